@@ -1,0 +1,1 @@
+"""airtune: fine-tune large language models across wireless devices, over the air."""
