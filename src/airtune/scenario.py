@@ -22,10 +22,21 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_booleans_as_numbers(cls, values: Any) -> Any:
+        if isinstance(values, dict):
+            for name, field in cls.model_fields.items():
+                if isinstance(values.get(name), bool) and field.annotation is not bool:
+                    raise ValueError(f"{name} = {str(values[name]).lower()}: must not be a boolean")
+        return values
+
 
 def _check_range(name: str, pair: Range, *, low: float = 0.0) -> None:
     if not low <= pair[0] <= pair[1]:
-        raise ValueError(f"{name} must be two increasing numbers, the first >= {low:g}")
+        raise ValueError(
+            f"{name} = {list(pair)}: must be two increasing numbers, the first >= {low:g}"
+        )
 
 
 class Clients(Settings):
@@ -42,7 +53,10 @@ class Clients(Settings):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if isinstance(self.tx_power_dbm, tuple) and len(self.tx_power_dbm) != self.count:
-            raise ValueError(f"tx_power_dbm must be one number or a list of {self.count}")
+            raise ValueError(
+                f"tx_power_dbm = {list(self.tx_power_dbm)}: must be one number or a list "
+                f"of count = {self.count}"
+            )
         _check_range("distance_m", self.distance_m, low=1.0)
         return self
 
@@ -185,7 +199,9 @@ class SmallLlama(Settings):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.hidden % self.heads or (self.hidden // self.heads) % 2:
-            raise ValueError(f"hidden must be an even multiple of heads ({self.heads})")
+            raise ValueError(
+                f"hidden = {self.hidden}: must be an even multiple of heads = {self.heads}"
+            )
         return self
 
 
@@ -274,7 +290,7 @@ class Processor(Settings):
     def _check(self) -> Self:
         tops = self.f_max_hz if isinstance(self.f_max_hz, tuple) else (self.f_max_hz,)
         if any(top < self.f_min_hz for top in tops):
-            raise ValueError(f"f_max_hz must be >= f_min_hz ({self.f_min_hz:g})")
+            raise ValueError(f"f_max_hz = {self.f_max_hz}: must be >= f_min_hz = {self.f_min_hz:g}")
         return self
 
 
@@ -289,7 +305,7 @@ class Server(Settings):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.f_max_hz < self.f_min_hz:
-            raise ValueError(f"f_max_hz must be >= f_min_hz ({self.f_min_hz:g})")
+            raise ValueError(f"f_max_hz = {self.f_max_hz}: must be >= f_min_hz = {self.f_min_hz:g}")
         return self
 
 
@@ -320,11 +336,11 @@ class Bound(Settings):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.mu > self.L or self.mu0 > self.L0:
-            raise ValueError("mu must be <= L and mu0 <= L0")
+            raise ValueError(f"mu = {self.mu:g}, mu0 = {self.mu0:g}: must be <= L and <= L0")
         if self.eta * self.L > 1 + 1e-12:
-            raise ValueError(f"eta must be <= 1/L = {1 / self.L:g}")
+            raise ValueError(f"eta = {self.eta:g}: must be <= 1/L = {1 / self.L:g}")
         if self.eta0 * self.L0 > 1 + 1e-12:
-            raise ValueError(f"eta0 must be <= 1/L0 = {1 / self.L0:g}")
+            raise ValueError(f"eta0 = {self.eta0:g}: must be <= 1/L0 = {1 / self.L0:g}")
         return self
 
 
@@ -367,10 +383,11 @@ class Scenario(Settings):
         top = self.client_processor.f_max_hz
         if isinstance(top, tuple) and len(top) != self.clients.count:
             raise ValueError(
-                f"client_processor.f_max_hz must be one number or a list of {self.clients.count}"
+                f"client_processor.f_max_hz = {list(top)}: must be one number or a list of "
+                f"clients.count = {self.clients.count}"
             )
         if len(set(self.schemes)) != len(self.schemes):
-            raise ValueError("schemes must not repeat")
+            raise ValueError(f"schemes = {list(self.schemes)}: must not repeat")
         return self
 
     def to_dict(self) -> dict[str, Any]:
