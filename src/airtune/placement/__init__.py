@@ -1,0 +1,16 @@
+"""Movable-antenna placement: near-optimal positions and receive beamformer for aligned sums."""
+
+from airtune.placement.files import load_problems, save_placements
+from airtune.placement.problem import Placement, Problem, ProblemError, evaluate
+from airtune.placement.solver import solve, solve_many
+
+__all__ = [
+    "Placement",
+    "Problem",
+    "ProblemError",
+    "evaluate",
+    "load_problems",
+    "save_placements",
+    "solve",
+    "solve_many",
+]

@@ -1,0 +1,177 @@
+"""The field of all transmitters at the antennas, in the scale and layout of the compiled solver.
+
+Rows m = 0..K-1 are the clients' g_k, rows K..K+J-1 the interferers' v_j. Gains are divided so
+that the mean path power of the weaker half of the clients is 1, and the noise part of
+p(a, r) = w^H R w / sigma^2 is ||a||^2, with a = conj(w).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from airtune.placement.problem import Complex, Problem, Real
+
+# No assumption about NaN or infinity: the solver tests for them.
+FAST = {"contract", "reassoc", "nsz", "arcp"}
+QUARTER = math.pi / 2
+
+
+class Field(NamedTuple):
+    """One problem as the kernels read it.
+
+    ux, uy, ar, ai : ndarray, shape (L, R M)
+        Directions (turns per wavelength) and scaled gains of path l of row m, repeated for the R
+        antennas of a group so that one pass over contiguous memory serves R M channels.
+    clients, interferers, antennas : int
+        K (active ones), J, N.
+    group : int
+        R, a divisor of N.
+    width, height, spacing : float  [wavelengths]
+    """
+
+    ux: Real
+    uy: Real
+    ar: Real
+    ai: Real
+    clients: int
+    interferers: int
+    antennas: int
+    group: int
+    width: float
+    height: float
+    spacing: float
+
+
+def pack(problem: Problem) -> tuple[Field, float]:
+    """Scale and lay out a problem.
+
+    Returns
+    -------
+    field : Field
+    scale : float
+        Multiply a gain in the solver's scale by this to get the problem's  [1]
+    """
+    alpha = problem.effective_gains()
+    heard = problem.interferer_powers > 0
+    amplitude = np.sqrt(problem.interferer_powers[heard] / problem.noise)
+    beta = amplitude[:, None] * problem.interferer_gains[heard]
+    power = np.sort((np.abs(alpha) ** 2).sum(axis=1))
+    weak = float(power[: max(1, (len(power) + 1) // 2)].mean())
+    gains = _stack(alpha / math.sqrt(weak), beta)
+    u = _stack(problem.directions[problem.active], problem.interferer_directions[heard])
+    n, rows = problem.antennas, len(gains)
+    group = next(r for r in range(1, n + 1) if n % r == 0 and (r * rows >= 64 or r == n))
+
+    def spread(values: Real) -> Real:
+        return np.ascontiguousarray(np.tile(values.T, (1, group)))
+
+    field = Field(
+        spread(u[..., 0]),
+        spread(u[..., 1]),
+        spread(gains.real),
+        spread(gains.imag),
+        len(alpha),
+        len(beta),
+        n,
+        group,
+        float(problem.region[0]),
+        float(problem.region[1]),
+        problem.spacing,
+    )
+    return field, weak / problem.noise
+
+
+def _stack(first: Complex, second: Complex) -> Complex:
+    """Clients over interferers, the shorter path list padded with zeros."""
+    length = max(first.shape[1], second.shape[1] if len(second) else 0)
+
+    def padded(x: Complex) -> Complex:
+        out = np.zeros((len(x), length, *x.shape[2:]), x.dtype)
+        out[:, : x.shape[1]] = x[:, :length]
+        return out
+
+    return np.concatenate([padded(first), padded(second)])
+
+
+@njit(inline="always")
+def sincos(turns):  # type: ignore[no-untyped-def]
+    """sin and cos of 2 pi turns to 1e-10: quarter angle by Taylor, doubled twice, no branch."""
+    h = (turns - math.floor(turns + 0.5)) * QUARTER
+    z = h * h
+    s = h * (1 + z * (-1 / 6 + z * (1 / 120 + z * (-1 / 5040 + z * (1 / 362880 - z / 39916800)))))
+    c = 1 + z * (
+        -1 / 2 + z * (1 / 24 + z * (-1 / 720 + z * (1 / 40320 + z * (-1 / 3628800 + z / 479001600))))
+    )
+    s, c = 2 * s * c, 1 - 2 * s * s
+    return 2 * s * c, 1 - 2 * s * s
+
+
+@njit(cache=True, fastmath=FAST, nogil=True)
+def channel(field, x, y, g):  # type: ignore[no-untyped-def]
+    """g_m(r_n) = sum_l a_ml exp(j 2 pi u_ml . r_n) and its gradient, all rows and antennas.
+
+    Parameters
+    ----------
+    field : Field
+    x, y : ndarray, shape (N,)  [wavelengths]
+    g : ndarray, shape (6, N M)
+        Out: Re, Im of g, of dg/dx / 2 pi and of dg/dy / 2 pi; entry n M + m.
+    """
+    M = field.clients + field.interferers
+    R = field.group
+    W = R * M
+    xs = np.empty(W)
+    ys = np.empty(W)
+    for first in range(0, field.antennas, R):
+        for r in range(R):
+            for m in range(M):
+                xs[r * M + m] = x[first + r]
+                ys[r * M + m] = y[first + r]
+        part = g[:, first * M : first * M + W]
+        part[:] = 0.0
+        gr, gi, xr, xi, yr, yi = part[0], part[1], part[2], part[3], part[4], part[5]
+        for path in range(field.ux.shape[0]):
+            ux, uy, ar, ai = field.ux[path], field.uy[path], field.ar[path], field.ai[path]
+            for i in range(W):
+                s, c = sincos(ux[i] * xs[i] + uy[i] * ys[i])
+                er = ar[i] * c - ai[i] * s
+                ei = ar[i] * s + ai[i] * c
+                gr[i] += er
+                gi[i] += ei
+                xr[i] -= ux[i] * ei
+                xi[i] += ux[i] * er
+                yr[i] -= uy[i] * ei
+                yi[i] += uy[i] * er
+
+
+@njit(cache=True, fastmath=FAST, nogil=True)
+def combine(field, ar, ai, g, u):  # type: ignore[no-untyped-def]
+    """u_m = sum_n a_n g_m(r_n); u has shape (2, M): Re, Im. Returns p = ||a||^2 + sum_j |u_j|^2."""
+    M = field.clients + field.interferers
+    u[:] = 0.0
+    ur, ui = u[0], u[1]
+    p = 0.0
+    for n in range(field.antennas):
+        br, bi = ar[n], ai[n]
+        p += br * br + bi * bi
+        gr, gi = g[0, n * M : (n + 1) * M], g[1, n * M : (n + 1) * M]
+        for m in range(M):
+            ur[m] += br * gr[m] - bi * gi[m]
+            ui[m] += br * gi[m] + bi * gr[m]
+    for j in range(field.clients, M):
+        p += ur[j] * ur[j] + ui[j] * ui[j]
+    return p
+
+
+@njit(cache=True, fastmath=FAST, nogil=True)
+def worst(field, ar, ai, g, u):  # type: ignore[no-untyped-def]
+    """log t = min_k log |u_k|^2 - log p for the channel g of the current positions; fills u."""
+    p = combine(field, ar, ai, g, u)
+    least = np.inf
+    for k in range(field.clients):
+        least = min(least, u[0, k] * u[0, k] + u[1, k] * u[1, k])
+    return math.log((least + 1e-300) / p)

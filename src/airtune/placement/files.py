@@ -1,0 +1,102 @@
+"""Placement problem files: .npz in, .npz out (the format of `airtune place`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from airtune.placement.problem import Placement, Problem, ProblemError
+
+PER_INSTANCE = (
+    "gains",
+    "directions",
+    "weights",
+    "powers",
+    "noise",
+    "interferer_gains",
+    "interferer_directions",
+    "interferer_powers",
+)
+SHARED = ("antennas", "region", "spacing")
+
+
+def load_problems(path: str | Path) -> list[Problem]:
+    """Read I instances that share N, region and spacing.
+
+    Parameters
+    ----------
+    path : str or Path
+        An .npz file with `gains` (I, K, L), `directions` (I, K, L, 2), `weights` (I, K), `powers`
+        (I, K) [W], `noise` (I,) [W], `interferer_gains` (I, J, L), `interferer_directions`
+        (I, J, L, 2), `interferer_powers` (I, J) [W], `antennas` (), `region` (2,) and `spacing` ()
+        [wavelengths].
+
+    Returns
+    -------
+    list of Problem
+
+    Raises
+    ------
+    ProblemError
+        If the file cannot be read, an array is missing, or an instance is not valid.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            data = {name: file[name] for name in (*PER_INSTANCE, *SHARED) if name in file}
+    except (OSError, ValueError, BadZipFile, EOFError) as error:
+        raise ProblemError(f"{path}: not a readable .npz file ({error})") from error
+    except AttributeError as error:  # np.load of a bare .npy gives an array
+        raise ProblemError(f"{path}: not an .npz file") from error
+    missing = [name for name in (*PER_INSTANCE, *SHARED) if name not in data]
+    if missing:
+        raise ProblemError(f"{path}: array {missing[0]!r} is missing")
+    counts = {name: data[name].shape[:1] for name in PER_INSTANCE}
+    instances = counts["gains"]
+    for name, count in counts.items():
+        if count != instances or not count:
+            raise ProblemError(
+                f"{path}: {name} must have {instances[0] if instances else '(I, K, L)'} instances "
+                f"along its first axis, its shape is {data[name].shape}"
+            )
+    for name in ("antennas", "spacing"):
+        if data[name].shape != ():
+            raise ProblemError(f"{path}: {name} must be one number, its shape is {data[name].shape}")
+    problems = []
+    for i in range(instances[0]):
+        try:
+            problems.append(
+                Problem(
+                    **{name: data[name][i] for name in PER_INSTANCE},
+                    antennas=data["antennas"].item(),
+                    region=data["region"],
+                    spacing=data["spacing"].item(),
+                )
+            )
+        except ProblemError as error:
+            raise ProblemError(f"{path}, instance {i}: {error}") from error
+    return problems
+
+
+def save_placements(path: str | Path, placements: Sequence[Placement]) -> None:
+    """Write positions (I, N, 2), beamformer (I, N), worst_gain, seconds and upper_bound (I,).
+
+    Parameters
+    ----------
+    path : str or Path
+    placements : sequence of Placement
+        All with the same number of antennas. `upper_bound` is written if every one has it.
+    """
+    arrays = {
+        "positions": np.array([p.positions for p in placements]),
+        "beamformer": np.array([p.beamformer for p in placements]),
+        "worst_gain": np.array([p.worst_gain for p in placements]),
+        "seconds": np.array([p.seconds for p in placements]),
+    }
+    bounds = [p.upper_bound for p in placements if p.upper_bound is not None]
+    if placements and len(bounds) == len(placements):
+        arrays["upper_bound"] = np.array(bounds)
+    with Path(path).open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]

@@ -1,0 +1,229 @@
+"""Smoothed max-min: L-BFGS on (1/mu) log sum_k exp(-mu f_k), f_k = log|u_k|^2 - log p.
+
+The box is removed by x = A/2 (1 + sin theta), the spacing is a penalty; both follow the design
+of the placement solver. Quick from a rough start, but it stops a few hundredths of a decibel
+short of the optimum, where `sqp` takes over.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from airtune.placement.field import FAST, channel, combine
+
+MEMORY = 8
+TAU = 2 * math.pi
+PENALTY = 30.0
+
+
+@njit(cache=True, fastmath=FAST, nogil=True)
+def soft_loss(field, z, mu, x, y, g, u, grad):  # type: ignore[no-untyped-def]
+    """(1/mu) log sum_k exp(-mu f_k) + 30 sum_{i<j} max(0, D^2 - d_ij^2)^2 and its gradient.
+
+    Parameters
+    ----------
+    field : Field
+    z : ndarray, shape (4, N)
+        Re a, Im a, theta_x, theta_y.
+    mu : float
+    x, y : ndarray, shape (N,)
+        Out: positions  [wavelengths]
+    g : ndarray, shape (6, N M)
+    u : ndarray, shape (2, M)
+        Work space.
+    grad : ndarray, shape (4, N)
+        Out: gradient.
+    """
+    N, K = field.antennas, field.clients
+    M = K + field.interferers
+    for n in range(N):
+        x[n] = 0.5 * field.width * (1 + math.sin(z[2, n]))
+        y[n] = 0.5 * field.height * (1 + math.sin(z[3, n]))
+    channel(field, x, y, g)
+    p = combine(field, z[0], z[1], g, u)
+    lowest = np.inf
+    for k in range(K):
+        lowest = min(lowest, u[0, k] * u[0, k] + u[1, k] * u[1, k])
+    base = math.log(lowest + 1e-12)
+    total = 0.0
+    # b_m: gradient weights, dF = Re sum_m conj(b_m) du_m  (+ the part of ||a||^2)
+    for k in range(K):
+        power = u[0, k] * u[0, k] + u[1, k] * u[1, k] + 1e-12
+        e = math.exp(-mu * (math.log(power) - base))
+        total += e
+        u[0, k] *= -2 * e / power
+        u[1, k] *= -2 * e / power
+    for k in range(K):
+        u[0, k] /= total
+        u[1, k] /= total
+    for j in range(K, M):
+        u[0, j] *= 2 / p
+        u[1, j] *= 2 / p
+    value = math.log(total) / mu - base + math.log(p)
+    _pull_back(field, z, g, u, p, grad)
+    value += _crowding(field, x, y, grad)
+    for n in range(N):
+        grad[2, n] *= 0.5 * field.width * math.cos(z[2, n])
+        grad[3, n] *= 0.5 * field.height * math.cos(z[3, n])
+    return value
+
+
+@njit(cache=True, fastmath=FAST, nogil=True)
+def _pull_back(field, z, g, b, p, grad):  # type: ignore[no-untyped-def]
+    """Gradient of F in (Re a, Im a, x, y) from dF = Re sum_m conj(b_m) du_m + 2 Re(conj(a) da)/p."""
+    M = field.clients + field.interferers
+    br, bi = b[0], b[1]
+    for n in range(field.antennas):
+        part = g[:, n * M : (n + 1) * M]
+        gr, gi, xr, xi, yr, yi = part[0], part[1], part[2], part[3], part[4], part[5]
+        sr = si = sxr = sxi = syr = syi = 0.0
+        for m in range(M):  # sum_m conj(b_m) (g, dg/dx, dg/dy)
+            sr += br[m] * gr[m] + bi[m] * gi[m]
+            si += br[m] * gi[m] - bi[m] * gr[m]
+            sxr += br[m] * xr[m] + bi[m] * xi[m]
+            sxi += br[m] * xi[m] - bi[m] * xr[m]
+            syr += br[m] * yr[m] + bi[m] * yi[m]
+            syi += br[m] * yi[m] - bi[m] * yr[m]
+        ar, ai = z[0, n], z[1, n]
+        grad[0, n] = sr + 2 * ar / p
+        grad[1, n] = -si + 2 * ai / p
+        grad[2, n] = TAU * (ar * sxr - ai * sxi)
+        grad[3, n] = TAU * (ar * syr - ai * syi)
+
+
+@njit(cache=True, fastmath=FAST, nogil=True)
+def _crowding(field, x, y, grad):  # type: ignore[no-untyped-def]
+    """Penalty 30 sum max(0, D^2 - d^2)^2; adds its gradient to rows 2 and 3 of grad."""
+    value = 0.0
+    D2 = field.spacing**2
+    for i in range(field.antennas):
+        for j in range(i):
+            dx, dy = x[i] - x[j], y[i] - y[j]
+            short = D2 - dx * dx - dy * dy
+            if short > 0:
+                value += PENALTY * short * short
+                grad[2, i] -= 4 * PENALTY * short * dx
+                grad[2, j] += 4 * PENALTY * short * dx
+                grad[3, i] -= 4 * PENALTY * short * dy
+                grad[3, j] += 4 * PENALTY * short * dy
+    return value
+
+
+@njit(cache=True, nogil=True)
+def enter(field, ar, ai, x, y, z):  # type: ignore[no-untyped-def]
+    """z from a and positions, clipped to |2x/A - 1| <= 0.98 so that sin has a slope."""
+    scale = 1.0 / math.sqrt((ar * ar + ai * ai).sum())
+    for n in range(field.antennas):
+        z[0, n] = ar[n] * scale
+        z[1, n] = ai[n] * scale
+        z[2, n] = z[3, n] = 0.0
+        if field.width > 0:
+            z[2, n] = math.asin(min(0.98, max(-0.98, 2 * x[n] / field.width - 1)))
+        if field.height > 0:
+            z[3, n] = math.asin(min(0.98, max(-0.98, 2 * y[n] / field.height - 1)))
+
+
+@njit(cache=True, nogil=True)
+def spread_apart(field, x, y):  # type: ignore[no-untyped-def]
+    """Push close pairs apart by half the violation each and clip to the box, at most 400 sweeps.
+
+    Returns True if the positions end up feasible to 1e-10.
+    """
+    D = field.spacing
+    for _ in range(400):
+        clean = True
+        for i in range(field.antennas):
+            for j in range(i):
+                dx, dy = x[i] - x[j], y[i] - y[j]
+                d = math.sqrt(dx * dx + dy * dy)
+                if d >= D - 1e-11:
+                    continue
+                clean = False
+                if d < 1e-9:
+                    dx, dy, d = 1e-9 * (i + 1), 1e-9 * (j + 2), 0.0
+                    length = math.sqrt(dx * dx + dy * dy)
+                else:
+                    length = d
+                push = 0.5 * (D + 1e-11 - d) / length
+                x[i] += push * dx
+                x[j] -= push * dx
+                y[i] += push * dy
+                y[j] -= push * dy
+        for n in range(field.antennas):
+            x[n] = min(field.width, max(0.0, x[n]))
+            y[n] = min(field.height, max(0.0, y[n]))
+        if clean:
+            return True
+    return False
+
+
+@njit(cache=True, fastmath=FAST, nogil=True)
+def soften(field, z, mu, steps, x, y, g, u):  # type: ignore[no-untyped-def]
+    """Minimise the smoothed loss from z (4, N) in place by L-BFGS; returns the loss.
+
+    Armijo 1e-4, backtracking 0.4, steps of at most 0.5 in z; stops at a change below 5e-4 / mu.
+    """
+    shape = z.shape
+    S = np.empty((MEMORY, *shape))
+    Y = np.empty((MEMORY, *shape))
+    rho = np.empty(MEMORY)
+    grad = np.empty(shape)
+    trial, new = np.empty(shape), np.empty(shape)
+    value = soft_loss(field, z, mu, x, y, g, u, grad)
+    stored = 0
+    for _ in range(steps):
+        d = _direction(grad, S, Y, rho, stored)
+        slope = (d * grad).sum()
+        if slope >= 0:
+            stored = 0
+            d = -grad
+            slope = -(grad * grad).sum()
+        size = math.sqrt((d * d).sum()) + 1e-300
+        step = min(1.0, 0.3 / size) if stored == 0 else min(1.0, 0.5 / size)
+        better = False
+        lower = value
+        for _ in range(12):
+            trial[:] = z + step * d
+            lower = soft_loss(field, trial, mu, x, y, g, u, new)
+            if lower <= value + 1e-4 * step * slope:
+                better = True
+                break
+            step *= 0.4
+        if not better:
+            break
+        at = stored % MEMORY
+        S[at] = trial - z
+        Y[at] = new - grad
+        curvature = (S[at] * Y[at]).sum()
+        if curvature > 1e-12:
+            rho[at] = 1 / curvature
+            stored += 1
+        change = value - lower
+        z[:] = trial
+        grad[:] = new
+        value = lower
+        if change < 5e-4 / mu:
+            break
+    return value
+
+
+@njit(cache=True, fastmath=FAST, nogil=True)
+def _direction(grad, S, Y, rho, stored):  # type: ignore[no-untyped-def]
+    """Two-loop recursion of L-BFGS over the last min(stored, MEMORY) pairs."""
+    d = -grad
+    kept = min(stored, MEMORY)
+    alpha = np.empty(MEMORY)
+    for back in range(kept):
+        i = (stored - 1 - back) % MEMORY
+        alpha[i] = rho[i] * (S[i] * d).sum()
+        d -= alpha[i] * Y[i]
+    if kept:
+        i = (stored - 1) % MEMORY
+        d /= rho[i] * (Y[i] * Y[i]).sum()
+    for forward in range(kept):
+        i = (stored - kept + forward) % MEMORY
+        d += (alpha[i] - rho[i] * (Y[i] * d).sum()) * S[i]
+    return d
