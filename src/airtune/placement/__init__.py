@@ -2,13 +2,16 @@
 
 from airtune.placement.files import load_problems, save_placements
 from airtune.placement.problem import Placement, Problem, ProblemError, evaluate
-from airtune.placement.solver import solve, solve_many
+from airtune.placement.references import half_wavelength
+from airtune.placement.solver import beamform, solve, solve_many
 
 __all__ = [
     "Placement",
     "Problem",
     "ProblemError",
+    "beamform",
     "evaluate",
+    "half_wavelength",
     "load_problems",
     "save_placements",
     "solve",

@@ -46,8 +46,8 @@ class Field(NamedTuple):
     spacing: float
 
 
-def pack(problem: Problem) -> tuple[Field, float]:
-    """Scale and lay out a problem.
+def pack(problem: Problem, antennas: int | None = None) -> tuple[Field, float]:
+    """Scale and lay out a problem, for its own number of antennas or another one.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def pack(problem: Problem) -> tuple[Field, float]:
     weak = float(power[: max(1, (len(power) + 1) // 2)].mean())
     gains = _stack(alpha / math.sqrt(weak), beta)
     u = _stack(problem.directions[problem.active], problem.interferer_directions[heard])
-    n, rows = problem.antennas, len(gains)
+    n, rows = antennas or problem.antennas, len(gains)
     group = next(r for r in range(1, n + 1) if n % r == 0 and (r * rows >= 64 or r == n))
 
     def spread(values: Real) -> Real:
@@ -104,7 +104,8 @@ def sincos(turns):  # type: ignore[no-untyped-def]
     z = h * h
     s = h * (1 + z * (-1 / 6 + z * (1 / 120 + z * (-1 / 5040 + z * (1 / 362880 - z / 39916800)))))
     c = 1 + z * (
-        -1 / 2 + z * (1 / 24 + z * (-1 / 720 + z * (1 / 40320 + z * (-1 / 3628800 + z / 479001600))))
+        -1 / 2
+        + z * (1 / 24 + z * (-1 / 720 + z * (1 / 40320 + z * (-1 / 3628800 + z / 479001600))))
     )
     s, c = 2 * s * c, 1 - 2 * s * s
     return 2 * s * c, 1 - 2 * s * s
@@ -175,3 +176,37 @@ def worst(field, ar, ai, g, u):  # type: ignore[no-untyped-def]
     for k in range(field.clients):
         least = min(least, u[0, k] * u[0, k] + u[1, k] * u[1, k])
     return math.log((least + 1e-300) / p)
+
+
+@njit(cache=True, fastmath=FAST, nogil=True)
+def curved_channel(field, x, y, g):  # type: ignore[no-untyped-def]
+    """`channel` with second derivatives: g has 12 rows, the last six are Re, Im of
+    d2g/dx2, d2g/dxdy and d2g/dy2, each over (2 pi)^2.
+    """
+    channel(field, x, y, g[:6])
+    M = field.clients + field.interferers
+    R = field.group
+    W = R * M
+    xs = np.empty(W)
+    ys = np.empty(W)
+    for first in range(0, field.antennas, R):
+        for r in range(R):
+            for m in range(M):
+                xs[r * M + m] = x[first + r]
+                ys[r * M + m] = y[first + r]
+        part = g[6:, first * M : first * M + W]
+        part[:] = 0.0
+        xxr, xxi, xyr, xyi, yyr, yyi = part[0], part[1], part[2], part[3], part[4], part[5]
+        for path in range(field.ux.shape[0]):
+            ux, uy, ar, ai = field.ux[path], field.uy[path], field.ar[path], field.ai[path]
+            for i in range(W):
+                s, c = sincos(ux[i] * xs[i] + uy[i] * ys[i])
+                er = ar[i] * c - ai[i] * s
+                ei = ar[i] * s + ai[i] * c
+                xx, xy, yy = ux[i] * ux[i], ux[i] * uy[i], uy[i] * uy[i]
+                xxr[i] -= xx * er
+                xxi[i] -= xx * ei
+                xyr[i] -= xy * er
+                xyi[i] -= xy * ei
+                yyr[i] -= yy * er
+                yyi[i] -= yy * ei

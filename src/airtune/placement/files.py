@@ -63,7 +63,9 @@ def load_problems(path: str | Path) -> list[Problem]:
             )
     for name in ("antennas", "spacing"):
         if data[name].shape != ():
-            raise ProblemError(f"{path}: {name} must be one number, its shape is {data[name].shape}")
+            raise ProblemError(
+                f"{path}: {name} must be one number, its shape is {data[name].shape}"
+            )
     problems = []
     for i in range(instances[0]):
         try:

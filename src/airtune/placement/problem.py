@@ -156,14 +156,18 @@ class Problem:
             raise ProblemError(f"noise must be positive and finite, not {self.noise}")
         for name in ("weights", "interferer_powers", "region"):
             if (getattr(self, name) < 0).any():
-                raise ProblemError(f"{name} must not be negative, found {getattr(self, name).min()}")
+                raise ProblemError(
+                    f"{name} must not be negative, found {getattr(self, name).min()}"
+                )
         if not (math.isfinite(self.spacing) and self.spacing >= 0):
             raise ProblemError(f"spacing must be finite and >= 0, not {self.spacing}")
         on = self.active
         if (self.powers[on] <= 0).any():
             raise ProblemError("powers must be positive for every client with a positive weight")
         if on.any() and (np.abs(self.gains[on]).max(axis=1, initial=0.0) == 0).any():
-            client = int(np.flatnonzero(on)[np.abs(self.gains[on]).max(axis=1, initial=0.0) == 0][0])
+            client = int(
+                np.flatnonzero(on)[np.abs(self.gains[on]).max(axis=1, initial=0.0) == 0][0]
+            )
             raise ProblemError(f"gains of client {client} are all 0 but its weight is positive")
 
     def _check_region(self) -> None:

@@ -13,6 +13,8 @@ import numpy as np
 from airtune.placement.lattice import lattice
 from airtune.placement.problem import Placement, Problem, Real, evaluate, normalise
 
+MODES = ("fast", "default", "exhaustive")
+METHODS = ("auto", "pdd", "smooth", "sqp")
 STARTS = {"fast": 8, "default": 32, "exhaustive": 256}
 
 
@@ -45,6 +47,13 @@ def solve(
         seconds=time.perf_counter() - began,
         method=method,
     )
+
+
+def beamform(problem: Problem, positions: Real, *, starts: int = 32, seed: int = 0) -> Placement:
+    """Best beamformer for antennas that stay where they are: `beamformer.beamform`, loaded late."""
+    from airtune.placement import beamformer
+
+    return beamformer.beamform(problem, positions, starts=starts, seed=seed)
 
 
 def solve_many(

@@ -1,0 +1,109 @@
+"""What `airtune place` does: problems from a file, placements to a file, a summary back."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from airtune.placement.files import load_problems, save_placements
+from airtune.placement.problem import Placement, ProblemError
+from airtune.placement.solver import METHODS, MODES, solve_many
+
+
+def place_file(
+    path: str | Path,
+    out: str | Path,
+    mode: str = "default",
+    method: str = "auto",
+    certify: bool = False,
+    seed: int = 0,
+    threads: int = 1,
+) -> dict[str, Any]:
+    """Solve every instance of a problem file and write the placements.
+
+    Parameters
+    ----------
+    path, out : str or Path
+        Input and output .npz (format: `files.load_problems`, `files.save_placements`).
+    mode : {"fast", "default", "exhaustive"}
+    method : {"auto", "pdd", "smooth", "sqp"}
+    certify : bool
+        Add an upper bound on the worst gain that holds for the continuous problem.
+    seed : int
+    threads : int
+        The answers do not depend on it.
+
+    Returns
+    -------
+    dict
+        The document of `--json`: `instances` (worst_gain, worst_gain_db, mse, seconds,
+        upper_bound, bound_kind, gap_db) and `summary`.
+
+    Raises
+    ------
+    ProblemError
+        On bad input, with one message.
+    """
+    if mode not in MODES:
+        raise ProblemError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
+    if method not in METHODS:
+        raise ProblemError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
+    if threads < 1:
+        raise ProblemError(f"threads must be at least 1, not {threads}")
+    if seed < 0:
+        raise ProblemError(f"seed must not be negative, not {seed}")
+    target = Path(out)
+    if not target.parent.is_dir():
+        raise ProblemError(f"out: the folder {target.parent} does not exist")
+    placements = solve_many(
+        load_problems(path), mode=mode, method=method, seed=seed, threads=threads, certify=certify
+    )
+    save_placements(target, placements)
+    instances = [_row(placement) for placement in placements]
+    return {
+        "file": str(path),
+        "out": str(out),
+        "mode": mode,
+        "method": method,
+        "seed": seed,
+        "instances": instances,
+        "summary": _summary(instances),
+    }
+
+
+def _db(value: float | None) -> float | None:
+    """Decibels of a power ratio; None where there is nothing finite to say."""
+    if value is None or not 0 < value < math.inf:
+        return None
+    return 10 * math.log10(value)
+
+
+def _row(placement: Placement) -> dict[str, Any]:
+    gain, bound = placement.worst_gain, placement.upper_bound
+    finite = math.isfinite(gain)
+    return {
+        "worst_gain": gain if finite else None,
+        "worst_gain_db": _db(gain),
+        "mse": 1 / gain if finite else 0.0,
+        "seconds": placement.seconds,
+        "upper_bound": bound,
+        "upper_bound_db": _db(bound),
+        "bound_kind": placement.bound_kind,
+        "gap_db": _db(bound / gain) if bound is not None and finite else None,
+        "method": placement.method,
+    }
+
+
+def _summary(instances: list[dict[str, Any]]) -> dict[str, Any]:
+    gains = [row["worst_gain_db"] for row in instances if row["worst_gain_db"] is not None]
+    gaps = [row["gap_db"] for row in instances if row["gap_db"] is not None]
+    return {
+        "instances": len(instances),
+        "median_gain_db": float(np.median(gains)) if gains else None,
+        "least_gain_db": min(gains) if gains else None,
+        "median_gap_db": float(np.median(gaps)) if gaps else None,
+        "seconds": sum(row["seconds"] for row in instances),
+    }
