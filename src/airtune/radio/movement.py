@@ -1,0 +1,110 @@
+"""Movement of the antennas between rounds (system model, section 7)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from airtune.radio.kinds import Integer, Real
+
+
+@dataclass(frozen=True)
+class Movement:
+    """How the antennas get from their old places to the new ones.
+
+    Attributes
+    ----------
+    time_s : float
+        Time until the last antenna has arrived [s].
+    energy_j : float
+        Energy of all drives [J].
+    distances_m : ndarray, float, shape (N,)
+        Way of each antenna [m].
+    order : ndarray, int, shape (N,)
+        Antenna n goes to the new place ``order[n]``: reorder a beamformer by it, too.
+    positions : ndarray, float, shape (N, 2)
+        New places in the order of the antennas, ``new[order]`` [wavelengths].
+    """
+
+    time_s: float
+    energy_j: float
+    distances_m: Real
+    order: Integer
+    positions: Real
+
+
+def bottleneck_assignment(distances: Real) -> Integer:
+    """Assign old to new places so that the longest way is shortest, then the sum of ways.
+
+    The least possible longest way is one of the entries: it is found by bisection over the sorted
+    entries, each time asking for a perfect matching that uses no longer way (linear sum assignment
+    on the 0-1 matrix of forbidden pairs).
+
+    Parameters
+    ----------
+    distances : ndarray, float, shape (N, N)
+        Way from old place (row) to new place (column).
+
+    Returns
+    -------
+    ndarray, int, shape (N,)
+        New place of each antenna.
+    """
+    levels = np.unique(distances)
+    low, high = 0, len(levels) - 1
+    while low < high:
+        middle = (low + high) // 2
+        forbidden = distances > levels[middle]
+        rows, columns = linear_sum_assignment(forbidden)
+        if forbidden[rows, columns].any():
+            low = middle + 1
+        else:
+            high = middle
+    # one forbidden way costs more than any set of allowed ones
+    penalty = 1.0 + len(distances) * levels[-1]
+    _, order = linear_sum_assignment(np.where(distances > levels[low], penalty, distances))
+    return np.asarray(order, dtype=np.int64)
+
+
+def movement(
+    old: Real, new: Real, *, wavelength_m: float, speed_mps: float, drive_power_w: float
+) -> Movement:
+    """Return the shortest movement from old to new places; antennas are interchangeable.
+
+    ``t = max_n |r_n - r_n_old| lambda / speed``; each drive draws its power while it moves.
+
+    Parameters
+    ----------
+    old, new : ndarray, float, shape (N, 2)
+        Positions [wavelengths]; the order of `new` does not matter.
+    wavelength_m : float
+        Wavelength lambda [m].
+    speed_mps : float
+        Speed of a moving antenna [m/s], > 0.
+    drive_power_w : float
+        Power of one moving drive [W].
+
+    Returns
+    -------
+    Movement
+
+    Raises
+    ------
+    ValueError
+        If the two sets differ in size.
+    """
+    if old.shape != new.shape:
+        raise ValueError(f"old and new positions differ in shape: {old.shape} and {new.shape}")
+    ways = np.linalg.norm(old[:, None] - new[None], axis=-1) * wavelength_m
+    order = bottleneck_assignment(ways)
+    distances = ways[np.arange(len(old)), order]
+    times = distances / speed_mps
+    return Movement(
+        time_s=float(times.max()),
+        energy_j=float(drive_power_w * times.sum()),
+        distances_m=distances,
+        order=order,
+        positions=new[order],
+    )

@@ -1,0 +1,218 @@
+"""Scales of the updates, block powers, effective weights and packing (system model, section 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from airtune.radio.kinds import Complex, Floating, Integer, Mask, Real
+
+Normalise = Literal["block", "loaded", "global"]
+
+
+@dataclass(frozen=True)
+class Scales:
+    """What each client reports about its update: two scalars a block.
+
+    Attributes
+    ----------
+    sizes : ndarray, int, shape (B,)
+        Entries d_b of each block.
+    means, deviations : ndarray, float, shape (K, B)
+        Mean m_kb and standard deviation v_kb.
+    """
+
+    sizes: Integer
+    means: Real
+    deviations: Real
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """The common scales that the server sets from the reports.
+
+    Attributes
+    ----------
+    scales : Scales
+        Reports of the clients that transmit.
+    weights : ndarray, float, shape (K,)
+        omega_k, sum 1.
+    means, deviations : ndarray, float, shape (B,)
+        m_b and v_b of the weighted sum.
+    powers : ndarray, float, shape (B,)
+        Block powers pi_b; 0 for blocks that are not sent.
+    sent : ndarray, bool, shape (B,)
+        Blocks with v_b > 0.
+    entries : int
+        d: real entries sent, over all sent blocks.
+    effective_weights : ndarray, float, shape (K,)
+        nu_k; a client with 0 stays silent.
+    """
+
+    scales: Scales
+    weights: Real
+    means: Real
+    deviations: Real
+    powers: Real
+    sent: Mask
+    entries: int
+    effective_weights: Real
+
+    @property
+    def symbols(self) -> int:
+        """Complex symbols of one upload, ``ceil(d / 2)``."""
+        return -(-self.entries // 2)
+
+    @property
+    def block_errors(self) -> Real:
+        """Error per real entry of each block at MSE 1, ``v_b^2 / pi_b``, shape (B,)."""
+        safe = np.where(self.sent, self.powers, 1.0)
+        return np.asarray(np.where(self.sent, self.deviations**2 / safe, 0.0))
+
+    @property
+    def total_error(self) -> float:
+        """Squared error of the whole aggregate at MSE 1, ``sum_b d_b v_b^2 / pi_b``."""
+        return float(self.scales.sizes @ self.block_errors)
+
+
+def block_sizes(sizes: Sequence[int], normalise: Normalise) -> Integer:
+    """Return the block lengths d_b: one a matrix, or for `global` one for the whole update."""
+    lengths = np.asarray(sizes, dtype=np.int64)
+    return lengths.sum(keepdims=True) if normalise == "global" else lengths
+
+
+def report_scales(updates: Floating, sizes: npt.ArrayLike) -> Scales:
+    """Measure the mean and standard deviation of each block of each update.
+
+    Parameters
+    ----------
+    updates : ndarray, float, shape (K, d)
+        Updates d_k.
+    sizes : array_like, int, shape (B,)
+        Block lengths in the order of the entries, sum d.
+
+    Returns
+    -------
+    Scales
+
+    Raises
+    ------
+    ValueError
+        If the lengths do not add up to d, or an update has a NaN or an infinity.
+    """
+    lengths = np.asarray(sizes, dtype=np.int64)
+    if lengths.sum() != updates.shape[1] or (lengths < 1).any():
+        raise ValueError(f"blocks of {lengths.sum()} entries for updates of {updates.shape[1]}")
+    ends = np.cumsum(lengths)
+    means = np.empty((len(updates), len(lengths)))
+    deviations = np.empty_like(means)
+    for k, update in enumerate(updates):
+        for b, (end, size) in enumerate(zip(ends, lengths, strict=True)):
+            block = update[end - size : end]
+            means[k, b] = block.mean(dtype=np.float64)
+            deviations[k, b] = block.std(dtype=np.float64)
+    broken = np.flatnonzero(~np.isfinite(deviations).all(axis=1))
+    if broken.size:
+        raise ValueError(f"updates of clients {broken.tolist()} are not finite")
+    return Scales(lengths, means, deviations)
+
+
+def side_information_bits(blocks: int, scale_bits: int) -> int:
+    """Return the bits of one client's report: two scalars a block."""
+    return 2 * blocks * scale_bits
+
+
+def normalise_updates(
+    scales: Scales, weights: npt.ArrayLike, normalise: Normalise
+) -> Normalisation:
+    """Return the common scales, block powers and effective weights (system model, section 4).
+
+    ``m_b = sum_k omega_k m_kb``, ``v_b^2 = sum_k omega_k v_kb^2``,
+    ``nu_k^2 = (omega_k^2 / d) sum_b d_b pi_b v_kb^2 / v_b^2``.
+
+    Block powers, with ``sum_b d_b pi_b = d`` over the blocks sent: `block` and `global` take
+    ``pi_b = 1`` (equal relative error), `loaded` takes pi_b proportional to v_b, which minimises
+    ``sum_b d_b v_b^2 / pi_b`` (Lagrange).
+
+    Parameters
+    ----------
+    scales : Scales
+        Reports of the K clients that transmit.
+    weights : array_like, float, shape (K,)
+        omega_k >= 0, sum 1.
+    normalise : {'block', 'loaded', 'global'}
+        Rule of the block powers.  `global` expects the scales of one block
+        (:func:`block_sizes`).
+
+    Returns
+    -------
+    Normalisation
+
+    Raises
+    ------
+    ValueError
+        If the weights are not a convex combination of K clients, or `global` has many blocks.
+    """
+    omega = np.asarray(weights, dtype=np.float64)
+    if omega.shape != (len(scales.means),) or (omega < 0).any() or abs(omega.sum() - 1) > 1e-9:
+        raise ValueError(f"weights must be {len(scales.means)} numbers >= 0 of sum 1, got {omega}")
+    if normalise == "global" and len(scales.sizes) != 1:
+        raise ValueError(f"global normalisation of {len(scales.sizes)} blocks: take one block")
+    deviations = np.sqrt(omega @ scales.deviations**2)
+    sent = deviations > 0
+    lengths = np.where(sent, scales.sizes, 0)
+    entries = int(lengths.sum())
+    powers = sent.astype(np.float64)
+    if normalise == "loaded" and entries:
+        powers = entries * deviations / (lengths @ deviations)
+    relative = scales.deviations / np.where(sent, deviations, 1.0)
+    shares = lengths * powers / max(entries, 1)
+    return Normalisation(
+        scales=scales,
+        weights=omega,
+        means=omega @ scales.means,
+        deviations=deviations,
+        powers=powers,
+        sent=sent,
+        entries=entries,
+        effective_weights=omega * np.sqrt(relative**2 @ shares),
+    )
+
+
+def pack(entries: Real) -> Complex:
+    """Pack real entries two by two into complex symbols, factor ``1 / sqrt(2)``.
+
+    Parameters
+    ----------
+    entries : ndarray, float, shape (..., n)
+        Real entries; odd n is padded with one 0.
+
+    Returns
+    -------
+    ndarray, complex, shape (..., ceil(n / 2))
+        Unit-power entries give unit-power symbols.
+    """
+    if entries.shape[-1] % 2:
+        entries = np.concatenate([entries, np.zeros((*entries.shape[:-1], 1))], axis=-1)
+    return np.ascontiguousarray(entries * np.sqrt(0.5)).view(np.complex128)
+
+
+def unpack(symbols: Complex, length: int) -> Real:
+    """Return the first `length` real entries of packed symbols: the inverse of :func:`pack`.
+
+    Parameters
+    ----------
+    symbols : ndarray, complex, shape (n,)
+        Symbols.
+    length : int
+        Entries, ``2 n`` or ``2 n - 1``.
+
+    Returns
+    -------
+    ndarray, float, shape (length,)
+    """
+    return np.asarray(np.ascontiguousarray(symbols).view(np.float64)[:length] * np.sqrt(2.0))

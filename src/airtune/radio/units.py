@@ -1,0 +1,64 @@
+"""Units of the link budget: decibels, watts, thermal noise, wavelength."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from airtune.radio.kinds import Real
+from airtune.scenario import Clients
+
+SPEED_OF_LIGHT = 299_792_458.0
+"""Speed of light [m/s]."""
+
+
+def from_db(value_db: npt.ArrayLike) -> Real:
+    """Return the power ratio of `value_db` decibels: ``10^(value_db / 10)``."""
+    return np.asarray(10.0 ** (np.asarray(value_db, dtype=np.float64) / 10.0))
+
+
+def to_db(ratio: npt.ArrayLike) -> Real:
+    """Return the power ratio `ratio` (> 0) in decibels: ``10 log10(ratio)``."""
+    return np.asarray(10.0 * np.log10(np.asarray(ratio, dtype=np.float64)))
+
+
+def dbm_to_watt(power_dbm: npt.ArrayLike) -> Real:
+    """Return the power in W of `power_dbm` (dB over one milliwatt)."""
+    return from_db(np.asarray(power_dbm, dtype=np.float64) - 30.0)
+
+
+def watt_to_dbm(power_w: npt.ArrayLike) -> Real:
+    """Return the power `power_w` (> 0) [W] in dBm."""
+    return to_db(power_w) + 30.0
+
+
+def noise_power(psd_dbm_hz: float, bandwidth_hz: float, noise_figure_db: float) -> float:
+    """Return the noise power sigma^2 of a receiver.
+
+    ``sigma^2 [dBm] = psd + 10 log10(W) + noise figure``; a psd of -174 dBm/Hz is ``k T`` at 290 K.
+
+    Parameters
+    ----------
+    psd_dbm_hz : float
+        Density of the thermal noise [dBm/Hz].
+    bandwidth_hz : float
+        Bandwidth W [Hz], > 0.
+    noise_figure_db : float
+        Noise figure [dB].
+
+    Returns
+    -------
+    float
+        Noise power sigma^2 [W].
+    """
+    return float(dbm_to_watt(psd_dbm_hz + to_db(bandwidth_hz) + noise_figure_db))
+
+
+def wavelength(carrier_hz: float) -> float:
+    """Return the wavelength [m] at `carrier_hz` (> 0) [Hz]."""
+    return SPEED_OF_LIGHT / carrier_hz
+
+
+def client_powers(clients: Clients) -> Real:
+    """Return the power limits P_k of the clients, shape (K,) [W]."""
+    return np.broadcast_to(dbm_to_watt(clients.tx_power_dbm), (clients.count,)).copy()
