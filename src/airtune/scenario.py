@@ -80,7 +80,9 @@ class Paths(Settings):
     fading: Literal["rayleigh", "rician"] = Field(
         "rayleigh", description="equal-power random paths, or one line-of-sight path besides"
     )
-    count: Count = Field(10, description="paths L of each client or interferer")
+    count: Count = Field(
+        10, description="scattered paths L of each client or interferer (line of sight besides)"
+    )
     rician_k_db: float = Field(6.0, description="line-of-sight over scattered power (rician only)")
     angles: Literal["uniform", "cluster"] = Field(
         "uniform", description="directions over the half sphere, or clustered around the client"

@@ -7,14 +7,19 @@ the beamformer (cost in proportion to K d), `waveform` builds what every antenna
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
+from airtune.radio.array import channel as channel_at
 from airtune.radio.array import covariance
 from airtune.radio.kinds import Complex, Floating, Integer, Real
+from airtune.radio.paths import Block
 from airtune.radio.scales import Normalisation, pack, unpack
+from airtune.radio.units import interferer_powers, receiver_noise
+from airtune.scenario import Radio
 
 Form = Literal["scalar", "waveform"]
 
@@ -42,6 +47,10 @@ class Air:
     interference: Complex
     interference_powers: Real
     noise: float
+
+    def of(self, clients: npt.ArrayLike) -> Air:
+        """Return the same air for a selection of the clients (indices)."""
+        return replace(self, channel=self.channel[np.asarray(clients, dtype=np.int64)])
 
     @property
     def covariance(self) -> Complex:
@@ -110,6 +119,30 @@ class Aggregate:
     realised_mse: float
     block_mse: Real
     relative_error: float
+
+
+def air_at(block: Block, positions: Real, radio: Radio) -> Air:
+    """Return the air that antennas at `positions` meet in a block.
+
+    Parameters
+    ----------
+    block : Block
+        Paths of the round: the true ones, or the perceived ones for the planner's view.
+    positions : ndarray, float, shape (N, 2)
+        Antenna positions [wavelengths].
+    radio : Radio
+        Section ``radio`` of the scenario (noise and interferers' power).
+
+    Returns
+    -------
+    Air
+    """
+    return Air(
+        channel=channel_at(block.clients, positions),
+        interference=channel_at(block.interferers, positions),
+        interference_powers=interferer_powers(radio.interferers),
+        noise=receiver_noise(radio),
+    )
 
 
 def uniform_forcing(

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from airtune.radio.kinds import Real
-from airtune.scenario import Clients
+from airtune.scenario import Clients, Interferers, Radio
 
 SPEED_OF_LIGHT = 299_792_458.0
 """Speed of light [m/s]."""
@@ -62,3 +62,13 @@ def wavelength(carrier_hz: float) -> float:
 def client_powers(clients: Clients) -> Real:
     """Return the power limits P_k of the clients, shape (K,) [W]."""
     return np.broadcast_to(dbm_to_watt(clients.tx_power_dbm), (clients.count,)).copy()
+
+
+def interferer_powers(interferers: Interferers) -> Real:
+    """Return the powers q_j of the interferers, shape (J,) [W]."""
+    return np.full(interferers.count, dbm_to_watt(interferers.tx_power_dbm))
+
+
+def receiver_noise(radio: Radio) -> float:
+    """Return the noise power sigma^2 of the scenario's receivers [W]."""
+    return noise_power(radio.noise_psd_dbm_hz, radio.bandwidth_hz, radio.noise_figure_db)

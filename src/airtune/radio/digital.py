@@ -1,0 +1,175 @@
+"""Quantised updates for the digital baseline, with optional error feedback.
+
+References
+----------
+.. [1] D. Alistarh et al., "QSGD: communication-efficient SGD via gradient quantization and
+   encoding", NeurIPS 2017.
+.. [2] F. Seide et al., "1-bit stochastic gradient descent and its application to data-parallel
+   distributed training of speech DNNs", Interspeech 2014.
+.. [3] S. P. Karimireddy et al., "Error feedback fixes SignSGD and other gradient compression
+   schemes", ICML 2019.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from airtune.radio.kinds import Floating, Real
+from airtune.scenario import Digital
+
+RANGE_BITS = 32
+"""Bits of the scale that each block carries (one float32)."""
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """What the server reads from one quantised update.
+
+    Attributes
+    ----------
+    values : ndarray, float, shape (d,)
+        Update as decoded.
+    bits : int
+        Payload: the entries of all non-zero blocks, and one scale a block.
+    """
+
+    values: Real
+    bits: int
+
+
+def quantise_unbiased(
+    update: Floating, sizes: npt.ArrayLike, bits: int, rng: np.random.Generator
+) -> Quantised:
+    """Round each entry at random to one of its two neighbours on a uniform grid.
+
+    Each block has 2^bits levels, evenly spread over [-M, M], M its largest modulus, as in QSGD
+    [1]_ with the maximum for the norm (finer for the same bits).  The nearer neighbour is the
+    likelier, so that the mean of the result is the entry itself.
+
+    Parameters
+    ----------
+    update : ndarray, float, shape (d,)
+        Update of one client.
+    sizes : array_like, int, shape (B,)
+        Block lengths, sum d.
+    bits : int
+        Bits an entry, >= 1.
+    rng : Generator
+        Source of the rounding.
+
+    Returns
+    -------
+    Quantised
+    """
+    values = np.zeros(len(update))
+    for span in _spans(sizes, len(update)):
+        top = _range(update[span])
+        if top > 0:
+            step = 2.0 * top / (2**bits - 1)
+            steps = (update[span] + top) / step
+            level = np.floor(steps + rng.uniform(size=len(steps)))
+            values[span] = np.clip(level, 0, 2**bits - 1) * step - top
+    return Quantised(values, payload_bits(update, sizes, bits))
+
+
+def quantise_contractive(update: Floating, sizes: npt.ArrayLike, bits: int) -> Quantised:
+    """Round each entry to the nearest level, then fit the block's scale by least squares.
+
+    The grid is that of :func:`quantise_unbiased`; the scale sent with the block is the one that
+    brings the result q closest to the block x, ``<q, x> / <q, q>``.  The error is then never above
+    the block itself, ``|x - q|^2 <= |x|^2``, which error feedback needs to stay bounded [3]_; with
+    one bit this is the scaled sign of that paper.
+
+    Parameters
+    ----------
+    update : ndarray, float, shape (d,)
+        Update of one client, its memory added.
+    sizes : array_like, int, shape (B,)
+        Block lengths, sum d.
+    bits : int
+        Bits an entry, >= 1.
+
+    Returns
+    -------
+    Quantised
+    """
+    values = np.zeros(len(update))
+    for span in _spans(sizes, len(update)):
+        block = update[span].astype(np.float64)
+        top = _range(block)
+        if top > 0:
+            # in units of top: keeps the squares below away from underflow
+            level = np.floor((block / top + 1.0) * (2**bits - 1) / 2.0 + 0.5)
+            grid = 2.0 * np.clip(level, 0, 2**bits - 1) / (2**bits - 1) - 1.0
+            fit = float(grid @ (block / top)) / float(grid @ grid)
+            values[span] = float(np.float32(fit * top)) * grid
+    return Quantised(values, payload_bits(update, sizes, bits))
+
+
+def payload_bits(update: Floating, sizes: npt.ArrayLike, bits: int) -> int:
+    """Return the bits of a quantised update; a block of zeros costs its scale only.
+
+    ``sum over non-zero blocks of d_b bits + B RANGE_BITS``
+    """
+    spans = _spans(sizes, len(update))
+    entries = sum(len(update[span]) for span in spans if update[span].any())
+    return entries * bits + len(spans) * RANGE_BITS
+
+
+def encode(
+    update: Floating,
+    memory: Real | None,
+    sizes: npt.ArrayLike,
+    settings: Digital,
+    rng: np.random.Generator,
+) -> tuple[Quantised, Real]:
+    """Quantise one client's update, with error feedback if the scenario asks for it.
+
+    With error feedback [2]_ [3]_ the client adds what earlier rounds lost and remembers what this
+    one loses: ``x = d_k + e``, ``e' = x - Q(x)``.  Without it the rounding is unbiased.
+
+    Parameters
+    ----------
+    update : ndarray, float, shape (d,)
+        Update d_k.
+    memory : ndarray, float, shape (d,), or None
+        Memory e of the client; None before its first upload.
+    sizes : array_like, int, shape (B,)
+        Block lengths, sum d.
+    settings : Digital
+        Section ``digital`` of the scenario.
+    rng : Generator
+        Source of the rounding (unused with error feedback).
+
+    Returns
+    -------
+    quantised : Quantised
+        What the server reads.
+    memory : ndarray, float, shape (d,)
+        Memory for the client's next upload; zeros without error feedback.
+    """
+    if not settings.error_feedback:
+        return quantise_unbiased(update, sizes, settings.bits, rng), np.zeros(len(update))
+    corrected = update.astype(np.float64)
+    if memory is not None:
+        corrected = corrected + memory
+    quantised = quantise_contractive(corrected, sizes, settings.bits)
+    return quantised, corrected - quantised.values
+
+
+def _spans(sizes: npt.ArrayLike, length: int) -> list[slice]:
+    """Return the slice of each block."""
+    ends = np.cumsum(np.asarray(sizes, dtype=np.int64))
+    if ends[-1] != length:
+        raise ValueError(f"blocks of {ends[-1]} entries for an update of {length}")
+    return [slice(int(a), int(b)) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
+
+
+def _range(block: Floating) -> float:
+    """Return the largest modulus of a block, rounded up to a float32 that can be sent."""
+    top = float(np.abs(block).max())
+    sent = np.float32(top)
+    return float(sent) if sent >= top else float(np.nextafter(sent, np.float32(np.inf)))

@@ -1,0 +1,162 @@
+"""Digital links: rates, airtime and energy of uploads, reports, pilots and the downlink."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from airtune.radio.kinds import Complex, Real
+
+
+@dataclass(frozen=True)
+class Airtime:
+    """Clients that send one after the other (TDMA).
+
+    Attributes
+    ----------
+    times_s : ndarray, float, shape (K,)
+        Airtime of each client [s].
+    energies_j : ndarray, float, shape (K,)
+        Radio energy of each client, ``P_k t_k`` [J].
+    """
+
+    times_s: Real
+    energies_j: Real
+
+    @property
+    def time_s(self) -> float:
+        """Time until the last client has sent [s]."""
+        return float(self.times_s.sum())
+
+    @property
+    def energy_j(self) -> float:
+        """Energy of all clients [J]."""
+        return float(self.energies_j.sum())
+
+
+def single_user_sinr(channel: Complex, covariance: Complex, powers: Real) -> Real:
+    """Return the SINR of each client alone on the air, ``P_k h_k^H R^-1 h_k``.
+
+    This is what the max-SINR (MMSE) receiver ``w = R^-1 h_k`` reaches.
+
+    Parameters
+    ----------
+    channel : ndarray, complex, shape (K, N)
+        h_k.
+    covariance : ndarray, complex, shape (N, N)
+        Noise-plus-interference covariance R [W].
+    powers : ndarray, float, shape (K,)
+        Transmit powers P_k [W].
+
+    Returns
+    -------
+    ndarray, float, shape (K,)
+        SINR, linear.
+    """
+    whitened = np.linalg.solve(covariance, channel.T)  # column k: R^-1 h_k
+    return np.asarray(powers * np.einsum("kn,nk->k", channel.conj(), whitened).real)
+
+
+def shannon_rate(
+    sinr: npt.ArrayLike, bandwidth_hz: float, efficiency: float, gap_db: float = 0.0
+) -> Real:
+    """Return the rate ``W eff log2(1 + SINR / gap)``.
+
+    Parameters
+    ----------
+    sinr : array_like, float
+        SINR, linear.
+    bandwidth_hz : float
+        Bandwidth W [Hz].
+    efficiency : float
+        Share of the time-frequency grid that carries data.
+    gap_db : float
+        Gap of the code to the Shannon limit [dB].
+
+    Returns
+    -------
+    ndarray, float
+        Rate [bit/s], shape of `sinr`.
+    """
+    gap = 10.0 ** (gap_db / 10.0)
+    # log1p keeps the rate exact at very low SINR
+    return np.asarray(
+        bandwidth_hz * efficiency * np.log1p(np.asarray(sinr, dtype=np.float64) / gap) / np.log(2.0)
+    )
+
+
+def sequential_airtime(bits: npt.ArrayLike, rates: Real, powers: Real) -> Airtime:
+    """Return time and energy when the clients send `bits` one after the other.
+
+    Uploads of the digital baseline and the reports of the scales (side information) alike.
+
+    Parameters
+    ----------
+    bits : array_like, float, shape (K,) or ()
+        Bits of each client, or of every client.
+    rates : ndarray, float, shape (K,)
+        Rates [bit/s].
+    powers : ndarray, float, shape (K,)
+        Transmit powers P_k [W].
+
+    Returns
+    -------
+    Airtime
+    """
+    times = np.asarray(bits, dtype=np.float64) / rates
+    return Airtime(times, powers * times)
+
+
+def pilot_airtime(symbols: int, bandwidth_hz: float, powers: Real) -> Airtime:
+    """Return time and energy of the pilots: each client in turn, ``symbols / W``.
+
+    Parameters
+    ----------
+    symbols : int
+        Pilot symbols of each client.
+    bandwidth_hz : float
+        Bandwidth W [Hz].
+    powers : ndarray, float, shape (K,)
+        Transmit powers P_k [W].
+
+    Returns
+    -------
+    Airtime
+    """
+    times = np.full(len(powers), symbols / bandwidth_hz)
+    return Airtime(times, powers * times)
+
+
+def downlink_rate(
+    channel: Complex, power: float, noise: float, bandwidth_hz: float, efficiency: float
+) -> float:
+    """Return the broadcast rate that the weakest client can decode.
+
+    Conservative: the base station spreads its power evenly over its antennas by a space-time
+    block code, which needs no channel knowledge and has no array gain, ``SNR_k = P_BS |h_k|^2 /
+    (N sigma^2)`` (Alamouti 1998; Tarokh et al. 1999, rate losses of larger codes not counted).
+    The channel is the uplink's (reciprocity), the clients' noise figure the base station's, and
+    interference at the clients is not modelled.
+
+    Parameters
+    ----------
+    channel : ndarray, complex, shape (K, N)
+        h_k.
+    power : float
+        P_BS [W].
+    noise : float
+        Noise power sigma^2 of a client [W].
+    bandwidth_hz : float
+        Bandwidth W [Hz].
+    efficiency : float
+        Share of the time-frequency grid that carries data.
+
+    Returns
+    -------
+    float
+        Rate [bit/s].
+    """
+    snr = power * np.mean(np.abs(channel) ** 2, axis=1) / noise
+    return float(shannon_rate(snr, bandwidth_hz, efficiency).min())
