@@ -7,76 +7,19 @@ the beamformer (cost in proportion to K d), `waveform` builds what every antenna
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from airtune.radio.array import channel as channel_at
-from airtune.radio.array import covariance
 from airtune.radio.kinds import Complex, Floating, Integer, Real
-from airtune.radio.paths import Block
 from airtune.radio.scales import Normalisation, pack, unpack
-from airtune.radio.units import interferer_powers, receiver_noise
-from airtune.scenario import Radio
+from airtune.radio.transmission import Air, Transmission
 
 Form = Literal["scalar", "waveform"]
 
 CHUNK_SYMBOLS = 1 << 14
 """Symbols handled at once: keeps the working set small and the result independent of memory."""
-
-
-@dataclass(frozen=True)
-class Air:
-    """The true air at the antennas' places.
-
-    Attributes
-    ----------
-    channel : ndarray, complex, shape (K, N)
-        h_k of the clients that transmit.
-    interference : ndarray, complex, shape (J, N)
-        v_j of the interferers; J may be 0.
-    interference_powers : ndarray, float, shape (J,)
-        q_j [W].
-    noise : float
-        sigma^2 [W]; 0 for noiseless air.
-    """
-
-    channel: Complex
-    interference: Complex
-    interference_powers: Real
-    noise: float
-
-    def of(self, clients: npt.ArrayLike) -> Air:
-        """Return the same air for a selection of the clients (indices)."""
-        return replace(self, channel=self.channel[np.asarray(clients, dtype=np.int64)])
-
-    @property
-    def covariance(self) -> Complex:
-        """Noise-plus-interference covariance R, shape (N, N) [W]."""
-        return covariance(self.interference, self.interference_powers, self.noise)
-
-
-@dataclass(frozen=True)
-class Transmission:
-    """Receive beamformer and transmit scalars.
-
-    Attributes
-    ----------
-    beamformer : ndarray, complex, shape (N,)
-        w, back-off included.
-    scalars : ndarray, complex, shape (K,)
-        b_k [sqrt(W)]; 0 for a silent client.
-    """
-
-    beamformer: Complex
-    scalars: Complex
-
-    @property
-    def powers(self) -> Real:
-        """Average transmit powers ``|b_k|^2``, shape (K,) [W]."""
-        return np.abs(self.scalars) ** 2
 
 
 @dataclass(frozen=True)
@@ -119,80 +62,6 @@ class Aggregate:
     realised_mse: float
     block_mse: Real
     relative_error: float
-
-
-def air_at(block: Block, positions: Real, radio: Radio) -> Air:
-    """Return the air that antennas at `positions` meet in a block.
-
-    Parameters
-    ----------
-    block : Block
-        Paths of the round: the true ones, or the perceived ones for the planner's view.
-    positions : ndarray, float, shape (N, 2)
-        Antenna positions [wavelengths].
-    radio : Radio
-        Section ``radio`` of the scenario (noise and interferers' power).
-
-    Returns
-    -------
-    Air
-    """
-    return Air(
-        channel=channel_at(block.clients, positions),
-        interference=channel_at(block.interferers, positions),
-        interference_powers=interferer_powers(radio.interferers),
-        noise=receiver_noise(radio),
-    )
-
-
-def uniform_forcing(
-    channel: Complex,
-    beamformer: Complex,
-    effective_weights: Real,
-    powers: Real,
-    backoff: float = 1.0,
-) -> Transmission:
-    """Align all clients, ``b_k = nu_k / (w^H h_k)``, with the strongest use of the power limits.
-
-    w is scaled (its direction stays) so that the weakest client just meets its limit,
-    ``min_k P_k |w^H h_k|^2 / nu_k^2 = 1 / rho`` (system model, section 5): then ``|b_k|^2 <= rho
-    P_k`` for all, and the MSE is 1/rho of the one at full power.
-
-    Parameters
-    ----------
-    channel : ndarray, complex, shape (K, N)
-        h_k as known to the server.
-    beamformer : ndarray, complex, shape (N,)
-        Direction of w.
-    effective_weights : ndarray, float, shape (K,)
-        nu_k; clients with 0 stay silent.
-    powers : ndarray, float, shape (K,)
-        Power limits P_k [W].
-    backoff : float
-        rho in (0, 1].
-
-    Returns
-    -------
-    Transmission
-
-    Raises
-    ------
-    ValueError
-        If rho is outside (0, 1], or w is blind to a client that has to transmit.
-    """
-    if not 0.0 < backoff <= 1.0:
-        raise ValueError(f"power back-off must be in (0, 1], got {backoff}")
-    received = channel @ beamformer.conj()  # w^H h_k
-    active = effective_weights > 0
-    scalars = np.zeros(len(channel), dtype=np.complex128)
-    if not active.any():
-        return Transmission(beamformer, scalars)
-    gains = np.sqrt(powers[active]) * np.abs(received[active]) / effective_weights[active]
-    if not gains.min() > 0:
-        raise ValueError("the beamformer does not hear every client: no alignment is possible")
-    scale = 1.0 / (np.sqrt(backoff) * gains.min())
-    scalars[active] = effective_weights[active] / (scale * received[active])
-    return Transmission(scale * beamformer, scalars)
 
 
 def symbol_correlation(updates: Floating, normalisation: Normalisation) -> Complex:
