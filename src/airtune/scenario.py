@@ -113,7 +113,11 @@ class Radio(Settings):
     """Carrier, noise, path loss, fading and interference."""
 
     carrier_hz: Positive = Field(3.5e9, description="carrier frequency")
-    bandwidth_hz: Positive = Field(1e6, description="bandwidth W of the uplink and the downlink")
+    bandwidth_hz: Positive = Field(1e6, description="uplink bandwidth W")
+    downlink_bandwidth_hz: Positive = Field(1e7, description="bandwidth of the broadcast")
+    downlink_bits: Annotated[int, Field(ge=8, le=32)] = Field(
+        16, description="bits of one adapter entry in the broadcast"
+    )
     efficiency: Fraction = Field(
         0.9, description="share of the time-frequency grid that carries data (cyclic prefix, guard)"
     )

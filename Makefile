@@ -1,0 +1,48 @@
+# make demo   install the pinned set and compare five schemes on a small LLaMA
+# make test   run the test suite (everything that is not marked slow)
+# make lint   ruff and mypy
+#
+# TORCH_INDEX can name a package index with CPU builds of torch, for example
+#   make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# PYTHON names the interpreter the environment is made from (3.11 to 3.13).
+
+PYTHON ?= python3
+TORCH_INDEX ?=
+VENV ?= .venv
+DEMO_OUT ?= runs/demo-$(shell date +%Y%m%d-%H%M%S)
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+TORCH := "torch==2.13.0" $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+
+.PHONY: demo test lint clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.installed
+	$(BIN)/airtune compare quickstart --out $(DEMO_OUT)
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info[:2] <= (3, 13); \
+	  sys.exit(0 if ok else f"Python 3.11 to 3.13 is needed, this is {sys.version.split()[0]}")'
+	$(PYTHON) -m venv $(VENV)
+
+# torch first and by itself: its CPU build must be found before the others ask for any torch.
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) $(TORCH)
+	$(PIP) -e .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(PIP) -e ".[dev]"
+	touch $@
+
+clean:
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

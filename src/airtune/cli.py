@@ -1,0 +1,194 @@
+"""The command line: parses, calls, prints."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import click
+import typer
+
+from airtune.errors import InputError
+
+if TYPE_CHECKING:
+    from airtune.record import RunFolder
+    from airtune.scenario import Scenario
+
+DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+app = typer.Typer(
+    name="airtune",
+    help="Fine-tune large language models across wireless devices, over the air.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ScenarioName = Annotated[
+    str, typer.Argument(metavar="SCENARIO", help="A YAML file or a shipped scenario's name.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="a.b=c", help="Override one setting; may be repeated."),
+]
+Out = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="Run folder (new or empty).")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+
+
+def main() -> None:
+    """Run the command line; the process ends with one of the documented exit codes."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        code = app(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except InputError as error:
+        print(f"airtune: {error}", file=sys.stderr)
+        code = BAD_INPUT
+    except (KeyboardInterrupt, click.Abort):
+        print("airtune: interrupted; what is finished is saved", file=sys.stderr)
+        code = INTERRUPTED
+    sys.exit(code or DONE)
+
+
+@app.command()
+def init(
+    file: Annotated[Path, typer.Argument(help="File to write.")] = Path("scenario.yaml"),
+) -> None:
+    """Write a commented scenario to start from."""
+    from airtune import scenario_file
+
+    if file.exists():
+        raise InputError(f"{file}: exists; name a new file")
+    name = file.stem if file.stem.replace("-", "").replace("_", "").isalnum() else "scenario"
+    scenario = scenario_file.load("quickstart").model_copy(update={"name": name})
+    try:
+        file.write_text(scenario_file.commented(scenario), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{file}: cannot be written ({error.strerror})") from None
+    print(f"wrote {file}; try: airtune compare {file}")
+
+
+@app.command()
+def compare(
+    scenario: ScenarioName,
+    overrides: Overrides = None,
+    schemes: Annotated[
+        str | None, typer.Option(metavar="a,b", help="Schemes; `ideal` always runs besides.")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(help="Independent repetitions.")] = None,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare schemes on the same channels, data and budgets: the main job."""
+    from airtune import scenario_file
+
+    settings = scenario_file.load(scenario, overrides or [])
+    changes: dict[str, Any] = {}
+    if schemes is not None:
+        wanted = [name.strip() for name in schemes.split(",")]
+        changes["schemes"] = wanted if "ideal" in wanted else ["ideal", *wanted]
+    if seeds is not None:
+        changes["seeds"] = seeds
+    if changes:
+        settings = scenario_file.parse(settings.to_dict() | changes, where="compare")
+    _start("compare", settings, out, as_json)
+
+
+@app.command()
+def run(
+    scenario: ScenarioName,
+    scheme: Annotated[str, typer.Option(help="Scheme to run.")],
+    overrides: Overrides = None,
+    engine: Annotated[str, typer.Option(help="Where client updates run: local.")] = "local",
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run one scheme."""
+    from airtune import scenario_file
+
+    if engine != "local":
+        raise InputError(f"--engine {engine}: must be local")
+    settings = scenario_file.load(scenario, overrides or [])
+    settings = scenario_file.parse(settings.to_dict() | {"schemes": [scheme]}, where="run")
+    _start("run", settings, out, as_json)
+
+
+@app.command()
+def resume(
+    run_dir: Annotated[Path, typer.Argument(help="Folder of a run or a compare.")],
+    as_json: AsJson = False,
+) -> None:
+    """Go on with whatever is unfinished in a run folder."""
+    from airtune import record
+
+    _execute(record.open_folder(run_dir), as_json)
+
+
+@app.command()
+def report(
+    run_dirs: Annotated[list[Path], typer.Argument(help="Run folders.")],
+) -> None:
+    """Build the figures and the page of run folders again."""
+    from airtune import record, study
+
+    for folder in run_dirs:
+        run_folder = record.open_folder(folder)
+        study.summarise(run_folder)
+        print(study.publish(run_folder))
+
+
+@app.command()
+def schemes() -> None:
+    """List the schemes."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from airtune.schemes import SCHEMES
+
+    table = Table("scheme", "array", "air interface")
+    for scheme in SCHEMES.values():
+        table.add_row(scheme.name, scheme.array.about, scheme.air.about)
+    Console().print(table)
+
+
+def _start(kind: str, scenario: Scenario, out: Path | None, as_json: bool) -> None:
+    from airtune import record, study
+
+    study.check(scenario)
+    folder = out or study.default_folder(scenario)
+    _execute(record.create(folder, scenario, kind), as_json)
+
+
+def _execute(run_folder: RunFolder, as_json: bool) -> None:
+    from rich.console import Console
+
+    from airtune import study
+    from airtune.progress import Progress
+
+    try:
+        with Progress(run_folder) as progress:
+            study.execute(run_folder, progress)
+    except KeyboardInterrupt:
+        print(f"airtune: go on with: airtune resume {run_folder.folder}", file=sys.stderr)
+        raise
+    results = study.summarise(run_folder)
+    page = study.publish(run_folder)
+    if as_json:
+        json.dump(results, sys.stdout, indent=1, allow_nan=False)
+        print()
+        return
+    from airtune.report.table import terminal_table
+
+    Console().print(terminal_table(results))
+    print(f"page: {page}")
+
+
+if __name__ == "__main__":
+    main()

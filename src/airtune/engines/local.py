@@ -1,0 +1,78 @@
+"""Client updates in this process, one client after the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from airtune.learning.learner import Learner
+
+
+@dataclass(frozen=True)
+class RoundUpdates:
+    """The updates of one round, of the clients whose update is finite.
+
+    Attributes
+    ----------
+    updates : ndarray, float32, shape (S, d)
+    clients : ndarray, int, shape (S,)
+        Their indices.
+    dropped : tuple of int
+        Clients whose update held a NaN or an infinity.
+    loss : float or None
+        Mean training loss of the S clients.
+    """
+
+    updates: NDArray[np.float32]
+    clients: NDArray[np.int64]
+    dropped: tuple[int, ...]
+    loss: float | None
+
+
+@dataclass(frozen=True)
+class LocalEngine:
+    """Computes the updates in this process with the learner's resident model.
+
+    Attributes
+    ----------
+    learner : Learner
+    """
+
+    learner: Learner
+
+    def updates(
+        self,
+        adapter: NDArray[np.float32],
+        clients: NDArray[np.int64],
+        batch_sizes: NDArray[np.int64],
+        seed: int,
+        round_index: int,
+    ) -> RoundUpdates:
+        """Return the updates of the selected clients.
+
+        Parameters
+        ----------
+        adapter : ndarray, float32, shape (d,)
+        clients : ndarray, int, shape (S,)
+            Selected clients.
+        batch_sizes : ndarray, int, shape (K,)
+            Of all clients.
+        seed, round_index : int
+            Name the mini-batches.
+        """
+        results = [
+            self.learner.client_update(adapter, int(k), int(batch_sizes[k]), seed, round_index)
+            for k in clients
+        ]
+        finite = np.array([result.finite for result in results], dtype=bool)
+        kept = [result for result in results if result.finite]
+        return RoundUpdates(
+            updates=np.array([r.update for r in kept], dtype=np.float32).reshape(-1, len(adapter)),
+            clients=clients[finite],
+            dropped=tuple(int(k) for k in clients[~finite]),
+            loss=float(np.mean([result.loss for result in kept])) if kept else None,
+        )

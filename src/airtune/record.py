@@ -1,0 +1,200 @@
+"""The run folder: settings, metrics, checkpoints, and the way back into them.
+
+A run folder holds one cell for each scheme and seed.  Metrics are flushed to disk each round;
+checkpoints are replaced atomically, so a process that is killed loses at most one round.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from airtune import scenario_file
+from airtune.errors import InputError
+from airtune.scenario import Scenario
+
+Arrays = dict[str, np.ndarray]
+
+_PACKAGES = ("airtune", "numpy", "scipy", "numba", "torch", "transformers", "peft", "tokenizers")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The folder of one scheme and one seed."""
+
+    folder: Path
+    scheme: str
+    seed: int
+
+    @property
+    def finished(self) -> bool:
+        """Whether the cell's last round and adapter are on disk."""
+        return (self.folder / "finished.json").is_file()
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A folder of `run` or `compare`."""
+
+    folder: Path
+    scenario: Scenario
+    kind: str
+
+    @property
+    def cells(self) -> list[Cell]:
+        """All cells, seed by seed, so that every scheme of a seed shares one learner."""
+        return [
+            Cell(self.folder / scheme / f"seed-{seed}", scheme, seed)
+            for seed in range(self.scenario.seeds)
+            for scheme in self.scenario.schemes
+        ]
+
+
+def create(folder: Path, scenario: Scenario, kind: str) -> RunFolder:
+    """Make a new run folder.
+
+    Raises
+    ------
+    InputError
+        The folder already holds something.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        hint = " (`airtune resume` goes on with a run)" if (folder / "run.json").exists() else ""
+        raise InputError(f"--out {folder}: must be a new or an empty folder{hint}")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "scenario.yaml", scenario_file.dump(scenario))
+    write_json(folder / "environment.json", environment(scenario))
+    write_json(folder / "run.json", {"kind": kind})
+    return RunFolder(folder, scenario, kind)
+
+
+def open_folder(folder: Path) -> RunFolder:
+    """Open an existing run folder.
+
+    Raises
+    ------
+    InputError
+        The folder does not hold a run.
+    """
+    try:
+        kind = json.loads((folder / "run.json").read_text(encoding="utf-8"))["kind"]
+        scenario = scenario_file.load(folder / "scenario.yaml")
+    except (OSError, ValueError, KeyError) as error:
+        if isinstance(error, InputError) and (folder / "scenario.yaml").exists():
+            raise
+        raise InputError(
+            f"{folder}: is not a run folder (run.json and scenario.yaml are needed)"
+        ) from None
+    return RunFolder(folder, scenario, kind)
+
+
+def environment(scenario: Scenario) -> dict[str, Any]:
+    """Describe the machine and the installed packages."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cpu_count": os.cpu_count(),
+        "threads": scenario.threads,
+        "packages": {name: _version(name) for name in _PACKAGES},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write a JSON file whole or not at all; NaN and infinity are refused."""
+    write_text(path, json.dumps(document, indent=1, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Return the content of a JSON file of the run folder."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def append_metrics(cell: Cell, line: Mapping[str, Any]) -> None:
+    """Append one line to metrics.jsonl and flush it to disk."""
+    cell.folder.mkdir(parents=True, exist_ok=True)
+    with (cell.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line, allow_nan=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_metrics(cell: Cell) -> list[dict[str, Any]]:
+    """Return the lines of metrics.jsonl; a torn last line is left out."""
+    path = cell.folder / "metrics.jsonl"
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")
+    return [json.loads(line) for line in lines[:-1] if line]
+
+
+def save_checkpoint(cell: Cell, round_index: int, arrays: Arrays, state: Mapping[str, Any]) -> None:
+    """Replace the checkpoint: arrays as safetensors, then the JSON that names them.
+
+    The JSON is replaced last and atomically; whatever is interrupted, it names a whole file.
+    """
+    from safetensors.numpy import save_file
+
+    folder = cell.folder / "checkpoint"
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"round-{round_index:06d}.safetensors"
+    temporary = folder / (name + ".tmp")
+    save_file({key: np.ascontiguousarray(value) for key, value in arrays.items()}, temporary)
+    with temporary.open("rb+") as file:
+        os.fsync(file.fileno())
+    temporary.replace(folder / name)
+    write_json(folder / "state.json", {"round": round_index, "arrays": name, "state": dict(state)})
+    for stale in folder.glob("round-*"):
+        if stale.name != name:
+            stale.unlink()
+
+
+def load_checkpoint(cell: Cell) -> tuple[int, Arrays, dict[str, Any]] | None:
+    """Return (round, arrays, state) of the last checkpoint and drop metrics beyond it."""
+    from safetensors.numpy import load_file
+
+    path = cell.folder / "checkpoint" / "state.json"
+    if not path.is_file():
+        (cell.folder / "metrics.jsonl").unlink(missing_ok=True)
+        return None
+    document = json.loads(path.read_text(encoding="utf-8"))
+    kept = [line for line in read_metrics(cell) if line["round"] <= document["round"]]
+    write_text(
+        cell.folder / "metrics.jsonl",
+        "".join(json.dumps(line, allow_nan=False) + "\n" for line in kept),
+    )
+    return document["round"], load_file(path.with_name(document["arrays"])), document["state"]

@@ -1,0 +1,366 @@
+"""The federated loop: rounds of one scheme, booked, evaluated and saved as they end.
+
+One round (system model, section 1):
+
+1. the propagation paths of the round become known;
+2. the clients that transmit are selected;
+3. the antennas move, with the clients' update scales of the last round;
+4. the clients compute their updates at the planned batch sizes and clocks;
+5. the air combines the updates;
+6. the server decodes the weighted mean, steps, evaluates and books every component.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from airtune import record
+from airtune.engines import LocalEngine, RoundUpdates
+from airtune.learning.server import ServerOptimizer
+from airtune.planning.cost import Components, compute_energy, compute_time, cycles_per_sample
+from airtune.planning.plan import Plan, make_plan
+from airtune.radio.movement import Movement, movement
+from airtune.radio.paths import BlockFading, perceived_block
+from airtune.radio.units import wavelength
+from airtune.scenario import Scenario
+from airtune.schemes import SCHEMES, RadioRound, Reception, Scheme, Uploads
+
+if TYPE_CHECKING:
+    from airtune.learning.learner import Learner
+    from airtune.learning.results import Evaluation
+
+Metrics = dict[str, Any]
+RoundDone = Callable[[Metrics], None]
+
+PLANNING_SCHEME = "movable"
+"""Whose air a shared plan is made for, whatever schemes are compared."""
+
+
+@dataclass
+class State:
+    """All that changes from round to round; enough to resume bit for bit."""
+
+    adapter: NDArray[np.float32]
+    optimizer: ServerOptimizer
+    positions: NDArray[np.float64]
+    effective_weights: NDArray[np.float64]
+    participation: NDArray[np.int64]
+    memory: NDArray[np.float64] | None = None
+    round: int = 0
+    latency_s: Components = field(default_factory=Components)
+    energy_j: Components = field(default_factory=Components)
+
+    def arrays(self) -> record.Arrays:
+        """Return the arrays of a checkpoint."""
+        arrays = {f"optimizer.{key}": value for key, value in self.optimizer.state().items()}
+        for name in ("adapter", "positions", "effective_weights", "participation"):
+            arrays[name] = getattr(self, name)
+        if self.memory is not None:
+            arrays["memory"] = self.memory
+        return arrays
+
+    def load(self, round_index: int, arrays: record.Arrays, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        prefix = "optimizer."
+        self.optimizer.load(
+            {key.removeprefix(prefix): a for key, a in arrays.items() if key.startswith(prefix)}
+        )
+        for name in ("adapter", "positions", "effective_weights", "participation"):
+            setattr(self, name, arrays[name])
+        self.memory = arrays.get("memory")
+        self.round = round_index
+        self.latency_s = Components(**state["latency_s"])
+        self.energy_j = Components(**state["energy_j"])
+
+
+class FederatedRun:
+    """One scheme's rounds for one seed.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    scheme : str
+        Name of the scheme.
+    seed : int
+        Root of the random streams of this repetition.
+    learner : Learner
+        Model and data, prepared for the same seed.
+    """
+
+    def __init__(self, scenario: Scenario, scheme: str, seed: int, learner: Learner) -> None:
+        self.scenario, self.seed, self.learner = scenario, seed, learner
+        self.scheme: Scheme = SCHEMES[scheme]
+        self.engine = LocalEngine(learner)
+        self.channel = BlockFading(scenario.radio, scenario.clients, seed)
+        self.omega = learner.data_sizes / learner.data_sizes.sum()
+        self.block_sizes = np.array([block.size for block in learner.blocks], dtype=np.int64)
+        processor = scenario.client_processor
+        self.cycles_per_sample = cycles_per_sample(
+            learner.flop_per_sample, processor.flop_per_cycle, scenario.training.local_steps
+        )
+        self.plan = self.make_plan(PLANNING_SCHEME if scenario.plan == "shared" else scheme)
+        self.state = State(
+            adapter=learner.initial_adapter(),
+            optimizer=ServerOptimizer(scenario.training, learner.size),
+            positions=self.scheme.array.start(scenario, seed),
+            effective_weights=self.omega,
+            participation=np.zeros(scenario.clients.count, dtype=np.int64),
+            latency_s=Components(pretraining=self.plan.latency_s.pretraining),
+            energy_j=Components(pretraining=self.plan.energy_j.pretraining),
+        )
+
+    def make_plan(self, scheme_name: str) -> Plan:
+        """Plan batches, clocks and back-off for the air that `scheme_name` meets at first."""
+        scheme = SCHEMES[scheme_name]
+        radio = self.radio(1)
+        start = scheme.array.start(self.scenario, self.seed)
+        positions = scheme.array.place(radio, self.omega, start)
+        move = self.movement(start, positions)
+        forecast = scheme.air.forecast(radio.at(positions), self.omega, self.block_sizes)
+        costs, pretraining = forecast.overheads, self.learner.pretraining_cost
+        return make_plan(
+            self.scenario,
+            omega=self.omega,
+            cycles_per_sample=self.cycles_per_sample,
+            data_sizes=self.learner.data_sizes,
+            mse_star=forecast.mse,
+            uplink_s=forecast.uplink_s,
+            uplink_power_w=radio.powers,
+            uplink_airtime_s=forecast.airtime_s,
+            backoff=forecast.backoff,
+            downlink_s=costs.downlink_s,
+            downlink_j=costs.downlink_j,
+            pilot_s=costs.pilot_s,
+            pilot_j=costs.pilot_j / self.scenario.clients.count,
+            move_s=move.time_s,
+            move_j=move.energy_j,
+            pretraining_cycles_per_sample=pretraining.flop_per_sample
+            / self.scenario.server_processor.flop_per_cycle,
+            pretraining_steps=pretraining.steps,
+            pretraining_batch=pretraining.batch_size,
+        )
+
+    def radio(self, round_index: int) -> RadioRound:
+        """Return the true and the perceived paths of a round."""
+        true = self.channel.block(round_index)
+        csi = self.scenario.radio.csi
+        seen = perceived_block(true, csi, self.seed, round_index)
+        return RadioRound(self.scenario, self.seed, round_index, true, seen)
+
+    def movement(self, old: NDArray[np.float64], new: NDArray[np.float64]) -> Movement:
+        """Return the shortest movement between two sets of positions."""
+        array = self.scenario.array
+        return movement(
+            old,
+            new,
+            wavelength_m=wavelength(self.scenario.radio.carrier_hz),
+            speed_mps=array.speed_mps,
+            drive_power_w=array.drive_power_w,
+        )
+
+    def run_round(self) -> Metrics:
+        """Run the next round; the numbers are those of the module's list."""
+        state, began = self.state, time.perf_counter()
+        index = state.round + 1
+        radio = self.radio(index)  # 1
+        selected = np.arange(self.scenario.clients.count)  # 2
+        placed = self.scheme.array.place(radio, state.effective_weights, state.positions)  # 3
+        moved = self.movement(state.positions, placed)
+        computed = self.engine.updates(  # 4
+            state.adapter, selected, self.plan.batch_sizes, self.seed, index
+        )
+        received = self._combine(radio, moved.positions, computed)  # 5
+        if received is not None:  # 6
+            state.adapter = state.optimizer.step(state.adapter, received.mean)
+            state.participation[computed.clients] += 1
+            state.memory = received.memory
+            if received.effective_weights is not None:
+                state.effective_weights = received.effective_weights
+        state.round, state.positions = index, moved.positions
+        latency, energy = self._book(selected, moved, received)
+        state.latency_s += latency
+        state.energy_j += energy
+        return {
+            **self.metrics(self._evaluate(index)),
+            "mse": None if received is None else received.mse,
+            "mse_db": _decibel(None if received is None else received.mse),
+            "mse_predicted_db": _decibel(None if received is None else received.predicted_mse),
+            "train_loss": computed.loss,
+            "transmitted": len(computed.clients),
+            "dropped": list(computed.dropped),
+            "moved_m": float(moved.distances_m.max()),
+            "round_latency_s": latency.to_dict(),
+            "round_energy_j": energy.to_dict(),
+            "round_wall_s": time.perf_counter() - began,
+        }
+
+    def _combine(
+        self, radio: RadioRound, positions: NDArray[np.float64], computed: RoundUpdates
+    ) -> Reception | None:
+        """Send what there is to send; None when no client has a finite update."""
+        weights = self.omega[computed.clients]
+        if not len(weights) or not np.any(computed.updates):
+            return None
+        uploads = Uploads(
+            computed.updates,
+            computed.clients,
+            weights / weights.sum(),
+            self.block_sizes,
+            self.state.memory,
+        )
+        return self.scheme.air.combine(uploads, radio.at(positions), self.plan.power_backoff)
+
+    def _book(
+        self, selected: NDArray[np.int64], moved: Movement, received: Reception | None
+    ) -> tuple[Components, Components]:
+        """Return latency [s] and energy [J] of a round by component (system model, section 7)."""
+        cycles = self.cycles_per_sample * self.plan.batch_sizes[selected]
+        clocks = self.plan.frequencies[selected]
+        computing = compute_energy(cycles, clocks, self.scenario.client_processor.kappa)
+        radio = received or Reception(np.zeros(0))
+        latency = Components(
+            compute=float(np.max(compute_time(cycles, clocks))),
+            uplink=radio.uplink_s,
+            downlink=radio.overheads.downlink_s,
+            pilots=radio.overheads.pilot_s,
+            movement=moved.time_s,
+        )
+        energy = Components(
+            compute=float(computing.sum()),
+            uplink=radio.uplink_j,
+            downlink=radio.overheads.downlink_j,
+            pilots=radio.overheads.pilot_j,
+            movement=moved.energy_j,
+        )
+        return latency, energy
+
+    def _evaluate(self, index: int) -> Evaluation | None:
+        due = index % self.scenario.evaluation.every == 0 or index == self.plan.rounds
+        return self.learner.evaluate(self.state.adapter) if due else None
+
+    def metrics(self, evaluation: Evaluation | None) -> Metrics:
+        """Return the line of the round that has just ended, validation included if made."""
+        scores = {} if evaluation is None else evaluation.domains
+        return {
+            "round": self.state.round,
+            "time_s": self.state.latency_s.total,
+            "energy_j": self.state.energy_j.total,
+            "loss": None if evaluation is None else evaluation.loss,
+            "perplexity": None if evaluation is None else evaluation.perplexity,
+            "exact_match": None if evaluation is None else evaluation.exact_match,
+            "domains": {
+                name: {"loss": score.loss, "exact_match": score.exact_match}
+                for name, score in scores.items()
+            },
+        }
+
+    def execute(self, cell: record.Cell, round_done: RoundDone) -> None:
+        """Run all rounds that the cell still lacks; metrics and a checkpoint after each.
+
+        Parameters
+        ----------
+        cell : Cell
+            Folder of this scheme and seed; a checkpoint in it is resumed.
+        round_done : callable
+            Called with the metrics of each round, those found on disk included.
+        """
+        saved = record.load_checkpoint(cell)
+        if saved is not None:
+            self.state.load(*saved)
+            round_done(record.read_metrics(cell)[-1])
+        else:
+            first = self.metrics(self.learner.evaluate(self.state.adapter))
+            cell.folder.mkdir(parents=True, exist_ok=True)
+            record.write_json(cell.folder / "plan.json", self.plan.to_dict())
+            self._save(cell, {**first, "mse": None, "mse_db": None})
+        while self.state.round < self.plan.rounds:
+            line = self.run_round()
+            self._save(cell, line)
+            round_done(line)
+
+    def _save(self, cell: record.Cell, line: Metrics) -> None:
+        record.append_metrics(cell, line)
+        totals = {
+            "latency_s": self.state.latency_s.to_dict(),
+            "energy_j": self.state.energy_j.to_dict(),
+        }
+        record.save_checkpoint(cell, self.state.round, self.state.arrays(), totals)
+
+    def finish(self, cell: record.Cell, before: Sequence[dict[str, str]]) -> None:
+        """Save the adapter, sample answers and the last placement, and mark the cell finished.
+
+        Parameters
+        ----------
+        before : sequence of dict
+            Answers of the model as it was before fine-tuning (`Learner.samples`).
+        """
+        self.learner.save_adapter(self.state.adapter, cell.folder / "adapter")
+        after = self.learner.samples(self.state.adapter, len(before))
+        record.write_json(
+            cell.folder / "samples.json",
+            [
+                {**then, "before": then["answer"], "after": now["answer"]}
+                for then, now in zip(before, after, strict=True)
+            ],
+        )
+        if self.scheme.name != "ideal":
+            record.write_json(cell.folder / "placement.json", self._placement())
+        record.write_json(
+            cell.folder / "finished.json",
+            {
+                "rounds": self.state.round,
+                "latency_s": self.state.latency_s.to_dict(),
+                "energy_j": self.state.energy_j.to_dict(),
+                "participation": self.state.participation.tolist(),
+                "within_latency_budget": self._within_latency_budget(),
+            },
+        )
+
+    def _within_latency_budget(self) -> bool:
+        budget = self.scenario.budget.latency_s
+        return budget is None or self.state.latency_s.total <= budget * (1 + 1e-9)
+
+    def _placement(self) -> dict[str, Any]:
+        """Return antennas, beamformer and paths of the last round, to be drawn."""
+        state = self.state
+        radio = self.radio(state.round)
+        problem = radio.problem(state.effective_weights)
+        best = radio.at(state.positions).best_beamformer(state.effective_weights)
+        heard = state.effective_weights > 0
+        scale = np.sqrt(problem.powers[heard]) / state.effective_weights[heard]
+        return {
+            "round": state.round,
+            "positions": state.positions.tolist(),
+            "beamformer_re": best.beamformer.real.tolist(),
+            "beamformer_im": best.beamformer.imag.tolist(),
+            "region": list(self.scenario.array.region),
+            "spacing": self.scenario.array.spacing,
+            "clients": {
+                **_paths(problem.gains[heard], problem.directions[heard]),
+                "auxiliary_scale": scale.tolist(),
+            },
+            "interferers": {
+                **_paths(problem.interferer_gains, problem.interferer_directions),
+                "powers": problem.interferer_powers.tolist(),
+            },
+            "noise_w": problem.noise,
+            "worst_gain_db": _decibel(best.worst_gain),
+        }
+
+
+def _paths(gains: NDArray[np.complex128], directions: NDArray[np.float64]) -> dict[str, Any]:
+    return {
+        "gains_re": gains.real.tolist(),
+        "gains_im": gains.imag.tolist(),
+        "directions": directions.tolist(),
+    }
+
+
+def _decibel(value: float | None) -> float | None:
+    return 10.0 * float(np.log10(value)) if value is not None and value > 0 else None

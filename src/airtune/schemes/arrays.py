@@ -1,0 +1,156 @@
+"""Array policies: where the base station's antennas are in each round."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+
+from airtune.placement import Placement, Problem, beamform, solve
+from airtune.radio.array import fixed_array, random_positions
+from airtune.radio.kinds import Real
+from airtune.radio.paths import Block
+from airtune.radio.transmission import Air, air_at
+from airtune.radio.units import client_powers, interferer_powers, receiver_noise
+from airtune.scenario import Scenario
+from airtune.streams import generator, torch_seed
+
+
+@dataclass(frozen=True)
+class RadioRound:
+    """The radio of one round, before the antennas are placed.
+
+    Attributes
+    ----------
+    scenario : Scenario
+    seed : int
+        Root of the repetition's streams.
+    round : int
+        1 to T.
+    true, perceived : Block
+        Paths of the round, and what the server believes them to be.
+    """
+
+    scenario: Scenario
+    seed: int
+    round: int
+    true: Block
+    perceived: Block
+
+    @cached_property
+    def powers(self) -> Real:
+        """Power limits P_k, shape (K,) [W]."""
+        return client_powers(self.scenario.clients)
+
+    def problem(self, effective_weights: Real) -> Problem:
+        """Return the placement problem of these clients (system model, section 5).
+
+        Parameters
+        ----------
+        effective_weights : ndarray, float, shape (K,)
+            nu_k; clients with 0 are left out.
+        """
+        array, paths, others = self.scenario.array, self.perceived.clients, self.perceived
+        return Problem(
+            gains=paths.gains,
+            directions=paths.directions,
+            weights=effective_weights,
+            powers=self.powers,
+            noise=receiver_noise(self.scenario.radio),
+            interferer_gains=others.interferers.gains,
+            interferer_directions=others.interferers.directions,
+            interferer_powers=interferer_powers(self.scenario.radio.interferers),
+            antennas=array.antennas,
+            region=np.asarray(array.region),
+            spacing=array.spacing,
+        )
+
+    def at(self, positions: Real) -> Link:
+        """Return the radio of the round with the antennas at `positions`."""
+        return Link(self, positions)
+
+
+@dataclass(frozen=True)
+class Link:
+    """The radio of one round with the antennas in place."""
+
+    radio: RadioRound
+    positions: Real
+
+    @cached_property
+    def true(self) -> Air:
+        """The air as it is."""
+        return air_at(self.radio.true, self.positions, self.radio.scenario.radio)
+
+    @cached_property
+    def perceived(self) -> Air:
+        """The air as the server believes it to be."""
+        return air_at(self.radio.perceived, self.positions, self.radio.scenario.radio)
+
+    def best_beamformer(self, effective_weights: Real) -> Placement:
+        """Return the best receive beamformer for these positions and weights nu_k, shape (K,)."""
+        seed = torch_seed(self.radio.seed, "beamformer", self.radio.round) % 2**31
+        return beamform(self.radio.problem(effective_weights), self.positions, seed=seed)
+
+
+class ArrayPolicy(Protocol):
+    """Decides where the antennas are."""
+
+    @property
+    def about(self) -> str:
+        """One line for the table of schemes."""
+
+    def start(self, scenario: Scenario, seed: int) -> Real:
+        """Return the positions before the first round, shape (N, 2) [wavelengths]."""
+
+    def place(self, radio: RadioRound, effective_weights: Real, positions: Real) -> Real:
+        """Return the positions of a round, given nu_k of the last round and the last positions."""
+
+
+@dataclass(frozen=True)
+class HalfWavelengthArray:
+    """Fixed planar array with half-wavelength spacing, centred in the region."""
+
+    about: str = "half-wavelength planar array"
+
+    def start(self, scenario: Scenario, seed: int) -> Real:
+        return fixed_array(scenario.array.antennas, scenario.array.region)
+
+    def place(self, radio: RadioRound, effective_weights: Real, positions: Real) -> Real:
+        return positions
+
+
+@dataclass(frozen=True)
+class RandomArray:
+    """Random feasible positions, drawn once for each repetition."""
+
+    about: str = "random feasible positions"
+
+    def start(self, scenario: Scenario, seed: int) -> Real:
+        array = scenario.array
+        random = generator(seed, "random-position")
+        return random_positions(array.antennas, array.region, array.spacing, random)
+
+    def place(self, radio: RadioRound, effective_weights: Real, positions: Real) -> Real:
+        return positions
+
+
+@dataclass(frozen=True)
+class MovableArray:
+    """Antennas that move to the best positions of each round; parked as the fixed array."""
+
+    about: str = "movable antennas, placed each round"
+
+    def start(self, scenario: Scenario, seed: int) -> Real:
+        return fixed_array(scenario.array.antennas, scenario.array.region)
+
+    def place(self, radio: RadioRound, effective_weights: Real, positions: Real) -> Real:
+        settings = radio.scenario.placement
+        problem = radio.problem(effective_weights)
+        seed = torch_seed(radio.seed, "placement", radio.round) % 2**31
+        placement = solve(
+            problem, mode=settings.mode, method=settings.method, seed=seed, start=positions
+        )
+        return placement.positions

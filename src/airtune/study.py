@@ -1,0 +1,310 @@
+"""Studies: run every cell of a run folder, and sum up what the cells found.
+
+The definitions of the headline figures are those of the system model, section 10.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from airtune import record
+from airtune.errors import InputError
+from airtune.planning.cost import Components
+from airtune.record import Cell, RunFolder
+from airtune.scenario import Scenario
+
+REFERENCE = "ideal"
+PROPOSAL = "movable"
+TARGET_SHARE = 0.9
+"""The target loss is reached when this share of the reference's improvement is."""
+
+SAMPLE_ANSWERS = 10
+"""Answers of the model shown before and after fine-tuning."""
+
+Document = dict[str, Any]
+
+
+class Watcher(Protocol):
+    """Whoever follows a study; :class:`airtune.progress.Progress` shows it on the terminal."""
+
+    def preparing(self, text: str, fraction: float) -> None:
+        """Data, pre-training and model: `fraction` in [0, 1] is done."""
+
+    def round_done(
+        self, cell: Cell, round_index: int, loss: float | None, time_s: float, energy_j: float
+    ) -> None:
+        """A round of a cell is done and saved."""
+
+    def cell_done(self, cell: Cell) -> None:
+        """A cell is finished."""
+
+
+def compare(scenario: Scenario, out: str | Path | None = None) -> Document:
+    """Compare the scenario's schemes and write the run folder with its page.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        What to run; `ideal` must be among its schemes for times and energies to target.
+    out : str or Path, optional
+        New or empty folder; ``runs/<name>-<time>`` by default.
+
+    Returns
+    -------
+    dict
+        The content of results.json.
+
+    Raises
+    ------
+    InputError
+        A setting or the folder cannot be used.
+    """
+    check(scenario)
+    folder = default_folder(scenario) if out is None else Path(out)
+    run_folder = record.create(folder, scenario, "compare")
+    execute(run_folder)
+    results = summarise(run_folder)
+    publish(run_folder)
+    return results
+
+
+def check(scenario: Scenario) -> None:
+    """Refuse what only the schemes and the solvers know to be impossible, before any work.
+
+    Raises
+    ------
+    InputError
+        Names the setting, its value and what is allowed.
+    """
+    from airtune.placement.solver import METHODS
+    from airtune.schemes import SCHEMES
+
+    for name in scenario.schemes:
+        if name not in SCHEMES:
+            raise InputError(f"schemes: {name!r} must be one of {', '.join(SCHEMES)}")
+    method = scenario.placement.method
+    if method not in METHODS:
+        raise InputError(f"placement.method = {method!r}: must be one of {', '.join(METHODS)}")
+    for name in scenario.schemes:
+        SCHEMES[name].array.start(scenario, scenario.seed)
+
+
+def default_folder(scenario: Scenario) -> Path:
+    """Return ``runs/<scenario>-<time>``."""
+    return Path("runs") / f"{scenario.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def execute(run_folder: RunFolder, watcher: Watcher | None = None) -> None:
+    """Run all unfinished cells; each goes on from its checkpoint.
+
+    Parameters
+    ----------
+    run_folder : RunFolder
+    watcher : Watcher, optional
+    """
+    from airtune.learning.learner import prepare
+    from airtune.rounds import FederatedRun
+
+    scenario = run_folder.scenario
+    for index in range(scenario.seeds):
+        cells = [c for c in run_folder.cells if c.seed == index and not c.finished]
+        if not cells:
+            continue
+        seed = scenario.seed + index
+        learner = prepare(scenario, seed, watcher.preparing if watcher else None)
+        before = learner.samples(learner.initial_adapter(), SAMPLE_ANSWERS)
+        for cell in cells:
+            federated = FederatedRun(scenario, cell.scheme, seed, learner)
+            federated.execute(cell, _reporter(cell, watcher))
+            federated.finish(cell, before)
+            if watcher:
+                watcher.cell_done(cell)
+
+
+def _reporter(cell: Cell, watcher: Watcher | None) -> Callable[[Document], None]:
+    last: list[float] = []
+
+    def done(line: Document) -> None:
+        if line["loss"] is not None:
+            last[:] = [line["loss"]]
+        if watcher:
+            loss = last[0] if last else None
+            watcher.round_done(cell, line["round"], loss, line["time_s"], line["energy_j"])
+
+    return done
+
+
+def publish(run_folder: RunFolder) -> Path:
+    """Build figures and page; return the page."""
+    from airtune import report
+
+    return report.build(run_folder.folder)
+
+
+def summarise(run_folder: RunFolder) -> Document:
+    """Write results.json from what the finished cells left on disk, and return it.
+
+    Raises
+    ------
+    InputError
+        No cell is finished.
+    """
+    scenario = run_folder.scenario
+    finished = [cell for cell in run_folder.cells if cell.finished]
+    if not finished:
+        raise InputError(f"{run_folder.folder}: no scheme has finished; `airtune resume` goes on")
+    targets = {c.seed: target_loss(record.read_metrics(c)) for c in finished if _is_reference(c)}
+    figures: dict[str, dict[int, Document]] = {}
+    for cell in finished:
+        entry = cell_figures(cell, targets.get(cell.seed))
+        figures.setdefault(cell.scheme, {})[cell.seed] = entry
+    schemes = {name: _over_seeds(list(cells.values())) for name, cells in figures.items()}
+    document = {
+        "scenario": scenario.to_dict(),
+        "target_loss": _over_seeds(list(targets.values())) if targets else None,
+        "seeds": scenario.seeds,
+        "schemes": schemes,
+    }
+    if run_folder.kind == "compare":
+        document["headline"] = headline(figures)
+    document["environment"] = record.environment(scenario)
+    record.write_json(run_folder.folder / "results.json", document)
+    return document
+
+
+def _is_reference(cell: Cell) -> bool:
+    return cell.scheme == REFERENCE
+
+
+def target_loss(history: list[Document]) -> float:
+    """Return the initial loss minus 90 % of the improvement that the reference reaches."""
+    losses = [line["loss"] for line in history if line["loss"] is not None]
+    return float(losses[0] - TARGET_SHARE * (losses[0] - losses[-1]))
+
+
+def cell_figures(cell: Cell, target: float | None) -> Document:
+    """Return the figures of one finished cell (one scheme, one seed)."""
+    lines = record.read_metrics(cell)
+    totals = record.read_json(cell.folder / "finished.json")
+    last = next(line for line in reversed(lines) if line["loss"] is not None)
+    reached = None
+    if target is not None:
+        reached = next(
+            (line for line in lines if line["loss"] is not None and line["loss"] <= target), None
+        )
+    errors = [line["mse"] for line in lines if line["mse"] is not None]
+    mean_error = float(np.mean(errors)) if errors else 0.0
+    return {
+        "rounds_to_target": reached["round"] if reached else None,
+        "time_to_target_s": reached["time_s"] if reached else None,
+        "energy_to_target_j": reached["energy_j"] if reached else None,
+        "energy_j": totals["energy_j"],
+        "latency_s": totals["latency_s"],
+        "final_loss": last["loss"],
+        "final_perplexity": last["perplexity"],
+        "exact_match": last["exact_match"],
+        "initial_loss": lines[0]["loss"],
+        "initial_exact_match": lines[0]["exact_match"],
+        "mse_db": 10.0 * math.log10(mean_error) if mean_error > 0 else None,
+        "fairness": jain_index(totals["participation"]),
+        "dropped": sum(len(line.get("dropped", ())) for line in lines),
+        "within_latency_budget": totals["within_latency_budget"],
+        "history": [
+            {name: line[name] for name in _HISTORY} for line in lines if line["loss"] is not None
+        ],
+    }
+
+
+_HISTORY = ("round", "time_s", "energy_j", "loss", "mse_db", "exact_match")
+
+
+def jain_index(counts: Iterable[float]) -> float:
+    """Return Jain's fairness index, ``(sum x)^2 / (n sum x^2)``; 1 when all are 0.
+
+    References
+    ----------
+    R. Jain, D. Chiu, W. Hawe: A quantitative measure of fairness, DEC-TR-301, 1984.
+    """
+    x = np.asarray(list(counts), dtype=float)
+    return float(x.sum() ** 2 / (len(x) * (x**2).sum())) if x.any() else 1.0
+
+
+def _over_seeds(values: list[Any]) -> Any:
+    """Merge one figure over the seeds: median, 10 % and 90 % quantile; as it is for one seed.
+
+    A figure that is null in a seed (a target never reached) counts as infinite there.
+    """
+    if len(values) == 1:
+        return values[0]
+    first = values[0]
+    if isinstance(first, dict):
+        return {name: _over_seeds([value[name] for value in values]) for name in first}
+    if isinstance(first, list):
+        return [_median_entry(entries) for entries in zip(*values, strict=False)]
+    if isinstance(first, bool):
+        return all(values)
+    known = [math.inf if value is None else float(value) for value in values]
+    quantiles = {"median": 0.5, "p10": 0.1, "p90": 0.9}
+    return {name: _quantile(known, share) for name, share in quantiles.items()}
+
+
+def _median_entry(entries: tuple[Document, ...]) -> Document:
+    merged = {}
+    for name in entries[0]:
+        known = [entry[name] for entry in entries if entry[name] is not None]
+        merged[name] = float(np.median(known)) if known else None
+    return merged | {"round": entries[0]["round"]}
+
+
+def _quantile(values: list[float], share: float) -> float | None:
+    """Return a quantile by linear interpolation; null where it is infinite."""
+    ordered = sorted(values)
+    place = share * (len(ordered) - 1)
+    low, high = ordered[math.floor(place)], ordered[math.ceil(place)]
+    if math.isinf(high) and place > math.floor(place):
+        return None
+    value = low + (high - low) * (place - math.floor(place)) if low != high else low
+    return None if math.isinf(value) else value
+
+
+def headline(figures: dict[str, dict[int, Document]]) -> Document:
+    """Return how much faster and how much less energy the proposal is, seed by seed.
+
+    ``x % = 100 (1 - movable / baseline)`` at equal target.  A baseline that never reaches the
+    target counts with what it had spent when it stopped: the percentage is then a lower bound
+    and the baseline is listed under `lower_bounds`.  Null when the proposal never reaches it.
+    """
+    proposal = figures.get(PROPOSAL, {})
+    faster: Document = {}
+    less: Document = {}
+    bounds = []
+    for name, cells in figures.items():
+        if name in (PROPOSAL, REFERENCE):
+            continue
+        pairs = [(proposal[seed], cells[seed]) for seed in cells if seed in proposal]
+        if not pairs:
+            continue
+        faster[name] = _over_seeds(
+            [_saving(p, b, "time_to_target_s", "latency_s") for p, b in pairs]
+        )
+        less[name] = _over_seeds(
+            [_saving(p, b, "energy_to_target_j", "energy_j") for p, b in pairs]
+        )
+        if any(baseline["time_to_target_s"] is None for _, baseline in pairs):
+            bounds.append(name)
+    return {"faster_pct": faster, "less_energy_pct": less, "lower_bounds": bounds}
+
+
+def _saving(proposal: Document, baseline: Document, figure: str, spent: str) -> float | None:
+    mine, theirs = proposal[figure], baseline[figure]
+    if mine is None:
+        return None
+    if theirs is None:
+        theirs = Components(**baseline[spent]).total
+    return 100.0 * (1.0 - float(mine) / float(theirs))

@@ -1,0 +1,130 @@
+"""Run folders: atomic checkpoints, flushed metrics, refused folders."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from airtune import record
+from airtune.errors import InputError
+from airtune.scenario import Scenario
+
+
+@pytest.fixture
+def cell(tmp_path) -> record.Cell:
+    return record.Cell(tmp_path / "movable" / "seed-0", "movable", 0)
+
+
+def line(index: int) -> dict[str, object]:
+    return {"round": index, "loss": 1.0 / (index + 1)}
+
+
+def test_checkpoint_round_trip_is_exact(cell: record.Cell) -> None:
+    arrays = {
+        "a": np.random.default_rng(0).standard_normal((3, 4)),
+        "b": np.arange(5, dtype=np.int64),
+        "c": np.float32([np.pi, 1e-30]),
+        "strided": np.arange(12.0).reshape(3, 4).T,
+    }
+    record.append_metrics(cell, line(0))
+    record.save_checkpoint(cell, 0, arrays, {"time_s": 0.1 + 0.2})
+    loaded = record.load_checkpoint(cell)
+    assert loaded is not None
+    index, back, state = loaded
+    assert index == 0
+    assert state == {"time_s": 0.1 + 0.2}
+    for name, array in arrays.items():
+        assert back[name].dtype == array.dtype
+        assert np.array_equal(back[name], array)
+
+
+def test_metrics_beyond_the_checkpoint_are_dropped(cell: record.Cell) -> None:
+    record.append_metrics(cell, line(0))
+    record.save_checkpoint(cell, 0, {"a": np.zeros(1)}, {})
+    record.append_metrics(cell, line(1))  # killed before the checkpoint of round 1
+    record.load_checkpoint(cell)
+    assert [entry["round"] for entry in record.read_metrics(cell)] == [0]
+
+
+def test_torn_last_line_is_ignored(cell: record.Cell) -> None:
+    record.append_metrics(cell, line(0))
+    with (cell.folder / "metrics.jsonl").open("a") as file:
+        file.write('{"round": 1, "lo')
+    assert record.read_metrics(cell) == [line(0)]
+
+
+@pytest.mark.parametrize("victim", ["save_file", "write_json"])
+def test_an_interrupted_checkpoint_leaves_the_last_one(
+    cell: record.Cell, monkeypatch: pytest.MonkeyPatch, victim: str
+) -> None:
+    record.append_metrics(cell, line(0))
+    record.save_checkpoint(cell, 0, {"a": np.zeros(3)}, {"x": 0})
+
+    def torn(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    target = "safetensors.numpy.save_file" if victim == "save_file" else "airtune.record.write_json"
+    monkeypatch.setattr(target, torn)
+    with pytest.raises(KeyboardInterrupt):
+        record.save_checkpoint(cell, 1, {"a": np.ones(3)}, {"x": 1})
+    monkeypatch.undo()
+    loaded = record.load_checkpoint(cell)
+    assert loaded is not None
+    assert loaded[0] == 0
+    assert np.array_equal(loaded[1]["a"], np.zeros(3))
+
+
+def test_only_the_last_checkpoint_is_kept(cell: record.Cell) -> None:
+    for index in range(3):
+        record.save_checkpoint(cell, index, {"a": np.full(2, index)}, {})
+    assert len(list((cell.folder / "checkpoint").glob("*.safetensors"))) == 1
+
+
+def test_without_checkpoint_the_cell_starts_anew(cell: record.Cell) -> None:
+    record.append_metrics(cell, line(0))
+    assert record.load_checkpoint(cell) is None
+    assert record.read_metrics(cell) == []
+
+
+def test_folder_with_something_in_it_is_refused(tmp_path) -> None:
+    (tmp_path / "precious.txt").write_text("mine")
+    with pytest.raises(InputError, match="new or an empty folder"):
+        record.create(tmp_path, Scenario(), "compare")
+    assert (tmp_path / "precious.txt").read_text() == "mine"
+
+
+def test_existing_run_hints_at_resume(tmp_path) -> None:
+    record.create(tmp_path / "run", Scenario(), "compare")
+    with pytest.raises(InputError, match="airtune resume"):
+        record.create(tmp_path / "run", Scenario(), "compare")
+
+
+def test_open_folder_returns_what_was_created(tmp_path) -> None:
+    scenario = Scenario(seed=5, seeds=2, schemes=("ideal", "fixed"))
+    created = record.create(tmp_path / "run", scenario, "run")
+    opened = record.open_folder(tmp_path / "run")
+    assert opened == created
+    assert [(cell.scheme, cell.seed) for cell in opened.cells] == [
+        ("ideal", 0),
+        ("fixed", 0),
+        ("ideal", 1),
+        ("fixed", 1),
+    ]
+
+
+def test_other_folders_are_refused(tmp_path) -> None:
+    with pytest.raises(InputError, match="not a run folder"):
+        record.open_folder(tmp_path)
+
+
+def test_json_refuses_nan(tmp_path) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        record.write_json(tmp_path / "x.json", {"x": float("nan")})
+    assert not (tmp_path / "x.json").exists()
+
+
+def test_environment_names_versions() -> None:
+    text = json.dumps(record.environment(Scenario()))
+    assert "numpy" in text
