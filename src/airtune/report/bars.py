@@ -1,0 +1,233 @@
+"""Splits by component, and exact match by domain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airtune.report import style
+from airtune.report.run_folder import RunFolder, SchemeRun
+from airtune.report.values import common_prefix, members, number, seconds_unit, si
+
+# Totals further apart than this leave no bar to read but the longest: shares are shown instead.
+SHARES_ABOVE = 6.0
+_BAR = 0.2
+
+
+def _strip(schemes: int) -> float:
+    """Return the height of a row of points, one below the other, in inches."""
+    return 0.09 + 0.042 * schemes
+
+
+def energy_split(run: RunFolder) -> Any | None:
+    """Draw the energy of each scheme by component."""
+    return _split(run, "energy_j", "Energy", "J")
+
+
+def latency_split(run: RunFolder) -> Any | None:
+    """Draw the simulated time of each scheme by component."""
+    return _split(run, "latency_s", "Simulated time", "s")
+
+
+def splits(run: RunFolder, key: str) -> dict[str, dict[str, float]]:
+    """Return each finished scheme's positive components."""
+    found = {}
+    for scheme in run.schemes:
+        parts = members((scheme.result or {}).get(key))
+        positive = {name: part.median for name, part in parts.items() if part.median}
+        if positive:
+            found[scheme.name] = positive
+    return found
+
+
+def _split(run: RunFolder, key: str, quantity: str, unit: str) -> Any | None:
+    """Draw bars for the whole above points on a log axis, where small components show too."""
+    found = splits(run, key)
+    if not found:
+        return None
+    names = style.ordered_components({part for split in found.values() for part in split})
+    upper, lower = _BAR * len(found) + 0.35, _strip(len(found)) * len(names) + 0.35
+    figure = style.new_figure(upper + lower + 0.8)
+    bars, points = figure.subplots(2, 1, height_ratios=(upper, lower))
+    _bars(bars, found, names, quantity, unit)
+    _points(points, found, names, quantity, unit)
+    style.legend_above(figure, bars, handlelength=0.9, handleheight=0.9, columnspacing=1.4)
+    handles, labels = points.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, handlelength=1.0)
+    return figure
+
+
+def _bars(axes: Any, found: Mapping[str, Any], names: list[str], quantity: str, unit: str) -> None:
+    sums = {name: sum(split.values()) for name, split in found.items()}
+    shares = max(sums.values()) > SHARES_ABOVE * min(sums.values())
+    scale, prefix = _axis_unit(list(sums.values()), unit)
+    rows = list(range(len(found)))
+    left = [0.0] * len(found)
+    for part in names:
+        widths = [
+            split.get(part, 0.0) * (100 / sums[name] if shares else 1 / scale)
+            for name, split in found.items()
+        ]
+        axes.barh(
+            rows,
+            widths,
+            left=left,
+            height=0.68,
+            color=style.component_color(part),
+            edgecolor=style.PAPER,
+            linewidth=0.4,
+            label=style.component_label(part),
+        )
+        left = [a + b for a, b in zip(left, widths, strict=True)]
+    for row, name in enumerate(found):
+        axes.annotate(
+            si(sums[name], unit),
+            (left[row], row),
+            xytext=(3, 0),
+            textcoords="offset points",
+            va="center",
+            annotation_clip=False,
+        )
+    axes.set_yticks(rows, [style.scheme_style(name).label for name in found])
+    axes.invert_yaxis()
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False)
+    axes.margins(x=0)
+    # Room for the totals, which stand right of the bars.
+    axes.set_xlim(0, 1.22 * max(left))
+    if shares:
+        axes.set_xticks([0, 25, 50, 75, 100])
+    axes.set_xlabel(f"Share of {quantity.lower()} [%]" if shares else f"{quantity} [{prefix}]")
+
+
+def _axis_unit(sums: list[float], unit: str) -> tuple[float, str]:
+    if unit == "s":
+        return seconds_unit(sums)
+    scale, prefix = common_prefix(sums)
+    return scale, prefix + unit
+
+
+def _points(
+    axes: Any, found: Mapping[str, Any], names: list[str], quantity: str, unit: str
+) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    step = 0.62 / max(1, len(found) - 1) if len(found) > 1 else 0.0
+    for index, (name, split) in enumerate(found.items()):
+        look = style.scheme_style(name)
+        shift = (index - (len(found) - 1) / 2) * step
+        known = [(split[part], row + shift) for row, part in enumerate(names) if part in split]
+        axes.plot(
+            [p[0] for p in known],
+            [p[1] for p in known],
+            linestyle="none",
+            marker=look.marker,
+            color=look.color,
+            markersize=4.0,
+            markeredgewidth=0,
+            label=look.label,
+        )
+    axes.set_xscale("log")
+    axes.set_yticks(range(len(names)), [style.component_label(part) for part in names])
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
+    axes.grid(visible=True, axis="x")
+    for row in range(1, len(names)):
+        axes.axhline(row - 0.5, color=style.GRID, linewidth=0.5)
+    axes.xaxis.set_major_locator(LogLocator(numticks=6))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: si(x, unit, 1)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel(f"{quantity} by component (log scale)")
+
+
+def domain_match(run: RunFolder) -> Any | None:
+    """Draw exact match per domain: before fine-tuning, and after it by scheme."""
+    before, after = domain_scores(run)
+    domains = sorted({name for scores in after.values() for name in scores})
+    if not domains:
+        return None
+    best = {
+        name: max(s.get(name, 0.0) - before.get(name, 0.0) for s in after.values())
+        for name in domains
+    }
+    domains.sort(key=lambda name: (-best[name], name))
+    figure = style.new_figure(_strip(len(after)) * len(domains) + 0.85)
+    axes = figure.add_subplot()
+    step = 0.6 / max(1, len(after) - 1) if len(after) > 1 else 0.0
+    for row, name in enumerate(domains):
+        axes.axhspan(row - 0.5, row + 0.5, color=style.GRID, alpha=0.4 * (row % 2), linewidth=0)
+        if name in before:
+            label = "Before" if name == next((n for n in domains if n in before), None) else None
+            x = 100 * before[name]
+            axes.plot(
+                [x, x],
+                [row - 0.42, row + 0.42],
+                color=style.FAINT,
+                lw=1.4,
+                label=label,
+                clip_on=False,
+            )
+    for index, (scheme, scores) in enumerate(after.items()):
+        look = style.scheme_style(scheme)
+        shift = (index - (len(after) - 1) / 2) * step
+        rows = [row + shift for row, name in enumerate(domains) if name in scores]
+        values = [100 * scores[name] for name in domains if name in scores]
+        axes.plot(
+            values,
+            rows,
+            linestyle="none",
+            marker=look.marker,
+            color=look.color,
+            markersize=4.0,
+            markeredgewidth=0,
+            label=look.label,
+            clip_on=False,
+        )
+    axes.set_yticks(range(len(domains)), [_short(name) for name in domains])
+    axes.set_ylim(len(domains) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=True, axis="x")
+    axes.grid(visible=False, axis="y")
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("Answers exactly right [%]")
+    style.legend_above(figure, axes, handlelength=1.2)
+    return figure
+
+
+def domain_scores(run: RunFolder) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+    """Return exact match per domain before fine-tuning, and after it by scheme."""
+    before: dict[str, float] = {}
+    after = {}
+    for scheme in run.schemes:
+        scored = [
+            (int(line["round"]), got) for line in _first_seed(scheme) if (got := _domains(line))
+        ]
+        if not scored:
+            continue
+        # All schemes start from the same model: the first one that tells is enough.
+        if scored[0][0] == 0 and not before:
+            before = scored[0][1]
+        if scored[-1][0] > 0:
+            after[scheme.name] = scored[-1][1]
+    return before, after
+
+
+def _first_seed(scheme: SchemeRun) -> tuple[dict[str, Any], ...]:
+    return scheme.seeds[0].metrics if scheme.seeds else ()
+
+
+def _domains(line: Mapping[str, Any]) -> dict[str, float]:
+    domains = line.get("domains")
+    if not isinstance(domains, Mapping):
+        return {}
+    scores = {
+        str(name): number(score.get("exact_match"))
+        for name, score in domains.items()
+        if isinstance(score, Mapping)
+    }
+    return {name: score for name, score in scores.items() if score is not None}
+
+
+def _short(name: str, longest: int = 22) -> str:
+    return name if len(name) <= longest else name[: longest - 1] + "…"

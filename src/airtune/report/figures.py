@@ -1,0 +1,168 @@
+"""The figures of a run: which there are, what they say, and how they are written to disk."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from airtune.report import bars, curves, gain_map, style, svg
+from airtune.report.run_folder import RunFolder
+from airtune.report.values import decimals, number
+
+PNG_DPI = 300
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A figure that a run may have."""
+
+    name: str
+    title: str
+    caption: str
+    draw: Callable[[RunFolder], Any | None]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure that was drawn: its files (relative to the run folder) and its inline form."""
+
+    name: str
+    title: str
+    caption: str
+    alt: str
+    pdf: str
+    png: str
+    svg: str
+
+
+KINDS = (
+    Kind(
+        "loss-rounds",
+        "Loss over rounds",
+        "What the air costs per round: all schemes see the same data, batches and channels.",
+        curves.loss_over_rounds,
+    ),
+    Kind(
+        "loss-time",
+        "Loss over simulated time",
+        "Time of computing, uplink, downlink, pilots, movement and pre-training, as booked.",
+        curves.loss_over_time,
+    ),
+    Kind(
+        "loss-energy",
+        "Loss over energy",
+        "Joules of all clients and the base station, as booked.",
+        curves.loss_over_energy,
+    ),
+    Kind(
+        "aggregation-error",
+        "Aggregation error",
+        "Squared error of the received mean update, relative to the updates' variance.",
+        curves.aggregation_error,
+    ),
+    Kind(
+        "energy-split",
+        "Where the energy goes",
+        "Above, the components of the whole; below, each by itself on a log scale, so that small "
+        "ones show.",
+        bars.energy_split,
+    ),
+    Kind(
+        "latency-split",
+        "Where the time goes",
+        "Above, the components of the whole; below, each by itself on a log scale.",
+        bars.latency_split,
+    ),
+    Kind(
+        "antenna-positions",
+        "Antenna positions",
+        "Colour: the weakest client's signal over noise and interference, were there one antenna "
+        "at that place in the last round. Several antennas are combined, and they serve different "
+        "clients: the best positions are not simply the brightest.",
+        gain_map.antenna_positions,
+    ),
+    Kind(
+        "exact-match",
+        "Right answers by domain",
+        "Share of held-out questions answered exactly right: the untuned model (bar) and after "
+        "fine-tuning (markers).",
+        bars.domain_match,
+    ),
+)
+
+
+def draw_all(run: RunFolder) -> list[Drawn]:
+    """Draw every figure that the run has data for into DIR/figures, as PDF and PNG.
+
+    The same run folder gives the same bytes: no dates, fixed fonts, fixed identifiers.
+    """
+    folder = run.folder / "figures"
+    folder.mkdir(exist_ok=True)
+    drawn = []
+    with style.sheet():
+        for kind in KINDS:
+            figure = kind.draw(run)
+            if figure is None:
+                for suffix in (".pdf", ".png"):
+                    (folder / f"{kind.name}{suffix}").unlink(missing_ok=True)
+                continue
+            drawn.append(_write(kind, figure, folder, run))
+    return drawn
+
+
+def _write(kind: Kind, figure: Any, folder: Path, run: RunFolder) -> Drawn:
+    # One layout serves all three formats; laying out again for each takes most of the time.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    nothing = {"CreationDate": None, "ModDate": None, "Creator": "airtune", "Producer": None}
+    figure.savefig(folder / f"{kind.name}.pdf", metadata=nothing)
+    figure.savefig(folder / f"{kind.name}.png", dpi=PNG_DPI, metadata={"Software": "airtune"})
+    text = io.StringIO()
+    figure.savefig(text, format="svg", facecolor="none", metadata=dict.fromkeys(svg.METADATA))
+    caption = kind.caption
+    if kind.name.startswith("loss-") and any(len(scheme.seeds) > 1 for scheme in run.schemes):
+        caption += " Hairlines: single repetitions; lines: medians."
+    alt = describe(kind, run)
+    return Drawn(
+        kind.name,
+        kind.title,
+        caption,
+        alt,
+        f"figures/{kind.name}.pdf",
+        f"figures/{kind.name}.png",
+        svg.inline(text.getvalue(), kind.name, alt),
+    )
+
+
+def describe(kind: Kind, run: RunFolder) -> str:
+    """Return a figure's content in words, for readers who do not see it."""
+    if kind.name.startswith("loss-"):
+        return f"Line chart. {kind.title}. Last values: {_last(run, 'loss', '', 3)}."
+    if kind.name == "aggregation-error":
+        return f"Line chart. {kind.title} by round. Last values: {_last(run, 'mse_db', ' dB', 1)}."
+    if kind.name == "exact-match":
+        domains = {name for scores in bars.domain_scores(run)[1].values() for name in scores}
+        return f"Dot chart. Share of right answers in {len(domains)} domains, before and after."
+    if kind.name == "antenna-positions":
+        shown = [s.name for s in run.schemes if s.first_with("placement")]
+        names = ", ".join(style.scheme_style(name).label for name in shown)
+        return f"Map of the weakest client's gain over the region, with the antennas of: {names}."
+    key, unit = ("energy_j", "J") if kind.name == "energy-split" else ("latency_s", "s")
+    totals = "; ".join(
+        f"{style.scheme_style(name).label} {sum(parts.values()):.3g} {unit}"
+        for name, parts in bars.splits(run, key).items()
+    )
+    return f"Bar chart by component, and dot chart on a log scale. Totals: {totals}."
+
+
+def _last(run: RunFolder, field: str, unit: str, places: int) -> str:
+    told = []
+    for scheme in run.schemes:
+        values = [x for entry in scheme.history() if (x := number(entry.get(field))) is not None]
+        if values:
+            label = style.scheme_style(scheme.name).label
+            told.append(f"{label} {decimals(values[-1], places)}{unit}")
+    return ", ".join(told)

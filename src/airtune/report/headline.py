@@ -1,0 +1,145 @@
+"""The sentences at the head of the page: what was compared and what came out, honestly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airtune.report.style import scheme_style
+from airtune.report.table import Cell
+from airtune.report.values import MISSING, Value, count, decimals, read, si, significant
+
+PROPOSAL, REFERENCE = "movable", "ideal"
+
+
+@dataclass(frozen=True)
+class Gain:
+    """The proposal against one baseline."""
+
+    name: str
+    label: str
+    faster: Cell
+    less_energy: Cell
+
+
+def phrase(name: str) -> str:
+    """Return how a sentence speaks of a scheme."""
+    return {
+        "movable": "movable antennas",
+        "fixed": "the fixed array",
+        "random-position": "random positions",
+        "digital": "digital upload",
+        "ideal": "the error-free reference",
+    }.get(name, scheme_style(name).label)
+
+
+def gains(results: Mapping[str, Any]) -> tuple[Gain, ...]:
+    """Return the proposal against each baseline, in the order of the results."""
+    headline = results.get("headline") or {}
+    faster, less = headline.get("faster_pct") or {}, headline.get("less_energy_pct") or {}
+    schemes: Mapping[str, Any] = results.get("schemes") or {}
+    names = [n for n in schemes if n != PROPOSAL and (n in faster or n in less)]
+    # The reference is no competitor: it comes last.
+    names.sort(key=lambda name: name == REFERENCE)
+    return tuple(
+        Gain(
+            name,
+            scheme_style(name).label + (" (reference)" if name == REFERENCE else ""),
+            _percent(read(faster.get(name)), _why(schemes, name, "time_to_target_s")),
+            _percent(read(less.get(name)), _why(schemes, name, "energy_to_target_j")),
+        )
+        for name in names
+    )
+
+
+def sentences(results: Mapping[str, Any]) -> list[str]:
+    """Return the headline in one to three sentences."""
+    schemes: Mapping[str, Any] = results.get("schemes") or {}
+    target = read(results.get("target_loss"))
+    seeds = int(results.get("seeds") or 1)
+    if not schemes:
+        return ["No scheme has finished yet; the curves show the rounds done so far."]
+    if PROPOSAL not in schemes or target.median is None:
+        return [_plain(name, entry) for name, entry in schemes.items()][:3]
+    proposal = schemes[PROPOSAL]
+    reached = _reached(proposal)
+    if reached is None:
+        opening = "Movable antennas did not reach the target loss"
+        others = [phrase(n) for n, e in schemes.items() if n != PROPOSAL and _reached(e)]
+        told = f"{_listed(others)} did" if others else "nor did any other scheme"
+        return [f"{opening} of {decimals(target.median, 3)}; {told}."]
+    text = f"Movable antennas reached the target loss of {decimals(target.median, 3)} in {reached}"
+    text += f" (medians over {seeds} seeds)." if seeds > 1 else "."
+    return [text, *_against(results, schemes)]
+
+
+def _against(results: Mapping[str, Any], schemes: Mapping[str, Any]) -> list[str]:
+    headline = results.get("headline") or {}
+    parts, never = [], []
+    for name, entry in schemes.items():
+        if name in (PROPOSAL, REFERENCE):
+            continue
+        time = read((headline.get("faster_pct") or {}).get(name)).median
+        energy = read((headline.get("less_energy_pct") or {}).get(name)).median
+        if _reached(entry) is None:
+            never.append(phrase(name))
+        elif time is not None and energy is not None:
+            speed = f"{_whole(time)} {'faster' if time >= 0 else 'slower'}"
+            joules = f"{_whole(energy)} {'less' if energy >= 0 else 'more'} energy"
+            parts.append(f"{speed} with {joules} than {phrase(name)}")
+    told = [f"That is {_listed(parts, ', and ')}."] if parts else []
+    if never:
+        text = _listed(never)
+        told.append(f"{text[0].upper()}{text[1:]} did not reach it.")
+    return told
+
+
+def _reached(entry: Mapping[str, Any]) -> str | None:
+    time, energy = read(entry.get("time_to_target_s")), read(entry.get("energy_to_target_j"))
+    if time.median is None or energy.median is None:
+        return None
+    rounds = read(entry.get("rounds_to_target")).median
+    told = f"{count(rounds)} rounds, " if rounds is not None else ""
+    return f"{told}{significant(time.median)} simulated seconds and {si(energy.median, 'J')}"
+
+
+def _plain(name: str, entry: Mapping[str, Any]) -> str:
+    loss, match = read(entry.get("final_loss")).median, read(entry.get("exact_match")).median
+    text = f"{phrase(name)[0].upper()}{phrase(name)[1:]}"
+    text += f" ended at a loss of {decimals(loss, 3)}" if loss is not None else " finished"
+    if match is not None:
+        text += f" with {decimals(100 * match, 1)} % of answers exactly right"
+    return text + "."
+
+
+def _why(schemes: Mapping[str, Any], name: str, key: str) -> str:
+    """Say why there is no percentage, or an infinite one behind a hundred."""
+    if not read(schemes.get(PROPOSAL, {}).get(key)).known:
+        return "movable did not reach the target"
+    if not read(schemes[name].get(key)).known:
+        return "target not reached"
+    return ""
+
+
+def _percent(value: Value, why: str) -> Cell:
+    if why:
+        return Cell(why, remark=True)
+    if value.median is None:
+        return Cell(MISSING)
+    spread = ""
+    if value.spread and value.p10 is not None and value.p90 is not None:
+        spread = f"{decimals(value.p10, 1)} to {decimals(value.p90, 1)}"
+    return Cell(f"{decimals(value.median, 1)} %", spread)
+
+
+def _whole(percent: float) -> str:
+    # 99.96 % must not be rounded to a hundred.
+    text = decimals(abs(percent), 0 if abs(percent) < 99 else 1)
+    return f"{'99.9' if text == '100.0' and abs(percent) < 100 else text} %"
+
+
+def _listed(parts: list[str], last: str = " and ") -> str:
+    if len(parts) < 2:
+        return "".join(parts)
+    return f"{', '.join(parts[:-1])}{last}{parts[-1]}"

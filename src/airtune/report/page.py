@@ -1,0 +1,218 @@
+"""The page of a run: one HTML file that holds everything and fetches nothing."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from airtune.report import figures, headline, run_folder, style, table
+from airtune.report.run_folder import RunFolder, SchemeRun
+from airtune.report.values import decimals, read
+
+SAMPLES_SHOWN = 8
+
+
+def build(folder: Path) -> Path:
+    """Write the figures and the page of a run, and return the page's path.
+
+    Reads the run folder only, finished or not; the same folder gives the same bytes.
+
+    Parameters
+    ----------
+    folder : Path
+        A folder written by ``airtune run`` or ``airtune compare``.
+
+    Returns
+    -------
+    Path
+        ``folder / "report.html"``.
+
+    Raises
+    ------
+    InputError
+        The folder does not hold a run, or a file in it cannot be read.
+    """
+    folder = Path(folder)
+    run = run_folder.load(folder)
+    drawn = figures.draw_all(run)
+    page = folder / "report.html"
+    temporary = page.with_suffix(".html.tmp")
+    temporary.write_text(render(run, drawn), encoding="utf-8")
+    temporary.replace(page)
+    return page
+
+
+def render(run: RunFolder, drawn: list[figures.Drawn]) -> str:
+    """Return the page as text."""
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    package = resources.files("airtune.report")
+    sheet = (package / "page.css").read_text(encoding="utf-8")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    template = environment.from_string((package / "page.html").read_text(encoding="utf-8"))
+    # The sheet and the figures are ours, not the user's: they alone go in as they are.
+    plots = [(figure, Markup(figure.svg)) for figure in drawn]  # noqa: S704
+    return template.render(
+        sheet=Markup(sheet),  # noqa: S704
+        policy=_policy(sheet),
+        figures=plots,
+        swatch=_swatch,
+        **_content(run),
+    )
+
+
+def _policy(sheet: str) -> str:
+    """Return the content policy: this style sheet and embedded images, nothing else."""
+    digest = base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode()
+    return (
+        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _content(run: RunFolder) -> dict[str, Any]:
+    target = read(run.results.get("target_loss"))
+    return {
+        "name": run.name,
+        "schemes": [(s.name, style.scheme_style(s.name).label) for s in run.schemes],
+        "sentences": headline.sentences(run.results),
+        "gains": headline.gains(run.results),
+        "notices": _notices(run),
+        "key_figures": table.scheme_rows(run.results),
+        "energy": table.split_rows(run.results, "energy_j", "J"),
+        "latency": table.split_rows(run.results, "latency_s", "s"),
+        "target": None if target.median is None else decimals(target.median, 3),
+        "seeds": int(run.results.get("seeds") or 1),
+        "rounds": run.rounds,
+        "facts": _facts(run),
+        "samples": _samples(run),
+        "samples_of": _samples_of(run),
+        "scenario_text": run.scenario_text.strip(),
+        "environment": list(_flat(run.environment)),
+    }
+
+
+def _notices(run: RunFolder) -> list[str]:
+    """Say what a run that is not finished lacks."""
+    said = []
+    for scheme in run.schemes:
+        if scheme.result is None:
+            done = f"{scheme.rounds_done} of {run.rounds} rounds done"
+            said.append(f"{style.scheme_style(scheme.name).label}: not finished, {done}.")
+    said += [f"{style.scheme_style(name).label}: not started." for name in run.missing]
+    return said
+
+
+def _facts(run: RunFolder) -> list[tuple[str, str]]:
+    """Return the settings that a reader needs before looking at a figure."""
+    scenario = run.scenario
+    clients, array = scenario.get("clients") or {}, scenario.get("array") or {}
+    radio, model = scenario.get("radio") or {}, scenario.get("model") or {}
+    facts = [
+        ("Clients", clients.get("count")),
+        ("Rounds", run.rounds),
+        ("Seeds", run.results.get("seeds") or scenario.get("seeds")),
+        ("Antennas", array.get("antennas")),
+        ("Region", _region(array.get("region"))),
+        ("Interferers", (radio.get("interferers") or {}).get("count")),
+        ("Client power", _power(clients.get("tx_power_dbm"))),
+        ("Model", model.get("source")),
+        ("LoRA rank", (model.get("lora") or {}).get("rank")),
+        ("Plan", scenario.get("plan")),
+    ]
+    return [(label, str(value)) for label, value in facts if value not in (None, "")]
+
+
+def _region(region: Any) -> str:
+    if not isinstance(region, list | tuple):
+        return ""
+    return (
+        " × ".join(f"{side:g}" if isinstance(side, int | float) else str(side) for side in region)
+        + " λ"
+    )
+
+
+def _power(power: Any) -> str:
+    if isinstance(power, list | tuple):
+        return f"{min(power):g} to {max(power):g} dBm" if power else ""
+    return f"{power:g} dBm" if isinstance(power, int | float) else ""
+
+
+def _sampled(run: RunFolder) -> SchemeRun | None:
+    """Return the scheme whose generations are shown: the proposal, or the first that has any."""
+    chosen = run.scheme(headline.PROPOSAL)
+    if chosen is not None and chosen.first_with("samples"):
+        return chosen
+    return next((s for s in run.schemes if s.first_with("samples")), None)
+
+
+def _samples_of(run: RunFolder) -> str:
+    scheme = _sampled(run)
+    return style.scheme_style(scheme.name).label if scheme else ""
+
+
+def _samples(run: RunFolder) -> list[dict[str, Any]]:
+    scheme = _sampled(run)
+    if scheme is None:
+        return []
+    shown = []
+    for sample in scheme.first_with("samples")[:SAMPLES_SHOWN]:
+        entry: dict[str, Any] = {key: _string(sample.get(key)) for key in _SAMPLE_KEYS}
+        reference = entry["reference"].strip()
+        entry["before_right"] = bool(reference) and entry["before"].strip() == reference
+        entry["after_right"] = bool(reference) and entry["after"].strip() == reference
+        shown.append(entry)
+    return shown
+
+
+_SAMPLE_KEYS = ("prompt", "reference", "before", "after", "domain")
+
+
+def _string(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _flat(environment: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    pairs: list[tuple[str, str]] = []
+    for key, value in environment.items():
+        if isinstance(value, Mapping):
+            pairs += _flat(value, f"{prefix}{key} · ")
+        else:
+            pairs.append((f"{prefix}{key}", _string(value)))
+    return pairs
+
+
+def _swatch(name: str) -> Any:
+    """Return a scheme's line and marker as a small drawing, for tables."""
+    from markupsafe import Markup
+
+    look = style.scheme_style(name)
+    dash = "" if isinstance(look.dash, str) else " ".join(f"{1.6 * x:g}" for x in look.dash[1])
+    return Markup(
+        '<svg class="swatch" viewBox="0 0 30 10" aria-hidden="true">'
+        '<line x1="0" y1="5" x2="30" y2="5" stroke="{0}" stroke-width="2" stroke-dasharray="{1}"/>'
+        '<path d="{2}" fill="{0}"/></svg>'
+    ).format(look.color, dash or "none", _MARKERS.get(look.marker, _MARKERS["d"]))
+
+
+_MARKERS = {
+    "o": "M11 5a4 4 0 1 0 8 0a4 4 0 1 0 -8 0z",
+    "s": "M11.5 1.5h7v7h-7z",
+    "D": "M15 0.6l4.4 4.4l-4.4 4.4l-4.4 -4.4z",
+    "^": "M15 0.8l4.4 8h-8.8z",
+    "v": "M15 9.2l4.4 -8h-8.8z",
+    "<": "M10.8 5l8 -4.4v8.8z",
+    ">": "M19.2 5l-8 -4.4v8.8z",
+    "d": "M15 0.4l3 4.6l-3 4.6l-3 -4.6z",
+    "P": "M13.6 1h2.8v2.6h2.6v2.8h-2.6v2.6h-2.8v-2.6h-2.6v-2.8h2.6z",
+    "X": "M12.5 1l2.5 2.4l2.5-2.4l1.6 1.6l-2.5 2.4l2.5 2.4l-1.6 1.6l-2.5-2.4l-2.5 2.4"
+    "l-1.6-1.6l2.5-2.4l-2.5-2.4z",
+    "h": "M15 0.6l3.8 2.2v4.4l-3.8 2.2l-3.8 -2.2v-4.4z",
+    "p": "M15 0.8l4.2 3l-1.6 5h-5.2l-1.6 -5z",
+    "*": "M15 0.4l1.2 3.2h3.4l-2.7 2.1l1 3.4l-2.9 -2l-2.9 2l1 -3.4l-2.7 -2.1h3.4z",
+}

@@ -1,0 +1,155 @@
+"""One look for every figure: size, type, and one colour, dash and marker per scheme everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+COLUMN_WIDTH = 3.5
+INK, FAINT, GRID, PAPER = "#1b1f24", "#6b7280", "#d9dce1", "#ffffff"
+
+# Okabe and Ito's colours, which stay apart for colour-blind readers; the dash and the marker tell
+# schemes apart in grey print and where a colour has to serve twice.
+# (Pure black is left out: SVG writers omit it as the default, and dark screens need to see it.)
+_BLACK, _ORANGE, _SKY, _GREEN = "#111111", "#e69f00", "#56b4e9", "#009e73"
+_BLUE, _VERMILLION, _PURPLE = "#0072b2", "#d55e00", "#cc79a7"
+
+Dash = str | tuple[int, tuple[float, ...]]
+
+
+@dataclass(frozen=True)
+class SchemeStyle:
+    """How a scheme is named and drawn."""
+
+    label: str
+    color: str
+    dash: Dash
+    marker: str
+
+
+_STYLES = {
+    "ideal": SchemeStyle("Ideal", _BLACK, (0, (1, 1.3)), "D"),
+    "movable": SchemeStyle("Movable", _VERMILLION, "-", "o"),
+    "fixed": SchemeStyle("Fixed", _BLUE, (0, (5, 1.6)), "s"),
+    "random-position": SchemeStyle("Random position", _GREEN, (0, (5, 1.4, 1, 1.4)), "^"),
+    "digital": SchemeStyle("Digital", _PURPLE, (0, (3, 1.2, 1, 1.2, 1, 1.2)), "v"),
+    "fixed-2n": SchemeStyle("Fixed, 2N", _SKY, (0, (5, 1.6)), "P"),
+    "sparse": SchemeStyle("Sparse", _ORANGE, (0, (8, 2)), "X"),
+    "selection": SchemeStyle("Selection", _ORANGE, (0, (2, 1.2)), "h"),
+    "ris": SchemeStyle("RIS", _SKY, (0, (2, 1.2)), "*"),
+    "cotaf": SchemeStyle("COTAF", _GREEN, (0, (8, 2)), "<"),
+    "obda": SchemeStyle("One-bit (OBDA)", _PURPLE, (0, (8, 2)), ">"),
+    "truncated": SchemeStyle("Truncated", _BLUE, (0, (1, 1.3)), "p"),
+}
+
+COMPONENTS = {
+    # Paul Tol's light set: no hue of it is taken for a scheme's line.
+    "pretraining": ("Pre-training", "#99a5b5"),
+    "compute": ("Compute", "#77aadd"),
+    "uplink": ("Uplink", "#ee8866"),
+    "downlink": ("Downlink", "#eedd88"),
+    "pilots": ("Pilots", "#bbcc33"),
+    "movement": ("Movement", "#44bb99"),
+}
+
+
+def scheme_style(name: str) -> SchemeStyle:
+    """Return a scheme's style; one that is not known here is drawn in grey under its own name."""
+    return _STYLES.get(name) or SchemeStyle(name, FAINT, "-", "d")
+
+
+def component_label(name: str) -> str:
+    """Return the name of a component for people."""
+    return COMPONENTS[name][0] if name in COMPONENTS else name.replace("_", " ").capitalize()
+
+
+def component_color(name: str) -> str:
+    """Return a component's fill."""
+    return COMPONENTS[name][1] if name in COMPONENTS else "#ffaabb"
+
+
+def ordered_components(names: set[str]) -> list[str]:
+    """Return components in their usual order, unknown ones last."""
+    return [name for name in COMPONENTS if name in names] + sorted(names - set(COMPONENTS))
+
+
+_SHEET: dict[str, Any] = {
+    # The font ships with matplotlib: the same bytes on every machine.
+    "font.family": "DejaVu Sans",
+    "font.size": 8,
+    "axes.labelsize": 8,
+    "axes.titlesize": 8,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    # Names of schemes and domains are the user's; a dollar sign in one is not a formula.
+    "text.parse_math": False,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": FAINT,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.minor.width": 0.4,
+    "ytick.minor.width": 0.4,
+    "xtick.major.size": 2.8,
+    "ytick.major.size": 2.8,
+    "xtick.minor.size": 1.6,
+    "ytick.minor.size": 1.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.5,
+    "lines.linewidth": 1.3,
+    "lines.markersize": 3.6,
+    "legend.frameon": False,
+    "legend.handlelength": 2.4,
+    "legend.columnspacing": 1.2,
+    "legend.handletextpad": 0.5,
+    "legend.borderaxespad": 0.2,
+    "figure.facecolor": PAPER,
+    "axes.facecolor": "none",
+    "savefig.facecolor": "auto",
+    "figure.constrained_layout.use": True,
+    "figure.constrained_layout.h_pad": 0.02,
+    "figure.constrained_layout.w_pad": 0.02,
+    "pdf.fonttype": 42,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "airtune",
+}
+
+
+def legend_above(figure: Any, axes: Any, **options: Any) -> None:
+    """Put a legend of three columns above everything else."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=3, **options)
+
+
+@contextmanager
+def sheet() -> Iterator[None]:
+    """Apply the style sheet, whatever the user's matplotlib settings are."""
+    import matplotlib as mpl
+
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_SHEET)
+        yield
+
+
+def new_figure(height: float) -> Any:
+    """Return an empty figure, one column wide and `height` inches high, outside pyplot."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(COLUMN_WIDTH, height))
+    FigureCanvasAgg(figure)
+    return figure
