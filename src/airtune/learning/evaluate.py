@@ -1,0 +1,84 @@
+"""Validation: loss, perplexity and exact match from one forward pass, and sample answers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from airtune.learning.batches import by_length
+from airtune.learning.data import Record
+from airtune.learning.model import LanguageModel
+from airtune.learning.results import DomainScore, Evaluation
+from airtune.learning.text import Encoder, Example
+
+LONGEST_ANSWER = 64
+
+
+def evaluate(model: LanguageModel, examples: Sequence[Example], batch_size: int) -> Evaluation:
+    """Score the model on validation examples, with one forward pass per batch.
+
+    Exact match needs no generation.  Greedy decoding reproduces the reference, end token included,
+    if and only if the argmax at every response position, with the reference as context, is the
+    reference token: up to the first difference both see the same context.
+
+    Parameters
+    ----------
+    model : LanguageModel
+        Model with its adapter loaded.
+    examples : sequence of Example
+        Validation examples, at least one.
+    batch_size : int
+        Examples of one forward pass.
+    """
+    sums = np.zeros(len(examples))
+    hits = np.zeros(len(examples), bool)
+    for chosen, batch in by_length(examples, batch_size):
+        with torch.inference_mode():
+            logits = model.response_logits(batch).float()
+            losses = functional.cross_entropy(logits, batch.targets, reduction="none")
+            wrong = (logits.argmax(-1) != batch.targets).double()
+        count = len(chosen)
+        sums[chosen] = np.bincount(batch.rows, losses.double(), minlength=count)
+        hits[chosen] = np.bincount(batch.rows, wrong, minlength=count) == 0
+    lengths = np.array([len(e.ids) - e.prompt for e in examples])
+    names = np.array([e.label for e in examples])
+    domains = {str(n): _score(sums, hits, lengths, names == n) for n in np.unique(names)}
+    total = _score(sums, hits, lengths, np.ones(len(examples), bool))
+    perplexity = math.exp(min(total.loss, 700.0))
+    return Evaluation(total.loss, perplexity, total.exact_match, domains)
+
+
+def _score(
+    sums: NDArray[np.float64],
+    hits: NDArray[np.bool_],
+    lengths: NDArray[np.int64],
+    chosen: NDArray[np.bool_],
+) -> DomainScore:
+    return DomainScore(
+        loss=float(sums[chosen].sum() / lengths[chosen].sum()),
+        exact_match=float(hits[chosen].mean()),
+        records=int(chosen.sum()),
+    )
+
+
+def greedy_answer(causal: Any, encoder: Encoder, record: Record) -> str:
+    """Return the model's greedy answer to a record's prompt, at most 64 tokens long."""
+    example = encoder.encode([record])[0]
+    prompt = torch.tensor([example.ids[: example.prompt]])
+    with torch.inference_mode():
+        answer = causal.generate(
+            input_ids=prompt,
+            attention_mask=torch.ones_like(prompt),
+            max_new_tokens=LONGEST_ANSWER,
+            do_sample=False,
+            eos_token_id=encoder.end,
+            pad_token_id=encoder.end,
+        )
+    text = encoder.tokenizer.decode(answer[0, prompt.shape[1] :], skip_special_tokens=True)
+    return str(text).strip()

@@ -1,0 +1,60 @@
+"""The cache: folders named by the hash of all that their content depends on, made whole or not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+
+def digest(facts: Mapping[str, Any]) -> str:
+    """Return a hexadecimal name of 16 characters for plain JSON `facts`."""
+    text = json.dumps(facts, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def cached(cache: Path, kind: str, facts: Mapping[str, Any], make: Callable[[Path], None]) -> Path:
+    """Return the cached folder of `facts`; let `make` fill it if there is none.
+
+    Parameters
+    ----------
+    cache : Path
+        Folder that holds the cached ones.
+    kind : str
+        Beginning of the folder's name.
+    facts : mapping
+        Plain JSON types: everything that the content depends on.  Kept as ``airtune.json``.
+    make : callable
+        Writes the content into the folder it is given.
+
+    Returns
+    -------
+    Path
+        Absolute path of the complete folder.
+
+    Notes
+    -----
+    The folder appears by a rename, so it is complete or absent, and of two processes that make it
+    at the same time one wins and both get the same content.
+    """
+    final = (cache / f"{kind}-{digest(facts)}").resolve()
+    if final.is_dir():
+        return final
+    final.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{kind}-", dir=final.parent))
+    try:
+        make(work)
+        (work / "airtune.json").write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
+        work.chmod(0o755)
+        try:
+            work.rename(final)
+        except OSError:
+            if not final.is_dir():
+                raise
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return final

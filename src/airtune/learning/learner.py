@@ -1,0 +1,210 @@
+"""The one door of the learning wing: :func:`prepare` returns a :class:`Learner`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from airtune.learning import data
+from airtune.learning.client import client_update
+from airtune.learning.partition import partition
+from airtune.learning.results import Block, ClientUpdate, Evaluation, PretrainingCost, Vector
+from airtune.learning.text import Encoder, Example
+from airtune.scenario import Scenario
+from airtune.streams import generator, torch_seed
+
+if TYPE_CHECKING:
+    from airtune.learning.model import AdapterModel
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A model with adapters, the clients' data and the validation data, ready for rounds.
+
+    Adapters and updates are flat vectors of d entries in the order of `blocks`.
+
+    Attributes
+    ----------
+    blocks : tuple of Block
+        The adapter matrices.
+    size : int
+        Entries d.
+    data_sizes : ndarray, int, shape (K,)
+        Training records of each client.
+    client_labels : tuple of str
+        Domain of each client; empty when its records are of several domains or unlabelled.
+    flop_per_sample : float
+        Training FLOP of one sample of mean length with a frozen base: 4 per weight and token
+        (forward, and backward to the activations).  Embedding look-ups cost nothing; the language
+        head works on response tokens only.
+    pretraining_cost : PretrainingCost
+        Phase 1; 0 steps for a model that was ready.
+    """
+
+    scenario: Scenario
+    blocks: tuple[Block, ...]
+    size: int
+    data_sizes: NDArray[np.int64]
+    client_labels: tuple[str, ...]
+    flop_per_sample: float
+    pretraining_cost: PretrainingCost
+    _model: AdapterModel
+    _encoder: Encoder
+    _clients: tuple[tuple[Example, ...], ...]
+    _validation: tuple[data.Record, ...]
+    _validation_examples: tuple[Example, ...]
+
+    def initial_adapter(self) -> Vector:
+        """Return a copy of the adapter to start from, shape (d,); it leaves the model as it is."""
+        return self._model.initial.copy()
+
+    def client_update(
+        self,
+        adapter: Vector,
+        client: int,
+        batch_size: int,
+        seed: int,
+        round: int,  # noqa: A002
+    ) -> ClientUpdate:
+        """Compute one client's update; see :func:`airtune.learning.client.client_update`.
+
+        Parameters
+        ----------
+        adapter : ndarray, float32, shape (d,)
+            Global adapter.
+        client : int
+            Index of the client, from 0.
+        batch_size : int
+            Samples of each local step.
+        seed, round : int
+            Name the random streams.
+        """
+        return client_update(
+            self._model,
+            adapter,
+            self._clients[client],
+            self.scenario.training,
+            batch_size=batch_size,
+            seed=seed,
+            round=round,
+            client=client,
+        )
+
+    def evaluate(self, adapter: Vector) -> Evaluation:
+        """Score an adapter on the validation records."""
+        from airtune.learning.evaluate import evaluate
+
+        self._model.load(adapter)
+        return evaluate(self._model, self._validation_examples, self.scenario.evaluation.batch_size)
+
+    def save_adapter(self, adapter: Vector, folder: Path) -> None:
+        """Write the adapter as a standard PEFT folder that names its base model."""
+        self._model.save(adapter, folder)
+
+    def samples(self, adapter: Vector, count: int) -> list[dict[str, str]]:
+        """Return greedy answers to the first validation records, taken from the domains in turn.
+
+        Returns
+        -------
+        list of dict
+            With ``prompt``, ``reference``, ``answer`` and ``domain``.
+        """
+        from airtune.learning.evaluate import greedy_answer
+
+        self._model.load(adapter)
+        return [
+            {
+                "prompt": "\n".join(part for part in (r.instruction, r.input) if part),
+                "reference": r.output,
+                "answer": greedy_answer(self._model.causal, self._encoder, r),
+                "domain": r.label,
+            }
+            for r in self._validation[:count]
+        ]
+
+
+def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> Learner:
+    """Load or make everything that the federated rounds need.
+
+    Sets torch's number of threads to `scenario.threads` and its deterministic algorithms, for the
+    whole process: repeated runs then give the same bits.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        Settings.
+    seed : int
+        Root of this repetition's streams: held-out records, partition, initial adapter, batches.
+    progress : callable, optional
+        Called with a text and the fraction done.
+
+    Raises
+    ------
+    InputError
+        Model, data or their settings cannot be used.
+    """
+    import torch
+
+    from airtune.learning.model import AdapterModel, weights_used
+    from airtune.learning.pretrain import pretraining_cost
+    from airtune.learning.sources import open_model
+
+    torch.set_num_threads(scenario.threads)
+    torch.use_deterministic_algorithms(True)
+    training, validation = _records(scenario, seed)
+    owned = partition(
+        [record.label for record in training],
+        scenario.clients.count,
+        scenario.data.partition,
+        generator(seed, "partition"),
+        alpha=scenario.data.dirichlet_alpha,
+    )
+    base, tokenizer, name = open_model(scenario, progress or (lambda text, fraction: None))
+    encoder = Encoder(tokenizer, scenario.data.max_tokens)
+    examples = encoder.encode(training)
+    work = weights_used(base, examples)
+    model = AdapterModel(base, name, scenario.model.lora, torch_seed(seed, "adapter"))
+    checked = encoder.encode(validation)
+    return Learner(
+        scenario=scenario,
+        blocks=model.blocks,
+        size=model.size,
+        data_sizes=np.array([len(part) for part in owned]),
+        client_labels=tuple(_common_label([training[i] for i in part]) for part in owned),
+        flop_per_sample=4 * work,
+        pretraining_cost=(
+            pretraining_cost(Path(name), scenario.pretraining)
+            if scenario.model.source == "small"
+            else PretrainingCost(0.0, 0, 1)
+        ),
+        _model=model,
+        _encoder=encoder,
+        _clients=tuple(tuple(examples[i] for i in part) for part in owned),
+        _validation=tuple(validation),
+        _validation_examples=tuple(checked),
+    )
+
+
+def _records(scenario: Scenario, seed: int) -> tuple[list[data.Record], list[data.Record]]:
+    """Return the training records and those validation records that evaluation uses."""
+    settings = scenario.data
+    records = data.load_records(settings)
+    random = generator(seed, "hold-out")
+    if settings.max_records is not None and settings.max_records < len(records):
+        chosen = np.sort(random.permutation(len(records))[: settings.max_records])
+        records = [records[i] for i in chosen]
+    training, validation = data.hold_out(records, settings.validation_fraction, random)
+    validation = [validation[i] for i in random.permutation(len(validation))]
+    return training, data.spread(validation, scenario.evaluation.records)
+
+
+def _common_label(records: Sequence[data.Record]) -> str:
+    found = data.labels(records)
+    return found[0] if len(found) == 1 else ""

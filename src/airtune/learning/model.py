@@ -1,0 +1,192 @@
+"""The causal language model: forward passes, and LoRA adapters as one flat vector."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from airtune.errors import InputError
+from airtune.learning.batches import Batch
+from airtune.learning.results import Block, Vector
+from airtune.learning.text import Example
+from airtune.scenario import Lora
+
+
+class LanguageModel:
+    """A transformers causal LM whose logits are computed at the response positions only.
+
+    Parameters
+    ----------
+    causal : transformers.PreTrainedModel
+        Model with a language head.
+    """
+
+    def __init__(self, causal: Any) -> None:
+        self.causal = causal
+        self._decoder = causal.get_decoder()
+        self._head = causal.get_output_embeddings()
+        self._split = self._head_is_last()
+
+    def _head_is_last(self) -> bool:
+        # Some architectures scale or cap their logits after the head; those need the full forward.
+        ids = torch.arange(8).remainder(self.causal.config.get_text_config().vocab_size)[None]
+        with torch.no_grad():
+            full = self.causal(input_ids=ids, use_cache=False).logits
+            hidden = self._decoder(input_ids=ids, use_cache=False).last_hidden_state
+            return bool(torch.allclose(self._head(hidden), full, rtol=1e-4, atol=1e-4))
+
+    def response_logits(self, batch: Batch) -> torch.Tensor:
+        """Return the logits that predict the response tokens, shape (M, vocabulary)."""
+        if not self._split:
+            logits = self.causal(input_ids=batch.ids, use_cache=False).logits
+            return torch.as_tensor(logits[batch.rows, batch.columns])
+        hidden = self._decoder(input_ids=batch.ids, use_cache=False).last_hidden_state
+        return torch.as_tensor(self._head(hidden[batch.rows, batch.columns]))
+
+    def training_loss(self, batch: Batch) -> torch.Tensor:
+        """Return the mean over samples of each sample's mean cross-entropy, a scalar in nat.
+
+        Samples count alike, whatever their length, so the gradient of a mini-batch is the mean of
+        independent per-sample gradients and its variance falls as 1/B (system-model 6).
+        """
+        losses = functional.cross_entropy(
+            self.response_logits(batch).float(), batch.targets, reduction="none"
+        )
+        weights = 1.0 / (batch.lengths * len(batch.lengths))
+        return torch.sum(losses * weights[batch.rows])
+
+
+def count_parameters(causal: Any) -> tuple[int, int]:
+    """Return the weights of the decoder without its embedding, and those of the language head."""
+    embedding, head = (
+        getattr(layer, "weight", None)
+        for layer in (causal.get_input_embeddings(), causal.get_output_embeddings())
+    )
+    lookup = embedding.numel() if embedding is not None else 0
+    top = head.numel() if head is not None else 0
+    total = sum(p.numel() for p in causal.parameters())
+    return total - lookup - (0 if head is embedding else top), top
+
+
+def weights_used(causal: Any, examples: Sequence[Example]) -> float:
+    """Return the mean over examples of weights times the tokens that they work on.
+
+    The language head works on response tokens only; embedding look-ups cost nothing.
+    """
+    body, head = count_parameters(causal)
+    tokens = float(np.mean([len(e.ids) for e in examples]))
+    responses = float(np.mean([len(e.ids) - e.prompt for e in examples]))
+    return body * tokens + head * responses
+
+
+class AdapterModel(LanguageModel):
+    """A frozen base model with LoRA adapters [1]_ that are views of one flat vector.
+
+    The base is loaded once; :meth:`load` swaps adapters in place, so all clients share it.
+
+    Parameters
+    ----------
+    base : transformers.PreTrainedModel
+        Causal LM; it is changed in place.
+    folder : Path or str
+        Folder or hub id of the base, which saved adapters name.
+    settings : Lora
+        Rank, scale, dropout and target layers.
+    seed : int
+        Seed of the initial adapter (the A matrices; the B matrices start at zero).
+
+    Raises
+    ------
+    InputError
+        A target layer is not in the model.
+
+    References
+    ----------
+    .. [1] Hu et al.: LoRA: low-rank adaptation of large language models, 2022.
+    """
+
+    def __init__(self, base: Any, folder: Path | str, settings: Lora, seed: int) -> None:
+        super().__init__(base)
+        self.settings = settings
+        self.peft = _wrap(base, folder, settings, seed)
+        self.peft.eval()
+        trained = [(n, p) for n, p in self.peft.named_parameters() if p.requires_grad]
+        self.blocks = _blocks(trained)
+        self.size = sum(block.size for block in self.blocks)
+        self.flat = torch.cat([p.detach().reshape(-1) for _, p in trained])
+        self.gradient = torch.zeros_like(self.flat)
+        for block, (_, parameter) in zip(self.blocks, trained, strict=True):
+            place = slice(block.start, block.start + block.size)
+            parameter.data = self.flat[place].view(block.shape)
+            # Autograd adds into an existing gradient in place, so this view collects it.
+            parameter.grad = self.gradient[place].view(block.shape)
+        self.initial: Vector = self.flat.numpy().copy()
+
+    def load(self, adapter: Vector) -> None:
+        """Put the adapter vector, shape (d,), into the model."""
+        self.flat.copy_(torch.from_numpy(np.ascontiguousarray(adapter, np.float32)))
+
+    def loss_and_gradient(self, batch: Batch) -> tuple[float, torch.Tensor]:
+        """Return the training loss and its gradient, shape (d,), a buffer that is used again."""
+        self.gradient.zero_()
+        loss = self.training_loss(batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return float(loss.detach()), self.gradient
+
+    def dropout(self, active: bool) -> None:
+        """Switch the adapters' dropout on or off; the base model never uses dropout."""
+        for name, module in self.peft.named_modules():
+            if "lora_dropout" in name:
+                module.train(active)
+
+    def save(self, adapter: Vector, folder: Path) -> None:
+        """Write a standard PEFT folder (adapter_config.json, adapter_model.safetensors)."""
+        self.load(adapter)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.peft.save_pretrained(folder, save_embedding_layers=False)
+
+
+def _wrap(base: Any, folder: Path | str, settings: Lora, seed: int) -> Any:
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules=sorted(settings.target_modules),
+        base_model_name_or_path=str(folder),
+    )
+    found = {name.rsplit(".", 1)[-1] for name, _ in base.named_modules()}
+    missing = sorted(set(settings.target_modules) - found)
+    if missing:
+        layers = sorted(_linear_layers(base))
+        raise InputError(
+            f"model.lora.target_modules: the model has no {', '.join(missing)}; "
+            f"it has {', '.join(layers)}"
+        )
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        # PEFT asks transformers for a name that is about to change.
+        warnings.simplefilter("ignore", FutureWarning)
+        torch.manual_seed(seed)
+        return get_peft_model(base, config)
+
+
+def _linear_layers(base: Any) -> set[str]:
+    return {n.rsplit(".", 1)[-1] for n, m in base.named_modules() if isinstance(m, torch.nn.Linear)}
+
+
+def _blocks(trained: list[tuple[str, torch.nn.Parameter]]) -> tuple[Block, ...]:
+    blocks, start = [], 0
+    for name, parameter in trained:
+        # PEFT saves its only adapter without the name "default".
+        saved = name.replace(".default.", ".")
+        blocks.append(Block(saved, tuple(parameter.shape), start, parameter.numel()))
+        start += parameter.numel()
+    return tuple(blocks)

@@ -1,0 +1,178 @@
+"""Phase 1: a small LLaMA, its tokenizer and weights trained at the server from nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from airtune.learning.batches import Batch, collate
+from airtune.learning.data import load_sample, sample_bytes
+from airtune.learning.folders import cached
+from airtune.learning.model import LanguageModel, weights_used
+from airtune.learning.results import PretrainingCost
+from airtune.learning.text import Encoder, Example, train_tokenizer
+from airtune.scenario import Pretraining, Scenario, SmallLlama
+from airtune.streams import generator, torch_seed
+
+# Raise it whenever this module or the text encoding changes what is learnt.
+VERSION = 1
+CONTEXT = 512
+FACTS = "pretraining.json"
+WARM_UP = 0.08
+# Batches are cut from pools of so many, sorted by length, to save padding.
+POOL = 16
+
+Progress = Callable[[str, float], None]
+
+
+def small_model(scenario: Scenario, progress: Progress) -> Path:
+    """Return the folder of the pre-trained small model; train it if the cache has none.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        `model.small`, `pretraining`, `seed`, `threads` and `cache` are used.  All repetitions of a
+        study share one base model, so it depends on the scenario's seed.
+    progress : callable
+        Called with a text and the fraction done.
+
+    Returns
+    -------
+    Path
+        Transformers folder (safetensors) with the tokenizer.
+    """
+    import transformers
+
+    facts = {
+        "version": VERSION,
+        "model": scenario.model.small.model_dump(mode="json"),
+        "pretraining": scenario.pretraining.model_dump(mode="json", exclude={"charge"}),
+        "data": hashlib.sha256(sample_bytes("general")).hexdigest(),
+        "seed": scenario.seed,
+        # Both change the order of sums, hence the last bits.
+        "threads": scenario.threads,
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+    }
+    return cached(
+        Path(scenario.cache), "small", facts, lambda folder: _make(scenario, folder, progress)
+    )
+
+
+def _make(scenario: Scenario, folder: Path, progress: Progress) -> None:
+    records = load_sample("general")
+    progress("pre-training: tokenizer", 0.0)
+    texts = (text for r in records for text in (r.instruction, r.input, r.output) if text)
+    tokenizer = train_tokenizer(texts, scenario.model.small.vocabulary)
+    examples = Encoder(tokenizer, CONTEXT).encode(records)
+    model = fresh_model(scenario.model.small, tokenizer, torch_seed(scenario.seed, "weights"))
+    train(model, examples, scenario.pretraining, scenario.seed, progress)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    (folder / FACTS).write_text(json.dumps({"work_per_sample": weights_used(model, examples)}))
+
+
+def pretraining_cost(folder: Path, settings: Pretraining) -> PretrainingCost:
+    """Return what phase 1 of the model in `folder` costs: 6 FLOP per weight and token."""
+    work = json.loads((folder / FACTS).read_text())["work_per_sample"]
+    return PretrainingCost(6 * work, settings.steps, settings.batch_size)
+
+
+def fresh_model(shape: SmallLlama, tokenizer: Any, seed: int) -> Any:
+    """Return a LLaMA of the given shape with random weights.
+
+    Parameters
+    ----------
+    shape : SmallLlama
+        Sizes of the model.
+    tokenizer : transformers tokenizer
+        Gives the vocabulary and the special tokens.
+    seed : int
+        Seed of the weights.
+    """
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=shape.hidden,
+        intermediate_size=shape.intermediate,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        num_key_value_heads=shape.heads,
+        max_position_embeddings=CONTEXT,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return LlamaForCausalLM(config)
+
+
+def train(
+    causal: Any,
+    examples: Sequence[Example],
+    settings: Pretraining,
+    seed: int,
+    progress: Progress,
+) -> None:
+    """Train all weights with AdamW, linear warm-up and cosine decay, on the response loss.
+
+    Parameters
+    ----------
+    causal : transformers.PreTrainedModel
+        Trained in place.
+    examples : sequence of Example
+        Training data.
+    settings : Pretraining
+        Steps, batch size and peak learning rate.
+    seed : int
+        Root of the stream ``"pretraining"``, which orders the data.
+    progress : callable
+        Called with a text and the fraction done.
+    """
+    model = LanguageModel(causal)
+    causal.train()
+    optimizer = torch.optim.AdamW(
+        causal.parameters(), lr=settings.learning_rate, betas=(0.9, 0.98), weight_decay=0.01
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda t: _rate(t, settings.steps))
+    batches = _batches(examples, settings.batch_size, seed)
+    for step in range(settings.steps):
+        optimizer.zero_grad(set_to_none=True)
+        loss = model.training_loss(next(batches))
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(causal.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        progress(f"pre-training: loss {float(loss.detach()):.2f}", (step + 1) / settings.steps)
+    causal.eval()
+
+
+def _rate(step: int, steps: int) -> float:
+    """Return the learning rate of a step relative to its peak."""
+    warm = max(1, round(WARM_UP * steps))
+    if step < warm:
+        return (step + 1) / warm
+    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+
+
+def _batches(examples: Sequence[Example], size: int, seed: int) -> Iterator[Batch]:
+    """Yield batches for ever: shuffled epochs, examples of like length together."""
+    random = generator(seed, "pretraining")
+    size = min(size, len(examples))
+    while True:
+        order = random.permutation(len(examples))
+        for start in range(0, len(order) - size + 1, size * POOL):
+            pool = sorted(order[start : start + size * POOL], key=lambda i: len(examples[i].ids))
+            cuts = np.arange(0, len(pool) - size + 1, size)
+            for cut in random.permutation(cuts):
+                yield collate([examples[i] for i in pool[cut : cut + size]])

@@ -1,0 +1,112 @@
+"""What the learning wing hands to the others: plain records of numpy arrays and numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One adapter matrix and its place in the flat vector.
+
+    Attributes
+    ----------
+    name : str
+        Name of the parameter as PEFT saves it.
+    shape : tuple of int
+        Shape of the matrix; the vector holds it row by row.
+    start, size : int
+        The matrix is ``vector[start : start + size]``.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    start: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClientUpdate:
+    """One client's contribution to a round.
+
+    Attributes
+    ----------
+    update : ndarray, float32, shape (d,)
+        Descent direction, to be subtracted; zeros when not `finite`.
+    loss : float
+        Mean training loss in nat (mean over samples of the mean over a sample's response tokens).
+    tokens : int
+        Tokens processed, padding left out.
+    finite : bool
+        False when the loss or the update held a NaN or an infinity.
+    """
+
+    update: Vector
+    loss: float
+    tokens: int
+    finite: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DomainScore:
+    """Validation figures of one domain.
+
+    Attributes
+    ----------
+    loss : float
+        Mean cross-entropy per response token in nat.
+    exact_match : float
+        Share of the records whose greedy answer equals the reference, in [0, 1].
+    records : int
+        Validation records evaluated.
+    """
+
+    loss: float
+    exact_match: float
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Validation figures of an adapter over all domains and for each domain.
+
+    Attributes
+    ----------
+    loss : float
+        Mean cross-entropy per response token in nat, over all records.
+    perplexity : float
+        ``exp(loss)``.
+    exact_match : float
+        Share of the records whose greedy answer equals the reference, in [0, 1].
+    domains : dict of str to DomainScore
+        The same for each domain; ``""`` is the domain of unlabelled records.
+    """
+
+    loss: float
+    perplexity: float
+    exact_match: float
+    domains: dict[str, DomainScore]
+
+
+@dataclass(frozen=True, slots=True)
+class PretrainingCost:
+    """What phase 1 costs the server.
+
+    Attributes
+    ----------
+    flop_per_sample : float
+        Training FLOP of one sample: about 6 FLOP per parameter and token.
+    steps : int
+        Optimiser steps; 0 for a model that was ready.
+    batch_size : int
+        Samples of one step.
+    """
+
+    flop_per_sample: float
+    steps: int
+    batch_size: int

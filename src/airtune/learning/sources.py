@@ -1,0 +1,142 @@
+"""Where a model comes from: trained here, a local folder, a GGUF file, or the hub."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from airtune.errors import InputError
+from airtune.learning.folders import cached
+from airtune.learning.pretrain import Progress, small_model
+from airtune.scenario import Scenario
+
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+CONVERSION = 1
+
+
+def open_model(scenario: Scenario, progress: Progress) -> tuple[Any, Any, str]:
+    """Return the base model in fp32, its tokenizer, and the folder or hub id that names it.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        `model.source`: ``small``, a folder, a ``.gguf`` file or a hub id.  Only a hub id may use
+        the network.
+    progress : callable
+        Called with a text and the fraction done.
+
+    Raises
+    ------
+    InputError
+        The source is none of these, cannot be loaded, or its tokenizer has no end token.
+    """
+    source = scenario.model.source
+    path = Path(source)
+    name = source
+    if source == "small":
+        name = str(small_model(scenario, progress))
+    elif path.suffix == ".gguf" and path.is_file():
+        progress("converting the GGUF file", 0.0)
+        name = str(convert_gguf(path.resolve(), Path(scenario.cache)))
+    elif path.is_dir():
+        name = str(path.resolve())
+    elif path.suffix == ".gguf" or not HUB_ID.fullmatch(source):
+        raise InputError(
+            f"model.source: {source!r} does not exist; allowed are 'small', a folder, "
+            "a .gguf file or a hub id 'owner/name'"
+        )
+    options = {
+        "local_files_only": not _is_hub(name),
+        "trust_remote_code": scenario.model.trust_remote_code,
+    }
+    progress("loading the model", 1.0)
+    with _readable(source):
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(name, **options)
+        model = AutoModelForCausalLM.from_pretrained(
+            name, dtype=torch.float32, use_safetensors=True, **options
+        )
+    if tokenizer.eos_token_id is None:
+        raise InputError(f"model.source: the tokenizer of {source!r} has no end token")
+    return model, tokenizer, name
+
+
+def _is_hub(name: str) -> bool:
+    return not Path(name).is_dir()
+
+
+@contextmanager
+def _readable(source: str) -> Iterator[None]:
+    """Turn the errors of a model that cannot be loaded into one sentence; show no bars."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    except (OSError, ValueError, KeyError) as error:
+        first = str(error).strip().split("\n")[0]
+        raise InputError(f"model.source: {source!r} cannot be loaded: {first}") from error
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def convert_gguf(path: Path, cache: Path) -> Path:
+    """Convert a GGUF file, once, to a safetensors folder in fp32, with its tokenizer.
+
+    Transformers dequantises the weights on loading but keeps the GGUF quantiser on the model and
+    in its configuration, and refuses to save such a model.  The weights are therefore put into a
+    model made from the cleaned configuration.
+
+    Parameters
+    ----------
+    path : Path
+        GGUF file of a causal LM.
+    cache : Path
+        Cache folder.
+
+    Returns
+    -------
+    Path
+        Transformers folder, which adapters can name as their base.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read as a causal LM.
+    """
+    import transformers
+
+    status = path.stat()
+    facts = {
+        "conversion": CONVERSION,
+        "file": str(path),
+        "bytes": status.st_size,
+        "modified_ns": status.st_mtime_ns,
+        "transformers": transformers.__version__,
+    }
+
+    def make(folder: Path) -> None:
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        with _readable(str(path)):
+            place = {"gguf_file": path.name, "local_files_only": True}
+            tokenizer = AutoTokenizer.from_pretrained(path.parent, **place)
+            loaded = AutoModelForCausalLM.from_pretrained(path.parent, dtype=torch.float32, **place)
+        config = type(loaded.config).from_dict(
+            {k: v for k, v in loaded.config.to_dict().items() if k != "quantization_config"}
+        )
+        config._name_or_path = ""
+        model = type(loaded)(config)
+        model.load_state_dict(loaded.state_dict())
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+    return cached(cache, "gguf", facts, make)

@@ -1,0 +1,144 @@
+"""Text to tokens: prompt templates, encoding, and the tokenizer of the small model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from airtune.learning.data import Record
+
+INSTRUCTION = "### Instruction:\n"
+INPUT = "\n\n### Input:\n"
+RESPONSE = "\n\n### Response:\n"
+END = "<|end|>"
+PAD = "<|pad|>"
+# A digit is a token of its own, so that numbers have one spelling.
+SPLIT = r" ?\p{L}+| ?\p{N}| ?[^\s\p{L}\p{N}]+|\s+"
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A record as tokens: the prompt, then the answer with its end token.
+
+    Attributes
+    ----------
+    ids : tuple of int
+        Tokens of prompt and response.
+    prompt : int
+        Number of prompt tokens, at least 1; ``ids[prompt:]`` is the response.
+    label : str
+        Domain of the record.
+    """
+
+    ids: tuple[int, ...]
+    prompt: int
+    label: str
+
+
+def alpaca_prompt(record: Record) -> str:
+    """Return the Alpaca-style prompt of a record, up to where the answer starts."""
+    middle = INPUT + record.input if record.input else ""
+    return INSTRUCTION + record.instruction + middle + RESPONSE
+
+
+class Encoder:
+    """Turns records into examples for one tokenizer.
+
+    Uses the tokenizer's chat template when it has one, the Alpaca template otherwise.
+
+    Parameters
+    ----------
+    tokenizer : transformers tokenizer
+        Must have an end token.
+    max_tokens : int
+        Longest example.  Of a longer one the front of the prompt is cut; an answer that fills more
+        than all but one token loses its end (and its end token).
+    """
+
+    def __init__(self, tokenizer: Any, max_tokens: int) -> None:
+        self.tokenizer = tokenizer
+        self.max_tokens = max_tokens
+        self.end = int(tokenizer.eos_token_id)
+        # Encoding nothing shows whether the tokenizer starts every text with a special token.
+        start = tokenizer.bos_token_id
+        starts = start is not None and start in tokenizer("").input_ids
+        self._start = [int(start)] if starts else []
+
+    def prompt(self, record: Record) -> str:
+        """Return the text that the model sees before it answers."""
+        if not self.tokenizer.chat_template:
+            return alpaca_prompt(record)
+        question = "\n\n".join(part for part in (record.instruction, record.input) if part)
+        message = [{"role": "user", "content": question}]
+        return str(
+            self.tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
+        )
+
+    def encode(self, records: Sequence[Record]) -> list[Example]:
+        """Return the examples of `records`, in order."""
+        if not records:
+            return []
+        prompts = self._tokens([self.prompt(record) for record in records])
+        answers = self._tokens([record.output for record in records])
+        # A chat template writes the start token itself.
+        start = [] if self.tokenizer.chat_template else self._start
+        return [
+            self._join(start + prompt, [*answer, self.end], record.label)
+            for prompt, answer, record in zip(prompts, answers, records, strict=True)
+        ]
+
+    def _tokens(self, texts: list[str]) -> list[list[int]]:
+        found: list[list[int]] = self.tokenizer(texts, add_special_tokens=False).input_ids
+        return found
+
+    def _join(self, prompt: list[int], response: list[int], label: str) -> Example:
+        response = response[: self.max_tokens - 1]
+        prompt = prompt[-(self.max_tokens - len(response)) :]
+        return Example((*prompt, *response), len(prompt), label)
+
+
+def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
+    """Train a byte-level BPE tokenizer [1]_ for the small model.
+
+    Any text can be encoded, since every byte is a token.  The section headings of the prompt
+    template are one token each: they are in every prompt and say nothing by their letters.
+
+    Parameters
+    ----------
+    texts : iterable of str
+        Training texts, without the headings.
+    vocabulary : int
+        Tokens at most, at least 300.
+
+    Returns
+    -------
+    transformers.PreTrainedTokenizerFast
+        With the end token ``<|end|>`` and the pad token ``<|pad|>``.
+
+    References
+    ----------
+    .. [1] Sennrich, Haddow, Birch: Neural machine translation of rare words with subword units,
+       2016.
+    """
+    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(SPLIT), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    headings = [AddedToken(text, normalized=False) for text in (INSTRUCTION, INPUT, RESPONSE)]
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary - len(headings),
+        special_tokens=[END, PAD],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.add_tokens(headings)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END, pad_token=PAD)
