@@ -145,14 +145,16 @@ def test_noise_with_misalignment_has_the_same_law_in_both_forms(
     form: ota.Form, air: Air, make_updates: Callable[..., Real], combine: Callable[[Air], Complex]
 ) -> None:
     updates = make_updates(10, LONG)
-    common, sent = prepare(updates, LONG, "loaded", air, combine(air))
-    # an interferer as strong as the noise makes both parts of R count
+    # a beamformer that does not null the interferers, both of them above the noise
+    w = combine(replace(air, interference_powers=np.zeros(2)))
+    common, sent = prepare(updates, LONG, "loaded", air, w)
     v = np.linalg.norm(air.interference, axis=1)
-    true = replace(disturbed(air, 0.1), interference_powers=2 * air.noise / v**2)
+    true = replace(disturbed(air, 0.1), interference_powers=np.array([8, 20]) * air.noise / v**2)
     got = ota.aggregate(updates, common, sent, true, np.random.default_rng(4), form=form)
     noise = got.mean - by_hand(updates, common, sent, silent(true))
     w = sent.beamformer
     mse = (w.conj() @ true.covariance @ w).real
+    assert mse > 2 * air.noise * np.vdot(w, w).real
     ends = np.cumsum(LONG)
     for b, (end, size) in enumerate(zip(ends, LONG, strict=True)):
         unit = noise[end - size : end] / np.sqrt(common.deviations[b] ** 2 / common.powers[b] * mse)
@@ -236,6 +238,8 @@ def test_zero_blocks_and_silent_clients(
     np.testing.assert_allclose(got.mean[300:341], 0.25 * WEIGHTS[4], rtol=1e-12)
     assert got.symbols == (1501 - 41) // 2 == 730
     assert got.powers[4] == 0.0
+    # unit power over what is sent, not over the length of the update
+    np.testing.assert_allclose(got.average_powers, got.powers, rtol=1e-9)
     noisy = ota.aggregate(updates, common, sent, air, np.random.default_rng(1), form=form)
     np.testing.assert_array_equal(noisy.mean[300:341], got.mean[300:341])
     assert not np.any(noisy.mean[:300] == got.mean[:300])
