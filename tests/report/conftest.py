@@ -75,6 +75,7 @@ def placement(scheme: str) -> dict[str, Any]:
         "movable": [[0.3, 0.4], [3.6, 1.1], [1.9, 3.7], [2.8, 2.2]],
         "fixed": [[1.75, 1.75], [1.75, 2.25], [2.25, 1.75], [2.25, 2.25]],
     }
+    spots["digital"] = spots["fixed"]
     positions = spots.get(scheme) or rng.uniform(0, 4, size=(4, 2)).tolist()
     return {
         "round": ROUNDS,
@@ -135,6 +136,9 @@ def entry(scheme: str, target: float, seeds: int) -> dict[str, Any]:
         if mse is None or seeds == 1
         else {"median": mse, "p10": mse - 1, "p90": mse + 1},
         "fairness": 1.0,
+        "initial_loss": _statistic(lines[0]["loss"], seeds),
+        "initial_exact_match": 0.1,
+        "within_latency_budget": True,
         "history": [{key: line[key] for key in kept} for line in lines],
     }
 
@@ -153,24 +157,25 @@ def document(schemes: Sequence[str], seeds: int = 1) -> dict[str, Any]:
     }
     if len(schemes) > 1 and "movable" in schemes:
         results["headline"] = {
-            "faster_pct": _savings(entries, "time_to_target_s", seeds),
-            "less_energy_pct": _savings(entries, "energy_to_target_j", seeds),
+            "faster_pct": _savings(entries, "time_to_target_s", "latency_s", seeds),
+            "less_energy_pct": _savings(entries, "energy_to_target_j", "energy_j", seeds),
+            "lower_bounds": [n for n, e in entries.items() if e["time_to_target_s"] is None],
         }
     return results
 
 
-def _savings(entries: dict[str, Any], key: str, seeds: int) -> dict[str, Any]:
-    def middle(name: str) -> Any:
-        value = entries[name][key]
+def _savings(entries: dict[str, Any], key: str, parts: str, seeds: int) -> dict[str, Any]:
+    def middle(value: Any) -> Any:
         return value["median"] if isinstance(value, dict) else value
 
-    mine = middle("movable")
+    mine = middle(entries["movable"][key])
     savings: dict[str, Any] = {}
-    for name in entries:
-        if name != "movable":
-            theirs = middle(name)
-            known = mine is not None and theirs is not None
-            savings[name] = _statistic(100 * (1 - mine / theirs), seeds) if known else None
+    for name, other in entries.items():
+        if name not in ("movable", "ideal"):
+            theirs = middle(other[key])
+            if theirs is None:
+                theirs = sum(middle(x) for x in other[parts].values())
+            savings[name] = _statistic(100 * (1 - mine / theirs), seeds) if mine else None
     return savings
 
 
@@ -231,10 +236,28 @@ def write_run(tmp_path_factory: pytest.TempPathFactory) -> WriteRun:
                 lines = metrics(scheme, seed, ROUNDS if scheme in done else 11)
                 text = "".join(json.dumps(line) + "\n" for line in lines)
                 (cell / "metrics.jsonl").write_text(text)
-                if extras and scheme in ("movable", "fixed", "random-position"):
+                if scheme in done:
+                    (cell / "finished.json").write_text("{}")
+                if extras and scheme != "ideal":
                     (cell / "placement.json").write_text(json.dumps(placement(scheme)))
                 if extras:
                     (cell / "samples.json").write_text(json.dumps(SAMPLES))
         return folder
 
     return write
+
+
+@pytest.fixture
+def make_results() -> Callable[..., dict[str, Any]]:
+    """Return a function that makes a results document."""
+
+    def make(schemes: Sequence[str] = SCHEMES, seeds: int = 1) -> dict[str, Any]:
+        return document(schemes, seeds)
+
+    return make
+
+
+@pytest.fixture
+def make_placement() -> Callable[[str], dict[str, Any]]:
+    """Return a function that makes a scheme's placement.json."""
+    return placement

@@ -199,7 +199,9 @@ def domain_scores(run: RunFolder) -> tuple[dict[str, float], dict[str, dict[str,
     """Return exact match per domain before fine-tuning, and after it by scheme."""
     before: dict[str, float] = {}
     after = {}
-    for scheme in run.schemes:
+    # After half the rounds a scheme is not to be compared with the finished ones.
+    finished = [scheme for scheme in run.schemes if scheme.result is not None]
+    for scheme in finished or run.schemes:
         scored = [
             (int(line["round"]), got) for line in _first_seed(scheme) if (got := _domains(line))
         ]

@@ -115,6 +115,8 @@ def draw_all(run: RunFolder) -> list[Drawn]:
 
 def _write(kind: Kind, figure: Any, folder: Path, run: RunFolder) -> Drawn:
     # One layout serves all three formats; laying out again for each takes most of the time.
+    # Twice: the first pass may change which ticks there are.
+    figure.draw_without_rendering()
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     nothing = {"CreationDate": None, "ModDate": None, "Creator": "airtune", "Producer": None}

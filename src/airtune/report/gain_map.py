@@ -110,7 +110,7 @@ def antenna_positions(run: RunFolder) -> Any | None:
     placements = {}
     for scheme in run.schemes:
         document = scheme.first_with("placement")
-        if document:
+        if document and (document.get("clients") or {}).get("gains_re"):
             placements[scheme.name] = parse(document, f"{scheme.name}: placement.json")
     if not placements:
         return None
@@ -150,8 +150,8 @@ def _map(base: Placement, placements: dict[str, Placement]) -> Any:
     bar.update_ticks()
     bar.set_label("Weakest client's gain [dB]")
     bar.outline.set_visible(False)
-    for name, placement in placements.items():
-        _antennas(axes, name, placement.positions[:, 0], placement.positions[:, 1])
+    for names, at in _distinct(placements):
+        _antennas(axes, names, at[:, 0], at[:, 1])
     axes.set_xlabel("x [wavelengths]")
     axes.set_ylabel("y [wavelengths]")
     axes.grid(visible=False)
@@ -171,9 +171,8 @@ def _line(base: Placement, placements: dict[str, Placement]) -> Any:
     figure = style.new_figure(2.4)
     axes = figure.add_subplot()
     axes.plot(x, level, color=style.FAINT, linewidth=1.0)
-    for name, placement in placements.items():
-        at = placement.positions[:, 0]
-        _antennas(axes, name, at, np.interp(at, x, level))
+    for names, at in _distinct(placements):
+        _antennas(axes, names, at[:, 0], np.interp(at[:, 0], x, level))
     axes.set_xlim(0, base.region[0])
     axes.set_xlabel("x [wavelengths]")
     axes.set_ylabel("Weakest client's gain [dB]")
@@ -181,7 +180,21 @@ def _line(base: Placement, placements: dict[str, Placement]) -> Any:
     return figure
 
 
-def _antennas(axes: Any, name: str, x: Array, y: Array) -> None:
+def _distinct(placements: dict[str, Placement]) -> list[tuple[list[str], Array]]:
+    """Return positions with the schemes that share them: one marker must not hide another."""
+    found: list[tuple[list[str], Array]] = []
+    for name, placement in placements.items():
+        for names, at in found:
+            if at.shape == placement.positions.shape and np.allclose(at, placement.positions):
+                names.append(name)
+                break
+        else:
+            found.append(([name], placement.positions))
+    return found
+
+
+def _antennas(axes: Any, names: list[str], x: Array, y: Array) -> None:
+    name = names[0]
     look = style.scheme_style(name)
     axes.plot(
         x,
@@ -193,7 +206,7 @@ def _antennas(axes: Any, name: str, x: Array, y: Array) -> None:
         # A light rim keeps a marker apart from the map, whatever its colour there.
         markeredgecolor=style.PAPER,
         markeredgewidth=1.0,
-        label=look.label,
+        label=", ".join(style.scheme_style(each).label for each in names),
         clip_on=False,
         zorder=4 if name == "movable" else 3,
     )

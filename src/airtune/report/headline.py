@@ -11,6 +11,7 @@ from airtune.report.table import Cell
 from airtune.report.values import MISSING, Value, count, decimals, read, si, significant
 
 PROPOSAL, REFERENCE = "movable", "ideal"
+_MISSED = "movable did not reach the target"
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ def gains(results: Mapping[str, Any]) -> tuple[Gain, ...]:
     """Return the proposal against each baseline, in the order of the results."""
     headline = results.get("headline") or {}
     faster, less = headline.get("faster_pct") or {}, headline.get("less_energy_pct") or {}
+    # Baselines that stopped short of the target: their percentages are lower bounds.
+    least = headline.get("lower_bounds") or ()
     schemes: Mapping[str, Any] = results.get("schemes") or {}
     names = [n for n in schemes if n != PROPOSAL and (n in faster or n in less)]
     # The reference is no competitor: it comes last.
@@ -46,8 +49,12 @@ def gains(results: Mapping[str, Any]) -> tuple[Gain, ...]:
         Gain(
             name,
             scheme_style(name).label + (" (reference)" if name == REFERENCE else ""),
-            _percent(read(faster.get(name)), _why(schemes, name, "time_to_target_s")),
-            _percent(read(less.get(name)), _why(schemes, name, "energy_to_target_j")),
+            _percent(
+                read(faster.get(name)), _why(schemes, name, "time_to_target_s"), name in least
+            ),
+            _percent(
+                read(less.get(name)), _why(schemes, name, "energy_to_target_j"), name in least
+            ),
         )
         for name in names
     )
@@ -76,6 +83,7 @@ def sentences(results: Mapping[str, Any]) -> list[str]:
 
 def _against(results: Mapping[str, Any], schemes: Mapping[str, Any]) -> list[str]:
     headline = results.get("headline") or {}
+    least = headline.get("lower_bounds") or ()
     parts, never = [], []
     for name, entry in schemes.items():
         if name in (PROPOSAL, REFERENCE):
@@ -85,13 +93,14 @@ def _against(results: Mapping[str, Any], schemes: Mapping[str, Any]) -> list[str
         if _reached(entry) is None:
             never.append(phrase(name))
         elif time is not None and energy is not None:
-            speed = f"{_whole(time)} {'faster' if time >= 0 else 'slower'}"
+            bound = "at least " if name in least else ""
+            speed = f"{bound}{_whole(time)} {'faster' if time >= 0 else 'slower'}"
             joules = f"{_whole(energy)} {'less' if energy >= 0 else 'more'} energy"
             parts.append(f"{speed} with {joules} than {phrase(name)}")
     told = [f"That is {_listed(parts, ', and ')}."] if parts else []
     if never:
         text = _listed(never)
-        told.append(f"{text[0].upper()}{text[1:]} did not reach it.")
+        told.append(f"{text[0].upper()}{text[1:]} did not reach it by the last round.")
     return told
 
 
@@ -116,21 +125,26 @@ def _plain(name: str, entry: Mapping[str, Any]) -> str:
 def _why(schemes: Mapping[str, Any], name: str, key: str) -> str:
     """Say why there is no percentage, or an infinite one behind a hundred."""
     if not read(schemes.get(PROPOSAL, {}).get(key)).known:
-        return "movable did not reach the target"
+        return _MISSED
     if not read(schemes[name].get(key)).known:
         return "target not reached"
     return ""
 
 
-def _percent(value: Value, why: str) -> Cell:
+def _percent(value: Value, why: str, at_least: bool) -> Cell:
+    if at_least and why != _MISSED and value.median is not None and value.median > 0:
+        return Cell(f"> {decimals(value.median, 1)} %", _range(value) or why)
     if why:
         return Cell(why, remark=True)
     if value.median is None:
         return Cell(MISSING)
-    spread = ""
-    if value.spread and value.p10 is not None and value.p90 is not None:
-        spread = f"{decimals(value.p10, 1)} to {decimals(value.p90, 1)}"
-    return Cell(f"{decimals(value.median, 1)} %", spread)
+    return Cell(f"{decimals(value.median, 1)} %", _range(value))
+
+
+def _range(value: Value) -> str:
+    if value.p10 is None or value.p90 is None:
+        return ""
+    return f"{decimals(value.p10, 1)} to {decimals(value.p90, 1)}"
 
 
 def _whole(percent: float) -> str:

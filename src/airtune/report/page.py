@@ -11,7 +11,7 @@ from typing import Any
 
 from airtune.report import figures, headline, run_folder, style, table
 from airtune.report.run_folder import RunFolder, SchemeRun
-from airtune.report.values import decimals, read
+from airtune.report.values import count, decimals, read
 
 SAMPLES_SHOWN = 8
 
@@ -83,6 +83,7 @@ def _content(run: RunFolder) -> dict[str, Any]:
         "sentences": headline.sentences(run.results),
         "gains": headline.gains(run.results),
         "notices": _notices(run),
+        "remarks": _remarks(run),
         "key_figures": table.scheme_rows(run.results),
         "energy": table.split_rows(run.results, "energy_j", "J"),
         "latency": table.split_rows(run.results, "latency_s", "s"),
@@ -100,11 +101,35 @@ def _content(run: RunFolder) -> dict[str, Any]:
 def _notices(run: RunFolder) -> list[str]:
     """Say what a run that is not finished lacks."""
     said = []
+    asked = int(read(run.scenario.get("seeds")).median or 1)
     for scheme in run.schemes:
+        label = style.scheme_style(scheme.name).label
+        ended = sum(seed.finished for seed in scheme.seeds)
         if scheme.result is None:
-            done = f"{scheme.rounds_done} of {run.rounds} rounds done"
-            said.append(f"{style.scheme_style(scheme.name).label}: not finished, {done}.")
+            said.append(f"{label}: not finished, {scheme.rounds_done} of {run.rounds} rounds done.")
+        elif 0 < ended < asked:
+            said.append(f"{label}: {ended} of {asked} seeds finished.")
     said += [f"{style.scheme_style(name).label}: not started." for name in run.missing]
+    return said
+
+
+def _remarks(run: RunFolder) -> list[str]:
+    """Return what a reader of the key figures should know besides."""
+    entries = [(style.scheme_style(s.name).label, s.result) for s in run.schemes if s.result]
+    said = []
+    for _, entry in entries[:1]:
+        loss = read(entry.get("initial_loss")).median
+        match = read(entry.get("initial_exact_match")).median
+        if loss is not None and match is not None:
+            right = decimals(100 * match, 1)
+            said.append(f"Untuned model: loss {decimals(loss, 3)}, exact match {right} %.")
+    over = [label for label, entry in entries if entry.get("within_latency_budget") is False]
+    if over:
+        said.append(f"Over the latency budget: {', '.join(over)}.")
+    for label, entry in entries:
+        dropped = read(entry.get("dropped")).median
+        if dropped:
+            said.append(f"{label}: {count(dropped)} updates left out because they were not finite.")
     return said
 
 

@@ -26,6 +26,7 @@ class SeedRun:
     metrics: tuple[Json, ...]
     placement: Json | None
     samples: tuple[Json, ...]
+    finished: bool
 
 
 @dataclass(frozen=True)
@@ -157,6 +158,7 @@ def _seeds(folder: Path) -> tuple[SeedRun, ...]:
             tuple(_lines(path / "metrics.jsonl")),
             _json_object(path / "placement.json") or None,
             tuple(_json_list(path / "samples.json")),
+            (path / "finished.json").is_file(),
         )
         for index, path in sorted(found)
     )

@@ -144,7 +144,7 @@ def split_rows(results: Mapping[str, Any], key: str, unit: str) -> Sheet:
 
 def terminal_table(results: Mapping[str, Any]) -> Table:
     """Return the table of schemes for a terminal of 100 columns."""
-    from rich.markup import escape
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
@@ -153,20 +153,44 @@ def terminal_table(results: Mapping[str, Any]) -> Table:
     title = f"target loss {decimals(target.median, 3)}" if target.median is not None else None
     seeds = int(results.get("seeds") or 1)
     if title and seeds > 1:
-        title += f" · medians and 10–90 % of {seeds} seeds"
-    table = Table(title=title, title_justify="left", title_style="dim")
+        title += f"; medians of {seeds} seeds, 10 to 90 % below"
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="dim",
+        box=box.SIMPLE_HEAD,
+        collapse_padding=True,
+        pad_edge=False,
+    )
     table.add_column("Scheme", no_wrap=True)
-    for heading in sheet.columns:
-        table.add_column(escape(heading.replace(" to target", "\nto target")), justify="right")
+    for heading in _TERMINAL_HEADINGS:
+        table.add_column(justify="right", no_wrap=True)
+        table.columns[-1].header = heading
+    for column, heading in zip(table.columns[1:], sheet.columns, strict=False):
+        unit = f" {heading[heading.index('[') :]}" if "[" in heading else ""
+        column.header = Text(f"{column.header}{unit}")
     for row in sheet.rows:
         cells = []
-        for cell in row.cells:
+        for index, cell in enumerate(row.cells[: len(_TERMINAL_HEADINGS)]):
             text = Text(cell.text, style="dim" if cell.remark else "")
-            if cell.spread:
+            # The ranges of all figures would not fit.
+            if cell.spread and index < _RANGES_SHOWN:
                 text.append(f"\n{cell.spread}", style="dim")
             cells.append(text)
         table.add_row(Text(row.name), *cells)
     return table
+
+
+_TERMINAL_HEADINGS = (
+    "Rounds to\ntarget",
+    "Time to\ntarget",
+    "Energy to\ntarget",
+    "Final\nloss",
+    "\nPerplexity",
+    "Exact\nmatch",
+    "Error\n",
+)
+_RANGES_SHOWN = 3
 
 
 def _cell(value: Value, write: Callable[[float], str], empty: Cell) -> Cell:
