@@ -1,8 +1,8 @@
 """airtune: fine-tune large language models across wireless devices, over the air.
 
-    from airtune import compare, load_scenario
+from airtune import compare, load_scenario
 
-    results = compare(load_scenario("quickstart", ["training.rounds=10"]))
+results = compare(load_scenario("quickstart", ["training.rounds=10"]))
 """
 
 from __future__ import annotations

@@ -186,7 +186,9 @@ def _execute(run_folder: RunFolder, as_json: bool) -> None:
         return
     from airtune.report.table import terminal_table
 
-    Console().print(terminal_table(results))
+    console = Console()
+    console.width = console.width if console.is_terminal else 110
+    console.print(terminal_table(results))
     print(f"page: {page}")
 
 

@@ -188,10 +188,10 @@ class FederatedRun:
         state.energy_j += energy
         return {
             **self.metrics(self._evaluate(index)),
-            "mse": None if received is None else received.mse,
+            "mse": None if received is None or received.mse is None else _finite(received.mse),
             "mse_db": _decibel(None if received is None else received.mse),
             "mse_predicted_db": _decibel(None if received is None else received.predicted_mse),
-            "train_loss": computed.loss,
+            "train_loss": None if computed.loss is None else _finite(computed.loss),
             "transmitted": len(computed.clients),
             "dropped": list(computed.dropped),
             "moved_m": float(moved.distances_m.max()),
@@ -251,11 +251,12 @@ class FederatedRun:
             "round": self.state.round,
             "time_s": self.state.latency_s.total,
             "energy_j": self.state.energy_j.total,
-            "loss": None if evaluation is None else evaluation.loss,
-            "perplexity": None if evaluation is None else evaluation.perplexity,
+            "evaluated": evaluation is not None,
+            "loss": None if evaluation is None else _finite(evaluation.loss),
+            "perplexity": None if evaluation is None else _finite(evaluation.perplexity),
             "exact_match": None if evaluation is None else evaluation.exact_match,
             "domains": {
-                name: {"loss": score.loss, "exact_match": score.exact_match}
+                name: {"loss": _finite(score.loss), "exact_match": score.exact_match}
                 for name, score in scores.items()
             },
         }
@@ -363,4 +364,9 @@ def _paths(gains: NDArray[np.complex128], directions: NDArray[np.float64]) -> di
 
 
 def _decibel(value: float | None) -> float | None:
-    return 10.0 * float(np.log10(value)) if value is not None and value > 0 else None
+    return 10.0 * float(np.log10(value)) if value is not None and 0 < value < np.inf else None
+
+
+def _finite(value: float) -> float | None:
+    """Return a figure that JSON can hold: a model that has diverged has none."""
+    return value if np.isfinite(value) else None

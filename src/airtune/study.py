@@ -182,9 +182,14 @@ def _is_reference(cell: Cell) -> bool:
     return cell.scheme == REFERENCE
 
 
-def target_loss(history: list[Document]) -> float:
-    """Return the initial loss minus 90 % of the improvement that the reference reaches."""
-    losses = [line["loss"] for line in history if line["loss"] is not None]
+def target_loss(history: list[Document]) -> float | None:
+    """Return the initial loss minus 90 % of the improvement that the reference reaches.
+
+    None when the reference does not improve: there is nothing to reach then.
+    """
+    losses = [line["loss"] for line in history if line["evaluated"]]
+    if losses[-1] is None or losses[-1] >= losses[0]:
+        return None
     return float(losses[0] - TARGET_SHARE * (losses[0] - losses[-1]))
 
 
@@ -192,7 +197,7 @@ def cell_figures(cell: Cell, target: float | None) -> Document:
     """Return the figures of one finished cell (one scheme, one seed)."""
     lines = record.read_metrics(cell)
     totals = record.read_json(cell.folder / "finished.json")
-    last = next(line for line in reversed(lines) if line["loss"] is not None)
+    last = next(line for line in reversed(lines) if line["evaluated"])
     reached = None
     if target is not None:
         reached = next(
@@ -215,9 +220,8 @@ def cell_figures(cell: Cell, target: float | None) -> Document:
         "fairness": jain_index(totals["participation"]),
         "dropped": sum(len(line.get("dropped", ())) for line in lines),
         "within_latency_budget": totals["within_latency_budget"],
-        "history": [
-            {name: line[name] for name in _HISTORY} for line in lines if line["loss"] is not None
-        ],
+        "diverged": last["loss"] is None,
+        "history": [{name: line[name] for name in _HISTORY} for line in lines if line["evaluated"]],
     }
 
 

@@ -65,7 +65,8 @@ class Reception:
     effective_weights : ndarray, float, shape (K,), or None
         nu_k as reported in this round.
     mse, predicted_mse : float or None
-        Realised error of the aggregate over v^2, and its prediction.
+        Realised squared error of the aggregate over ``v^2 = sum_b d_b v_b^2``, and its
+        prediction.
     memory : ndarray, float, shape (K, d), or None
     """
 
@@ -179,8 +180,8 @@ class OverTheAir:
             uplink_j=float(received.powers.sum()) * airtime,
             overheads=_overheads(link, uploads.clients, uploads.block_sizes, report_bits),
             effective_weights=nu,
-            mse=received.realised_mse,
-            predicted_mse=received.predicted_mse,
+            mse=received.relative_error,
+            predicted_mse=received.predicted_mse * normalisation.relative_error,
         )
 
 
@@ -228,16 +229,11 @@ class DigitalTdma:
 
 
 def relative_error(mean: Real, uploads: Uploads) -> float:
-    """Return the mean squared error of a decoded mean over v_b^2, over the blocks with v_b > 0.
-
-    The same figure as an over-the-air aggregate's realised MSE with block powers 1.
-    """
+    """Return the squared error of a decoded mean over ``v^2 = sum_b d_b v_b^2``."""
     reports = scales.report_scales(uploads.updates, uploads.block_sizes)
     common = scales.normalise_updates(reports, uploads.omega, "block")
     error = mean - uploads.omega @ uploads.updates.astype(np.float64)
-    starts = np.cumsum(uploads.block_sizes) - uploads.block_sizes
-    squares = np.add.reduceat(error**2, starts)[common.sent]
-    return float(np.sum(squares / common.deviations[common.sent] ** 2)) / max(common.entries, 1)
+    return float(error @ error) / float(uploads.block_sizes @ common.deviations**2)
 
 
 def _reported_bits(link: Link, block_sizes: Integer) -> int:
