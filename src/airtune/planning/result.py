@@ -1,0 +1,204 @@
+"""A finished plan: what everybody does, what it costs, what the bound says and what limits it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from airtune.planning.bound import BoundParts
+from airtune.planning.cost import Components, FloatArray, compute_energy, compute_time
+from airtune.planning.problem import ResourceProblem, server_clock, server_energy
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """Proof of quality: no plan has a bound below `lower_bound`."""
+
+    lower_bound: float
+    relative_gap: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What everybody does in a run, what it costs and what the bound says of it.
+
+    Attributes
+    ----------
+    rounds : int
+        T.
+    batch_sizes : ndarray of int, shape (K,)
+    frequencies : ndarray, shape (K,)  [Hz]
+    power_backoff : float
+        rho, factor on every transmit power.
+    pretraining_steps, pretraining_batch : int
+        T0 and B0.
+    server_frequency : float  [Hz]
+        f_0.
+    bound : BoundParts
+        Terms of the convergence bound.
+    latency_s, energy_j : Components
+        Of the whole run; clients together.
+    client_energy_j : ndarray, shape (K,)  [J]
+        Each client's share over the whole run.
+    certificate : Certificate
+    limits : tuple of str
+        What keeps the bound from falling further.
+    """
+
+    rounds: int
+    batch_sizes: np.ndarray
+    frequencies: FloatArray
+    power_backoff: float
+    pretraining_steps: int
+    pretraining_batch: int
+    server_frequency: float
+    bound: BoundParts
+    latency_s: Components
+    energy_j: Components
+    client_energy_j: FloatArray
+    certificate: Certificate
+    limits: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as plain JSON types."""
+        return {
+            "rounds": {"pretraining": self.pretraining_steps, "finetuning": self.rounds},
+            "batch": {
+                "pretraining": self.pretraining_batch,
+                "clients": [int(size) for size in self.batch_sizes],
+            },
+            "frequency_hz": {
+                "server": float(self.server_frequency),
+                "clients": [float(clock) for clock in self.frequencies],
+            },
+            "power_backoff": float(self.power_backoff),
+            "bound": self.bound.to_dict(),
+            "latency_s": self.latency_s.to_dict(total=True),
+            "energy_j": {
+                **self.energy_j.to_dict(total=True),
+                "per_client": [float(energy) for energy in self.client_energy_j],
+            },
+            "certificate": {
+                "lower_bound": float(self.certificate.lower_bound),
+                "relative_gap": float(self.certificate.relative_gap),
+            },
+            "limits": list(self.limits),
+        }
+
+
+@dataclass(frozen=True)
+class FixedCosts:
+    """Costs of a round that the allocation does not choose; joules of clients have shape (K,).
+
+    Attributes
+    ----------
+    uplink_s, downlink_s, pilot_s, move_s : float  [s]
+    uplink_j : ndarray, shape (K,)  [J]
+        At full power.
+    pilot_j : ndarray, shape (K,)  [J]
+        Pilots and side information, paid by the clients.
+    downlink_j, move_j, pilot_shared_j : float  [J]
+        Paid by no client.
+    backoff : bool
+        Whether the back-off scales the uplink energy.
+    """
+
+    uplink_s: float
+    downlink_s: float
+    pilot_s: float
+    move_s: float
+    uplink_j: FloatArray
+    pilot_j: FloatArray
+    downlink_j: float
+    move_j: float
+    backoff: bool = True
+    pilot_shared_j: float = 0.0
+
+
+def describe(
+    problem: ResourceProblem,
+    fixed: FixedCosts,
+    *,
+    rounds: int,
+    pretrained: tuple[int, int],
+    samples: int,
+    batch: FloatArray,
+    clocks: FloatArray,
+    backoff: float,
+    server_time: float,
+    bound: BoundParts,
+    lower_bound: float,
+) -> Plan:
+    """Book the latency and energy of a solution by component; see :class:`Plan`."""
+    c = problem.clients
+    cycles = c.cycles * batch
+    upload = fixed.uplink_j * (backoff if fixed.backoff else 1.0)
+    computing = compute_energy(cycles, clocks, c.kappa)
+    per_client = rounds * (computing + upload + fixed.pilot_j)
+    latency = Components(
+        compute=rounds * float(np.max(compute_time(cycles, clocks))),
+        uplink=rounds * fixed.uplink_s,
+        downlink=rounds * fixed.downlink_s,
+        pilots=rounds * fixed.pilot_s,
+        movement=rounds * fixed.move_s,
+        pretraining=server_time,
+    )
+    energy = Components(
+        compute=rounds * float(computing.sum()),
+        uplink=rounds * float(upload.sum()),
+        downlink=rounds * fixed.downlink_j,
+        pilots=rounds * (float(fixed.pilot_j.sum()) + fixed.pilot_shared_j),
+        movement=rounds * fixed.move_j,
+        pretraining=server_energy(problem, samples, server_time),
+    )
+    total = bound.total
+    return Plan(
+        rounds=rounds,
+        batch_sizes=batch.astype(int),
+        frequencies=clocks,
+        power_backoff=backoff,
+        pretraining_steps=pretrained[0],
+        pretraining_batch=pretrained[1],
+        server_frequency=server_clock(problem, samples, server_time),
+        bound=bound,
+        latency_s=latency,
+        energy_j=energy,
+        client_energy_j=per_client,
+        certificate=Certificate(lower_bound, (total - lower_bound) / total if total > 0 else 0.0),
+        limits=limiting(problem, rounds, batch, latency.total, per_client, bound),
+    )
+
+
+def limiting(
+    problem: ResourceProblem,
+    rounds: int,
+    batch: FloatArray,
+    latency: float,
+    per_client: FloatArray,
+    bound: BoundParts,
+) -> tuple[str, ...]:
+    """Name what keeps the bound from falling, the largest term of the bound first.
+
+    A budget is named when less than the price of one more sample is left of it.
+    """
+    c = problem.clients
+    names = []
+    terms = bound.to_dict()
+    terms.pop("total")
+    names.append(max(terms, key=lambda name: terms[name]))
+    more = np.minimum(batch + 1, c.batch_max)
+    spare_time = problem.latency_s - latency
+    if np.isfinite(problem.latency_s) and np.all(
+        (more > batch) * c.cycles / c.f_max * rounds >= spare_time * (more > batch)
+    ):
+        names.append("latency")
+    spare = c.budget_j - per_client
+    price = rounds * c.kappa * c.f_min**2 * c.cycles
+    short = [str(k) for k in np.flatnonzero((batch < c.batch_max) & (spare < price))]
+    if short:
+        names.append("energy of clients " + ", ".join(short))
+    if np.all(batch >= c.batch_max):
+        names.append("batch sizes")
+    return tuple(names)

@@ -1,0 +1,240 @@
+"""Search under a total energy budget: bounds for all, then the exact round problem for a few.
+
+1. A coarse table of the dual ranks (T, T0 B0); the best few give a first plan.
+2. A table that is fine around this plan bounds all (T, T0 B0); few stay below the plan.
+3. In the order of their bounds these get the relaxation of their own, which also improves the plan.
+4. What is left is enumerated, within a limit of nodes; whatever is not finished keeps its bound.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from airtune.planning.dual_table import DualTable, scan_front, table_bound, tabulate
+from airtune.planning.kernels import Clients, FloatArray, Limits, deadline_at
+from airtune.planning.knapsack import solve_round
+
+TOLERANCE = 1e-12
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Enumerated choices: T with its factors (T,), Pareto front of pre-training (P,)."""
+
+    rounds: FloatArray
+    shrink: FloatArray
+    gain: FloatArray
+    samples: FloatArray
+    start: FloatArray
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Limits of the search; they bound the work, never the validity of the bound.
+
+    Attributes
+    ----------
+    relaxations : (T, T0 B0) that get a relaxation of their own, divided by the clients' number
+    nodes : nodes of one enumeration
+    total_nodes : nodes of all enumerations
+    """
+
+    relaxations: int = 200_000
+    nodes: int = 300_000
+    total_nodes: int = 2_000_000
+
+
+@dataclass
+class Incumbent:
+    """Best plan so far."""
+
+    value: float
+    t: int = -1
+    p: int = -1
+    rho: float = 0.0
+    batch: FloatArray | None = None
+
+
+class Open(NamedTuple):
+    """(T, T0 B0) still to be closed: indices and lower bounds, arrays of shape (C,)."""
+
+    t: NDArray[np.int64]
+    p: NDArray[np.int64]
+    bound: FloatArray
+
+
+@dataclass(frozen=True)
+class _Search:
+    clients: Clients
+    limits: Limits
+    grid: Grid
+    best: Incumbent
+    trial: FloatArray
+
+    def attempt(
+        self, t: int, p: int, price: float, sweeps: int, nodes: int
+    ) -> tuple[float, float, float, int]:
+        """Solve one round problem; its bound, server time, price and nodes left."""
+        g, best = self.grid, self.best
+        cut = (best.value * (1 - TOLERANCE) - g.shrink[t] * g.start[p]) / g.gain[t]
+        lower, value, rho, time, price, left = solve_round(
+            self.clients,
+            self.limits,
+            g.rounds[t],
+            g.samples[p],
+            cut,
+            price,
+            sweeps,
+            nodes,
+            self.trial,
+        )
+        base = g.shrink[t] * g.start[p]
+        if np.isfinite(value) and base + g.gain[t] * value < best.value:
+            best.value = float(base + g.gain[t] * value)
+            best.t, best.p, best.rho, best.batch = t, p, rho, self.trial.copy()
+        return float(base + g.gain[t] * lower), time, price, int(left)
+
+
+def search_total(
+    clients: Clients, limits: Limits, grid: Grid, cut: float, effort: Effort
+) -> tuple[Incumbent, float]:
+    """Best plan below `cut` and a valid lower bound of all plans."""
+    best = Incumbent(cut)
+    search = _Search(clients, limits, grid, best, np.empty(clients.alpha.size))
+    shortest = float(np.max(clients.cycles / clients.f_max))
+    longest = float(deadline_at(limits, grid.rounds[0], 0.0))
+    prices = _price_grid(clients, limits, shortest, longest)
+    coarse = tabulate(clients, limits, prices, _deadlines(shortest, longest, None, 48))
+    price, centre = _first_plan(search, coarse)
+    middle = int(np.clip(np.searchsorted(prices, price), 0, prices.size - 1))
+    found = _scan(search, coarse, middle)
+    if found.t.size > 64 and price > 0:
+        fine = price * np.concatenate(
+            (np.geomspace(1e-4, 0.5, 8), np.geomspace(0.55, 1.8, 40), np.geomspace(2, 1e4, 8))
+        )
+        table = tabulate(clients, limits, fine, _deadlines(shortest, longest, centre, 128))
+        found = _scan(search, table, 28)
+    return best, _refine(search, found, price, effort)
+
+
+def _scan(search: _Search, table: DualTable, price: int) -> Open:
+    """All (T, T0 B0) whose bound in the table is below the best plan."""
+    g, cut = search.grid, search.best.value * (1 - TOLERANCE)
+    at, bounds = np.empty(g.samples.size, np.int64), np.empty(g.samples.size)
+    rows: list[tuple[NDArray[np.int64], NDArray[np.int64], FloatArray]] = []
+    for t in range(g.rounds.size):
+        found, price = scan_front(
+            search.clients,
+            search.limits,
+            table,
+            g.rounds[t],
+            g.shrink[t],
+            g.gain[t],
+            g.samples,
+            g.start,
+            cut,
+            price,
+            at,
+            bounds,
+        )
+        if found:
+            rows.append((np.full(found, t), at[:found].copy(), bounds[:found].copy()))
+    if not rows:
+        return Open(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+    return Open(*(np.concatenate(column) for column in zip(*rows, strict=True)))
+
+
+def _price_grid(
+    clients: Clients, limits: Limits, shortest: float, longest: float, points: int = 32
+) -> FloatArray:
+    """Prices from where all take their largest batch and full power to where nobody does."""
+    fast = clients.cubic / shortest**2
+    slow = clients.cubic / longest**2
+    low = clients.alpha / clients.batch_max**2 / (clients.slow + 3 * fast * clients.batch_max**2)
+    high = clients.alpha / np.maximum(clients.slow, slow)
+    ends = [low[low > 0], high[high > 0]]
+    if limits.radio > 0 and limits.air > 0:
+        ends.append(np.array([0.1, 1e6]) * limits.air / limits.radio)
+    values = np.concatenate(ends)
+    if values.size == 0:
+        return np.ones(1)
+    return np.geomspace(values.min() / 2, values.max() * 2, points)
+
+
+def _deadlines(shortest: float, longest: float, centre: float | None, points: int) -> FloatArray:
+    """Grid of deadlines, denser around `centre`."""
+    if np.isinf(longest):
+        return np.array([np.inf])
+    longest = max(longest, shortest * (1 + 1e-6))
+    grid = np.geomspace(shortest, longest, points // (1 if centre is None else 3))
+    if centre is not None:
+        near = np.geomspace(0.6 * centre, 1.6 * centre, points)
+        grid = np.concatenate((grid, near[(near > shortest) & (near < longest)]))
+    return np.unique(grid)
+
+
+def _first_plan(search: _Search, table: DualTable) -> tuple[float, float]:
+    """Try the most promising (T, T0 B0) of a coarse selection; price and deadline found."""
+    g = search.grid
+    some_t = np.unique(np.geomspace(1, g.rounds.size, 24).astype(int)) - 1
+    some_p = np.unique(np.linspace(0, g.samples.size - 1, 24).astype(int))
+    ranked = []
+    price = table.prices.size // 2
+    for t in some_t:
+        for p in some_p:
+            noise, price = table_bound(table, search.limits, g.rounds[t], g.samples[p], price)
+            if np.isfinite(noise):
+                bound = g.shrink[t] * g.start[p] + g.gain[t] * max(noise, 0.0)
+                ranked.append((float(bound), int(t), int(p), float(table.prices[price])))
+    ranked.sort()
+    found, centre = float(table.prices[table.prices.size // 2]), float(table.deadlines[-1])
+    for _, t, p, guess in ranked[:4]:
+        before = search.best.value
+        _, time, tuned, _ = search.attempt(t, p, guess, 4, 0)
+        if search.best.value < before:
+            found = tuned
+            centre = float(deadline_at(search.limits, g.rounds[t], time))
+    return found, centre
+
+
+def _refine(
+    search: _Search,
+    found: Open,
+    price: float,
+    effort: Effort,
+) -> float:
+    """Close the remaining (T, T0 B0); the lower bound of all plans."""
+    best, K = search.best, search.clients.alpha.size
+    price = price if price > 0 else 1.0
+    order = np.argsort(found.bound)
+    open_pairs: list[tuple[float, int, int, float]] = []
+    allowed = max(50, effort.relaxations // (100 + K))
+    lower = np.inf
+    for count, index in enumerate(order):
+        bound = float(found.bound[index])
+        if bound >= best.value * (1 - TOLERANCE):
+            break
+        if count >= allowed:
+            lower = bound
+            break
+        t, p = int(found.t[index]), int(found.p[index])
+        own, _, tuned, _ = search.attempt(t, p, price, 2, 0)
+        price = tuned if tuned > 0 else price
+        open_pairs.append((max(own, bound), t, p, price))
+    open_pairs.sort()
+    left = effort.total_nodes
+    for bound, t, p, guess in open_pairs:
+        if bound >= best.value * (1 - TOLERANCE):
+            break
+        if bound > lower or left <= 0:  # something unfinished lies lower: no use
+            lower = min(lower, bound)
+            break
+        allowed = min(effort.nodes, left)
+        own, _, _, rest = search.attempt(t, p, guess, 3, allowed)
+        left -= allowed - rest
+        lower = min(lower, max(own, bound))
+    return min(lower, best.value)
