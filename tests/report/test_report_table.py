@@ -64,19 +64,19 @@ def test_split_has_a_total_unless_figures_are_medians(make_results) -> None:
     assert "Total" not in split_rows(make_results(seeds=4), "energy_j", "J").columns
 
 
-@pytest.mark.parametrize("seeds", [1, 4])
-def test_terminal_table_fits_100_columns(make_results, seeds: int) -> None:
+@pytest.mark.parametrize(("seeds", "width"), [(1, 80), (4, 100)])
+def test_terminal_table_fits(make_results, seeds: int, width: int) -> None:
     results = make_results(seeds=seeds)
-    lines = printed(results).splitlines()
-    assert max(len(line) for line in lines) <= 100
-    text = "\n".join(lines)
-    for name in results["schemes"]:
-        assert name in text
-    assert NOT_REACHED in text
-    assert "…" not in text
-    assert ("13.5 to 18" in text) == (seeds > 1)
-    # A cell that wraps inside a number would be misread.
-    assert ("4.82" in text) and ("57.5" in text)
+    lines = printed(results, width).splitlines()
+    assert max(len(line) for line in lines) <= width
+    rows = {
+        name: next(line for line in lines if f" {name} " in line) for name in results["schemes"]
+    }
+    # Nothing is cut or wrapped: each scheme's line holds all its seven figures.
+    assert rows["movable"].split()[1:] == ["15", "91.0", "196", "1.573", "4.82", "57.5", "−11.0"]
+    assert rows["fixed"].split()[1:4] == ["never"] * 3
+    assert len(rows["random-position"].split()) == 8
+    assert ("13.5 to 18" in "\n".join(lines)) == (seeds > 1)
 
 
 def test_terminal_table_prints_names_as_they_are(make_results) -> None:
@@ -122,6 +122,20 @@ def test_headline_when_only_others_reach(make_results) -> None:
     assert {gain.faster.text for gain in headline.gains(results)} == {
         "movable did not reach the target"
     }
+
+
+def test_headline_without_a_target(make_results) -> None:
+    results = make_results()
+    results["target_loss"] = None
+    sentences = headline.sentences(results)
+    assert sentences[0].startswith("There is no target loss: the error-free reference did not")
+    assert sentences[1].startswith("Movable antennas ended at a loss of 1.573")
+    assert headline.gains(results) == ()
+    del results["schemes"]["ideal"]
+    assert "is not among the schemes" in headline.sentences(results)[0]
+    single = make_results(("movable",))
+    single["target_loss"] = None
+    assert len(headline.sentences(single)) == 1
 
 
 def test_gains_mark_lower_bounds(make_results) -> None:

@@ -16,7 +16,12 @@ _BAR = 0.2
 
 def _strip(schemes: int) -> float:
     """Return the height of a row of points, one below the other, in inches."""
-    return 0.09 + 0.042 * schemes
+    return 0.08 + 0.05 * schemes
+
+
+def _step(schemes: int) -> float:
+    """Return the distance of two schemes' points, in rows."""
+    return 0.78 / (schemes - 1) if schemes > 1 else 0.0
 
 
 def energy_split(run: RunFolder) -> Any | None:
@@ -112,7 +117,7 @@ def _points(
 ) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    step = 0.62 / max(1, len(found) - 1) if len(found) > 1 else 0.0
+    step = _step(len(found))
     for index, (name, split) in enumerate(found.items()):
         look = style.scheme_style(name)
         shift = (index - (len(found) - 1) / 2) * step
@@ -154,7 +159,7 @@ def domain_match(run: RunFolder) -> Any | None:
     domains.sort(key=lambda name: (-best[name], name))
     figure = style.new_figure(_strip(len(after)) * len(domains) + 0.85)
     axes = figure.add_subplot()
-    step = 0.6 / max(1, len(after) - 1) if len(after) > 1 else 0.0
+    step = _step(len(after))
     for row, name in enumerate(domains):
         axes.axhspan(row - 0.5, row + 0.5, color=style.GRID, alpha=0.4 * (row % 2), linewidth=0)
         if name in before:
@@ -189,7 +194,7 @@ def domain_match(run: RunFolder) -> Any | None:
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=True, axis="x")
     axes.grid(visible=False, axis="y")
-    axes.set_xlim(0, 100)
+    axes.set_xlim(-2, 102)
     axes.set_xlabel("Answers exactly right [%]")
     style.legend_above(figure, axes, handlelength=1.2)
     return figure

@@ -11,7 +11,7 @@ from airtune.report.values import prefix_of, read, seconds_unit, significant
 
 # Ends of the curves further apart than this do not fit one linear axis.
 LOG_SPREAD = 8.0
-_HEIGHT = 2.35
+_HEIGHT = 2.6
 
 # Where a curve ends, its name and its colour.
 End = tuple[float, float, str, str]
@@ -75,7 +75,7 @@ def _loss(run: RunFolder, field: str, xlabel: str, scale: float) -> Any | None:
     curves = [(s, [x / scale for x in xs], ys) for s, xs, ys in curves if xs]
     if not curves:
         return None
-    figure = style.new_figure(_HEIGHT if field == "round" else _HEIGHT + 0.25)
+    figure = style.new_figure(_HEIGHT)
     axes = figure.add_subplot()
     logarithmic = field != "round" and _is_wide([xs[-1] for _, xs, _ in curves])
     if logarithmic:

@@ -37,6 +37,8 @@ def phrase(name: str) -> str:
 
 def gains(results: Mapping[str, Any]) -> tuple[Gain, ...]:
     """Return the proposal against each baseline, in the order of the results."""
+    if not read(results.get("target_loss")).known:
+        return ()
     headline = results.get("headline") or {}
     faster, less = headline.get("faster_pct") or {}, headline.get("less_energy_pct") or {}
     # Baselines that stopped short of the target: their percentages are lower bounds.
@@ -67,7 +69,12 @@ def sentences(results: Mapping[str, Any]) -> list[str]:
     seeds = int(results.get("seeds") or 1)
     if not schemes:
         return ["No scheme has finished yet; the curves show the rounds done so far."]
-    if PROPOSAL not in schemes or target.median is None:
+    if target.median is None:
+        return [
+            *_no_target(schemes),
+            *[_plain(n, e) for n, e in schemes.items() if n != REFERENCE][:2],
+        ]
+    if PROPOSAL not in schemes:
         return [_plain(name, entry) for name, entry in schemes.items()][:3]
     proposal = schemes[PROPOSAL]
     reached = _reached(proposal)
@@ -79,6 +86,14 @@ def sentences(results: Mapping[str, Any]) -> list[str]:
     text = f"Movable antennas reached the target loss of {decimals(target.median, 3)} in {reached}"
     text += f" (medians over {seeds} seeds)." if seeds > 1 else "."
     return [text, *_against(results, schemes)]
+
+
+def _no_target(schemes: Mapping[str, Any]) -> list[str]:
+    if len(schemes) < 2:
+        return []
+    if REFERENCE not in schemes:
+        return ["There is no target loss: the error-free reference is not among the schemes."]
+    return ["There is no target loss: the error-free reference did not improve on its start."]
 
 
 def _against(results: Mapping[str, Any], schemes: Mapping[str, Any]) -> list[str]:

@@ -80,6 +80,7 @@ def _content(run: RunFolder) -> dict[str, Any]:
     return {
         "name": run.name,
         "schemes": [(s.name, style.scheme_style(s.name).label) for s in run.schemes],
+        "about": _about(run),
         "sentences": headline.sentences(run.results),
         "gains": headline.gains(run.results),
         "notices": _notices(run),
@@ -96,6 +97,16 @@ def _content(run: RunFolder) -> dict[str, Any]:
         "scenario_text": run.scenario_text.strip(),
         "environment": list(_flat(run.environment)),
     }
+
+
+def _about(run: RunFolder) -> str:
+    """Say what was done, in one sentence."""
+    names = ", ".join(style.scheme_style(scheme.name).label for scheme in run.schemes)
+    clients = (run.scenario.get("clients") or {}).get("count")
+    who = f"{clients} clients" if clients else "wireless clients"
+    rounds = f" in {run.rounds} rounds" if run.rounds else ""
+    shown = "Compared" if len(run.schemes) > 1 else "Scheme"
+    return f"One language model, fine-tuned by {who}{rounds}. {shown}: {names}."
 
 
 def _notices(run: RunFolder) -> list[str]:

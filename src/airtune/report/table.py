@@ -143,14 +143,16 @@ def split_rows(results: Mapping[str, Any], key: str, unit: str) -> Sheet:
 
 
 def terminal_table(results: Mapping[str, Any]) -> Table:
-    """Return the table of schemes for a terminal of 100 columns."""
+    """Return the table of schemes for a terminal: 80 columns wide, 100 with ranges over seeds."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     sheet = scheme_rows(results)
     target = read(results.get("target_loss"))
-    title = f"target loss {decimals(target.median, 3)}" if target.median is not None else None
+    title = None
+    if target.median is not None:
+        title = f"rounds, time and energy to target loss {decimals(target.median, 3)}"
     seeds = int(results.get("seeds") or 1)
     if title and seeds > 1:
         title += f"; medians of {seeds} seeds, 10 to 90 % below"
@@ -162,17 +164,15 @@ def terminal_table(results: Mapping[str, Any]) -> Table:
         collapse_padding=True,
         pad_edge=False,
     )
-    table.add_column("Scheme", no_wrap=True)
-    for heading in _TERMINAL_HEADINGS:
-        table.add_column(justify="right", no_wrap=True)
-        table.columns[-1].header = heading
-    for column, heading in zip(table.columns[1:], sheet.columns, strict=False):
-        unit = f" {heading[heading.index('[') :]}" if "[" in heading else ""
-        column.header = Text(f"{column.header}{unit}")
+    table.add_column("Scheme", overflow="fold")
+    for short, heading in zip(_TERMINAL_HEADINGS, sheet.columns, strict=False):
+        unit = heading[heading.index("[") :] if "[" in heading else ""
+        label = f"{short}{unit}" if short.endswith("\n") else f"{short} {unit}".rstrip()
+        table.add_column(Text(label), justify="right", overflow="fold")
     for row in sheet.rows:
         cells = []
         for index, cell in enumerate(row.cells[: len(_TERMINAL_HEADINGS)]):
-            text = Text(cell.text, style="dim" if cell.remark else "")
+            text = Text("never" if cell.remark else cell.text, style="dim" if cell.remark else "")
             # The ranges of all figures would not fit.
             if cell.spread and index < _RANGES_SHOWN:
                 text.append(f"\n{cell.spread}", style="dim")
@@ -182,11 +182,11 @@ def terminal_table(results: Mapping[str, Any]) -> Table:
 
 
 _TERMINAL_HEADINGS = (
-    "Rounds to\ntarget",
-    "Time to\ntarget",
-    "Energy to\ntarget",
+    "Rounds",
+    "Time\n",
+    "Energy\n",
     "Final\nloss",
-    "\nPerplexity",
+    "Perplex-\nity",
     "Exact\nmatch",
     "Error\n",
 )
