@@ -6,10 +6,11 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
-from airtune.placement.field import FAST, sincos
+from airtune.placement.field import entry, inner, sincos
+from airtune.placement.nulling import answer_leak, response, see_sums
 from airtune.placement.problem import Real
+from airtune.placement.relocate import crowd_around, sums_without
 
 PITCH = 0.125
 """Grid pitch  [wavelengths]"""
@@ -28,15 +29,7 @@ class Table(NamedTuple):
     ti: Real
 
 
-@njit(cache=True, nogil=True)
-def seeded(seed):  # type: ignore[no-untyped-def]
-    """State of a splitmix64 generator."""
-    state = np.empty(1, np.uint64)
-    state[0] = np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x1234567)
-    return state
-
-
-@njit(cache=True, nogil=True)
+@inner
 def uniform(state):  # type: ignore[no-untyped-def]
     """Next number in [0, 1) of splitmix64 (Steele, Lea and Flood 2014)."""
     state[0] += np.uint64(0x9E3779B97F4A7C15)
@@ -47,7 +40,7 @@ def uniform(state):  # type: ignore[no-untyped-def]
     return float(z >> np.uint64(11)) * (1.0 / 9007199254740992.0)
 
 
-@njit(cache=True, fastmath=FAST, nogil=True)
+@entry
 def tabulate(field, pitch):  # type: ignore[no-untyped-def]
     """Channels on a grid that includes the borders, separable: exp(j x a) exp(j y b).
 
@@ -88,8 +81,8 @@ def tabulate(field, pitch):  # type: ignore[no-untyped-def]
     return Table(px, py, tr, ti)
 
 
-@njit(cache=True, fastmath=FAST, nogil=True)
-def grasp(field, table, share, state, ar, ai, x, y):  # type: ignore[no-untyped-def]
+@entry
+def grasp(field, table, scan, share, state, g, z):  # type: ignore[no-untyped-def]
     """One greedy randomised start.
 
     Antennas one by one: of a random `share` of the free grid points, each with 4 phases from a
@@ -99,62 +92,83 @@ def grasp(field, table, share, state, ar, ai, x, y):  # type: ignore[no-untyped-
     ----------
     field : Field
     table : Table
+    scan : Scan
+        `crowd` is overwritten.
     share : float
     state : ndarray, uint64, shape (1,)
         Random generator.
-    ar, ai, x, y : ndarray, shape (N,)
-        Out.
+    g : ndarray, shape (6, N M)
+        Out: rows 0 and 1 hold the channel at the chosen grid points.
+    z : ndarray, shape (4, N)
+        Out: Re a, Im a, x, y.
 
     Returns
     -------
     bool
         False if the grid had no free point left for some antenna.
     """
-    K = field.clients
-    M = K + field.interferers
+    M = field.clients + field.interferers
     G = len(table.px)
-    free = np.ones(G, np.bool_)
-    v = np.zeros((2, M))
-    D2 = (field.spacing - 1e-12) ** 2 if field.spacing > 0 else -1.0
+    ar, ai, x, y = z[0], z[1], z[2], z[3]
+    v = np.empty((2, M))
+    scan.crowd[:] = 0
+    g[:] = 0.0
+    z[:] = 0.0
+    wanted = max(8, int(share * G))
     for n in range(field.antennas):
+        sums_without(field, g, ar, ai, n, v)
+        E, W = response(field, g)
+        see_sums(field, E, W, v)
         best, at, br, bi = np.inf, -1, 1.0, 0.0
-        wanted = max(8.0, share * G)
-        for attempt in range(2):
-            for q in range(G):
-                if not free[q] or (attempt == 0 and uniform(state) * G > wanted):
-                    continue
-                s, c = sincos(0.25 * uniform(state))
-                for _ in range(4):
-                    s, c = c, -s
-                    cost = _cost(field, table, v, q, c, s, n + 1)
-                    if cost < best:
-                        best, at, br, bi = cost, q, c, s
-            if at >= 0:
+        for tried in range(wanted + G):
+            # a random sample first; the whole grid only if that met no free point
+            q = int(uniform(state) * G) if tried < wanted else tried - wanted
+            if tried == wanted and at >= 0:
                 break
+            if scan.crowd[q] != 0:
+                continue
+            cost, c, s = _cost(field, table, E, W, v, q, uniform(state), n + 1)
+            if cost < best:
+                best, at, br, bi = cost, q, c, s
         if at < 0:
             return False
-        ar[n], ai[n], x[n], y[n] = br, bi, table.px[at], table.py[at]
-        for m in range(M):
-            v[0, m] += br * table.tr[m, at] - bi * table.ti[m, at]
-            v[1, m] += br * table.ti[m, at] + bi * table.tr[m, at]
-        for q in range(G):
-            dx, dy = table.px[q] - x[n], table.py[q] - y[n]
-            if dx * dx + dy * dy < D2:
-                free[q] = False
+        place(field, table, at, n, g, x, y)
+        ar[n], ai[n] = br, bi
+        crowd_around(scan, x[n], y[n], field.spacing, 1)
+        answer_leak(field, g, ar, ai)
     return True
 
 
-@njit(cache=True, fastmath=FAST, nogil=True, inline="always")
-def _cost(field, table, v, q, c, s, n):  # type: ignore[no-untyped-def]
-    """p sum_k 1 / (|u_k|^2 + 0.02 n) with u = v + e^{j phi} T_q and n unit coefficients."""
-    total, p = 0.0, float(n)
-    for m in range(field.clients + field.interferers):
-        tr, ti = table.tr[m, q], table.ti[m, q]
-        ur = v[0, m] + c * tr - s * ti
-        ui = v[1, m] + c * ti + s * tr
-        power = ur * ur + ui * ui
-        if m < field.clients:
-            total += 1 / (power + 0.02 * n)
-        else:
-            p += power
-    return p * total
+@inner
+def place(field, table, at, n, g, x, y):  # type: ignore[no-untyped-def]
+    """Put antenna n on grid point `at`: position and channel."""
+    M = field.clients + field.interferers
+    x[n], y[n] = table.px[at], table.py[at]
+    for m in range(M):
+        g[0, n * M + m], g[1, n * M + m] = table.tr[m, at], table.ti[m, at]
+
+
+@inner
+def _cost(field, table, E, W, v, q, offset, n):  # type: ignore[no-untyped-def]
+    """Least p sum_k 1 / (|u_k|^2 + 0.02 n) over 4 phases, u = v + e^{j phi} T~_q; cost and phase."""
+    K, M = field.clients, field.clients + field.interferers
+    t = np.empty((2, M))
+    for m in range(M):
+        t[0, m], t[1, m] = table.tr[m, q], table.ti[m, q]
+    see_sums(field, E, W, t)
+    best, bc, bs = np.inf, 1.0, 0.0
+    s, c = sincos(0.25 * offset)
+    for _ in range(4):
+        s, c = c, -s
+        total, p = 0.0, float(n)
+        for k in range(K):
+            ur = v[0, k] + c * t[0, k] - s * t[1, k]
+            ui = v[1, k] + c * t[1, k] + s * t[0, k]
+            total += 1 / (ur * ur + ui * ui + 0.02 * n)
+        for j in range(K, M):
+            ur = v[0, j] + c * t[0, j] - s * t[1, j]
+            ui = v[1, j] + c * t[1, j] + s * t[0, j]
+            p += ur * ur + ui * ui
+        if p * total < best:
+            best, bc, bs = p * total, c, s
+    return best, bc, bs

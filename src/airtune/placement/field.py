@@ -19,6 +19,11 @@ from airtune.placement.problem import Complex, Problem, Real
 FAST = {"contract", "reassoc", "nsz", "arcp"}
 QUARTER = math.pi / 2
 
+# Entry points are called from Python and kept on disk; inner kernels only ever end up inside
+# them, so the wrappers that Python would need are not compiled.
+entry = njit(cache=True, fastmath=FAST, nogil=True)
+inner = njit(fastmath=FAST, nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
 
 class Field(NamedTuple):
     """One problem as the kernels read it.
@@ -97,7 +102,7 @@ def _stack(first: Complex, second: Complex) -> Complex:
     return np.concatenate([padded(first), padded(second)])
 
 
-@njit(inline="always")
+@inner
 def sincos(turns):  # type: ignore[no-untyped-def]
     """sin and cos of 2 pi turns to 1e-10: quarter angle by Taylor, doubled twice, no branch."""
     h = (turns - math.floor(turns + 0.5)) * QUARTER
@@ -111,8 +116,8 @@ def sincos(turns):  # type: ignore[no-untyped-def]
     return 2 * s * c, 1 - 2 * s * s
 
 
-@njit(cache=True, fastmath=FAST, nogil=True)
-def channel(field, x, y, g):  # type: ignore[no-untyped-def]
+@entry
+def channel(field, x, y, g, rays):  # type: ignore[no-untyped-def]
     """g_m(r_n) = sum_l a_ml exp(j 2 pi u_ml . r_n) and its gradient, all rows and antennas.
 
     Parameters
@@ -121,92 +126,118 @@ def channel(field, x, y, g):  # type: ignore[no-untyped-def]
     x, y : ndarray, shape (N,)  [wavelengths]
     g : ndarray, shape (6, N M)
         Out: Re, Im of g, of dg/dx / 2 pi and of dg/dy / 2 pi; entry n M + m.
+    rays : ndarray, shape (2, L N M)
+        Out: Re, Im of the single terms, for `bending`.
     """
     M = field.clients + field.interferers
-    R = field.group
+    R, L = field.group, field.ux.shape[0]
     W = R * M
-    xs = np.empty(W)
-    ys = np.empty(W)
-    for first in range(0, field.antennas, R):
-        for r in range(R):
-            for m in range(M):
-                xs[r * M + m] = x[first + r]
-                ys[r * M + m] = y[first + r]
-        part = g[:, first * M : first * M + W]
-        part[:] = 0.0
-        gr, gi, xr, xi, yr, yi = part[0], part[1], part[2], part[3], part[4], part[5]
-        for path in range(field.ux.shape[0]):
+    xs, ys = np.empty(W), np.empty(W)
+    gr, gi, xr, xi, yr, yi = g[0], g[1], g[2], g[3], g[4], g[5]
+    er, ei = rays[0], rays[1]
+    g[:] = 0.0
+    for part in range(field.antennas // R):
+        _spread(x, y, part * R, R, M, xs, ys)
+        o = part * W
+        for path in range(L):
             ux, uy, ar, ai = field.ux[path], field.uy[path], field.ar[path], field.ai[path]
+            q = (part * L + path) * W
             for i in range(W):
                 s, c = sincos(ux[i] * xs[i] + uy[i] * ys[i])
-                er = ar[i] * c - ai[i] * s
-                ei = ar[i] * s + ai[i] * c
-                gr[i] += er
-                gi[i] += ei
-                xr[i] -= ux[i] * ei
-                xi[i] += ux[i] * er
-                yr[i] -= uy[i] * ei
-                yi[i] += uy[i] * er
+                re = ar[i] * c - ai[i] * s
+                im = ar[i] * s + ai[i] * c
+                er[q + i] = re
+                ei[q + i] = im
+                gr[o + i] += re
+                gi[o + i] += im
+                xr[o + i] -= ux[i] * im
+                xi[o + i] += ux[i] * re
+                yr[o + i] -= uy[i] * im
+                yi[o + i] += uy[i] * re
 
 
-@njit(cache=True, fastmath=FAST, nogil=True)
+@inner
+def _spread(x, y, first, R, M, xs, ys):  # type: ignore[no-untyped-def]
+    """Coordinates of R antennas, each repeated for its M rows."""
+    for r in range(R):
+        for m in range(M):
+            xs[r * M + m] = x[first + r]
+            ys[r * M + m] = y[first + r]
+
+
+@inner
+def bending(field, rays, cr, ci, bend):  # type: ignore[no-untyped-def]
+    """Re sum_m c_nm (d2g/dx2, d2g/dxdy, d2g/dy2) / (2 pi)^2 of every antenna.
+
+    Parameters
+    ----------
+    field : Field
+    rays : ndarray, shape (2, L N M)
+        From `channel`.
+    cr, ci : ndarray, shape (N M,)
+        Coefficients c, entry n M + m.
+    bend : ndarray, shape (3, N)
+        Out.
+    """
+    M = field.clients + field.interferers
+    R, L = field.group, field.ux.shape[0]
+    W = R * M
+    er, ei = rays[0], rays[1]
+    xx, xy, yy = np.empty(W), np.empty(W), np.empty(W)
+    for part in range(field.antennas // R):
+        xx[:] = 0.0
+        xy[:] = 0.0
+        yy[:] = 0.0
+        o = part * W
+        for path in range(L):
+            ux, uy = field.ux[path], field.uy[path]
+            q = (part * L + path) * W
+            for i in range(W):
+                value = cr[o + i] * er[q + i] - ci[o + i] * ei[q + i]
+                along = ux[i] * value
+                xx[i] -= ux[i] * along
+                xy[i] -= uy[i] * along
+                yy[i] -= uy[i] * uy[i] * value
+        for r in range(R):
+            bx = bz = by = 0.0
+            for m in range(M):
+                bx += xx[r * M + m]
+                bz += xy[r * M + m]
+                by += yy[r * M + m]
+            n = part * R + r
+            bend[0, n], bend[1, n], bend[2, n] = bx, bz, by
+
+
+@entry
 def combine(field, ar, ai, g, u):  # type: ignore[no-untyped-def]
     """u_m = sum_n a_n g_m(r_n); u has shape (2, M): Re, Im. Returns p = ||a||^2 + sum_j |u_j|^2."""
     M = field.clients + field.interferers
     u[:] = 0.0
-    ur, ui = u[0], u[1]
+    ur, ui, gr, gi = u[0], u[1], g[0], g[1]
     p = 0.0
     for n in range(field.antennas):
         br, bi = ar[n], ai[n]
         p += br * br + bi * bi
-        gr, gi = g[0, n * M : (n + 1) * M], g[1, n * M : (n + 1) * M]
+        o = n * M
         for m in range(M):
-            ur[m] += br * gr[m] - bi * gi[m]
-            ui[m] += br * gi[m] + bi * gr[m]
+            ur[m] += br * gr[o + m] - bi * gi[o + m]
+            ui[m] += br * gi[o + m] + bi * gr[o + m]
     for j in range(field.clients, M):
         p += ur[j] * ur[j] + ui[j] * ui[j]
     return p
 
 
-@njit(cache=True, fastmath=FAST, nogil=True)
-def worst(field, ar, ai, g, u):  # type: ignore[no-untyped-def]
-    """log t = min_k log |u_k|^2 - log p for the channel g of the current positions; fills u."""
-    p = combine(field, ar, ai, g, u)
+@inner
+def worst(field, p, u):  # type: ignore[no-untyped-def]
+    """log t = min_k log |u_k|^2 - log p."""
     least = np.inf
     for k in range(field.clients):
         least = min(least, u[0, k] * u[0, k] + u[1, k] * u[1, k])
     return math.log((least + 1e-300) / p)
 
 
-@njit(cache=True, fastmath=FAST, nogil=True)
-def curved_channel(field, x, y, g):  # type: ignore[no-untyped-def]
-    """`channel` with second derivatives: g has 12 rows, the last six are Re, Im of
-    d2g/dx2, d2g/dxdy and d2g/dy2, each over (2 pi)^2.
-    """
-    channel(field, x, y, g[:6])
-    M = field.clients + field.interferers
-    R = field.group
-    W = R * M
-    xs = np.empty(W)
-    ys = np.empty(W)
-    for first in range(0, field.antennas, R):
-        for r in range(R):
-            for m in range(M):
-                xs[r * M + m] = x[first + r]
-                ys[r * M + m] = y[first + r]
-        part = g[6:, first * M : first * M + W]
-        part[:] = 0.0
-        xxr, xxi, xyr, xyi, yyr, yyi = part[0], part[1], part[2], part[3], part[4], part[5]
-        for path in range(field.ux.shape[0]):
-            ux, uy, ar, ai = field.ux[path], field.uy[path], field.ar[path], field.ai[path]
-            for i in range(W):
-                s, c = sincos(ux[i] * xs[i] + uy[i] * ys[i])
-                er = ar[i] * c - ai[i] * s
-                ei = ar[i] * s + ai[i] * c
-                xx, xy, yy = ux[i] * ux[i], ux[i] * uy[i], uy[i] * uy[i]
-                xxr[i] -= xx * er
-                xxi[i] -= xx * ei
-                xyr[i] -= xy * er
-                xyi[i] -= xy * ei
-                yyr[i] -= yy * er
-                yyi[i] -= yy * ei
+def workspace(field: Field) -> tuple[Real, Real, Real]:
+    """Arrays for `channel` and `combine`: g (6, N M), rays (2, L N M) and u (2, M)."""
+    rows = field.clients + field.interferers
+    size = field.antennas * rows
+    return np.empty((6, size)), np.empty((2, field.ux.shape[0] * size)), np.empty((2, rows))

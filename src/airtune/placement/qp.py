@@ -15,12 +15,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
-from airtune.placement.field import FAST
+from airtune.placement.field import entry, inner
 
 
-@njit(cache=True, fastmath=FAST, nogil=True)
+@entry
 def cholesky(H, shift, L):  # type: ignore[no-untyped-def]
     """Lower L with L L' = H + shift I; False if that is not positive definite."""
     n = H.shape[0]
@@ -39,7 +38,7 @@ def cholesky(H, shift, L):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(cache=True, fastmath=FAST, nogil=True)
+@inner
 def _solve_active(Q, h, e, active, count, T, nu):  # type: ignore[no-untyped-def]
     """Equality-constrained dual on the active rows: nu (in order of `active`) and s.
 
@@ -75,7 +74,7 @@ def _solve_active(Q, h, e, active, count, T, nu):  # type: ignore[no-untyped-def
     return s
 
 
-@njit(cache=True, fastmath=FAST, nogil=True)
+@entry
 def dual(Q, h, e, rows, active, count, nu, T, work):  # type: ignore[no-untyped-def]
     """Active-set solution of the dual; returns (size of the active set, s).
 

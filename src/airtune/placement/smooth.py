@@ -10,17 +10,16 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
-from airtune.placement.field import FAST, channel, combine
+from airtune.placement.field import channel, combine, entry, inner
 
 MEMORY = 8
 TAU = 2 * math.pi
 PENALTY = 30.0
 
 
-@njit(cache=True, fastmath=FAST, nogil=True)
-def soft_loss(field, z, mu, x, y, g, u, grad):  # type: ignore[no-untyped-def]
+@entry
+def soft_loss(field, z, mu, x, y, g, rays, u, grad):  # type: ignore[no-untyped-def]
     """(1/mu) log sum_k exp(-mu f_k) + 30 sum_{i<j} max(0, D^2 - d_ij^2)^2 and its gradient.
 
     Parameters
@@ -31,9 +30,8 @@ def soft_loss(field, z, mu, x, y, g, u, grad):  # type: ignore[no-untyped-def]
     mu : float
     x, y : ndarray, shape (N,)
         Out: positions  [wavelengths]
-    g : ndarray, shape (6, N M)
-    u : ndarray, shape (2, M)
-        Work space.
+    g, rays, u : ndarray
+        Work space (`rays_of`; u has shape (2, M)).
     grad : ndarray, shape (4, N)
         Out: gradient.
     """
@@ -42,7 +40,7 @@ def soft_loss(field, z, mu, x, y, g, u, grad):  # type: ignore[no-untyped-def]
     for n in range(N):
         x[n] = 0.5 * field.width * (1 + math.sin(z[2, n]))
         y[n] = 0.5 * field.height * (1 + math.sin(z[3, n]))
-    channel(field, x, y, g)
+    channel(field, x, y, g, rays)
     p = combine(field, z[0], z[1], g, u)
     lowest = np.inf
     for k in range(K):
@@ -71,22 +69,22 @@ def soft_loss(field, z, mu, x, y, g, u, grad):  # type: ignore[no-untyped-def]
     return value
 
 
-@njit(cache=True, fastmath=FAST, nogil=True)
+@inner
 def _pull_back(field, z, g, b, p, grad):  # type: ignore[no-untyped-def]
     """Gradient of F in (Re a, Im a, x, y) from dF = Re sum_m conj(b_m) du_m + 2 Re(conj(a) da)/p."""
     M = field.clients + field.interferers
     br, bi = b[0], b[1]
+    gr, gi, xr, xi, yr, yi = g[0], g[1], g[2], g[3], g[4], g[5]
     for n in range(field.antennas):
-        part = g[:, n * M : (n + 1) * M]
-        gr, gi, xr, xi, yr, yi = part[0], part[1], part[2], part[3], part[4], part[5]
+        o = n * M
         sr = si = sxr = sxi = syr = syi = 0.0
         for m in range(M):  # sum_m conj(b_m) (g, dg/dx, dg/dy)
-            sr += br[m] * gr[m] + bi[m] * gi[m]
-            si += br[m] * gi[m] - bi[m] * gr[m]
-            sxr += br[m] * xr[m] + bi[m] * xi[m]
-            sxi += br[m] * xi[m] - bi[m] * xr[m]
-            syr += br[m] * yr[m] + bi[m] * yi[m]
-            syi += br[m] * yi[m] - bi[m] * yr[m]
+            sr += br[m] * gr[o + m] + bi[m] * gi[o + m]
+            si += br[m] * gi[o + m] - bi[m] * gr[o + m]
+            sxr += br[m] * xr[o + m] + bi[m] * xi[o + m]
+            sxi += br[m] * xi[o + m] - bi[m] * xr[o + m]
+            syr += br[m] * yr[o + m] + bi[m] * yi[o + m]
+            syi += br[m] * yi[o + m] - bi[m] * yr[o + m]
         ar, ai = z[0, n], z[1, n]
         grad[0, n] = sr + 2 * ar / p
         grad[1, n] = -si + 2 * ai / p
@@ -94,7 +92,7 @@ def _pull_back(field, z, g, b, p, grad):  # type: ignore[no-untyped-def]
         grad[3, n] = TAU * (ar * syr - ai * syi)
 
 
-@njit(cache=True, fastmath=FAST, nogil=True)
+@inner
 def _crowding(field, x, y, grad):  # type: ignore[no-untyped-def]
     """Penalty 30 sum max(0, D^2 - d^2)^2; adds its gradient to rows 2 and 3 of grad."""
     value = 0.0
@@ -112,7 +110,7 @@ def _crowding(field, x, y, grad):  # type: ignore[no-untyped-def]
     return value
 
 
-@njit(cache=True, nogil=True)
+@entry
 def enter(field, ar, ai, x, y, z):  # type: ignore[no-untyped-def]
     """z from a and positions, clipped to |2x/A - 1| <= 0.98 so that sin has a slope."""
     scale = 1.0 / math.sqrt((ar * ar + ai * ai).sum())
@@ -126,7 +124,7 @@ def enter(field, ar, ai, x, y, z):  # type: ignore[no-untyped-def]
             z[3, n] = math.asin(min(0.98, max(-0.98, 2 * y[n] / field.height - 1)))
 
 
-@njit(cache=True, nogil=True)
+@entry
 def spread_apart(field, x, y):  # type: ignore[no-untyped-def]
     """Push close pairs apart by half the violation each and clip to the box, at most 400 sweeps.
 
@@ -160,8 +158,8 @@ def spread_apart(field, x, y):  # type: ignore[no-untyped-def]
     return False
 
 
-@njit(cache=True, fastmath=FAST, nogil=True)
-def soften(field, z, mu, steps, x, y, g, u):  # type: ignore[no-untyped-def]
+@entry
+def soften(field, z, mu, steps, x, y, g, rays, u):  # type: ignore[no-untyped-def]
     """Minimise the smoothed loss from z (4, N) in place by L-BFGS; returns the loss.
 
     Armijo 1e-4, backtracking 0.4, steps of at most 0.5 in z; stops at a change below 5e-4 / mu.
@@ -172,7 +170,7 @@ def soften(field, z, mu, steps, x, y, g, u):  # type: ignore[no-untyped-def]
     rho = np.empty(MEMORY)
     grad = np.empty(shape)
     trial, new = np.empty(shape), np.empty(shape)
-    value = soft_loss(field, z, mu, x, y, g, u, grad)
+    value = soft_loss(field, z, mu, x, y, g, rays, u, grad)
     stored = 0
     for _ in range(steps):
         d = _direction(grad, S, Y, rho, stored)
@@ -187,7 +185,7 @@ def soften(field, z, mu, steps, x, y, g, u):  # type: ignore[no-untyped-def]
         lower = value
         for _ in range(12):
             trial[:] = z + step * d
-            lower = soft_loss(field, trial, mu, x, y, g, u, new)
+            lower = soft_loss(field, trial, mu, x, y, g, rays, u, new)
             if lower <= value + 1e-4 * step * slope:
                 better = True
                 break
@@ -210,7 +208,7 @@ def soften(field, z, mu, steps, x, y, g, u):  # type: ignore[no-untyped-def]
     return value
 
 
-@njit(cache=True, fastmath=FAST, nogil=True)
+@inner
 def _direction(grad, S, Y, rho, stored):  # type: ignore[no-untyped-def]
     """Two-loop recursion of L-BFGS over the last min(stored, MEMORY) pairs."""
     d = -grad

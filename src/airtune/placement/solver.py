@@ -15,7 +15,11 @@ from airtune.placement.problem import Placement, Problem, Real, evaluate, normal
 
 MODES = ("fast", "default", "exhaustive")
 METHODS = ("auto", "pdd", "smooth", "sqp")
-STARTS = {"fast": 8, "default": 32, "exhaustive": 256}
+EFFORT = {
+    "fast": (6, 2, 3, 8, 1, 20),
+    "default": (16, 2, 6, 40, 2, 40),
+    "exhaustive": (128, 3, 32, 800, 4, 60),
+}
 
 
 def solve(
@@ -30,14 +34,14 @@ def solve(
     """Maximise the worst client's gain over positions and beamformer (system model, section 5)."""
     began = time.perf_counter()
     from airtune.placement.field import pack
-    from airtune.placement.search import search
+    from airtune.placement.search import Effort, search
 
     fallback = lattice(problem.antennas, problem.region, problem.spacing)
     if not problem.active.any():
         w = normalise(problem, fallback, np.ones(problem.antennas, dtype=np.complex128))
         return Placement(fallback, w, math.inf, method="silent")
     field, _ = pack(problem)
-    _, kept = search(field, seed, STARTS[mode], fallback)
+    _, kept = search(field, seed, Effort(*EFFORT[mode]), fallback)
     positions = np.clip(np.column_stack([kept[2], kept[3]]), 0, problem.region)
     w = normalise(problem, positions, kept[0] - 1j * kept[1])
     return Placement(

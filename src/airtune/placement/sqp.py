@@ -10,16 +10,16 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
-from airtune.placement.field import FAST, channel, combine, curved_channel
+from airtune.placement.field import bending, channel, combine, entry, inner
+from airtune.placement.nulling import hold_leak, leak_matrix, leak_solve
 from airtune.placement.qp import cholesky, dual
 
 TAU = 2 * math.pi
 TRUST = 0.15
 
 
-@njit(cache=True, fastmath=FAST, nogil=True)
+@entry
 def derivatives(field, ar, ai, g, u, p, n, Z, J, f):  # type: ignore[no-untyped-def]
     """Values f_k, gradients J_k and the rows of the Hessian's low-rank part.
 
@@ -73,79 +73,107 @@ def derivatives(field, ar, ai, g, u, p, n, Z, J, f):  # type: ignore[no-untyped-
             J[k, i] = 2 * Z[2 * k, i] - dp[i] / p
 
 
-@njit(cache=True, fastmath=FAST, nogil=True)
-def hessian(field, ar, ai, g, u, p, lam, n, Z, H):  # type: ignore[no-untyped-def]
+@entry
+def hessian(field, ar, ai, g, rays, u, p, lam, n, Z, J, H):  # type: ignore[no-untyped-def]
     """H = - sum_k lam_k Hess f_k, plus positive terms on the gauge directions a and j a.
 
     H = sum_k 2 lam_k Re(z_k z_k' - Hess u_k / u_k) + Hess log p; lower triangle of H (n, n) only.
     """
     N, K = field.antennas, field.clients
     M = K + field.interferers
-    H[:n, :n] = 0.0
-    gauge = np.zeros((2, n))
+    V, weight = np.zeros((2 * M + 6, n)), np.zeros(2 * M + 6)
+    rows = 3
     size = 0.0
     for i in range(N):
         size += ar[i] * ar[i] + ai[i] * ai[i]
-        gauge[0, i], gauge[0, N + i] = ar[i], ai[i]
-        gauge[1, i], gauge[1, N + i] = -ai[i], ar[i]
-    _rank_one(H, gauge[0], 1 / size, n)
-    _rank_one(H, gauge[1], 1 / size, n)
+        V[0, i], V[0, N + i] = ar[i], ai[i]
+        V[1, i], V[1, N + i] = -ai[i], ar[i]
+    weight[0] = weight[1] = 1 / size
+    V[2] = Z[2 * M]
+    weight[2] = -1 / (p * p)
     for m in range(M):
-        if m >= K:
-            _rank_one(H, Z[2 * m], 2 / p, n)
-            _rank_one(H, Z[2 * m + 1], 2 / p, n)
-        elif lam[m] > 0:
-            _rank_one(H, Z[2 * m], 2 * lam[m], n)
-            _rank_one(H, Z[2 * m + 1], -2 * lam[m], n)
-    _rank_one(H, Z[2 * M], -1 / (p * p), n)
+        if m < K and lam[m] <= 0:
+            continue
+        V[rows], V[rows + 1] = Z[2 * m], Z[2 * m + 1]
+        weight[rows] = 2 * lam[m] if m < K else 2 / p
+        weight[rows + 1] = -2 * lam[m] if m < K else 2 / p
+        rows += 2
+    _low_rank(V, weight, rows, n, H)
     for i in range(2 * N):
         H[i, i] += 2 / p
     if n > 2 * N:
-        _bend(field, ar, ai, g, u, p, lam, H)
+        slope = np.zeros(n)
+        for k in range(K):
+            for i in range(n):
+                slope[i] += lam[k] * J[k, i]
+        _curve(field, ar, ai, g, rays, u, p, lam, slope, H)
 
 
-@njit(cache=True, fastmath=FAST, nogil=True)
-def _rank_one(H, v, weight, n):  # type: ignore[no-untyped-def]
-    for i in range(n):
-        c = weight * v[i]
-        row = H[i]
-        for j in range(i + 1):
-            row[j] += c * v[j]
+@inner
+def _low_rank(V, weight, rows, n, H):  # type: ignore[no-untyped-def]
+    """H = sum_r weight_r v_r v_r', lower triangle; four rows at a time to spare memory traffic."""
+    H[:] = 0.0
+    for r in range(0, rows, 4):
+        v0, v1, v2, v3 = V[r], V[r + 1], V[r + 2], V[r + 3]
+        w0, w1, w2, w3 = weight[r], weight[r + 1], weight[r + 2], weight[r + 3]
+        for i in range(n):
+            c0, c1, c2, c3 = w0 * v0[i], w1 * v1[i], w2 * v2[i], w3 * v3[i]
+            row = H[i]
+            for j in range(i + 1):
+                row[j] += c0 * v0[j] + c1 * v1[j] + c2 * v2[j] + c3 * v3[j]
 
 
-@njit(cache=True, fastmath=FAST, nogil=True)
-def _bend(field, ar, ai, g, u, p, lam, H):  # type: ignore[no-untyped-def]
-    """Add sum_m 2 Re(c_m Hess u_m), c_k = -lam_k / u_k, c_j = conj(u_j) / p; local to an antenna."""
+@inner
+def _curve(field, ar, ai, g, rays, u, p, lam, slope, H):  # type: ignore[no-untyped-def]
+    """Add sum_m 2 Re(c_m Hess u_m), local to an antenna.
+
+    c_k = -lam_k / u_k for clients and conj(u_j) / p + e_j / 2 for interferers; e = gamma P is how
+    `hold_leak` bends the path, with P = V^H (V V^H + I)^{-1} and dLagrangian = Re sum gamma_n da_n.
+    """
     N, K = field.antennas, field.clients
     M = K + field.interferers
     cr, ci = np.zeros(M), np.zeros(M)
     for m in range(M):
+        scale = 1 / p
         if m < K:
             scale = -lam[m] / (u[0, m] * u[0, m] + u[1, m] * u[1, m] + 1e-300)
-        else:
-            scale = 1 / p
         cr[m], ci[m] = 2 * scale * u[0, m], -2 * scale * u[1, m]
-    sums = np.empty((5, 2))
+    if M > K:
+        e = np.zeros(M - K, np.complex128)
+        for j in range(M - K):
+            for i in range(N):
+                q = i * M + K + j
+                e[j] += complex(slope[i], slope[N + i]) * complex(g[0, q], g[1, q])
+        leak_solve(leak_matrix(field, g), e)
+        for j in range(M - K):
+            cr[K + j] += e[j].real
+            ci[K + j] -= e[j].imag
+    xr, xi, yr, yi = g[2], g[3], g[4], g[5]
+    dr, di, bend = np.empty(N * M), np.empty(N * M), np.empty((3, N))
     for i in range(N):
-        part = g[:, i * M : (i + 1) * M]
-        for q in range(5):
-            re, im = part[2 + 2 * q], part[3 + 2 * q]
-            sr = si = 0.0
-            for m in range(M):
-                sr += cr[m] * re[m] - ci[m] * im[m]
-                si += cr[m] * im[m] + ci[m] * re[m]
-            sums[q, 0], sums[q, 1] = sr, si
+        sxr = sxi = syr = syi = 0.0
+        for m in range(M):
+            q = i * M + m
+            sxr += cr[m] * xr[q] - ci[m] * xi[q]
+            sxi += cr[m] * xi[q] + ci[m] * xr[q]
+            syr += cr[m] * yr[q] - ci[m] * yi[q]
+            syi += cr[m] * yi[q] + ci[m] * yr[q]
+            dr[q] = ar[i] * cr[m] - ai[i] * ci[m]
+            di[q] = ar[i] * ci[m] + ai[i] * cr[m]
         X, Y = 2 * N + i, 3 * N + i
-        H[X, i] += TAU * sums[0, 0]
-        H[X, N + i] -= TAU * sums[0, 1]
-        H[Y, i] += TAU * sums[1, 0]
-        H[Y, N + i] -= TAU * sums[1, 1]
-        H[X, X] += TAU * TAU * (ar[i] * sums[2, 0] - ai[i] * sums[2, 1])
-        H[Y, X] += TAU * TAU * (ar[i] * sums[3, 0] - ai[i] * sums[3, 1])
-        H[Y, Y] += TAU * TAU * (ar[i] * sums[4, 0] - ai[i] * sums[4, 1])
+        H[X, i] += TAU * sxr
+        H[X, N + i] -= TAU * sxi
+        H[Y, i] += TAU * syr
+        H[Y, N + i] -= TAU * syi
+    bending(field, rays, dr, di, bend)
+    for i in range(N):
+        X, Y = 2 * N + i, 3 * N + i
+        H[X, X] += TAU * TAU * bend[0, i]
+        H[Y, X] += TAU * TAU * bend[1, i]
+        H[Y, Y] += TAU * TAU * bend[2, i]
 
 
-@njit(cache=True, fastmath=FAST, nogil=True)
+@inner
 def _add_row(L, c, n, h, e, rows, B, Q, hs, es):  # type: ignore[no-untyped-def]
     """Append the row e s <= h + c'd: b = L^-1 c and its products with the rows before."""
     b = B[rows]
@@ -163,7 +191,7 @@ def _add_row(L, c, n, h, e, rows, B, Q, hs, es):  # type: ignore[no-untyped-def]
     return rows + 1
 
 
-@njit(cache=True, fastmath=FAST, nogil=True)
+@inner
 def _step(L, B, active, count, nu, n, d):  # type: ignore[no-untyped-def]
     """d = L^-T sum_i nu_i b_i."""
     d[:n] = 0.0
@@ -177,7 +205,7 @@ def _step(L, B, active, count, nu, n, d):  # type: ignore[no-untyped-def]
             d[k] -= L[i, k] * d[i]
 
 
-@njit(cache=True, fastmath=FAST, nogil=True)
+@inner
 def _violated(field, x, y, trust, d, N, c, taken):  # type: ignore[no-untyped-def]
     """Most violated row of box, trust region and spacing at step d.
 
@@ -220,15 +248,15 @@ def _violated(field, x, y, trust, d, N, c, taken):  # type: ignore[no-untyped-de
     return h_best, key
 
 
-@njit(cache=True, fastmath=FAST, nogil=True)
-def ascend(field, ar, ai, x, y, steps, movable, tolerance, target, g, u):  # type: ignore[no-untyped-def]
+@entry
+def ascend(field, z, steps, movable, tolerance, target, g, rays, u):  # type: ignore[no-untyped-def]
     """Climb from (a, r) in place; returns log t.
 
     Parameters
     ----------
     field : Field
-    ar, ai, x, y : ndarray, shape (N,)
-        In: a start with feasible positions. Out: the end, ||a|| = 1.
+    z : ndarray, shape (4, N)
+        Re a, Im a, x, y. In: a start with feasible positions. Out: the end, ||a|| = 1.
     steps : int
         At most so many steps.
     movable : bool
@@ -237,8 +265,10 @@ def ascend(field, ar, ai, x, y, steps, movable, tolerance, target, g, u):  # typ
         Stop when the model predicts less  [nat]
     target : float
         Give up after a step whose optimistic extrapolation stays below this  [nat]
-    g : ndarray, shape (12, N M)
+    g, rays : ndarray
+        Work space from `rays_of`.
     u : ndarray, shape (2, M)
+        Work space.
     """
     N, K = field.antennas, field.clients
     M = K + field.interferers
@@ -251,24 +281,33 @@ def ascend(field, ar, ai, x, y, steps, movable, tolerance, target, g, u):  # typ
     active = np.empty(most, np.int64)
     taken = np.zeros(4 * N + N * N, np.bool_)
     owner = np.empty(K, np.int64)
-    trial = np.empty((4, N))
-    scale = 1 / math.sqrt((ar * ar + ai * ai).sum())
-    ar *= scale
-    ai *= scale
+    trial, held = np.empty((4, N)), np.empty((2, M - K))
+    leak, wanted = np.empty(M - K, np.complex128), np.empty(M - K, np.complex128)
+    ar, ai, x, y = z[0], z[1], z[2], z[3]
+    scale = 0.0
+    for i in range(N):
+        scale += ar[i] * ar[i] + ai[i] * ai[i]
+    scale = 1 / math.sqrt(scale)
+    for i in range(N):
+        ar[i] *= scale
+        ai[i] *= scale
     trust, shift = TRUST, 0.0
     value = -np.inf
-    if not movable:
-        channel(field, x, y, g[:6])
+    channel(field, x, y, g, rays)
+    p = combine(field, ar, ai, g, u)
     for iteration in range(steps):
-        if movable:
-            curved_channel(field, x, y, g)
-        p = combine(field, ar, ai, g, u)
         derivatives(field, ar, ai, g, u, p, n, Z, J, f)
-        value = f.min()
+        value = np.inf
+        for k in range(K):
+            value = min(value, f[k])
         if iteration == 0:
-            lam[:] = np.exp(-10 * (f - value))
-            lam /= lam.sum()
-        hessian(field, ar, ai, g, u, p, lam, n, Z, H)
+            total = 0.0
+            for k in range(K):
+                lam[k] = math.exp(-10 * (f[k] - value))
+                total += lam[k]
+            for k in range(K):
+                lam[k] /= total
+        hessian(field, ar, ai, g, rays, u, p, lam, n, Z, J, H)
         shift = max(0.0, shift / 4 if shift > 1e-3 else 0.0)
         while not cholesky(H, shift, L):
             shift = max(0.05, 2.5 * shift)
@@ -299,6 +338,13 @@ def ascend(field, ar, ai, x, y, steps, movable, tolerance, target, g, u):  # typ
                 lam[owner[active[i]]] = max(0.0, nu[i])
         if s < tolerance:
             break
+        for j in range(M - K):
+            re, im = Z[2 * (K + j)], Z[2 * (K + j) + 1]
+            leak[j] = complex(0.0, 0.0)
+            for i in range(n):
+                leak[j] += complex(re[i], im[i]) * d[i]
+        for j in range(M - K):
+            held[0, j], held[1, j] = u[0, K + j], u[1, K + j]
         step, gained = 1.0, -np.inf
         for _ in range(10):
             for i in range(N):
@@ -308,7 +354,11 @@ def ascend(field, ar, ai, x, y, steps, movable, tolerance, target, g, u):  # typ
                     trial[2, i] = min(field.width, max(0.0, x[i] + step * d[2 * N + i]))
                     trial[3, i] = min(field.height, max(0.0, y[i] + step * d[3 * N + i]))
             if movable:
-                channel(field, trial[2], trial[3], g[:6])
+                channel(field, trial[2], trial[3], g, rays)
+                if M > K:
+                    for j in range(M - K):
+                        wanted[j] = complex(held[0, j], held[1, j]) + step * leak[j]
+                    hold_leak(field, g, wanted, trial[0], trial[1])
             p = combine(field, trial[0], trial[1], g, u)
             lowest = np.inf
             for k in range(K):
@@ -327,11 +377,15 @@ def ascend(field, ar, ai, x, y, steps, movable, tolerance, target, g, u):  # typ
             ar[i], ai[i] = trial[0, i] * scale, trial[1, i] * scale
             if movable:
                 x[i], y[i] = trial[2, i], trial[3, i]
+        for m in range(M):
+            u[0, m] *= scale
+            u[1, m] *= scale
+        p *= scale * scale
         value += gained
         if step == 1.0:
             trust = min(0.3, 1.5 * trust)
         elif step < 0.4:
             trust = max(0.01, 0.5 * trust)
-        if value + 4 * gained < target:
+        if value + 3 * gained < target:
             break
     return value

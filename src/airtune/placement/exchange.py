@@ -1,0 +1,115 @@
+"""Exchange on the grid: antennas leave and go where the table says, one after the other."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from airtune.placement.construct import place
+from airtune.placement.field import combine, entry, inner, worst
+from airtune.placement.nulling import answer_leak
+from airtune.placement.relocate import best_place, crowd_around, score, see_through, sums_without
+
+FRESH = 0.3
+"""An antenna that was taken out does not come back closer than this  [wavelengths]"""
+
+
+@inner
+def reinsert(field, table, scan, n, size, g, z, v):  # type: ignore[no-untyped-def]
+    """Score the places for antenna n, whose column of g is 0, and take the best; its score or -1."""
+    ar, ai = z[0], z[1]
+    sums_without(field, g, ar, ai, n, v)
+    rest = size * size
+    for i in range(field.antennas):
+        if i != n:
+            rest += ar[i] * ar[i] + ai[i] * ai[i]
+    see_through(field, scan, g, v)
+    score(field, scan, v, size, rest)
+    at, phase, top = best_place(scan)
+    if at >= 0:
+        place(field, table, at, n, g, z[2], z[3])
+        ar[n] = size * math.cos(phase * math.pi / 4)
+        ai[n] = size * math.sin(phase * math.pi / 4)
+    return top
+
+
+@inner
+def _lift(field, n, g, column):  # type: ignore[no-untyped-def]
+    """Take antenna n out of the channel; `column` (2, M) keeps what was there."""
+    M = field.clients + field.interferers
+    for m in range(M):
+        q = n * M + m
+        column[0, m], column[1, m] = g[0, q], g[1, q]
+        g[0, q] = g[1, q] = 0.0
+
+
+@entry
+def exchange(field, table, scan, out, sweeps, g, u, z):  # type: ignore[no-untyped-def]
+    """Put the antennas `out` elsewhere, then move any antenna to a better place while that helps.
+
+    Parameters
+    ----------
+    field : Field
+    table : Table
+    scan : Scan
+    out : ndarray, int, shape (any,)
+        Antennas that must leave their places, in the order in which they come back.
+    sweeps : int
+        Most sweeps over all antennas afterwards; each takes the best grid point and phase.
+    g : ndarray, shape (6, N M)
+        Rows 0 and 1: the channel of the positions in z; updated.
+    u : ndarray, shape (2, M)
+    z : ndarray, shape (4, N)
+        Re a, Im a, x, y; updated.
+
+    Returns
+    -------
+    float
+        log t, or -inf if an antenna found no free place.
+    """
+    N, M = field.antennas, field.clients + field.interferers
+    x, y = z[2], z[3]
+    v, column, before = np.empty((2, M)), np.empty((2, M)), np.empty((4, N))
+    scan.crowd[:] = 0
+    size = 0.0
+    for i in range(N):
+        size += (z[0, i] * z[0, i] + z[1, i] * z[1, i]) / N
+        crowd_around(scan, x[i], y[i], field.spacing, 1)
+    size = math.sqrt(size)
+    for n in out:
+        crowd_around(scan, x[n], y[n], field.spacing, -1)
+        crowd_around(scan, x[n], y[n], FRESH, 1)
+        _lift(field, n, g, column)
+        z[0, n] = z[1, n] = 0.0
+    for n in out:
+        X, Y = x[n], y[n]
+        if reinsert(field, table, scan, n, size, g, z, v) < 0:
+            return -np.inf
+        crowd_around(scan, X, Y, FRESH, -1)
+        crowd_around(scan, x[n], y[n], field.spacing, 1)
+        answer_leak(field, g, z[0], z[1])
+    value = worst(field, combine(field, z[0], z[1], g, u), u)
+    for _ in range(sweeps):
+        moved = False
+        for n in range(N):
+            before[:] = z
+            size = math.sqrt(z[0, n] * z[0, n] + z[1, n] * z[1, n])
+            crowd_around(scan, x[n], y[n], field.spacing, -1)
+            _lift(field, n, g, column)
+            top = reinsert(field, table, scan, n, size, g, z, v)
+            new = -np.inf
+            if math.log(max(top, 1e-30)) > value:
+                answer_leak(field, g, z[0], z[1])
+                new = worst(field, combine(field, z[0], z[1], g, u), u)
+            if new > value + 1e-4:
+                value = new
+                moved = True
+            else:
+                z[:] = before
+                for m in range(M):
+                    g[0, n * M + m], g[1, n * M + m] = column[0, m], column[1, m]
+            crowd_around(scan, x[n], y[n], field.spacing, 1)
+        if not moved:
+            break
+    return value

@@ -1,0 +1,221 @@
+"""Moves of single antennas: score every grid point and phase as a new place, in single precision.
+
+With interferers a moved antenna lets them in, and the other antennas' coefficients answer by
+`nulling.hold_leak`. To first order that answer is linear in the leak, so it is folded into the
+table: with G and V the clients' and interferers' channels at the other antennas,
+
+    T~_k = T_k - E_k T_J,   E = G V^H (V V^H + I)^{-1},   leak left:  s^H (V V^H + I)^{-1} s.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from airtune.placement.field import entry, inner
+from airtune.placement.nulling import response, see_sums
+from airtune.placement.problem import Real
+
+HALF = np.float32(math.sqrt(0.5))
+TWO = np.float32(2.0)
+HUGE = np.float32(1e30)
+BLOCK = 256
+
+Single = NDArray[np.float32]
+
+
+class Scan(NamedTuple):
+    """Single-precision table for screening, and work space.
+
+    tr, ti : ndarray, float32, shape (M, G)
+        The table.
+    er, ei, ee : ndarray, float32, shape (M, G)
+        The table as seen by the moving antenna, and its squared modulus.
+    px, py : ndarray, float32, shape (G,)  [wavelengths]
+    low : ndarray, float32, shape (8, G)
+        Score of each grid point for 8 phases.
+    least, leak : ndarray, float32, shape (8, BLOCK)
+    crowd : ndarray, int32, shape (G,)
+        Antennas closer than D to each grid point.
+    """
+
+    tr: Single
+    ti: Single
+    er: Single
+    ei: Single
+    ee: Single
+    px: Single
+    py: Single
+    low: Single
+    least: Single
+    leak: Single
+    crowd: NDArray[np.int32]
+
+
+def prepare(table: tuple[Real, Real, Real, Real]) -> Scan:
+    """Scan tables from the double-precision table (px, py, tr, ti)."""
+    px, py, tr, ti = (part.astype(np.float32) for part in table)
+    G = len(px)
+    return Scan(
+        tr,
+        ti,
+        tr.copy(),
+        ti.copy(),
+        tr * tr + ti * ti,
+        px,
+        py,
+        np.empty((8, G), np.float32),
+        np.empty((8, BLOCK), np.float32),
+        np.empty((8, BLOCK), np.float32),
+        np.zeros(G, np.int32),
+    )
+
+
+@inner
+def crowd_around(scan, x, y, distance, change):  # type: ignore[no-untyped-def]
+    """Add `change` to the crowd of every grid point closer than `distance` to (x, y)."""
+    px, py, crowd = scan.px, scan.py, scan.crowd
+    X, Y = np.float32(x), np.float32(y)
+    limit = np.float32((distance - 1e-6) ** 2) if distance > 1e-6 else np.float32(-1.0)
+    delta = np.int32(change)
+    for q in range(len(px)):
+        dx, dy = px[q] - X, py[q] - Y
+        crowd[q] += delta if dx * dx + dy * dy < limit else np.int32(0)
+
+
+@inner
+def sums_without(field, g, ar, ai, n, v):  # type: ignore[no-untyped-def]
+    """v_m = sum over the antennas with a_i != 0 other than n of a_i g_m(r_i), v (2, M)."""
+    M = field.clients + field.interferers
+    v[:] = 0.0
+    for i in range(field.antennas):
+        if i == n or (ar[i] == 0.0 and ai[i] == 0.0):
+            continue
+        o = i * M
+        for m in range(M):
+            v[0, m] += ar[i] * g[0, o + m] - ai[i] * g[1, o + m]
+            v[1, m] += ar[i] * g[1, o + m] + ai[i] * g[0, o + m]
+
+
+@inner
+def see_through(field, scan, g, v):  # type: ignore[no-untyped-def]
+    """Fold the answer of the placed antennas to a leak into scan.er, ei, ee and into v.
+
+    Columns of g of antennas that are not placed, or that moves, must be 0.
+    """
+    K, J = field.clients, field.interferers
+    if J == 0:
+        return
+    E, W = response(field, g)
+    see_sums(field, E, W, v)
+    for m in range(K + J):
+        er, ei = scan.er[m], scan.ei[m]
+        er[:], ei[:] = scan.tr[m], scan.ti[m]
+        if m < K:
+            for j in range(J):
+                _subtract(er, ei, scan.tr[K + j], scan.ti[K + j], E[m, j].real, E[m, j].imag)
+        else:
+            i = m - K
+            for k in range(i):
+                _subtract(er, ei, scan.er[K + k], scan.ei[K + k], W[i, k].real, W[i, k].imag)
+            scale = np.float32(1 / W[i, i].real)
+            for q in range(len(er)):
+                er[q] *= scale
+                ei[q] *= scale
+        ee = scan.ee[m]
+        for q in range(len(er)):
+            ee[q] = er[q] * er[q] + ei[q] * ei[q]
+
+
+@inner
+def _subtract(er, ei, tr, ti, cr, ci):  # type: ignore[no-untyped-def]
+    """e -= c t for complex c."""
+    fr, fi = np.float32(cr), np.float32(ci)
+    for q in range(len(er)):
+        er[q] -= fr * tr[q] - fi * ti[q]
+        ei[q] -= fr * ti[q] + fi * tr[q]
+
+
+@entry
+def score(field, scan, v, size, rest):  # type: ignore[no-untyped-def]
+    """min_k |v_k + size e^{j phi} T~_kp|^2 / p at every grid point p for 8 phases: scan.low.
+
+    |v + m e^{j phi} T|^2 = |v|^2 + m^2 |T|^2 + 2 m Re(e^{j phi} conj(v) T).
+
+    Parameters
+    ----------
+    field : Field
+    scan : Scan
+    v : ndarray, shape (2, M)
+        Sums over the other antennas.
+    size : float
+        Modulus of the coefficient.
+    rest : float
+        ||a||^2, the moving antenna included.
+    """
+    K, M, G = field.clients, field.clients + field.interferers, len(scan.px)
+    least, leak = scan.least, scan.leak
+    l0, l1, l2, l3 = least[0], least[1], least[2], least[3]
+    l4, l5, l6, l7 = least[4], least[5], least[6], least[7]
+    p0, p1, p2, p3 = leak[0], leak[1], leak[2], leak[3]
+    p4, p5, p6, p7 = leak[4], leak[5], leak[6], leak[7]
+    m1, m2 = np.float32(size), np.float32(size * size)
+    for b in range(0, G, BLOCK):
+        length = min(BLOCK, G - b)
+        least[:] = HUGE
+        leak[:] = np.float32(rest)
+        for m in range(M):
+            er, ei, ee = (
+                scan.er[m, b : b + BLOCK],
+                scan.ei[m, b : b + BLOCK],
+                scan.ee[m, b : b + BLOCK],
+            )
+            vr, vi = np.float32(v[0, m]), np.float32(v[1, m])
+            base, cr, ci = vr * vr + vi * vi, TWO * m1 * vr, TWO * m1 * vi
+            if m < K:
+                for q in range(length):
+                    e = base + m2 * ee[q]
+                    c = cr * er[q] + ci * ei[q]
+                    s = cr * ei[q] - ci * er[q]
+                    d, a = HALF * (c - s), HALF * (c + s)
+                    l0[q], l4[q] = min(l0[q], e + c), min(l4[q], e - c)
+                    l1[q], l5[q] = min(l1[q], e + d), min(l5[q], e - d)
+                    l2[q], l6[q] = min(l2[q], e - s), min(l6[q], e + s)
+                    l3[q], l7[q] = min(l3[q], e - a), min(l7[q], e + a)
+            else:
+                for q in range(length):
+                    e = base + m2 * ee[q]
+                    c = cr * er[q] + ci * ei[q]
+                    s = cr * ei[q] - ci * er[q]
+                    d, a = HALF * (c - s), HALF * (c + s)
+                    p0[q], p4[q] = p0[q] + e + c, p4[q] + e - c
+                    p1[q], p5[q] = p1[q] + e + d, p5[q] + e - d
+                    p2[q], p6[q] = p2[q] + e - s, p6[q] + e + s
+                    p3[q], p7[q] = p3[q] + e - a, p7[q] + e + a
+        for f in range(8):
+            top, bottom, low = least[f], leak[f], scan.low[f, b : b + BLOCK]
+            for q in range(length):
+                low[q] = top[q] / bottom[q]
+
+
+@inner
+def best_place(scan):  # type: ignore[no-untyped-def]
+    """Free grid point and phase (eighths of a turn) with the highest score; -1 if none is free."""
+    at, phase, top = -1, 0, np.float32(-1.0)
+    crowd = scan.crowd
+    for f in range(8):
+        low = scan.low[f]
+        for b in range(0, len(low), BLOCK):
+            part, busy = low[b : b + BLOCK], crowd[b : b + BLOCK]
+            peak = np.float32(-1.0)
+            for q in range(len(part)):
+                peak = max(peak, part[q] if busy[q] == 0 else np.float32(-1.0))
+            if peak > top:
+                for q in range(len(part)):
+                    if part[q] == peak and busy[q] == 0:
+                        at, phase, top = b + q, f, peak
+                        break
+    return at, phase, top
