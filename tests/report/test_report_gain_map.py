@@ -71,6 +71,20 @@ def test_schemes_that_share_positions_share_a_marker(write_run) -> None:
     assert labels == ["Movable", "Fixed, Digital", "Random position"]
 
 
+def test_many_schemes_on_one_array_have_a_short_name(write_run) -> None:
+    folder = write_run(("movable", "fixed", "digital"))
+    source = folder / "fixed" / "seed-0" / "placement.json"
+    for name in ("cotaf", "truncated"):
+        cell = folder / name / "seed-0"
+        cell.mkdir(parents=True)
+        (cell / "metrics.jsonl").write_text('{"round": 0}\n')
+        (cell / "placement.json").write_text(source.read_text())
+    with style.sheet():
+        figure = gain_map.antenna_positions(run_folder.load(folder))
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == ["Movable", "Fixed and 3 more"]
+
+
 def test_line_region_is_drawn_as_a_curve(write_run, make_placement) -> None:
     import json
 

@@ -294,3 +294,17 @@ def test_curves_use_metrics_that_results_do_not_hold(write_run) -> None:
     assert rounds == list(range(1, 31))
     seeds = [[line.get("mse_predicted_db") for line in seed.metrics] for seed in scheme.seeds]
     np.testing.assert_allclose(predicted, np.median(np.array(seeds, float)[:, 1:], axis=0))
+
+
+@pytest.mark.parametrize(("schemes", "beside"), [(5, True), (9, False)])
+def test_curves_are_named_beside_or_above(write_run, schemes: int, beside: bool) -> None:
+    folder = write_run(("movable",), extras=False)
+    for index in range(schemes - 1):
+        shutil.copytree(folder / "movable", folder / f"other-{index}")
+    with figures.style.sheet():
+        figure = figures.KINDS[0].draw(run_folder.load(folder))
+        figure.draw_without_rendering()
+    (axes,) = figure.axes
+    names = {text.get_text() for text in axes.texts}
+    assert ({"Movable", "other-0"} <= names) == beside
+    assert bool(figure.legends) != beside

@@ -52,13 +52,15 @@ def _split(run: RunFolder, key: str, quantity: str, unit: str) -> Any | None:
         return None
     names = style.ordered_components({part for split in found.values() for part in split})
     upper, lower = _BAR * len(found) + 0.35, _strip(len(found)) * len(names) + 0.35
-    figure = style.new_figure(upper + lower + 0.8)
+    figure = style.new_figure(upper + lower + 0.8 + style.legend_height(len(found)))
     bars, points = figure.subplots(2, 1, height_ratios=(upper, lower))
     _bars(bars, found, names, quantity, unit)
     _points(points, found, names, quantity, unit)
     style.legend_above(figure, bars, handlelength=0.9, handleheight=0.9, columnspacing=1.4)
     handles, labels = points.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, handlelength=1.0)
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=style.LEGEND_COLUMNS, handlelength=1.0
+    )
     return figure
 
 
@@ -157,7 +159,9 @@ def domain_match(run: RunFolder) -> Any | None:
         for name in domains
     }
     domains.sort(key=lambda name: (-best[name], name))
-    figure = style.new_figure(_strip(len(after)) * len(domains) + 0.85)
+    figure = style.new_figure(
+        _strip(len(after)) * len(domains) + 0.85 + style.legend_height(len(after) + 1)
+    )
     axes = figure.add_subplot()
     step = _step(len(after))
     for row, name in enumerate(domains):

@@ -12,6 +12,8 @@ from airtune.report.values import prefix_of, read, seconds_unit, significant
 # Ends of the curves further apart than this do not fit one linear axis.
 LOG_SPREAD = 8.0
 _HEIGHT = 2.6
+# So many names fit beside the curves; more colours than these serve twice, too.
+_NAMES_BESIDE = 7
 
 # Where a curve ends, its name and its colour.
 End = tuple[float, float, str, str]
@@ -40,7 +42,7 @@ def aggregation_error(run: RunFolder) -> Any | None:
     drawn = [s for s in run.schemes if len(s.series("round", "mse_db")[0]) > 0]
     if not drawn:
         return None
-    figure = style.new_figure(_HEIGHT)
+    figure = style.new_figure(_HEIGHT + style.legend_height(len(drawn)))
     axes = figure.add_subplot()
     labels: list[End] = []
     predicted = False
@@ -59,6 +61,7 @@ def aggregation_error(run: RunFolder) -> Any | None:
             marker=look.marker,
             markersize=3.0,
             markeredgewidth=0,
+            label=look.label,
         )
         labels.append((x[-1], y[-1], look.label, look.color))
     axes.set_xlabel("Federated round")
@@ -66,7 +69,7 @@ def aggregation_error(run: RunFolder) -> Any | None:
     _whole_numbers(axes)
     if predicted:
         _note(axes, "line: predicted   marker: realised")
-    _label_ends(axes, labels)
+    _name_curves(figure, axes, labels)
     return figure
 
 
@@ -75,7 +78,7 @@ def _loss(run: RunFolder, field: str, xlabel: str, scale: float) -> Any | None:
     curves = [(s, [x / scale for x in xs], ys) for s, xs, ys in curves if xs]
     if not curves:
         return None
-    figure = style.new_figure(_HEIGHT)
+    figure = style.new_figure(_HEIGHT + style.legend_height(len(curves)))
     axes = figure.add_subplot()
     logarithmic = field != "round" and _is_wide([xs[-1] for _, xs, _ in curves])
     if logarithmic:
@@ -107,7 +110,7 @@ def _loss(run: RunFolder, field: str, xlabel: str, scale: float) -> Any | None:
         _plain_decades(axes)
     _target_line(axes, run, inside=field == "round")
     if field == "round":
-        _label_ends(axes, labels)
+        _name_curves(figure, axes, labels)
     else:
         # The curves end at different places: names at the edge would need long leaders.
         style.legend_above(figure, axes)
@@ -157,6 +160,13 @@ def _target_line(axes: Any, run: RunFolder, *, inside: bool) -> None:
         color=style.FAINT,
         annotation_clip=False,
     )
+
+
+def _name_curves(figure: Any, axes: Any, ends: Sequence[End]) -> None:
+    if len(ends) > _NAMES_BESIDE:
+        style.legend_above(figure, axes)
+    else:
+        _label_ends(axes, ends)
 
 
 def _label_ends(axes: Any, ends: Sequence[End]) -> None:

@@ -206,7 +206,12 @@ def _antennas(axes: Any, names: list[str], x: Array, y: Array) -> None:
         # A light rim keeps a marker apart from the map, whatever its colour there.
         markeredgecolor=style.PAPER,
         markeredgewidth=1.0,
-        label=", ".join(style.scheme_style(each).label for each in names),
+        label=_joint_label(names),
         clip_on=False,
         zorder=4 if name == "movable" else 3,
     )
+
+
+def _joint_label(names: list[str]) -> str:
+    labels = [style.scheme_style(name).label for name in names]
+    return ", ".join(labels) if len(labels) < 3 else f"{labels[0]} and {len(labels) - 1} more"

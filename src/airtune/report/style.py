@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 COLUMN_WIDTH = 3.5
+LEGEND_COLUMNS = 3
 INK, FAINT, GRID, PAPER = "#1b1f24", "#6b7280", "#d9dce1", "#ffffff"
 
 # Okabe and Ito's colours, which stay apart for colour-blind readers; the dash and the marker tell
@@ -40,7 +42,7 @@ _STYLES = {
     "selection": SchemeStyle("Selection", _ORANGE, (0, (2, 1.2)), "h"),
     "ris": SchemeStyle("RIS", _SKY, (0, (2, 1.2)), "*"),
     "cotaf": SchemeStyle("COTAF", _GREEN, (0, (8, 2)), "<"),
-    "obda": SchemeStyle("One-bit (OBDA)", _PURPLE, (0, (8, 2)), ">"),
+    "obda": SchemeStyle("OBDA", _PURPLE, (0, (8, 2)), ">"),
     "truncated": SchemeStyle("Truncated", _BLUE, (0, (1, 1.3)), "p"),
 }
 
@@ -113,7 +115,7 @@ _SHEET: dict[str, Any] = {
     "lines.markersize": 3.6,
     "legend.frameon": False,
     "legend.handlelength": 2.4,
-    "legend.columnspacing": 1.2,
+    "legend.columnspacing": 1.0,
     "legend.handletextpad": 0.5,
     "legend.borderaxespad": 0.2,
     "figure.facecolor": PAPER,
@@ -128,10 +130,15 @@ _SHEET: dict[str, Any] = {
 }
 
 
+def legend_height(names: int) -> float:
+    """Return the inches that a legend of so many names takes beyond two rows."""
+    return 0.16 * max(0, math.ceil(names / LEGEND_COLUMNS) - 2)
+
+
 def legend_above(figure: Any, axes: Any, **options: Any) -> None:
-    """Put a legend of three columns above everything else."""
+    """Put a legend above everything else."""
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=3, **options)
+    figure.legend(handles, labels, loc="outside upper center", ncols=LEGEND_COLUMNS, **options)
 
 
 @contextmanager
