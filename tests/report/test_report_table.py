@@ -102,13 +102,13 @@ def test_headline_says_slower_and_more(make_results) -> None:
     results["headline"]["faster_pct"]["digital"] = -12.4
     results["headline"]["less_energy_pct"]["digital"] = -3.0
     text = " ".join(headline.sentences(results))
-    assert "12 % slower with 3 % more energy than digital upload" in text
+    assert "12\u00a0% slower with 3\u00a0% more energy than digital upload" in text
 
 
 def test_headline_does_not_round_up_to_a_hundred(make_results) -> None:
     results = make_results()
     results["headline"]["faster_pct"]["digital"] = 99.97
-    assert "99.9 % faster" in " ".join(headline.sentences(results))
+    assert "99.9\u00a0% faster" in " ".join(headline.sentences(results))
 
 
 def test_headline_when_only_others_reach(make_results) -> None:
@@ -143,7 +143,7 @@ def test_gains_mark_lower_bounds(make_results) -> None:
     results["headline"]["faster_pct"]["fixed"] = 31.26
     results["headline"]["less_energy_pct"]["fixed"] = -4.0
     gain = next(g for g in headline.gains(results) if g.name == "fixed")
-    assert gain.faster.text == "> 31.3 %"
+    assert gain.faster.text == ">\u00a031.3\u00a0%"
     # "At least -4 %" says nothing.
     assert gain.less_energy.text == "target not reached"
 

@@ -133,7 +133,7 @@ def _plain(name: str, entry: Mapping[str, Any]) -> str:
     text = f"{phrase(name)[0].upper()}{phrase(name)[1:]}"
     text += f" ended at a loss of {decimals(loss, 3)}" if loss is not None else " finished"
     if match is not None:
-        text += f" with {decimals(100 * match, 1)} % of answers exactly right"
+        text += f" with {decimals(100 * match, 1)}\u00a0% of answers exactly right"
     return text + "."
 
 
@@ -148,12 +148,12 @@ def _why(schemes: Mapping[str, Any], name: str, key: str) -> str:
 
 def _percent(value: Value, why: str, at_least: bool) -> Cell:
     if at_least and why != _MISSED and value.median is not None and value.median > 0:
-        return Cell(f"> {decimals(value.median, 1)} %", _range(value) or why)
+        return Cell(f">\u00a0{decimals(value.median, 1)}\u00a0%", _range(value) or why)
     if why:
         return Cell(why, remark=True)
     if value.median is None:
         return Cell(MISSING)
-    return Cell(f"{decimals(value.median, 1)} %", _range(value))
+    return Cell(f"{decimals(value.median, 1)}\u00a0%", _range(value))
 
 
 def _range(value: Value) -> str:
@@ -165,7 +165,7 @@ def _range(value: Value) -> str:
 def _whole(percent: float) -> str:
     # 99.96 % must not be rounded to a hundred.
     text = decimals(abs(percent), 0 if abs(percent) < 99 else 1)
-    return f"{'99.9' if text == '100.0' and abs(percent) < 100 else text} %"
+    return f"{'99.9' if text == '100.0' and abs(percent) < 100 else text}\u00a0%"
 
 
 def _listed(parts: list[str], last: str = " and ") -> str:

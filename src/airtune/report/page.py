@@ -133,7 +133,7 @@ def _remarks(run: RunFolder) -> list[str]:
         match = read(entry.get("initial_exact_match")).median
         if loss is not None and match is not None:
             right = decimals(100 * match, 1)
-            said.append(f"Untuned model: loss {decimals(loss, 3)}, exact match {right} %.")
+            said.append(f"Untuned model: loss {decimals(loss, 3)}, exact match {right}\u00a0%.")
     over = [label for label, entry in entries if entry.get("within_latency_budget") is False]
     if over:
         said.append(f"Over the latency budget: {', '.join(over)}.")
