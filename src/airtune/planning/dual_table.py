@@ -224,9 +224,11 @@ def scan_front(
         if limits.metered:
             deadline = deadline_at(limits, rounds, samples[a] * limits.server_fast)
             limit = (cut - shrink * start[b]) / gain
-            other, _ = separable_noise(clients, limits, rounds, deadline, limit, True, batch)
+            other, _ = separable_noise(clients, limits, rounds, deadline, limit, a != b, batch)
             if other == np.inf:
                 continue
+            if a == b:  # exact without the total budget: a bound with it
+                bound = max(bound, shrink * start[b] + gain * other)
         if a != b:
             middle = (a + b) // 2
             first[count], last[count] = a, middle

@@ -1,10 +1,11 @@
 """Exact round problem under a total energy budget: branch and bound on a relaxation.
 
 The batches are a knapsack with convex costs, coupled through one deadline and one back-off.  Cells
-of server time (and of back-off, where clients have budgets of their own) are bounded by the priced
-relaxation of :mod:`airtune.planning.lagrangian`.  Within a cell every deviation of a batch from the
-priced optimum has a known least cost; batches are enumerated as long as the sum of these costs
-leaves the bound below the best value known.
+of server time are bounded by the priced relaxation of :mod:`airtune.planning.lagrangian`; where
+clients have budgets of their own, the back-off is cut into bands first, for it fixes how much they
+may compute.  Within a cell every deviation of a batch from the priced optimum has a known least
+cost; batches are enumerated as long as the sum of these costs leaves the bound below the best value
+known.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from __future__ import annotations
 import numpy as np
 
 from airtune.planning.compiled import compiled
+from airtune.planning.enumeration import deviations, enumerate_batches
+from airtune.planning.improvement import improve
 from airtune.planning.kernels import (
     Clients,
     FloatArray,
@@ -22,187 +25,138 @@ from airtune.planning.kernels import (
     noise_of,
     server_cost,
     server_time_span,
-    spent,
 )
-from airtune.planning.lagrangian import cell_bound, priced_cost, tune_price
+from airtune.planning.lagrangian import cell_bound, tune_price
 from airtune.planning.problem import BACKOFF_MIN
 
-_CELLS = 400
+_CELLS = 200
+_BANDS = 64
 
 
 @compiled
-def improve(
-    clients: Clients, limits: Limits, rounds: float, samples: float, time: float, batch: FloatArray
-) -> None:
-    """Raise single batches, then swap a sample between two clients, while the noise falls.
-
-    Works at a fixed server time; the caller evaluates the result exactly.
-    """
-    K = batch.size
-    deadline = deadline_at(limits, rounds, time)
-    share = limits.energy / rounds - limits.fixed - server_cost(limits, samples, time) / rounds
-    if limits.latency == np.inf:
-        deadline = np.inf
-    gain = clients.cubic / deadline**2
-    up, down = np.empty(K), np.empty(K)
-    used, own = 0.0, 1.0
-    for k in range(K):
-        used += spent(clients, k, batch[k], gain[k])
-        if clients.radio[k] > 0 and np.isfinite(clients.budget[k]):
-            left = clients.budget[k] / rounds - clients.fixed[k]
-            own = min(own, (left - spent(clients, k, batch[k], gain[k])) / clients.radio[k])
-    for _ in range(4 * K + 20):
-        rho = _affordable_backoff(limits, share - used, own)
-        if rho <= 0:
-            return
-        for k in range(K):
-            energy = spent(clients, k, batch[k], gain[k])
-            up[k] = np.inf
-            if batch[k] + 1 <= clients.batch_max[k]:
-                more = spent(clients, k, batch[k] + 1, gain[k])
-                timely = (batch[k] + 1) * clients.cycles[k] <= deadline * clients.f_max[k]
-                left = clients.budget[k] / rounds - clients.fixed[k] - own * clients.radio[k]
-                if timely and more <= left:
-                    up[k] = more - energy
-            down[k] = energy - spent(clients, k, batch[k] - 1, gain[k]) if batch[k] > 1 else 0.0
-        best, best_up, best_down = -1e-15 * limits.air / rho, -1, -1
-        for i in range(K):
-            if up[i] == np.inf:
-                continue
-            gained = clients.alpha[i] / (batch[i] * (batch[i] + 1))
-            for j in range(-1, K):  # -1: nobody gives a sample
-                if j == i or (j >= 0 and batch[j] <= 1):
-                    continue
-                lost = clients.alpha[j] / (batch[j] * (batch[j] - 1)) if j >= 0 else 0.0
-                if lost >= gained:
-                    continue
-                change = up[i] - (down[j] if j >= 0 else 0.0)
-                other = _affordable_backoff(limits, share - used - change, own)
-                if other <= 0:
-                    continue
-                delta = lost - gained + limits.air / other - limits.air / rho
-                if delta < best:
-                    best, best_up, best_down = delta, i, j
-        if best_up < 0:
-            return
-        used += up[best_up]
-        batch[best_up] += 1
-        if best_down >= 0:
-            used -= down[best_down]
-            batch[best_down] -= 1
+def _admissible_times(
+    clients: Clients, limits: Limits, rounds: float, samples: float
+) -> tuple[float, float]:
+    """Server times that leave time for batches of one and do not use up the budget."""
+    low, high = server_time_span(clients, limits, rounds, samples, np.ones(clients.alpha.size))
+    if samples > 0 and low <= high:
+        left = limits.energy - rounds * (limits.fixed + np.sum(clients.slow))
+        least = np.sqrt(limits.server_cubic * samples**3 / left) if left > 0 else np.inf
+        if least > high * (1 + 1e-9):
+            return 1.0, 0.0
+        low = max(low, min(high, least * (1 - 1e-12)))
+    return low, high
 
 
 @compiled
-def _affordable_backoff(limits: Limits, left: float, own: float) -> float:
-    if limits.radio == 0:
-        return 1.0 if left >= 0 else -1.0
-    rho = min(1.0, own, left / limits.radio)
-    return rho if rho >= BACKOFF_MIN else -1.0
-
-
-@compiled
-def _deviations(
-    clients: Clients,
-    deadline: float,
-    bend: float,
-    price: float,
-    caps: FloatArray,
-    cut: float,
-    ends: tuple[float, float],
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Batches of each client that can still be in a plan below `cut`, cheapest first.
-
-    Returns
-    -------
-    (ndarray, ndarray, ndarray, ndarray)
-        Number of batches (K,), batches (K, W), and what each adds to the bound at the two ends.
-    """
-    K = caps.size
-    width = int(np.max(caps))
-    count = np.zeros(K)
-    choice, add_a, add_b = np.empty((K, width)), np.empty((K, width)), np.empty((K, width))
-    for k in range(K):
-        gain = clients.cubic[k] / deadline**2
-        most = int(caps[k])
-        cost_a, cost_b = np.empty(most), np.empty(most)
-        for b in range(1, most + 1):
-            head = (clients.alpha[k], clients.slow[k], gain)
-            cost_a[b - 1] = priced_cost(*head, 1 - bend, price, float(b))
-            cost_b[b - 1] = priced_cost(*head, 1 + bend, price, float(b))
-        cost_a -= cost_a.min()
-        cost_b -= cost_b.min()
-        key = np.minimum(ends[0] + cost_a, ends[1] + cost_b)
-        n = 0
-        for _ in range(most):
-            i = int(np.argmin(key))
-            if key[i] >= cut:
-                break
-            choice[k, n], add_a[k, n], add_b[k, n] = i + 1.0, cost_a[i], cost_b[i]
-            key[i] = np.inf
-            n += 1
-        count[k] = n
-    return count, choice, add_a, add_b
-
-
-@compiled
-def _enumerate(
+def _close_band(
     clients: Clients,
     limits: Limits,
     rounds: float,
     samples: float,
     cut: float,
-    ends: tuple[float, float],
-    lists: tuple[FloatArray, FloatArray, FloatArray, FloatArray],
+    price: float,
+    time: float,
+    span: tuple[float, float],
+    rho: tuple[float, float],
     nodes: int,
     batch: FloatArray,
-) -> tuple[float, float, float, int]:
-    """Depth-first search over the listed batches; (value, rho, server time, nodes left).
+) -> tuple[float, float, float, float, int]:
+    """Bound all server times of a band of back-offs; enumerate what stays open if `nodes` > 0.
 
-    Clients that are alike take their batches in falling order. No nodes left: not finished.
+    Returns
+    -------
+    (float, float, float, float, int)
+        Lower bound of the band, value (inf: none below `cut`), rho, server time, nodes left.
     """
-    count, choice, add_a, add_b = lists
-    K = count.size
-    position = np.zeros(K, np.int64)
-    sum_a, sum_b = np.empty(K + 1), np.empty(K + 1)
-    sum_a[0], sum_b[0] = ends
-    trial = np.empty(K)
-    best, best_rho, best_time = cut, 0.0, 0.0
-    k = 0
-    while k >= 0:
-        if nodes <= 0:
-            break
-        i = position[k]
-        if i >= count[k]:
-            k -= 1
+    K = batch.size
+    caps, inner_caps, trial = np.empty(K), np.empty(K), np.empty(K)
+    value, best_rho, best_time, limit, lower = np.inf, 0.0, 0.0, cut, np.inf
+    first, last = np.empty(_CELLS + 2), np.empty(_CELLS + 2)
+    first[0], last[0] = span
+    count, visited = 1, 0
+    search = nodes > 0
+    while count > 0:
+        count -= 1
+        visited += 1
+        early, late = first[count], last[count]
+        if not fill_caps(clients, rounds, deadline_at(limits, rounds, early), rho[0], caps):
             continue
-        position[k] += 1
-        nodes -= 1
-        a, b = sum_a[k] + add_a[k, i], sum_b[k] + add_b[k, i]
-        lowest = min(sum_a[k], sum_b[k]) + min(add_a[k, i], add_b[k, i])
-        if min(a, b) >= best:
-            if lowest >= best and ends[0] == ends[1]:
-                k -= 1  # sorted: the rest costs more
+        ends = cell_bound(clients, limits, rounds, samples, price, caps, early, late, rho, trial)
+        bound = min(ends[0], ends[1])
+        if bound >= limit:
             continue
-        trial[k] = choice[k, i]
-        if clients.twin[k] and trial[k] > trial[k - 1]:
+        middle = 0.5 * (early + late)
+        inner = np.inf
+        if fill_caps(clients, rounds, deadline_at(limits, rounds, middle), rho[0], inner_caps):
+            inner, _ = cell_bound(
+                clients, limits, rounds, samples, price, inner_caps, middle, middle, rho, trial
+            )
+        fine = inner - bound <= max(0.1 * (limit - bound), 1e-12 * abs(bound))
+        if early < late and not fine and visited < _CELLS:
+            margin = 0.05 * (late - early)
+            at = time if early + margin < time < late - margin else middle
+            first[count], last[count] = early, at
+            first[count + 1], last[count + 1] = at, late
+            count += 2
             continue
-        if k + 1 < K:
-            k += 1
-            sum_a[k], sum_b[k] = a, b
-            position[k] = 0
-            continue
-        rho, time = best_backoff(clients, limits, rounds, samples, trial)
-        if rho > 0:
-            value = noise_of(clients, limits, trial, rho)
-            if value < best:
-                best, best_rho, best_time = value, rho, time
+        if nodes > 0:
+            deadline = deadline_at(limits, rounds, middle)
+            bend = (late - early) / (rounds * deadline) if early < late else 0.0
+            lists = deviations(clients, deadline, bend, price, caps, limit, ends)
+            shares = _shares(limits, rounds, samples, early, late)
+            found, backoff, at, nodes = enumerate_batches(
+                clients,
+                limits,
+                rounds,
+                samples,
+                limit,
+                ends,
+                shares,
+                rho[0],
+                deadline,
+                bend,
+                lists,
+                nodes,
+                trial,
+            )
+            if backoff > 0:
+                value, best_rho, best_time, limit = found, backoff, at, found
                 batch[:] = trial
-    return best, best_rho, best_time, nodes
+        if nodes <= 0 or not search:
+            lower = min(lower, bound)
+    return min(lower, limit), value, best_rho, best_time, nodes
 
 
 @compiled
-def _set(cells: FloatArray, row: int, early: float, late: float, low: float, high: float) -> None:
-    cells[row, 0], cells[row, 1], cells[row, 2], cells[row, 3] = early, late, low, high
+def _shares(
+    limits: Limits, rounds: float, samples: float, early: float, late: float
+) -> tuple[float, float]:
+    """What the server leaves of the energy of a round at both ends, by its tangent  [J]."""
+    middle = 0.5 * (early + late)
+    server = server_cost(limits, samples, middle)
+    slope = 0.0
+    if samples > 0 and early < late:
+        slope = limits.server_cubic * samples**3 / middle**3 * (late - early)
+    share = limits.energy / rounds - limits.fixed
+    return share - (server + slope) / rounds, share - (server - slope) / rounds
+
+
+@compiled
+def _settled(
+    clients: Clients, limits: Limits, rounds: float, time: float, rho: tuple[float, float]
+) -> bool:
+    """Whether splitting a band of back-offs further would change no client's largest batch."""
+    if not limits.metered or rho[1] <= rho[0] * (1 + 1e-6):
+        return True
+    K = clients.alpha.size
+    low, high = np.empty(K), np.empty(K)
+    deadline = deadline_at(limits, rounds, time)
+    if not fill_caps(clients, rounds, deadline, rho[0], low):
+        return False
+    if not fill_caps(clients, rounds, deadline, rho[1], high):
+        return False
+    return bool(np.all(low == high))
 
 
 @compiled
@@ -216,7 +170,7 @@ def solve_round(
     sweeps: int,
     nodes: int,
     batch: FloatArray,
-) -> tuple[float, float, float, float, float, float]:
+) -> tuple[float, float, float, float, float, int]:
     """Round problem of (T, T0 B0) below `cut`.
 
     Parameters
@@ -232,112 +186,57 @@ def solve_round(
 
     Returns
     -------
-    (float, float, float, float, float, float)
+    (float, float, float, float, float, int)
         Lower bound (at most the value), value (inf: nothing below `cut`), rho, server time, price,
         and nodes left.
     """
     K = batch.size
-    ones, caps, trial = np.ones(K), np.empty(K), np.empty(K)
-    span = server_time_span(clients, limits, rounds, samples, ones)
-    if span[0] > span[1]:
+    trial = np.ones(K)
+    span = _admissible_times(clients, limits, rounds, samples)
+    top, _ = best_backoff(clients, limits, rounds, samples, trial)
+    if span[0] > span[1] or top < 0:
         return np.inf, np.inf, 0.0, 0.0, guess, nodes
-    top, _ = best_backoff(clients, limits, rounds, samples, ones)
-    if limits.air == 0 and top > 0:
-        top = BACKOFF_MIN if limits.radio > 0 else 1.0
-    if top < 0:
-        return np.inf, np.inf, 0.0, 0.0, guess, nodes
-    rho_span = (BACKOFF_MIN if limits.radio > 0 else 1.0, top)
-    price, time = tune_price(clients, limits, rounds, samples, guess, span, rho_span, sweeps, trial)
-    value, best_rho, best_time = np.inf, 0.0, 0.0
-    limit = cut
-    # cells: server times and back-offs still to bound
-    cells = np.empty((_CELLS + 4, 4))
-    _set(cells, 0, span[0], span[1], rho_span[0], rho_span[1])
-    count, visited, lower = 1, 0, np.inf
-    tried = False
+    floor = BACKOFF_MIN if limits.radio > 0 else 1.0
+    if limits.air == 0:
+        top = floor
+    value, best_rho, best_time, limit, lower = np.inf, 0.0, 0.0, cut, np.inf
+    lows, highs = np.empty(_BANDS + 2), np.empty(_BANDS + 2)
+    lows[0], highs[0] = min(top, max(floor, limits.air / cut)), top
+    count, visited, price, at = 1, 0, guess, 0.0
     while count > 0:
         count -= 1
-        early, late, low, high = (
-            cells[count, 0],
-            cells[count, 1],
-            cells[count, 2],
-            cells[count, 3],
-        )
         visited += 1
-        if not fill_caps(clients, rounds, deadline_at(limits, rounds, early), low, caps):
-            continue
-        ends = cell_bound(
-            clients, limits, rounds, samples, price, caps, early, late, (low, high), trial
+        rho = (lows[count], highs[count])
+        price, time = tune_price(clients, limits, rounds, samples, guess, span, rho, sweeps, trial)
+        guess = price if price > 0 else guess
+        at = time if visited == 1 else at
+        closed = _close_band(
+            clients, limits, rounds, samples, limit, price, time, span, rho, 0, batch
         )
-        bound = min(ends[0], ends[1])
-        if bound >= limit:
+        if closed[0] >= limit:
             continue
-        if not tried:  # the cell of the optimum is bounded late: find a plan first
-            tried = True
-            tune_price(clients, limits, rounds, samples, guess, span, rho_span, sweeps, trial)
-            improve(clients, limits, rounds, samples, time, trial)
-            rho, at = best_backoff(clients, limits, rounds, samples, trial)
-            if rho > 0 and noise_of(clients, limits, trial, rho) < limit:
-                value, best_rho, best_time = noise_of(clients, limits, trial, rho), rho, at
-                limit = value
-                batch[:] = trial
-                if bound >= limit:
-                    continue
-        middle, centre = 0.5 * (early + late), 0.5 * (low + high)
-        inner = np.inf
-        if fill_caps(clients, rounds, deadline_at(limits, rounds, middle), centre, caps):
-            inner = min(
-                cell_bound(
-                    clients,
-                    limits,
-                    rounds,
-                    samples,
-                    price,
-                    caps,
-                    middle,
-                    middle,
-                    (low, high),
-                    trial,
-                )
-            )
-        fill_caps(clients, rounds, deadline_at(limits, rounds, early), low, caps)
-        room = limit - bound
-        error = inner - bound
-        fine = error <= max(0.1 * room, 1e-12 * abs(bound)) or visited >= _CELLS
-        if not fine:
-            split_rho = False
-            if limits.metered and high > low:
-                wide = (late - early) / max(span[1] - span[0], 1e-300)
-                split_rho = early == late or (high - low) / high >= wide
-            if split_rho:
-                _set(cells, count, early, late, low, centre)
-                _set(cells, count + 1, early, late, centre, high)
-                count += 2
-                continue
-            if early < late:
-                cut_at = (
-                    time
-                    if early + 0.05 * (late - early) < time < late - 0.05 * (late - early)
-                    else middle
-                )
-                _set(cells, count, early, cut_at, low, high)
-                _set(cells, count + 1, cut_at, late, low, high)
-                count += 2
-                continue
-        deadline = deadline_at(limits, rounds, middle)
-        bend = 0.0
-        if early < late:
-            bend = (late - early) / (rounds * deadline)
-        if nodes <= 0:
-            lower = min(lower, bound)
-            continue
-        lists = _deviations(clients, deadline, bend, price, caps, limit, ends)
-        found, rho, at, nodes = _enumerate(
-            clients, limits, rounds, samples, limit, ends, lists, nodes, trial
-        )
-        if rho > 0:
-            value, best_rho, best_time, limit = found, rho, at, found
+        improve(clients, limits, rounds, samples, time, trial)
+        backoff, when = best_backoff(clients, limits, rounds, samples, trial)
+        if backoff > 0 and noise_of(clients, limits, trial, backoff) < limit:
+            limit = noise_of(clients, limits, trial, backoff)
+            value, best_rho, best_time = limit, backoff, when
             batch[:] = trial
-        if nodes <= 0:
-            lower = min(lower, bound)
-    return min(lower, limit), value, best_rho, best_time, price, nodes
+        if closed[0] >= limit:
+            continue
+        if visited < _BANDS and not _settled(clients, limits, rounds, time, rho):
+            middle = np.sqrt(rho[0] * rho[1])
+            lows[count], highs[count] = rho[0], middle
+            lows[count + 1], highs[count + 1] = middle, rho[1]
+            count += 2
+            continue
+        if nodes > 0:
+            bound, found, backoff, when, nodes = _close_band(
+                clients, limits, rounds, samples, limit, price, time, span, rho, nodes, trial
+            )
+            if backoff > 0:
+                value, best_rho, best_time, limit = found, backoff, when, found
+                batch[:] = trial
+            lower = min(lower, max(bound, closed[0]))
+        else:
+            lower = min(lower, closed[0])
+    return min(lower, limit), value, best_rho, at if best_rho == 0 else best_time, guess, nodes

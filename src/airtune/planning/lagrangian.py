@@ -155,6 +155,46 @@ def _excess(
 
 
 @compiled
+def _price_at(
+    clients: Clients,
+    limits: Limits,
+    rounds: float,
+    samples: float,
+    guess: float,
+    time: float,
+    rho: tuple[float, float],
+    caps: FloatArray,
+    batch: FloatArray,
+) -> float:
+    """Price at which the priced optimum just meets the budget; 0: slack, infinity: never met."""
+    if not fill_caps(clients, rounds, deadline_at(limits, rounds, time), rho[0], caps):
+        caps[:] = 1.0
+    if _excess(clients, limits, rounds, samples, 0.0, caps, time, rho, batch) <= 0:
+        return 0.0
+    low, high, dear = 0.0, guess, False
+    for doubling in range(200):
+        if doubling > 120 and dear:
+            return float(np.inf)
+        if _excess(clients, limits, rounds, samples, high, caps, time, rho, batch) > 0:
+            low, high, dear = high, high * 2, True
+        elif dear:
+            break
+        else:
+            low, high = high * 0.5, high
+            if _excess(clients, limits, rounds, samples, low, caps, time, rho, batch) > 0:
+                break
+            high = low
+    for _ in range(14):
+        middle = np.sqrt(low * high)
+        if _excess(clients, limits, rounds, samples, middle, caps, time, rho, batch) > 0:
+            low = middle
+        else:
+            high = middle
+    _excess(clients, limits, rounds, samples, high, caps, time, rho, batch)
+    return high
+
+
+@compiled
 def tune_price(
     clients: Clients,
     limits: Limits,
@@ -168,51 +208,41 @@ def tune_price(
 ) -> tuple[float, float]:
     """Price of energy and server time close to the optimum of the relaxation.
 
-    Alternates the price that just meets the budget with the cheapest server time; neither need be
-    exact, for any price and any covering of the server times give a valid bound.
+    Alternates the price that just meets the budget with the cheapest server time, within a
+    shrinking bracket: where the budget is slack the server should hurry, to leave the clients more
+    time. Neither need be exact, for any price and any covering of the server times give a valid
+    bound.
 
     Returns
     -------
     (float, float)
         Price (0: the total budget does not bind) and server time; `batch` receives minimisers that
-        meet the budget, or batches of one where none do.
+        meet the budget there, where any do.
     """
-    caps = np.ones(batch.size)
-    time = cheapest_time(clients, limits, rounds, samples, caps, span[0], span[1])
-    price = guess
+    caps, trial = np.ones(batch.size), np.ones(batch.size)
+    early, late = span
+    time = cheapest_time(clients, limits, rounds, samples, caps, early, late)
+    price, kept_time, last = 0.0, time, guess
     for sweep in range(sweeps):
-        if not fill_caps(clients, rounds, deadline_at(limits, rounds, time), rho[0], caps):
-            caps[:] = 1.0
-        args = (clients, limits, rounds, samples)
-        if _excess(*args, 0.0, caps, time, rho, batch) <= 0:
-            price = 0.0
-        else:
-            low, high = price if price > 0 else guess, price if price > 0 else guess
-            if _excess(*args, high, caps, time, rho, batch) > 0:
-                for _ in range(200):
-                    low, high = high, high * 2
-                    if _excess(*args, high, caps, time, rho, batch) <= 0:
-                        break
-            else:
-                for _ in range(200):
-                    low, high = low * 0.5, low
-                    if _excess(*args, low, caps, time, rho, batch) > 0:
-                        break
-            for _ in range(14):
-                middle = np.sqrt(low * high)
-                if _excess(*args, middle, caps, time, rho, batch) > 0:
-                    low = middle
-                else:
-                    high = middle
-            price = high
-            _excess(*args, price, caps, time, rho, batch)
-        if samples == 0 or np.isinf(limits.latency) or sweep == sweeps - 1:
+        found = _price_at(clients, limits, rounds, samples, last, time, rho, caps, trial)
+        moved = span[0]
+        if found > 0:
+            moved = cheapest_time(clients, limits, rounds, samples, trial, span[0], span[1])
+        if np.isfinite(found) or sweep == 0:
+            price, kept_time = found, time
+            batch[:] = trial
+        if np.isfinite(found) and found > 0:
+            last = found
+        if samples == 0 or np.isinf(limits.latency):
             break
-        if price == 0:
-            moved = span[0]
+        if moved < time:
+            late = time
         else:
-            moved = cheapest_time(clients, limits, rounds, samples, batch, span[0], span[1])
-        if abs(moved - time) <= 1e-4 * time:
+            early = time
+        if abs(moved - time) <= 1e-4 * time or late - early <= 1e-4 * time:
             break
-        time = moved
-    return price, time
+        inside = found > 0 and early < moved < late
+        time = moved if inside or (sweep == 0 and found == 0) else 0.5 * (early + late)
+    if np.isinf(price):
+        price = guess
+    return price, kept_time

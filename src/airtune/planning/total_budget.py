@@ -41,11 +41,13 @@ class Effort:
     relaxations : (T, T0 B0) that get a relaxation of their own, divided by the clients' number
     nodes : nodes of one enumeration
     total_nodes : nodes of all enumerations
+    gap : relative gap that is small enough
     """
 
     relaxations: int = 200_000
-    nodes: int = 300_000
-    total_nodes: int = 2_000_000
+    nodes: int = 4_000_000
+    total_nodes: int = 10_000_000
+    gap: float = 1e-9
 
 
 @dataclass
@@ -112,12 +114,14 @@ def search_total(
     price, centre = _first_plan(search, coarse)
     middle = int(np.clip(np.searchsorted(prices, price), 0, prices.size - 1))
     found = _scan(search, coarse, middle)
-    if found.t.size > 64 and price > 0:
-        fine = price * np.concatenate(
-            (np.geomspace(1e-4, 0.5, 8), np.geomspace(0.55, 1.8, 40), np.geomspace(2, 1e4, 8))
+    if found.t.size > 64:
+        table = tabulate(
+            clients,
+            limits,
+            _fine_prices(clients, limits, price, centre),
+            _deadlines(shortest, longest, centre, 128),
         )
-        table = tabulate(clients, limits, fine, _deadlines(shortest, longest, centre, 128))
-        found = _scan(search, table, 28)
+        found = _scan(search, table, table.prices.size // 2)
     return best, _refine(search, found, price, effort)
 
 
@@ -160,9 +164,36 @@ def _price_grid(
     if limits.radio > 0 and limits.air > 0:
         ends.append(np.array([0.1, 1e6]) * limits.air / limits.radio)
     values = np.concatenate(ends)
+    values = values[np.isfinite(values)]
     if values.size == 0:
-        return np.ones(1)
-    return np.geomspace(values.min() / 2, values.max() * 2, points)
+        return np.array([0.0, 1.0])
+    return np.append(0.0, np.geomspace(values.min() / 2, values.max() * 2, points))
+
+
+def _fine_prices(clients: Clients, limits: Limits, price: float, deadline: float) -> FloatArray:
+    """Prices around the one that matters.
+
+    Where the budget is slack at the best plan, plans nearby pay what the last sample of a batch is
+    worth.
+    """
+    if price > 0:
+        return price * np.concatenate(
+            (
+                [0.0],
+                np.geomspace(1e-4, 0.5, 8),
+                np.geomspace(0.55, 1.8, 40),
+                np.geomspace(2, 1e4, 8),
+            )
+        )
+    top = clients.batch_max
+    slope = clients.slow + 3 * clients.cubic / deadline**2 * top**2
+    worth = clients.alpha / top**2 / slope
+    worth = worth[np.isfinite(worth) & (worth > 0)]
+    if limits.radio > 0 and limits.air > 0:
+        worth = np.append(worth, limits.air / limits.radio)
+    if worth.size == 0:
+        return np.array([0.0, 1.0])
+    return np.append(0.0, np.geomspace(worth.min() / 3, worth.max() * 100, 56))
 
 
 def _deadlines(shortest: float, longest: float, centre: float | None, points: int) -> FloatArray:
@@ -189,12 +220,13 @@ def _first_plan(search: _Search, table: DualTable) -> tuple[float, float]:
             noise, price = table_bound(table, search.limits, g.rounds[t], g.samples[p], price)
             if np.isfinite(noise):
                 bound = g.shrink[t] * g.start[p] + g.gain[t] * max(noise, 0.0)
-                ranked.append((float(bound), int(t), int(p), float(table.prices[price])))
+                guess = float(table.prices[max(price, 1)])
+                ranked.append((float(bound), int(t), int(p), guess))
     ranked.sort()
-    found, centre = float(table.prices[table.prices.size // 2]), float(table.deadlines[-1])
+    found, centre = 0.0, float(table.deadlines[-1])
     for _, t, p, guess in ranked[:4]:
         before = search.best.value
-        _, time, tuned, _ = search.attempt(t, p, guess, 4, 0)
+        _, time, tuned, _ = search.attempt(t, p, guess, 12, 0)
         if search.best.value < before:
             found = tuned
             centre = float(deadline_at(search.limits, g.rounds[t], time))
@@ -222,19 +254,20 @@ def _refine(
             lower = bound
             break
         t, p = int(found.t[index]), int(found.p[index])
-        own, _, tuned, _ = search.attempt(t, p, price, 2, 0)
+        own, _, tuned, _ = search.attempt(t, p, price, 8, 0)
         price = tuned if tuned > 0 else price
         open_pairs.append((max(own, bound), t, p, price))
     open_pairs.sort()
     left = effort.total_nodes
     for bound, t, p, guess in open_pairs:
-        if bound >= best.value * (1 - TOLERANCE):
+        if bound >= best.value * (1 - effort.gap):
+            lower = min(lower, bound)
             break
         if bound > lower or left <= 0:  # something unfinished lies lower: no use
             lower = min(lower, bound)
             break
         allowed = min(effort.nodes, left)
-        own, _, _, rest = search.attempt(t, p, guess, 3, allowed)
+        own, _, _, rest = search.attempt(t, p, guess, 12, allowed)
         left -= allowed - rest
         lower = min(lower, max(own, bound))
     return min(lower, best.value)

@@ -1,0 +1,180 @@
+"""Enumeration of the batches that a relaxation leaves open.
+
+A cell is an interval of server times; on it costs and energies are bounded by functions that are
+linear in the server time, given by their values at the two ends.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from airtune.planning.compiled import compiled
+from airtune.planning.kernels import Clients, FloatArray, Limits, best_backoff, noise_of
+from airtune.planning.lagrangian import priced_cost
+
+
+class Deviations(NamedTuple):
+    """Open batches of each client, cheapest first.
+
+    `sizes` (K,): how many; the rest (K, W): the batch, what it adds to the bound and the energy
+    [J] it takes at the early and the late end.
+    """
+
+    sizes: FloatArray
+    batch: FloatArray
+    add_early: FloatArray
+    add_late: FloatArray
+    energy_early: FloatArray
+    energy_late: FloatArray
+
+
+@compiled
+def deviations(
+    clients: Clients,
+    deadline: float,
+    bend: float,
+    price: float,
+    caps: FloatArray,
+    cut: float,
+    ends: tuple[float, float],
+) -> Deviations:
+    """Batches of each client that can still be in a plan below `cut`.
+
+    Parameters
+    ----------
+    deadline, bend : float
+        Deadline D at the middle of the cell [s]; relative change of e_k's tangent to its ends.
+    caps : ndarray, shape (K,)
+        Largest batches in the cell.
+    ends : (float, float)
+        Bound of the cell at its ends.
+    """
+    K, width = caps.size, int(np.max(caps))
+    count, table = np.zeros(K), np.empty((5, K, width))
+    early, late, key = np.empty(width), np.empty(width), np.empty(width)
+    for k in range(K):
+        gain, most = clients.cubic[k] / deadline**2, int(caps[k])
+        low_a, low_b = np.inf, np.inf
+        for i in range(most):
+            alpha, slow = clients.alpha[k], clients.slow[k]
+            early[i] = priced_cost(alpha, slow, gain, 1 - bend, price, i + 1.0)
+            late[i] = priced_cost(alpha, slow, gain, 1 + bend, price, i + 1.0)
+            low_a, low_b = min(low_a, early[i]), min(low_b, late[i])
+        for i in range(most):
+            key[i] = min(ends[0] + early[i] - low_a, ends[1] + late[i] - low_b)
+        n = 0
+        for _ in range(most):
+            i = int(np.argmin(key[:most]))
+            if key[i] >= cut:
+                break
+            b = i + 1.0
+            table[0, k, n] = b
+            table[1, k, n], table[2, k, n] = early[i] - low_a, late[i] - low_b
+            table[3, k, n] = priced_cost(0.0, clients.slow[k], gain, 1 - bend, 1.0, b)
+            table[4, k, n] = priced_cost(0.0, clients.slow[k], gain, 1 + bend, 1.0, b)
+            key[i] = np.inf
+            n += 1
+        count[k] = n
+    return Deviations(count, table[0], table[1], table[2], table[3], table[4])
+
+
+@compiled
+def enumerate_batches(
+    clients: Clients,
+    limits: Limits,
+    rounds: float,
+    samples: float,
+    cut: float,
+    ends: tuple[float, float],
+    shares: tuple[float, float],
+    least_backoff: float,
+    deadline: float,
+    bend: float,
+    open_batches: Deviations,
+    nodes: int,
+    batch: FloatArray,
+) -> tuple[float, float, float, int]:
+    """Depth-first search over the open batches; (value, rho, server time, nodes left).
+
+    The client with most open batches comes last: given the others, its batch must be large enough
+    to improve and small enough to be paid, which mostly leaves none.  A full choice is evaluated
+    exactly only if its energy can be within the budget somewhere on the cell.  Clients that are
+    alike take their batches in falling order.  No nodes left: not finished.
+
+    Parameters
+    ----------
+    shares : (float, float)
+        Energy of a round left for clients and radio at the ends of the cell  [J].
+    least_backoff : float
+        Lower end of the back-offs under search.
+    deadline, bend : float
+        As in :func:`deviations`.
+    """
+    o, K = open_batches, open_batches.sizes.size
+    order = np.argsort(o.sizes, kind="mergesort")
+    if o.sizes[order[0]] == 0:
+        return cut, 0.0, 0.0, nodes
+    final = order[K - 1]
+    gain = clients.cubic[final] / deadline**2
+    slow, alpha = clients.slow[final], clients.alpha[final]
+    most = np.max(o.batch[final, : int(o.sizes[final])])
+    position = np.zeros(K, np.int64)
+    sums = np.zeros((5, K + 1))  # bounds and energies at both ends, noise
+    sums[0, 0], sums[1, 0] = ends
+    trial = np.empty(K)
+    best, best_rho, best_time = cut, 0.0, 0.0
+    level = 0
+    while level >= 0 and nodes > 0:
+        nodes -= 1
+        k = order[level]
+        if level == K - 1:
+            noise = sums[4, level]
+            level -= 1
+            if noise + limits.air >= best:
+                continue
+            b = max(1.0, np.floor(alpha / (best - limits.air - noise)))
+            top = most
+            if K > 1 and clients.twin[k] and order[K - 2] == k - 1:
+                top = min(most, trial[k - 1])
+            while b <= top:
+                total = noise + alpha / b
+                nodes -= 1
+                if total + limits.air < best:
+                    radio = limits.radio * max(least_backoff, limits.air / (best - total))
+                    early = sums[2, K - 1] + priced_cost(0.0, slow, gain, 1 - bend, 1.0, b)
+                    late = sums[3, K - 1] + priced_cost(0.0, slow, gain, 1 + bend, 1.0, b)
+                    if early > shares[0] and late > shares[1]:
+                        break
+                    radio *= 1 - 1e-12
+                    if early + radio <= shares[0] or late + radio <= shares[1]:
+                        nodes -= 2 * K  # what the exact evaluation costs, in nodes
+                        trial[k] = b
+                        rho, time = best_backoff(clients, limits, rounds, samples, trial)
+                        if rho > 0 and noise_of(clients, limits, trial, rho) < best:
+                            best = noise_of(clients, limits, trial, rho)
+                            best_rho, best_time = rho, time
+                            batch[:] = trial
+                b += 1
+            continue
+        i = position[level]
+        if i >= o.sizes[k]:
+            level -= 1
+            continue
+        position[level] += 1
+        a, b = sums[0, level] + o.add_early[k, i], sums[1, level] + o.add_late[k, i]
+        if min(a, b) >= best:
+            if ends[0] == ends[1]:
+                level -= 1  # sorted: the rest costs more
+            continue
+        trial[k] = o.batch[k, i]
+        if level > 0 and clients.twin[k] and order[level - 1] == k - 1 and trial[k] > trial[k - 1]:
+            continue
+        sums[2, level + 1] = sums[2, level] + o.energy_early[k, i]
+        sums[3, level + 1] = sums[3, level] + o.energy_late[k, i]
+        sums[4, level + 1] = sums[4, level] + clients.alpha[k] / trial[k]
+        level += 1
+        sums[0, level], sums[1, level] = a, b
+        position[level] = 0
+    return best, best_rho, best_time, max(nodes, 0)
