@@ -1,11 +1,13 @@
 """Movable-antenna placement: near-optimal positions and receive beamformer for aligned sums."""
 
 from airtune.placement.files import load_problems, save_placements
+from airtune.placement.movement import Movement
 from airtune.placement.problem import Placement, Problem, ProblemError, evaluate
 from airtune.placement.references import half_wavelength
 from airtune.placement.solver import beamform, solve, solve_many
 
 __all__ = [
+    "Movement",
     "Placement",
     "Problem",
     "ProblemError",

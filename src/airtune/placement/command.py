@@ -10,7 +10,7 @@ import numpy as np
 
 from airtune.placement.files import load_problems, save_placements
 from airtune.placement.problem import Placement, ProblemError
-from airtune.placement.solver import METHODS, MODES, solve_many
+from airtune.placement.solver import check_choice, solve_many
 
 
 def place_file(
@@ -47,10 +47,7 @@ def place_file(
     ProblemError
         On bad input, with one message.
     """
-    if mode not in MODES:
-        raise ProblemError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
-    if method not in METHODS:
-        raise ProblemError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
+    check_choice(mode, method)
     if threads < 1:
         raise ProblemError(f"threads must be at least 1, not {threads}")
     if seed < 0:

@@ -10,9 +10,9 @@ import numpy as np
 from airtune.placement.field import entry, inner, sincos
 from airtune.placement.nulling import answer_leak, response, see_sums
 from airtune.placement.problem import Real
-from airtune.placement.relocate import crowd_around, sums_without
+from airtune.placement.relocate import crowd_around, sums_without, uniform
 
-PITCH = 0.125
+PITCH = 1 / 6
 """Grid pitch  [wavelengths]"""
 
 
@@ -27,17 +27,6 @@ class Table(NamedTuple):
     py: Real
     tr: Real
     ti: Real
-
-
-@inner
-def uniform(state):  # type: ignore[no-untyped-def]
-    """Next number in [0, 1) of splitmix64 (Steele, Lea and Flood 2014)."""
-    state[0] += np.uint64(0x9E3779B97F4A7C15)
-    z = state[0]
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    z = z ^ (z >> np.uint64(31))
-    return float(z >> np.uint64(11)) * (1.0 / 9007199254740992.0)
 
 
 @entry

@@ -9,14 +9,22 @@ import numpy as np
 from airtune.placement.construct import place
 from airtune.placement.field import combine, entry, inner, worst
 from airtune.placement.nulling import answer_leak
-from airtune.placement.relocate import best_place, crowd_around, score, see_through, sums_without
+from airtune.placement.relocate import (
+    best_place,
+    crowd_around,
+    fence,
+    score,
+    see_through,
+    sums_without,
+    uniform,
+)
 
 FRESH = 0.3
 """An antenna that was taken out does not come back closer than this  [wavelengths]"""
 
 
 @inner
-def reinsert(field, table, scan, n, size, g, z, v):  # type: ignore[no-untyped-def]
+def reinsert(field, table, scan, first, last, n, size, g, z, v):  # type: ignore[no-untyped-def]
     """Score the places for antenna n, whose column of g is 0, and take the best; its score or -1."""
     ar, ai = z[0], z[1]
     sums_without(field, g, ar, ai, n, v)
@@ -24,9 +32,9 @@ def reinsert(field, table, scan, n, size, g, z, v):  # type: ignore[no-untyped-d
     for i in range(field.antennas):
         if i != n:
             rest += ar[i] * ar[i] + ai[i] * ai[i]
-    see_through(field, scan, g, v)
-    score(field, scan, v, size, rest)
-    at, phase, top = best_place(scan)
+    see_through(field, scan, first, last, g, v)
+    score(field, scan, first, last, v, size, rest)
+    at, phase, top = best_place(scan, first, last)
     if at >= 0:
         place(field, table, at, n, g, z[2], z[3])
         ar[n] = size * math.cos(phase * math.pi / 4)
@@ -45,7 +53,7 @@ def _lift(field, n, g, column):  # type: ignore[no-untyped-def]
 
 
 @entry
-def exchange(field, table, scan, out, sweeps, g, u, z):  # type: ignore[no-untyped-def]
+def exchange(field, table, scan, bounds, out, closed, sweeps, state, g, u, z):  # type: ignore[no-untyped-def]
     """Put the antennas `out` elsewhere, then move any antenna to a better place while that helps.
 
     Parameters
@@ -53,10 +61,16 @@ def exchange(field, table, scan, out, sweeps, g, u, z):  # type: ignore[no-untyp
     field : Field
     table : Table
     scan : Scan
+    bounds : ndarray, shape (4, N)
+        Least and greatest x, least and greatest y of every antenna  [wavelengths]
     out : ndarray, int, shape (any,)
         Antennas that must leave their places, in the order in which they come back.
+    closed : float
+        Share of the grid that is closed, away from a random strip, when one of `out` comes back.
     sweeps : int
         Most sweeps over all antennas afterwards; each takes the best grid point and phase.
+    state : ndarray, uint64, shape (1,)
+        Random generator.
     g : ndarray, shape (6, N M)
         Rows 0 and 1: the channel of the positions in z; updated.
     u : ndarray, shape (2, M)
@@ -69,7 +83,7 @@ def exchange(field, table, scan, out, sweeps, g, u, z):  # type: ignore[no-untyp
         log t, or -inf if an antenna found no free place.
     """
     N, M = field.antennas, field.clients + field.interferers
-    x, y = z[2], z[3]
+    x, y, G = z[2], z[3], len(scan.px)
     v, column, before = np.empty((2, M)), np.empty((2, M)), np.empty((4, N))
     scan.crowd[:] = 0
     size = 0.0
@@ -84,8 +98,12 @@ def exchange(field, table, scan, out, sweeps, g, u, z):  # type: ignore[no-untyp
         z[0, n] = z[1, n] = 0.0
     for n in out:
         X, Y = x[n], y[n]
-        if reinsert(field, table, scan, n, size, g, z, v) < 0:
+        fence(scan, bounds, n, 1)
+        open_points = int((1 - closed) * G)
+        first = int(uniform(state) * (G - open_points + 1))
+        if reinsert(field, table, scan, first, first + open_points, n, size, g, z, v) < 0:
             return -np.inf
+        fence(scan, bounds, n, -1)
         crowd_around(scan, X, Y, FRESH, -1)
         crowd_around(scan, x[n], y[n], field.spacing, 1)
         answer_leak(field, g, z[0], z[1])
@@ -97,7 +115,9 @@ def exchange(field, table, scan, out, sweeps, g, u, z):  # type: ignore[no-untyp
             size = math.sqrt(z[0, n] * z[0, n] + z[1, n] * z[1, n])
             crowd_around(scan, x[n], y[n], field.spacing, -1)
             _lift(field, n, g, column)
-            top = reinsert(field, table, scan, n, size, g, z, v)
+            fence(scan, bounds, n, 1)
+            top = reinsert(field, table, scan, 0, G, n, size, g, z, v)
+            fence(scan, bounds, n, -1)
             new = -np.inf
             if math.log(max(top, 1e-30)) > value:
                 answer_leak(field, g, z[0], z[1])

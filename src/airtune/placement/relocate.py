@@ -75,6 +75,17 @@ def prepare(table: tuple[Real, Real, Real, Real]) -> Scan:
 
 
 @inner
+def uniform(state):  # type: ignore[no-untyped-def]
+    """Next number in [0, 1) of splitmix64 (Steele, Lea and Flood 2014)."""
+    state[0] += np.uint64(0x9E3779B97F4A7C15)
+    z = state[0]
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    z = z ^ (z >> np.uint64(31))
+    return float(z >> np.uint64(11)) * (1.0 / 9007199254740992.0)
+
+
+@inner
 def crowd_around(scan, x, y, distance, change):  # type: ignore[no-untyped-def]
     """Add `change` to the crowd of every grid point closer than `distance` to (x, y)."""
     px, py, crowd = scan.px, scan.py, scan.crowd
@@ -84,6 +95,18 @@ def crowd_around(scan, x, y, distance, change):  # type: ignore[no-untyped-def]
     for q in range(len(px)):
         dx, dy = px[q] - X, py[q] - Y
         crowd[q] += delta if dx * dx + dy * dy < limit else np.int32(0)
+
+
+@inner
+def fence(scan, bounds, n, change):  # type: ignore[no-untyped-def]
+    """Add `change` to the crowd of every grid point outside the box of antenna n."""
+    px, py, crowd = scan.px, scan.py, scan.crowd
+    left, right = np.float32(bounds[0, n] - 1e-6), np.float32(bounds[1, n] + 1e-6)
+    low, high = np.float32(bounds[2, n] - 1e-6), np.float32(bounds[3, n] + 1e-6)
+    delta = np.int32(change)
+    for q in range(len(px)):
+        inside = left <= px[q] and px[q] <= right and low <= py[q] and py[q] <= high
+        crowd[q] += np.int32(0) if inside else delta
 
 
 @inner
@@ -101,7 +124,7 @@ def sums_without(field, g, ar, ai, n, v):  # type: ignore[no-untyped-def]
 
 
 @inner
-def see_through(field, scan, g, v):  # type: ignore[no-untyped-def]
+def see_through(field, scan, first, last, g, v):  # type: ignore[no-untyped-def]
     """Fold the answer of the placed antennas to a leak into scan.er, ei, ee and into v.
 
     Columns of g of antennas that are not placed, or that moves, must be 0.
@@ -112,20 +135,23 @@ def see_through(field, scan, g, v):  # type: ignore[no-untyped-def]
     E, W = response(field, g)
     see_sums(field, E, W, v)
     for m in range(K + J):
-        er, ei = scan.er[m], scan.ei[m]
-        er[:], ei[:] = scan.tr[m], scan.ti[m]
+        er, ei, ee = scan.er[m, first:last], scan.ei[m, first:last], scan.ee[m, first:last]
+        tr, ti = scan.tr[m, first:last], scan.ti[m, first:last]
+        for q in range(len(er)):
+            er[q], ei[q] = tr[q], ti[q]
         if m < K:
             for j in range(J):
-                _subtract(er, ei, scan.tr[K + j], scan.ti[K + j], E[m, j].real, E[m, j].imag)
+                tr, ti = scan.tr[K + j, first:last], scan.ti[K + j, first:last]
+                _subtract(er, ei, tr, ti, E[m, j].real, E[m, j].imag)
         else:
             i = m - K
             for k in range(i):
-                _subtract(er, ei, scan.er[K + k], scan.ei[K + k], W[i, k].real, W[i, k].imag)
+                tr, ti = scan.er[K + k, first:last], scan.ei[K + k, first:last]
+                _subtract(er, ei, tr, ti, W[i, k].real, W[i, k].imag)
             scale = np.float32(1 / W[i, i].real)
             for q in range(len(er)):
                 er[q] *= scale
                 ei[q] *= scale
-        ee = scan.ee[m]
         for q in range(len(er)):
             ee[q] = er[q] * er[q] + ei[q] * ei[q]
 
@@ -140,8 +166,8 @@ def _subtract(er, ei, tr, ti, cr, ci):  # type: ignore[no-untyped-def]
 
 
 @entry
-def score(field, scan, v, size, rest):  # type: ignore[no-untyped-def]
-    """min_k |v_k + size e^{j phi} T~_kp|^2 / p at every grid point p for 8 phases: scan.low.
+def score(field, scan, first, last, v, size, rest):  # type: ignore[no-untyped-def]
+    """min_k |v_k + size e^{j phi} T~_kp|^2 / p at grid points first <= p < last for 8 phases.
 
     |v + m e^{j phi} T|^2 = |v|^2 + m^2 |T|^2 + 2 m Re(e^{j phi} conj(v) T).
 
@@ -149,6 +175,8 @@ def score(field, scan, v, size, rest):  # type: ignore[no-untyped-def]
     ----------
     field : Field
     scan : Scan
+        `low` is the result.
+    first, last : int
     v : ndarray, shape (2, M)
         Sums over the other antennas.
     size : float
@@ -156,15 +184,15 @@ def score(field, scan, v, size, rest):  # type: ignore[no-untyped-def]
     rest : float
         ||a||^2, the moving antenna included.
     """
-    K, M, G = field.clients, field.clients + field.interferers, len(scan.px)
+    K, M = field.clients, field.clients + field.interferers
     least, leak = scan.least, scan.leak
     l0, l1, l2, l3 = least[0], least[1], least[2], least[3]
     l4, l5, l6, l7 = least[4], least[5], least[6], least[7]
     p0, p1, p2, p3 = leak[0], leak[1], leak[2], leak[3]
     p4, p5, p6, p7 = leak[4], leak[5], leak[6], leak[7]
     m1, m2 = np.float32(size), np.float32(size * size)
-    for b in range(0, G, BLOCK):
-        length = min(BLOCK, G - b)
+    for b in range(first, last, BLOCK):
+        length = min(BLOCK, last - b)
         least[:] = HUGE
         leak[:] = np.float32(rest)
         for m in range(M):
@@ -202,14 +230,14 @@ def score(field, scan, v, size, rest):  # type: ignore[no-untyped-def]
 
 
 @inner
-def best_place(scan):  # type: ignore[no-untyped-def]
+def best_place(scan, first, last):  # type: ignore[no-untyped-def]
     """Free grid point and phase (eighths of a turn) with the highest score; -1 if none is free."""
     at, phase, top = -1, 0, np.float32(-1.0)
     crowd = scan.crowd
     for f in range(8):
-        low = scan.low[f]
-        for b in range(0, len(low), BLOCK):
-            part, busy = low[b : b + BLOCK], crowd[b : b + BLOCK]
+        for b in range(first, last, BLOCK):
+            end = min(last, b + BLOCK)
+            part, busy = scan.low[f, b:end], crowd[b:end]
             peak = np.float32(-1.0)
             for q in range(len(part)):
                 peak = max(peak, part[q] if busy[q] == 0 else np.float32(-1.0))

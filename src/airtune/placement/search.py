@@ -1,17 +1,20 @@
 """The search: construct, exchange, climb, then a large-neighbourhood search around the best.
 
 Local optima, not the local method, cost the decibels: starts are cheap and only the promising
-ones are climbed; the rest of the time goes into taking a few antennas out of the incumbent and
-putting them back where the table says, each trial given up as soon as it cannot win.
+ones are climbed; the rest of the time goes into taking a few antennas out of an incumbent and
+putting them back where the table says, each trial given up as soon as it cannot win. Several
+incumbents are kept at first, and fewer and fewer of them as the search goes on.
 """
 
 from __future__ import annotations
 
 import math
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from airtune.placement.construct import PITCH, grasp, tabulate
 from airtune.placement.exchange import exchange
@@ -21,6 +24,14 @@ from airtune.placement.relocate import prepare
 from airtune.placement.sqp import ascend
 
 NOBODY = np.empty(0, np.int64)
+SAMPLE = 0.1
+ROUGH, FINE = 1e-3, 1e-7
+SAME = 1e-4
+REMOVED = (1, 1, 2, 2, 3)
+CLOSED = (0.0, 0.0, 0.5)
+
+Local = Callable[[Real, float], float]
+"""A local method: improves z in place, may give up below a target, returns log t."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +46,8 @@ class Effort:
         Exchange sweeps on each.
     climbs : int
         Constructions that are climbed, the best by their value.
-    kicks : int
-        Trials of the large-neighbourhood search.
-    pool : int
-        Local optima the search goes on from, in turn.
+    rounds : tuple of (int, int)
+        Large-neighbourhood search: incumbents kept and trials, round after round.
     steps : int
         SQP steps of one climb.
     """
@@ -46,84 +55,143 @@ class Effort:
     starts: int
     sweeps: int
     climbs: int
-    kicks: int
-    pool: int
+    rounds: tuple[tuple[int, int], ...]
     steps: int
 
 
+EFFORTS = {
+    "fast": Effort(4, 1, 3, ((3, 15), (2, 10), (1, 10)), 20),
+    "default": Effort(20, 1, 12, ((10, 110), (5, 80), (2, 50)), 40),
+    "exhaustive": Effort(200, 1, 60, ((30, 1500), (15, 1500), (5, 1000)), 60),
+}
+
+# From last round's positions: a few fresh starts as insurance, then the neighbourhood.
+WARM = {
+    "fast": Effort(1, 1, 1, ((1, 8),), 20),
+    "default": Effort(4, 1, 3, ((2, 30), (1, 20)), 40),
+    "exhaustive": Effort(50, 1, 20, ((10, 400), (3, 400)), 60),
+}
+
+
 class Search:
-    """Work space and operators of one search; everything random comes from `seed`."""
-
-    def __init__(self, field: Field, seed: int, fallback: Real) -> None:
-        self.field = field
-        self.fallback = fallback
-        self.g, self.rays, self.u = workspace(field)
-        self.table = tabulate(field, PITCH)
-        self.scan = prepare(self.table)
-        self.random = random.Random(seed)  # noqa: S311 - no secret, and quick for single draws
-        self.state = np.array([self.random.getrandbits(63)], np.uint64)
-
-    def construct(self, sweeps: int) -> tuple[float, Real]:
-        """One GRASP start after exchange: log t and z (4, N)."""
-        z = np.empty((4, self.field.antennas))
-        if not grasp(self.field, self.table, self.scan, 0.1, self.state, self.g, z):
-            z[0], z[1] = 1.0, 0.0
-            z[2], z[3] = self.fallback.T
-            return -math.inf, z
-        value = exchange(self.field, self.table, self.scan, NOBODY, sweeps, self.g, self.u, z)
-        return value, z
-
-    def climb(self, z: Real, steps: int, tolerance: float, target: float = -math.inf) -> float:
-        """SQP from z in place; log t."""
-        value: float = ascend(
-            self.field, z, steps, True, tolerance, target, self.g, self.rays, self.u
-        )
-        return value
-
-    def kick(self, z: Real, removed: int, sweeps: int = 0) -> tuple[float, Real]:
-        """Take random antennas out of z and put them elsewhere: log t and the new z."""
-        out = np.array(self.random.sample(range(self.field.antennas), removed), np.int64)
-        z = z.copy()
-        channel(self.field, z[2], z[3], self.g, self.rays)
-        value = exchange(self.field, self.table, self.scan, out, sweeps, self.g, self.u, z)
-        return value, z
-
-
-def search(field: Field, seed: int, effort: Effort, fallback: Real) -> tuple[float, Real]:
-    """Best placement found with the given effort.
+    """Work space and operators of one search; everything random comes from `seed`.
 
     Parameters
     ----------
     field : Field
     seed : int
-    effort : Effort
     fallback : ndarray, shape (N, 2)
         Feasible positions for when the grid is too coarse to hold N antennas  [wavelengths]
+    bounds : ndarray, shape (4, N), optional
+        Least and greatest x, least and greatest y of every antenna  [wavelengths]
+    """
+
+    def __init__(self, field: Field, seed: int, fallback: Real, bounds: Real | None = None) -> None:
+        self.field = field
+        self.fallback = fallback
+        self.fenced = bounds is not None
+        self.bounds = np.zeros((4, field.antennas)) if bounds is None else bounds
+        if bounds is None:
+            self.bounds[1], self.bounds[3] = field.width, field.height
+        self.g, self.rays, self.u = workspace(field)
+        self.table = tabulate(field, PITCH)
+        self.scan = prepare(self.table)
+        self.random = random.Random(seed)
+        self.state = np.array([self.random.getrandbits(63)], np.uint64)
+
+    def construct(self, sweeps: int) -> tuple[float, Real]:
+        """One GRASP start after exchange: log t and z (4, N)."""
+        z = np.empty((4, self.field.antennas))
+        if self.fenced or not grasp(
+            self.field, self.table, self.scan, SAMPLE, self.state, self.g, z
+        ):
+            return -math.inf, self.scatter()
+        return self._exchange(NOBODY, 0.0, sweeps, z), z
+
+    def scatter(self) -> Real:
+        """The fallback positions with a random beamformer, z (4, N)."""
+        turn = [2 * math.pi * self.random.random() for _ in range(self.field.antennas)]
+        return np.stack([np.cos(turn), np.sin(turn), *self.fallback.T])
+
+    def climb(self, z: Real, steps: int, tolerance: float, target: float = -math.inf) -> float:
+        """SQP from z in place; log t."""
+        value: float = ascend(
+            self.field, z, self.bounds, steps, True, tolerance, target, self.g, self.rays, self.u
+        )
+        return value
+
+    def kick(self, z: Real, removed: int, closed: float) -> tuple[float, Real]:
+        """Take random antennas out of z and put them elsewhere: log t and the new z."""
+        out = np.array(self.random.sample(range(self.field.antennas), removed), np.int64)
+        z = z.copy()
+        channel(self.field, z[2], z[3], self.g, self.rays)
+        return self._exchange(out, closed, 0, z), z
+
+    def _exchange(self, out: NDArray[np.int64], closed: float, sweeps: int, z: Real) -> float:
+        value: float = exchange(
+            self.field,
+            self.table,
+            self.scan,
+            self.bounds,
+            out,
+            closed,
+            sweeps,
+            self.state,
+            self.g,
+            self.u,
+            z,
+        )
+        return value
+
+
+def search(
+    run: Search, effort: Effort, start: Real | None = None, local: Local | None = None
+) -> tuple[float, Real]:
+    """Best placement found with the given effort.
+
+    Parameters
+    ----------
+    run : Search
+    effort : Effort
+    start : ndarray, shape (4, N), optional
+        Re a, Im a, x, y to start from besides the constructions.
+    local : callable, optional
+        Local method in place of SQP; SQP finishes in any case.
 
     Returns
     -------
     value : float
         log t in the solver's scale.
     z : ndarray, shape (4, N)
-        Re a, Im a, x, y.
     """
-    run = Search(field, seed, fallback)
+
+    def improve(z: Real, target: float) -> float:
+        if local is not None:
+            return local(z, target)
+        return run.climb(z, effort.steps, ROUGH, target)
+
     starts = [run.construct(effort.sweeps) for _ in range(effort.starts)]
-    starts.sort(key=lambda start: -start[0])
+    starts.sort(key=lambda one: -one[0])
     pool: list[tuple[float, Real]] = []
+    if start is not None:
+        pool.append((improve(start, -math.inf), start))
+    size = effort.rounds[0][0]
     for _, z in starts[: effort.climbs]:
-        bar = pool[-1][0] if len(pool) == effort.pool else -math.inf
-        value = run.climb(z, effort.steps, 1e-3, bar)
-        if value > bar and all(abs(value - other) > 1e-4 for other, _ in pool):
-            pool = sorted([*pool, (value, z)], key=lambda one: -one[0])[: effort.pool]
-    for trial in range(effort.kicks):
-        at = trial % len(pool)
-        bar, z = pool[at]
-        start, z = run.kick(z, 1 + run.random.randrange(min(field.antennas, 3)))
-        if start == -math.inf:
-            continue
-        value = run.climb(z, effort.steps, 1e-3, bar)
-        if value > bar:
-            pool[at] = (value, z)
+        bar = pool[-1][0] if len(pool) == size else -math.inf
+        value = improve(z, bar)
+        if value > bar and all(abs(value - other) > SAME for other, _ in pool):
+            pool = sorted([*pool, (value, z)], key=lambda one: -one[0])[:size]
+    for size, trials in effort.rounds:
+        pool = sorted(pool, key=lambda one: -one[0])[:size]
+        for trial in range(trials):
+            at = trial % len(pool)
+            bar, z = pool[at]
+            removed = min(run.field.antennas, run.random.choice(REMOVED))
+            begun, z = run.kick(z, removed, run.random.choice(CLOSED))
+            if begun == -math.inf:
+                continue
+            value = improve(z, bar)
+            if value > bar:
+                pool[at] = (value, z)
     _, z = max(pool, key=lambda one: one[0])
-    return run.climb(z, 60, 1e-7), z
+    return run.climb(z, 60, FINE), z

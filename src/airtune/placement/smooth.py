@@ -8,10 +8,15 @@ short of the optimum, where `sqp` takes over.
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from airtune.placement.field import channel, combine, entry, inner
+from airtune.placement.problem import Real
+
+if TYPE_CHECKING:
+    from airtune.placement.search import Search
 
 MEMORY = 8
 TAU = 2 * math.pi
@@ -124,38 +129,57 @@ def enter(field, ar, ai, x, y, z):  # type: ignore[no-untyped-def]
             z[3, n] = math.asin(min(0.98, max(-0.98, 2 * y[n] / field.height - 1)))
 
 
-@entry
-def spread_apart(field, x, y):  # type: ignore[no-untyped-def]
-    """Push close pairs apart by half the violation each and clip to the box, at most 400 sweeps.
+def spread_apart(width: float, height: float, spacing: float, x: Real, y: Real) -> bool:
+    """Push close pairs apart by half the violation and clip to the box, at most 400 sweeps.
 
-    Returns True if the positions end up feasible to 1e-10.
+    Parameters
+    ----------
+    width, height, spacing : float  [wavelengths]
+    x, y : ndarray, shape (N,)
+        In and out  [wavelengths]
+
+    Returns
+    -------
+    bool
+        True if the positions end up feasible to 1e-11.
     """
-    D = field.spacing
+    i, j = np.triu_indices(len(x), 1)
     for _ in range(400):
-        clean = True
-        for i in range(field.antennas):
-            for j in range(i):
-                dx, dy = x[i] - x[j], y[i] - y[j]
-                d = math.sqrt(dx * dx + dy * dy)
-                if d >= D - 1e-11:
-                    continue
-                clean = False
-                if d < 1e-9:
-                    dx, dy, d = 1e-9 * (i + 1), 1e-9 * (j + 2), 0.0
-                    length = math.sqrt(dx * dx + dy * dy)
-                else:
-                    length = d
-                push = 0.5 * (D + 1e-11 - d) / length
-                x[i] += push * dx
-                x[j] -= push * dx
-                y[i] += push * dy
-                y[j] -= push * dy
-        for n in range(field.antennas):
-            x[n] = min(field.width, max(0.0, x[n]))
-            y[n] = min(field.height, max(0.0, y[n]))
-        if clean:
+        dx, dy = x[i] - x[j], y[i] - y[j]
+        distance = np.maximum(np.hypot(dx, dy), 1e-12)
+        short = np.maximum(0.0, spacing + 1e-11 - distance)
+        if (short <= 1e-11).all():
             return True
+        push = 0.5 * short / distance
+        for points, gap, end in ((x, dx, width), (y, dy, height)):
+            np.add.at(points, i, push * gap)
+            np.add.at(points, j, -push * gap)
+            np.clip(points, 0.0, end, out=points)
     return False
+
+
+class Smooth:
+    """Smoothed max-min as the local method of a search."""
+
+    def __init__(self, run: Search) -> None:
+        self.run = run
+
+    def improve(self, z: Real, target: float) -> float:
+        """mu = 30 for 40 iterations, 100 for 60; z (4, N) in place, log t. Ignores the target."""
+        run, field = self.run, self.run.field
+        x, y, t = z[2].copy(), z[3].copy(), np.empty_like(z)
+        enter(field, z[0], z[1], x, y, t)
+        for mu, steps in ((30.0, 40), (100.0, 60)):
+            soften(field, t, mu, steps, x, y, run.g, run.rays, run.u)
+        x = 0.5 * field.width * (1 + np.sin(t[2]))
+        y = 0.5 * field.height * (1 + np.sin(t[3]))
+        if not spread_apart(field.width, field.height, field.spacing, x, y):
+            return -math.inf
+        z[0], z[1], z[2], z[3] = t[0], t[1], x, y
+        channel(field, x, y, run.g, run.rays)
+        p = combine(field, z[0], z[1], run.g, run.u)
+        weakest = (run.u[:, : field.clients] ** 2).sum(axis=0).min()
+        return math.log(weakest / p)
 
 
 @entry

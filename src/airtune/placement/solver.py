@@ -1,4 +1,4 @@
-"""The one door to the placement solver."""
+"""The one door to the placement solver: methods, modes, warm starts, movement, batches."""
 
 from __future__ import annotations
 
@@ -6,20 +6,30 @@ import math
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from airtune.placement.lattice import lattice
-from airtune.placement.problem import Placement, Problem, Real, evaluate, normalise
+from airtune.placement.movement import Movement, match
+from airtune.placement.problem import (
+    FEASIBILITY,
+    Placement,
+    Problem,
+    ProblemError,
+    Real,
+    evaluate,
+    normalise,
+)
+
+if TYPE_CHECKING:
+    from airtune.placement.search import Effort, Search
 
 MODES = ("fast", "default", "exhaustive")
-METHODS = ("auto", "pdd", "smooth", "sqp")
-EFFORT = {
-    "fast": (6, 2, 3, 8, 1, 20),
-    "default": (16, 2, 6, 40, 2, 40),
-    "exhaustive": (128, 3, 32, 800, 4, 60),
-}
+METHODS = ("auto", "sqp", "pdd", "smooth")
+CAPS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, math.inf)
 
 
 def solve(
@@ -29,35 +39,59 @@ def solve(
     method: str = "auto",
     seed: int = 0,
     start: Real | None = None,
+    movement: Movement | None = None,
     certify: bool = False,
 ) -> Placement:
-    """Maximise the worst client's gain over positions and beamformer (system model, section 5)."""
-    began = time.perf_counter()
-    from airtune.placement.field import pack
-    from airtune.placement.search import Effort, search
+    """Maximise the worst client's gain over positions and beamformer (system model, section 5).
 
-    fallback = lattice(problem.antennas, problem.region, problem.spacing)
+    Parameters
+    ----------
+    problem : Problem
+    mode : {"fast", "default", "exhaustive"}
+        How long to search: some milliseconds, some tens of them, about a second (N = 8, K = 10).
+    method : {"auto", "sqp", "pdd", "smooth"}
+        Local method of the search; "auto" is the best measured one, "sqp".
+    seed : int
+        The answer depends on it, on the problem and on nothing else.
+    start : ndarray, shape (N, 2), optional
+        Positions to start from, such as last round's; the search is then shorter  [wavelengths]
+    movement : Movement, optional
+        Limit or price of the way from the present positions.
+    certify : bool
+        Add an upper bound that holds for every placement.
+
+    Returns
+    -------
+    Placement
+
+    Raises
+    ------
+    ProblemError
+        On an unknown mode or method, or positions that do not fit.
+    """
+    check_choice(mode, method)
+    began = time.perf_counter()
     if not problem.active.any():
-        w = normalise(problem, fallback, np.ones(problem.antennas, dtype=np.complex128))
-        return Placement(fallback, w, math.inf, method="silent")
-    field, _ = pack(problem)
-    _, kept = search(field, seed, Effort(*EFFORT[mode]), fallback)
-    positions = np.clip(np.column_stack([kept[2], kept[3]]), 0, problem.region)
-    w = normalise(problem, positions, kept[0] - 1j * kept[1])
-    return Placement(
+        return _silent(problem, start, began)
+    if movement is not None:
+        movement.check(problem)
+        positions, a = _with_movement(problem, mode, method, seed, movement)
+    else:
+        positions, a = _unbound(problem, mode, method, seed, start)
+    positions, w = _feasible(problem, positions, a.conj())
+    found = Placement(
         positions,
         w,
         evaluate(problem, positions, w),
         seconds=time.perf_counter() - began,
-        method=method,
+        method="sqp" if method == "auto" else method,
     )
+    if not certify:
+        return found
+    from airtune.placement.certify import upper_bound
 
-
-def beamform(problem: Problem, positions: Real, *, starts: int = 32, seed: int = 0) -> Placement:
-    """Best beamformer for antennas that stay where they are: `beamformer.beamform`, loaded late."""
-    from airtune.placement import beamformer
-
-    return beamformer.beamform(problem, positions, starts=starts, seed=seed)
+    bound, kind = upper_bound(problem)
+    return replace(found, upper_bound=bound, bound_kind=kind, seconds=time.perf_counter() - began)
 
 
 def solve_many(
@@ -69,9 +103,144 @@ def solve_many(
     threads: int = 1,
     certify: bool = False,
 ) -> list[Placement]:
-    """Solve independent problems; the answers depend on neither the batch nor `threads`."""
+    """Solve independent problems; the answers depend on neither the batch nor `threads`.
+
+    Parameters
+    ----------
+    problems : sequence of Problem
+    mode, method, seed, certify
+        As for `solve`.
+    threads : int
+        The compiled kernels release the interpreter lock, so threads share the cores.
+
+    Returns
+    -------
+    list of Placement
+    """
     job = partial(solve, mode=mode, method=method, seed=seed, certify=certify)
-    if threads == 1:
+    if threads == 1 or len(problems) < 2:
         return [job(problem) for problem in problems]
+    first = job(problems[0])  # compiles once, before the threads meet
     with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(job, problems))
+        return [first, *pool.map(job, problems[1:])]
+
+
+def beamform(
+    problem: Problem,
+    positions: Real,
+    *,
+    method: str = "sqp",
+    starts: int = 32,
+    seed: int = 0,
+) -> Placement:
+    """Best beamformer for antennas that stay where they are: `beamformer.beamform`, loaded late."""
+    from airtune.placement import beamformer
+
+    return beamformer.beamform(problem, positions, method=method, starts=starts, seed=seed)
+
+
+def check_choice(mode: str, method: str) -> None:
+    """Raise ProblemError for an unknown mode or method."""
+    if mode not in MODES:
+        raise ProblemError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
+    if method not in METHODS:
+        raise ProblemError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
+
+
+def _silent(problem: Problem, start: Real | None, began: float) -> Placement:
+    """No client sends: any feasible place will do."""
+    positions = start
+    if positions is None:
+        positions = lattice(problem.antennas, problem.region, problem.spacing)
+    w = normalise(problem, positions, np.ones(problem.antennas, dtype=np.complex128))
+    return Placement(positions, w, math.inf, seconds=time.perf_counter() - began, method="silent")
+
+
+def _unbound(
+    problem: Problem, mode: str, method: str, seed: int, start: Real | None
+) -> tuple[Real, np.ndarray]:
+    from airtune.placement.field import pack
+    from airtune.placement.search import EFFORTS, WARM, Search
+
+    field, _ = pack(problem)
+    run = Search(field, seed, lattice(problem.antennas, problem.region, problem.spacing))
+    z = None if start is None else _aim(problem, start)
+    return _run(run, method, (EFFORTS if start is None else WARM)[mode], z)
+
+
+def _run(run: Search, method: str, effort: Effort, start: Real | None) -> tuple[Real, np.ndarray]:
+    """Search; positions (N, 2) and a (N,)."""
+    from airtune.placement.search import search
+
+    _, z = search(run, effort, start, _local(run, method))
+    return np.ascontiguousarray(z[2:].T), z[0] + 1j * z[1]
+
+
+def _local(run: Search, method: str):  # type: ignore[no-untyped-def]
+    if method == "pdd":
+        from airtune.placement.pdd import Pdd
+
+        return Pdd(run).improve
+    if method == "smooth":
+        from airtune.placement.smooth import Smooth
+
+        return Smooth(run).improve
+    return None
+
+
+def _aim(problem: Problem, positions: Real) -> Real:
+    """z (4, N) at given positions with their best beamformer."""
+    positions = np.asarray(positions, dtype=np.float64)
+    if positions.shape != (problem.antennas, 2):
+        raise ProblemError(f"start must have shape {(problem.antennas, 2)}, not {positions.shape}")
+    if not problem.violation(positions) <= 1e-6:
+        raise ProblemError("start must lie in the region and keep the spacing")
+    w = beamform(problem, positions, starts=8).beamformer
+    return np.stack([w.real, -w.imag, positions[:, 0], positions[:, 1]])
+
+
+def _with_movement(
+    problem: Problem, mode: str, method: str, seed: int, movement: Movement
+) -> tuple[Real, np.ndarray]:
+    """Best placement under a travel cap; with a price, the best of a ladder of caps."""
+    from airtune.placement.field import pack
+    from airtune.placement.search import EFFORTS, Search
+
+    field, _ = pack(problem)
+    fallback = np.asarray(movement.origin, dtype=np.float64)
+    z = _aim(problem, fallback)
+    caps = [cap for cap in CAPS if cap < movement.cap] if movement.price_db > 0 else []
+    effort = EFFORTS[mode]
+    best, answer = -math.inf, (fallback, z[0] + 1j * z[1])
+    for cap in [*caps, movement.cap]:
+        if cap == 0.0:
+            positions, a = fallback, z[0] + 1j * z[1]
+        elif cap == math.inf:
+            positions, a = _run(Search(field, seed, fallback), method, effort, z.copy())
+        else:
+            run = Search(field, seed, fallback, movement.bounds(problem, cap))
+            positions, a = _run(run, method, replace(effort, starts=4, climbs=4), z.copy())
+        order, longest = match(fallback, positions)
+        positions, a = positions[order], a[order]
+        gain = 10 * math.log10(evaluate(problem, positions, a.conj()))
+        if gain - movement.price_db * longest > best:
+            best, answer = gain - movement.price_db * longest, (positions, a)
+        # the wider search starts from what the narrower one found
+        z = np.stack([a.real, a.imag, positions[:, 0], positions[:, 1]])
+    return answer
+
+
+def _feasible(problem: Problem, positions: Real, w: np.ndarray) -> tuple[Real, np.ndarray]:
+    """Clip rounding; if the spacing is still violated, push apart and aim again."""
+    positions = np.clip(positions, 0.0, problem.region)
+    if problem.violation(positions) > FEASIBILITY:
+        from airtune.placement.smooth import spread_apart
+
+        x, y = positions[:, 0].copy(), positions[:, 1].copy()
+        width, height = map(float, problem.region)
+        if spread_apart(width, height, problem.spacing, x, y):
+            positions = np.column_stack([x, y])
+        else:
+            positions = lattice(problem.antennas, problem.region, problem.spacing)
+        w = beamform(problem, positions).beamformer
+    return positions, normalise(problem, positions, w)

@@ -17,6 +17,8 @@ from airtune.placement.qp import cholesky, dual
 
 TAU = 2 * math.pi
 TRUST = 0.15
+OPTIMISM = 2.0
+"""What a climb gains in total, as a multiple of what its model predicts for the next step."""
 
 
 @entry
@@ -206,7 +208,7 @@ def _step(L, B, active, count, nu, n, d):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _violated(field, x, y, trust, d, N, c, taken):  # type: ignore[no-untyped-def]
+def _violated(field, x, y, bounds, trust, d, N, c, taken):  # type: ignore[no-untyped-def]
     """Most violated row of box, trust region and spacing at step d.
 
     Returns (violation, h, key): the row is 0 <= h + c'd with c filled in; key < 0 if none.
@@ -215,9 +217,9 @@ def _violated(field, x, y, trust, d, N, c, taken):  # type: ignore[no-untyped-de
     for i in range(N):
         for axis in range(2):
             at = x[i] if axis == 0 else y[i]
-            far = field.width if axis == 0 else field.height
             step = d[(2 + axis) * N + i]
-            low, high = max(-trust, -at), min(trust, far - at)
+            low = max(-trust, bounds[2 * axis, i] - at)
+            high = min(trust, bounds[2 * axis + 1, i] - at)
             if low - step > most and not taken[4 * i + 2 * axis]:
                 most, h_best, key = low - step, -low, 4 * i + 2 * axis
             if step - high > most and not taken[4 * i + 2 * axis + 1]:
@@ -249,7 +251,7 @@ def _violated(field, x, y, trust, d, N, c, taken):  # type: ignore[no-untyped-de
 
 
 @entry
-def ascend(field, z, steps, movable, tolerance, target, g, rays, u):  # type: ignore[no-untyped-def]
+def ascend(field, z, bounds, steps, movable, tolerance, target, g, rays, u):  # type: ignore[no-untyped-def]
     """Climb from (a, r) in place; returns log t.
 
     Parameters
@@ -257,6 +259,8 @@ def ascend(field, z, steps, movable, tolerance, target, g, rays, u):  # type: ig
     field : Field
     z : ndarray, shape (4, N)
         Re a, Im a, x, y. In: a start with feasible positions. Out: the end, ||a|| = 1.
+    bounds : ndarray, shape (4, N)
+        Least and greatest x, least and greatest y of every antenna  [wavelengths]
     steps : int
         At most so many steps.
     movable : bool
@@ -315,9 +319,9 @@ def ascend(field, z, steps, movable, tolerance, target, g, rays, u):  # type: ig
         for k in range(K):
             if f[k] - value < 2.0:
                 owner[rows] = k
-                if f[k] - value < 1e-12 and count == 0:
-                    active[0] = rows
-                    count = 1
+                if (iteration > 0 and lam[k] > 0) or f[k] <= value:
+                    active[count] = rows
+                    count += 1
                 rows = _add_row(L, J[k], n, f[k] - value, 1.0, rows, B, Q, h, e)
         clients = rows
         taken[:] = False
@@ -327,7 +331,7 @@ def ascend(field, z, steps, movable, tolerance, target, g, rays, u):  # type: ig
             _step(L, B, active, count, nu, n, d)
             if not movable or rows >= most - 1:
                 break
-            level, key = _violated(field, x, y, trust, d, N, c, taken)
+            level, key = _violated(field, x, y, bounds, trust, d, N, c, taken)
             if key < 0:
                 break
             taken[key] = True
@@ -336,7 +340,7 @@ def ascend(field, z, steps, movable, tolerance, target, g, rays, u):  # type: ig
         for i in range(count):
             if active[i] < clients:
                 lam[owner[active[i]]] = max(0.0, nu[i])
-        if s < tolerance:
+        if s < tolerance or value + OPTIMISM * s < target:
             break
         for j in range(M - K):
             re, im = Z[2 * (K + j)], Z[2 * (K + j) + 1]
@@ -351,8 +355,8 @@ def ascend(field, z, steps, movable, tolerance, target, g, rays, u):  # type: ig
                 trial[0, i] = ar[i] + step * d[i]
                 trial[1, i] = ai[i] + step * d[N + i]
                 if movable:
-                    trial[2, i] = min(field.width, max(0.0, x[i] + step * d[2 * N + i]))
-                    trial[3, i] = min(field.height, max(0.0, y[i] + step * d[3 * N + i]))
+                    trial[2, i] = min(bounds[1, i], max(bounds[0, i], x[i] + step * d[2 * N + i]))
+                    trial[3, i] = min(bounds[3, i], max(bounds[2, i], y[i] + step * d[3 * N + i]))
             if movable:
                 channel(field, trial[2], trial[3], g, rays)
                 if M > K:
@@ -386,6 +390,4 @@ def ascend(field, z, steps, movable, tolerance, target, g, rays, u):  # type: ig
             trust = min(0.3, 1.5 * trust)
         elif step < 0.4:
             trust = max(0.01, 0.5 * trust)
-        if value + 3 * gained < target:
-            break
     return value
