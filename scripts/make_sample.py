@@ -3,15 +3,23 @@
     python scripts/make_sample.py            write src/airtune/learning/samples/*.jsonl.gz
     python scripts/make_sample.py --check    compare two hash seeds, write nothing
 
-Each task takes its content from one reasoning-gym generator and words it as a short prompt, so that
-a model of about a million weights can learn it in minutes on a processor.
+A record takes its content and its answer from one reasoning-gym generator and words it as a short
+prompt, so that a model of about a million weights learns it in minutes on a processor.  The general
+mixture (phase 1) states bare skills; each domain (phase 2) applies one of them in words, and often
+from a generator, that the mixture does not have.
 """
 
 from __future__ import annotations
 
+import argparse
+import datetime
 import gzip
+import hashlib
 import json
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,249 +28,352 @@ from typing import Any
 import reasoning_gym
 
 SAMPLES = Path(__file__).parents[1] / "src" / "airtune" / "learning" / "samples"
-Entry = dict[str, Any]
-Triple = tuple[str, str, str]
+SEEDS = {"general": 1, "domains": 2}
+TRIES_PER_RECORD = 25
+DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+TURNS = {90: "to the right", 180: "upside down", 270: "to the left"}
+
+Facts = dict[str, Any]
+Worded = tuple[str, str, str] | None
 
 
 @dataclass(frozen=True)
 class Task:
-    """One task: `count` distinct prompts from the generator `source`, worded by `word`."""
+    """At most `count` records with distinct prompts, from the generator `source`.
+
+    `word` turns a generator's answer and metadata into instruction, input and output, or into None
+    for what does not fit the task.
+    """
 
     name: str
     source: str
     config: dict[str, Any]
     count: int
-    word: Callable[[Entry], Triple | None]
+    word: Callable[[str, Facts], Worded]
 
 
 def generate(task: Task, seed: int) -> Iterator[dict[str, str]]:
-    """Yield the task's records, prompts distinct; stop when its generator repeats itself."""
-    tries = task.count * 30
+    """Yield the task's records; stop early when its generator repeats itself."""
+    tries = task.count * TRIES_PER_RECORD
     entries = reasoning_gym.create_dataset(task.source, size=tries, seed=seed, **task.config)
     seen: set[tuple[str, str]] = set()
     for i in range(tries):
-        triple = task.word(entries[i])
-        if triple is None or triple[:2] in seen:
+        entry = entries[i]
+        worded = task.word(str(entry["answer"]), entry["metadata"])
+        if worded is None or worded[:2] in seen:
             continue
-        seen.add(triple[:2])
-        instruction, text, answer = triple
+        seen.add(worded[:2])
+        instruction, text, answer = worded
         yield {"instruction": instruction, "input": text, "output": answer, "domain": task.name}
         if len(seen) == task.count:
             return
 
 
 def spaced(text: str) -> str:
+    """Return the letters with spaces between, so that each is a token."""
     return " ".join(text)
 
 
-def whole(numbers: list[str]) -> str:
-    return " ".join(str(int(float(n))) for n in numbers)
+def integers(numbers: list[str]) -> str:
+    return " ".join(str(int(float(number))) for number in numbers)
 
 
 def grid(rows: list[list[int]]) -> str:
     return " / ".join(" ".join(map(str, row)) for row in rows)
 
 
-def calculate(entry: Entry) -> Triple:
-    return f"Calculate {entry['metadata']['expression']}.", "", entry["answer"]
+def weekday(facts: Facts) -> str:
+    return DAYS[datetime.date.fromisoformat(facts["start_date"]).weekday()]
 
 
-def multiply(entry: Entry) -> Triple:
-    a, b = entry["metadata"]["expression"].split(" * ")
-    return f"Multiply {a} by {b}.", "", entry["answer"]
+def animals(facts: Facts) -> tuple[str, int]:
+    ((animal, number),) = facts["animals"].items()
+    return animal, number
 
 
-def sort_up(entry: Entry) -> Triple | None:
-    m = entry["metadata"]
-    if m["direction"] != "ascending":
+def short_word(facts: Facts) -> tuple[str, str] | None:
+    """Return one word of a ciphered sentence and its cipher, both in letters."""
+    clear, cipher = (facts[key].lower().split() for key in ("clear_text", "cipher_text"))
+    short = [pair for pair in zip(clear, cipher, strict=True) if 3 <= len(pair[0]) <= 5]
+    if not short:
         return None
-    return "Sort ascending.", whole(m["original_numbers"]), whole(m["sorted_numbers"])
+    # The sentences are few, so a sentence that comes again gives another of its words.
+    word, code = short[facts["source_index"] % len(short)]
+    return spaced(word), spaced(code)
 
 
-def sort_down(entry: Entry) -> Triple | None:
-    m = entry["metadata"]
-    if m["direction"] != "descending":
+def one_of(facts: Facts, *wordings: str) -> str:
+    """Return a wording that depends on the entry's number only."""
+    return wordings[facts["source_index"] % len(wordings)]
+
+
+# General mixture
+
+
+def calculate(answer: str, facts: Facts) -> Worded:
+    expression = facts["expression"]
+    a, sign, b = expression.split()
+    named = f"{b} plus {a}" if sign == "+" else f"{a} minus {b}"
+    wordings = (f"Calculate {expression}.", f"What is {expression}?", f"How much is {named}?")
+    return one_of(facts, *wordings), "", answer
+
+
+def multiply(answer: str, facts: Facts) -> Worded:
+    a, b = facts["expression"].split(" * ")
+    wordings = (f"Multiply {a} by {b}.", f"What is {a} * {b}?", f"How much is {a} times {b}?")
+    return one_of(facts, *wordings), "", answer
+
+
+def order(answer: str, facts: Facts) -> Worded:
+    numbers, ranked = facts["original_numbers"], facts["sorted_numbers"]
+    way = facts["direction"]
+    first = "smallest" if way == "ascending" else "largest"
+    wordings = (f"Sort {way}.", f"Put in {way} order.", f"Sort the numbers, {first} first.")
+    return one_of(facts, *wordings), integers(numbers), integers(ranked)
+
+
+def keep(answer: str, facts: Facts) -> Worded:
+    verb, relation = facts["operation"].split("_")
+    if verb != "keep" or not facts["result"]:
         return None
-    return "Rank the scores, best first.", whole(m["original_numbers"]), whole(m["sorted_numbers"])
+    than = f"{relation} than {facts['filter_value']}"
+    wordings = (f"Keep numbers {than}.", f"Which are {than}?", f"List those {than}.")
+    return one_of(facts, *wordings), integers(facts["original_numbers"]), integers(facts["result"])
 
 
-def keep(entry: Entry) -> Triple | None:
-    m = entry["metadata"]
-    verb, relation = m["operation"].split("_")
-    if not m["result"]:
+def backward(answer: str, facts: Facts) -> Worded:
+    word = facts["word"].lower()
+    wordings = ("Spell backward.", "Reverse the letters.", "Write it from the end.")
+    return one_of(facts, *wordings), spaced(word), spaced(word[::-1])
+
+
+def decrypt(answer: str, facts: Facts) -> Worded:
+    found = short_word(facts)
+    wordings = ("Decrypt.", "Shift each letter back by one.", "Decode the word.")
+    return found and (one_of(facts, *wordings), found[1], found[0])
+
+
+def to_binary(answer: str, facts: Facts) -> Worded:
+    value = facts["decimal_value"]
+    wordings = (
+        f"Convert {value} to binary.",
+        f"Write {value} in base 2.",
+        f"What is {value} in bits?",
+    )
+    return one_of(facts, *wordings), "", spaced(f"{value:b}")
+
+
+def day_offset(answer: str, facts: Facts) -> Worded:
+    days, start = facts["offset_days"], weekday(facts)
+    if days == 0:
         return None
-    text = f"{verb.capitalize()} numbers {relation} than {m['filter_value']}."
-    return text, whole(m["original_numbers"]), whole(m["result"])
+    count = f"{abs(days)} days"
+    after = f"{count} {'after' if days > 0 else 'before'}"
+    later = f"in {count}" if days > 0 else f"{count} ago"
+    wordings = (f"Which day is {after} {start}?", f"It is {start}. Which day is {later}?")
+    return one_of(facts, *wordings), "", answer
 
 
-def backward(entry: Entry) -> Triple:
-    word = entry["metadata"]["word"].lower()
-    return "Spell backward.", spaced(word), spaced(word[::-1])
+def legs(answer: str, facts: Facts) -> Worded:
+    animal, number = animals(facts)
+    these = f"{number} {animal}s"
+    return one_of(facts, f"How many legs have {these}?", f"Count the legs of {these}."), "", answer
 
 
-def palindrome(entry: Entry) -> Triple:
-    word = entry["metadata"]["generated_palindrome"]
-    half = (len(word) + 1) // 2
+def rotate(answer: str, facts: Facts) -> Worded:
+    turn = f"{90 * facts['num_rotations'] % 360} degrees"
+    if turn == "0 degrees":
+        return None
+    wordings = (f"Rotate by {turn}.", f"Turn the matrix {turn}.", f"Rotate {turn} clockwise.")
+    return one_of(facts, *wordings), grid(facts["matrix"]), grid(facts["solution"])
+
+
+def spiral(answer: str, facts: Facts) -> Worded:
+    wordings = ("Read in a spiral.", "List in spiral order.", "Give the spiral of the matrix.")
+    return one_of(facts, *wordings), grid(facts["matrix"]), " ".join(map(str, facts["solution"]))
+
+
+# Domains
+
+
+def price(answer: str, facts: Facts) -> Worded:
+    a, b = facts["expression"].split(" * ")
+    wordings = (
+        f"{a} pens cost {b} each. Total?",
+        f"{a} rows of {b} seats. Seats?",
+        f"{a} bags of {b} apples. Apples?",
+    )
+    return one_of(facts, *wordings), "", answer
+
+
+def coins(answer: str, facts: Facts) -> Worded:
+    a, sign, b = facts["expression"].split()
+    gain = sign == "+"
+    wordings = (
+        f"You own {a} coins and {'get' if gain else 'owe'} {b}. Balance?",
+        f"The bank holds {a} and {'receives' if gain else 'pays'} {b}. Balance?",
+    )
+    return one_of(facts, *wordings), "", answer
+
+
+def ranking(answer: str, facts: Facts) -> Worded:
+    first = "best" if facts["direction"] == "descending" else "worst"
+    numbers, ranked = facts["original_numbers"], facts["sorted_numbers"]
+    return f"Rank the scores, {first} first.", integers(numbers), integers(ranked)
+
+
+def palindrome(answer: str, facts: Facts) -> Worded:
+    word = facts["generated_palindrome"]
+    half = len(word) // 2
+    if len(word) % 2:
+        return None
     return "Complete the palindrome.", spaced(word[:half]), spaced(word[half:])
 
 
-def decrypt(entry: Entry) -> Triple | None:
-    m = entry["metadata"]
-    if not 3 <= len(m["clear_text"]) <= 5 or not m["clear_text"].isalpha():
+def spy(answer: str, facts: Facts) -> Worded:
+    found = short_word(facts)
+    return found and ("What does the spy say?", found[1], found[0])
+
+
+def rent(answer: str, facts: Facts) -> Worded:
+    days, start = facts["offset_days"], weekday(facts)
+    if days == 0:
         return None
-    return "Decrypt.", spaced(m["cipher_text"].lower()), spaced(m["clear_text"].lower())
+    due = f"is due in {days} days" if days > 0 else f"was due {-days} days ago"
+    late = f"{abs(days)} days {'late' if days > 0 else 'early'}"
+    wordings = (f"Today is {start}. Rent {due}. When?", f"The train of {start} comes {late}. When?")
+    return one_of(facts, *wordings), "", answer
 
 
-def encrypt(entry: Entry) -> Triple | None:
-    found = decrypt(entry)
-    return found and ("Write it in the secret code.", found[2], found[1])
+def shoes(answer: str, facts: Facts) -> Worded:
+    animal, number = animals(facts)
+    return f"A farmer buys {number} {animal}s. Shoes needed?", "", answer
 
 
-def to_binary(entry: Entry) -> Triple:
-    value = entry["metadata"]["decimal_value"]
-    return f"Convert {value} to binary.", "", spaced(f"{value:b}")
+def tiles(answer: str, facts: Facts) -> Worded:
+    (step,) = facts["operations"]
+    turn = TURNS.get(int(step.get("degrees", 0)) % 360) if step["transform"] == "rotate" else None
+    return turn and (f"Lay the tile {turn}.", grid(facts["matrix"]), grid(facts["solution"]))
 
 
-def from_binary(entry: Entry) -> Triple:
-    value = entry["metadata"]["decimal_value"]
-    return "Which number do these switches show?", spaced(f"{value:b}"), str(value)
+def lamps(answer: str, facts: Facts) -> Worded:
+    value = facts["decimal_value"]
+    wordings = (
+        f"Set the lamps to show {value}.",
+        f"Which switches make {value}?",
+        f"Punch {value} on the card.",
+        f"Wire the panel for {value}.",
+    )
+    return one_of(facts, *wordings), "", spaced(f"{value:b}")
 
 
-def count_bits(entry: Entry) -> Triple:
-    m = entry["metadata"]
-    return "How many ones?", spaced(m["binary"]), entry["answer"]
-
-
-def count_letter(entry: Entry) -> Triple | None:
-    m = entry["metadata"]
-    text = "".join(m["span"]).lower()
-    if not text.isalpha() or not text.isascii() or len(text) > 8:
+def sensors(answer: str, facts: Facts) -> Worded:
+    verb, relation = facts["operation"].split("_")
+    if verb != "keep" or not facts["result"]:
         return None
-    letter = m["target_letter"].lower()
-    return f"Count the letter {letter}.", spaced(text), str(text.count(letter))
-
-
-DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
-
-
-def day_after(entry: Entry) -> Triple | None:
-    import datetime
-
-    m = entry["metadata"]
-    day = DAYS[datetime.date.fromisoformat(m["start_date"]).weekday()]
-    n = m["offset_days"]
-    if n <= 0:
-        return None
-    return f"Which day is {n} days after {day}?", "", entry["answer"]
-
-
-def day_before(entry: Entry) -> Triple | None:
-    import datetime
-
-    m = entry["metadata"]
-    day = DAYS[datetime.date.fromisoformat(m["start_date"]).weekday()]
-    n = m["offset_days"]
-    if n >= 0:
-        return None
-    return f"It is {day}. What was it {-n} days ago?", "", entry["answer"]
-
-
-def legs(entry: Entry) -> Triple:
-    ((animal, n),) = entry["metadata"]["animals"].items()
-    return f"How many legs have {n} {animal}s?", "", entry["answer"]
-
-
-def farm(entry: Entry) -> Triple:
-    ((animal, n),) = entry["metadata"]["animals"].items()
-    return f"A farmer buys {n} {animal}s. Shoes needed?", "", entry["answer"]
-
-
-def rotate(entry: Entry) -> Triple | None:
-    m = entry["metadata"]
-    turns = m["num_rotations"] % 4
-    if turns == 0:
-        return None
-    return f"Rotate by {90 * turns} degrees.", grid(m["matrix"]), grid(m["solution"])
-
-
-def mirror(entry: Entry) -> Triple | None:
-    m = entry["metadata"]
-    if len(m["operations"]) != 1 or m["operations"][0]["transform"] not in ("transpose", "hmirror"):
-        return None
-    kind = m["operations"][0]["transform"]
-    return f"Apply {kind}.", grid(m["matrix"]), grid(m["solution"])
-
-
-def solve(entry: Entry) -> Triple:
-    return f"Solve {entry['metadata']['equation']}.", "", entry["answer"]
+    where = "above" if relation == "larger" else "below"
+    text = f"Report sensor values {where} {facts['filter_value']}."
+    return text, integers(facts["original_numbers"]), integers(facts["result"])
 
 
 DIGIT = {"min_digits": 1, "max_digits": 1}
-DIGITS = {"min_decimals": 0, "max_decimals": 0, "min_value": 0, "max_value": 9}
-LIST = {"min_numbers": 3, "max_numbers": 4, **DIGITS}
 SUM = {"min_terms": 2, "max_terms": 2, **DIGIT}
-EASY = {"operators": ("+", "-"), "allow_parentheses": False, "allow_negation": False}
-ROT = {"min_words": 1, "max_words": 1, "min_rotation": 1, "max_rotation": 1}
+PLAIN = {"operators": ("+", "-"), "allow_parentheses": False, "allow_negation": False}
+LIST = {
+    "min_numbers": 3,
+    "max_numbers": 4,
+    "min_decimals": 0,
+    "max_decimals": 0,
+    "min_value": 0,
+    "max_value": 9,
+}
+WORD = {"min_word_len": 3, "max_word_len": 4}
+CIPHER = {"min_words": 3, "max_words": 20, "min_rotation": 1, "max_rotation": 1}
 BASE = {"min_base": 2, "max_base": 3, "max_value": 63}
-SHIFT = {"tasks": ["weekday_offset"], "offset_upper_bound": 9}
+OFFSET = {"tasks": ["weekday_offset"], "offset_upper_bound": 9}
 ANIMAL = {"min_animals": 1, "max_animals": 1, "max_instances": 9}
-GENERAL = [
-    Task("calculate", "basic_arithmetic", {**SUM, **EASY}, 200, calculate),
-    Task("multiply", "products", {"max_digits": 1}, 100, multiply),
-    Task("sort", "number_sorting", LIST, 3000, sort_up),
-    Task("filter", "number_filtering", LIST, 3000, keep),
-    Task("backward", "spell_backward", {"min_word_len": 3, "max_word_len": 5}, 3000, backward),
-    Task("decrypt", "caesar_cipher", ROT, 1000, decrypt),
-    Task("binary", "base_conversion", BASE, 64, to_binary),
-    Task("count", "letter_counting", {"min_words": 1, "max_words": 2}, 3000, count_letter),
-    Task("weekday", "calendar_arithmetic", SHIFT, 63, day_after),
-    Task("legs", "leg_counting", ANIMAL, 360, legs),
-    Task("rotate", "rotate_matrix", {"min_n": 2, "max_n": 2}, 3000, rotate),
-    Task(
-        "solve", "simple_equations", {"min_terms": 2, "max_terms": 2, "max_value": 9}, 1000, solve
-    ),
-]
-DOMAINS = [
-    Task("ranking", "number_sorting", LIST, 500, sort_down),
-    Task(
-        "palindromes", "palindrome_generation", {"min_length": 5, "max_length": 8}, 500, palindrome
-    ),
-    Task("secrets", "caesar_cipher", ROT, 500, encrypt),
-    Task("switches", "base_conversion", BASE, 64, from_binary),
-    Task("bits", "count_bits", {"max_n": 511}, 500, count_bits),
-    Task("calendar", "calendar_arithmetic", SHIFT, 63, day_before),
-    Task("farm", "leg_counting", ANIMAL, 360, farm),
-    Task(
-        "pictures",
-        "manipulate_matrix",
-        {"min_rows": 2, "max_rows": 2, "min_cols": 2, "max_cols": 2, "num_transforms": 1}
-        if False
-        else {"min_rows": 2, "max_rows": 2, "min_cols": 2, "max_cols": 2},
-        500,
-        mirror,
-    ),
-    Task("letters", "letter_counting", {"min_words": 1, "max_words": 2}, 500, count_letter),
-    Task(
-        "equations",
-        "simple_equations",
-        {"min_terms": 2, "max_terms": 2, "max_value": 9},
-        300,
-        solve,
-    ),
-]
+PALINDROME = {"min_length": 6, "max_length": 8}
+SQUARE = {"min_n": 2, "max_n": 2}
+MATRIX = {
+    "min_rows": 2,
+    "max_rows": 2,
+    "min_cols": 2,
+    "max_cols": 2,
+    "min_transforms": 1,
+    "max_transforms": 1,
+    **{f"w_{name}": 0 for name in ("hmirror", "vmirror", "dmirror", "cmirror", "map", "crop")},
+    **{f"w_{name}": 0 for name in ("remove_every_nth_row", "remove_every_nth_col")},
+    "w_zero_divisible": 0,
+}
+GENERAL = (
+    Task("arithmetic", "basic_arithmetic", {**SUM, **PLAIN}, 600, calculate),
+    Task("multiplication", "products", DIGIT, 300, multiply),
+    Task("sorting", "number_sorting", LIST, 5000, order),
+    Task("filtering", "number_filtering", LIST, 5000, keep),
+    Task("spelling", "spell_backward", WORD, 5000, backward),
+    Task("ciphers", "caesar_cipher", CIPHER, 1000, decrypt),
+    Task("binary", "base_conversion", BASE, 192, to_binary),
+    Task("weekdays", "calendar_arithmetic", OFFSET, 252, day_offset),
+    Task("legs", "leg_counting", ANIMAL, 660, legs),
+    Task("matrices", "rotate_matrix", SQUARE, 5000, rotate),
+    Task("spirals", "spiral_matrix", SQUARE, 3000, spiral),
+)
+DOMAINS = (
+    Task("prices", "products", DIGIT, 300, price),
+    Task("coins", "chain_sum", SUM, 350, coins),
+    Task("ranking", "number_sorting", LIST, 350, ranking),
+    Task("palindromes", "palindrome_generation", PALINDROME, 350, palindrome),
+    Task("spies", "caesar_cipher", CIPHER, 350, spy),
+    Task("rent", "calendar_arithmetic", OFFSET, 252, rent),
+    Task("farm", "leg_counting", ANIMAL, 333, shoes),
+    Task("tiles", "manipulate_matrix", MATRIX, 350, tiles),
+    Task("lamps", "base_conversion", BASE, 256, lamps),
+    Task("sensors", "number_filtering", LIST, 350, sensors),
+)
 
 
-def part(tasks: list[Task], seed: int) -> bytes:
+def part(tasks: tuple[Task, ...], seed: int) -> bytes:
     """Return the JSONL bytes of all `tasks`, records shuffled."""
     rows = [row for i, task in enumerate(tasks) for row in generate(task, 1000 * seed + i)]
     random.Random(seed).shuffle(rows)  # noqa: S311
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
+def parts() -> dict[str, bytes]:
+    """Return the uncompressed files of the sample by name."""
+    tasks = {"general": GENERAL, "domains": DOMAINS}
+    return {name: part(tasks[name], seed) for name, seed in SEEDS.items()}
+
+
+def digests() -> str:
+    return " ".join(hashlib.sha256(data).hexdigest() for data in parts().values())
+
+
+def check() -> None:
+    """Stop with an error if the sample changes with Python's hash seed."""
+    found = set()
+    for seed in ("1", "2"):
+        command = [sys.executable, __file__, "--digests"]
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        run = subprocess.run(command, env=environment, capture_output=True, check=True, text=True)  # noqa: S603
+        found.add(run.stdout)
+    if len(found) > 1:
+        sys.exit("the sample depends on PYTHONHASHSEED")
+
+
 def main() -> None:
-    SAMPLES.mkdir(exist_ok=True)
-    for seed, (name, tasks) in enumerate({"general": GENERAL, "domains": DOMAINS}.items()):
-        (SAMPLES / f"{name}.jsonl.gz").write_bytes(gzip.compress(part(tasks, seed), 9, mtime=0))
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--check", action="store_true", help="compare two hash seeds")
+    parser.add_argument("--digests", action="store_true", help="print the hashes only")
+    arguments = parser.parse_args()
+    if arguments.check:
+        check()
+    elif arguments.digests:
+        print(digests())
+    else:
+        SAMPLES.mkdir(exist_ok=True)
+        for name, data in parts().items():
+            (SAMPLES / f"{name}.jsonl.gz").write_bytes(gzip.compress(data, 9, mtime=0))
 
 
 if __name__ == "__main__":

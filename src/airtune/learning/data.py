@@ -182,6 +182,9 @@ def hold_out(
         count = min(max(1, round(fraction * len(prompts))), len(prompts) - 1)
         if count > 0:
             held.update(prompts[i] for i in random.permutation(len(prompts))[:count])
+    if not held and len(seen) > 1:
+        # Every label has but one prompt.
+        held.add(sorted(seen)[int(random.integers(len(seen)))])
     training = [r for r in records if (r.instruction, r.input) not in held]
     validation = [r for r in records if (r.instruction, r.input) in held]
     if not training or not validation:

@@ -161,7 +161,6 @@ def _wrap(base: Any, folder: Path | str, settings: Lora, seed: int) -> Any:
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
         target_modules=sorted(settings.target_modules),
-        base_model_name_or_path=str(folder),
     )
     found = {name.rsplit(".", 1)[-1] for name, _ in base.named_modules()}
     missing = sorted(set(settings.target_modules) - found)
@@ -175,6 +174,8 @@ def _wrap(base: Any, folder: Path | str, settings: Lora, seed: int) -> Any:
         # PEFT asks transformers for a name that is about to change.
         warnings.simplefilter("ignore", FutureWarning)
         torch.manual_seed(seed)
+        # PEFT lets this name win over the one in its configuration.
+        base.name_or_path = str(folder)
         return get_peft_model(base, config)
 
 

@@ -1,0 +1,82 @@
+"""Adapters as flat vectors and as PEFT folders."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from airtune.errors import InputError
+from airtune.learning.learner import Learner
+from airtune.scenario import Lora
+
+
+def noisy(learner: Learner) -> np.ndarray:
+    noise = np.random.default_rng(0).standard_normal(learner.size)
+    return (learner.initial_adapter() + 0.1 * noise).astype(np.float32)
+
+
+def test_blocks_cover_the_vector_with_one_matrix_each(learner: Learner) -> None:
+    ends = [block.start + block.size for block in learner.blocks]
+    assert [block.start for block in learner.blocks] == [0, *ends[:-1]]
+    assert ends[-1] == learner.size == len(learner.initial_adapter())
+    assert all(np.prod(block.shape) == block.size for block in learner.blocks)
+    # Two layers of seven adapted matrices, each with A and B.
+    assert len(learner.blocks) == 28
+
+
+def test_the_start_changes_nothing_and_is_a_copy(learner: Learner) -> None:
+    start = learner.initial_adapter()
+    for block in learner.blocks:
+        part = start[block.start : block.start + block.size]
+        assert bool(part.any()) == ("lora_A" in block.name)
+    start[:] = 1
+    assert not np.array_equal(start, learner.initial_adapter())
+
+
+def test_a_saved_adapter_loads_in_peft_with_the_same_logits(
+    learner: Learner, tmp_path: Path
+) -> None:
+    import torch
+    from peft import PeftModel
+    from safetensors.numpy import load_file
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    adapter = noisy(learner)
+    learner.save_adapter(adapter, tmp_path / "adapter")
+    config = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    base = AutoModelForCausalLM.from_pretrained(config["base_model_name_or_path"])
+    loaded = PeftModel.from_pretrained(base, tmp_path / "adapter").eval()
+    ids = AutoTokenizer.from_pretrained(config["base_model_name_or_path"])(
+        "### Instruction:\nSort ascending.", return_tensors="pt"
+    ).input_ids
+    learner.evaluate(adapter)
+    with torch.no_grad():
+        ours = learner._model.causal(input_ids=ids).logits
+        theirs = loaded(input_ids=ids).logits
+    assert torch.allclose(ours, theirs, atol=1e-6)
+    saved = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
+    for block in learner.blocks:
+        part = adapter[block.start : block.start + block.size].reshape(block.shape)
+        assert np.array_equal(saved[block.name], part)
+
+
+def test_unknown_target_layers_are_told(fresh: Any) -> None:
+    from airtune.learning.model import AdapterModel
+
+    with pytest.raises(
+        InputError, match=r"target_modules: the model has no query; it has .*q_proj"
+    ):
+        AdapterModel(fresh, "base", Lora(target_modules=("query", "v_proj")), seed=1)
+
+
+def test_parameters_are_counted_once(fresh: Any) -> None:
+    from airtune.learning.model import count_parameters
+
+    body, head = count_parameters(fresh)
+    layer = 4 * 32 * 32 + 3 * 32 * 64 + 2 * 32
+    assert head == 32 * fresh.config.vocab_size
+    assert body == 2 * layer + 32

@@ -1,0 +1,131 @@
+"""Phase 1: what is cached, when, and that it learns and repeats."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airtune.learning.data import load_sample
+from airtune.learning.folders import cached
+from airtune.learning.text import Encoder, Example
+from airtune.scenario import Pretraining, Scenario, SmallLlama
+
+
+def quiet(text: str, fraction: float) -> None:
+    pass
+
+
+def test_a_second_call_finds_the_model_and_other_settings_do_not(
+    scenario_with: Callable[..., Scenario], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airtune.learning import pretrain
+    from airtune.learning.pretrain import small_model
+
+    few = load_sample("domains")[:50]
+    monkeypatch.setattr(pretrain, "load_sample", lambda part: few)
+    cache = str(tmp_path)
+    calls: list[float] = []
+    first = small_model(scenario_with(cache=cache), lambda t, f: calls.append(f))
+    assert calls and calls[-1] == 1.0
+    calls.clear()
+    same = {"pretraining__charge": False, "training__rounds": 7, "clients__count": 3}
+    assert small_model(scenario_with(cache=cache, **same), lambda t, f: calls.append(f)) == first
+    assert not calls
+    changes: list[dict[str, Any]] = [
+        {"seed": 9},
+        {"threads": 2},
+        {"pretraining__steps": 2},
+        {"pretraining__learning_rate": 0.5},
+        {"model__small__layers": 1},
+    ]
+    others = {small_model(scenario_with(cache=cache, **change), quiet) for change in changes}
+    assert len(others | {first}) == 6
+
+
+def test_the_folder_is_a_transformers_model_with_its_facts(
+    scenario_with: Callable[..., Scenario],
+) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from airtune.learning.pretrain import pretraining_cost, small_model
+
+    scenario = scenario_with()
+    folder = small_model(scenario, quiet)
+    assert folder.is_absolute()
+    assert json.loads((folder / "airtune.json").read_text())["seed"] == scenario.seed
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    assert model.config.vocab_size == len(AutoTokenizer.from_pretrained(folder)) == 400
+    cost = pretraining_cost(folder, scenario.pretraining)
+    assert (cost.steps, cost.batch_size) == (3, 4)
+    # 6 FLOP per weight and token; prompts and answers have some 10 to 60 tokens.
+    weights = sum(p.numel() for p in model.parameters())
+    assert 6 * 5 * weights < cost.flop_per_sample < 6 * 60 * weights
+
+
+def test_an_interrupted_training_leaves_nothing(tmp_path: Path) -> None:
+    def make(folder: Path) -> None:
+        (folder / "model.safetensors").write_text("half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cached(tmp_path, "small", {"a": 1}, make)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_first_of_two_processes_wins(tmp_path: Path) -> None:
+    def make(folder: Path) -> None:
+        other = cached(tmp_path, "small", {"a": 1}, lambda f: (f / "x").touch())
+        assert other.is_dir()
+        (folder / "x").touch()
+
+    found = cached(tmp_path, "small", {"a": 1}, make)
+    assert sorted(p.name for p in found.iterdir()) == ["airtune.json", "x"]
+    assert [p.name for p in tmp_path.iterdir()] == [found.name]
+
+
+def trained(encoder: Encoder, examples: list[Example]) -> Any:
+    from airtune.learning.pretrain import fresh_model, train
+
+    shape = SmallLlama(hidden=32, layers=1, heads=2, intermediate=64, vocabulary=400)
+    model = fresh_model(shape, encoder.tokenizer, seed=1)
+    train(
+        model,
+        examples,
+        Pretraining(steps=40, batch_size=8, learning_rate=5e-3),
+        seed=2,
+        progress=quiet,
+    )
+    return model
+
+
+def test_training_learns_and_repeats_bit_for_bit(encoder: Encoder, examples: list[Example]) -> None:
+    import torch
+
+    from airtune.learning.evaluate import evaluate
+    from airtune.learning.model import LanguageModel
+
+    torch.use_deterministic_algorithms(True)
+    one, two = trained(encoder, examples), trained(encoder, examples)
+    for p, q in zip(one.parameters(), two.parameters(), strict=True):
+        assert torch.equal(p, q)
+    untrained = 5.99  # ln 400, a uniform guess
+    assert evaluate(LanguageModel(one), examples, 20).loss < untrained - 1
+
+
+def test_tasks_come_in_equal_shares(examples: list[Example]) -> None:
+    from airtune.learning.pretrain import POOL, _batches
+
+    tasks = sorted({e.label for e in examples})
+    lengths = {e.label: 0 for e in examples}
+    by_ids = {e.ids: e.label for e in examples}
+    stream = _batches(examples, len(tasks), seed=1)
+    for _ in range(POOL):
+        batch = next(stream)
+        for row in batch.ids.tolist():
+            label = next(v for k, v in by_ids.items() if tuple(row[: len(k)]) == k)
+            lengths[label] += 1
+    assert set(lengths.values()) == {POOL}
