@@ -178,6 +178,12 @@ class PlacementSettings(Settings):
         "default", description="effort of the placement solver"
     )
     method: str = Field("auto", description="solver of the placement; auto is the best measured")
+    max_travel: Positive | None = Field(
+        None, description="longest way of an antenna between two rounds in wavelengths"
+    )
+    travel_price_db: NonNegative = Field(
+        0.0, description="gain in dB that one more wavelength of way must bring"
+    )
 
 
 class Lora(Settings):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -9,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from airtune.placement import Placement, Problem, beamform, solve
+from airtune.placement.movement import Movement
 from airtune.radio.array import fixed_array, random_positions
 from airtune.radio.kinds import Real
 from airtune.radio.paths import Block
@@ -150,7 +152,15 @@ class MovableArray:
         settings = radio.scenario.placement
         problem = radio.problem(effective_weights)
         seed = torch_seed(radio.seed, "placement", radio.round) % 2**31
+        cap = math.inf if settings.max_travel is None else settings.max_travel
+        way = Movement(positions, cap=cap, price_db=settings.travel_price_db)
+        free = math.isinf(cap) and settings.travel_price_db == 0
         placement = solve(
-            problem, mode=settings.mode, method=settings.method, seed=seed, start=positions
+            problem,
+            mode=settings.mode,
+            method=settings.method,
+            seed=seed,
+            start=positions if free else None,
+            movement=None if free else way,
         )
         return placement.positions
