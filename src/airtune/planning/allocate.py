@@ -11,6 +11,7 @@ from airtune.planning.bound import (
     batch_noise,
     bound_constant,
     noise_gain,
+    pretraining_gap,
     shift_gap,
 )
 from airtune.planning.clocks import cheapest_server_time, total_energy
@@ -26,7 +27,7 @@ from airtune.planning.problem import (
     server_clock,
 )
 from airtune.planning.separable import rounds_bounds, search_separable
-from airtune.planning.total_budget import Effort, Grid, search_total
+from airtune.planning.total_budget import TOLERANCE, Effort, Grid, search_total
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def allocate(problem: ResourceProblem, effort: Effort | None = None) -> Allocati
         choice = _Choice(
             int(grid.rounds[t]), int(front.steps[p]), int(front.batch[p]), batch.copy(), float(rho)
         )
-    choice = _cheaper_twin(problem, choice)
+    choice = _cheaper_twin(problem, _thriftier(problem, grid, front, choice))
     return _finish(problem, choice, lower)
 
 
@@ -166,6 +167,25 @@ def _objective(problem: ResourceProblem, choice: _Choice) -> BoundParts:
         pretraining=(choice.steps, choice.pretraining_batch),
         noise=float(batch_noise(problem.bound, problem.clients.omega, choice.batch)),
         mse=problem.mse_star / choice.backoff,
+    )
+
+
+def _thriftier(problem: ResourceProblem, grid: Grid, front: Front, choice: _Choice) -> _Choice:
+    """Leave out rounds, then pre-training, that change the bound by rounding errors only."""
+    c = problem.bound
+    noise = float(batch_noise(c, problem.clients.omega, choice.batch))
+    noise += c.G_sq * problem.mse_star / choice.backoff
+    target = _objective(problem, choice).total * (1 + TOLERANCE)
+    gap = float(pretraining_gap(c, choice.steps, choice.pretraining_batch)) + shift_gap(c)
+    t = int(np.argmax(grid.shrink * gap + grid.gain * noise <= target))
+    p = int(np.argmax(grid.shrink[t] * grid.start + grid.gain[t] * noise <= target))
+    if grid.samples[p] >= choice.samples:
+        return replace(choice, rounds=int(grid.rounds[t]))
+    return replace(
+        choice,
+        rounds=int(grid.rounds[t]),
+        steps=int(front.steps[p]),
+        pretraining_batch=int(front.batch[p]),
     )
 
 

@@ -9,10 +9,20 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from airtune.planning.compiled import compiled
-from airtune.planning.kernels import Clients, FloatArray, Limits, best_backoff, noise_of
-from airtune.planning.lagrangian import priced_cost
+from airtune.planning.kernels import (
+    Clients,
+    FloatArray,
+    Limits,
+    backoff_term,
+    best_backoff,
+    noise_of,
+)
+from airtune.planning.lagrangian import best_batch, priced_cost
+
+_PRICES = np.array([0.6, 0.8, 0.92, 1.08, 1.25, 1.6])  # relative to the cell's price
 
 
 class Deviations(NamedTuple):
@@ -81,6 +91,41 @@ def deviations(
 
 
 @compiled
+def _remainders(
+    clients: Clients,
+    limits: Limits,
+    deadline: float,
+    bend: float,
+    price: float,
+    caps: FloatArray,
+    shares: tuple[float, float],
+    rho: tuple[float, float],
+    order: NDArray[np.int64],
+) -> FloatArray:
+    """Least priced cost of the clients still to come, for several prices.
+
+    Returns
+    -------
+    ndarray, shape (2, M, K + 1)
+        At the two ends of the cell, prices and levels; with the air and the budget.
+    """
+    K, M = order.size, _PRICES.size
+    table = np.zeros((2, M, K + 1))
+    for m in range(M):
+        value = price * _PRICES[m]
+        air, _ = backoff_term(limits, value, rho[0], rho[1])
+        for end in range(2):
+            tilt = 1 - bend if end == 0 else 1 + bend
+            table[end, m, K] = air - value * shares[end]
+            for level in range(K - 1, -1, -1):
+                k = order[level]
+                gain = clients.cubic[k] / deadline**2
+                cost, _ = best_batch(clients.alpha[k], clients.slow[k], gain, tilt, value, caps[k])
+                table[end, m, level] = table[end, m, level + 1] + cost
+    return table
+
+
+@compiled
 def enumerate_batches(
     clients: Clients,
     limits: Limits,
@@ -89,7 +134,9 @@ def enumerate_batches(
     cut: float,
     ends: tuple[float, float],
     shares: tuple[float, float],
-    least_backoff: float,
+    rho: tuple[float, float],
+    price: float,
+    caps: FloatArray,
     deadline: float,
     bend: float,
     open_batches: Deviations,
@@ -98,8 +145,9 @@ def enumerate_batches(
 ) -> tuple[float, float, float, int]:
     """Depth-first search over the open batches; (value, rho, server time, nodes left).
 
-    The client with most open batches comes last: given the others, its batch must be large enough
-    to improve and small enough to be paid, which mostly leaves none.  A full choice is evaluated
+    With some batches chosen the best price for the others is another: several are tried.  The
+    client with most open batches comes last: given the others, its batch must be large enough to
+    improve and small enough to be paid, which mostly leaves none.  A full choice is evaluated
     exactly only if its energy can be within the budget somewhere on the cell.  Clients that are
     alike take their batches in falling order.  No nodes left: not finished.
 
@@ -107,9 +155,9 @@ def enumerate_batches(
     ----------
     shares : (float, float)
         Energy of a round left for clients and radio at the ends of the cell  [J].
-    least_backoff : float
-        Lower end of the back-offs under search.
-    deadline, bend : float
+    rho : (float, float)
+        Back-offs under search.
+    price, caps, deadline, bend : float, ndarray of shape (K,), float, float
         As in :func:`deviations`.
     """
     o, K = open_batches, open_batches.sizes.size
@@ -117,6 +165,7 @@ def enumerate_batches(
     if o.sizes[order[0]] == 0:
         return cut, 0.0, 0.0, nodes
     final = order[K - 1]
+    rest = _remainders(clients, limits, deadline, bend, price, caps, shares, rho, order)
     gain = clients.cubic[final] / deadline**2
     slow, alpha = clients.slow[final], clients.alpha[final]
     most = np.max(o.batch[final, : int(o.sizes[final])])
@@ -142,7 +191,7 @@ def enumerate_batches(
                 total = noise + alpha / b
                 nodes -= 1
                 if total + limits.air < best:
-                    radio = limits.radio * max(least_backoff, limits.air / (best - total))
+                    radio = limits.radio * max(rho[0], limits.air / (best - total))
                     early = sums[2, K - 1] + priced_cost(0.0, slow, gain, 1 - bend, 1.0, b)
                     late = sums[3, K - 1] + priced_cost(0.0, slow, gain, 1 + bend, 1.0, b)
                     if early > shares[0] and late > shares[1]:
@@ -151,10 +200,10 @@ def enumerate_batches(
                     if early + radio <= shares[0] or late + radio <= shares[1]:
                         nodes -= 2 * K  # what the exact evaluation costs, in nodes
                         trial[k] = b
-                        rho, time = best_backoff(clients, limits, rounds, samples, trial)
-                        if rho > 0 and noise_of(clients, limits, trial, rho) < best:
-                            best = noise_of(clients, limits, trial, rho)
-                            best_rho, best_time = rho, time
+                        backoff, time = best_backoff(clients, limits, rounds, samples, trial)
+                        if backoff > 0 and noise_of(clients, limits, trial, backoff) < best:
+                            best = noise_of(clients, limits, trial, backoff)
+                            best_rho, best_time = backoff, time
                             batch[:] = trial
                 b += 1
             continue
@@ -174,6 +223,16 @@ def enumerate_batches(
         sums[2, level + 1] = sums[2, level] + o.energy_early[k, i]
         sums[3, level + 1] = sums[3, level] + o.energy_late[k, i]
         sums[4, level + 1] = sums[4, level] + clients.alpha[k] / trial[k]
+        pruned = False
+        for m in range(_PRICES.size):
+            value = price * _PRICES[m]
+            early = sums[4, level + 1] + value * sums[2, level + 1] + rest[0, m, level + 1]
+            late = sums[4, level + 1] + value * sums[3, level + 1] + rest[1, m, level + 1]
+            if min(early, late) >= best:
+                pruned = True
+                break
+        if pruned:
+            continue
         level += 1
         sums[0, level], sums[1, level] = a, b
         position[level] = 0

@@ -76,6 +76,12 @@ def _close_band(
     first[0], last[0] = span
     count, visited = 1, 0
     search = nodes > 0
+    widest = 0.0  # how far the relaxation lies below the limit; a cell need not be much finer
+    if fill_caps(clients, rounds, deadline_at(limits, rounds, time), rho[0], caps):
+        at_best, _ = cell_bound(
+            clients, limits, rounds, samples, price, caps, time, time, rho, trial
+        )
+        widest = max(0.0, limit - at_best)
     while count > 0:
         count -= 1
         visited += 1
@@ -92,7 +98,8 @@ def _close_band(
             inner, _ = cell_bound(
                 clients, limits, rounds, samples, price, inner_caps, middle, middle, rho, trial
             )
-        fine = inner - bound <= max(0.1 * (limit - bound), 1e-12 * abs(bound))
+        widest = max(widest, limit - inner)
+        fine = inner - bound <= max(0.1 * (limit - bound), 0.03 * widest, 1e-12 * abs(bound))
         if early < late and not fine and visited < _CELLS:
             margin = 0.05 * (late - early)
             at = time if early + margin < time < late - margin else middle
@@ -113,7 +120,9 @@ def _close_band(
                 limit,
                 ends,
                 shares,
-                rho[0],
+                rho,
+                price,
+                caps,
                 deadline,
                 bend,
                 lists,
@@ -202,14 +211,15 @@ def solve_round(
     value, best_rho, best_time, limit, lower = np.inf, 0.0, 0.0, cut, np.inf
     lows, highs = np.empty(_BANDS + 2), np.empty(_BANDS + 2)
     lows[0], highs[0] = min(top, max(floor, limits.air / cut)), top
-    count, visited, price, at = 1, 0, guess, 0.0
+    count, visited, at, paid = 1, 0, 0.0, 0.0
     while count > 0:
         count -= 1
         visited += 1
         rho = (lows[count], highs[count])
         price, time = tune_price(clients, limits, rounds, samples, guess, span, rho, sweeps, trial)
         guess = price if price > 0 else guess
-        at = time if visited == 1 else at
+        if visited == 1:
+            at, paid = time, price
         closed = _close_band(
             clients, limits, rounds, samples, limit, price, time, span, rho, 0, batch
         )
@@ -219,7 +229,7 @@ def solve_round(
         backoff, when = best_backoff(clients, limits, rounds, samples, trial)
         if backoff > 0 and noise_of(clients, limits, trial, backoff) < limit:
             limit = noise_of(clients, limits, trial, backoff)
-            value, best_rho, best_time = limit, backoff, when
+            value, best_rho, best_time, paid = limit, backoff, when, price
             batch[:] = trial
         if closed[0] >= limit:
             continue
@@ -239,4 +249,4 @@ def solve_round(
             lower = min(lower, max(bound, closed[0]))
         else:
             lower = min(lower, closed[0])
-    return min(lower, limit), value, best_rho, at if best_rho == 0 else best_time, guess, nodes
+    return min(lower, limit), value, best_rho, at if best_rho == 0 else best_time, paid, nodes
