@@ -145,6 +145,58 @@ def report(
 
 
 @app.command()
+def place(
+    file: Annotated[Path, typer.Argument(metavar="FILE.npz", help="Placement problems.")],
+    out: Annotated[Path, typer.Option(metavar="FILE.npz", help="File for the placements.")],
+    mode: Annotated[str, typer.Option(help="fast, default or exhaustive.")] = "default",
+    method: Annotated[str, typer.Option(help="Local solver; auto is the best measured.")] = "auto",
+    certify: Annotated[bool, typer.Option("--certify", help="Add an upper bound.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the search.")] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="Instances solved at once.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Solve placement problems: antenna positions and the receive beamformer."""
+    from airtune.placement.command import place_file
+    from airtune.placement.problem import ProblemError
+
+    try:
+        document = place_file(file, out, mode, method, certify, seed, threads)
+    except ProblemError as error:
+        raise InputError(str(error)) from None
+    if as_json:
+        _print_json(document)
+        return
+    _print_rows(
+        document["instances"],
+        {"worst_gain_db": "gain [dB]", "upper_bound_db": "bound [dB]", "seconds": "seconds"},
+    )
+    print(f"wrote {out}")
+
+
+@app.command()
+def plan(
+    problem: Annotated[Path, typer.Option(metavar="FILE.json", help="Planning problem.")],
+    as_json: AsJson = False,
+) -> None:
+    """Solve a planning problem: rounds, batches, clocks and power back-off within budgets."""
+    from airtune.planning.problem_file import plan_file
+
+    document = plan_file(problem)
+    if as_json:
+        _print_json(document)
+        return
+    rounds, bound = document["rounds"], document["bound"]
+    print(f"rounds      {rounds['pretraining']} pre-training, {rounds['finetuning']} fine-tuning")
+    print(f"batches     {document['batch']['pretraining']}; {document['batch']['clients']}")
+    print(f"back-off    {document['power_backoff']:.6g}")
+    print(f"bound       {bound['total']:.6g}, gap {document['certificate']['relative_gap']:.2g}")
+    parts = [name for name in bound if name != "total"]
+    print("            " + ", ".join(f"{name} {bound[name]:.4g}" for name in parts))
+    print(f"latency     {document['latency_s']['total']:.6g} s")
+    print(f"energy      {document['energy_j']['total']:.6g} J")
+
+
+@app.command()
 def schemes() -> None:
     """List the schemes."""
     from rich.console import Console
@@ -181,8 +233,7 @@ def _execute(run_folder: RunFolder, as_json: bool) -> None:
     results = study.summarise(run_folder)
     page = study.publish(run_folder)
     if as_json:
-        json.dump(results, sys.stdout, indent=1, allow_nan=False)
-        print()
+        _print_json(results)
         return
     from airtune.report.table import terminal_table
 
@@ -190,6 +241,22 @@ def _execute(run_folder: RunFolder, as_json: bool) -> None:
     console.width = console.width if console.is_terminal else 110
     console.print(terminal_table(results))
     print(f"page: {page}")
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    json.dump(document, sys.stdout, indent=1, allow_nan=False)
+    print()
+
+
+def _print_rows(rows: list[dict[str, Any]], columns: dict[str, str]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("instance", *columns.values())
+    for index, row in enumerate(rows):
+        known = [row.get(name) for name in columns]
+        table.add_row(str(index), *("" if x is None else f"{x:.3f}" for x in known))
+    Console().print(table)
 
 
 if __name__ == "__main__":
