@@ -144,7 +144,7 @@ class Array(Settings):
     )
     spacing: Positive = Field(0.5, description="least distance D between two antennas")
     speed_mps: Positive = Field(0.5, description="speed of a moving antenna")
-    drive_power_w: NonNegative = Field(2.0, description="power of one moving drive")
+    drive_power_w: NonNegative = Field(0.5, description="power of one moving drive")
 
 
 class Aggregation(Settings):
