@@ -3,7 +3,12 @@
 from airtune.placement.files import load_problems, save_placements
 from airtune.placement.movement import Movement
 from airtune.placement.problem import Placement, Problem, ProblemError, evaluate
-from airtune.placement.references import half_wavelength
+from airtune.placement.references import (
+    half_wavelength,
+    random_positions,
+    select,
+    sparse,
+)
 from airtune.placement.solver import beamform, solve, solve_many
 
 __all__ = [
@@ -15,7 +20,10 @@ __all__ = [
     "evaluate",
     "half_wavelength",
     "load_problems",
+    "random_positions",
     "save_placements",
+    "select",
     "solve",
     "solve_many",
+    "sparse",
 ]

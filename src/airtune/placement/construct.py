@@ -45,8 +45,8 @@ def tabulate(field, pitch):  # type: ignore[no-untyped-def]
     tr, ti : ndarray, shape (M, G)
     """
     M, L = field.clients + field.interferers, field.ux.shape[0]
-    nx = int(math.ceil(field.width / pitch - 1e-9)) + 1
-    ny = int(math.ceil(field.height / pitch - 1e-9)) + 1
+    nx = math.ceil(field.width / pitch - 1e-9) + 1
+    ny = math.ceil(field.height / pitch - 1e-9) + 1
     hx = field.width / max(1, nx - 1)
     hy = field.height / max(1, ny - 1)
     px, py = np.empty(nx * ny), np.empty(nx * ny)
@@ -139,7 +139,7 @@ def place(field, table, at, n, g, x, y):  # type: ignore[no-untyped-def]
 
 @inner
 def _cost(field, table, E, W, v, q, offset, n):  # type: ignore[no-untyped-def]
-    """Least p sum_k 1 / (|u_k|^2 + 0.02 n) over 4 phases, u = v + e^{j phi} T~_q; cost and phase."""
+    """Least p sum_k 1 / (|u_k|^2 + 0.02 n) over 4 phases of u = v + e^{j phi} T~_q, and phase."""
     K, M = field.clients, field.clients + field.interferers
     t = np.empty((2, M))
     for m in range(M):

@@ -25,7 +25,7 @@ FRESH = 0.3
 
 @inner
 def reinsert(field, table, scan, first, last, n, size, g, z, v):  # type: ignore[no-untyped-def]
-    """Score the places for antenna n, whose column of g is 0, and take the best; its score or -1."""
+    """Score the places for antenna n, whose column of g is 0; take the best: its score or -1."""
     ar, ai = z[0], z[1]
     sums_without(field, g, ar, ai, n, v)
     rest = size * size

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from airtune.placement.problem import FEASIBILITY, ProblemError, Real, least_distance
+from airtune.placement.problem import ProblemError, Real
 
 SLACK = 1e-9
 
@@ -79,20 +79,40 @@ def _hexagonal(width: float, height: float, spacing: float) -> Real:
 def _repel(antennas: int, width: float, height: float, spacing: float) -> Real | None:
     """Push overlapping discs apart from random starts until they fit; None if they never do."""
     rng = np.random.default_rng(0)
-    region = np.array([width, height])
-    i, j = np.triu_indices(antennas, 1)
     for _ in range(50):
-        points = rng.uniform(0, 1, (antennas, 2)) * region
-        for _ in range(2000):
-            gap = points[i] - points[j]
-            distance = np.maximum(np.linalg.norm(gap, axis=1), 1e-12)
-            short = np.maximum(0.0, spacing * (1 + 1e-10) - distance)
-            if not short.any():
-                break
-            push = 0.5 * (short / distance)[:, None] * gap
-            np.add.at(points, i, push)
-            np.add.at(points, j, -push)
-            points = np.clip(points, 0, region)
-        if least_distance(points) >= spacing - FEASIBILITY / 10:
-            return points
+        x, y = rng.uniform(0, 1, (2, antennas)) * [[width], [height]]
+        if spread_apart(width, height, spacing, x, y, sweeps=2000):
+            return np.column_stack([x, y])
     return None
+
+
+def spread_apart(
+    width: float, height: float, spacing: float, x: Real, y: Real, sweeps: int = 400
+) -> bool:
+    """Push close pairs apart by half the violation and clip to the box.
+
+    Parameters
+    ----------
+    width, height, spacing : float  [wavelengths]
+    x, y : ndarray, shape (N,)
+        In and out  [wavelengths]
+    sweeps : int
+
+    Returns
+    -------
+    bool
+        True if the positions end up feasible to 1e-11.
+    """
+    i, j = np.triu_indices(len(x), 1)
+    for _ in range(sweeps):
+        dx, dy = x[i] - x[j], y[i] - y[j]
+        distance = np.maximum(np.hypot(dx, dy), 1e-12)
+        short = np.maximum(0.0, spacing + 1e-11 - distance)
+        if (short <= 1e-11).all():
+            return True
+        push = 0.5 * short / distance
+        for points, gap, end in ((x, dx, width), (y, dy, height)):
+            np.add.at(points, i, push * gap)
+            np.add.at(points, j, -push * gap)
+            np.clip(points, 0.0, end, out=points)
+    return False

@@ -30,20 +30,27 @@ def leak_matrix(field, g):  # type: ignore[no-untyped-def]
                 im += g[1, p] * g[0, q] - g[0, p] * g[1, q]
             W[i, j] = complex(re, im)
         W[i, i] += 1.0
-    for j in range(J):
-        for k in range(j):
-            W[j, j] -= W[j, k] * W[j, k].conjugate()
-        W[j, j] = np.sqrt(W[j, j].real)
-        for i in range(j + 1, J):
-            for k in range(j):
-                W[i, j] -= W[i, k] * W[j, k].conjugate()
-            W[i, j] /= W[j, j].real
+    factor(W)
     return W
 
 
 @inner
+def factor(W):  # type: ignore[no-untyped-def]
+    """Cholesky factor of a Hermitian positive definite matrix, in its lower triangle, in place."""
+    size = W.shape[0]
+    for j in range(size):
+        for k in range(j):
+            W[j, j] -= W[j, k] * W[j, k].conjugate()
+        W[j, j] = np.sqrt(W[j, j].real)
+        for i in range(j + 1, size):
+            for k in range(j):
+                W[i, j] -= W[i, k] * W[j, k].conjugate()
+            W[i, j] /= W[j, j].real
+
+
+@inner
 def leak_solve(W, b):  # type: ignore[no-untyped-def]
-    """b <- (V V^H + I)^{-1} b in place, W from `leak_matrix`, b (J,) complex."""
+    """b <- A^{-1} b in place, with W the factor of A from `leak_matrix` or `factor`."""
     J = len(b)
     for i in range(J):
         for k in range(i):

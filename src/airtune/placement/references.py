@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
-from airtune.placement.problem import Real
+from airtune.placement.lattice import lattice, spread_apart
+from airtune.placement.problem import (
+    FEASIBILITY,
+    Placement,
+    Problem,
+    ProblemError,
+    Real,
+    evaluate,
+    least_distance,
+)
+from airtune.placement.solver import beamform
 
 
 def half_wavelength(antennas: int, region: Real, spacing: float = 0.5) -> Real:
@@ -34,3 +45,187 @@ def half_wavelength(antennas: int, region: Real, spacing: float = 0.5) -> Real:
         indexing="ij",
     )
     return np.column_stack([x.ravel(), y.ravel()])
+
+
+def random_positions(
+    antennas: int, region: Real, spacing: float, rng: np.random.Generator, tries: int = 1000
+) -> Real:
+    """Uniform feasible positions by rejection, antenna by antenna; a lattice where that fails.
+
+    Parameters
+    ----------
+    antennas : int
+    region : ndarray, shape (2,)  [wavelengths]
+    spacing : float  [wavelengths]
+    rng : numpy.random.Generator
+    tries : int
+        Draws per antenna before the whole array is drawn again, and whole arrays before giving up
+        on rejection.
+
+    Returns
+    -------
+    ndarray, shape (N, 2)  [wavelengths]
+    """
+    region = np.asarray(region, dtype=np.float64)
+    for _ in range(20):
+        placed = np.empty((0, 2))
+        for _ in range(antennas):
+            draws = rng.uniform(size=(tries, 2)) * region
+            gaps = np.linalg.norm(draws[:, None] - placed[None], axis=2)
+            free = np.flatnonzero(gaps.min(axis=1, initial=np.inf) >= spacing)
+            if not len(free):
+                break
+            placed = np.vstack([placed, draws[free[0]]])
+        if len(placed) == antennas:
+            return placed
+    return lattice(antennas, region, spacing)
+
+
+def sparse(antennas: int, region: Real, spacing: float) -> Real:
+    """N antennas spread evenly over the whole region, n_x by n_y as in `half_wavelength`.
+
+    Parameters
+    ----------
+    antennas : int
+    region : ndarray, shape (2,)  [wavelengths]
+    spacing : float
+        If the even grid would be closer than this, a lattice takes its place  [wavelengths]
+
+    Returns
+    -------
+    ndarray, shape (N, 2)  [wavelengths]
+    """
+    nx = max(n for n in range(1, math.isqrt(antennas) + 1) if antennas % n == 0)
+    counts = [nx, antennas // nx]
+    if region[0] > region[1]:
+        counts.reverse()
+    if min(region) == 0:
+        counts = [antennas, 1] if region[1] == 0 else [1, antennas]
+    axes = [
+        np.linspace(0.0, length, count) if count > 1 else np.array([length / 2])
+        for length, count in zip(region, counts, strict=True)
+    ]
+    x, y = np.meshgrid(*axes, indexing="ij")
+    points = np.column_stack([x.ravel(), y.ravel()])
+    if least_distance(points) < spacing:
+        return lattice(antennas, np.asarray(region), spacing)
+    return points
+
+
+def select(problem: Problem, candidates: Real, *, seed: int = 0, sweeps: int = 3) -> Placement:
+    """Antenna selection: the best N of given places, greedy and then swaps.
+
+    Places are added one by one, then single antennas are exchanged for idle places while that
+    raises the gain; every trial is judged with a beamformer of its own (few starts).
+
+    Parameters
+    ----------
+    problem : Problem
+        `antennas` is N.
+    candidates : ndarray, shape (C, 2)
+        At least N places, such as `half_wavelength(2 * N, ...)`  [wavelengths]
+    seed : int
+    sweeps : int
+        Most sweeps of swaps.
+
+    Returns
+    -------
+    Placement
+    """
+    if len(candidates) < problem.antennas:
+        raise ProblemError(
+            f"selection needs at least {problem.antennas} candidates, not {len(candidates)}"
+        )
+
+    def gain(chosen: list[int], starts: int = 2) -> float:
+        return beamform(problem, candidates[chosen], starts=starts, seed=seed).worst_gain
+
+    chosen: list[int] = []
+    for _ in range(problem.antennas):
+        idle = [c for c in range(len(candidates)) if c not in chosen]
+        chosen.append(max(idle, key=lambda c: gain([*chosen, c])))
+    value = gain(chosen)
+    for _ in range(sweeps):
+        before = value
+        for place in range(problem.antennas):
+            rest = chosen[:place] + chosen[place + 1 :]
+            for c in range(len(candidates)):
+                if c in chosen:
+                    continue
+                new = gain([*rest, c])
+                if new > value * (1 + 1e-6):
+                    value, chosen = new, [*rest[:place], c, *rest[place:]]
+        if value <= before * (1 + 1e-6):
+            break
+    best = beamform(problem, candidates[chosen], seed=seed)
+    return replace(best, method="selection")
+
+
+def differential_evolution(
+    problem: Problem, *, seed: int = 0, iterations: int = 100, population: int = 15
+) -> Placement:
+    """SciPy's differential evolution over (Re a, Im a, x, y), the swarm-type reference.
+
+    The spacing is a penalty; the end is pushed apart and given its best beamformer.
+
+    Parameters
+    ----------
+    problem : Problem
+    seed, iterations, population : int
+
+    Returns
+    -------
+    Placement
+    """
+    from scipy.optimize import differential_evolution as evolve
+
+    N = problem.antennas
+    i, j = np.triu_indices(N, 1)
+
+    def loss(z: Real) -> float:
+        positions = z[2 * N :].reshape(N, 2)
+        gaps = np.linalg.norm(positions[i] - positions[j], axis=1)
+        crowded = float(np.maximum(0.0, problem.spacing - gaps).sum())
+        t = evaluate(problem, positions, z[:N] + 1j * z[N : 2 * N])
+        return 10 * crowded - math.log(t + 1e-300)
+
+    bounds = [(-1.0, 1.0)] * (2 * N) + [(0.0, float(a)) for _ in range(N) for a in problem.region]
+    found = evolve(loss, bounds, seed=seed, maxiter=iterations, popsize=population, polish=False)
+    x, y = found.x[2 * N :].reshape(N, 2).T.copy()
+    positions = np.column_stack([x, y])
+    if problem.violation(positions) > FEASIBILITY:
+        width, height = map(float, problem.region)
+        if not spread_apart(width, height, problem.spacing, x, y):
+            return beamform(problem, lattice(N, problem.region, problem.spacing), seed=seed)
+        positions = np.column_stack([x, y])
+    return replace(beamform(problem, positions, seed=seed), method="differential evolution")
+
+
+def alternating_cvxpy(
+    problem: Problem, start: Real, *, seed: int = 0, rounds: int = 300, trust: float = 0.1
+) -> Placement:
+    """Alternating optimisation with a modelling language: the baseline of the literature.
+
+    Beamformer step: minimise w^H R w with Re(e^{-j theta_k} w^H g_k) >= 1, theta_k the phases of
+    the last round. Position step: one antenna after the other, the linearised problem in its
+    position within a trust region and the linearised spacing. Both are cvxpy problems that are
+    built once with parameters (DPP), so only the solver and the parameter update are paid for.
+
+    Parameters
+    ----------
+    problem : Problem
+    start : ndarray, shape (N, 2)  [wavelengths]
+    seed : int
+        For the random phases of the first beamformer step.
+    rounds : int
+    trust : float
+        First trust radius of an antenna, halved when a move does not help, else 1.5 times larger, at
+        most 0.3  [wavelengths]
+
+    Returns
+    -------
+    Placement
+    """
+    from airtune.placement.alternating import alternate
+
+    return alternate(problem, start, seed=seed, rounds=rounds, trust=trust)

@@ -96,7 +96,7 @@ class Search:
         self.g, self.rays, self.u = workspace(field)
         self.table = tabulate(field, PITCH)
         self.scan = prepare(self.table)
-        self.random = random.Random(seed)
+        self.random = random.Random(seed)  # noqa: S311 (no secrets; cheap single draws)
         self.state = np.array([self.random.getrandbits(63)], np.uint64)
 
     def construct(self, sweeps: int) -> tuple[float, Real]:

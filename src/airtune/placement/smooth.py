@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from airtune.placement.field import channel, combine, entry, inner
+from airtune.placement.lattice import spread_apart
 from airtune.placement.problem import Real
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def soft_loss(field, z, mu, x, y, g, rays, u, grad):  # type: ignore[no-untyped-
 
 @inner
 def _pull_back(field, z, g, b, p, grad):  # type: ignore[no-untyped-def]
-    """Gradient of F in (Re a, Im a, x, y) from dF = Re sum_m conj(b_m) du_m + 2 Re(conj(a) da)/p."""
+    """Gradient in (Re a, Im a, x, y) of dF = Re sum_m conj(b_m) du_m + 2 Re(conj(a) da) / p."""
     M = field.clients + field.interferers
     br, bi = b[0], b[1]
     gr, gi, xr, xi, yr, yi = g[0], g[1], g[2], g[3], g[4], g[5]
@@ -127,35 +128,6 @@ def enter(field, ar, ai, x, y, z):  # type: ignore[no-untyped-def]
             z[2, n] = math.asin(min(0.98, max(-0.98, 2 * x[n] / field.width - 1)))
         if field.height > 0:
             z[3, n] = math.asin(min(0.98, max(-0.98, 2 * y[n] / field.height - 1)))
-
-
-def spread_apart(width: float, height: float, spacing: float, x: Real, y: Real) -> bool:
-    """Push close pairs apart by half the violation and clip to the box, at most 400 sweeps.
-
-    Parameters
-    ----------
-    width, height, spacing : float  [wavelengths]
-    x, y : ndarray, shape (N,)
-        In and out  [wavelengths]
-
-    Returns
-    -------
-    bool
-        True if the positions end up feasible to 1e-11.
-    """
-    i, j = np.triu_indices(len(x), 1)
-    for _ in range(400):
-        dx, dy = x[i] - x[j], y[i] - y[j]
-        distance = np.maximum(np.hypot(dx, dy), 1e-12)
-        short = np.maximum(0.0, spacing + 1e-11 - distance)
-        if (short <= 1e-11).all():
-            return True
-        push = 0.5 * short / distance
-        for points, gap, end in ((x, dx, width), (y, dy, height)):
-            np.add.at(points, i, push * gap)
-            np.add.at(points, j, -push * gap)
-            np.clip(points, 0.0, end, out=points)
-    return False
 
 
 class Smooth:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from airtune.placement.lattice import lattice
+from airtune.placement.lattice import lattice, spread_apart
 from airtune.placement.movement import Movement, match
 from airtune.placement.problem import (
     FEASIBILITY,
@@ -172,6 +172,10 @@ def _run(run: Search, method: str, effort: Effort, start: Real | None) -> tuple[
     """Search; positions (N, 2) and a (N,)."""
     from airtune.placement.search import search
 
+    if method in ("pdd", "smooth"):
+        # some ten times slower than SQP, so fewer trials
+        rounds = tuple((min(size, 2), 1 + trials // 20) for size, trials in effort.rounds)
+        effort = replace(effort, climbs=max(1, effort.climbs // 3), rounds=rounds)
     _, z = search(run, effort, start, _local(run, method))
     return np.ascontiguousarray(z[2:].T), z[0] + 1j * z[1]
 
@@ -234,8 +238,6 @@ def _feasible(problem: Problem, positions: Real, w: np.ndarray) -> tuple[Real, n
     """Clip rounding; if the spacing is still violated, push apart and aim again."""
     positions = np.clip(positions, 0.0, problem.region)
     if problem.violation(positions) > FEASIBILITY:
-        from airtune.placement.smooth import spread_apart
-
         x, y = positions[:, 0].copy(), positions[:, 1].copy()
         width, height = map(float, problem.region)
         if spread_apart(width, height, problem.spacing, x, y):
