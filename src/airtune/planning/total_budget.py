@@ -38,13 +38,13 @@ class Effort:
 
     Attributes
     ----------
-    relaxations : (T, T0 B0) that get a relaxation of their own, divided by the clients' number
+    relaxations : work for the relaxations of single (T, T0 B0), in clients
     nodes : nodes of one enumeration
     total_nodes : nodes of all enumerations
     gap : relative gap that is small enough
     """
 
-    relaxations: int = 200_000
+    relaxations: int = 1_200_000
     nodes: int = 4_000_000
     total_nodes: int = 10_000_000
     gap: float = 1e-9
@@ -110,16 +110,17 @@ def search_total(
     shortest = float(np.max(clients.cycles / clients.f_max))
     longest = float(deadline_at(limits, grid.rounds[0], 0.0))
     prices = _price_grid(clients, limits, shortest, longest)
-    coarse = tabulate(clients, limits, prices, _deadlines(shortest, longest, None, 48))
+    coarse = tabulate(clients, limits, prices, _deadlines(shortest, longest, None))
     price, centre = _first_plan(search, coarse)
     middle = int(np.clip(np.searchsorted(prices, price), 0, prices.size - 1))
     found = _scan(search, coarse, middle)
     if found.t.size > 64:
+        longest = float(deadline_at(limits, grid.rounds[int(found.t.min())], 0.0))
         table = tabulate(
             clients,
             limits,
             _fine_prices(clients, limits, price, centre),
-            _deadlines(shortest, longest, centre, 128),
+            _deadlines(shortest, longest, centre),
         )
         found = _scan(search, table, table.prices.size // 2)
     return best, _refine(search, found, price, effort)
@@ -196,14 +197,15 @@ def _fine_prices(clients: Clients, limits: Limits, price: float, deadline: float
     return np.append(0.0, np.geomspace(worth.min() / 3, worth.max() * 100, 56))
 
 
-def _deadlines(shortest: float, longest: float, centre: float | None, points: int) -> FloatArray:
-    """Grid of deadlines, denser around `centre`."""
+def _deadlines(shortest: float, longest: float, centre: float | None) -> FloatArray:
+    """Grid of deadlines, denser around `centre`; wide cells would make weak tangents."""
     if np.isinf(longest):
         return np.array([np.inf])
     longest = max(longest, shortest * (1 + 1e-6))
-    grid = np.geomspace(shortest, longest, points // (1 if centre is None else 3))
+    points = int(np.clip(np.log(longest / shortest) / np.log(1.12), 24, 120))
+    grid = np.geomspace(shortest, longest, points)
     if centre is not None:
-        near = np.geomspace(0.6 * centre, 1.6 * centre, points)
+        near = np.geomspace(0.6 * centre, 1.6 * centre, 96)
         grid = np.concatenate((grid, near[(near > shortest) & (near < longest)]))
     return np.unique(grid)
 
@@ -244,7 +246,8 @@ def _refine(
     price = price if price > 0 else 1.0
     order = np.argsort(found.bound)
     open_pairs: list[tuple[float, int, int, float]] = []
-    allowed = max(50, effort.relaxations // (100 + K))
+    bands = 8 if search.limits.metered else 1  # with budgets of their own, each takes several
+    allowed = max(50, effort.relaxations // (bands * (100 + K)))
     lower = np.inf
     for count, index in enumerate(order):
         bound = float(found.bound[index])
