@@ -76,7 +76,24 @@ def random_starts(problem: Problem, positions: Real, starts: int, seed: int) -> 
     G, R = problem.auxiliary_channel(positions), problem.covariance(positions)
     size = np.maximum(np.linalg.norm(G, axis=1), 1e-300)
     c = np.exp(2j * np.pi * rng.uniform(size=(len(G), starts))) / size[:, None]
-    return np.asarray(np.linalg.solve(R, G.T @ c), dtype=np.complex128)
+    return _solve(R / problem.noise, np.einsum("kn,ks->ns", G, c))
+
+
+def _solve(A: Complex, B: Complex) -> Complex:
+    """A^-1 B for Hermitian positive definite A (N, N) by elimination, column by column.
+
+    Without LAPACK, whose rounding depends on where arrays lie in memory: starts that differ in
+    the last bit end in answers that differ in the last bits.
+    """
+    A, B = A.copy(), B.copy()
+    for n in range(len(A)):
+        scale = 1 / A[n, n].real
+        A[n], B[n] = A[n] * scale, B[n] * scale
+        factor = A[:, n].copy()
+        factor[n] = 0.0
+        A -= factor[:, None] * A[n]
+        B -= factor[:, None] * B[n]
+    return B
 
 
 def _climb(problem: Problem, positions: Real, W: Complex) -> Complex:
@@ -132,7 +149,7 @@ def oblique(
         return value, -2 * G @ (e / total / power * u.conj()).T
 
     def tangent(B: Complex, X: Complex) -> Complex:
-        return X - B * (B.conj() * X).sum(axis=0).real
+        return np.asarray(X - B * (B.conj() * X).sum(axis=0).real)
 
     B = root @ W
     B = B / np.linalg.norm(B, axis=0)

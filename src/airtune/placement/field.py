@@ -8,12 +8,13 @@ p(a, r) = w^H R w / sigma^2 is ||a||^2, with a = conj(w).
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
-from airtune.placement.problem import Complex, Problem, Real
+from airtune.placement.problem import Problem, Real
 
 # No assumption about NaN or infinity: the solver tests for them.
 FAST = {"contract", "reassoc", "nsz", "arcp"}
@@ -90,11 +91,11 @@ def pack(problem: Problem, antennas: int | None = None) -> tuple[Field, float]:
     return field, weak / problem.noise
 
 
-def _stack(first: Complex, second: Complex) -> Complex:
+def _stack(first: NDArray[Any], second: NDArray[Any]) -> NDArray[Any]:
     """Clients over interferers, the shorter path list padded with zeros."""
     length = max(first.shape[1], second.shape[1] if len(second) else 0)
 
-    def padded(x: Complex) -> Complex:
+    def padded(x: NDArray[Any]) -> NDArray[Any]:
         out = np.zeros((len(x), length, *x.shape[2:]), x.dtype)
         out[:, : x.shape[1]] = x[:, :length]
         return out

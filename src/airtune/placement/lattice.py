@@ -73,7 +73,7 @@ def _hexagonal(width: float, height: float, spacing: float) -> Real:
         shift = spacing / 2 if row % 2 else 0.0
         count = math.floor((width - shift) / spacing + SLACK) + 1
         points += [(shift + i * spacing, row * pitch) for i in range(max(0, count))]
-    return np.minimum(np.array(points), [width, height])
+    return np.asarray(np.minimum(np.array(points), [width, height]))
 
 
 def _repel(antennas: int, width: float, height: float, spacing: float) -> Real | None:

@@ -91,7 +91,7 @@ def _beamformer(field, g, t, rho, z):  # type: ignore[no-untyped-def]
         z[0, i], z[1, i] = b[i].real, b[i].imag
 
 
-@inner
+@entry
 def project(field, z, n, px, py, lines):  # type: ignore[no-untyped-def]
     """Nearest point to (px, py) in the box and the linearised spacing half-planes of antenna n.
 

@@ -122,8 +122,8 @@ class Problem:
             self.interferer_directions,
             positions,
         )
-        n = len(positions)
-        return np.asarray(self.noise * np.eye(n) + v.T @ v.conj(), dtype=np.complex128)
+        outer = np.einsum("jn,jm->nm", v, v.conj())
+        return np.asarray(self.noise * np.eye(len(positions)) + outer, dtype=np.complex128)
 
     def violation(self, positions: Real) -> float:
         """Largest violation of region and spacing by `positions` (N, 2), 0 if feasible."""
@@ -225,9 +225,7 @@ def evaluate(problem: Problem, positions: Real, w: Complex) -> float:
     if not problem.active.any():
         return math.inf
     g = problem.auxiliary_channel(positions)
-    R = problem.covariance(positions)
-    power = float((w.conj() @ R @ w).real)
-    return float((np.abs(g @ w.conj()) ** 2).min() / power)
+    return float((np.abs(_sums(g, w)) ** 2).min() / _power(problem, positions, w))
 
 
 def normalise(problem: Problem, positions: Real, w: Complex) -> Complex:
@@ -236,9 +234,8 @@ def normalise(problem: Problem, positions: Real, w: Complex) -> Complex:
     With no active client, w is scaled to w^H R w = 1.
     """
     if not problem.active.any():
-        R = problem.covariance(positions)
-        return np.asarray(w / math.sqrt(float((w.conj() @ R @ w).real)), dtype=np.complex128)
-    weakest = float(np.abs(problem.auxiliary_channel(positions) @ w.conj()).min())
+        return np.asarray(w / math.sqrt(_power(problem, positions, w)), dtype=np.complex128)
+    weakest = float(np.abs(_sums(problem.auxiliary_channel(positions), w)).min())
     if weakest == 0.0:
         raise ProblemError("the beamformer is blind to a client: no scaling reaches |w^H g_k| = 1")
     return np.asarray(w / weakest, dtype=np.complex128)
@@ -265,6 +262,20 @@ def least_distance(positions: Real) -> float:
     return float(np.linalg.norm(positions[i] - positions[j], axis=1).min())
 
 
+# Sums without BLAS, whose rounding depends on where arrays lie in memory: the same problem must
+# give the same bits.
+
+
+def _sums(g: Complex, w: Complex) -> Complex:
+    """w^H g_k of every client, shape (K,)."""
+    return np.asarray((g * w.conj()).sum(axis=1), dtype=np.complex128)
+
+
+def _power(problem: Problem, positions: Real, w: Complex) -> float:
+    """w^H R w  [W]."""
+    return float((w.conj() * (problem.covariance(positions) * w).sum(axis=1)).sum().real)
+
+
 def _field_response(gains: Complex, directions: Real, positions: Real) -> Complex:
     """h(r)[n] = sum_l a_l exp(+j 2 pi u_l . r_n) (system model, section 3), shape (K, N)."""
     phase = np.exp(2j * np.pi * np.einsum("kld,nd->kln", directions, positions))
@@ -273,7 +284,7 @@ def _field_response(gains: Complex, directions: Real, positions: Real) -> Comple
 
 def _array(value: object, name: str, kind: type) -> NDArray[np.generic]:
     try:
-        array = np.array(value, dtype=kind)
+        array: NDArray[np.generic] = np.array(value, dtype=kind)
     except (TypeError, ValueError) as error:
         raise ProblemError(f"{name} must be an array of numbers") from error
     if not np.isfinite(array).all():

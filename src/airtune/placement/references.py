@@ -219,8 +219,8 @@ def alternating_cvxpy(
         For the random phases of the first beamformer step.
     rounds : int
     trust : float
-        First trust radius of an antenna, halved when a move does not help, else 1.5 times larger, at
-        most 0.3  [wavelengths]
+        First trust radius of an antenna; halved when a move does not help, else 1.5 times
+        larger up to 0.3  [wavelengths]
 
     Returns
     -------

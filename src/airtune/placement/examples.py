@@ -1,0 +1,73 @@
+"""Random problems of the kinds studied, for examples, tests and benchmarks."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from airtune.placement.problem import Complex, Problem, Real
+
+
+def random_problem(
+    seed: int | list[int],
+    *,
+    antennas: int = 8,
+    clients: int = 10,
+    paths: int = 10,
+    interferers: int = 0,
+    region: tuple[float, float] = (4.0, 4.0),
+    spacing: float = 0.5,
+    rice_factor: float = 0.0,
+    path_loss_db: float = 105.0,
+    shadowing_db: float = 3.0,
+    interference_db: float = 18.0,
+) -> Problem:
+    """Clients with unlike path losses and weights, interferers well above the noise.
+
+    Parameters
+    ----------
+    seed : int or list of int
+    antennas, clients, paths, interferers : int
+        N, K, L (of clients and interferers), J.
+    region : (float, float)  [wavelengths]
+    spacing : float  [wavelengths]
+    rice_factor : float
+        Power of the first path over the sum of all others; 0 for Rayleigh fading.
+    path_loss_db, shadowing_db : float
+        Mean and standard deviation over clients  [dB]
+    interference_db : float
+        Mean received power of an interferer over the noise, per antenna  [dB]
+
+    Returns
+    -------
+    Problem
+    """
+    rng = np.random.default_rng(seed)
+
+    def draw(count: int, level_db: Real) -> tuple[Complex, Real]:
+        towards = rng.normal(size=(count, paths, 3))
+        towards /= np.linalg.norm(towards, axis=-1, keepdims=True)
+        a = rng.normal(size=(count, paths)) + 1j * rng.normal(size=(count, paths))
+        a *= np.sqrt(0.5 / paths / (1 + rice_factor))
+        if rice_factor > 0:
+            phase = np.exp(2j * np.pi * rng.uniform(size=count))
+            a[:, 0] = np.sqrt(rice_factor / (1 + rice_factor)) * phase
+        scale = 10 ** (level_db / 20)
+        return np.asarray(a * scale[:, None], np.complex128), towards[..., :2].copy()
+
+    noise, power = 1e-14, 0.2
+    gains, directions = draw(clients, -path_loss_db - shadowing_db * rng.normal(size=clients))
+    level = interference_db + 10 * np.log10(noise / power)
+    other, other_directions = draw(interferers, np.full(interferers, level))
+    return Problem(
+        gains=gains,
+        directions=directions,
+        weights=rng.dirichlet(np.full(clients, 8.0)),
+        powers=np.full(clients, power),
+        noise=noise,
+        interferer_gains=other,
+        interferer_directions=other_directions,
+        interferer_powers=np.full(interferers, power),
+        antennas=antennas,
+        region=np.array(region),
+        spacing=spacing,
+    )
