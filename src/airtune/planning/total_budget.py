@@ -159,8 +159,10 @@ def _price_grid(
     """Prices from where all take their largest batch and full power to where nobody does."""
     fast = clients.cubic / shortest**2
     slow = clients.cubic / longest**2
-    low = clients.alpha / clients.batch_max**2 / (clients.slow + 3 * fast * clients.batch_max**2)
-    high = clients.alpha / np.maximum(clients.slow, slow)
+    with np.errstate(divide="ignore", invalid="ignore"):  # computing may be free
+        least = clients.slow + 3 * fast * clients.batch_max**2
+        low = clients.alpha / clients.batch_max**2 / least
+        high = clients.alpha / np.maximum(clients.slow, slow)
     ends = [low[low > 0], high[high > 0]]
     if limits.radio > 0 and limits.air > 0:
         ends.append(np.array([0.1, 1e6]) * limits.air / limits.radio)
@@ -188,7 +190,8 @@ def _fine_prices(clients: Clients, limits: Limits, price: float, deadline: float
         )
     top = clients.batch_max
     slope = clients.slow + 3 * clients.cubic / deadline**2 * top**2
-    worth = clients.alpha / top**2 / slope
+    with np.errstate(divide="ignore", invalid="ignore"):
+        worth = clients.alpha / top**2 / slope
     worth = worth[np.isfinite(worth) & (worth > 0)]
     if limits.radio > 0 and limits.air > 0:
         worth = np.append(worth, limits.air / limits.radio)

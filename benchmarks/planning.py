@@ -1,0 +1,167 @@
+"""How fast and how exact the planner is, and how tight the convergence bound is.
+
+Writes benchmarks/results/planning.json.  Run from the repository with the package installed:
+
+    OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 python benchmarks/planning.py
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from airtune.planning import bound  # noqa: E402
+from airtune.planning.problem_file import plan_problem  # noqa: E402
+from planning.problems import random_problem  # noqa: E402
+from planning.sgd import Measured, logistic, quadratic  # noqa: E402
+
+RESULT = ROOT / "benchmarks" / "results" / "planning.json"
+CASES = {  # name: clients, per-client budgets, total budget, latency budget, instances
+    "per-client budgets, K = 10": (10, True, False, True, 40),
+    "per-client budgets, K = 100": (100, True, False, True, 40),
+    "total budget, K = 10": (10, False, True, True, 40),
+    "total budget, K = 100": (100, False, True, True, 40),
+    "total budget, no latency budget, K = 10": (10, False, True, False, 40),
+    "both budgets, K = 10": (10, True, True, True, 20),
+}
+
+
+def planning_problem(
+    seed: int, clients: int, *, per_client: bool, total: bool, latency: bool
+) -> dict[str, Any]:
+    """Up to 300 rounds and 64 samples, budgets that bind at different places."""
+    rng = np.random.default_rng([seed, clients, 77])
+    problem: dict[str, Any] = random_problem(
+        rng, clients, rounds=300, batch=64, steps=300, batch0=64, per_client=per_client,
+        total=total, latency=latency, squeeze=(0.8, 1.2),
+    )  # fmt: skip
+    if seed % 2 == 0:  # the server as a random plan uses it
+        return problem
+    problem["server"]["cycles_per_sample"] *= 10 ** rng.uniform(-2.5, 0)
+    rounds = int(rng.integers(10, 150))
+    compute = sum(
+        c["kappa"] * (10 ** rng.uniform(8.5, 9.1)) ** 2 * c["cycles_per_sample"]
+        * rng.uniform(1, 20) + rng.uniform(0.1, 1) * c["tx_power_w"] * problem["uplink_s"]
+        for c in problem["clients"]
+    )  # fmt: skip
+    if total:
+        problem["energy_budget_j"] = float(rounds * (compute + 0.05) * rng.uniform(1, 2))
+    if latency:
+        slowest = max(c["cycles_per_sample"] for c in problem["clients"])
+        per_round = slowest * rng.uniform(1, 15) / 1e9 + 0.6
+        problem["latency_budget_s"] = float(rounds * per_round * rng.uniform(1, 2))
+    return problem
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Median, 90 % quantile and largest."""
+    return {
+        "median": float(np.median(values)),
+        "p90": float(np.quantile(values, 0.9)),
+        "max": float(np.max(values)),
+    }
+
+
+def time_case(case: tuple[int, bool, bool, bool, int]) -> dict[str, Any]:
+    """Solve the instances of a case after one warm-up."""
+    clients, per_client, total, latency, count = case
+    kind = {"per_client": per_client, "total": total, "latency": latency}
+    plan_problem(planning_problem(10_000, clients, **kind))
+    plan_problem(planning_problem(10_001, clients, **kind))
+    wall, cpu, gap = [], [], []
+    for seed in range(count):
+        problem = planning_problem(seed, clients, **kind)
+        started = time.perf_counter(), time.process_time()
+        answer = plan_problem(problem)
+        wall.append(time.perf_counter() - started[0])
+        cpu.append(time.process_time() - started[1])
+        gap.append(answer["certificate"]["relative_gap"])
+    return {
+        "instances": count,
+        "seconds_wall": spread(wall),
+        "seconds_cpu": spread(cpu),
+        "relative_gap": spread(gap),
+        "proven_to_1e-6": int(np.sum(np.array(gap) <= 1e-6)),
+    }
+
+
+def bound_over_truth(
+    solve: Callable[..., Measured], condition: float, settings: int
+) -> dict[str, Any]:
+    """Bound over the measured mean gap at the end of the run, with two choices of G.
+
+    `largest_G`: the largest of all rounds, known before the run; `own_G`: that of each round.
+    """
+    ratios: dict[str, list[float]] = {"largest_G": [], "own_G": []}
+    violated = 0
+    for seed in range(settings):
+        rng = np.random.default_rng([seed, int(1000 * condition)])
+        K = int(rng.integers(1, 7))
+        omega, batch = rng.dirichlet(np.full(K, 3.0)), rng.integers(1, 17, K)
+        mse, step = float(10 ** rng.uniform(-3, 0.5)), float(rng.uniform(0.1, 1.0))
+        rounds = int(np.ceil(6 * max(condition, 2) / step))
+        measured = solve(
+            rng, condition, rounds=rounds, mse=mse, omega=omega, batch=batch, step=step
+        )
+        noise = float(bound.batch_noise(measured.constants, omega, batch))
+        for name, G_sq in (("largest_G", measured.G_sq.max()), ("own_G", measured.G_sq)):
+            limit = bound.bound_over_rounds(
+                measured.constants,
+                initial=measured.gap[0],
+                shift=0.0,
+                noise=np.full(rounds, noise),
+                air=G_sq * mse,
+            )["total"]
+            ratios[name].append(float(limit[-1] / measured.gap[-1]))
+            violated += bool(np.any(measured.gap - 4 * measured.error > limit))
+    return {
+        "condition": condition,
+        "settings": settings,
+        "violations": violated,
+        "ratio_at_the_end": {name: spread(values) for name, values in ratios.items()},
+    }
+
+
+def environment() -> dict[str, Any]:
+    """What the figures depend on."""
+    packages = ("airtune", "numpy", "numba", "pydantic")
+    return {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "system": platform.platform(),
+        "processors": os.cpu_count(),
+        "load_average": os.getloadavg(),
+        "packages": {name: version(name) for name in packages},
+    }
+
+
+def main() -> None:
+    """Measure everything and write the result."""
+    timings = {}
+    for name, case in CASES.items():
+        timings[name] = time_case(case)
+        print(name, json.dumps(timings[name]), flush=True)
+    tightness: dict[str, list[dict[str, Any]]] = {"quadratic": [], "logistic": []}
+    for kind, solve in (("quadratic", quadratic), ("logistic", logistic)):
+        for condition in (1.5, 4.0, 10.0, 30.0, 100.0):
+            tightness[kind].append(bound_over_truth(solve, condition, 40))
+            print(kind, json.dumps(tightness[kind][-1]), flush=True)
+    RESULT.parent.mkdir(exist_ok=True)
+    content = {"timings": timings, "bound_over_truth": tightness, "environment": environment()}
+    RESULT.write_text(json.dumps(content, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
