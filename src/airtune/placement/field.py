@@ -8,6 +8,9 @@ p(a, r) = w^H R w / sigma^2 is ||a||^2, with a = conj(w).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,8 +25,29 @@ QUARTER = math.pi / 2
 
 # Entry points are called from Python and kept on disk; inner kernels only ever end up inside
 # them, so the wrappers that Python would need are not compiled.
-entry = njit(cache=True, fastmath=FAST, nogil=True)
 inner = njit(fastmath=FAST, nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
+def _sources() -> tuple[tuple[str, int, int], ...]:
+    """Name, time and size of every file of this package."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return tuple((f.name, f.stat().st_mtime_ns, f.stat().st_size) for f in files)
+
+
+SOURCES = _sources()
+
+
+def entry(function: Callable[..., Any]) -> Any:
+    """Compile at the first call and keep the machine code on disk.
+
+    Numba takes kept code for valid while the function's own file is unchanged; the code also
+    contains the inner kernels of the other files here, so they are made part of the stamp.
+    """
+    kernel = njit(cache=True, fastmath=FAST, nogil=True)(function)
+    with suppress(AttributeError):  # not a public part of numba
+        kept = kernel._cache._cache_file
+        kept._source_stamp = (kept._source_stamp, SOURCES)
+    return kernel
 
 
 class Field(NamedTuple):

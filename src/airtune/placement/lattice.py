@@ -79,9 +79,9 @@ def _hexagonal(width: float, height: float, spacing: float) -> Real:
 def _repel(antennas: int, width: float, height: float, spacing: float) -> Real | None:
     """Push overlapping discs apart from random starts until they fit; None if they never do."""
     rng = np.random.default_rng(0)
-    for _ in range(50):
+    for _ in range(20):
         x, y = rng.uniform(0, 1, (2, antennas)) * [[width], [height]]
-        if spread_apart(width, height, spacing, x, y, sweeps=2000):
+        if spread_apart(width, height, spacing, x, y, sweeps=500):
             return np.column_stack([x, y])
     return None
 
