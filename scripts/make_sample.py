@@ -199,19 +199,19 @@ def spiral(answer: str, facts: Facts) -> Worded:
 def price(answer: str, facts: Facts) -> Worded:
     a, b = facts["expression"].split(" * ")
     wordings = (
-        f"{a} pens cost {b} each. Total?",
-        f"{a} rows of {b} seats. Seats?",
-        f"{a} bags of {b} apples. Apples?",
+        f"How much is {a} pens at {b} each?",
+        f"How much is {a} rows of {b} seats?",
+        f"What is {a} bags by {b} kilos?",
     )
     return one_of(facts, *wordings), "", answer
 
 
 def coins(answer: str, facts: Facts) -> Worded:
     a, sign, b = facts["expression"].split()
-    gain = sign == "+"
+    earns = sign == "+"
     wordings = (
-        f"You own {a} coins and {'get' if gain else 'owe'} {b}. Balance?",
-        f"The bank holds {a} and {'receives' if gain else 'pays'} {b}. Balance?",
+        f"How much is {a} coins {'earned' if earns else 'owed'} {b}?",
+        f"What is {a} after {'income' if earns else 'rent'} of {b}?",
     )
     return one_of(facts, *wordings), "", answer
 
@@ -235,34 +235,36 @@ def spy(answer: str, facts: Facts) -> Worded:
     return found and ("What does the spy say?", found[1], found[0])
 
 
-def rent(answer: str, facts: Facts) -> Worded:
+def travel(answer: str, facts: Facts) -> Worded:
     days, start = facts["offset_days"], weekday(facts)
     if days == 0:
         return None
-    due = f"is due in {days} days" if days > 0 else f"was due {-days} days ago"
     late = f"{abs(days)} days {'late' if days > 0 else 'early'}"
-    wordings = (f"Today is {start}. Rent {due}. When?", f"The train of {start} comes {late}. When?")
+    wordings = (
+        f"Which day is the bus {late} from {start}?",
+        f"It was {start}. Which day is the ship, {late}?",
+    )
     return one_of(facts, *wordings), "", answer
 
 
 def shoes(answer: str, facts: Facts) -> Worded:
     animal, number = animals(facts)
-    return f"A farmer buys {number} {animal}s. Shoes needed?", "", answer
+    return f"Buy shoes for {number} {animal}s. How many?", "", answer
 
 
 def tiles(answer: str, facts: Facts) -> Worded:
     (step,) = facts["operations"]
     turn = TURNS.get(int(step.get("degrees", 0)) % 360) if step["transform"] == "rotate" else None
-    return turn and (f"Lay the tile {turn}.", grid(facts["matrix"]), grid(facts["solution"]))
+    return turn and (f"Turn the tile {turn}.", grid(facts["matrix"]), grid(facts["solution"]))
 
 
 def lamps(answer: str, facts: Facts) -> Worded:
     value = facts["decimal_value"]
     wordings = (
-        f"Set the lamps to show {value}.",
-        f"Which switches make {value}?",
-        f"Punch {value} on the card.",
-        f"Wire the panel for {value}.",
+        f"What is {value} in lamps?",
+        f"Write {value} on the switches.",
+        f"Punch {value} to card.",
+        f"What is {value} in levers?",
     )
     return one_of(facts, *wordings), "", spaced(f"{value:b}")
 
@@ -272,7 +274,7 @@ def sensors(answer: str, facts: Facts) -> Worded:
     if verb != "keep" or not facts["result"]:
         return None
     where = "above" if relation == "larger" else "below"
-    text = f"Report sensor values {where} {facts['filter_value']}."
+    text = f"Report values {where} {facts['filter_value']}."
     return text, integers(facts["original_numbers"]), integers(facts["result"])
 
 
@@ -290,7 +292,7 @@ LIST = {
 WORD = {"min_word_len": 3, "max_word_len": 4}
 CIPHER = {"min_words": 3, "max_words": 20, "min_rotation": 1, "max_rotation": 1}
 BASE = {"min_base": 2, "max_base": 3, "max_value": 63}
-OFFSET = {"tasks": ["weekday_offset"], "offset_upper_bound": 9}
+OFFSET = {"tasks": ["weekday_offset"], "offset_upper_bound": 5}
 ANIMAL = {"min_animals": 1, "max_animals": 1, "max_instances": 9}
 PALINDROME = {"min_length": 6, "max_length": 8}
 SQUARE = {"min_n": 2, "max_n": 2}
@@ -313,7 +315,7 @@ GENERAL = (
     Task("spelling", "spell_backward", WORD, 5000, backward),
     Task("ciphers", "caesar_cipher", CIPHER, 1000, decrypt),
     Task("binary", "base_conversion", BASE, 192, to_binary),
-    Task("weekdays", "calendar_arithmetic", OFFSET, 252, day_offset),
+    Task("weekdays", "calendar_arithmetic", OFFSET, 140, day_offset),
     Task("legs", "leg_counting", ANIMAL, 660, legs),
     Task("matrices", "rotate_matrix", SQUARE, 5000, rotate),
     Task("spirals", "spiral_matrix", SQUARE, 3000, spiral),
@@ -324,7 +326,7 @@ DOMAINS = (
     Task("ranking", "number_sorting", LIST, 350, ranking),
     Task("palindromes", "palindrome_generation", PALINDROME, 350, palindrome),
     Task("spies", "caesar_cipher", CIPHER, 350, spy),
-    Task("rent", "calendar_arithmetic", OFFSET, 252, rent),
+    Task("travel", "calendar_arithmetic", OFFSET, 140, travel),
     Task("farm", "leg_counting", ANIMAL, 333, shoes),
     Task("tiles", "manipulate_matrix", MATRIX, 350, tiles),
     Task("lamps", "base_conversion", BASE, 256, lamps),

@@ -74,11 +74,12 @@ def fresh(encoder: Encoder) -> Any:
 def half_trained(encoder: Encoder, examples: list[Example]) -> Any:
     """A tiny LLaMA that knows some of the answers to `examples` by heart."""
     from airtune.learning.pretrain import fresh_model, train
+    from airtune.learning.workers import Workers
     from airtune.scenario import Pretraining
 
     model = fresh_model(SmallLlama(**{**SHAPE, "hidden": 64}), encoder.tokenizer, seed=5)
     settings = Pretraining(steps=100, batch_size=20, learning_rate=3e-3)
-    train(model, examples, settings, seed=1, progress=lambda text, fraction: None)
+    train(model, examples, settings, 1, Workers(2, 0), progress=lambda text, fraction: None)
     return model
 
 

@@ -16,8 +16,9 @@ def test_exact_match_is_what_generation_gives(
 ) -> None:
     from airtune.learning.evaluate import evaluate, greedy_answer
     from airtune.learning.model import LanguageModel
+    from airtune.learning.workers import Workers
 
-    found = evaluate(LanguageModel(half_trained), examples, 16)
+    found = evaluate(LanguageModel(half_trained), examples, 16, Workers(2, 0))
     answers = [greedy_answer(half_trained, encoder, record) for record in records]
     hits = [answer == record.output for answer, record in zip(answers, records, strict=True)]
     # The model must be neither ignorant nor perfect for this to say something.
@@ -34,6 +35,7 @@ def test_loss_is_the_mean_over_response_tokens(fresh: Any, examples: list[Exampl
 
     from airtune.learning.evaluate import evaluate
     from airtune.learning.model import LanguageModel
+    from airtune.learning.workers import Workers
 
     total, tokens = 0.0, 0
     for example in examples:
@@ -44,7 +46,7 @@ def test_loss_is_the_mean_over_response_tokens(fresh: Any, examples: list[Exampl
         with torch.no_grad():
             total += count * float(fresh(input_ids=ids, labels=labels).loss)
         tokens += count
-    found = evaluate(LanguageModel(fresh), examples, 7)
+    found = evaluate(LanguageModel(fresh), examples, 7, Workers(2, 0))
     assert found.loss == pytest.approx(total / tokens, rel=1e-5)
     assert found.perplexity == pytest.approx(math.exp(found.loss))
     assert sum(score.records for score in found.domains.values()) == len(examples)

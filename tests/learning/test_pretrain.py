@@ -32,18 +32,17 @@ def test_a_second_call_finds_the_model_and_other_settings_do_not(
     first = small_model(scenario_with(cache=cache), lambda t, f: calls.append(f))
     assert calls and calls[-1] == 1.0
     calls.clear()
-    same = {"pretraining__charge": False, "training__rounds": 7, "clients__count": 3}
+    same = {"threads": 2, "pretraining__charge": False, "training__rounds": 7, "clients__count": 3}
     assert small_model(scenario_with(cache=cache, **same), lambda t, f: calls.append(f)) == first
     assert not calls
     changes: list[dict[str, Any]] = [
         {"seed": 9},
-        {"threads": 2},
         {"pretraining__steps": 2},
         {"pretraining__learning_rate": 0.5},
         {"model__small__layers": 1},
     ]
     others = {small_model(scenario_with(cache=cache, **change), quiet) for change in changes}
-    assert len(others | {first}) == 6
+    assert len(others | {first}) == 5
 
 
 def test_the_folder_is_a_transformers_model_with_its_facts(
@@ -87,18 +86,14 @@ def test_the_first_of_two_processes_wins(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == [found.name]
 
 
-def trained(encoder: Encoder, examples: list[Example]) -> Any:
+def trained(encoder: Encoder, examples: list[Example], threads: int) -> Any:
     from airtune.learning.pretrain import fresh_model, train
+    from airtune.learning.workers import Workers
 
     shape = SmallLlama(hidden=32, layers=1, heads=2, intermediate=64, vocabulary=400)
     model = fresh_model(shape, encoder.tokenizer, seed=1)
-    train(
-        model,
-        examples,
-        Pretraining(steps=40, batch_size=8, learning_rate=5e-3),
-        seed=2,
-        progress=quiet,
-    )
+    settings = Pretraining(steps=40, batch_size=8, learning_rate=5e-3)
+    train(model, examples, settings, 2, Workers(threads, 0), progress=quiet)
     return model
 
 
@@ -107,13 +102,14 @@ def test_training_learns_and_repeats_bit_for_bit(encoder: Encoder, examples: lis
 
     from airtune.learning.evaluate import evaluate
     from airtune.learning.model import LanguageModel
+    from airtune.learning.workers import Workers
 
     torch.use_deterministic_algorithms(True)
-    one, two = trained(encoder, examples), trained(encoder, examples)
+    one, two = trained(encoder, examples, 1), trained(encoder, examples, 2)
     for p, q in zip(one.parameters(), two.parameters(), strict=True):
         assert torch.equal(p, q)
     untrained = 5.99  # ln 400, a uniform guess
-    assert evaluate(LanguageModel(one), examples, 20).loss < untrained - 1
+    assert evaluate(LanguageModel(one), examples, 20, Workers(2, 0)).loss < untrained - 1
 
 
 def test_tasks_come_in_equal_shares(examples: list[Example]) -> None:
@@ -124,8 +120,8 @@ def test_tasks_come_in_equal_shares(examples: list[Example]) -> None:
     by_ids = {e.ids: e.label for e in examples}
     stream = _batches(examples, len(tasks), seed=1)
     for _ in range(POOL):
-        batch = next(stream)
-        for row in batch.ids.tolist():
+        rows = [row for shard in next(stream) for row in shard.ids.tolist()]
+        for row in rows:
             label = next(v for k, v in by_ids.items() if tuple(row[: len(k)]) == k)
             lengths[label] += 1
     assert set(lengths.values()) == {POOL}

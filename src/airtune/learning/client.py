@@ -58,7 +58,8 @@ def client_update(
     Parameters
     ----------
     model : AdapterModel
-        Shared model; its adapter is overwritten.
+        Shared model with `adapter` loaded.  H > 1 changes its adapter; H = 1 without dropout
+        leaves no trace, so several threads may do it at once.
     adapter : ndarray, float32, shape (d,)
         Global adapter.
     examples : sequence of Example
@@ -77,7 +78,6 @@ def client_update(
         client.
     """
     steps = settings.local_steps
-    model.load(adapter)
     losses, tokens = [], 0
     with _dropout(model, seed, round, client):
         for step in range(steps):
@@ -90,7 +90,7 @@ def client_update(
     if steps > 1:
         update = (adapter - model.flat.numpy()) / np.float32(settings.local_learning_rate)
     else:
-        update = gradient.numpy().copy()
+        update = gradient.numpy()
     norm = float(np.linalg.norm(update.astype(np.float64)))
     loss = float(np.mean(losses))
     if not (np.isfinite(norm) and np.isfinite(loss)):

@@ -11,16 +11,19 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from airtune.learning.batches import by_length
+from airtune.learning.batches import Batch, by_length
 from airtune.learning.data import Record
 from airtune.learning.model import LanguageModel
 from airtune.learning.results import DomainScore, Evaluation
 from airtune.learning.text import Encoder, Example
+from airtune.learning.workers import Workers
 
 LONGEST_ANSWER = 64
 
 
-def evaluate(model: LanguageModel, examples: Sequence[Example], batch_size: int) -> Evaluation:
+def evaluate(
+    model: LanguageModel, examples: Sequence[Example], batch_size: int, workers: Workers
+) -> Evaluation:
     """Score the model on validation examples, with one forward pass per batch.
 
     Exact match needs no generation.  Greedy decoding reproduces the reference, end token included,
@@ -35,17 +38,27 @@ def evaluate(model: LanguageModel, examples: Sequence[Example], batch_size: int)
         Validation examples, at least one.
     batch_size : int
         Examples of one forward pass.
+    workers : Workers
+        Compute the batches side by side.
     """
-    sums = np.zeros(len(examples))
-    hits = np.zeros(len(examples), bool)
-    for chosen, batch in by_length(examples, batch_size):
+
+    def score(batch: Batch) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         with torch.inference_mode():
             logits = model.response_logits(batch).float()
             losses = functional.cross_entropy(logits, batch.targets, reduction="none")
             wrong = (logits.argmax(-1) != batch.targets).double()
-        count = len(chosen)
-        sums[chosen] = np.bincount(batch.rows, losses.double(), minlength=count)
-        hits[chosen] = np.bincount(batch.rows, wrong, minlength=count) == 0
+        count = len(batch.lengths)
+        return (
+            np.bincount(batch.rows, losses.double(), minlength=count).astype(np.float64),
+            np.asarray(np.bincount(batch.rows, wrong, minlength=count) == 0),
+        )
+
+    sums = np.zeros(len(examples))
+    hits = np.zeros(len(examples), bool)
+    batches = list(by_length(examples, batch_size))
+    scores = workers.map(score, [batch for _, batch in batches])
+    for (chosen, _), (loss, hit) in zip(batches, scores, strict=True):
+        sums[chosen], hits[chosen] = loss, hit
     lengths = np.array([len(e.ids) - e.prompt for e in examples])
     names = np.array([e.label for e in examples])
     domains = {str(n): _score(sums, hits, lengths, names == n) for n in np.unique(names)}

@@ -20,6 +20,7 @@ from airtune.streams import generator, torch_seed
 
 if TYPE_CHECKING:
     from airtune.learning.model import AdapterModel
+    from airtune.learning.workers import Workers
 
 Progress = Callable[[str, float], None]
 
@@ -56,6 +57,7 @@ class Learner:
     flop_per_sample: float
     pretraining_cost: PretrainingCost
     _model: AdapterModel
+    _workers: Workers
     _encoder: Encoder
     _clients: tuple[tuple[Example, ...], ...]
     _validation: tuple[data.Record, ...]
@@ -86,23 +88,61 @@ class Learner:
         seed, round : int
             Name the random streams.
         """
-        return client_update(
-            self._model,
-            adapter,
-            self._clients[client],
-            self.scenario.training,
-            batch_size=batch_size,
-            seed=seed,
-            round=round,
-            client=client,
-        )
+        return self.client_updates(adapter, [client], [batch_size], seed, round)[0]
+
+    def client_updates(
+        self,
+        adapter: Vector,
+        clients: Sequence[int],
+        batch_sizes: Sequence[int],
+        seed: int,
+        round: int,  # noqa: A002
+    ) -> list[ClientUpdate]:
+        """Compute the updates of several clients, side by side where that is possible.
+
+        The results do not depend on who computes at the same time.
+
+        Parameters
+        ----------
+        adapter : ndarray, float32, shape (d,)
+            Global adapter.
+        clients : sequence of int
+            Indices of the clients, from 0.
+        batch_sizes : sequence of int
+            Samples of each local step, for each of `clients`.
+        seed, round : int
+            Name the random streams.
+        """
+        training = self.scenario.training
+        steady = training.local_steps == 1 and self.scenario.model.lora.dropout == 0
+
+        def update(job: tuple[int, int]) -> ClientUpdate:
+            client, batch_size = job
+            if not steady:
+                self._model.load(adapter)
+            return client_update(
+                self._model,
+                adapter,
+                self._clients[client],
+                training,
+                batch_size=batch_size,
+                seed=seed,
+                round=round,
+                client=client,
+            )
+
+        jobs = list(zip(map(int, clients), map(int, batch_sizes), strict=True))
+        self._model.load(adapter)
+        # Local steps change the shared adapter and dropout the shared random state.
+        return self._workers.map(update, jobs) if steady else [update(job) for job in jobs]
 
     def evaluate(self, adapter: Vector) -> Evaluation:
         """Score an adapter on the validation records."""
         from airtune.learning.evaluate import evaluate
 
         self._model.load(adapter)
-        return evaluate(self._model, self._validation_examples, self.scenario.evaluation.batch_size)
+        batch_size = self.scenario.evaluation.batch_size
+        return evaluate(self._model, self._validation_examples, batch_size, self._workers)
 
     def save_adapter(self, adapter: Vector, folder: Path) -> None:
         """Write the adapter as a standard PEFT folder that names its base model."""
@@ -133,8 +173,8 @@ class Learner:
 def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> Learner:
     """Load or make everything that the federated rounds need.
 
-    Sets torch's number of threads to `scenario.threads` and its deterministic algorithms, for the
-    whole process: repeated runs then give the same bits.
+    Sets torch's number of threads and its deterministic algorithms for the whole process: repeated
+    runs then give the same bits.
 
     Parameters
     ----------
@@ -152,11 +192,11 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
     """
     import torch
 
-    from airtune.learning.model import AdapterModel, weights_used
+    from airtune.learning.model import AdapterModel, count_parameters, weights_used
     from airtune.learning.pretrain import pretraining_cost
     from airtune.learning.sources import open_model
+    from airtune.learning.workers import Workers
 
-    torch.set_num_threads(scenario.threads)
     torch.use_deterministic_algorithms(True)
     training, validation = _records(scenario, seed)
     owned = partition(
@@ -170,6 +210,7 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
     encoder = Encoder(tokenizer, scenario.data.max_tokens)
     examples = encoder.encode(training)
     work = weights_used(base, examples)
+    workers = Workers(scenario.threads, sum(count_parameters(base)))
     model = AdapterModel(base, name, scenario.model.lora, torch_seed(seed, "adapter"))
     checked = encoder.encode(validation)
     return Learner(
@@ -185,6 +226,7 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
             else PretrainingCost(0.0, 0, 1)
         ),
         _model=model,
+        _workers=workers,
         _encoder=encoder,
         _clients=tuple(tuple(examples[i] for i in part) for part in owned),
         _validation=tuple(validation),

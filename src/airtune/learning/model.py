@@ -120,12 +120,10 @@ class AdapterModel(LanguageModel):
         self.blocks = _blocks(trained)
         self.size = sum(block.size for block in self.blocks)
         self.flat = torch.cat([p.detach().reshape(-1) for _, p in trained])
-        self.gradient = torch.zeros_like(self.flat)
+        self._trained = [p for _, p in trained]
         for block, (_, parameter) in zip(self.blocks, trained, strict=True):
             place = slice(block.start, block.start + block.size)
             parameter.data = self.flat[place].view(block.shape)
-            # Autograd adds into an existing gradient in place, so this view collects it.
-            parameter.grad = self.gradient[place].view(block.shape)
         self.initial: Vector = self.flat.numpy().copy()
 
     def load(self, adapter: Vector) -> None:
@@ -133,11 +131,13 @@ class AdapterModel(LanguageModel):
         self.flat.copy_(torch.from_numpy(np.ascontiguousarray(adapter, np.float32)))
 
     def loss_and_gradient(self, batch: Batch) -> tuple[float, torch.Tensor]:
-        """Return the training loss and its gradient, shape (d,), a buffer that is used again."""
-        self.gradient.zero_()
+        """Return the training loss and its gradient, shape (d,).
+
+        Leaves no trace in the model, so several threads may call it at once.
+        """
         loss = self.training_loss(batch)
-        loss.backward()  # type: ignore[no-untyped-call]
-        return float(loss.detach()), self.gradient
+        parts = torch.autograd.grad(loss, self._trained)
+        return float(loss.detach()), torch.cat([part.reshape(-1) for part in parts])
 
     def dropout(self, active: bool) -> None:
         """Switch the adapters' dropout on or off; the base model never uses dropout."""

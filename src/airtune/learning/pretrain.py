@@ -15,9 +15,10 @@ import torch
 from airtune.learning.batches import Batch, collate
 from airtune.learning.data import load_sample, sample_bytes
 from airtune.learning.folders import cached
-from airtune.learning.model import LanguageModel, weights_used
+from airtune.learning.model import LanguageModel, count_parameters, weights_used
 from airtune.learning.results import PretrainingCost
 from airtune.learning.text import Encoder, Example, train_tokenizer
+from airtune.learning.workers import Workers
 from airtune.scenario import Pretraining, Scenario, SmallLlama
 from airtune.streams import generator, torch_seed
 
@@ -28,6 +29,8 @@ FACTS = "pretraining.json"
 WARM_UP = 0.08
 # Batches are cut from pools of so many, sorted by length, to save padding.
 POOL = 16
+# Always so many, whatever the threads, so that their number changes nothing.
+SHARDS = 2
 
 Progress = Callable[[str, float], None]
 
@@ -39,7 +42,8 @@ def small_model(scenario: Scenario, progress: Progress) -> Path:
     ----------
     scenario : Scenario
         `model.small`, `pretraining`, `seed`, `threads` and `cache` are used.  All repetitions of a
-        study share one base model, so it depends on the scenario's seed.
+        study share one base model, so it depends on the scenario's seed.  The number of threads
+        changes no bit of it.
     progress : callable
         Called with a text and the fraction done.
 
@@ -56,8 +60,6 @@ def small_model(scenario: Scenario, progress: Progress) -> Path:
         "pretraining": scenario.pretraining.model_dump(mode="json", exclude={"charge"}),
         "data": hashlib.sha256(sample_bytes("general")).hexdigest(),
         "seed": scenario.seed,
-        # Both change the order of sums, hence the last bits.
-        "threads": scenario.threads,
         "torch": torch.__version__,
         "transformers": transformers.__version__,
     }
@@ -73,7 +75,8 @@ def _make(scenario: Scenario, folder: Path, progress: Progress) -> None:
     tokenizer = train_tokenizer(texts, scenario.model.small.vocabulary)
     examples = Encoder(tokenizer, CONTEXT).encode(records)
     model = fresh_model(scenario.model.small, tokenizer, torch_seed(scenario.seed, "weights"))
-    train(model, examples, scenario.pretraining, scenario.seed, progress)
+    workers = Workers(scenario.threads, sum(count_parameters(model)))
+    train(model, examples, scenario.pretraining, scenario.seed, workers, progress)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     (folder / FACTS).write_text(json.dumps({"work_per_sample": weights_used(model, examples)}))
@@ -124,6 +127,7 @@ def train(
     examples: Sequence[Example],
     settings: Pretraining,
     seed: int,
+    workers: Workers,
     progress: Progress,
 ) -> None:
     """Train all weights with AdamW, linear warm-up and cosine decay, on the response loss.
@@ -138,13 +142,21 @@ def train(
         Steps, batch size and peak learning rate.
     seed : int
         Root of the stream ``"pretraining"``, which orders the data.
+    workers : Workers
+        Compute the shards of a batch side by side.
     progress : callable
         Called with a text and the fraction done.
     """
     model = LanguageModel(causal)
     causal.train()
+    weights = list(causal.parameters())
+
+    def gradient(shard: Batch) -> tuple[float, tuple[torch.Tensor, ...]]:
+        loss = model.training_loss(shard)
+        return float(loss.detach()), torch.autograd.grad(loss, weights)
+
     optimizer = torch.optim.AdamW(
-        causal.parameters(),
+        weights,
         lr=settings.learning_rate,
         betas=(0.9, 0.98),
         weight_decay=0.01,
@@ -153,13 +165,14 @@ def train(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda t: _rate(t, settings.steps))
     batches = _batches(examples, settings.batch_size, seed)
     for step in range(settings.steps):
-        optimizer.zero_grad(set_to_none=True)
-        loss = model.training_loss(next(batches))
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(causal.parameters(), 1.0)
+        shards = workers.map(gradient, next(batches))
+        for weight, *parts in zip(weights, *(parts for _, parts in shards), strict=True):
+            weight.grad = torch.stack(parts).mean(0)
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
         schedule.step()
-        progress(f"pre-training: loss {float(loss.detach()):.2f}", (step + 1) / settings.steps)
+        loss = sum(loss for loss, _ in shards) / len(shards)
+        progress(f"pre-training: loss {loss:.2f}", (step + 1) / settings.steps)
     causal.eval()
 
 
@@ -171,8 +184,13 @@ def _rate(step: int, steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
 
 
-def _batches(examples: Sequence[Example], size: int, seed: int) -> Iterator[Batch]:
-    """Yield batches for ever: all tasks in equal shares, examples of like length together."""
+def _batches(examples: Sequence[Example], size: int, seed: int) -> Iterator[list[Batch]]:
+    """Yield batches for ever: all tasks in equal shares, examples of like length together.
+
+    A batch comes in `SHARDS` equal shards, or whole when it cannot be shared equally.
+    """
+    shards = SHARDS if size % SHARDS == 0 else 1
+    part = size // shards
     random = generator(seed, "pretraining")
     names = sorted({e.label for e in examples})
     tasks = [_cycle([e for e in examples if e.label == name], random) for name in names]
@@ -180,7 +198,8 @@ def _batches(examples: Sequence[Example], size: int, seed: int) -> Iterator[Batc
         pool = [next(tasks[i % len(tasks)]) for i in range(size * POOL)]
         pool.sort(key=lambda example: len(example.ids))
         for batch in random.permutation(POOL):
-            yield collate(pool[batch * size : (batch + 1) * size])
+            starts = range(batch * size, (batch + 1) * size, part)
+            yield [collate(pool[start : start + part]) for start in starts]
 
 
 def _cycle(examples: Sequence[Example], random: np.random.Generator) -> Iterator[Example]:

@@ -1,0 +1,44 @@
+"""How the scenario's threads are used: inside torch's operations, or side by side.
+
+A small model's matrices are too small to share: two threads inside one operation wait for each
+other more than they compute, many times so on a busy machine.  Two Python threads with an operation
+each do not wait, and their results do not depend on how many there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+
+# Weights of the decoder from which on threads share each operation.
+LARGE = 20_000_000
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Workers:
+    """Python threads that compute side by side, with one torch thread each.
+
+    Parameters
+    ----------
+    threads : int
+        Processor threads to use, at least 1.
+    weights : int
+        Weights of the model.  For a large one there is one worker and torch uses all threads.
+    """
+
+    def __init__(self, threads: int, weights: int) -> None:
+        self.count = 1 if weights >= LARGE else threads
+        self.inside = threads if weights >= LARGE else 1
+        torch.set_num_threads(self.inside)
+        self._pool = ThreadPoolExecutor(self.count) if self.count > 1 else None
+
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+        """Return the results in the order of `items`."""
+        if self._pool is None:
+            return [function(item) for item in items]
+        return list(self._pool.map(function, items))
