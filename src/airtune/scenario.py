@@ -202,10 +202,10 @@ class Lora(Settings):
 class SmallLlama(Settings):
     """Shape of the LLaMA that is trained from scratch when `model.source` is `small`."""
 
-    hidden: Count = Field(128, description="hidden size")
-    layers: Count = Field(4, description="decoder layers")
-    heads: Count = Field(4, description="attention heads")
-    intermediate: Count = Field(384, description="width of the feed-forward layers")
+    hidden: Count = Field(160, description="hidden size")
+    layers: Count = Field(3, description="decoder layers")
+    heads: Count = Field(5, description="attention heads")
+    intermediate: Count = Field(448, description="width of the feed-forward layers")
     vocabulary: Annotated[int, Field(ge=300)] = Field(512, description="tokens of the BPE")
 
     @model_validator(mode="after")
@@ -252,7 +252,7 @@ class Data(Settings):
         0.1, description="share of the records held out for validation"
     )
     max_tokens: Annotated[int, Field(ge=8)] = Field(
-        96, description="longest sequence; longer records are cut (prompt) or left out (sample)"
+        96, description="longest sequence; of a longer one the front of the prompt is cut"
     )
     max_records: Count | None = Field(None, description="use at most so many records")
 
@@ -260,9 +260,9 @@ class Data(Settings):
 class Pretraining(Settings):
     """Phase 1: centralised pre-training of the small model at the server."""
 
-    steps: int = Field(600, ge=0, description="optimiser steps T0")
+    steps: int = Field(2000, ge=0, description="optimiser steps T0")
     batch_size: Count = Field(32, description="batch size B0")
-    learning_rate: Positive = Field(3e-3, description="peak AdamW learning rate")
+    learning_rate: Positive = Field(2e-3, description="peak AdamW learning rate")
     charge: bool = Field(True, description="book its latency and energy in every scheme")
 
 
@@ -276,7 +276,7 @@ class Training(Settings):
     clip_norm: Positive | None = Field(None, description="clip a client's update to this norm")
     server_optimizer: Literal["sgd", "adam"] = Field("adam", description="server optimiser")
     learning_rate: Positive = Field(1e-2, description="server learning rate eta")
-    beta1: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="Adam beta1 (or momentum)")
+    beta1: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="Adam beta1")
     beta2: Annotated[float, Field(ge=0, lt=1)] = Field(0.99, description="Adam beta2")
 
 
@@ -285,7 +285,7 @@ class Evaluation(Settings):
 
     every: Count = Field(1, description="rounds between evaluations (the last is always made)")
     records: Count = Field(400, description="validation records used, spread over the domains")
-    batch_size: Count = Field(100, description="records evaluated at once")
+    batch_size: Count = Field(50, description="records evaluated at once")
 
 
 class Processor(Settings):
