@@ -52,6 +52,13 @@ def _lift(field, n, g, column):  # type: ignore[no-untyped-def]
         g[0, q] = g[1, q] = 0.0
 
 
+@inner
+def _copy(source, target):  # type: ignore[no-untyped-def]
+    for i in range(source.shape[0]):
+        for j in range(source.shape[1]):
+            target[i, j] = source[i, j]
+
+
 @entry
 def exchange(field, table, scan, bounds, out, closed, sweeps, state, g, u, z):  # type: ignore[no-untyped-def]
     """Put the antennas `out` elsewhere, then move any antenna to a better place while that helps.
@@ -96,28 +103,32 @@ def exchange(field, table, scan, bounds, out, closed, sweeps, state, g, u, z):  
         crowd_around(scan, x[n], y[n], FRESH, 1)
         _lift(field, n, g, column)
         z[0, n] = z[1, n] = 0.0
-    for n in out:
-        X, Y = x[n], y[n]
-        fence(scan, bounds, n, 1)
-        open_points = int((1 - closed) * G)
-        first = int(uniform(state) * (G - open_points + 1))
-        if reinsert(field, table, scan, first, first + open_points, n, size, g, z, v) < 0:
-            return -np.inf
-        fence(scan, bounds, n, -1)
-        crowd_around(scan, X, Y, FRESH, -1)
-        crowd_around(scan, x[n], y[n], field.spacing, 1)
-        answer_leak(field, g, z[0], z[1])
-    value = worst(field, combine(field, z[0], z[1], g, u), u)
-    for _ in range(sweeps):
-        moved = False
-        for n in range(N):
-            before[:] = z
+    value, moved = -np.inf, False
+    for visit in range(len(out) + sweeps * N):
+        forced = visit < len(out)
+        turn = visit - len(out)
+        n = out[visit] if forced else turn % N
+        if not forced and turn % N == 0:
+            if turn > 0 and not moved:
+                break
+            moved = False
+            value = worst(field, combine(field, z[0], z[1], g, u), u)
+        _copy(z, before)
+        open_points = int((1 - closed) * G) if forced else G
+        first = int(uniform(state) * (G - open_points + 1)) if forced else 0
+        if not forced:
             size = math.sqrt(z[0, n] * z[0, n] + z[1, n] * z[1, n])
             crowd_around(scan, x[n], y[n], field.spacing, -1)
             _lift(field, n, g, column)
-            fence(scan, bounds, n, 1)
-            top = reinsert(field, table, scan, 0, G, n, size, g, z, v)
-            fence(scan, bounds, n, -1)
+        fence(scan, bounds, n, 1)
+        top = reinsert(field, table, scan, first, first + open_points, n, size, g, z, v)
+        fence(scan, bounds, n, -1)
+        if forced and top < 0:
+            return -np.inf
+        if forced:
+            crowd_around(scan, before[2, n], before[3, n], FRESH, -1)
+            answer_leak(field, g, z[0], z[1])
+        else:
             new = -np.inf
             if math.log(max(top, 1e-30)) > value:
                 answer_leak(field, g, z[0], z[1])
@@ -126,10 +137,8 @@ def exchange(field, table, scan, bounds, out, closed, sweeps, state, g, u, z):  
                 value = new
                 moved = True
             else:
-                z[:] = before
+                _copy(before, z)
                 for m in range(M):
                     g[0, n * M + m], g[1, n * M + m] = column[0, m], column[1, m]
-            crowd_around(scan, x[n], y[n], field.spacing, 1)
-        if not moved:
-            break
-    return value
+        crowd_around(scan, x[n], y[n], field.spacing, 1)
+    return worst(field, combine(field, z[0], z[1], g, u), u)

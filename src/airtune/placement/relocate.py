@@ -9,7 +9,6 @@ table: with G and V the clients' and interferers' channels at the other antennas
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +18,8 @@ from airtune.placement.field import entry, inner
 from airtune.placement.nulling import response, see_sums
 from airtune.placement.problem import Real
 
-HALF = np.float32(math.sqrt(0.5))
+COS = np.cos(np.pi / 4 * np.arange(4)).astype(np.float32)
+SIN = np.sin(np.pi / 4 * np.arange(4)).astype(np.float32)
 TWO = np.float32(2.0)
 HUGE = np.float32(1e30)
 BLOCK = 256
@@ -185,16 +185,14 @@ def score(field, scan, first, last, v, size, rest):  # type: ignore[no-untyped-d
         ||a||^2, the moving antenna included.
     """
     K, M = field.clients, field.clients + field.interferers
-    least, leak = scan.least, scan.leak
-    l0, l1, l2, l3 = least[0], least[1], least[2], least[3]
-    l4, l5, l6, l7 = least[4], least[5], least[6], least[7]
-    p0, p1, p2, p3 = leak[0], leak[1], leak[2], leak[3]
-    p4, p5, p6, p7 = leak[4], leak[5], leak[6], leak[7]
     m1, m2 = np.float32(size), np.float32(size * size)
+    e, c, s = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
     for b in range(first, last, BLOCK):
         length = min(BLOCK, last - b)
-        least[:] = HUGE
-        leak[:] = np.float32(rest)
+        for f in range(8):
+            for q in range(length):
+                scan.least[f, q] = HUGE
+                scan.leak[f, q] = rest
         for m in range(M):
             er, ei, ee = (
                 scan.er[m, b : b + BLOCK],
@@ -203,28 +201,26 @@ def score(field, scan, first, last, v, size, rest):  # type: ignore[no-untyped-d
             )
             vr, vi = np.float32(v[0, m]), np.float32(v[1, m])
             base, cr, ci = vr * vr + vi * vi, TWO * m1 * vr, TWO * m1 * vi
-            if m < K:
-                for q in range(length):
-                    e = base + m2 * ee[q]
-                    c = cr * er[q] + ci * ei[q]
-                    s = cr * ei[q] - ci * er[q]
-                    d, a = HALF * (c - s), HALF * (c + s)
-                    l0[q], l4[q] = min(l0[q], e + c), min(l4[q], e - c)
-                    l1[q], l5[q] = min(l1[q], e + d), min(l5[q], e - d)
-                    l2[q], l6[q] = min(l2[q], e - s), min(l6[q], e + s)
-                    l3[q], l7[q] = min(l3[q], e - a), min(l7[q], e + a)
-            else:
-                for q in range(length):
-                    e = base + m2 * ee[q]
-                    c = cr * er[q] + ci * ei[q]
-                    s = cr * ei[q] - ci * er[q]
-                    d, a = HALF * (c - s), HALF * (c + s)
-                    p0[q], p4[q] = p0[q] + e + c, p4[q] + e - c
-                    p1[q], p5[q] = p1[q] + e + d, p5[q] + e - d
-                    p2[q], p6[q] = p2[q] + e - s, p6[q] + e + s
-                    p3[q], p7[q] = p3[q] + e - a, p7[q] + e + a
+            for q in range(length):
+                e[q] = base + m2 * ee[q]
+                c[q] = cr * er[q] + ci * ei[q]
+                s[q] = cr * ei[q] - ci * er[q]
+            for f in range(4):  # phases f / 8 and its opposite, f / 8 + 1 / 2
+                cos, sin = COS[f], SIN[f]
+                if m < K:
+                    one, other = scan.least[f], scan.least[f + 4]
+                    for q in range(length):
+                        part = cos * c[q] - sin * s[q]
+                        one[q] = min(one[q], e[q] + part)
+                        other[q] = min(other[q], e[q] - part)
+                else:
+                    one, other = scan.leak[f], scan.leak[f + 4]
+                    for q in range(length):
+                        part = cos * c[q] - sin * s[q]
+                        one[q] += e[q] + part
+                        other[q] += e[q] - part
         for f in range(8):
-            top, bottom, low = least[f], leak[f], scan.low[f, b : b + BLOCK]
+            top, bottom, low = scan.least[f], scan.leak[f], scan.low[f, b : b + BLOCK]
             for q in range(length):
                 low[q] = top[q] / bottom[q]
 

@@ -91,12 +91,14 @@ def hessian(field, ar, ai, g, rays, u, p, lam, n, Z, J, H):  # type: ignore[no-u
         V[0, i], V[0, N + i] = ar[i], ai[i]
         V[1, i], V[1, N + i] = -ai[i], ar[i]
     weight[0] = weight[1] = 1 / size
-    V[2] = Z[2 * M]
+    for i in range(n):
+        V[2, i] = Z[2 * M, i]
     weight[2] = -1 / (p * p)
     for m in range(M):
         if m < K and lam[m] <= 0:
             continue
-        V[rows], V[rows + 1] = Z[2 * m], Z[2 * m + 1]
+        for i in range(n):
+            V[rows, i], V[rows + 1, i] = Z[2 * m, i], Z[2 * m + 1, i]
         weight[rows] = 2 * lam[m] if m < K else 2 / p
         weight[rows + 1] = -2 * lam[m] if m < K else 2 / p
         rows += 2
