@@ -20,10 +20,10 @@ from airtune.planning.kernels import (
     Limits,
     backoff_term,
     deadline_at,
+    fill_caps,
     server_cost,
 )
 from airtune.planning.lagrangian import clients_bound
-from airtune.planning.problem import BACKOFF_MIN, ROUNDING
 from airtune.planning.separable import separable_noise
 
 
@@ -38,7 +38,12 @@ class DualTable(NamedTuple):
 
 @compiled
 def tabulate(
-    clients: Clients, limits: Limits, prices: FloatArray, deadlines: FloatArray
+    clients: Clients,
+    limits: Limits,
+    prices: FloatArray,
+    deadlines: FloatArray,
+    rounds: float,
+    least_backoff: float,
 ) -> DualTable:
     """Tabulate the least priced cost of the clients.
 
@@ -52,20 +57,20 @@ def tabulate(
     deadlines : ndarray, shape (M,)  [s]
         Rising, the first the least at which every client can do one sample; a single infinity when
         there is no latency budget.
+    rounds, least_backoff : float
+        Least T and rho that the table is used for: they bound what a client may spend.
     """
     K, M = clients.alpha.size, deadlines.size
     air, table = np.empty(prices.size), np.empty((prices.size, M))
     caps, batch = np.empty(K), np.empty(K)
-    floor = BACKOFF_MIN if limits.radio > 0 else 1.0
     for p in range(prices.size):
-        air[p], _ = backoff_term(limits, prices[p], floor, 1.0)
+        air[p], _ = backoff_term(limits, prices[p], least_backoff, 1.0)
         table[p] = np.inf
     for j in range(max(1, M - 1)):
         last = deadlines[min(j + 1, M - 1)]
         middle = 0.5 * (deadlines[j] + last)
-        for k in range(K):
-            in_time = np.floor(last * clients.f_max[k] / clients.cycles[k] * (1 + ROUNDING))
-            caps[k] = max(1.0, min(clients.batch_max[k], in_time))
+        if not fill_caps(clients, rounds, last, least_backoff, caps):
+            caps[:] = 1.0  # no plan has a deadline in this cell: any bound holds
         for p in range(prices.size):
             if M == 1:
                 table[p, 0], _ = clients_bound(clients, last, 1.0, prices[p], caps, batch)

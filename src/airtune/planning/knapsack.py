@@ -179,7 +179,7 @@ def solve_round(
     sweeps: int,
     nodes: int,
     batch: FloatArray,
-) -> tuple[float, float, float, float, float, int]:
+) -> tuple[float, float, float, float, float, int, int]:
     """Round problem of (T, T0 B0) below `cut`.
 
     Parameters
@@ -195,16 +195,16 @@ def solve_round(
 
     Returns
     -------
-    (float, float, float, float, float, int)
+    (float, float, float, float, float, int, int)
         Lower bound (at most the value), value (inf: nothing below `cut`), rho, server time, price,
-        and nodes left.
+        nodes left, and bands of back-offs bounded.
     """
     K = batch.size
     trial = np.ones(K)
     span = _admissible_times(clients, limits, rounds, samples)
     top, _ = best_backoff(clients, limits, rounds, samples, trial)
     if span[0] > span[1] or top < 0:
-        return np.inf, np.inf, 0.0, 0.0, guess, nodes
+        return np.inf, np.inf, 0.0, 0.0, guess, nodes, 0
     floor = BACKOFF_MIN if limits.radio > 0 else 1.0
     if limits.air == 0:
         top = floor
@@ -249,4 +249,5 @@ def solve_round(
             lower = min(lower, max(bound, closed[0]))
         else:
             lower = min(lower, closed[0])
-    return min(lower, limit), value, best_rho, at if best_rho == 0 else best_time, paid, nodes
+    when = at if best_rho == 0 else best_time
+    return min(lower, limit), value, best_rho, when, paid, nodes, visited

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from airtune.planning.dual_table import DualTable, scan_front, table_bound, tabulate
 from airtune.planning.kernels import Clients, FloatArray, Limits, deadline_at
 from airtune.planning.knapsack import solve_round
+from airtune.planning.problem import BACKOFF_MIN
 
 TOLERANCE = 1e-12
 
@@ -44,7 +45,7 @@ class Effort:
     gap : relative gap that is small enough
     """
 
-    relaxations: int = 1_200_000
+    relaxations: int = 2_500_000
     nodes: int = 4_000_000
     total_nodes: int = 10_000_000
     gap: float = 1e-9
@@ -79,11 +80,11 @@ class _Search:
 
     def attempt(
         self, t: int, p: int, price: float, sweeps: int, nodes: int
-    ) -> tuple[float, float, float, int]:
-        """Solve one round problem; its bound, server time, price and nodes left."""
+    ) -> tuple[float, float, float, int, int]:
+        """Solve one round problem; its bound, server time, price, nodes left and bands."""
         g, best = self.grid, self.best
         cut = (best.value * (1 - TOLERANCE) - g.shrink[t] * g.start[p]) / g.gain[t]
-        lower, value, rho, time, price, left = solve_round(
+        lower, value, rho, time, price, left, bands = solve_round(
             self.clients,
             self.limits,
             g.rounds[t],
@@ -98,7 +99,7 @@ class _Search:
         if np.isfinite(value) and base + g.gain[t] * value < best.value:
             best.value = float(base + g.gain[t] * value)
             best.t, best.p, best.rho, best.batch = t, p, rho, self.trial.copy()
-        return float(base + g.gain[t] * lower), time, price, int(left)
+        return float(base + g.gain[t] * lower), time, price, int(left), int(bands)
 
 
 def search_total(
@@ -110,28 +111,46 @@ def search_total(
     shortest = float(np.max(clients.cycles / clients.f_max))
     longest = float(deadline_at(limits, grid.rounds[0], 0.0))
     prices = _price_grid(clients, limits, shortest, longest)
-    coarse = tabulate(clients, limits, prices, _deadlines(shortest, longest, None))
+    floor = BACKOFF_MIN if limits.radio > 0 else 1.0
+    deadlines = _deadlines(shortest, longest, None)
+    coarse = tabulate(clients, limits, prices, deadlines, grid.rounds[0], floor)
     price, centre = _first_plan(search, coarse)
     middle = int(np.clip(np.searchsorted(prices, price), 0, prices.size - 1))
-    found = _scan(search, coarse, middle)
+    found = _scan(search, coarse, middle, np.arange(grid.rounds.size))
     if found.t.size > 64:
-        longest = float(deadline_at(limits, grid.rounds[int(found.t.min())], 0.0))
-        table = tabulate(
-            clients,
-            limits,
-            _fine_prices(clients, limits, price, centre),
-            _deadlines(shortest, longest, centre),
-        )
-        found = _scan(search, table, table.prices.size // 2)
+        fine = _fine_prices(clients, limits, price, centre)
+        parts = []
+        for rows in _groups(grid.rounds, np.unique(found.t), limits.metered):
+            first = grid.rounds[rows[0]]
+            deadlines = _deadlines(shortest, float(deadline_at(limits, first, 0.0)), centre)
+            least = floor
+            if limits.radio > 0:  # air noise alone must leave the bound below the best plan
+                least = min(1.0, max(floor, limits.air * grid.gain[rows[0]] / best.value))
+            table = tabulate(clients, limits, fine, deadlines, first, least)
+            parts.append(_scan(search, table, fine.size // 2, rows))
+        found = Open(*(np.concatenate(column) for column in zip(*parts, strict=True)))
     return best, _refine(search, found, price, effort)
 
 
-def _scan(search: _Search, table: DualTable, price: int) -> Open:
+def _groups(rounds: FloatArray, rows: NDArray[np.int64], metered: bool) -> list[NDArray[np.int64]]:
+    """Split rows of T into groups that share a table.
+
+    Clients with budgets of their own may spend E_k / T in a round: such a table is made for the
+    least T of a narrow group.
+    """
+    if not metered:
+        return [rows]
+    ratio = max(1.06, float(rounds[rows[-1]] / rounds[rows[0]]) ** (1 / 24))
+    marks = np.floor(np.log(rounds[rows] / rounds[rows[0]]) / np.log(ratio) + 1e-9)
+    return [rows[marks == mark] for mark in np.unique(marks)]
+
+
+def _scan(search: _Search, table: DualTable, price: int, among: NDArray[np.int64]) -> Open:
     """All (T, T0 B0) whose bound in the table is below the best plan."""
     g, cut = search.grid, search.best.value * (1 - TOLERANCE)
     at, bounds = np.empty(g.samples.size, np.int64), np.empty(g.samples.size)
     rows: list[tuple[NDArray[np.int64], NDArray[np.int64], FloatArray]] = []
-    for t in range(g.rounds.size):
+    for t in among:
         found, price = scan_front(
             search.clients,
             search.limits,
@@ -147,7 +166,7 @@ def _scan(search: _Search, table: DualTable, price: int) -> Open:
             bounds,
         )
         if found:
-            rows.append((np.full(found, t), at[:found].copy(), bounds[:found].copy()))
+            rows.append((np.full(found, t, np.int64), at[:found].copy(), bounds[:found].copy()))
     if not rows:
         return Open(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
     return Open(*(np.concatenate(column) for column in zip(*rows, strict=True)))
@@ -183,9 +202,9 @@ def _fine_prices(clients: Clients, limits: Limits, price: float, deadline: float
         return price * np.concatenate(
             (
                 [0.0],
-                np.geomspace(1e-4, 0.5, 8),
-                np.geomspace(0.55, 1.8, 40),
-                np.geomspace(2, 1e4, 8),
+                np.geomspace(1e-4, 0.25, 8),
+                np.geomspace(0.3, 3.3, 64),
+                np.geomspace(4, 1e4, 8),
             )
         )
     top = clients.batch_max
@@ -231,7 +250,7 @@ def _first_plan(search: _Search, table: DualTable) -> tuple[float, float]:
     found, centre = 0.0, float(table.deadlines[-1])
     for _, t, p, guess in ranked[:4]:
         before = search.best.value
-        _, time, tuned, _ = search.attempt(t, p, guess, 12, 0)
+        _, time, tuned, _, _ = search.attempt(t, p, guess, 12, 0)
         if search.best.value < before:
             found = tuned
             centre = float(deadline_at(search.limits, g.rounds[t], time))
@@ -249,18 +268,18 @@ def _refine(
     price = price if price > 0 else 1.0
     order = np.argsort(found.bound)
     open_pairs: list[tuple[float, int, int, float]] = []
-    bands = 8 if search.limits.metered else 1  # with budgets of their own, each takes several
-    allowed = max(50, effort.relaxations // (bands * (100 + K)))
+    allowed = max(50, effort.relaxations // (100 + K))
     lower = np.inf
-    for count, index in enumerate(order):
+    for index in order:
         bound = float(found.bound[index])
         if bound >= best.value * (1 - TOLERANCE):
             break
-        if count >= allowed:
+        if allowed <= 0:
             lower = bound
             break
         t, p = int(found.t[index]), int(found.p[index])
-        own, _, tuned, _ = search.attempt(t, p, price, 8, 0)
+        own, _, tuned, _, bands = search.attempt(t, p, price, 8, 0)
+        allowed -= max(1, bands)
         price = tuned if tuned > 0 else price
         open_pairs.append((max(own, bound), t, p, price))
     open_pairs.sort()
@@ -272,8 +291,8 @@ def _refine(
         if bound > lower or left <= 0:  # something unfinished lies lower: no use
             lower = min(lower, bound)
             break
-        allowed = min(effort.nodes, left)
-        own, _, _, rest = search.attempt(t, p, guess, 12, allowed)
-        left -= allowed - rest
+        nodes = min(effort.nodes, left)
+        own, _, _, rest, _ = search.attempt(t, p, guess, 12, nodes)
+        left -= nodes - rest
         lower = min(lower, max(own, bound))
     return min(lower, best.value)
