@@ -81,7 +81,7 @@ class QuadraticLearner:
         ]
 
     def save_adapter(self, adapter: np.ndarray, folder: Path) -> None:
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         np.save(folder / "adapter.npy", adapter)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from airtune import record, study
+from airtune.errors import InputError
 from airtune.planning.cost import Components
 from airtune.record import Cell
 from airtune.rounds import FederatedRun
@@ -156,6 +157,10 @@ def test_a_client_with_a_broken_update_is_left_out_and_reported(small_scenario, 
         lines = record.read_metrics(cell_of(tmp_path, scheme))
         assert [line.get("dropped", []) for line in lines] == [[], [], [0], [0, 1, 2], [], []]
         assert lines[3]["round_latency_s"]["uplink"] == 0.0
+        # the broadcast and the pilots come before a client drops out
+        whole = lines[1]["round_latency_s"]["downlink"]
+        assert lines[3]["round_latency_s"]["downlink"] == pytest.approx(whole, rel=0.9)
+        assert (lines[3]["round_latency_s"]["downlink"] > 0) == (scheme != "ideal")
         assert lines[3]["loss"] == lines[2]["loss"]
         assert np.isfinite(run.state.adapter).all()
         assert run.state.participation.tolist() == [3, 4, 4]
@@ -222,15 +227,143 @@ def test_waveform_form_agrees_with_the_scalar_one(small_scenario, tmp_path) -> N
 
 
 def test_own_plan_differs_where_the_air_takes_longer(small_scenario) -> None:
-    own = with_settings(small_scenario, plan="own", budget__latency_s=60.0)
-    learner = QuadraticLearner(own, 1)
+    """A budget that leaves the digital clients little time: higher clocks, or smaller batches."""
+    learner = QuadraticLearner(small_scenario, 1)
+    digital = FederatedRun(small_scenario, "digital", 1, learner)  # type: ignore[arg-type]
+    link = digital.radio(1).at(digital.state.positions)
+    forecast = digital.scheme.air.forecast(link, digital.omega, digital.block_sizes)
+    fastest = 1e9 / 16 / 2e9  # seconds of a sample at the highest clock
+    budget = digital.plan.latency_s.pretraining + 5 * (2 * forecast.uplink_s + 4 * fastest)
+    own = with_settings(small_scenario, plan="own", budget__latency_s=budget)
     plans = {
         name: FederatedRun(own, name, 1, learner).plan  # type: ignore[arg-type]
         for name in ("ideal", "digital")
     }
     for plan in plans.values():
-        assert plan.latency_s.total <= 60.0 * (1 + 1e-9)
-    assert plans["digital"].frequencies.max() >= plans["ideal"].frequencies.max()
+        assert plan.latency_s.total <= budget * (1 + 1e-9)
+    assert (plans["digital"].batch_sizes <= plans["ideal"].batch_sizes).all()
+    assert plans["digital"].frequencies.max() > plans["ideal"].frequencies.max()
+
+
+def test_each_client_s_energy_is_booked_and_held_against_its_budget(
+    small_scenario, tmp_path
+) -> None:
+    tight = with_settings(small_scenario, budget__client_energy_j=0.03)
+    run = execute(tight, "fixed", tmp_path)
+    cell = cell_of(tmp_path, "fixed")
+    energy = sum(
+        line["round_energy_j"][name]
+        for line in record.read_metrics(cell)[1:]
+        for name in ("compute", "uplink", "pilots")
+    )
+    assert run.state.client_energy_j.sum() == pytest.approx(energy)
+    totals = record.read_json(cell.folder / "finished.json")
+    worst = max(totals["client_energy_j"])
+    assert totals["within_client_energy_budget"] == (worst <= 0.03)
+    # the plan counts the power limit, the air uses what alignment needs: never more
+    assert (run.state.client_energy_j <= run.plan.client_energy_j * 1.5).all()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"training__server_optimizer": "adam", "training__learning_rate": 0.1},
+        {"radio__paths__fading": "rician", "radio__paths__angles": "cluster"},
+        {"radio__csi__angle_error_deg": 3.0, "radio__csi__gain_error": 0.1},
+        {"aggregation__form": "waveform", "aggregation__normalise": "loaded"},
+        {"placement__max_travel": 0.4},
+        {"aggregation__normalise": "global", "array__region": [4.0, 0.0]},
+        {"radio__interferers__count": 0, "clients__count": 1},
+        {"evaluation__every": 3},
+    ],
+    ids=lambda changes: ",".join(changes),
+)
+def test_resume_is_bit_for_bit_in_other_settings(small_scenario, tmp_path, changes) -> None:
+    scenario = with_settings(small_scenario, **changes)
+    whole = execute(scenario, "movable", tmp_path / "whole")
+
+    def stop(line: dict[str, object]) -> None:
+        if line["round"] == 3:
+            raise KeyboardInterrupt
+
+    learner = QuadraticLearner(scenario, 1)
+    first = FederatedRun(scenario, "movable", 1, learner)  # type: ignore[arg-type]
+    with pytest.raises(KeyboardInterrupt):
+        first.execute(cell_of(tmp_path / "stopped", "movable"), stop)
+    resumed = execute(scenario, "movable", tmp_path / "stopped")
+    assert np.array_equal(resumed.state.adapter, whole.state.adapter)
+
+
+def test_an_interrupted_finish_is_repeated(
+    small_scenario, quadratic, tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scenario = with_settings(small_scenario, schemes=["ideal", "fixed"])
+    folder = record.create(tmp_path / "run", scenario, "compare")
+    write = record.write_json
+
+    def torn(path: Path, document: object) -> None:
+        if path.name == "samples.json":
+            raise KeyboardInterrupt
+        write(path, document)
+
+    monkeypatch.setattr("airtune.record.write_json", torn)
+    with pytest.raises(KeyboardInterrupt):
+        study.execute(folder)
+    monkeypatch.setattr("airtune.record.write_json", write)
+    study.execute(folder)
+    assert study.summarise(folder) == study.compare(scenario, tmp_path / "whole")
+
+
+def test_seeds_are_repetitions_with_quantiles(small_scenario, quadratic, tmp_path) -> None:
+    scenario = with_settings(small_scenario, seeds=3, schemes=["movable", "fixed"])
+    results = study.compare(scenario, tmp_path / "run")
+    assert list(results["schemes"]) == ["ideal", "movable", "fixed"]  # ideal sets the target
+    figures = [
+        study.cell_figures(record.Cell(tmp_path / "run/fixed" / f"seed-{i}", "fixed", i), None)
+        for i in range(3)
+    ]
+    losses = [figure["final_loss"] for figure in figures]
+    assert len(set(losses)) == 3
+    assert results["schemes"]["fixed"]["final_loss"]["median"] == pytest.approx(np.median(losses))
+    history = results["schemes"]["fixed"]["history"]
+    assert history[-1]["loss"] == pytest.approx(np.median(losses))
+    assert set(results["headline"]["faster_pct"]["fixed"]) == {"median", "p10", "p90"}
+
+
+def test_a_plan_that_cannot_be_made_stops_before_any_round(
+    small_scenario, quadratic, tmp_path
+) -> None:
+    scenario = with_settings(
+        small_scenario,
+        plan="own",
+        budget__client_energy_j=0.031,
+        clients__distance_m=[2000, 2000],
+        pretraining__charge=False,
+    )
+    with pytest.raises(InputError, match=r"'digital'.*budget\.client_energy_j"):
+        study.compare(scenario, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_two_processes_cannot_write_one_run(small_scenario, tmp_path) -> None:
+    folder = record.create(tmp_path / "run", small_scenario, "compare")
+    with record.lock(folder.folder), pytest.raises(InputError, match="another process"):
+        study.execute(folder)
+
+
+def test_damaged_cells_are_named(small_scenario, tmp_path) -> None:
+    execute(small_scenario, "fixed", tmp_path)
+    cell = cell_of(tmp_path, "fixed")
+    (cell.folder / "metrics.jsonl").unlink()
+    with pytest.raises(InputError, match="seed-0: damaged"):
+        record.load_checkpoint(cell)
+
+
+def test_another_plan_is_refused_on_resume(small_scenario, tmp_path) -> None:
+    execute(small_scenario, "fixed", tmp_path)
+    other = with_settings(small_scenario, training__batch_size_max=4)
+    with pytest.raises(InputError, match=r"plan\.json"):
+        execute(other, "fixed", tmp_path)
 
 
 def test_compare_writes_the_documented_folder(small_scenario, quadratic, tmp_path) -> None:

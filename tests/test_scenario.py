@@ -64,6 +64,10 @@ def test_scenario_is_frozen() -> None:
         ("=3", ["--set", "=3"]),
         ("a.b=[", ["--set", "a.b=["]),
         ("seed.x=3", ["seed"]),
+        ("array.region=[true,4]", ["region", "boolean"]),
+        ("radio.csi.gain_error=1e200", ["radio.csi.gain_error", "10"]),
+        ("clients.tx_power_dbm=1e6", ["clients.tx_power_dbm", "300"]),
+        ("seed=2001-13-45", ["--set", "seed=2001-13-45"]),
     ],
 )
 def test_bad_settings_are_named_with_value_and_what_is_allowed(
@@ -84,6 +88,9 @@ def test_bad_settings_are_named_with_value_and_what_is_allowed(
         ("- 1\n- 2", "mapping"),
         ("seed: 1\nseed: 2", "twice"),
         ("radio:\n  paths:\n    count: 3\n    count: 4", "line 4"),
+        ("? [a, b]\n: 1", "line 1"),
+        ("a: &a {b: *a}", "YAML"),
+        ("[" * 3000, "YAML"),
         ("seed: !!python/object/apply:os.system ['true']", "YAML"),
     ],
 )

@@ -36,7 +36,8 @@ def test_uplink_energy_never_exceeds_the_power_limits(small_scenario, name: str)
     uploads = uploads_of(small_scenario)
     link = radio.at(scheme.array.place(radio, uploads.omega, start))
     received = scheme.air.combine(uploads, link, 1.0)
-    assert 0 < received.uplink_j <= radio.powers.sum() * received.uplink_s * (1 + 1e-9)
+    assert (received.uplink_j > 0).all()
+    assert (received.uplink_j <= radio.powers * received.uplink_s * (1 + 1e-9)).all()
 
 
 def test_forecast_is_the_error_that_uniform_forcing_meets(small_scenario) -> None:
@@ -67,13 +68,13 @@ def test_digital_takes_the_shannon_time_of_each_client(small_scenario) -> None:
     v = channel(radio.true.interferers, positions)
     q = 10 ** ((small_scenario.radio.interferers.tx_power_dbm - 30) / 10)
     R = receiver_noise(small_scenario.radio) * np.eye(3) + sum(q * np.outer(x, x.conj()) for x in v)
-    seconds = joules = 0.0
+    seconds, joules = 0.0, []
     bits = 8 * SIZES.sum() + 3 * 32
     for k in range(3):
         sinr = (0.01 * h[k].conj() @ np.linalg.inv(R) @ h[k]).real
         time = bits / (0.9e6 * np.log2(1 + sinr))
         seconds += time
-        joules += 0.01 * time
+        joules.append(0.01 * time)
     assert received.uplink_s == pytest.approx(seconds, rel=1e-6)
     assert received.uplink_j == pytest.approx(joules, rel=1e-6)
 
@@ -113,3 +114,49 @@ def test_movable_keeps_to_its_travel_cap(small_scenario) -> None:
         gaps = np.linalg.norm(placed[:, None] - placed[None], axis=-1)[np.triu_indices(3, 1)]
         assert gaps.min() >= scenario.array.spacing - 1e-9
         positions = placed
+
+
+@pytest.mark.parametrize("rule", ["block", "loaded", "global"])
+def test_error_is_relative_to_the_same_scale_for_every_rule(small_scenario, rule: str) -> None:
+    """Blocks of scales 1, 10, 100: the realised error meets its prediction under each rule."""
+    data = small_scenario.to_dict() | {"aggregation": {"normalise": rule}}
+    data["clients"]["tx_power_dbm"] = -10.0
+    scenario = Scenario.model_validate(data)
+    radio, scheme = radio_of(scenario), SCHEMES["fixed"]
+    sizes = np.array([20_000, 20_000, 20_000])
+    scale = np.repeat([1.0, 10.0, 100.0], sizes)
+    updates = scale * np.random.default_rng(0).standard_normal((3, sizes.sum()))
+    uploads = Uploads(updates.astype(np.float32), np.arange(3), np.full(3, 1 / 3), sizes)
+    received = scheme.air.combine(uploads, radio.at(scheme.array.start(scenario, 1)), 1.0)
+    assert received.mse == pytest.approx(received.predicted_mse, rel=0.05)
+    error = received.mean - updates.mean(axis=0)
+    assert received.mse == pytest.approx((error @ error) / (20_000 * (1 + 100 + 1e4)), rel=0.05)
+
+
+@pytest.mark.parametrize("name", ["ideal", "fixed", "digital"])
+def test_constant_updates_are_aggregated_exactly(small_scenario, name: str) -> None:
+    uploads = Uploads(np.ones((3, 107), np.float32), np.arange(3), np.full(3, 1 / 3), SIZES)
+    scheme, radio = SCHEMES[name], radio_of(small_scenario)
+    received = scheme.air.combine(uploads, radio.at(scheme.array.start(small_scenario, 1)), 1.0)
+    assert np.allclose(received.mean, 1.0, atol=1e-6)
+
+
+def test_reports_cost_the_weak_client_more(small_scenario) -> None:
+    scheme, radio = SCHEMES["fixed"], radio_of(small_scenario)
+    link = radio.at(scheme.array.start(small_scenario, 1))
+    joules = scheme.air.overheads(link, np.arange(3), SIZES).pilot_j
+    strength = np.linalg.norm(link.true.channel, axis=1)
+    assert np.argmax(joules) == np.argmin(strength)
+
+
+@pytest.mark.parametrize("spacing", [0.5, 0.7, 1.5])
+def test_movable_antennas_start_and_stay_at_the_least_distance(
+    small_scenario, spacing: float
+) -> None:
+    data = small_scenario.to_dict() | {"array": {"antennas": 3, "spacing": spacing}}
+    scenario = Scenario.model_validate(data)
+    policy = SCHEMES["movable"].array
+    start = policy.start(scenario, 1)
+    for positions in (start, policy.place(radio_of(scenario), np.full(3, 1 / 3), start)):
+        gaps = np.linalg.norm(positions[:, None] - positions[None], axis=-1)
+        assert gaps[np.triu_indices(3, 1)].min() >= spacing - 1e-9

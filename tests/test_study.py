@@ -46,6 +46,7 @@ def write_cell(
             "energy_j": {k: v * joules / seconds for k, v in totals.items()} | {"pretraining": 0.0},
             "participation": [rounds] * 3 + [0],
             "within_latency_budget": True,
+            "within_client_energy_budget": True,
         },
     )
 
@@ -116,6 +117,25 @@ def test_several_seeds_give_quantiles(tmp_path) -> None:
     # reached after 1 and 2 rounds and never: the never counts as infinite
     rounds = results["schemes"]["movable"]["rounds_to_target"]
     assert rounds == {"median": 2.0, "p10": pytest.approx(1.2), "p90": None}
+
+
+def test_a_seed_without_a_saving_counts_as_the_worst(tmp_path) -> None:
+    runs = {
+        "ideal": [[5.0, 1.0]] * 3,
+        "movable": [[5.0, 4.0], [5.0, 1.0], [5.0, 1.0]],
+        "fixed": [[5.0, 1.0]] * 3,
+    }
+    faster = study.summarise(folder_of(tmp_path, runs))["headline"]["faster_pct"]["fixed"]
+    assert faster["p10"] is None
+    assert faster["median"] == faster["p90"] == 0.0
+
+
+def test_a_diverged_seed_is_not_hidden(tmp_path) -> None:
+    runs = {"ideal": [[5.0, 1.0]] * 3, "fixed": [[5.0, 2.0], [5.0, None], [5.0, 3.0]]}
+    fixed = study.summarise(folder_of(tmp_path, runs))["schemes"]["fixed"]
+    assert fixed["diverged"] is True
+    assert fixed["history"][-1]["loss"] == 3.0
+    assert fixed["history"][-1]["loss_p90"] is None
 
 
 def test_unfinished_schemes_are_left_out(tmp_path) -> None:

@@ -80,7 +80,7 @@ def compare(
     scenario: ScenarioName,
     overrides: Overrides = None,
     schemes: Annotated[
-        str | None, typer.Option(metavar="a,b", help="Schemes; `ideal` always runs besides.")
+        str | None, typer.Option(metavar="a,b", help="Schemes; ideal always runs besides.")
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="Independent repetitions.")] = None,
     out: Out = None,
@@ -92,8 +92,7 @@ def compare(
     settings = scenario_file.load(scenario, overrides or [])
     changes: dict[str, Any] = {}
     if schemes is not None:
-        wanted = [name.strip() for name in schemes.split(",")]
-        changes["schemes"] = wanted if "ideal" in wanted else ["ideal", *wanted]
+        changes["schemes"] = [name.strip() for name in schemes.split(",")]
     if seeds is not None:
         changes["seeds"] = seeds
     if changes:
@@ -157,12 +156,8 @@ def place(
 ) -> None:
     """Solve placement problems: antenna positions and the receive beamformer."""
     from airtune.placement.command import place_file
-    from airtune.placement.problem import ProblemError
 
-    try:
-        document = place_file(file, out, mode, method, certify, seed, threads)
-    except ProblemError as error:
-        raise InputError(str(error)) from None
+    document = place_file(file, out, mode, method, certify, seed, threads)
     if as_json:
         _print_json(document)
         return
@@ -213,9 +208,13 @@ def schemes() -> None:
 def _start(kind: str, scenario: Scenario, out: Path | None, as_json: bool) -> None:
     from airtune import record, study
 
-    study.check(scenario)
-    folder = out or study.default_folder(scenario)
-    _execute(record.create(folder, scenario, kind), as_json)
+    scenario = study.check(scenario, kind)
+    run_folder = record.create(out or study.default_folder(scenario), scenario, kind)
+    try:
+        _execute(run_folder, as_json)
+    except InputError:
+        record.discard_unused(run_folder.folder)
+        raise
 
 
 def _execute(run_folder: RunFolder, as_json: bool) -> None:

@@ -6,11 +6,13 @@ checkpoints are replaced atomically, so a process that is killed loses at most o
 
 from __future__ import annotations
 
+import fcntl
 import importlib.metadata
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,13 @@ from airtune.errors import InputError
 from airtune.scenario import Scenario
 
 Arrays = dict[str, np.ndarray]
+
+_HEADS = {"run.json", "scenario.yaml", "environment.json", "lock"} | {
+    "run.json.tmp",
+    "scenario.yaml.tmp",
+    "environment.json.tmp",
+}
+"""Files of a run folder before its first cell; a folder that holds nothing else is unused."""
 
 _PACKAGES = ("airtune", "numpy", "scipy", "numba", "torch", "transformers", "peft", "tokenizers")
 
@@ -66,14 +75,43 @@ def create(folder: Path, scenario: Scenario, kind: str) -> RunFolder:
     InputError
         The folder already holds something.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        hint = " (`airtune resume` goes on with a run)" if (folder / "run.json").exists() else ""
-        raise InputError(f"--out {folder}: must be a new or an empty folder{hint}")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / "scenario.yaml", scenario_file.dump(scenario))
-    write_json(folder / "environment.json", environment(scenario))
-    write_json(folder / "run.json", {"kind": kind})
+    try:
+        if folder.exists() and any(path.name not in _HEADS for path in folder.iterdir()):
+            run = (folder / "run.json").exists()
+            hint = " (`airtune resume` goes on with a run)" if run else ""
+            raise InputError(f"--out {folder}: must be a new or an empty folder{hint}")
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / "scenario.yaml", scenario_file.dump(scenario))
+        write_json(folder / "environment.json", environment(scenario))
+        write_json(folder / "run.json", {"kind": kind})
+    except OSError as error:
+        raise InputError(f"--out {folder}: cannot be written ({error.strerror})") from None
     return RunFolder(folder, scenario, kind)
+
+
+def discard_unused(folder: Path) -> None:
+    """Remove a run folder in which nothing has been computed, so that its name is free again."""
+    if all(path.name in _HEADS for path in folder.iterdir()):
+        for path in folder.iterdir():
+            path.unlink()
+        folder.rmdir()
+
+
+@contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """Keep other processes from writing the same run folder.
+
+    Raises
+    ------
+    InputError
+        Another process is writing it.
+    """
+    with (folder / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InputError(f"{folder}: another process is writing this run") from None
+        yield
 
 
 def open_folder(folder: Path) -> RunFolder:
@@ -87,7 +125,7 @@ def open_folder(folder: Path) -> RunFolder:
     try:
         kind = json.loads((folder / "run.json").read_text(encoding="utf-8"))["kind"]
         scenario = scenario_file.load(folder / "scenario.yaml")
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, InputError) and (folder / "scenario.yaml").exists():
             raise
         raise InputError(
@@ -184,17 +222,29 @@ def save_checkpoint(cell: Cell, round_index: int, arrays: Arrays, state: Mapping
 
 
 def load_checkpoint(cell: Cell) -> tuple[int, Arrays, dict[str, Any]] | None:
-    """Return (round, arrays, state) of the last checkpoint and drop metrics beyond it."""
+    """Return (round, arrays, state) of the last checkpoint and drop metrics beyond it.
+
+    Raises
+    ------
+    InputError
+        The checkpoint or the metrics up to it are damaged.
+    """
     from safetensors.numpy import load_file
 
     path = cell.folder / "checkpoint" / "state.json"
     if not path.is_file():
         (cell.folder / "metrics.jsonl").unlink(missing_ok=True)
         return None
-    document = json.loads(path.read_text(encoding="utf-8"))
-    kept = [line for line in read_metrics(cell) if line["round"] <= document["round"]]
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        arrays = load_file(path.with_name(document["arrays"]))
+        kept = [line for line in read_metrics(cell) if line["round"] <= document["round"]]
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{cell.folder}: damaged ({error}); delete it to start anew") from None
+    if [line["round"] for line in kept] != list(range(document["round"] + 1)):
+        raise InputError(f"{cell.folder}: damaged (rounds are missing); delete it to start anew")
     write_text(
         cell.folder / "metrics.jsonl",
         "".join(json.dumps(line, allow_nan=False) + "\n" for line in kept),
     )
-    return document["round"], load_file(path.with_name(document["arrays"])), document["state"]
+    return document["round"], arrays, document["state"]

@@ -22,14 +22,16 @@ from numpy.typing import NDArray
 
 from airtune import record
 from airtune.engines import LocalEngine, RoundUpdates
+from airtune.errors import InputError
 from airtune.learning.server import ServerOptimizer
 from airtune.planning.cost import Components, compute_energy, compute_time, cycles_per_sample
-from airtune.planning.plan import Plan, make_plan
+from airtune.planning.plan import make_plan
+from airtune.planning.result import Plan
 from airtune.radio.movement import Movement, movement
 from airtune.radio.paths import BlockFading, perceived_block
 from airtune.radio.units import wavelength
 from airtune.scenario import Scenario
-from airtune.schemes import SCHEMES, RadioRound, Reception, Scheme, Uploads
+from airtune.schemes import SCHEMES, Link, Overheads, RadioRound, Reception, Scheme, Uploads
 
 if TYPE_CHECKING:
     from airtune.learning.learner import Learner
@@ -42,6 +44,15 @@ PLANNING_SCHEME = "movable"
 """Whose air a shared plan is made for, whatever schemes are compared."""
 
 
+_STATE_ARRAYS = (
+    "adapter",
+    "positions",
+    "effective_weights",
+    "participation",
+    "client_energy_j",
+)
+
+
 @dataclass
 class State:
     """All that changes from round to round; enough to resume bit for bit."""
@@ -51,6 +62,7 @@ class State:
     positions: NDArray[np.float64]
     effective_weights: NDArray[np.float64]
     participation: NDArray[np.int64]
+    client_energy_j: NDArray[np.float64]
     memory: NDArray[np.float64] | None = None
     round: int = 0
     latency_s: Components = field(default_factory=Components)
@@ -59,8 +71,7 @@ class State:
     def arrays(self) -> record.Arrays:
         """Return the arrays of a checkpoint."""
         arrays = {f"optimizer.{key}": value for key, value in self.optimizer.state().items()}
-        for name in ("adapter", "positions", "effective_weights", "participation"):
-            arrays[name] = getattr(self, name)
+        arrays |= {name: getattr(self, name) for name in _STATE_ARRAYS}
         if self.memory is not None:
             arrays["memory"] = self.memory
         return arrays
@@ -71,7 +82,7 @@ class State:
         self.optimizer.load(
             {key.removeprefix(prefix): a for key, a in arrays.items() if key.startswith(prefix)}
         )
-        for name in ("adapter", "positions", "effective_weights", "participation"):
+        for name in _STATE_ARRAYS:
             setattr(self, name, arrays[name])
         self.memory = arrays.get("memory")
         self.round = round_index
@@ -104,13 +115,18 @@ class FederatedRun:
         self.cycles_per_sample = cycles_per_sample(
             learner.flop_per_sample, processor.flop_per_cycle, scenario.training.local_steps
         )
-        self.plan = self.make_plan(PLANNING_SCHEME if scenario.plan == "shared" else scheme)
+        planned = PLANNING_SCHEME if scenario.plan == "shared" else scheme
+        try:
+            self.plan = self.make_plan(planned)
+        except InputError as error:
+            raise InputError(f"plan of {planned!r}: {error}") from None
         self.state = State(
             adapter=learner.initial_adapter(),
             optimizer=ServerOptimizer(scenario.training, learner.size),
             positions=self.scheme.array.start(scenario, seed),
             effective_weights=self.omega,
             participation=np.zeros(scenario.clients.count, dtype=np.int64),
+            client_energy_j=np.zeros(scenario.clients.count),
             latency_s=Components(pretraining=self.plan.latency_s.pretraining),
             energy_j=Components(pretraining=self.plan.energy_j.pretraining),
         )
@@ -122,8 +138,10 @@ class FederatedRun:
         start = scheme.array.start(self.scenario, self.seed)
         positions = scheme.array.place(radio, self.omega, start)
         move = self.movement(start, positions)
-        forecast = scheme.air.forecast(radio.at(positions), self.omega, self.block_sizes)
-        costs, pretraining = forecast.overheads, self.learner.pretraining_cost
+        link, everybody = radio.at(positions), np.arange(self.scenario.clients.count)
+        forecast = scheme.air.forecast(link, self.omega, self.block_sizes)
+        costs = scheme.air.overheads(link, everybody, self.block_sizes)
+        pretraining = self.learner.pretraining_cost
         return make_plan(
             self.scenario,
             omega=self.omega,
@@ -137,7 +155,7 @@ class FederatedRun:
             downlink_s=costs.downlink_s,
             downlink_j=costs.downlink_j,
             pilot_s=costs.pilot_s,
-            pilot_j=costs.pilot_j / self.scenario.clients.count,
+            pilot_j=costs.pilot_j,
             move_s=move.time_s,
             move_j=move.energy_j,
             pretraining_cycles_per_sample=pretraining.flop_per_sample
@@ -175,7 +193,8 @@ class FederatedRun:
         computed = self.engine.updates(  # 4
             state.adapter, selected, self.plan.batch_sizes, self.seed, index
         )
-        received = self._combine(radio, moved.positions, computed)  # 5
+        link = radio.at(moved.positions)
+        received = self._combine(link, computed)  # 5
         if received is not None:  # 6
             state.adapter = state.optimizer.step(state.adapter, received.mean)
             state.participation[computed.clients] += 1
@@ -183,7 +202,8 @@ class FederatedRun:
             if received.effective_weights is not None:
                 state.effective_weights = received.effective_weights
         state.round, state.positions = index, moved.positions
-        latency, energy = self._book(selected, moved, received)
+        overheads = self.scheme.air.overheads(link, selected, self.block_sizes)
+        latency, energy = self._book(computed.clients, selected, moved, overheads, received)
         state.latency_s += latency
         state.energy_j += energy
         return {
@@ -200,9 +220,7 @@ class FederatedRun:
             "round_wall_s": time.perf_counter() - began,
         }
 
-    def _combine(
-        self, radio: RadioRound, positions: NDArray[np.float64], computed: RoundUpdates
-    ) -> Reception | None:
+    def _combine(self, link: Link, computed: RoundUpdates) -> Reception | None:
         """Send what there is to send; None when no client has a finite update."""
         weights = self.omega[computed.clients]
         if not len(weights) or not np.any(computed.updates):
@@ -214,28 +232,36 @@ class FederatedRun:
             self.block_sizes,
             self.state.memory,
         )
-        return self.scheme.air.combine(uploads, radio.at(positions), self.plan.power_backoff)
+        return self.scheme.air.combine(uploads, link, self.plan.power_backoff)
 
     def _book(
-        self, selected: NDArray[np.int64], moved: Movement, received: Reception | None
+        self,
+        sent: NDArray[np.int64],
+        selected: NDArray[np.int64],
+        moved: Movement,
+        overheads: Overheads,
+        received: Reception | None,
     ) -> tuple[Components, Components]:
         """Return latency [s] and energy [J] of a round by component (system model, section 7)."""
         cycles = self.cycles_per_sample * self.plan.batch_sizes[selected]
         clocks = self.plan.frequencies[selected]
         computing = compute_energy(cycles, clocks, self.scenario.client_processor.kappa)
-        radio = received or Reception(np.zeros(0))
+        uplink_j = np.zeros(0) if received is None else received.uplink_j
+        self.state.client_energy_j[selected] += computing + overheads.pilot_j
+        if received is not None:
+            self.state.client_energy_j[sent] += uplink_j
         latency = Components(
             compute=float(np.max(compute_time(cycles, clocks))),
-            uplink=radio.uplink_s,
-            downlink=radio.overheads.downlink_s,
-            pilots=radio.overheads.pilot_s,
+            uplink=0.0 if received is None else received.uplink_s,
+            downlink=overheads.downlink_s,
+            pilots=overheads.pilot_s,
             movement=moved.time_s,
         )
         energy = Components(
             compute=float(computing.sum()),
-            uplink=radio.uplink_j,
-            downlink=radio.overheads.downlink_j,
-            pilots=radio.overheads.pilot_j,
+            uplink=float(uplink_j.sum()),
+            downlink=overheads.downlink_j,
+            pilots=float(overheads.pilot_j.sum()),
             movement=moved.energy_j,
         )
         return latency, energy
@@ -273,6 +299,7 @@ class FederatedRun:
         """
         saved = record.load_checkpoint(cell)
         if saved is not None:
+            self._check_plan(cell)
             self.state.load(*saved)
             round_done(record.read_metrics(cell)[-1])
         else:
@@ -284,6 +311,17 @@ class FederatedRun:
             line = self.run_round()
             self._save(cell, line)
             round_done(line)
+
+    def _check_plan(self, cell: record.Cell) -> None:
+        """Refuse to go on under another plan than the one that the cell began with."""
+        before, now = record.read_json(cell.folder / "plan.json"), self.plan.to_dict()
+        same = before["batch"] == now["batch"] and before["rounds"] == now["rounds"]
+        one, other = (np.array(plan["frequency_hz"]["clients"]) for plan in (before, now))
+        if not same or not np.allclose(one, other, rtol=1e-9, atol=0.0):
+            raise InputError(
+                f"{cell.folder}: plan.json is not the plan that this version of airtune makes; "
+                "resume with the version named in environment.json"
+            )
 
     def _save(self, cell: record.Cell, line: Metrics) -> None:
         record.append_metrics(cell, line)
@@ -311,7 +349,10 @@ class FederatedRun:
             ],
         )
         if self.scheme.name != "ideal":
-            record.write_json(cell.folder / "placement.json", self._placement())
+            link = self.radio(self.state.round).at(self.state.positions)
+            record.write_json(
+                cell.folder / "placement.json", link.picture(self.state.effective_weights)
+            )
         record.write_json(
             cell.folder / "finished.json",
             {
@@ -319,48 +360,19 @@ class FederatedRun:
                 "latency_s": self.state.latency_s.to_dict(),
                 "energy_j": self.state.energy_j.to_dict(),
                 "participation": self.state.participation.tolist(),
-                "within_latency_budget": self._within_latency_budget(),
+                "client_energy_j": self.state.client_energy_j.tolist(),
+                "within_latency_budget": _within(
+                    self.state.latency_s.total, self.scenario.budget.latency_s
+                ),
+                "within_client_energy_budget": _within(
+                    float(self.state.client_energy_j.max()), self.scenario.budget.client_energy_j
+                ),
             },
         )
 
-    def _within_latency_budget(self) -> bool:
-        budget = self.scenario.budget.latency_s
-        return budget is None or self.state.latency_s.total <= budget * (1 + 1e-9)
 
-    def _placement(self) -> dict[str, Any]:
-        """Return antennas, beamformer and paths of the last round, to be drawn."""
-        state = self.state
-        radio = self.radio(state.round)
-        problem = radio.problem(state.effective_weights)
-        best = radio.at(state.positions).best_beamformer(state.effective_weights)
-        heard = state.effective_weights > 0
-        scale = np.sqrt(problem.powers[heard]) / state.effective_weights[heard]
-        return {
-            "round": state.round,
-            "positions": state.positions.tolist(),
-            "beamformer_re": best.beamformer.real.tolist(),
-            "beamformer_im": best.beamformer.imag.tolist(),
-            "region": list(self.scenario.array.region),
-            "spacing": self.scenario.array.spacing,
-            "clients": {
-                **_paths(problem.gains[heard], problem.directions[heard]),
-                "auxiliary_scale": scale.tolist(),
-            },
-            "interferers": {
-                **_paths(problem.interferer_gains, problem.interferer_directions),
-                "powers": problem.interferer_powers.tolist(),
-            },
-            "noise_w": problem.noise,
-            "worst_gain_db": _decibel(best.worst_gain),
-        }
-
-
-def _paths(gains: NDArray[np.complex128], directions: NDArray[np.float64]) -> dict[str, Any]:
-    return {
-        "gains_re": gains.real.tolist(),
-        "gains_im": gains.imag.tolist(),
-        "directions": directions.tolist(),
-    }
+def _within(spent: float, budget: float | None) -> bool:
+    return budget is None or spent <= budget * (1 + 1e-9)
 
 
 def _decibel(value: float | None) -> float | None:

@@ -8,167 +8,48 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
-Fraction = Annotated[float, Field(gt=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
-Range = tuple[float, float]
+from airtune.scenario_radio import (
+    Aggregation,
+    Array,
+    Clients,
+    Count,
+    Csi,
+    Digital,
+    Interferers,
+    NonNegative,
+    Paths,
+    Positive,
+    Radio,
+    Settings,
+)
 
-
-class Settings(BaseModel):
-    """Base of all sections: frozen, unknown keys refused, no NaN or infinity."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_booleans_as_numbers(cls, values: Any) -> Any:
-        if isinstance(values, dict):
-            for name, field in cls.model_fields.items():
-                if isinstance(values.get(name), bool) and field.annotation is not bool:
-                    raise ValueError(f"{name} = {str(values[name]).lower()}: must not be a boolean")
-        return values
-
-
-def _check_range(name: str, pair: Range, *, low: float = 0.0) -> None:
-    if not low <= pair[0] <= pair[1]:
-        raise ValueError(
-            f"{name} = {list(pair)}: must be two increasing numbers, the first >= {low:g}"
-        )
-
-
-class Clients(Settings):
-    """Who takes part."""
-
-    count: Count = Field(10, description="registered clients K")
-    tx_power_dbm: float | tuple[float, ...] = Field(
-        10.0, description="transmit power limit P_k in dBm; one number or one per client"
-    )
-    distance_m: Range = Field(
-        (100.0, 500.0), description="cell ring: least and greatest distance to the base station"
-    )
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if isinstance(self.tx_power_dbm, tuple) and len(self.tx_power_dbm) != self.count:
-            raise ValueError(
-                f"tx_power_dbm = {list(self.tx_power_dbm)}: must be one number or a list "
-                f"of count = {self.count}"
-            )
-        _check_range("distance_m", self.distance_m, low=1.0)
-        return self
-
-
-class Interferers(Settings):
-    """Transmitters outside the cell on the same spectrum."""
-
-    count: int = Field(2, ge=0, description="number of interferers J")
-    tx_power_dbm: float = Field(23.0, description="transmit power q_j in dBm")
-    distance_m: Range = Field((600.0, 1000.0), description="least and greatest distance in m")
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        _check_range("distance_m", self.distance_m, low=1.0)
-        return self
-
-
-class Paths(Settings):
-    """Small-scale propagation: the paths of the field-response model."""
-
-    fading: Literal["rayleigh", "rician"] = Field(
-        "rayleigh", description="equal-power random paths, or one line-of-sight path besides"
-    )
-    count: Count = Field(
-        10, description="scattered paths L of each client or interferer (line of sight besides)"
-    )
-    rician_k_db: float = Field(6.0, description="line-of-sight over scattered power (rician only)")
-    angles: Literal["uniform", "cluster"] = Field(
-        "uniform", description="directions over the half sphere, or clustered around the client"
-    )
-    angle_spread_deg: Positive = Field(15.0, description="standard deviation within a cluster")
-    delay_spread_s: NonNegative = Field(1e-7, description="mean of the exponential path delays")
-    doppler_hz: NonNegative = Field(
-        0.3,
-        description="largest Doppler shift; with block_interval_s it sets the round-to-round "
-        "correlation J0(2 pi doppler_hz block_interval_s) of the path gains",
-    )
-    block_interval_s: Positive = Field(1.0, description="time between the blocks of two rounds")
-    angle_drift_deg: NonNegative = Field(
-        1.0, description="standard deviation of a direction's change from round to round"
-    )
-
-
-class Csi(Settings):
-    """Channel-state error: the placement sees perturbed paths, the air uses the true ones."""
-
-    angle_error_deg: NonNegative = Field(0.0, description="standard deviation of angle errors")
-    gain_error: NonNegative = Field(
-        0.0, description="standard deviation of path gain errors, relative to the gain"
-    )
-
-
-class Radio(Settings):
-    """Carrier, noise, path loss, fading and interference."""
-
-    carrier_hz: Positive = Field(3.5e9, description="carrier frequency")
-    bandwidth_hz: Positive = Field(1e6, description="uplink bandwidth W")
-    downlink_bandwidth_hz: Positive = Field(1e7, description="bandwidth of the broadcast")
-    downlink_bits: Annotated[int, Field(ge=8, le=32)] = Field(
-        16, description="bits of one adapter entry in the broadcast"
-    )
-    efficiency: Fraction = Field(
-        0.9, description="share of the time-frequency grid that carries data (cyclic prefix, guard)"
-    )
-    noise_figure_db: NonNegative = Field(9.0, description="receiver noise figure")
-    noise_psd_dbm_hz: float = Field(-174.0, description="thermal noise density")
-    base_station_power_dbm: float = Field(30.0, description="downlink power P_BS")
-    path_loss_intercept_db: float = Field(128.1, description="path loss at 1 km")
-    path_loss_slope_db: Positive = Field(37.6, description="path loss per decade of distance")
-    shadowing_db: NonNegative = Field(8.0, description="standard deviation of the shadowing")
-    pilot_symbols_per_client: int = Field(
-        8, ge=0, description="pilot symbols sent by each client in each round"
-    )
-    paths: Paths = Paths()
-    interferers: Interferers = Interferers()
-    csi: Csi = Csi()
-
-
-class Array(Settings):
-    """The base station's movable antennas; positions in wavelengths."""
-
-    antennas: Count = Field(4, description="antennas N")
-    region: tuple[NonNegative, NonNegative] = Field(
-        (4.0, 4.0), description="box [A_x, A_y] that the antennas move in; A_y = 0 is a line"
-    )
-    spacing: Positive = Field(0.5, description="least distance D between two antennas")
-    speed_mps: Positive = Field(0.5, description="speed of a moving antenna")
-    drive_power_w: NonNegative = Field(0.5, description="power of one moving drive")
-
-
-class Aggregation(Settings):
-    """Over-the-air aggregation (system model, section 4)."""
-
-    normalise: Literal["block", "loaded", "global"] = Field(
-        "block",
-        description="one scale per adapter matrix (block), with block powers by "
-        "scale (loaded), or one scale for the whole update (global)",
-    )
-    form: Literal["scalar", "waveform"] = Field(
-        "scalar", description="draw the noise after the beamformer, or simulate every antenna"
-    )
-    scale_bits: Annotated[int, Field(ge=8, le=32)] = Field(
-        16, description="bits for each reported mean or standard deviation (side information)"
-    )
-
-
-class Digital(Settings):
-    """Digital baseline: quantised updates, one client after the other (TDMA)."""
-
-    bits: Annotated[int, Field(ge=1, le=16)] = Field(8, description="bits per entry")
-    error_feedback: bool = Field(True, description="clients add the last quantisation error")
-    snr_gap_db: NonNegative = Field(0.0, description="gap of the code to the Shannon rate")
+__all__ = [
+    "Aggregation",
+    "Array",
+    "Bound",
+    "Budget",
+    "Clients",
+    "Csi",
+    "Data",
+    "Digital",
+    "Evaluation",
+    "Fields",
+    "Interferers",
+    "Lora",
+    "Model",
+    "Paths",
+    "PlacementSettings",
+    "Pretraining",
+    "Processor",
+    "Radio",
+    "Scenario",
+    "Server",
+    "Settings",
+    "SmallLlama",
+    "Training",
+]
 
 
 class PlacementSettings(Settings):
@@ -286,6 +167,9 @@ class Evaluation(Settings):
     every: Count = Field(1, description="rounds between evaluations (the last is always made)")
     records: Count = Field(400, description="validation records used, spread over the domains")
     batch_size: Count = Field(50, description="records evaluated at once")
+    answers: Annotated[int, Field(ge=0)] = Field(
+        8, description="answers written before and after fine-tuning"
+    )
 
 
 class Processor(Settings):

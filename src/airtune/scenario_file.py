@@ -16,6 +16,9 @@ from pydantic import BaseModel, ValidationError
 from airtune.errors import InputError
 from airtune.scenario import Scenario
 
+_UNREADABLE = (yaml.YAMLError, ValueError, TypeError, RecursionError)
+"""What PyYAML raises on files that are no plain settings: dates, odd keys, endless nesting."""
+
 _SHIPPED = resources.files("airtune") / "scenarios"
 
 
@@ -101,7 +104,11 @@ def _commented_lines(section: BaseModel, indent: int) -> list[str]:
 
 def _read(source: str | Path) -> dict[str, Any]:
     path = Path(source)
-    if path.is_file():
+    try:
+        is_file = path.is_file()
+    except OSError:  # a name that no file can have
+        is_file = False
+    if is_file:
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
@@ -120,7 +127,9 @@ def _parse_yaml(text: str, where: str) -> dict[str, Any]:
     try:
         _refuse_duplicates(yaml.compose(text, yaml.SafeLoader), where)
         data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except _UNREADABLE as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{where}: not valid YAML: {' '.join(str(error).split())}") from None
     if data is None:
         return {}
@@ -134,6 +143,8 @@ def _refuse_duplicates(node: yaml.Node | None, where: str) -> None:
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise InputError(f"{where}: line {key.start_mark.line + 1}: not a setting's name")
             if key.value in seen:
                 line = key.start_mark.line + 1
                 raise InputError(f"{where}: line {line}: the setting {key.value!r} appears twice")
@@ -148,7 +159,7 @@ def _assign(data: dict[str, Any], assignment: str) -> None:
         raise InputError(f"--set {assignment!r}: must have the form section.setting=value")
     try:
         value = yaml.safe_load(text) if text.strip() else None
-    except yaml.YAMLError:
+    except _UNREADABLE:
         raise InputError(f"--set {assignment!r}: the value is not valid YAML") from None
     for depth, key in enumerate(keys[:-1]):
         section = data.setdefault(key, {})

@@ -24,9 +24,6 @@ PROPOSAL = "movable"
 TARGET_SHARE = 0.9
 """The target loss is reached when this share of the reference's improvement is."""
 
-SAMPLE_ANSWERS = 10
-"""Answers of the model shown before and after fine-tuning."""
-
 Document = dict[str, Any]
 
 
@@ -51,7 +48,7 @@ def compare(scenario: Scenario, out: str | Path | None = None) -> Document:
     Parameters
     ----------
     scenario : Scenario
-        What to run; `ideal` must be among its schemes for times and energies to target.
+        What to run; `ideal`, which sets the target, is added to its schemes.
     out : str or Path, optional
         New or empty folder; ``runs/<name>-<time>`` by default.
 
@@ -65,17 +62,26 @@ def compare(scenario: Scenario, out: str | Path | None = None) -> Document:
     InputError
         A setting or the folder cannot be used.
     """
-    check(scenario)
+    scenario = check(scenario, "compare")
     folder = default_folder(scenario) if out is None else Path(out)
     run_folder = record.create(folder, scenario, "compare")
-    execute(run_folder)
+    try:
+        execute(run_folder)
+    except InputError:
+        record.discard_unused(folder)
+        raise
     results = summarise(run_folder)
     publish(run_folder)
     return results
 
 
-def check(scenario: Scenario) -> None:
+def check(scenario: Scenario, kind: str) -> Scenario:
     """Refuse what only the schemes and the solvers know to be impossible, before any work.
+
+    Returns
+    -------
+    Scenario
+        The scenario, with `ideal` among its schemes if `kind` is ``compare``.
 
     Raises
     ------
@@ -93,6 +99,9 @@ def check(scenario: Scenario) -> None:
         raise InputError(f"placement.method = {method!r}: must be one of {', '.join(METHODS)}")
     for name in scenario.schemes:
         SCHEMES[name].array.start(scenario, scenario.seed)
+    if kind == "compare" and REFERENCE not in scenario.schemes:
+        return scenario.model_copy(update={"schemes": (REFERENCE, *scenario.schemes)})
+    return scenario
 
 
 def default_folder(scenario: Scenario) -> Path:
@@ -108,23 +117,29 @@ def execute(run_folder: RunFolder, watcher: Watcher | None = None) -> None:
     run_folder : RunFolder
     watcher : Watcher, optional
     """
+    with record.lock(run_folder.folder):
+        for index in range(run_folder.scenario.seeds):
+            cells = [c for c in run_folder.cells if c.seed == index and not c.finished]
+            if cells:
+                _execute_seed(run_folder.scenario, index, cells, watcher)
+
+
+def _execute_seed(
+    scenario: Scenario, index: int, cells: list[Cell], watcher: Watcher | None
+) -> None:
+    """Run the cells of one seed with one learner; all plans are made before the first round."""
     from airtune.learning.learner import prepare
     from airtune.rounds import FederatedRun
 
-    scenario = run_folder.scenario
-    for index in range(scenario.seeds):
-        cells = [c for c in run_folder.cells if c.seed == index and not c.finished]
-        if not cells:
-            continue
-        seed = scenario.seed + index
-        learner = prepare(scenario, seed, watcher.preparing if watcher else None)
-        before = learner.samples(learner.initial_adapter(), SAMPLE_ANSWERS)
-        for cell in cells:
-            federated = FederatedRun(scenario, cell.scheme, seed, learner)
-            federated.execute(cell, _reporter(cell, watcher))
-            federated.finish(cell, before)
-            if watcher:
-                watcher.cell_done(cell)
+    seed = scenario.seed + index
+    learner = prepare(scenario, seed, watcher.preparing if watcher else None)
+    runs = [FederatedRun(scenario, cell.scheme, seed, learner) for cell in cells]
+    before = learner.samples(learner.initial_adapter(), scenario.evaluation.answers)
+    for cell, federated in zip(cells, runs, strict=True):
+        federated.execute(cell, _reporter(cell, watcher))
+        federated.finish(cell, before)
+        if watcher:
+            watcher.cell_done(cell)
 
 
 def _reporter(cell: Cell, watcher: Watcher | None) -> Callable[[Document], None]:
@@ -173,7 +188,7 @@ def summarise(run_folder: RunFolder) -> Document:
     }
     if run_folder.kind == "compare":
         document["headline"] = headline(figures)
-    document["environment"] = record.environment(scenario)
+    document["environment"] = record.read_json(run_folder.folder / "environment.json")
     record.write_json(run_folder.folder / "results.json", document)
     return document
 
@@ -220,6 +235,7 @@ def cell_figures(cell: Cell, target: float | None) -> Document:
         "fairness": jain_index(totals["participation"]),
         "dropped": sum(len(line.get("dropped", ())) for line in lines),
         "within_latency_budget": totals["within_latency_budget"],
+        "within_client_energy_budget": totals["within_client_energy_budget"],
         "diverged": last["loss"] is None,
         "history": [{name: line[name] for name in _HISTORY} for line in lines if line["evaluated"]],
     }
@@ -239,31 +255,43 @@ def jain_index(counts: Iterable[float]) -> float:
     return float(x.sum() ** 2 / (len(x) * (x**2).sum())) if x.any() else 1.0
 
 
-def _over_seeds(values: list[Any]) -> Any:
+def _over_seeds(values: list[Any], missing: float = math.inf) -> Any:
     """Merge one figure over the seeds: median, 10 % and 90 % quantile; as it is for one seed.
 
-    A figure that is null in a seed (a target never reached) counts as infinite there.
+    A figure that is null in a seed counts as `missing` there: infinite for what is better small
+    (a target never reached), minus infinite for a saving that was not made.
     """
     if len(values) == 1:
         return values[0]
     first = values[0]
     if isinstance(first, dict):
-        return {name: _over_seeds([value[name] for value in values]) for name in first}
-    if isinstance(first, list):
-        return [_median_entry(entries) for entries in zip(*values, strict=False)]
-    if isinstance(first, bool):
-        return all(values)
-    known = [math.inf if value is None else float(value) for value in values]
+        return {name: _merge_named(name, [value[name] for value in values]) for name in first}
+    known = [missing if value is None else float(value) for value in values]
     quantiles = {"median": 0.5, "p10": 0.1, "p90": 0.9}
     return {name: _quantile(known, share) for name, share in quantiles.items()}
 
 
-def _median_entry(entries: tuple[Document, ...]) -> Document:
-    merged = {}
-    for name in entries[0]:
-        known = [entry[name] for entry in entries if entry[name] is not None]
-        merged[name] = float(np.median(known)) if known else None
-    return merged | {"round": entries[0]["round"]}
+def _merge_named(name: str, values: list[Any]) -> Any:
+    if name == "history":
+        return [_merge_round(lines) for lines in zip(*values, strict=False)]
+    if name.startswith("within_"):
+        return all(values)
+    return any(values) if name == "diverged" else _over_seeds(values)
+
+
+def _merge_round(lines: tuple[Document, ...]) -> Document:
+    """Return the medians of one round over the seeds; `loss` also with its quantiles."""
+    merged: Document = {"round": lines[0]["round"]}
+    for name in _HISTORY[1:]:
+        values = [line[name] for line in lines]
+        if all(value is None for value in values):
+            merged[name] = None
+        else:
+            figures = _over_seeds(values)
+            merged[name] = figures["median"]
+            if name == "loss":
+                merged |= {"loss_p10": figures["p10"], "loss_p90": figures["p90"]}
+    return merged
 
 
 def _quantile(values: list[float], share: float) -> float | None:
@@ -271,10 +299,9 @@ def _quantile(values: list[float], share: float) -> float | None:
     ordered = sorted(values)
     place = share * (len(ordered) - 1)
     low, high = ordered[math.floor(place)], ordered[math.ceil(place)]
-    if math.isinf(high) and place > math.floor(place):
-        return None
-    value = low + (high - low) * (place - math.floor(place)) if low != high else low
-    return None if math.isinf(value) else value
+    weight = place - math.floor(place)
+    value = low if low == high or weight == 0 else low + (high - low) * weight
+    return value if math.isfinite(value) else None
 
 
 def headline(figures: dict[str, dict[int, Document]]) -> Document:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from airtune.errors import InputError
+
 Real = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 
@@ -18,7 +20,7 @@ FEASIBILITY = 1e-9
 """Tolerance of positions against the region and the spacing  [wavelengths]."""
 
 
-class ProblemError(ValueError):
+class ProblemError(InputError):
     """A placement problem that makes no sense; the message names the field and what is allowed."""
 
 

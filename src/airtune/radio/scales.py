@@ -78,11 +78,6 @@ class Normalisation:
         """Squared error of the whole aggregate at MSE 1, ``sum_b d_b v_b^2 / pi_b``."""
         return float(self.scales.sizes @ self.block_errors)
 
-    @property
-    def relative_error(self) -> float:
-        """The same over ``v^2 = sum_b d_b v_b^2``: 1 for equal relative errors, least if loaded."""
-        return self.total_error / float(self.scales.sizes @ self.deviations**2)
-
 
 def block_sizes(sizes: Sequence[int], normalise: Normalise) -> Integer:
     """Return the block lengths d_b: one a matrix, or for `global` one for the whole update."""

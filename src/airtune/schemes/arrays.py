@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from airtune.placement import Placement, Problem, beamform, solve
+from airtune.placement.lattice import lattice
 from airtune.placement.movement import Movement
-from airtune.radio.array import fixed_array, random_positions
-from airtune.radio.kinds import Real
+from airtune.radio.array import HALF_WAVELENGTH, fixed_array, random_positions
+from airtune.radio.kinds import Complex, Real
 from airtune.radio.paths import Block
 from airtune.radio.transmission import Air, air_at
 from airtune.radio.units import client_powers, interferer_powers, receiver_noise
@@ -96,6 +97,46 @@ class Link:
         seed = torch_seed(self.radio.seed, "beamformer", self.radio.round) % 2**31
         return beamform(self.radio.problem(effective_weights), self.positions, seed=seed)
 
+    def picture(self, effective_weights: Real) -> dict[str, Any]:
+        """Return antennas, beamformer and paths as plain JSON types, to be drawn.
+
+        Parameters
+        ----------
+        effective_weights : ndarray, float, shape (K,)
+            nu_k; clients with 0 are left out.
+        """
+        problem = self.radio.problem(effective_weights)
+        best = self.best_beamformer(effective_weights)
+        heard = effective_weights > 0
+        return {
+            "round": self.radio.round,
+            "positions": self.positions.tolist(),
+            "beamformer_re": best.beamformer.real.tolist(),
+            "beamformer_im": best.beamformer.imag.tolist(),
+            "region": problem.region.tolist(),
+            "spacing": problem.spacing,
+            "clients": {
+                **_paths(problem.gains[heard], problem.directions[heard]),
+                "auxiliary_scale": (
+                    np.sqrt(problem.powers[heard]) / effective_weights[heard]
+                ).tolist(),
+            },
+            "interferers": {
+                **_paths(problem.interferer_gains, problem.interferer_directions),
+                "powers": problem.interferer_powers.tolist(),
+            },
+            "noise_w": problem.noise,
+            "worst_gain_db": 10.0 * math.log10(best.worst_gain),
+        }
+
+
+def _paths(gains: Complex, directions: Real) -> dict[str, Any]:
+    return {
+        "gains_re": gains.real.tolist(),
+        "gains_im": gains.imag.tolist(),
+        "directions": directions.tolist(),
+    }
+
 
 class ArrayPolicy(Protocol):
     """Decides where the antennas are."""
@@ -141,12 +182,18 @@ class RandomArray:
 
 @dataclass(frozen=True)
 class MovableArray:
-    """Antennas that move to the best positions of each round; parked as the fixed array."""
+    """Antennas that move to the best positions of each round; parked as the fixed array.
+
+    Where the least distance is above half a wavelength they are parked on a lattice.
+    """
 
     about: str = "movable antennas, placed each round"
 
     def start(self, scenario: Scenario, seed: int) -> Real:
-        return fixed_array(scenario.array.antennas, scenario.array.region)
+        array = scenario.array
+        if array.spacing <= HALF_WAVELENGTH:
+            return fixed_array(array.antennas, array.region)
+        return lattice(array.antennas, np.asarray(array.region), array.spacing)
 
     def place(self, radio: RadioRound, effective_weights: Real, positions: Real) -> Real:
         settings = radio.scenario.placement

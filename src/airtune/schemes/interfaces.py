@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -43,10 +43,20 @@ class Uploads:
 
 @dataclass(frozen=True)
 class Overheads:
-    """Airtime [s] and energy [J] of pilots with side information, and of the downlink."""
+    """What a round costs besides the upload.
 
+    Attributes
+    ----------
+    pilot_j : ndarray, float, shape (S,)
+        Pilots and side information (reported scales) of each selected client [J].
+    pilot_s : float
+        Their airtime [s].
+    downlink_s, downlink_j : float
+        Broadcast of the adapters [s], [J].
+    """
+
+    pilot_j: Real
     pilot_s: float = 0.0
-    pilot_j: float = 0.0
     downlink_s: float = 0.0
     downlink_j: float = 0.0
 
@@ -59,9 +69,10 @@ class Reception:
     ----------
     mean : ndarray, float, shape (d,)
         Decoded weighted mean of the updates.
-    uplink_s, uplink_j : float
-        Airtime [s] and energy of all clients [J].
-    overheads : Overheads
+    uplink_j : ndarray, float, shape (S,)
+        Energy of each client that transmits [J].
+    uplink_s : float
+        Airtime [s].
     effective_weights : ndarray, float, shape (K,), or None
         nu_k as reported in this round.
     mse, predicted_mse : float or None
@@ -71,9 +82,8 @@ class Reception:
     """
 
     mean: Real
+    uplink_j: Real
     uplink_s: float = 0.0
-    uplink_j: float = 0.0
-    overheads: Overheads = field(default_factory=Overheads)
     effective_weights: Real | None = None
     mse: float | None = None
     predicted_mse: float | None = None
@@ -92,7 +102,6 @@ class Forecast:
         How long each client uploads at full power [s].
     uplink_s : float
         What the uploads add to a round [s].
-    overheads : Overheads
     backoff : bool
         Whether the interface can scale its powers down.
     """
@@ -100,7 +109,6 @@ class Forecast:
     mse: float
     airtime_s: Real
     uplink_s: float
-    overheads: Overheads
     backoff: bool
 
 
@@ -114,6 +122,9 @@ class AirInterface(Protocol):
     def forecast(self, link: Link, omega: Real, block_sizes: Integer) -> Forecast:
         """Return what one round will cost and how exact it will be; `omega` has shape (K,)."""
 
+    def overheads(self, link: Link, clients: Integer, block_sizes: Integer) -> Overheads:
+        """Return pilots, reports and downlink of a round with these clients, shape (S,)."""
+
     def combine(self, uploads: Uploads, link: Link, backoff: float) -> Reception:
         """Send the updates and decode their weighted mean."""
 
@@ -125,10 +136,14 @@ class ErrorFree:
     about: str = "error-free mean at no radio cost"
 
     def forecast(self, link: Link, omega: Real, block_sizes: Integer) -> Forecast:
-        return Forecast(0.0, np.zeros(len(omega)), 0.0, Overheads(), backoff=False)
+        return Forecast(0.0, np.zeros(len(omega)), 0.0, backoff=False)
+
+    def overheads(self, link: Link, clients: Integer, block_sizes: Integer) -> Overheads:
+        return Overheads(np.zeros(len(clients)))
 
     def combine(self, uploads: Uploads, link: Link, backoff: float) -> Reception:
-        return Reception(uploads.omega @ uploads.updates.astype(np.float64))
+        exact = uploads.omega @ uploads.updates.astype(np.float64)
+        return Reception(exact, np.zeros(len(uploads.clients)))
 
 
 @dataclass(frozen=True)
@@ -140,14 +155,15 @@ class OverTheAir:
     def forecast(self, link: Link, omega: Real, block_sizes: Integer) -> Forecast:
         radio = link.radio.scenario.radio
         airtime = over_the_air_time(int(block_sizes.sum()), radio.bandwidth_hz, radio.efficiency)
-        clients = np.arange(len(omega))
         return Forecast(
             mse=1.0 / link.best_beamformer(omega).worst_gain,
             airtime_s=np.full(len(omega), airtime),
             uplink_s=airtime,
-            overheads=_overheads(link, clients, block_sizes, _reported_bits(link, block_sizes)),
             backoff=True,
         )
+
+    def overheads(self, link: Link, clients: Integer, block_sizes: Integer) -> Overheads:
+        return _overheads(link, clients, block_sizes, _reported_bits(link, block_sizes))
 
     def combine(self, uploads: Uploads, link: Link, backoff: float) -> Reception:
         scenario, radio = link.radio.scenario, link.radio.scenario.radio
@@ -173,15 +189,14 @@ class OverTheAir:
             form=scenario.aggregation.form,
         )
         airtime = over_the_air_time(normalisation.entries, radio.bandwidth_hz, radio.efficiency)
-        report_bits = _reported_bits(link, uploads.block_sizes)
+        predicted = received.predicted_mse * normalisation.total_error
         return Reception(
             mean=received.mean,
+            uplink_j=received.powers * airtime,
             uplink_s=airtime,
-            uplink_j=float(received.powers.sum()) * airtime,
-            overheads=_overheads(link, uploads.clients, uploads.block_sizes, report_bits),
             effective_weights=nu,
-            mse=received.relative_error,
-            predicted_mse=received.predicted_mse * normalisation.relative_error,
+            mse=relative_error(received.mean, uploads),
+            predicted_mse=predicted / squared_scale(uploads),
         )
 
 
@@ -200,8 +215,10 @@ class DigitalTdma:
         reach = np.sqrt(2 * np.log(np.maximum(block_sizes, 2)))
         step = 2 * reach / (2**settings.bits - 1)
         mse = float(omega @ omega) * float(block_sizes @ step**2) / (12 * float(block_sizes.sum()))
-        overheads = _overheads(link, clients, block_sizes, 0)
-        return Forecast(mse, sent.times_s, sent.time_s, overheads, backoff=False)
+        return Forecast(mse, sent.times_s, sent.time_s, backoff=False)
+
+    def overheads(self, link: Link, clients: Integer, block_sizes: Integer) -> Overheads:
+        return _overheads(link, clients, block_sizes, 0)
 
     def combine(self, uploads: Uploads, link: Link, backoff: float) -> Reception:
         scenario, radio = link.radio.scenario, link.radio
@@ -220,20 +237,24 @@ class DigitalTdma:
         )
         return Reception(
             mean=mean,
+            uplink_j=sent.energies_j,
             uplink_s=sent.time_s,
-            uplink_j=sent.energy_j,
-            overheads=_overheads(link, uploads.clients, uploads.block_sizes, 0),
             mse=relative_error(mean, uploads),
             memory=memory,
         )
 
 
-def relative_error(mean: Real, uploads: Uploads) -> float:
-    """Return the squared error of a decoded mean over ``v^2 = sum_b d_b v_b^2``."""
+def squared_scale(uploads: Uploads) -> float:
+    """Return ``v^2 = sum_b d_b v_b^2`` with one block a matrix, whatever the air's rule is."""
     reports = scales.report_scales(uploads.updates, uploads.block_sizes)
-    common = scales.normalise_updates(reports, uploads.omega, "block")
+    deviations = scales.normalise_updates(reports, uploads.omega, "block").deviations
+    return float(uploads.block_sizes @ deviations**2) or 1.0  # constant blocks have no scale
+
+
+def relative_error(mean: Real, uploads: Uploads) -> float:
+    """Return the squared error of a decoded mean over ``v^2``; comparable between schemes."""
     error = mean - uploads.omega @ uploads.updates.astype(np.float64)
-    return float(error @ error) / float(uploads.block_sizes @ common.deviations**2)
+    return float(error @ error) / squared_scale(uploads)
 
 
 def _reported_bits(link: Link, block_sizes: Integer) -> int:
@@ -265,8 +286,8 @@ def _overheads(link: Link, clients: Integer, block_sizes: Integer, report_bits: 
     rate = links.downlink_rate(channel, power, noise, bandwidth, radio.efficiency)
     downlink_s = int(block_sizes.sum()) * radio.downlink_bits / rate
     return Overheads(
+        pilot_j=pilots.energies_j + reports.energies_j,
         pilot_s=pilots.time_s + reports.time_s,
-        pilot_j=pilots.energy_j + reports.energy_j,
         downlink_s=downlink_s,
         downlink_j=power * downlink_s,
     )

@@ -1,0 +1,79 @@
+"""Run the quickstart comparison and put its figures into the README.
+
+Writes benchmarks/results/quickstart.json (the comparison's results with the environment and the wall
+time), docs/figures/*.png, and the table between the markers of README.md:
+
+    python benchmarks/quickstart.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from airtune import load_scenario, record, study
+from airtune.report.table import scheme_rows
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results" / "quickstart.json"
+FIGURES = ("loss-rounds", "loss-time", "antenna-positions", "energy-split", "exact-match")
+FIGURE_FOLDER = ROOT / "docs" / "figures"
+MARKERS = "<!-- quickstart table -->", "<!-- end of quickstart table -->"
+
+
+def measure(folder: Path) -> dict[str, Any]:
+    """Run the comparison with an empty cache and return its results and wall time."""
+    scenario = load_scenario("quickstart", [f"cache={folder / 'cache'}"])
+    began = time.perf_counter()
+    run_folder = record.create(folder / "run", scenario, "compare")
+    study.execute(run_folder)
+    results = study.summarise(run_folder)
+    study.publish(run_folder)
+    results["total_wall_s"] = time.perf_counter() - began
+    results["scenario"]["cache"] = ".cache/airtune"
+    for name in FIGURES:
+        shutil.copyfile(folder / "run" / "figures" / f"{name}.png", FIGURE_FOLDER / f"{name}.png")
+    return results
+
+
+def markdown(results: dict[str, Any]) -> str:
+    """Return the table of schemes as Markdown."""
+    sheet = scheme_rows(results)
+    titles = ["Scheme", *(title for title in sheet.columns if title != "Scheme")]
+    lines = ["| " + " | ".join(titles) + " |", "|---" + "|--:" * (len(titles) - 1) + "|"]
+    for row in sheet.rows:
+        cells = [row.label, *(cell.text for cell in row.cells)][: len(titles)]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def update_readme(table: str) -> None:
+    """Replace what stands between the markers."""
+    path = ROOT / "README.md"
+    head, _, rest = path.read_text(encoding="utf-8").partition(MARKERS[0])
+    _, _, tail = rest.partition(MARKERS[1])
+    text = f"{head}{MARKERS[0]}\n\n{table}\n\n{MARKERS[1]}{tail}"
+    path.write_text(text, encoding="utf-8")
+
+
+def main() -> None:
+    """Measure, or with --table only rewrite the README's table from the committed results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--table", action="store_true", help="use the committed results")
+    if parser.parse_args().table:
+        results = json.loads(RESULTS.read_text(encoding="utf-8"))
+    else:
+        FIGURE_FOLDER.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory() as folder:
+            results = measure(Path(folder))
+        record.write_json(RESULTS, results)
+    update_readme(markdown(results))
+
+
+if __name__ == "__main__":
+    main()
