@@ -1,6 +1,7 @@
 """How fast and how exact the planner is, and how tight the convergence bound is.
 
-Writes benchmarks/results/planning.json.  Run from the repository with the package installed:
+Writes benchmarks/results/planning.json and the tables of docs/planning.md.  Run from the repository
+with the package installed:
 
     OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 python benchmarks/planning.py
 """
@@ -28,6 +29,7 @@ from planning.problems import random_problem  # noqa: E402
 from planning.sgd import Measured, logistic, quadratic  # noqa: E402
 
 RESULT = ROOT / "benchmarks" / "results" / "planning.json"
+MANUAL = ROOT / "docs" / "planning.md"
 CASES = {  # name: clients, per-client budgets, total budget, latency budget, instances
     "per-client budgets, K = 10": (10, True, False, True, 40),
     "per-client budgets, K = 100": (100, True, False, True, 40),
@@ -147,6 +149,55 @@ def environment() -> dict[str, Any]:
     }
 
 
+def timing_table(timings: dict[str, Any]) -> list[str]:
+    """Rows of the table of timings."""
+    rows = [
+        "| budgets and clients | problems | processor time, median | largest | largest gap "
+        "| proven to 1e-6 |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, case in timings.items():
+        cpu, gap = case["seconds_cpu"], case["relative_gap"]
+        rows.append(
+            f"| {name} | {case['instances']} | {1e3 * cpu['median']:.0f} ms "
+            f"| {1e3 * cpu['max']:.0f} ms | {gap['max']:.1e} | {case['proven_to_1e-6']} |"
+        )
+    return rows
+
+
+def tightness_table(tightness: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """Rows of the table of the bound over the truth."""
+    rows = [
+        "| problem | L / mu | settings | violations | G of each round: median (90 %) "
+        "| largest G: median (90 %) |",
+        "|---|---|---|---|---|---|",
+    ]
+    for kind, cases in tightness.items():
+        for case in cases:
+            own, largest = (case["ratio_at_the_floor"][name] for name in ("own_G", "largest_G"))
+            rows.append(
+                f"| {kind} | {case['condition']:g} | {case['settings']} | {case['violations']} "
+                f"| {own['median']:.1f} ({own['p90']:.0f}) "
+                f"| {largest['median']:.0f} ({largest['p90']:.0f}) |"
+            )
+    return rows
+
+
+def write_tables(content: dict[str, Any]) -> None:
+    """Put the tables between their marks in the manual."""
+    text = MANUAL.read_text(encoding="utf-8")
+    tables = {
+        "timings": timing_table(content["timings"]),
+        "tightness": tightness_table(content["bound_over_truth"]),
+    }
+    for name, rows in tables.items():
+        before, rest = text.split(f"<!-- {name} -->\n", 1)
+        _, after = rest.split(f"<!-- end of {name} -->", 1)
+        table = "\n".join(rows)
+        text = f"{before}<!-- {name} -->\n{table}\n<!-- end of {name} -->{after}"
+    MANUAL.write_text(text, encoding="utf-8")
+
+
 def main() -> None:
     """Measure everything and write the result."""
     timings = {}
@@ -161,6 +212,7 @@ def main() -> None:
     RESULT.parent.mkdir(exist_ok=True)
     content = {"timings": timings, "bound_over_truth": tightness, "environment": environment()}
     RESULT.write_text(json.dumps(content, indent=1) + "\n")
+    write_tables(content)
 
 
 if __name__ == "__main__":

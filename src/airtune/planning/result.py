@@ -167,7 +167,7 @@ def describe(
         energy_j=energy,
         client_energy_j=per_client,
         certificate=Certificate(lower_bound, (total - lower_bound) / total if total > 0 else 0.0),
-        limits=limiting(problem, rounds, batch, latency.total, per_client, bound),
+        limits=limiting(problem, rounds, batch, latency.total, energy.total, per_client, bound),
     )
 
 
@@ -176,6 +176,7 @@ def limiting(
     rounds: int,
     batch: FloatArray,
     latency: float,
+    energy: float,
     per_client: FloatArray,
     bound: BoundParts,
 ) -> tuple[str, ...]:
@@ -183,22 +184,21 @@ def limiting(
 
     A budget is named when less than the price of one more sample is left of it.
     """
-    c = problem.clients
-    names = []
-    terms = bound.to_dict()
+    c, terms = problem.clients, bound.to_dict()
     terms.pop("total")
-    names.append(max(terms, key=lambda name: terms[name]))
-    more = np.minimum(batch + 1, c.batch_max)
-    spare_time = problem.latency_s - latency
-    if np.isfinite(problem.latency_s) and np.all(
-        (more > batch) * c.cycles / c.f_max * rounds >= spare_time * (more > batch)
-    ):
-        names.append("latency")
-    spare = c.budget_j - per_client
-    price = rounds * c.kappa * c.f_min**2 * c.cycles
-    short = [str(k) for k in np.flatnonzero((batch < c.batch_max) & (spare < price))]
-    if short:
-        names.append("energy of clients " + ", ".join(short))
-    if np.all(batch >= c.batch_max):
+    names = [max(terms, key=lambda name: terms[name])]
+    growing = batch < c.batch_max
+    if problem.rounds[0] < rounds == problem.rounds[1]:
+        names.append("number of rounds")
+    if np.all(~growing):
         names.append("batch sizes")
+    spare_time = problem.latency_s - latency
+    if np.isfinite(problem.latency_s) and np.all(rounds * c.cycles / c.f_max >= spare_time):
+        names.append("latency")
+    price = rounds * c.kappa * c.f_min**2 * c.cycles
+    if np.isfinite(problem.energy_j) and np.all(price >= problem.energy_j - energy):
+        names.append("total energy")
+    short = np.flatnonzero(growing & (c.budget_j - per_client < price))
+    if short.size:
+        names.append("energy of clients " + ", ".join(str(k) for k in short))
     return tuple(names)

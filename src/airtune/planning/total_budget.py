@@ -45,7 +45,7 @@ class Effort:
     gap : relative gap that is small enough
     """
 
-    relaxations: int = 2_500_000
+    relaxations: int = 1_200_000
     nodes: int = 4_000_000
     total_nodes: int = 10_000_000
     gap: float = 1e-9
