@@ -97,8 +97,25 @@ def test_folder_with_something_in_it_is_refused(tmp_path) -> None:
 
 def test_existing_run_hints_at_resume(tmp_path) -> None:
     record.create(tmp_path / "run", Scenario(), "compare")
+    (tmp_path / "run" / "movable").mkdir()
     with pytest.raises(InputError, match="airtune resume"):
         record.create(tmp_path / "run", Scenario(), "compare")
+
+
+def test_folder_without_a_cell_is_used_again_or_discarded(tmp_path) -> None:
+    record.create(tmp_path / "run", Scenario(), "compare")
+    again = record.create(tmp_path / "run", Scenario(seed=9), "run")
+    assert record.open_folder(tmp_path / "run") == again
+    record.discard_unused(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_file_in_the_place_of_the_folder_is_refused(tmp_path) -> None:
+    (tmp_path / "file").write_text("mine")
+    for out in (tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(InputError, match="cannot be written"):
+            record.create(out, Scenario(), "compare")
+    assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_open_folder_returns_what_was_created(tmp_path) -> None:

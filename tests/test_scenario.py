@@ -58,7 +58,7 @@ def test_scenario_is_frozen() -> None:
         ("name=../x", ["name", "../x"]),
         ("plan=best", ["plan", "best", "shared"]),
         ("schemes=[fixed, fixed]", ["schemes", "repeat"]),
-        ("model.small.hidden=30", ["hidden = 30", "heads = 4"]),
+        ("model.small.hidden=31", ["hidden = 31", "heads = "]),
         ("clients=3", ["clients", "3"]),
         ("seed", ["--set", "seed"]),
         ("=3", ["--set", "=3"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -27,7 +28,7 @@ class Settings(BaseModel):
                 value = values.get(name)
                 entries = value if isinstance(value, list | tuple) else [value]
                 if field.annotation is not bool and any(isinstance(x, bool) for x in entries):
-                    raise ValueError(f"{name} = {value}: must not be a boolean")
+                    raise ValueError(f"{name} = {json.dumps(value)}: must not be a boolean")
         return values
 
 

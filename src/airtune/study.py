@@ -321,12 +321,10 @@ def headline(figures: dict[str, dict[int, Document]]) -> Document:
         pairs = [(proposal[seed], cells[seed]) for seed in cells if seed in proposal]
         if not pairs:
             continue
-        faster[name] = _over_seeds(
-            [_saving(p, b, "time_to_target_s", "latency_s") for p, b in pairs]
-        )
-        less[name] = _over_seeds(
-            [_saving(p, b, "energy_to_target_j", "energy_j") for p, b in pairs]
-        )
+        times = [_saving(p, b, "time_to_target_s", "latency_s") for p, b in pairs]
+        joules = [_saving(p, b, "energy_to_target_j", "energy_j") for p, b in pairs]
+        faster[name] = _over_seeds(times, missing=-math.inf)
+        less[name] = _over_seeds(joules, missing=-math.inf)
         if any(baseline["time_to_target_s"] is None for _, baseline in pairs):
             bounds.append(name)
     return {"faster_pct": faster, "less_energy_pct": less, "lower_bounds": bounds}
