@@ -158,8 +158,6 @@ def test_a_client_with_a_broken_update_is_left_out_and_reported(small_scenario, 
         assert [line.get("dropped", []) for line in lines] == [[], [], [0], [0, 1, 2], [], []]
         assert lines[3]["round_latency_s"]["uplink"] == 0.0
         # the broadcast and the pilots come before a client drops out
-        whole = lines[1]["round_latency_s"]["downlink"]
-        assert lines[3]["round_latency_s"]["downlink"] == pytest.approx(whole, rel=0.9)
         assert (lines[3]["round_latency_s"]["downlink"] > 0) == (scheme != "ideal")
         assert lines[3]["loss"] == lines[2]["loss"]
         assert np.isfinite(run.state.adapter).all()
