@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from airtune.placement.problem import (
+    FEASIBILITY,
     Complex,
     Placement,
     Problem,
@@ -27,26 +28,22 @@ def alternate(
     aim, move = _BeamformerStep(problem), _PositionStep(problem)
     g = problem.auxiliary_channel(positions)
     w = np.asarray(g.T @ np.exp(2j * np.pi * rng.uniform(size=len(g))), dtype=np.complex128)
-    radius = np.full(problem.antennas, trust)
-    value = evaluate(problem, positions, w)
-    idle = 0
+    value, idle = evaluate(problem, positions, w), 0
     for _ in range(rounds):
         before = value
         new = aim.solve(problem, positions, w)
         if new is not None and evaluate(problem, positions, new) > value:
             w, value = new, evaluate(problem, positions, new)
-        for n in range(problem.antennas):
-            place = move.solve(problem, positions, w, n, radius[n])
-            trial = positions.copy()
-            trial[n] = positions[n] if place is None else np.clip(place, 0, problem.region)
-            gain = evaluate(problem, trial, w)
-            if gain > value and problem.violation(trial) <= 1e-9:
-                positions, value = trial, gain
-                radius[n] = min(0.3, 1.5 * radius[n])
-            else:
-                radius[n] /= 2
-        idle = idle + 1 if value < before * (1 + 1e-4) else 0
-        if idle == 3:
+        place = move.solve(problem, positions, w, trust)
+        trial = positions if place is None else np.clip(place, 0, problem.region)
+        gain = evaluate(problem, trial, w)
+        if gain > value and problem.violation(trial) <= FEASIBILITY:
+            positions, value = trial, gain
+            trust = min(0.3, 1.5 * trust)
+        else:
+            trust /= 2
+        idle = idle + 1 if value < before * (1 + 1e-6) else 0
+        if idle == 5:
             break
     w = normalise(problem, positions, w)
     return Placement(
@@ -87,16 +84,18 @@ class _BeamformerStep:
 
 
 class _PositionStep:
-    """Raise the linearised worst log gain by moving one antenna within a trust region (DPP)."""
+    """Raise the linearised worst log gain by moving the antennas within a trust region (DPP)."""
 
     def __init__(self, problem: Problem) -> None:
         import cvxpy as cp
 
         N, K = problem.antennas, int(problem.active.sum())
-        self.d, self.t = cp.Variable(2), cp.Variable()
-        self.f, self.slope = cp.Parameter(K), cp.Parameter((K, 2))
-        self.low, self.high = cp.Parameter(2), cp.Parameter(2)
-        self.gap, self.short = cp.Parameter((max(1, N - 1), 2)), cp.Parameter(max(1, N - 1))
+        self.pairs = np.triu_indices(N, 1)
+        count = max(1, len(self.pairs[0]))
+        self.d, self.t = cp.Variable(2 * N), cp.Variable()
+        self.f, self.slope = cp.Parameter(K), cp.Parameter((K, 2 * N))
+        self.low, self.high = cp.Parameter(2 * N), cp.Parameter(2 * N)
+        self.gap, self.short = cp.Parameter((count, 2 * N)), cp.Parameter(count)
         limits = [
             self.t <= self.f + self.slope @ self.d,
             self.d >= self.low,
@@ -105,22 +104,25 @@ class _PositionStep:
         ]
         self.task = cp.Problem(cp.Maximize(self.t), limits)
 
-    def solve(
-        self, problem: Problem, positions: Real, w: Complex, n: int, radius: float
-    ) -> Real | None:
-        f, slope = _log_gain_slope(problem, positions, w, n)
+    def solve(self, problem: Problem, positions: Real, w: Complex, radius: float) -> Real | None:
+        f, slope = _log_gain_slope(problem, positions, w)
         self.f.value, self.slope.value = f - f.min(), slope
-        self.low.value = np.maximum(-radius, -positions[n])
-        self.high.value = np.minimum(radius, problem.region - positions[n])
-        gap = np.delete(positions[n] - positions, n, axis=0)
-        if len(gap):
-            self.gap.value = 2 * gap
-            self.short.value = problem.spacing**2 - (gap**2).sum(axis=1)
-        else:
-            self.gap.value, self.short.value = np.zeros((1, 2)), np.zeros(1)
+        self.low.value = np.maximum(-radius, -positions).ravel()
+        self.high.value = np.minimum(radius, problem.region - positions).ravel()
+        # 2 D_ij . (s_i - s_j) >= D^2 - |D_ij|^2
+        i, j = self.pairs
+        rows, short = np.zeros(self.gap.shape), np.zeros(self.short.shape)
+        if len(i):
+            gap = positions[i] - positions[j]
+            pair = np.arange(len(i))
+            for axis in range(2):
+                rows[pair, 2 * i + axis] = 2 * gap[:, axis]
+                rows[pair, 2 * j + axis] = -2 * gap[:, axis]
+            short = problem.spacing**2 - (gap**2).sum(axis=1)
+        self.gap.value, self.short.value = rows, short
         if not _solved(self.task) or self.d.value is None:
             return None
-        return np.asarray(positions[n] + self.d.value)
+        return np.asarray(positions + self.d.value.reshape(positions.shape))
 
 
 def _solved(task: Any) -> bool:
@@ -134,15 +136,14 @@ def _solved(task: Any) -> bool:
     return task.status in ("optimal", "optimal_inaccurate")
 
 
-def _log_gain_slope(problem: Problem, positions: Real, w: Complex, n: int) -> tuple[Real, Real]:
-    """f_k = log|w^H g_k|^2 - log w^H R w and its gradient in r_n, shapes (K,) and (K, 2)."""
+def _log_gain_slope(problem: Problem, positions: Real, w: Complex) -> tuple[Real, Real]:
+    """f_k = log|w^H g_k|^2 - log w^H R w and its gradient in (x_1, y_1, ...): (K,), (K, 2 N)."""
     on, a = problem.active, w.conj()
 
     def response(gains: Complex, u: Real) -> tuple[Complex, Complex]:
-        phase = np.exp(2j * np.pi * np.einsum("kld,nd->kln", u, positions))
-        total = np.einsum("kl,kln,n->k", gains, phase, a)
-        slope = 2j * np.pi * a[n] * np.einsum("kl,kld->kd", gains * phase[:, :, n], u)
-        return total, slope
+        term = gains[:, :, None] * np.exp(2j * np.pi * np.einsum("kld,nd->kln", u, positions)) * a
+        slope = 2j * np.pi * np.einsum("kln,kld->knd", term, u)
+        return term.sum(axis=(1, 2)), slope.reshape(len(gains), 2 * len(a))
 
     u, du = response(problem.effective_gains(), problem.directions[on])
     v, dv = response(

@@ -207,9 +207,10 @@ def alternating_cvxpy(
     """Alternating optimisation with a modelling language: the baseline of the literature.
 
     Beamformer step: minimise w^H R w with Re(e^{-j theta_k} w^H g_k) >= 1, theta_k the phases of
-    the last round. Position step: one antenna after the other, the linearised problem in its
-    position within a trust region and the linearised spacing. Both are cvxpy problems that are
-    built once with parameters (DPP), so only the solver and the parameter update are paid for.
+    the last round. Position step: the linearised problem in all positions within a trust region
+    and the linearised spacing. Both are cvxpy problems that are built once with parameters
+    (DPP), so only the solver and the parameter update are paid for. Ends after five rounds
+    without a relative gain of 1e-6.
 
     Parameters
     ----------
@@ -219,8 +220,8 @@ def alternating_cvxpy(
         For the random phases of the first beamformer step.
     rounds : int
     trust : float
-        First trust radius of an antenna; halved when a move does not help, else 1.5 times
-        larger up to 0.3  [wavelengths]
+        First trust radius; halved when a move does not help, else 1.5 times larger, at most
+        0.3  [wavelengths]
 
     Returns
     -------

@@ -60,14 +60,14 @@ class Effort:
 
 
 EFFORTS = {
-    "fast": Effort(4, 1, 3, ((3, 15), (2, 10), (1, 10)), 20),
+    "fast": Effort(8, 1, 5, ((3, 30), (1, 20)), 20),
     "default": Effort(20, 1, 12, ((10, 110), (5, 80), (2, 50)), 40),
     "exhaustive": Effort(200, 1, 60, ((30, 1500), (15, 1500), (5, 1000)), 60),
 }
 
 # From last round's positions: a few fresh starts as insurance, then the neighbourhood.
 WARM = {
-    "fast": Effort(1, 1, 1, ((1, 8),), 20),
+    "fast": Effort(1, 1, 1, ((1, 10),), 20),
     "default": Effort(4, 1, 3, ((2, 30), (1, 20)), 40),
     "exhaustive": Effort(50, 1, 20, ((10, 400), (3, 400)), 60),
 }
