@@ -76,4 +76,25 @@ def test_a_model_that_scales_its_logits_takes_the_full_forward(examples: list[Ex
     batch = collate(examples[:3])
     with torch.no_grad():
         full = causal(input_ids=batch.ids).logits[batch.rows, batch.columns]
-        assert torch.allclose(LanguageModel(causal).response_logits(batch), full, atol=1e-6)
+    model = LanguageModel(causal)
+    assert torch.allclose(model.response_logits(batch), full, atol=1e-6)
+    losses, hits = model.score(batch)
+    reference = torch.nn.functional.cross_entropy(full, batch.targets, reduction="none")
+    assert torch.allclose(losses, reference, atol=1e-6)
+    assert torch.equal(hits, full.argmax(-1) == batch.targets)
+
+
+def test_scoring_in_pieces_changes_nothing(
+    fresh: Any, examples: list[Example], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from airtune.learning import model
+    from airtune.learning.batches import collate
+
+    batch = collate(examples)
+    whole = model.LanguageModel(fresh).score(batch)
+    monkeypatch.setattr(model, "PIECE", 7)
+    pieces = model.LanguageModel(fresh).score(batch)
+    assert torch.allclose(whole[0], pieces[0], atol=1e-5)
+    assert torch.equal(whole[1], pieces[1])

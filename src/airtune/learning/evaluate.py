@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional
 
 from airtune.learning.batches import Batch, by_length
 from airtune.learning.data import Record
@@ -43,10 +42,8 @@ def evaluate(
     """
 
     def score(batch: Batch) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        with torch.inference_mode():
-            logits = model.response_logits(batch).float()
-            losses = functional.cross_entropy(logits, batch.targets, reduction="none")
-            wrong = (logits.argmax(-1) != batch.targets).double()
+        losses, hit = model.score(batch)
+        wrong = (~hit).double()
         count = len(batch.lengths)
         return (
             np.bincount(batch.rows, losses.double(), minlength=count).astype(np.float64),

@@ -17,6 +17,9 @@ from airtune.learning.results import Block, Vector
 from airtune.learning.text import Example
 from airtune.scenario import Lora
 
+# Response tokens whose logits are held at once in evaluation.
+PIECE = 1024
+
 
 class LanguageModel:
     """A transformers causal LM whose logits are computed at the response positions only.
@@ -40,6 +43,27 @@ class LanguageModel:
             full = self.causal(input_ids=ids, use_cache=False).logits
             hidden = self._decoder(input_ids=ids, use_cache=False).last_hidden_state
             return bool(torch.allclose(self._head(hidden), full, rtol=1e-4, atol=1e-4))
+
+    def score(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return cross-entropy in nat and hit of the M response tokens, without gradients.
+
+        A hit is a target that has the largest logit.  Logits are made piece by piece: with a large
+        vocabulary all at once would fill the memory.
+        """
+        with torch.inference_mode():
+            if self._split:
+                hidden = self._decoder(input_ids=batch.ids, use_cache=False).last_hidden_state
+                states = hidden[batch.rows, batch.columns]
+            else:
+                states = self.response_logits(batch)
+            losses, hits = [], []
+            for part, targets in zip(
+                torch.split(states, PIECE), torch.split(batch.targets, PIECE), strict=True
+            ):
+                logits = (self._head(part) if self._split else part).float()
+                losses.append(functional.cross_entropy(logits, targets, reduction="none"))
+                hits.append(logits.argmax(-1) == targets)
+            return torch.cat(losses), torch.cat(hits)
 
     def response_logits(self, batch: Batch) -> torch.Tensor:
         """Return the logits that predict the response tokens, shape (M, vocabulary)."""

@@ -1,8 +1,8 @@
 """How the scenario's threads are used: inside torch's operations, or side by side.
 
-A small model's matrices are too small to share: two threads inside one operation wait for each
-other more than they compute, many times so on a busy machine.  Two Python threads with an operation
-each do not wait, and their results do not depend on how many there are.
+Two threads inside one operation wait for each other, more than they compute when the matrices are
+small, and many times so on a busy machine.  Two Python threads with an operation each do not wait,
+and their results do not depend on how many there are.  They need the memory of two computations.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import TypeVar
 
 import torch
 
-# Weights of the decoder from which on threads share each operation.
-LARGE = 20_000_000
+# Weights from which on memory is dearer: threads then share each operation.
+LARGE = 500_000_000
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
