@@ -150,7 +150,7 @@ def edge(power, end: np.ndarray, inside: np.ndarray, rho: np.ndarray) -> np.ndar
     """Farthest point from `inside` towards `end` at which the power is still allowed."""
     good, bad = inside.copy(), end.copy()
     done = power(bad) >= rho * (1 - 1e-10)
-    for _ in range(80):
+    for _ in range(56):
         middle = (good + bad) / 2
         fine = power(middle) >= rho * (1 - 1e-10)
         good, bad = np.where(fine, middle, good), np.where(fine, bad, middle)
@@ -161,7 +161,7 @@ def golden(f, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Maximise concave f between low and high, element by element; best of the points seen."""
     a, b = low.copy(), high.copy()
     best, argument = np.full(len(low), -np.inf), low.copy()
-    for step in range(92):
+    for step in range(70):
         pair = (low, high) if step == 0 else (b - GOLDEN * (b - a), a + GOLDEN * (b - a))
         left, right = (np.nan_to_num(f(p), nan=-np.inf) for p in pair)
         for point, value in zip(pair, (left, right), strict=True):

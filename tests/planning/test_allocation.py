@@ -121,13 +121,13 @@ def check_answer(problem: dict, answer: dict) -> None:
 
 
 def test_brute_force_agrees() -> None:
-    feasible = [check_against_brute_force(seed) for seed in range(24)]
-    assert 12 < sum(feasible) < 24
+    feasible = [check_against_brute_force(seed) for seed in range(18)]
+    assert 8 < sum(feasible) < 18
 
 
 @pytest.mark.slow
 def test_brute_force_agrees_on_hundreds() -> None:
-    for seed in range(24, 500):
+    for seed in range(18, 500):
         check_against_brute_force(seed)
 
 

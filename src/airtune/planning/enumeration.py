@@ -6,8 +6,6 @@ linear in the server time, given by their values at the two ends.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,19 +23,9 @@ from airtune.planning.lagrangian import best_batch, priced_cost
 _PRICES = np.array([0.6, 0.8, 0.92, 1.08, 1.25, 1.6])  # relative to the cell's price
 
 
-class Deviations(NamedTuple):
-    """Open batches of each client, cheapest first.
-
-    `sizes` (K,): how many; the rest (K, W): the batch, what it adds to the bound and the energy
-    [J] it takes at the early and the late end.
-    """
-
-    sizes: FloatArray
-    batch: FloatArray
-    add_early: FloatArray
-    add_late: FloatArray
-    energy_early: FloatArray
-    energy_late: FloatArray
+# rows of a table of open batches: the batch, what it adds to the bound and the energy [J] it takes
+# at the early and at the late end of the cell
+_BATCH, _ADD_EARLY, _ADD_LATE, _ENERGY_EARLY, _ENERGY_LATE = 0, 1, 2, 3, 4
 
 
 @compiled
@@ -49,7 +37,7 @@ def deviations(
     caps: FloatArray,
     cut: float,
     ends: tuple[float, float],
-) -> Deviations:
+) -> tuple[NDArray[np.int64], FloatArray]:
     """Batches of each client that can still be in a plan below `cut`.
 
     Parameters
@@ -60,9 +48,14 @@ def deviations(
         Largest batches in the cell.
     ends : (float, float)
         Bound of the cell at its ends.
+
+    Returns
+    -------
+    (ndarray of int, shape (K,), ndarray, shape (5, K, W))
+        How many batches are open, and their table, cheapest first.
     """
-    K, width = caps.size, int(np.max(caps))
-    count, table = np.zeros(K), np.empty((5, K, width))
+    K, width = caps.size, int(caps.max())
+    sizes, table = np.zeros(K, np.int64), np.empty((5, K, width))
     early, late, key = np.empty(width), np.empty(width), np.empty(width)
     for k in range(K):
         gain, most = clients.cubic[k] / deadline**2, int(caps[k])
@@ -76,18 +69,34 @@ def deviations(
             key[i] = min(ends[0] + early[i] - low_a, ends[1] + late[i] - low_b)
         n = 0
         for _ in range(most):
-            i = int(np.argmin(key[:most]))
+            i = 0
+            for j in range(1, most):
+                if key[j] < key[i]:
+                    i = j
             if key[i] >= cut:
                 break
             b = i + 1.0
-            table[0, k, n] = b
-            table[1, k, n], table[2, k, n] = early[i] - low_a, late[i] - low_b
-            table[3, k, n] = priced_cost(0.0, clients.slow[k], gain, 1 - bend, 1.0, b)
-            table[4, k, n] = priced_cost(0.0, clients.slow[k], gain, 1 + bend, 1.0, b)
+            table[_BATCH, k, n] = b
+            table[_ADD_EARLY, k, n], table[_ADD_LATE, k, n] = early[i] - low_a, late[i] - low_b
+            table[_ENERGY_EARLY, k, n] = priced_cost(0.0, clients.slow[k], gain, 1 - bend, 1.0, b)
+            table[_ENERGY_LATE, k, n] = priced_cost(0.0, clients.slow[k], gain, 1 + bend, 1.0, b)
             key[i] = np.inf
             n += 1
-        count[k] = n
-    return Deviations(count, table[0], table[1], table[2], table[3], table[4])
+        sizes[k] = n
+    return sizes, table
+
+
+@compiled
+def _rising(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Order in which the sizes rise, equal ones as they stand (by insertion: quick to compile)."""
+    order = np.arange(sizes.size)
+    for i in range(1, sizes.size):
+        k, j = order[i], i
+        while j > 0 and sizes[order[j - 1]] > sizes[k]:
+            order[j] = order[j - 1]
+            j -= 1
+        order[j] = k
+    return order
 
 
 @compiled
@@ -139,7 +148,8 @@ def enumerate_batches(
     caps: FloatArray,
     deadline: float,
     bend: float,
-    open_batches: Deviations,
+    sizes: NDArray[np.int64],
+    table: FloatArray,
     nodes: int,
     batch: FloatArray,
 ) -> tuple[float, float, float, int]:
@@ -160,18 +170,20 @@ def enumerate_batches(
     price, caps, deadline, bend : float, ndarray of shape (K,), float, float
         As in :func:`deviations`.
     """
-    o, K = open_batches, open_batches.sizes.size
-    order = np.argsort(o.sizes, kind="mergesort")
-    if o.sizes[order[0]] == 0:
+    K = sizes.size
+    order = _rising(sizes)
+    if sizes[order[0]] == 0:
         return cut, 0.0, 0.0, nodes
     final = order[K - 1]
     rest = _remainders(clients, limits, deadline, bend, price, caps, shares, rho, order)
     gain = clients.cubic[final] / deadline**2
     slow, alpha = clients.slow[final], clients.alpha[final]
-    most = np.max(o.batch[final, : int(o.sizes[final])])
+    most = 1.0
+    for i in range(sizes[final]):
+        most = max(most, table[_BATCH, final, i])
     position = np.zeros(K, np.int64)
     sums = np.zeros((5, K + 1))  # bounds and energies at both ends, noise
-    sums[0, 0], sums[1, 0] = ends
+    sums[0, 0], sums[1, 0] = ends[0], ends[1]
     trial = np.empty(K)
     best, best_rho, best_time = cut, 0.0, 0.0
     level = 0
@@ -208,20 +220,20 @@ def enumerate_batches(
                 b += 1
             continue
         i = position[level]
-        if i >= o.sizes[k]:
+        if i >= sizes[k]:
             level -= 1
             continue
         position[level] += 1
-        a, b = sums[0, level] + o.add_early[k, i], sums[1, level] + o.add_late[k, i]
+        a, b = sums[0, level] + table[_ADD_EARLY, k, i], sums[1, level] + table[_ADD_LATE, k, i]
         if min(a, b) >= best:
             if ends[0] == ends[1]:
                 level -= 1  # sorted: the rest costs more
             continue
-        trial[k] = o.batch[k, i]
+        trial[k] = table[_BATCH, k, i]
         if level > 0 and clients.twin[k] and order[level - 1] == k - 1 and trial[k] > trial[k - 1]:
             continue
-        sums[2, level + 1] = sums[2, level] + o.energy_early[k, i]
-        sums[3, level + 1] = sums[3, level] + o.energy_late[k, i]
+        sums[2, level + 1] = sums[2, level] + table[_ENERGY_EARLY, k, i]
+        sums[3, level + 1] = sums[3, level] + table[_ENERGY_LATE, k, i]
         sums[4, level + 1] = sums[4, level] + clients.alpha[k] / trial[k]
         pruned = False
         for m in range(_PRICES.size):

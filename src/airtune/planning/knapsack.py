@@ -34,13 +34,22 @@ _BANDS = 64
 
 
 @compiled
+def _least_energy(clients: Clients) -> float:
+    """Energy of one sample of each client at its lowest clock  [J]."""
+    total = 0.0
+    for k in range(clients.alpha.size):
+        total += clients.slow[k]
+    return total
+
+
+@compiled
 def _admissible_times(
     clients: Clients, limits: Limits, rounds: float, samples: float
 ) -> tuple[float, float]:
     """Server times that leave time for batches of one and do not use up the budget."""
     low, high = server_time_span(clients, limits, rounds, samples, np.ones(clients.alpha.size))
     if samples > 0 and low <= high:
-        left = limits.energy - rounds * (limits.fixed + np.sum(clients.slow))
+        left = limits.energy - rounds * (limits.fixed + _least_energy(clients))
         least = np.sqrt(limits.server_cubic * samples**3 / left) if left > 0 else np.inf
         if least > high * (1 + 1e-9):
             return 1.0, 0.0
@@ -110,7 +119,7 @@ def _close_band(
         if nodes > 0:
             deadline = deadline_at(limits, rounds, middle)
             bend = (late - early) / (rounds * deadline) if early < late else 0.0
-            lists = deviations(clients, deadline, bend, price, caps, limit, ends)
+            sizes, table = deviations(clients, deadline, bend, price, caps, limit, ends)
             shares = _shares(limits, rounds, samples, early, late)
             found, backoff, at, nodes = enumerate_batches(
                 clients,
@@ -125,7 +134,8 @@ def _close_band(
                 caps,
                 deadline,
                 bend,
-                lists,
+                sizes,
+                table,
                 nodes,
                 trial,
             )
@@ -165,7 +175,10 @@ def _settled(
         return False
     if not fill_caps(clients, rounds, deadline, rho[1], high):
         return False
-    return bool(np.all(low == high))
+    changed = 0
+    for k in range(K):
+        changed += low[k] != high[k]
+    return changed == 0
 
 
 @compiled
