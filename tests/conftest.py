@@ -70,6 +70,19 @@ class QuadraticLearner:
         update = (gradient if finite else np.zeros(self.size)).astype(np.float32)
         return ClientUpdate(update, float(gradient @ gradient) / 2, 10 * batch_size, bool(finite))
 
+    def client_updates(
+        self,
+        adapter: np.ndarray,
+        clients: list[int],
+        batch_sizes: list[int],
+        seed: int,
+        round: int,  # noqa: A002
+    ) -> list[ClientUpdate]:
+        return [
+            self.client_update(adapter, client, batch_size, seed, round)
+            for client, batch_size in zip(clients, batch_sizes, strict=True)
+        ]
+
     def evaluate(self, adapter: np.ndarray) -> Evaluation:
         loss = 1.0 + float(np.sum((adapter - self.optimum) ** 2)) / (2 * self.size)
         score = DomainScore(loss, 0.5, 10)

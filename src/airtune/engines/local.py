@@ -1,4 +1,4 @@
-"""Client updates in this process, one client after the other."""
+"""Client updates in this process."""
 
 from __future__ import annotations
 
@@ -64,10 +64,9 @@ class LocalEngine:
         seed, round_index : int
             Name the mini-batches.
         """
-        results = [
-            self.learner.client_update(adapter, int(k), int(batch_sizes[k]), seed, round_index)
-            for k in clients
-        ]
+        results = self.learner.client_updates(
+            adapter, clients.tolist(), batch_sizes[clients].tolist(), seed, round_index
+        )
         finite = np.array([result.finite for result in results], dtype=bool)
         kept = [result for result in results if result.finite]
         return RoundUpdates(
