@@ -228,7 +228,7 @@ def table(path: Path, best: list[float], quick: bool) -> dict[str, Any]:
         ),
         "random positions": (lambda p: random_places(p, 1)[0], 1),
         "random positions, best of 100": (best_of, 1),
-        "differential evolution (SciPy)": (lambda p: differential_evolution(p), 1),
+        "differential evolution (SciPy)": (lambda p: differential_evolution(p, iterations=30), 1),
         "alternating cvxpy, one random start": (
             lambda p: alternating_cvxpy(
                 p, random_positions(p.antennas, p.region, p.spacing, np.random.default_rng(1))

@@ -10,6 +10,7 @@ from scipy.optimize import minimize
 
 from airtune.placement.examples import random_problem
 from airtune.placement.field import Field, channel, combine, pack, workspace
+from airtune.placement.lagrangian import derivatives, hessian
 from airtune.placement.lattice import lattice
 from airtune.placement.pdd import Pdd, descend, project
 from airtune.placement.problem import Real
@@ -18,7 +19,6 @@ from airtune.placement.references import random_positions
 from airtune.placement.relocate import score
 from airtune.placement.search import Search
 from airtune.placement.smooth import soft_loss
-from airtune.placement.sqp import derivatives, hessian
 
 EPS = 1e-6
 

@@ -2,11 +2,11 @@
 
     maximise  s - d'H d / 2   s.t.   e_i s <= h_i + c_i' d,   e_i in {0, 1}
 
-With H = L L' and b_i = L^-1 c_i the dual is
+With H = U' U and b_i = U'^-1 c_i the dual is
 
     minimise  nu' Q nu / 2 + h' nu   s.t.   nu >= 0,  sum_i e_i nu_i = 1,     Q_ij = b_i' b_j,
 
-and d = L^-T sum_i nu_i b_i. Its multiplier of the equality is s. The rows (clients, box, spacing)
+and d = U^-1 sum_i nu_i b_i. Its multiplier of the equality is s. The rows (clients, box, spacing)
 are few, so everything is done with dense triangles of the size of the active set.
 """
 
@@ -20,21 +20,34 @@ from airtune.placement.field import entry, inner
 
 
 @entry
-def cholesky(H, shift, L):  # type: ignore[no-untyped-def]
-    """Lower L with L L' = H + shift I; False if that is not positive definite."""
+def cholesky(H, shift, U):  # type: ignore[no-untyped-def]
+    """Upper U with U' U = H + shift I (lower triangle of H); False if not positive definite.
+
+    Row by row and four earlier rows at a time: the inner loop runs along memory and needs no
+    reordering of sums.
+    """
     n = H.shape[0]
     for i in range(n):
-        for j in range(i):
-            acc = H[i, j]
-            for k in range(j):
-                acc -= L[i, k] * L[j, k]
-            L[i, j] = acc / L[j, j]
-        acc = H[i, i] + shift
-        for k in range(i):
-            acc -= L[i, k] * L[i, k]
-        if not acc > 1e-10:
+        row = U[i]
+        for j in range(i, n):
+            row[j] = H[j, i]
+        row[i] += shift
+        fours = i - i % 4
+        for k in range(0, fours, 4):
+            r0, r1, r2, r3 = U[k], U[k + 1], U[k + 2], U[k + 3]
+            f0, f1, f2, f3 = r0[i], r1[i], r2[i], r3[i]
+            for j in range(i, n):
+                row[j] -= f0 * r0[j] + f1 * r1[j] + f2 * r2[j] + f3 * r3[j]
+        for k in range(fours, i):
+            r0 = U[k]
+            f0 = r0[i]
+            for j in range(i, n):
+                row[j] -= f0 * r0[j]
+        if not row[i] > 1e-10:
             return False
-        L[i, i] = math.sqrt(acc)
+        scale = 1 / math.sqrt(row[i])
+        for j in range(i, n):
+            row[j] *= scale
     return True
 
 

@@ -181,12 +181,15 @@ def search(
         value = improve(z, bar)
         if value > bar and all(abs(value - other) > SAME for other, _ in pool):
             pool = sorted([*pool, (value, z)], key=lambda one: -one[0])[:size]
+    N = run.field.antennas
+    most = max(1, N // 2)
+    plenty = 1.5 if N <= 4 else 1.0  # small arrays: cheap trials, rugged landscape
     for size, trials in effort.rounds:
         pool = sorted(pool, key=lambda one: -one[0])[:size]
-        for trial in range(trials):
+        for trial in range(round(plenty * trials)):
             at = trial % len(pool)
             bar, z = pool[at]
-            removed = min(run.field.antennas, run.random.choice(REMOVED))
+            removed = min(most, run.random.choice(REMOVED))
             begun, z = run.kick(z, removed, run.random.choice(CLOSED))
             if begun == -math.inf:
                 continue

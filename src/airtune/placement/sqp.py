@@ -8,205 +8,62 @@ every iterate is feasible and min f alone decides on a step.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from airtune.placement.field import bending, channel, combine, entry, inner
-from airtune.placement.nulling import hold_leak, leak_matrix, leak_solve
+from airtune.placement.field import channel, combine, entry, inner, worst
+from airtune.placement.lagrangian import derivatives, hessian
+from airtune.placement.nulling import hold_leak
+from airtune.placement.problem import Real
 from airtune.placement.qp import cholesky, dual
 
-TAU = 2 * math.pi
 TRUST = 0.15
+REACH = 2.0
+"""Clients this much stronger than the weakest are left out of a step  [nat]"""
 OPTIMISM = 2.0
 """What a climb gains in total, as a multiple of what its model predicts for the next step."""
 
 
-@entry
-def derivatives(field, ar, ai, g, u, p, n, Z, J, f):  # type: ignore[no-untyped-def]
-    """Values f_k, gradients J_k and the rows of the Hessian's low-rank part.
+@inner
+def _add_row(U, c, n, h, e, rows, B, Q, hs, es):  # type: ignore[no-untyped-def]
+    """Append the row e s <= h + c'd: b = U'^-1 c and its products with the rows before.
 
-    Parameters
-    ----------
-    field : Field
-    ar, ai : ndarray, shape (N,)
-    g : ndarray, shape (>= 6, N M)
-    u : ndarray, shape (2, M)
-    p : float
-    n : int
-        4 N, or 2 N if the positions stay.
-    Z : ndarray, shape (2 M + 1, n)
-        Out: Re and Im of z_k = grad u_k / u_k (rows 2k, 2k + 1) for clients, of grad u_j for
-        interferers, then grad p.
-    J : ndarray, shape (K, n)
-        Out: J_k = 2 Re z_k - grad log p.
-    f : ndarray, shape (K,)
-        Out.
+    Column r of B (n, R) is b_r; sums run along memory.
     """
-    N, K = field.antennas, field.clients
-    M = K + field.interferers
-    for m in range(M):
-        ir, ii = 1.0, 0.0
-        if m < K:
-            power = u[0, m] * u[0, m] + u[1, m] * u[1, m] + 1e-300
-            f[m] = math.log(power / p)
-            ir, ii = u[0, m] / power, -u[1, m] / power
-        re, im = Z[2 * m], Z[2 * m + 1]
-        for i in range(N):
-            at = i * M + m
-            gr, gi = g[0, at] * ir - g[1, at] * ii, g[0, at] * ii + g[1, at] * ir
-            re[i], im[i] = gr, gi
-            re[N + i], im[N + i] = -gi, gr
-            if n > 2 * N:
-                br, bi = TAU * (ar[i] * ir - ai[i] * ii), TAU * (ar[i] * ii + ai[i] * ir)
-                re[2 * N + i] = g[2, at] * br - g[3, at] * bi
-                im[2 * N + i] = g[2, at] * bi + g[3, at] * br
-                re[3 * N + i] = g[4, at] * br - g[5, at] * bi
-                im[3 * N + i] = g[4, at] * bi + g[5, at] * br
-    dp = Z[2 * M]
-    dp[:] = 0.0
-    for i in range(N):
-        dp[i], dp[N + i] = 2 * ar[i], 2 * ai[i]
-    for m in range(K, M):
-        sr, si = 2 * u[0, m], 2 * u[1, m]
-        for i in range(n):
-            dp[i] += sr * Z[2 * m, i] + si * Z[2 * m + 1, i]
-    for k in range(K):
-        for i in range(n):
-            J[k, i] = 2 * Z[2 * k, i] - dp[i] / p
-
-
-@entry
-def hessian(field, ar, ai, g, rays, u, p, lam, n, Z, J, H):  # type: ignore[no-untyped-def]
-    """H = - sum_k lam_k Hess f_k, plus positive terms on the gauge directions a and j a.
-
-    H = sum_k 2 lam_k Re(z_k z_k' - Hess u_k / u_k) + Hess log p; lower triangle of H (n, n) only.
-    """
-    N, K = field.antennas, field.clients
-    M = K + field.interferers
-    V, weight = np.zeros((2 * M + 6, n)), np.zeros(2 * M + 6)
-    rows = 3
-    size = 0.0
-    for i in range(N):
-        size += ar[i] * ar[i] + ai[i] * ai[i]
-        V[0, i], V[0, N + i] = ar[i], ai[i]
-        V[1, i], V[1, N + i] = -ai[i], ar[i]
-    weight[0] = weight[1] = 1 / size
+    b = np.empty(n)
     for i in range(n):
-        V[2, i] = Z[2 * M, i]
-    weight[2] = -1 / (p * p)
-    for m in range(M):
-        if m < K and lam[m] <= 0:
-            continue
-        for i in range(n):
-            V[rows, i], V[rows + 1, i] = Z[2 * m, i], Z[2 * m + 1, i]
-        weight[rows] = 2 * lam[m] if m < K else 2 / p
-        weight[rows + 1] = -2 * lam[m] if m < K else 2 / p
-        rows += 2
-    _low_rank(V, weight, rows, n, H)
-    for i in range(2 * N):
-        H[i, i] += 2 / p
-    if n > 2 * N:
-        slope = np.zeros(n)
-        for k in range(K):
-            for i in range(n):
-                slope[i] += lam[k] * J[k, i]
-        _curve(field, ar, ai, g, rays, u, p, lam, slope, H)
-
-
-@inner
-def _low_rank(V, weight, rows, n, H):  # type: ignore[no-untyped-def]
-    """H = sum_r weight_r v_r v_r', lower triangle; four rows at a time to spare memory traffic."""
-    H[:] = 0.0
-    for r in range(0, rows, 4):
-        v0, v1, v2, v3 = V[r], V[r + 1], V[r + 2], V[r + 3]
-        w0, w1, w2, w3 = weight[r], weight[r + 1], weight[r + 2], weight[r + 3]
-        for i in range(n):
-            c0, c1, c2, c3 = w0 * v0[i], w1 * v1[i], w2 * v2[i], w3 * v3[i]
-            row = H[i]
-            for j in range(i + 1):
-                row[j] += c0 * v0[j] + c1 * v1[j] + c2 * v2[j] + c3 * v3[j]
-
-
-@inner
-def _curve(field, ar, ai, g, rays, u, p, lam, slope, H):  # type: ignore[no-untyped-def]
-    """Add sum_m 2 Re(c_m Hess u_m), local to an antenna.
-
-    c_k = -lam_k / u_k for clients and conj(u_j) / p + e_j / 2 for interferers; e = gamma P is how
-    `hold_leak` bends the path, with P = V^H (V V^H + I)^{-1} and dLagrangian = Re sum gamma_n da_n.
-    """
-    N, K = field.antennas, field.clients
-    M = K + field.interferers
-    cr, ci = np.zeros(M), np.zeros(M)
-    for m in range(M):
-        scale = 1 / p
-        if m < K:
-            scale = -lam[m] / (u[0, m] * u[0, m] + u[1, m] * u[1, m] + 1e-300)
-        cr[m], ci[m] = 2 * scale * u[0, m], -2 * scale * u[1, m]
-    if M > K:
-        e = np.zeros(M - K, np.complex128)
-        for j in range(M - K):
-            for i in range(N):
-                q = i * M + K + j
-                e[j] += complex(slope[i], slope[N + i]) * complex(g[0, q], g[1, q])
-        leak_solve(leak_matrix(field, g), e)
-        for j in range(M - K):
-            cr[K + j] += e[j].real
-            ci[K + j] -= e[j].imag
-    xr, xi, yr, yi = g[2], g[3], g[4], g[5]
-    dr, di, bend = np.empty(N * M), np.empty(N * M), np.empty((3, N))
-    for i in range(N):
-        sxr = sxi = syr = syi = 0.0
-        for m in range(M):
-            q = i * M + m
-            sxr += cr[m] * xr[q] - ci[m] * xi[q]
-            sxi += cr[m] * xi[q] + ci[m] * xr[q]
-            syr += cr[m] * yr[q] - ci[m] * yi[q]
-            syi += cr[m] * yi[q] + ci[m] * yr[q]
-            dr[q] = ar[i] * cr[m] - ai[i] * ci[m]
-            di[q] = ar[i] * ci[m] + ai[i] * cr[m]
-        X, Y = 2 * N + i, 3 * N + i
-        H[X, i] += TAU * sxr
-        H[X, N + i] -= TAU * sxi
-        H[Y, i] += TAU * syr
-        H[Y, N + i] -= TAU * syi
-    bending(field, rays, dr, di, bend)
-    for i in range(N):
-        X, Y = 2 * N + i, 3 * N + i
-        H[X, X] += TAU * TAU * bend[0, i]
-        H[Y, X] += TAU * TAU * bend[1, i]
-        H[Y, Y] += TAU * TAU * bend[2, i]
-
-
-@inner
-def _add_row(L, c, n, h, e, rows, B, Q, hs, es):  # type: ignore[no-untyped-def]
-    """Append the row e s <= h + c'd: b = L^-1 c and its products with the rows before."""
-    b = B[rows]
-    for i in range(n):
-        acc = c[i]
-        for k in range(i):
-            acc -= L[i, k] * b[k]
-        b[i] = acc / L[i, i]
+        b[i] = c[i]
+    q = Q[rows]
     for r in range(rows + 1):
-        acc = 0.0
-        for i in range(n):
-            acc += B[r, i] * b[i]
-        Q[r, rows] = Q[rows, r] = acc
+        q[r] = 0.0
+    for i in range(n):
+        row, value = U[i], b[i] / U[i, i]
+        for j in range(i, n):
+            b[j] -= value * row[j]
+        line = B[i]
+        line[rows] = value
+        for r in range(rows + 1):
+            q[r] += value * line[r]
+    for r in range(rows):
+        Q[r, rows] = q[r]
     hs[rows], es[rows] = h, e
     return rows + 1
 
 
 @inner
-def _step(L, B, active, count, nu, n, d):  # type: ignore[no-untyped-def]
-    """d = L^-T sum_i nu_i b_i."""
-    d[:n] = 0.0
-    for i in range(count):
-        b = B[active[i]]
-        for q in range(n):
-            d[q] += nu[i] * b[q]
+def _step(U, B, active, count, nu, n, d):  # type: ignore[no-untyped-def]
+    """d = U^-1 sum_i nu_i b_i."""
+    for i in range(n):
+        d[i] = 0.0
+        for r in range(count):
+            d[i] += nu[r] * B[i, active[r]]
     for i in range(n - 1, -1, -1):
-        d[i] /= L[i, i]
-        for k in range(i):
-            d[k] -= L[i, k] * d[i]
+        row = U[i]
+        for k in range(i + 1, n):
+            d[i] -= row[k] * d[k]
+        d[i] /= row[i]
 
 
 @inner
@@ -252,6 +109,190 @@ def _violated(field, x, y, bounds, trust, d, N, c, taken):  # type: ignore[no-un
     return h_best, key
 
 
+class Model(NamedTuple):
+    """Quadratic model at the current point.
+
+    Z, J, f : ndarray
+        See `derivatives`.
+    lam : ndarray, shape (K,)
+        Multipliers of the clients.
+    H, U : ndarray, shape (n, n)
+        Hessian and its Cholesky factor.
+    d : ndarray, shape (4 N,)
+        Step.
+    """
+
+    Z: Real
+    J: Real
+    f: Real
+    lam: Real
+    H: Real
+    U: Real
+    d: Real
+
+
+class Rows(NamedTuple):
+    """Rows of the subproblem (see `qp`) and its work space; R is the most there can be.
+
+    B : ndarray, shape (n, R); Q, T : (R, R); h, e, nu, work : (R,); active : int (R,)
+    owner : ndarray, int, shape (K,)
+        Client of each row that stands for one.
+    taken : ndarray, bool, shape (4 N + N N,)
+        Box and spacing rows that are in.
+    c : ndarray, shape (4 N,)
+    """
+
+    B: Real
+    Q: Real
+    T: Real
+    h: Real
+    e: Real
+    nu: Real
+    work: Real
+    active: NDArray[np.int64]
+    owner: NDArray[np.int64]
+    taken: NDArray[np.bool_]
+    c: Real
+
+
+@inner
+def _room(field, n):  # type: ignore[no-untyped-def]
+    """Work space for n variables."""
+    N, K = field.antennas, field.clients
+    M, R = K + field.interferers, K + 6 * N + 8
+    model = Model(
+        np.empty((2 * M + 1, n)),
+        np.empty((K, n)),
+        np.empty(K),
+        np.zeros(K),
+        np.empty((n, n)),
+        np.empty((n, n)),
+        np.zeros(4 * N),
+    )
+    rows = Rows(
+        np.empty((n, R)),
+        np.empty((R, R)),
+        np.empty((R, R)),
+        np.empty(R),
+        np.empty(R),
+        np.empty(R),
+        np.empty(R),
+        np.empty(R, np.int64),
+        np.empty(K, np.int64),
+        np.zeros(4 * N + N * N, np.bool_),
+        np.zeros(4 * N),
+    )
+    return model, rows
+
+
+@inner
+def _unit(field, z):  # type: ignore[no-untyped-def]
+    """Scale a to ||a|| = 1; returns the factor."""
+    size = 0.0
+    for i in range(field.antennas):
+        size += z[0, i] * z[0, i] + z[1, i] * z[1, i]
+    scale = 1 / math.sqrt(size)
+    for i in range(field.antennas):
+        z[0, i] *= scale
+        z[1, i] *= scale
+    return scale
+
+
+@inner
+def _least(field, f):  # type: ignore[no-untyped-def]
+    value = np.inf
+    for k in range(field.clients):
+        value = min(value, f[k])
+    return value
+
+
+@inner
+def _first_multipliers(field, f, value, lam):  # type: ignore[no-untyped-def]
+    """lam_k proportional to exp(-10 f_k) before there are any from a subproblem."""
+    total = 0.0
+    for k in range(field.clients):
+        lam[k] = math.exp(-10 * (f[k] - value))
+        total += lam[k]
+    for k in range(field.clients):
+        lam[k] /= total
+
+
+@inner
+def _direction(field, z, bounds, value, trust, warm, n, model, rows):  # type: ignore[no-untyped-def]
+    """Solve the subproblem into model.d and model.lam; returns the predicted gain s.
+
+    Only clients within REACH of the weakest are in; box, trust region and spacing enter one by
+    one, as they are violated. With `warm` the clients with a multiplier are the first guess.
+    """
+    N, K = field.antennas, field.clients
+    f, lam = model.f, model.lam
+    count = filled = 0
+    for k in range(K):
+        if f[k] - value < REACH:
+            rows.owner[filled] = k
+            if (warm and lam[k] > 0) or f[k] <= value:
+                rows.active[count] = filled
+                count += 1
+            filled = _add_row(
+                model.U, model.J[k], n, f[k] - value, 1.0, filled, rows.B, rows.Q, rows.h, rows.e
+            )
+    clients = filled
+    for i in range(len(rows.taken)):
+        rows.taken[i] = False
+    s = 0.0
+    while True:
+        count, s = dual(
+            rows.Q, rows.h, rows.e, filled, rows.active, count, rows.nu, rows.T, rows.work
+        )
+        _step(model.U, rows.B, rows.active, count, rows.nu, n, model.d)
+        if n == 2 * N or filled >= len(rows.h) - 1:
+            break
+        level, key = _violated(field, z[2], z[3], bounds, trust, model.d, N, rows.c, rows.taken)
+        if key < 0:
+            break
+        rows.taken[key] = True
+        filled = _add_row(model.U, rows.c, n, level, 0.0, filled, rows.B, rows.Q, rows.h, rows.e)
+    for k in range(K):
+        lam[k] = 0.0
+    for i in range(count):
+        if rows.active[i] < clients:
+            lam[rows.owner[rows.active[i]]] = max(0.0, rows.nu[i])
+    return s
+
+
+@inner
+def _linear_leak(field, u, Z, d, n, held, leak):  # type: ignore[no-untyped-def]
+    """Leak u_j now and its first-order change along d, both (J,) complex."""
+    K = field.clients
+    for j in range(field.interferers):
+        held[j] = complex(u[0, K + j], u[1, K + j])
+        change = complex(0.0, 0.0)
+        for i in range(n):
+            change += complex(Z[2 * (K + j), i], Z[2 * (K + j) + 1, i]) * d[i]
+        leak[j] = change
+
+
+@inner
+def _try_step(field, z, d, step, bounds, movable, held, leak, wanted, trial, g, rays, u):  # type: ignore[no-untyped-def]
+    """trial = z + step d with the leak held on its linear path; returns p, fills g, rays and u."""
+    N = field.antennas
+    for i in range(N):
+        trial[0, i] = z[0, i] + step * d[i]
+        trial[1, i] = z[1, i] + step * d[N + i]
+        trial[2, i], trial[3, i] = z[2, i], z[3, i]
+        if movable:
+            x, y = z[2, i] + step * d[2 * N + i], z[3, i] + step * d[3 * N + i]
+            trial[2, i] = min(bounds[1, i], max(bounds[0, i], x))
+            trial[3, i] = min(bounds[3, i], max(bounds[2, i], y))
+    if movable:
+        channel(field, trial[2], trial[3], g, rays)
+        if field.interferers:
+            for j in range(field.interferers):
+                wanted[j] = held[j] + step * leak[j]
+            hold_leak(field, g, wanted, trial[0], trial[1])
+    return combine(field, trial[0], trial[1], g, u)
+
+
 @entry
 def ascend(field, z, bounds, steps, movable, tolerance, target, g, rays, u):  # type: ignore[no-untyped-def]
     """Climb from (a, r) in place; returns log t.
@@ -270,119 +311,51 @@ def ascend(field, z, bounds, steps, movable, tolerance, target, g, rays, u):  # 
     tolerance : float
         Stop when the model predicts less  [nat]
     target : float
-        Give up after a step whose optimistic extrapolation stays below this  [nat]
-    g, rays : ndarray
-        Work space from `rays_of`.
-    u : ndarray, shape (2, M)
-        Work space.
+        Give up when even OPTIMISM times the predicted gain stays below this  [nat]
+    g, rays, u : ndarray
+        Work space from `workspace`.
     """
-    N, K = field.antennas, field.clients
-    M = K + field.interferers
-    n = 4 * N if movable else 2 * N
-    most = K + 6 * N + 8
-    Z, J, f, lam = np.empty((2 * M + 1, n)), np.empty((K, n)), np.empty(K), np.zeros(K)
-    H, L, d, c = np.empty((n, n)), np.empty((n, n)), np.zeros(4 * N), np.zeros(4 * N)
-    B, Q, T = np.empty((most, n)), np.empty((most, most)), np.empty((most, most))
-    h, e, nu, work = np.empty(most), np.empty(most), np.empty(most), np.empty(most)
-    active = np.empty(most, np.int64)
-    taken = np.zeros(4 * N + N * N, np.bool_)
-    owner = np.empty(K, np.int64)
-    trial, held = np.empty((4, N)), np.empty((2, M - K))
-    leak, wanted = np.empty(M - K, np.complex128), np.empty(M - K, np.complex128)
-    ar, ai, x, y = z[0], z[1], z[2], z[3]
-    scale = 0.0
-    for i in range(N):
-        scale += ar[i] * ar[i] + ai[i] * ai[i]
-    scale = 1 / math.sqrt(scale)
-    for i in range(N):
-        ar[i] *= scale
-        ai[i] *= scale
-    trust, shift = TRUST, 0.0
-    value = -np.inf
-    channel(field, x, y, g, rays)
-    p = combine(field, ar, ai, g, u)
+    N, J = field.antennas, field.interferers
+    M, n = field.clients + J, 4 * N if movable else 2 * N
+    model, rows = _room(field, n)
+    trial = np.empty((4, N))
+    held, leak, wanted = (
+        np.empty(J, np.complex128),
+        np.empty(J, np.complex128),
+        np.empty(J, np.complex128),
+    )
+    trust, shift, value = TRUST, 0.0, -np.inf
+    _unit(field, z)
+    channel(field, z[2], z[3], g, rays)
+    p = combine(field, z[0], z[1], g, u)
     for iteration in range(steps):
-        derivatives(field, ar, ai, g, u, p, n, Z, J, f)
-        value = np.inf
-        for k in range(K):
-            value = min(value, f[k])
+        derivatives(field, z[0], z[1], g, u, p, n, model.Z, model.J, model.f)
+        value = _least(field, model.f)
         if iteration == 0:
-            total = 0.0
-            for k in range(K):
-                lam[k] = math.exp(-10 * (f[k] - value))
-                total += lam[k]
-            for k in range(K):
-                lam[k] /= total
-        hessian(field, ar, ai, g, rays, u, p, lam, n, Z, J, H)
-        shift = max(0.0, shift / 4 if shift > 1e-3 else 0.0)
-        while not cholesky(H, shift, L):
+            _first_multipliers(field, model.f, value, model.lam)
+        hessian(field, z[0], z[1], g, rays, u, p, model.lam, n, model.Z, model.J, model.H)
+        shift = shift / 4 if shift > 1e-3 else 0.0
+        while not cholesky(model.H, shift, model.U):
             shift = max(0.05, 2.5 * shift)
-        rows = count = 0
-        for k in range(K):
-            if f[k] - value < 2.0:
-                owner[rows] = k
-                if (iteration > 0 and lam[k] > 0) or f[k] <= value:
-                    active[count] = rows
-                    count += 1
-                rows = _add_row(L, J[k], n, f[k] - value, 1.0, rows, B, Q, h, e)
-        clients = rows
-        taken[:] = False
-        s = 0.0
-        while True:
-            count, s = dual(Q, h, e, rows, active, count, nu, T, work)
-            _step(L, B, active, count, nu, n, d)
-            if not movable or rows >= most - 1:
-                break
-            level, key = _violated(field, x, y, bounds, trust, d, N, c, taken)
-            if key < 0:
-                break
-            taken[key] = True
-            rows = _add_row(L, c, n, level, 0.0, rows, B, Q, h, e)
-        lam[:] = 0.0
-        for i in range(count):
-            if active[i] < clients:
-                lam[owner[active[i]]] = max(0.0, nu[i])
+        s = _direction(field, z, bounds, value, trust, iteration > 0, n, model, rows)
         if s < tolerance or value + OPTIMISM * s < target:
             break
-        for j in range(M - K):
-            re, im = Z[2 * (K + j)], Z[2 * (K + j) + 1]
-            leak[j] = complex(0.0, 0.0)
-            for i in range(n):
-                leak[j] += complex(re[i], im[i]) * d[i]
-        for j in range(M - K):
-            held[0, j], held[1, j] = u[0, K + j], u[1, K + j]
+        _linear_leak(field, u, model.Z, model.d, n, held, leak)
         step, gained = 1.0, -np.inf
         for _ in range(10):
-            for i in range(N):
-                trial[0, i] = ar[i] + step * d[i]
-                trial[1, i] = ai[i] + step * d[N + i]
-                if movable:
-                    trial[2, i] = min(bounds[1, i], max(bounds[0, i], x[i] + step * d[2 * N + i]))
-                    trial[3, i] = min(bounds[3, i], max(bounds[2, i], y[i] + step * d[3 * N + i]))
-            if movable:
-                channel(field, trial[2], trial[3], g, rays)
-                if M > K:
-                    for j in range(M - K):
-                        wanted[j] = complex(held[0, j], held[1, j]) + step * leak[j]
-                    hold_leak(field, g, wanted, trial[0], trial[1])
-            p = combine(field, trial[0], trial[1], g, u)
-            lowest = np.inf
-            for k in range(K):
-                lowest = min(lowest, u[0, k] * u[0, k] + u[1, k] * u[1, k])
-            gained = math.log((lowest + 1e-300) / p) - value
+            p = _try_step(
+                field, z, model.d, step, bounds, movable, held, leak, wanted, trial, g, rays, u
+            )
+            gained = worst(field, p, u) - value
             if gained > 1e-3 * step * s:
                 break
             step *= 0.5
         if not gained > 0:
             break
-        scale = 0.0
         for i in range(N):
-            scale += trial[0, i] * trial[0, i] + trial[1, i] * trial[1, i]
-        scale = 1 / math.sqrt(scale)
-        for i in range(N):
-            ar[i], ai[i] = trial[0, i] * scale, trial[1, i] * scale
-            if movable:
-                x[i], y[i] = trial[2, i], trial[3, i]
+            for row in range(4):
+                z[row, i] = trial[row, i]
+        scale = _unit(field, z)
         for m in range(M):
             u[0, m] *= scale
             u[1, m] *= scale
