@@ -119,7 +119,10 @@ def _crowding(field, x, y, grad):  # type: ignore[no-untyped-def]
 @entry
 def enter(field, ar, ai, x, y, z):  # type: ignore[no-untyped-def]
     """z from a and positions, clipped to |2x/A - 1| <= 0.98 so that sin has a slope."""
-    scale = 1.0 / math.sqrt((ar * ar + ai * ai).sum())
+    scale = 0.0
+    for n in range(field.antennas):
+        scale += ar[n] * ar[n] + ai[n] * ai[n]
+    scale = 1.0 / math.sqrt(scale)
     for n in range(field.antennas):
         z[0, n] = ar[n] * scale
         z[1, n] = ai[n] * scale
@@ -154,33 +157,48 @@ class Smooth:
         return math.log(weakest / p)
 
 
+@inner
+def _dot(a, b):  # type: ignore[no-untyped-def]
+    total = 0.0
+    for i in range(a.shape[0]):
+        for j in range(a.shape[1]):
+            total += a[i, j] * b[i, j]
+    return total
+
+
+@inner
+def _mix(out, a, factor, b):  # type: ignore[no-untyped-def]
+    """out = a + factor b."""
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            out[i, j] = a[i, j] + factor * b[i, j]
+
+
 @entry
 def soften(field, z, mu, steps, x, y, g, rays, u):  # type: ignore[no-untyped-def]
     """Minimise the smoothed loss from z (4, N) in place by L-BFGS; returns the loss.
 
     Armijo 1e-4, backtracking 0.4, steps of at most 0.5 in z; stops at a change below 5e-4 / mu.
     """
-    shape = z.shape
-    S = np.empty((MEMORY, *shape))
-    Y = np.empty((MEMORY, *shape))
-    rho = np.empty(MEMORY)
-    grad = np.empty(shape)
-    trial, new = np.empty(shape), np.empty(shape)
+    N = field.antennas
+    S, Y, rho = np.empty((MEMORY, 4, N)), np.empty((MEMORY, 4, N)), np.empty(MEMORY)
+    grad, d = np.empty((4, N)), np.empty((4, N))
+    trial, new = np.empty((4, N)), np.empty((4, N))
     value = soft_loss(field, z, mu, x, y, g, rays, u, grad)
     stored = 0
     for _ in range(steps):
-        d = _direction(grad, S, Y, rho, stored)
-        slope = (d * grad).sum()
+        _direction(grad, S, Y, rho, stored, d)
+        slope = _dot(d, grad)
         if slope >= 0:
             stored = 0
-            d = -grad
-            slope = -(grad * grad).sum()
-        size = math.sqrt((d * d).sum()) + 1e-300
+            _mix(d, grad, -2.0, grad)
+            slope = -_dot(grad, grad)
+        size = math.sqrt(_dot(d, d)) + 1e-300
         step = min(1.0, 0.3 / size) if stored == 0 else min(1.0, 0.5 / size)
         better = False
         lower = value
         for _ in range(12):
-            trial[:] = z + step * d
+            _mix(trial, z, step, d)
             lower = soft_loss(field, trial, mu, x, y, g, rays, u, new)
             if lower <= value + 1e-4 * step * slope:
                 better = True
@@ -189,15 +207,15 @@ def soften(field, z, mu, steps, x, y, g, rays, u):  # type: ignore[no-untyped-de
         if not better:
             break
         at = stored % MEMORY
-        S[at] = trial - z
-        Y[at] = new - grad
-        curvature = (S[at] * Y[at]).sum()
+        _mix(S[at], trial, -1.0, z)
+        _mix(Y[at], new, -1.0, grad)
+        curvature = _dot(S[at], Y[at])
         if curvature > 1e-12:
             rho[at] = 1 / curvature
             stored += 1
         change = value - lower
-        z[:] = trial
-        grad[:] = new
+        _mix(z, trial, 0.0, trial)
+        _mix(grad, new, 0.0, new)
         value = lower
         if change < 5e-4 / mu:
             break
@@ -205,19 +223,18 @@ def soften(field, z, mu, steps, x, y, g, rays, u):  # type: ignore[no-untyped-de
 
 
 @inner
-def _direction(grad, S, Y, rho, stored):  # type: ignore[no-untyped-def]
-    """Two-loop recursion of L-BFGS over the last min(stored, MEMORY) pairs."""
-    d = -grad
+def _direction(grad, S, Y, rho, stored, d):  # type: ignore[no-untyped-def]
+    """d = -(inverse Hessian estimate) grad by the two-loop recursion over the last pairs."""
     kept = min(stored, MEMORY)
     alpha = np.empty(MEMORY)
+    _mix(d, grad, -2.0, grad)
     for back in range(kept):
         i = (stored - 1 - back) % MEMORY
-        alpha[i] = rho[i] * (S[i] * d).sum()
-        d -= alpha[i] * Y[i]
+        alpha[i] = rho[i] * _dot(S[i], d)
+        _mix(d, d, -alpha[i], Y[i])
     if kept:
         i = (stored - 1) % MEMORY
-        d /= rho[i] * (Y[i] * Y[i]).sum()
+        _mix(d, d, 1 / (rho[i] * _dot(Y[i], Y[i])) - 1, d)
     for forward in range(kept):
         i = (stored - kept + forward) % MEMORY
-        d += (alpha[i] - rho[i] * (Y[i] * d).sum()) * S[i]
-    return d
+        _mix(d, d, alpha[i] - rho[i] * _dot(Y[i], d), S[i])
