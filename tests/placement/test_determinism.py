@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 from airtune.placement import Problem, beamform, solve
 
@@ -61,3 +62,21 @@ def test_another_process_agrees_bit_for_bit() -> None:
         for _ in range(3)
     }
     assert outputs == {",".join(bits(3))}
+
+
+@pytest.mark.slow
+def test_code_just_compiled_agrees_with_kept_code_bit_for_bit(tmp_path) -> None:
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    code = f"import sys; sys.path.insert(0, {os.path.dirname(__file__)!r}); "  # noqa: PTH120
+    code += "import test_determinism as t; print(','.join(t.bits(3)))"
+    compiled, kept = (
+        subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=environment,
+        ).stdout
+        for _ in range(2)
+    )
+    assert compiled == kept

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from airtune.placement.problem import Problem, Real
 
-# No assumption about NaN or infinity: the solver tests for them. No reassociation of sums: whether
-# a loop runs vectorised can depend on where arrays lie in memory, and the result must not.
-FAST = {"contract", "nsz", "arcp"}
+# Strict arithmetic: with any licence to reorder or fuse operations the last bits depend on how a
+# kernel was inlined, and kept machine code can then differ from the code that was just compiled.
+FAST = False
 QUARTER = math.pi / 2
 
 # Entry points are called from Python and kept on disk; inner kernels only ever end up inside
