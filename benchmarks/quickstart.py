@@ -1,7 +1,7 @@
 """Run the quickstart comparison and put its figures into the README.
 
-Writes benchmarks/results/quickstart.json (the comparison's results with the environment and the wall
-time), docs/figures/*.png, and the table between the markers of README.md:
+Writes benchmarks/results/quickstart.json (the comparison's results with the environment and the
+wall time), docs/figures/*.png, and the table between the markers of README.md:
 
     python benchmarks/quickstart.py
 """

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from airtune.learning.results import Block, ClientUpdate, DomainScore, Evaluation, PretrainingCost
 from airtune.scenario import Scenario
-from airtune.streams import generator
+from quadratic import QuadraticLearner
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -21,81 +18,6 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"no folder {SHARED_DATA.parent.name}/{SHARED_DATA.name} beside the repository")
     return SHARED_DATA
-
-
-@dataclass
-class QuadraticLearner:
-    """A learner with a known answer: client k minimises |theta - c_k|^2 / 2.
-
-    The gradient is theta - c_k plus mini-batch noise; the loss of theta is
-    1 + |theta - mean of c_k|^2 / (2 d).
-    """
-
-    scenario: Scenario
-    seed: int = 1
-    sizes: tuple[int, ...] = (40, 60, 7)
-    noise: float = 0.1
-    broken: dict[tuple[int, int], bool] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        ends = np.cumsum(self.sizes)
-        self.blocks = tuple(
-            Block(f"block{i}", (size,), int(end) - size, size)
-            for i, (size, end) in enumerate(zip(self.sizes, ends, strict=True))
-        )
-        self.size = int(ends[-1])
-        clients = self.scenario.clients.count
-        self.data_sizes = np.arange(10, 10 + clients)
-        self.client_labels = tuple(f"domain {k}" for k in range(clients))
-        self.flop_per_sample = 1e9
-        self.pretraining_cost = PretrainingCost(2e9, 100, 8)
-        self.optima = generator(self.seed, "optima").standard_normal((clients, self.size)) + 2.0
-        self.optimum = self.data_sizes @ self.optima / self.data_sizes.sum()
-
-    def initial_adapter(self) -> np.ndarray:
-        return np.zeros(self.size, dtype=np.float32)
-
-    def client_update(
-        self,
-        adapter: np.ndarray,
-        client: int,
-        batch_size: int,
-        seed: int,
-        round: int,  # noqa: A002
-    ) -> ClientUpdate:
-        random = generator(seed, "batch", round, client)
-        gradient = adapter - self.optima[client]
-        gradient = gradient + self.noise / np.sqrt(batch_size) * random.standard_normal(self.size)
-        finite = np.isfinite(gradient).all() and not self.broken.get((round, client), False)
-        update = (gradient if finite else np.zeros(self.size)).astype(np.float32)
-        return ClientUpdate(update, float(gradient @ gradient) / 2, 10 * batch_size, bool(finite))
-
-    def client_updates(
-        self,
-        adapter: np.ndarray,
-        clients: list[int],
-        batch_sizes: list[int],
-        seed: int,
-        round: int,  # noqa: A002
-    ) -> list[ClientUpdate]:
-        return [
-            self.client_update(adapter, client, batch_size, seed, round)
-            for client, batch_size in zip(clients, batch_sizes, strict=True)
-        ]
-
-    def evaluate(self, adapter: np.ndarray) -> Evaluation:
-        loss = 1.0 + float(np.sum((adapter - self.optimum) ** 2)) / (2 * self.size)
-        score = DomainScore(loss, 0.5, 10)
-        return Evaluation(loss, float(np.exp(min(loss, 700.0))), 0.5, {"domain 0": score})
-
-    def samples(self, adapter: np.ndarray, count: int) -> list[dict[str, str]]:
-        return [
-            {"prompt": "<p>", "reference": "r", "answer": f"{adapter[0]:.6f}", "domain": "domain 0"}
-        ]
-
-    def save_adapter(self, adapter: np.ndarray, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        np.save(folder / "adapter.npy", adapter)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from airtune.record import Cell
 from airtune.rounds import FederatedRun
 from airtune.scenario import Scenario
 from airtune.schemes import SCHEMES
-from conftest import QuadraticLearner
+from quadratic import QuadraticLearner
 
 
 def cell_of(folder: Path, scheme: str) -> Cell:
