@@ -239,8 +239,9 @@ def test_own_plan_differs_where_the_air_takes_longer(small_scenario) -> None:
     }
     for plan in plans.values():
         assert plan.latency_s.total <= budget * (1 + 1e-9)
-    assert (plans["digital"].batch_sizes <= plans["ideal"].batch_sizes).all()
-    assert plans["digital"].frequencies.max() > plans["ideal"].frequencies.max()
+    # less time to compute: smaller batches, or faster clocks for the same ones
+    work = {name: (p.batch_sizes.sum(), -p.frequencies.max()) for name, p in plans.items()}
+    assert work["digital"] < work["ideal"]
 
 
 def test_each_client_s_energy_is_booked_and_held_against_its_budget(

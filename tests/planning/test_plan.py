@@ -11,7 +11,8 @@ CYCLES = np.linspace(6e6, 1.8e7, 5)
 
 
 def plan(budget: dict[str, float], **changes: object) -> Plan:
-    scenario = Scenario(budget=budget, training={"rounds": 20})
+    server = {"f_min_hz": 1e9, "f_max_hz": 3e9, "kappa": 1e-27}
+    scenario = Scenario(budget=budget, training={"rounds": 20}, server_processor=server)
     arguments: dict[str, object] = {
         "omega": np.full(5, 0.2),
         "cycles_per_sample": CYCLES,
