@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import threading
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import click
@@ -42,7 +44,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on
 
 def main() -> None:
     """Run the command line; the process ends with one of the documented exit codes."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
         code = app(standalone_mode=False)
     except click.ClickException as error:
@@ -55,6 +58,15 @@ def main() -> None:
         print("airtune: interrupted; what is finished is saved", file=sys.stderr)
         code = INTERRUPTED
     sys.exit(code or DONE)
+
+
+_interrupted = threading.Event()
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Stop at once; remembered, for an exception raised inside a library's callback is lost."""
+    _interrupted.set()
+    raise KeyboardInterrupt
 
 
 @app.command()
@@ -224,7 +236,7 @@ def _execute(run_folder: RunFolder, as_json: bool) -> None:
     from airtune.progress import Progress
 
     try:
-        with Progress(run_folder) as progress:
+        with Progress(run_folder, _interrupted.is_set) as progress:
             study.execute(run_folder, progress)
     except KeyboardInterrupt:
         print(f"airtune: go on with: airtune resume {run_folder.folder}", file=sys.stderr)

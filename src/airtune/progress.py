@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -25,9 +26,14 @@ class Progress:
     ----------
     run_folder : RunFolder
         The study whose cells are shown.
+    interrupted : callable
+        Tells whether the user wants to stop; asked after each round.
     """
 
-    def __init__(self, run_folder: RunFolder) -> None:
+    def __init__(
+        self, run_folder: RunFolder, interrupted: Callable[[], bool] = lambda: False
+    ) -> None:
+        self._interrupted = interrupted
         self._rounds = run_folder.scenario.training.rounds
         self._several_seeds = run_folder.scenario.seeds > 1
         self._bars = Bars(
@@ -77,6 +83,8 @@ class Progress:
             completed=round_index,
             status=f"{shown}{time_s:.1f} s simulated  {energy_j:.1f} J",
         )
+        if self._interrupted():
+            raise KeyboardInterrupt
 
     def cell_done(self, cell: Cell) -> None:
         """Stop the clock of a cell's bar."""
