@@ -134,7 +134,7 @@ def test_schemes_meet_the_same_channels_and_batches(small_scenario) -> None:
         for name in ("movable", "digital")
     )
     for index in (1, 4):
-        a, b = one.radio(index).true.clients, other.radio(index).true.clients
+        a, b = one.site.radio(index).true.clients, other.site.radio(index).true.clients
         assert np.array_equal(a.gains, b.gains)
         assert np.array_equal(a.directions, b.directions)
     assert np.array_equal(one.plan.batch_sizes, other.plan.batch_sizes)
@@ -146,7 +146,9 @@ def test_another_seed_is_another_channel(small_scenario) -> None:
         FederatedRun(small_scenario, "fixed", seed, learner)  # type: ignore[arg-type]
         for seed in (1, 2)
     )
-    assert not np.allclose(one.radio(1).true.clients.gains, other.radio(1).true.clients.gains)
+    assert not np.allclose(
+        one.site.radio(1).true.clients.gains, other.site.radio(1).true.clients.gains
+    )
 
 
 def test_a_client_with_a_broken_update_is_left_out_and_reported(small_scenario, tmp_path) -> None:
@@ -228,8 +230,8 @@ def test_own_plan_differs_where_the_air_takes_longer(small_scenario) -> None:
     """A budget that leaves the digital clients little time: higher clocks, or smaller batches."""
     learner = QuadraticLearner(small_scenario, 1)
     digital = FederatedRun(small_scenario, "digital", 1, learner)  # type: ignore[arg-type]
-    link = digital.radio(1).at(digital.state.positions)
-    forecast = digital.scheme.air.forecast(link, digital.omega, digital.block_sizes)
+    link = digital.site.radio(1).at(digital.state.positions)
+    forecast = digital.scheme.air.forecast(link, digital.site.omega, digital.site.block_sizes)
     fastest = 1e9 / 16 / 2e9  # seconds of a sample at the highest clock
     budget = digital.plan.latency_s.pretraining + 5 * (2 * forecast.uplink_s + 4 * fastest)
     own = with_settings(small_scenario, plan="own", budget__latency_s=budget)

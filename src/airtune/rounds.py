@@ -23,15 +23,12 @@ from numpy.typing import NDArray
 from airtune import record
 from airtune.engines import LocalEngine, RoundUpdates
 from airtune.errors import InputError
+from airtune.joint_plan import Site, plan_run
 from airtune.learning.server import ServerOptimizer
-from airtune.planning.cost import Components, compute_energy, compute_time, cycles_per_sample
-from airtune.planning.plan import make_plan
-from airtune.planning.result import Plan
-from airtune.radio.movement import Movement, movement
-from airtune.radio.paths import BlockFading, perceived_block
-from airtune.radio.units import wavelength
+from airtune.planning.cost import Components, compute_energy, compute_time
+from airtune.radio.movement import Movement
 from airtune.scenario import Scenario
-from airtune.schemes import SCHEMES, Link, Overheads, RadioRound, Reception, Scheme, Uploads
+from airtune.schemes import SCHEMES, Link, Overheads, Reception, Scheme, Uploads
 
 if TYPE_CHECKING:
     from airtune.learning.learner import Learner
@@ -39,10 +36,6 @@ if TYPE_CHECKING:
 
 Metrics = dict[str, Any]
 RoundDone = Callable[[Metrics], None]
-
-PLANNING_SCHEME = "movable"
-"""Whose air a shared plan is made for, whatever schemes are compared."""
-
 
 _STATE_ARRAYS = (
     "adapter",
@@ -108,88 +101,27 @@ class FederatedRun:
         self.scenario, self.seed, self.learner = scenario, seed, learner
         self.scheme: Scheme = SCHEMES[scheme]
         self.engine = LocalEngine(learner)
-        self.channel = BlockFading(scenario.radio, scenario.clients, seed)
-        self.omega = learner.data_sizes / learner.data_sizes.sum()
-        self.block_sizes = np.array([block.size for block in learner.blocks], dtype=np.int64)
-        processor = scenario.client_processor
-        self.cycles_per_sample = cycles_per_sample(
-            learner.flop_per_sample, processor.flop_per_cycle, scenario.training.local_steps
-        )
-        planned = PLANNING_SCHEME if scenario.plan == "shared" else scheme
-        try:
-            self.plan = self.make_plan(planned)
-        except InputError as error:
-            raise InputError(f"plan of {planned!r}: {error}") from None
+        self.site = Site(scenario, seed, learner)
+        self.plan = plan_run(self.site, scheme)
         self.state = State(
             adapter=learner.initial_adapter(),
             optimizer=ServerOptimizer(scenario.training, learner.size),
             positions=self.scheme.array.start(scenario, seed),
-            effective_weights=self.omega,
+            effective_weights=self.site.omega,
             participation=np.zeros(scenario.clients.count, dtype=np.int64),
             client_energy_j=np.zeros(scenario.clients.count),
             latency_s=Components(pretraining=self.plan.latency_s.pretraining),
             energy_j=Components(pretraining=self.plan.energy_j.pretraining),
         )
 
-    def make_plan(self, scheme_name: str) -> Plan:
-        """Plan batches, clocks and back-off for the air that `scheme_name` meets at first."""
-        scheme = SCHEMES[scheme_name]
-        radio = self.radio(1)
-        start = scheme.array.start(self.scenario, self.seed)
-        positions = scheme.array.place(radio, self.omega, start)
-        move = self.movement(start, positions)
-        link, everybody = radio.at(positions), np.arange(self.scenario.clients.count)
-        forecast = scheme.air.forecast(link, self.omega, self.block_sizes)
-        costs = scheme.air.overheads(link, everybody, self.block_sizes)
-        pretraining = self.learner.pretraining_cost
-        return make_plan(
-            self.scenario,
-            omega=self.omega,
-            cycles_per_sample=self.cycles_per_sample,
-            data_sizes=self.learner.data_sizes,
-            mse_star=forecast.mse,
-            uplink_s=forecast.uplink_s,
-            uplink_power_w=radio.powers,
-            uplink_airtime_s=forecast.airtime_s,
-            backoff=forecast.backoff,
-            downlink_s=costs.downlink_s,
-            downlink_j=costs.downlink_j,
-            pilot_s=costs.pilot_s,
-            pilot_j=costs.pilot_j,
-            move_s=move.time_s,
-            move_j=move.energy_j,
-            pretraining_cycles_per_sample=pretraining.flop_per_sample
-            / self.scenario.server_processor.flop_per_cycle,
-            pretraining_steps=pretraining.steps,
-            pretraining_batch=pretraining.batch_size,
-        )
-
-    def radio(self, round_index: int) -> RadioRound:
-        """Return the true and the perceived paths of a round."""
-        true = self.channel.block(round_index)
-        csi = self.scenario.radio.csi
-        seen = perceived_block(true, csi, self.seed, round_index)
-        return RadioRound(self.scenario, self.seed, round_index, true, seen)
-
-    def movement(self, old: NDArray[np.float64], new: NDArray[np.float64]) -> Movement:
-        """Return the shortest movement between two sets of positions."""
-        array = self.scenario.array
-        return movement(
-            old,
-            new,
-            wavelength_m=wavelength(self.scenario.radio.carrier_hz),
-            speed_mps=array.speed_mps,
-            drive_power_w=array.drive_power_w,
-        )
-
     def run_round(self) -> Metrics:
         """Run the next round; the numbers are those of the module's list."""
         state, began = self.state, time.perf_counter()
         index = state.round + 1
-        radio = self.radio(index)  # 1
+        radio = self.site.radio(index)  # 1
         selected = np.arange(self.scenario.clients.count)  # 2
         placed = self.scheme.array.place(radio, state.effective_weights, state.positions)  # 3
-        moved = self.movement(state.positions, placed)
+        moved = self.site.movement(state.positions, placed)
         computed = self.engine.updates(  # 4
             state.adapter, selected, self.plan.batch_sizes, self.seed, index
         )
@@ -202,7 +134,7 @@ class FederatedRun:
             if received.effective_weights is not None:
                 state.effective_weights = received.effective_weights
         state.round, state.positions = index, moved.positions
-        overheads = self.scheme.air.overheads(link, selected, self.block_sizes)
+        overheads = self.scheme.air.overheads(link, selected, self.site.block_sizes)
         latency, energy = self._book(computed.clients, selected, moved, overheads, received)
         state.latency_s += latency
         state.energy_j += energy
@@ -222,14 +154,14 @@ class FederatedRun:
 
     def _combine(self, link: Link, computed: RoundUpdates) -> Reception | None:
         """Send what there is to send; None when no client has a finite update."""
-        weights = self.omega[computed.clients]
+        weights = self.site.omega[computed.clients]
         if not len(weights) or not np.any(computed.updates):
             return None
         uploads = Uploads(
             computed.updates,
             computed.clients,
             weights / weights.sum(),
-            self.block_sizes,
+            self.site.block_sizes,
             self.state.memory,
         )
         return self.scheme.air.combine(uploads, link, self.plan.power_backoff)
@@ -243,7 +175,7 @@ class FederatedRun:
         received: Reception | None,
     ) -> tuple[Components, Components]:
         """Return latency [s] and energy [J] of a round by component (system model, section 7)."""
-        cycles = self.cycles_per_sample * self.plan.batch_sizes[selected]
+        cycles = self.site.cycles_per_sample * self.plan.batch_sizes[selected]
         clocks = self.plan.frequencies[selected]
         computing = compute_energy(cycles, clocks, self.scenario.client_processor.kappa)
         uplink_j = np.zeros(0) if received is None else received.uplink_j
@@ -349,7 +281,7 @@ class FederatedRun:
             ],
         )
         if self.scheme.name != "ideal":
-            link = self.radio(self.state.round).at(self.state.positions)
+            link = self.site.radio(self.state.round).at(self.state.positions)
             record.write_json(
                 cell.folder / "placement.json", link.picture(self.state.effective_weights)
             )
