@@ -14,6 +14,7 @@ from airtune.scenario_radio import (
     Aggregation,
     Array,
     Clients,
+    Constant,
     Count,
     Csi,
     Digital,
@@ -21,8 +22,10 @@ from airtune.scenario_radio import (
     NonNegative,
     Paths,
     Positive,
+    PositiveConstant,
     Radio,
     Settings,
+    check_relations,
 )
 
 __all__ = [
@@ -30,6 +33,7 @@ __all__ = [
     "Array",
     "Bound",
     "Budget",
+    "Calibration",
     "Clients",
     "Csi",
     "Data",
@@ -136,6 +140,11 @@ class Data(Settings):
         96, description="longest sequence; of a longer one the front of the prompt is cut"
     )
     max_records: Count | None = Field(None, description="use at most so many records")
+    pretraining_corpus: str | None = Field(
+        None,
+        description="plain text like what a ready model was pre-trained on: .txt (blank lines "
+        "between documents) or .jsonl (field `text`); needed to calibrate the change of data",
+    )
 
 
 class Pretraining(Settings):
@@ -213,31 +222,52 @@ class Budget(Settings):
 
 
 class Bound(Settings):
-    """Constants of the convergence bound (system model, section 6)."""
+    """Convergence bound (system model, section 6): a number each, or the word `calibrate`."""
 
-    L: Positive = Field(4.0, description="smoothness of the fine-tuning loss")
-    mu: Positive = Field(0.5, description="Polyak-Lojasiewicz constant")
-    eta: Positive = Field(0.1, description="step size of the bound, eta <= 1/L")
-    sigma_g_sq: NonNegative = Field(4.0, description="per-sample gradient variance")
-    zeta_sq: NonNegative = Field(1.0, description="heterogeneity of the clients' gradients")
-    G_sq: NonNegative = Field(8.0, description="largest squared scale of the updates G^2")
-    L0: Positive = Field(4.0, description="smoothness of the pre-training loss")
-    mu0: Positive = Field(0.05, description="PL constant of the pre-training loss")
-    eta0: Positive = Field(0.1, description="step size of pre-training, eta0 <= 1/L0")
-    sigma0_sq: NonNegative = Field(4.0, description="gradient variance of pre-training")
-    delta_pre: NonNegative = Field(6.0, description="gap of the untrained model")
-    L_x: NonNegative = Field(0.5, description="Lipschitz constant of the loss in the embedding")
-    W1: NonNegative = Field(1.0, description="Wasserstein-1 distance, pre-training to fine-tuning")
+    L: PositiveConstant = Field(4.0, description="smoothness of the fine-tuning loss")
+    mu: PositiveConstant = Field(0.5, description="Polyak-Lojasiewicz constant")
+    eta: PositiveConstant = Field(0.1, description="step size of the bound, eta <= 1/L")
+    sigma_g_sq: Constant = Field(4.0, description="per-sample gradient variance")
+    zeta_sq: Constant = Field(1.0, description="heterogeneity of the clients' gradients")
+    G_sq: Constant = Field(8.0, description="largest squared scale of the updates G^2")
+    L0: PositiveConstant = Field(4.0, description="smoothness of the pre-training loss")
+    mu0: PositiveConstant = Field(0.05, description="PL constant of the pre-training loss")
+    eta0: PositiveConstant = Field(0.1, description="step size of pre-training, eta0 <= 1/L0")
+    sigma0_sq: Constant = Field(4.0, description="gradient variance of pre-training")
+    delta_pre: Constant = Field(6.0, description="gap of the untrained model")
+    L_x: Constant = Field(0.5, description="Lipschitz constant of the loss in the embedding")
+    W1: Constant = Field(1.0, description="Wasserstein-1 distance, pre-training to fine-tuning")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.mu > self.L or self.mu0 > self.L0:
-            raise ValueError(f"mu = {self.mu:g}, mu0 = {self.mu0:g}: must be <= L and <= L0")
-        if self.eta * self.L > 1 + 1e-12:
-            raise ValueError(f"eta = {self.eta:g}: must be <= 1/L = {1 / self.L:g}")
-        if self.eta0 * self.L0 > 1 + 1e-12:
-            raise ValueError(f"eta0 = {self.eta0:g}: must be <= 1/L0 = {1 / self.L0:g}")
+        check_relations({name: x for name, x in self if isinstance(x, float)})
         return self
+
+
+class Calibration(Settings):
+    """How constants of the bound are calibrated from the model and the data."""
+
+    rounds: Annotated[int, Field(ge=4)] = Field(
+        30, description="rounds of the calibration path (batches of one sample, no air)"
+    )
+    points: Annotated[int, Field(ge=2)] = Field(
+        4, description="points of the path at which gradients and curvature are measured"
+    )
+    clients: Count = Field(10, description="clients looked at; drawn when there are more")
+    samples: Annotated[int, Field(ge=2)] = Field(16, description="samples of each client")
+    curvature_samples: Count = Field(
+        4, description="samples of each client in a Hessian-vector product"
+    )
+    iterations: Count = Field(20, description="power iterations at most, at each point")
+    tolerance: Positive = Field(
+        0.02, description="relative change of the eigenvalue at which the power iteration stops"
+    )
+    shift_samples: Annotated[int, Field(ge=8)] = Field(
+        400, description="samples of each data set in the Wasserstein-1 distance"
+    )
+    transport: Literal["auto", "exact", "entropic"] = Field(
+        "auto", description="optimal transport: exact up to 1000 samples, or with entropy"
+    )
 
 
 class Scenario(Settings):
@@ -273,6 +303,7 @@ class Scenario(Settings):
     server_processor: Server = Server()
     budget: Budget = Budget()
     bound: Bound = Bound()
+    calibration: Calibration = Calibration()
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -13,6 +23,45 @@ Fraction = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Decibel = Annotated[float, Field(ge=-300, le=300)]
 Range = tuple[float, float]
+
+CALIBRATE = "calibrate"
+"""In place of a constant of the bound: take it from the model and the data."""
+
+
+def _constant(value: Any, check: ValidatorFunctionWrapHandler, *, strict: bool) -> Any:
+    allowed = f"must be a number {'>' if strict else '>='} 0 or the word '{CALIBRATE}'"
+    try:
+        known = check(value)
+    except ValidationError:
+        raise ValueError(allowed) from None
+    if known != CALIBRATE and (known < 0 or (strict and known == 0)):
+        raise ValueError(allowed)
+    return known
+
+
+Constant = Annotated[float | Literal["calibrate"], WrapValidator(partial(_constant, strict=False))]
+PositiveConstant = Annotated[
+    float | Literal["calibrate"], WrapValidator(partial(_constant, strict=True))
+]
+
+
+def check_relations(known: Mapping[str, float]) -> None:
+    """Check mu <= L and eta <= 1/L, and the same for pre-training, among the known constants.
+
+    Raises
+    ------
+    ValueError
+        Names the constants, their values and what is allowed.
+    """
+    for suffix in ("", "0"):
+        smooth = known.get(f"L{suffix}")
+        if smooth is None:
+            continue
+        mu, eta = known.get(f"mu{suffix}", 0.0), known.get(f"eta{suffix}", 0.0)
+        if mu > smooth:
+            raise ValueError(f"mu{suffix} = {mu:g}: must be <= L{suffix} = {smooth:g}")
+        if eta * smooth > 1 + 1e-12:
+            raise ValueError(f"eta{suffix} = {eta:g}: must be <= 1/L{suffix} = {1 / smooth:g}")
 
 
 class Settings(BaseModel):
