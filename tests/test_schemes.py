@@ -145,8 +145,8 @@ def test_reports_cost_the_weak_client_more(small_scenario) -> None:
     scheme, radio = SCHEMES["fixed"], radio_of(small_scenario)
     link = radio.at(scheme.array.start(small_scenario, 1))
     joules = scheme.air.overheads(link, np.arange(3), SIZES).pilot_j
-    whitener = np.linalg.inv(np.linalg.cholesky(link.true.covariance))
-    strength = np.linalg.norm(whitener @ link.true.channel.T, axis=0)
+    whitener = np.linalg.inv(np.linalg.cholesky(link.true.everybody.covariance))
+    strength = np.linalg.norm(whitener @ link.true.everybody.channel.T, axis=0)
     assert np.argsort(joules).tolist() == np.argsort(-strength).tolist()
 
 

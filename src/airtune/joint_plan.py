@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airtune.errors import InputError
+from airtune.planning.bound import BoundConstants
 from airtune.planning.cost import FloatArray, cycles_per_sample
 from airtune.planning.plan import make_plan
 from airtune.planning.result import Plan
@@ -21,7 +22,8 @@ from airtune.radio.movement import Movement, movement
 from airtune.radio.paths import BlockFading, perceived_block
 from airtune.radio.units import wavelength
 from airtune.scenario import Scenario
-from airtune.schemes import SCHEMES, RadioRound
+from airtune.scheduling import POLICIES, Candidates, Choice
+from airtune.schemes import SCHEMES, RadioRound, Scheme
 
 if TYPE_CHECKING:
     from airtune.learning.learner import Learner
@@ -72,6 +74,11 @@ class Site:
             self.scenario.training.local_steps,
         )
 
+    @cached_property
+    def constants(self) -> BoundConstants:
+        """Constants of the convergence bound."""
+        return BoundConstants.from_mapping(self.scenario.bound.model_dump())
+
     def radio(self, round_index: int) -> RadioRound:
         """Return the true and the perceived paths of a round."""
         true = self.channel.block(round_index)
@@ -111,11 +118,13 @@ def _first_plan(site: Site, scheme_name: str) -> Plan:
     scenario, scheme = site.scenario, SCHEMES[scheme_name]
     radio = site.radio(1)
     start = scheme.array.start(scenario, site.seed)
-    positions = scheme.array.place(radio, site.omega, start)
+    choice = _first_choice(site, scheme, radio, start)
+    weights = choice.spread(site.omega)
+    positions = scheme.array.place(radio, weights, start)
     move = site.movement(start, positions)
-    link, everybody = radio.at(positions), np.arange(scenario.clients.count)
-    forecast = scheme.air.forecast(link, site.omega, site.block_sizes)
-    costs = scheme.air.overheads(link, everybody, site.block_sizes)
+    link = radio.at(positions)
+    forecast = scheme.air.forecast(link, weights, site.block_sizes)
+    costs = scheme.air.overheads(link, choice.clients, site.block_sizes)
     pretraining = site.learner.pretraining_cost
     return make_plan(
         scenario,
@@ -130,11 +139,32 @@ def _first_plan(site: Site, scheme_name: str) -> Plan:
         downlink_s=costs.downlink_s,
         downlink_j=costs.downlink_j,
         pilot_s=costs.pilot_s,
-        pilot_j=costs.pilot_j,
+        pilot_j=costs.pilot_j if choice.holds_all(len(weights)) else float(costs.pilot_j.mean()),
         move_s=move.time_s,
         move_j=move.energy_j,
         pretraining_cycles_per_sample=pretraining.flop_per_sample
         / scenario.server_processor.flop_per_cycle,
         pretraining_steps=pretraining.steps,
         pretraining_batch=pretraining.batch_size,
+    )
+
+
+def _first_choice(
+    site: Site, scheme: Scheme, radio: RadioRound, positions: NDArray[np.float64]
+) -> Choice:
+    """Return who would transmit in the first round, at the largest batches."""
+    scenario = site.scenario
+    sizes = np.minimum(scenario.training.batch_size_max, site.learner.data_sizes)
+    return POLICIES[scenario.clients.selection].select(
+        Candidates(
+            radio=radio,
+            clients=np.arange(scenario.clients.count),
+            limit=scenario.clients.limit,
+            omega=site.omega,
+            scaled_weights=site.omega,
+            batch_sizes=sizes,
+            average_rates=np.zeros(scenario.clients.count),
+            array=scheme.array,
+            positions=positions,
+        )
     )

@@ -25,10 +25,20 @@ from airtune.engines import LocalEngine, RoundUpdates
 from airtune.errors import InputError
 from airtune.joint_plan import Site, plan_run
 from airtune.learning.server import ServerOptimizer
+from airtune.planning.bound import participation_bias
 from airtune.planning.cost import Components, compute_energy, compute_time
 from airtune.radio.movement import Movement
 from airtune.scenario import Scenario
-from airtune.schemes import SCHEMES, Link, Overheads, Reception, Scheme, Uploads
+from airtune.scheduling import POLICIES, Candidates, Choice, Policy
+from airtune.schemes import (
+    SCHEMES,
+    Link,
+    Overheads,
+    RadioRound,
+    Reception,
+    Scheme,
+    Uploads,
+)
 
 if TYPE_CHECKING:
     from airtune.learning.learner import Learner
@@ -41,6 +51,8 @@ _STATE_ARRAYS = (
     "adapter",
     "positions",
     "effective_weights",
+    "scaled_weights",
+    "average_rates",
     "participation",
     "client_energy_j",
 )
@@ -48,12 +60,18 @@ _STATE_ARRAYS = (
 
 @dataclass
 class State:
-    """All that changes from round to round; enough to resume bit for bit."""
+    """All that changes from round to round; enough to resume bit for bit.
+
+    `effective_weights` are nu_k of the last round, 0 for who was silent; `scaled_weights` are
+    omega_k times each client's last reported relative scale, the nu_k of a round with everybody.
+    """
 
     adapter: NDArray[np.float32]
     optimizer: ServerOptimizer
     positions: NDArray[np.float64]
     effective_weights: NDArray[np.float64]
+    scaled_weights: NDArray[np.float64]
+    average_rates: NDArray[np.float64]
     participation: NDArray[np.int64]
     client_energy_j: NDArray[np.float64]
     memory: NDArray[np.float64] | None = None
@@ -100,6 +118,7 @@ class FederatedRun:
     def __init__(self, scenario: Scenario, scheme: str, seed: int, learner: Learner) -> None:
         self.scenario, self.seed, self.learner = scenario, seed, learner
         self.scheme: Scheme = SCHEMES[scheme]
+        self.policy: Policy = POLICIES[scenario.clients.selection]
         self.engine = LocalEngine(learner)
         self.site = Site(scenario, seed, learner)
         self.plan = plan_run(self.site, scheme)
@@ -108,6 +127,8 @@ class FederatedRun:
             optimizer=ServerOptimizer(scenario.training, learner.size),
             positions=self.scheme.array.start(scenario, seed),
             effective_weights=self.site.omega,
+            scaled_weights=self.site.omega.copy(),
+            average_rates=np.zeros(scenario.clients.count),
             participation=np.zeros(scenario.clients.count, dtype=np.int64),
             client_energy_j=np.zeros(scenario.clients.count),
             latency_s=Components(pretraining=self.plan.latency_s.pretraining),
@@ -119,20 +140,19 @@ class FederatedRun:
         state, began = self.state, time.perf_counter()
         index = state.round + 1
         radio = self.site.radio(index)  # 1
-        selected = np.arange(self.scenario.clients.count)  # 2
+        choice = self._select(radio)  # 2
+        selected = choice.clients
         placed = self.scheme.array.place(radio, state.effective_weights, state.positions)  # 3
         moved = self.site.movement(state.positions, placed)
         computed = self.engine.updates(  # 4
             state.adapter, selected, self.plan.batch_sizes, self.seed, index
         )
         link = radio.at(moved.positions)
-        received = self._combine(link, computed)  # 5
+        received = self._combine(link, computed, choice)  # 5
         if received is not None:  # 6
             state.adapter = state.optimizer.step(state.adapter, received.mean)
             state.participation[computed.clients] += 1
             state.memory = received.memory
-            if received.effective_weights is not None:
-                state.effective_weights = received.effective_weights
         state.round, state.positions = index, moved.positions
         overheads = self.scheme.air.overheads(link, selected, self.site.block_sizes)
         latency, energy = self._book(computed.clients, selected, moved, overheads, received)
@@ -145,6 +165,8 @@ class FederatedRun:
             "mse_predicted_db": _decibel(None if received is None else received.predicted_mse),
             "train_loss": None if computed.loss is None else _finite(computed.loss),
             "transmitted": len(computed.clients),
+            "clients": computed.clients.tolist(),
+            **self._participation(computed.clients, choice),
             "dropped": list(computed.dropped),
             "moved_m": float(moved.distances_m.max()),
             "round_latency_s": latency.to_dict(),
@@ -152,19 +174,57 @@ class FederatedRun:
             "round_wall_s": time.perf_counter() - began,
         }
 
-    def _combine(self, link: Link, computed: RoundUpdates) -> Reception | None:
+    def _select(self, radio: RadioRound) -> Choice:
+        """Choose who transmits, and expect nu_k of them from their last reports."""
+        state = self.state
+        choice = self.policy.select(
+            Candidates(
+                radio=radio,
+                clients=np.flatnonzero(self.plan.participants),
+                limit=self.scenario.clients.limit,
+                omega=self.site.omega,
+                scaled_weights=state.scaled_weights,
+                batch_sizes=self.plan.batch_sizes,
+                average_rates=state.average_rates,
+                array=self.scheme.array,
+                positions=state.positions,
+            )
+        )
+        if choice.average_rates is not None:
+            state.average_rates = choice.average_rates
+        state.effective_weights = choice.spread(state.scaled_weights)
+        return choice
+
+    def _combine(self, link: Link, computed: RoundUpdates, choice: Choice) -> Reception | None:
         """Send what there is to send; None when no client has a finite update."""
-        weights = self.site.omega[computed.clients]
-        if not len(weights) or not np.any(computed.updates):
+        sent = computed.clients
+        if not len(sent) or not np.any(computed.updates):
             return None
+        factors = choice.factors[np.isin(choice.clients, sent)]
+        weights = self.site.omega[sent] * factors
         uploads = Uploads(
             computed.updates,
-            computed.clients,
+            sent,
             weights / weights.sum(),
             self.site.block_sizes,
             self.state.memory,
         )
-        return self.scheme.air.combine(uploads, link, self.plan.power_backoff)
+        received = self.scheme.air.combine(uploads, link, self.plan.power_backoff)
+        if received.effective_weights is not None:
+            self.state.effective_weights = received.effective_weights
+            kept = 1.0 if len(sent) == len(choice.clients) else weights.sum()
+            self.state.scaled_weights[sent] = kept * received.effective_weights[sent] / factors
+        return received
+
+    def _participation(self, sent: NDArray[np.int64], choice: Choice) -> Metrics:
+        """Return the weight of those that transmit and the bias that the bound allows for it."""
+        present = np.isin(np.arange(len(self.site.omega)), sent)
+        unbiased = choice.bias_free and len(sent) == len(choice.clients)
+        bias = participation_bias(self.site.constants, self.site.omega, present)
+        return {
+            "share": 1.0 if present.all() else float(self.site.omega[sent].sum()),
+            "bias": 0.0 if unbiased else float(bias),
+        }
 
     def _book(
         self,

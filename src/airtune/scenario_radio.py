@@ -98,6 +98,40 @@ class Clients(Settings):
     distance_m: Range = Field(
         (100.0, 500.0), description="cell ring: least and greatest distance to the base station"
     )
+    concurrency: Count | None = Field(
+        None, description="most clients that transmit together in a round; null is all"
+    )
+    selection: Literal["all", "random", "best-channel", "proportional-fair", "joint"] = Field(
+        "all", description="who they are: how the clients of a round are chosen"
+    )
+    fair_window: Annotated[float, Field(gt=1)] = Field(
+        10.0, description="rounds over which proportional-fair averages the rates served"
+    )
+    unbiased: bool = Field(
+        False,
+        description="random: draw by data size, with replacement, and average evenly, so that the "
+        "expected mean is the mean over all clients",
+    )
+
+    @property
+    def limit(self) -> int:
+        """Most clients that transmit together."""
+        return self.count if self.concurrency is None else self.concurrency
+
+    @model_validator(mode="after")
+    def _check_selection(self) -> Self:
+        if self.limit > self.count:
+            raise ValueError(
+                f"concurrency = {self.concurrency}: must be at most count = {self.count}"
+            )
+        if self.selection == "all" and self.limit < self.count:
+            raise ValueError(
+                f"selection = all: must be random, best-channel, proportional-fair or joint "
+                f"where concurrency = {self.concurrency} is less than count = {self.count}"
+            )
+        if self.unbiased and self.selection != "random":
+            raise ValueError(f"unbiased = true: needs selection = random, not {self.selection}")
+        return self
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -60,6 +60,7 @@ class Plan:
     client_energy_j: FloatArray
     certificate: Certificate
     limits: tuple[str, ...]
+    participants: np.ndarray
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain JSON types."""
@@ -168,6 +169,7 @@ def describe(
         client_energy_j=per_client,
         certificate=Certificate(lower_bound, (total - lower_bound) / total if total > 0 else 0.0),
         limits=limiting(problem, rounds, batch, latency.total, energy.total, per_client, bound),
+        participants=np.ones(len(batch), dtype=bool),
     )
 
 

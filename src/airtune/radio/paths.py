@@ -13,7 +13,7 @@ from scipy.special import j0
 
 from airtune.radio import directions
 from airtune.radio.cell import Stations, place_stations
-from airtune.radio.kinds import Complex, Real
+from airtune.radio.kinds import Complex, Integer, Real
 from airtune.radio.units import from_db
 from airtune.scenario import Clients, Csi, Radio
 from airtune.scenario import Paths as PathSettings
@@ -38,6 +38,11 @@ class Paths:
     directions: Real
     delays: Real
 
+    def of(self, transmitters: Integer) -> Paths:
+        """Return the paths of some of the transmitters (indices)."""
+        k = transmitters
+        return Paths(self.gains[k], self.directions[k], self.delays[k])
+
 
 @dataclass(frozen=True)
 class Block:
@@ -45,6 +50,10 @@ class Block:
 
     clients: Paths
     interferers: Paths
+
+    def of(self, clients: Integer) -> Block:
+        """Return the block with some of its clients only (indices)."""
+        return Block(self.clients.of(clients), self.interferers)
 
 
 def doppler_correlation(settings: PathSettings) -> float:

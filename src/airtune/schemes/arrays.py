@@ -13,11 +13,11 @@ from airtune.placement import Placement, Problem, beamform, solve
 from airtune.placement.lattice import lattice
 from airtune.placement.movement import Movement
 from airtune.radio.array import HALF_WAVELENGTH, fixed_array, random_positions
-from airtune.radio.kinds import Complex, Real
+from airtune.radio.kinds import Complex, Integer, Real
 from airtune.radio.paths import Block
 from airtune.radio.transmission import Air, air_at
 from airtune.radio.units import client_powers, interferer_powers, receiver_noise
-from airtune.scenario import Scenario
+from airtune.scenario import Radio, Scenario
 from airtune.streams import generator, torch_seed
 
 
@@ -55,15 +55,17 @@ class RadioRound:
         effective_weights : ndarray, float, shape (K,)
             nu_k; clients with 0 are left out.
         """
-        array, paths, others = self.scenario.array, self.perceived.clients, self.perceived
+        array, interferers = self.scenario.array, self.perceived.interferers
+        heard = np.flatnonzero(effective_weights > 0)
+        paths = self.perceived.clients.of(heard)
         return Problem(
             gains=paths.gains,
             directions=paths.directions,
-            weights=effective_weights,
-            powers=self.powers,
+            weights=effective_weights[heard],
+            powers=self.powers[heard],
             noise=receiver_noise(self.scenario.radio),
-            interferer_gains=others.interferers.gains,
-            interferer_directions=others.interferers.directions,
+            interferer_gains=interferers.gains,
+            interferer_directions=interferers.directions,
             interferer_powers=interferer_powers(self.scenario.radio.interferers),
             antennas=array.antennas,
             region=np.asarray(array.region),
@@ -76,6 +78,24 @@ class RadioRound:
 
 
 @dataclass(frozen=True)
+class Response:
+    """What antennas in place hear of a block, computed for the clients asked for only."""
+
+    block: Block
+    positions: Real
+    radio: Radio
+
+    def of(self, clients: Integer) -> Air:
+        """Return the air of these clients (indices)."""
+        return air_at(self.block.of(clients), self.positions, self.radio)
+
+    @cached_property
+    def everybody(self) -> Air:
+        """The air of all clients."""
+        return air_at(self.block, self.positions, self.radio)
+
+
+@dataclass(frozen=True)
 class Link:
     """The radio of one round with the antennas in place."""
 
@@ -83,14 +103,14 @@ class Link:
     positions: Real
 
     @cached_property
-    def true(self) -> Air:
+    def true(self) -> Response:
         """The air as it is."""
-        return air_at(self.radio.true, self.positions, self.radio.scenario.radio)
+        return Response(self.radio.true, self.positions, self.radio.scenario.radio)
 
     @cached_property
-    def perceived(self) -> Air:
+    def perceived(self) -> Response:
         """The air as the server believes it to be."""
-        return air_at(self.radio.perceived, self.positions, self.radio.scenario.radio)
+        return Response(self.radio.perceived, self.positions, self.radio.scenario.radio)
 
     def best_beamformer(self, effective_weights: Real) -> Placement:
         """Return the best receive beamformer for these positions and weights nu_k, shape (K,)."""
@@ -107,7 +127,6 @@ class Link:
         """
         problem = self.radio.problem(effective_weights)
         best = self.best_beamformer(effective_weights)
-        heard = effective_weights > 0
         return {
             "round": self.radio.round,
             "positions": self.positions.tolist(),
@@ -116,10 +135,8 @@ class Link:
             "region": problem.region.tolist(),
             "spacing": problem.spacing,
             "clients": {
-                **_paths(problem.gains[heard], problem.directions[heard]),
-                "auxiliary_scale": (
-                    np.sqrt(problem.powers[heard]) / effective_weights[heard]
-                ).tolist(),
+                **_paths(problem.gains, problem.directions),
+                "auxiliary_scale": (np.sqrt(problem.powers) / problem.weights).tolist(),
             },
             "interferers": {
                 **_paths(problem.interferer_gains, problem.interferer_directions),

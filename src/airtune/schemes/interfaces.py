@@ -120,7 +120,10 @@ class AirInterface(Protocol):
         """One line for the table of schemes."""
 
     def forecast(self, link: Link, omega: Real, block_sizes: Integer) -> Forecast:
-        """Return what one round will cost and how exact it will be; `omega` has shape (K,)."""
+        """Return what one round will cost and how exact it will be.
+
+        `omega` has shape (K,); clients with 0 do not transmit.
+        """
 
     def overheads(self, link: Link, clients: Integer, block_sizes: Integer) -> Overheads:
         """Return pilots, reports and downlink of a round with these clients, shape (S,)."""
@@ -215,7 +218,7 @@ class DigitalTdma:
         reach = np.sqrt(2 * np.log(np.maximum(block_sizes, 2)))
         step = 2 * reach / (2**settings.bits - 1)
         mse = float(omega @ omega) * float(block_sizes @ step**2) / (12 * float(block_sizes.sum()))
-        return Forecast(mse, sent.times_s, sent.time_s, backoff=False)
+        return Forecast(mse, sent.times_s, float(sent.times_s[omega > 0].sum()), backoff=False)
 
     def overheads(self, link: Link, clients: Integer, block_sizes: Integer) -> Overheads:
         return _overheads(link, clients, block_sizes, 0)
