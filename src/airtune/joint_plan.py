@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airtune.errors import InputError
+from airtune.planning import calibrate
 from airtune.planning.bound import BoundConstants
 from airtune.planning.cost import FloatArray, cycles_per_sample
 from airtune.planning.plan import make_plan
@@ -77,7 +78,7 @@ class Site:
     @cached_property
     def constants(self) -> BoundConstants:
         """Constants of the convergence bound."""
-        return BoundConstants.from_mapping(self.scenario.bound.model_dump())
+        return calibrate.constants(self.scenario, self.seed, self.learner)
 
     def radio(self, round_index: int) -> RadioRound:
         """Return the true and the perceived paths of a round."""
