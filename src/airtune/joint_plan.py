@@ -17,8 +17,8 @@ from airtune.errors import InputError
 from airtune.planning import calibrate
 from airtune.planning.bound import BoundConstants
 from airtune.planning.cost import FloatArray, cycles_per_sample
-from airtune.planning.plan import make_plan
-from airtune.planning.result import Plan
+from airtune.planning.plan import Run, describe_run, make_plan
+from airtune.planning.result import FixedCosts, Plan
 from airtune.radio.movement import Movement, movement
 from airtune.radio.paths import BlockFading, perceived_block
 from airtune.radio.units import wavelength
@@ -61,6 +61,13 @@ class Site:
         sizes = self.learner.data_sizes
         return np.asarray(sizes / sizes.sum())
 
+    def weights(self, participants: NDArray[np.bool_]) -> FloatArray:
+        """Weights of the clients among these participants, shape (K,); 0 for the others."""
+        if np.all(participants):
+            return self.omega
+        mine = np.where(participants, self.omega, 0.0)
+        return np.asarray(mine / mine.sum())
+
     @cached_property
     def block_sizes(self) -> NDArray[np.int64]:
         """Entries of each adapter matrix."""
@@ -79,6 +86,22 @@ class Site:
     def constants(self) -> BoundConstants:
         """Constants of the convergence bound."""
         return calibrate.constants(self.scenario, self.seed, self.learner)
+
+    @cached_property
+    def run(self) -> Run:
+        """What a plan is made for, whatever the air."""
+        pretraining = self.learner.pretraining_cost
+        return describe_run(
+            self.scenario,
+            self.constants,
+            omega=self.omega,
+            cycles_per_sample=self.cycles_per_sample,
+            data_sizes=self.learner.data_sizes,
+            pretraining_cycles_per_sample=pretraining.flop_per_sample
+            / self.scenario.server_processor.flop_per_cycle,
+            pretraining_steps=pretraining.steps,
+            pretraining_batch=pretraining.batch_size,
+        )
 
     def radio(self, round_index: int) -> RadioRound:
         """Return the true and the perceived paths of a round."""
@@ -126,27 +149,21 @@ def _first_plan(site: Site, scheme_name: str) -> Plan:
     link = radio.at(positions)
     forecast = scheme.air.forecast(link, weights, site.block_sizes)
     costs = scheme.air.overheads(link, choice.clients, site.block_sizes)
-    pretraining = site.learner.pretraining_cost
+    everybody = np.broadcast_to(costs.pilot_j.mean(), weights.shape)
     return make_plan(
-        scenario,
-        omega=site.omega,
-        cycles_per_sample=site.cycles_per_sample,
-        data_sizes=site.learner.data_sizes,
-        mse_star=forecast.mse,
-        uplink_s=forecast.uplink_s,
-        uplink_power_w=radio.powers,
-        uplink_airtime_s=forecast.airtime_s,
-        backoff=forecast.backoff,
-        downlink_s=costs.downlink_s,
-        downlink_j=costs.downlink_j,
-        pilot_s=costs.pilot_s,
-        pilot_j=costs.pilot_j if choice.holds_all(len(weights)) else float(costs.pilot_j.mean()),
-        move_s=move.time_s,
-        move_j=move.energy_j,
-        pretraining_cycles_per_sample=pretraining.flop_per_sample
-        / scenario.server_processor.flop_per_cycle,
-        pretraining_steps=pretraining.steps,
-        pretraining_batch=pretraining.batch_size,
+        site.run,
+        forecast.mse,
+        FixedCosts(
+            uplink_s=forecast.uplink_s,
+            downlink_s=costs.downlink_s,
+            pilot_s=costs.pilot_s,
+            move_s=move.time_s,
+            uplink_j=radio.powers * forecast.airtime_s,
+            pilot_j=costs.pilot_j if choice.holds_all(len(weights)) else everybody,
+            downlink_j=costs.downlink_j,
+            move_j=move.energy_j,
+            backoff=forecast.backoff,
+        ),
     )
 
 

@@ -126,7 +126,7 @@ class FederatedRun:
             adapter=learner.initial_adapter(),
             optimizer=ServerOptimizer(scenario.training, learner.size),
             positions=self.scheme.array.start(scenario, seed),
-            effective_weights=self.site.omega,
+            effective_weights=self.site.weights(self.plan.participants),
             scaled_weights=self.site.omega.copy(),
             average_rates=np.zeros(scenario.clients.count),
             participation=np.zeros(scenario.clients.count, dtype=np.int64),
@@ -331,6 +331,7 @@ class FederatedRun:
         before : sequence of dict
             Answers of the model as it was before fine-tuning (`Learner.samples`).
         """
+        budget, clients = self.scenario.budget, self.scenario.clients.count
         self.learner.save_adapter(self.state.adapter, cell.folder / "adapter")
         after = self.learner.samples(self.state.adapter, len(before))
         record.write_json(
@@ -353,18 +354,17 @@ class FederatedRun:
                 "energy_j": self.state.energy_j.to_dict(),
                 "participation": self.state.participation.tolist(),
                 "client_energy_j": self.state.client_energy_j.tolist(),
-                "within_latency_budget": _within(
-                    self.state.latency_s.total, self.scenario.budget.latency_s
+                "within_latency_budget": _within(self.state.latency_s.total, budget.latency_s),
+                "within_client_energy_budget": all(
+                    map(_within, self.state.client_energy_j, budget.of_clients(clients))
                 ),
-                "within_client_energy_budget": _within(
-                    float(self.state.client_energy_j.max()), self.scenario.budget.client_energy_j
-                ),
+                "within_energy_budget": _within(self.state.energy_j.total, budget.energy_j),
             },
         )
 
 
 def _within(spent: float, budget: float | None) -> bool:
-    return budget is None or spent <= budget * (1 + 1e-9)
+    return budget is None or bool(spent <= budget * (1 + 1e-9))
 
 
 def _decibel(value: float | None) -> float | None:

@@ -6,10 +6,12 @@ A :class:`Scenario` is frozen data.  The description of each field is its docume
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from airtune.scenario_planning import Budget, Planning
 from airtune.scenario_radio import (
     Aggregation,
     Array,
@@ -45,6 +47,7 @@ __all__ = [
     "Model",
     "Paths",
     "PlacementSettings",
+    "Planning",
     "Pretraining",
     "Processor",
     "Radio",
@@ -214,13 +217,6 @@ class Server(Settings):
         return self
 
 
-class Budget(Settings):
-    """Budgets of the plan; null is no limit."""
-
-    latency_s: Positive | None = Field(None, description="total latency tau_max")
-    client_energy_j: Positive | None = Field(None, description="energy E_k of each client")
-
-
 class Bound(Settings):
     """Convergence bound (system model, section 6): a number each, or the word `calibrate`."""
 
@@ -302,6 +298,7 @@ class Scenario(Settings):
     client_processor: Processor = Processor()
     server_processor: Server = Server()
     budget: Budget = Budget()
+    planning: Planning = Planning()
     bound: Bound = Bound()
     calibration: Calibration = Calibration()
 
@@ -312,6 +309,24 @@ class Scenario(Settings):
             raise ValueError(
                 f"client_processor.f_max_hz = {list(top)}: must be one number or a list of "
                 f"clients.count = {self.clients.count}"
+            )
+        budget = self.budget.client_energy_j
+        if isinstance(budget, tuple) and len(budget) != self.clients.count:
+            raise ValueError(
+                f"budget.client_energy_j = {json.dumps(budget)}: must be one number or a list of "
+                f"clients.count = {self.clients.count}"
+            )
+        if self.planning.replan_factor is not None and self.plan != "own":
+            raise ValueError(
+                f"planning.replan_factor = {self.planning.replan_factor:g}: needs plan = own, "
+                "for schemes that plan anew no longer share a plan"
+            )
+        if self.planning.pretraining == "planned" and not (
+            self.pretraining.charge and self.model.source == "small"
+        ):
+            raise ValueError(
+                "planning.pretraining = planned: needs pretraining.charge = true and "
+                "model.source = small"
             )
         if len(set(self.schemes)) != len(self.schemes):
             raise ValueError(f"schemes = {list(self.schemes)}: must not repeat")

@@ -236,6 +236,7 @@ def cell_figures(cell: Cell, target: float | None) -> Document:
         "dropped": sum(len(line.get("dropped", ())) for line in lines),
         "within_latency_budget": totals["within_latency_budget"],
         "within_client_energy_budget": totals["within_client_energy_budget"],
+        "within_energy_budget": totals.get("within_energy_budget", True),
         "diverged": last["loss"] is None,
         "history": [{name: line[name] for name in _HISTORY} for line in lines if line["evaluated"]],
     }

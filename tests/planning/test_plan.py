@@ -4,33 +4,55 @@ import numpy as np
 import pytest
 
 from airtune.errors import InputError
-from airtune.planning.plan import Plan, make_plan
+from airtune.planning.bound import BoundConstants
+from airtune.planning.plan import describe_run, make_plan
+from airtune.planning.result import FixedCosts, Plan
 from airtune.scenario import Scenario
 
 CYCLES = np.linspace(6e6, 1.8e7, 5)
 
 
-def plan(budget: dict[str, float], **changes: object) -> Plan:
+WHO = {
+    "omega": np.full(5, 0.2),
+    "cycles_per_sample": CYCLES,
+    "data_sizes": np.array([100, 100, 100, 100, 7]),
+    "pretraining_cycles_per_sample": 1e7,
+    "pretraining_steps": 100,
+    "pretraining_batch": 32,
+}
+COSTS = {
+    "uplink_s": 0.3,
+    "uplink_j": np.full(5, 0.1 * 0.3),
+    "downlink_s": 0.1,
+    "downlink_j": 0.2,
+    "pilot_s": 0.01,
+    "pilot_j": np.full(5, 0.001),
+    "move_s": 0.2,
+    "move_j": 0.3,
+}
+
+
+def plan(
+    budget: dict[str, object],
+    *,
+    mse_star: float = 0.05,
+    planning: dict[str, str] | None = None,
+    participants: np.ndarray | None = None,
+    **costs: object,
+) -> Plan:
     server = {"f_min_hz": 1e9, "f_max_hz": 3e9, "kappa": 1e-27}
-    scenario = Scenario(budget=budget, training={"rounds": 20}, server_processor=server)
-    arguments: dict[str, object] = {
-        "omega": np.full(5, 0.2),
-        "cycles_per_sample": CYCLES,
-        "data_sizes": np.array([100, 100, 100, 100, 7]),
-        "mse_star": 0.05,
-        "uplink_s": 0.3,
-        "uplink_power_w": 0.1,
-        "downlink_s": 0.1,
-        "downlink_j": 0.2,
-        "pilot_s": 0.01,
-        "pilot_j": 0.001,
-        "move_s": 0.2,
-        "move_j": 0.3,
-        "pretraining_cycles_per_sample": 1e7,
-        "pretraining_steps": 100,
-        "pretraining_batch": 32,
-    }
-    return make_plan(scenario, **{**arguments, **changes})
+    scenario = Scenario.model_validate(
+        {
+            "clients": {"count": 5},
+            "budget": budget,
+            "training": {"rounds": 20},
+            "server_processor": server,
+            "planning": planning or {},
+        }
+    )
+    constants = BoundConstants.from_mapping(scenario.bound.model_dump())
+    run = describe_run(scenario, constants, **WHO)
+    return make_plan(run, mse_star, FixedCosts(**{**COSTS, **costs}), participants)
 
 
 def test_without_budgets_everything_is_large_and_slow() -> None:
@@ -101,7 +123,7 @@ def test_digital_powers_are_not_scaled() -> None:
         backoff=False,
         mse_star=0.0,
         uplink_s=1.0,
-        uplink_airtime_s=np.full(5, 0.2),
+        uplink_j=np.full(5, 0.1 * 0.2),
     )
     assert p.power_backoff == 1.0
     assert p.energy_j.uplink == pytest.approx(20 * 5 * 0.1 * 0.2)
@@ -119,3 +141,69 @@ def test_the_least_budget_that_would_do_is_named(budget: dict[str, float], name:
     assert plan({name: least}).batch_sizes.min() == 1
     with pytest.raises(InputError):
         plan({name: least * (1 - 1e-8)})
+
+
+def test_the_total_budget_is_kept_and_named() -> None:
+    loose = plan({})
+    p = plan({"energy_j": 43.0})
+    assert p.energy_j.total <= 43.0 * (1 + 1e-9) < loose.energy_j.total
+    assert p.bound.total > loose.bound.total
+    assert p.certificate.relative_gap <= 1e-6
+    with pytest.raises(InputError, match=r"budget\.energy_j = 10 to at least") as error:
+        plan({"energy_j": 10.0})
+    least = float(str(error.value).split("at least ")[1].split(" ")[0])
+    assert plan({"energy_j": least}).batch_sizes.max() == 1
+
+
+def test_planned_rounds_and_pretraining_are_no_worse_than_the_given_ones() -> None:
+    budget: dict[str, object] = {"latency_s": 31.0, "energy_j": 120.0}
+    given = plan(budget)
+    rounds = plan(budget, planning={"rounds": "planned"})
+    both = plan(budget, planning={"rounds": "planned", "pretraining": "planned"})
+    assert both.bound.total < rounds.bound.total <= given.bound.total
+    assert 1 <= both.rounds <= 20
+    assert 0 <= both.pretraining_steps <= 100
+    for p in (rounds, both):
+        assert p.latency_s.total <= 31.0 * (1 + 1e-9)
+        assert p.energy_j.total <= 120.0 * (1 + 1e-9)
+
+
+def test_a_single_way_is_booked_once() -> None:
+    once = plan({"latency_s": 26.0}, move_s=0.0, move_j=0.0, first_move_s=0.4, first_move_j=1.5)
+    assert once.latency_s.movement == pytest.approx(0.4)
+    assert once.energy_j.movement == pytest.approx(1.5)
+    assert once.latency_s.total <= 26.0 * (1 + 1e-9)
+    assert once.energy_j.total < plan({"latency_s": 26.0}).energy_j.total
+    with pytest.raises(InputError, match=r"budget\.latency_s") as error:
+        plan({"latency_s": 10.0}, move_s=0.0, move_j=0.0, first_move_s=0.4, first_move_j=1.5)
+    least = float(str(error.value).split("at least ")[1].split(" ")[0])
+    p = plan({"latency_s": least}, move_s=0.0, move_j=0.0, first_move_s=0.4, first_move_j=1.5)
+    assert p.latency_s.total == pytest.approx(least, rel=1e-8)
+
+
+def test_who_is_left_out_computes_nothing_and_costs_bias() -> None:
+    present = np.array([True, True, False, True, True])
+    p = plan({"client_energy_j": 0.5}, participants=present)
+    assert p.batch_sizes[2] == 0
+    assert p.client_energy_j[2] == 0.0
+    assert p.participants.tolist() == present.tolist()
+    q = 0.95**20
+    assert p.bound.bias == pytest.approx((1 - q) / (2 * 0.5) * 4 * 0.2**2 * 1.0)
+    noise = 4.0 * np.sum(0.25**2 / p.batch_sizes[present]) + 8.0 * 0.05 / p.power_backoff
+    assert p.bound.batch_noise + p.bound.air_noise == pytest.approx(
+        (1 - q) / 0.05 * 4 * 0.01 / 2 * noise
+    )
+
+
+def test_each_client_may_have_its_own_budget() -> None:
+    p = plan({"client_energy_j": [0.5, None, 0.45, None, None]})
+    assert p.client_energy_j[0] <= 0.5 * (1 + 1e-12)
+    assert p.client_energy_j[2] <= 0.45 * (1 + 1e-12)
+    assert p.batch_sizes[1] > p.batch_sizes[2]
+    with pytest.raises(InputError, match=r"budget\.client_energy_j\[2\] = 0\.01 to at least"):
+        plan({"client_energy_j": [0.5, None, 0.01, None, None]})
+
+
+def test_budgets_that_must_be_raised_together_are_named_together() -> None:
+    with pytest.raises(InputError, match=r"latency_s.* and .*client_energy_j.* together"):
+        plan({"latency_s": 5.0, "client_energy_j": 0.02})

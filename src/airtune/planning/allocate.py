@@ -99,12 +99,14 @@ def allocate(problem: ResourceProblem, effort: Effort | None = None) -> Allocati
     front = _affordable_front(problem)
     grid = _grid(problem, front)
     choice = _least_choice(problem)
-    value = _objective(problem, choice).total
+    offset = _bias_offset(problem)
+    value = _objective(problem, choice).total - offset
     batch = np.empty(clients.alpha.size)
     lower = None
     if np.isfinite(problem.energy_j):
         best, lower = search_total(clients, limits, grid, value, effort or Effort())
         found = best.t, best.p, best.rho
+        lower += offset
         batch = batch if best.batch is None else best.batch
     else:
         bounds = rounds_bounds(
@@ -145,8 +147,17 @@ def _grid(problem: ResourceProblem, front: Front) -> Grid:
         shrink=problem.bound.contraction**rounds,
         gain=noise_gain(problem.bound, rounds),
         samples=front.samples,
-        start=front.gap + shift_gap(problem.bound),
+        start=front.gap + shift_gap(problem.bound) - _bias_offset(problem),
     )
+
+
+def _bias_offset(problem: ResourceProblem) -> float:
+    """Floor beta / (2 mu) of the bias term.
+
+    The term is (1 - q) times this floor; taken out of the bound and out of the initial gap, it
+    leaves a problem without bias: q Delta + (1 - q) x = q (Delta - x) + x.
+    """
+    return problem.beta / (2 * problem.bound.mu)
 
 
 def _least_choice(problem: ResourceProblem) -> _Choice:
@@ -167,6 +178,7 @@ def _objective(problem: ResourceProblem, choice: _Choice) -> BoundParts:
         pretraining=(choice.steps, choice.pretraining_batch),
         noise=float(batch_noise(problem.bound, problem.clients.omega, choice.batch)),
         mse=problem.mse_star / choice.backoff,
+        beta=problem.beta,
     )
 
 
@@ -176,7 +188,9 @@ def _thriftier(problem: ResourceProblem, grid: Grid, front: Front, choice: _Choi
     noise = float(batch_noise(c, problem.clients.omega, choice.batch))
     noise += c.G_sq * problem.mse_star / choice.backoff
     target = _objective(problem, choice).total * (1 + TOLERANCE)
-    gap = float(pretraining_gap(c, choice.steps, choice.pretraining_batch)) + shift_gap(c)
+    offset = _bias_offset(problem)
+    target -= offset
+    gap = float(pretraining_gap(c, choice.steps, choice.pretraining_batch)) + shift_gap(c) - offset
     t = int(np.argmax(grid.shrink * gap + grid.gain * noise <= target))
     p = int(np.argmax(grid.shrink[t] * grid.start + grid.gain[t] * noise <= target))
     if grid.samples[p] >= choice.samples:

@@ -1,129 +1,113 @@
-"""The plan of one run: batches, clocks and back-off within the scenario's budgets."""
+"""The plan of one run: rounds, batches, clocks, back-off and pre-training within its budgets."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from airtune.errors import InputError
-from airtune.planning.bound import BoundConstants, batch_noise, bound_constant
-from airtune.planning.clocks import cheapest_server_time
-from airtune.planning.closed_form import best_backoff
-from airtune.planning.cost import FloatArray
-from airtune.planning.feasibility import is_feasible, least_budget
-from airtune.planning.problem import (
-    Processors,
-    ResourceProblem,
-    ServerProcessor,
-    client_clocks,
-    deadline,
-    server_time_range,
+from airtune.planning.allocate import allocate
+from airtune.planning.bound import (
+    BoundConstants,
+    batch_noise,
+    bound_constant,
+    participation_bias,
+    pretraining_gap,
 )
-from airtune.planning.result import FixedCosts, Plan, describe
+from airtune.planning.conflict import Knob, least_values
+from airtune.planning.cost import FloatArray
+from airtune.planning.feasibility import is_feasible
+from airtune.planning.problem import Processors, ResourceProblem, ServerProcessor
+from airtune.planning.result import FixedCosts, Plan, describe, everybody
 from airtune.scenario import Scenario
 
 
-def make_plan(
+@dataclass(frozen=True)
+class Run:
+    """What a plan is made for, whatever the air: who computes what, and within which budgets.
+
+    Attributes
+    ----------
+    bound : BoundConstants
+    clients : Processors
+        All K clients; the radio's energies are left out (zero).
+    server : ServerProcessor
+    rounds : tuple of int
+        Least and greatest T.
+    steps, batches : tuple of int
+        Ranges of T0 and B0; equal ends fix the number.
+    charged : bool
+        Whether pre-training is paid from the budgets.  If not, it is fixed.
+    latency_s, energy_j : float
+        Budgets of the run; infinity is no limit.
+    shared_client_budget : bool
+        Whether all clients have one budget, which is then named as one.
+    """
+
+    bound: BoundConstants
+    clients: Processors
+    server: ServerProcessor
+    rounds: tuple[int, int]
+    steps: tuple[int, int]
+    batches: tuple[int, int]
+    charged: bool
+    latency_s: float
+    energy_j: float
+    shared_client_budget: bool = True
+
+
+def describe_run(
     scenario: Scenario,
+    constants: BoundConstants,
     *,
     omega: ArrayLike,
     cycles_per_sample: ArrayLike,
     data_sizes: ArrayLike,
-    mse_star: float,
-    uplink_s: float,
-    uplink_power_w: ArrayLike,
-    uplink_airtime_s: ArrayLike | None = None,
-    backoff: bool = True,
-    downlink_s: float = 0.0,
-    downlink_j: float = 0.0,
-    pilot_s: float = 0.0,
-    pilot_j: ArrayLike = 0.0,
-    move_s: float = 0.0,
-    move_j: float = 0.0,
     pretraining_cycles_per_sample: float = 0.0,
     pretraining_steps: int = 0,
     pretraining_batch: int = 1,
-    rounds: int | None = None,
-) -> Plan:
-    """Plan a run of given rounds and given pre-training: batches, clocks and back-off.
-
-    The result is exact (system-model 8): no admissible choice has a lower bound, and of those with
-    the same bound it takes the least energy.
+) -> Run:
+    """Read what a plan needs from a scenario.
 
     Parameters
     ----------
     scenario : Scenario
         Read: `client_processor`, `server_processor`, `training.batch_size_max`,
-        `training.rounds`, `budget`, `bound`, `pretraining.charge`.
+        `training.rounds`, `planning`, `budget`, `pretraining.charge`.
+    constants : BoundConstants
+        Constants of the bound.
     omega : array_like, shape (K,)
         Weights of the clients, sum 1.
     cycles_per_sample : array_like, shape (K,) or ()
         C_k H / phi_k, see :func:`airtune.planning.cost.cycles_per_sample`.
     data_sizes : array_like of int, shape (K,)
         |D_k|, training records of each client.
-    mse_star : float
-        MSE of the aggregation at full power (0 for an error-free one).
-    uplink_s : float  [s]
-        What the upload of all clients adds to a round; of digital clients in turn: the sum.
-    uplink_power_w : array_like, shape (K,) or ()  [W]
-        Power of each client while it uploads.
-    uplink_airtime_s : array_like, shape (K,), optional  [s]
-        How long each client uploads; `uplink_s` by default.
-    backoff : bool
-        Whether transmit powers may be scaled down (over the air: yes; digital: no).
-    downlink_s, pilot_s, move_s : float  [s]
-        Per round; `pilot_s` includes the side information.
-    downlink_j, move_j : float  [J]
-        Per round.
-    pilot_j : array_like, shape (K,) or ()  [J]
-        Pilots and side information, paid by each client.
     pretraining_cycles_per_sample, pretraining_steps, pretraining_batch : float, int, int
-        Phase 1 at the server.
-    rounds : int, optional
-        T; `training.rounds` by default.
-
-    Raises
-    ------
-    InputError
-        When a budget cannot be met; the message names it and the least value that would do.
+        Phase 1 at the server; the most steps and the largest batch when they are planned.
     """
-    clients = np.asarray(omega, float).shape[0]
-    airtime = uplink_s if uplink_airtime_s is None else np.asarray(uplink_airtime_s, float)
-    fixed = FixedCosts(
-        uplink_s=uplink_s,
-        downlink_s=downlink_s,
-        pilot_s=pilot_s,
-        move_s=move_s,
-        uplink_j=np.broadcast_to(np.asarray(uplink_power_w, float) * airtime, clients),
-        pilot_j=np.broadcast_to(np.asarray(pilot_j, float), clients),
-        downlink_j=downlink_j,
-        move_j=move_j,
-        backoff=backoff,
-    )
-    total_rounds = scenario.training.rounds if rounds is None else rounds
+    rounds, settings = scenario.training.rounds, scenario.planning
     charged = scenario.pretraining.charge and pretraining_cycles_per_sample > 0
-    steps = pretraining_steps if charged else 0
-    batch = pretraining_batch if steps else 1
-    problem = ResourceProblem(
-        bound=BoundConstants.from_mapping(scenario.bound.model_dump()),
-        clients=_processors(scenario, omega, cycles_per_sample, data_sizes, fixed),
+    free = charged and settings.pretraining == "planned"
+    budget = scenario.budget.client_energy_j
+    return Run(
+        bound=constants,
+        clients=_processors(scenario, omega, cycles_per_sample, data_sizes),
         server=ServerProcessor(
             cycles=float(pretraining_cycles_per_sample),
             kappa=scenario.server_processor.kappa,
             f_min=scenario.server_processor.f_min_hz,
             f_max=scenario.server_processor.f_max_hz,
         ),
-        mse_star=mse_star,
-        round_s=uplink_s + downlink_s + pilot_s + move_s,
-        round_j=downlink_j + move_j,
-        rounds=(total_rounds, total_rounds),
-        steps=(steps, steps),
-        batches=(batch, batch),
+        rounds=(1 if settings.rounds == "planned" else rounds, rounds),
+        steps=(0 if free else pretraining_steps, pretraining_steps),
+        batches=(1 if free else pretraining_batch, pretraining_batch),
+        charged=charged,
         latency_s=_or_infinity(scenario.budget.latency_s),
-        energy_j=float("inf"),
+        energy_j=_or_infinity(scenario.budget.energy_j),
+        shared_client_budget=not isinstance(budget, tuple),
     )
-    _check_budgets(problem)
-    return _solve(problem, fixed, pretrained=(pretraining_steps, pretraining_batch))
 
 
 def _or_infinity(budget: float | None) -> float:
@@ -131,14 +115,11 @@ def _or_infinity(budget: float | None) -> float:
 
 
 def _processors(
-    scenario: Scenario,
-    omega: ArrayLike,
-    cycles: ArrayLike,
-    data_sizes: ArrayLike,
-    fixed: FixedCosts,
+    scenario: Scenario, omega: ArrayLike, cycles: ArrayLike, data_sizes: ArrayLike
 ) -> Processors:
     weights = np.asarray(omega, float)
     processor, shape = scenario.client_processor, weights.shape
+    budget = scenario.budget.client_energy_j
 
     def spread(values: ArrayLike) -> FloatArray:
         return np.broadcast_to(np.asarray(values, float), shape).copy()
@@ -150,69 +131,152 @@ def _processors(
         f_min=spread(processor.f_min_hz),
         f_max=spread(processor.f_max_hz),
         batch_max=np.minimum(scenario.training.batch_size_max, spread(data_sizes)),
-        radio_j=spread(fixed.uplink_j if fixed.backoff else 0.0),
-        fixed_j=spread(fixed.pilot_j if fixed.backoff else fixed.pilot_j + fixed.uplink_j),
-        budget_j=spread(_or_infinity(scenario.budget.client_energy_j)),
+        radio_j=np.zeros(shape),
+        fixed_j=np.zeros(shape),
+        budget_j=spread(
+            [_or_infinity(x) for x in budget] if isinstance(budget, tuple) else _or_infinity(budget)
+        ),
     )
 
 
-def _check_budgets(problem: ResourceProblem) -> None:
-    if is_feasible(problem):
-        return
-    clients = problem.clients.budget_j
-    answers = []
-    least = least_budget(lambda x: problem.with_budgets(latency_s=x), problem.latency_s)
-    if np.isfinite(problem.latency_s) and least is not None:
-        answers.append(("budget.latency_s", problem.latency_s, least))
-    if np.all(np.isfinite(clients)):
-        least = least_budget(
-            lambda x: problem.with_budgets(client_j=np.full_like(clients, x)), float(clients[0])
-        )
-        if least is not None:
-            answers.append(("budget.client_energy_j", float(clients[0]), least))
-    if answers:
-        told = " or ".join(
-            f"{name} = {value:.9g} to at least {need!r}" for name, value, need in answers
-        )
-        raise InputError(
-            f"the budgets cannot be met in {problem.rounds[0]} rounds even with batches of one "
-            f"sample: raise {told} (or lower training.rounds)"
-        )
-    raise InputError(
-        f"budget.latency_s = {problem.latency_s:.9g} and budget.client_energy_j = "
-        f"{float(clients[0]):.9g} conflict: {problem.rounds[0]} rounds need more of both"
-    )
+def make_plan(
+    run: Run,
+    mse_star: float,
+    costs: FixedCosts,
+    participants: NDArray[np.bool_] | None = None,
+) -> Plan:
+    """Plan a run for the air it meets.
 
+    The result is exact (system-model 8) up to its certificate: no admissible choice has a bound
+    below the certificate's, and of those with the same bound it takes the least energy that was
+    met.
 
-def _solve(problem: ResourceProblem, fixed: FixedCosts, pretrained: tuple[int, int]) -> Plan:
-    rounds, samples = problem.rounds[0], problem.least_samples
-    shortest = server_time_range(problem, samples)[0]
-    found = best_backoff(problem, rounds, deadline(problem, rounds, shortest))
-    if found is None:  # the budgets were checked
-        raise AssertionError("a feasible problem has no plan")
-    _, rho, batch = found
-    time = cheapest_server_time(problem, rounds, samples, batch, rho)
-    if time is None:
-        raise AssertionError("the clocks of a feasible plan do not exist")
-    limit = deadline(problem, rounds, time)
-    clocks = client_clocks(problem, batch, limit)
+    Parameters
+    ----------
+    run : Run
+    mse_star : float
+        MSE of the participants' aggregation at full power (0 for an error-free one).
+    costs : FixedCosts
+        What a round with these participants costs besides computing; arrays of shape (K,).
+    participants : ndarray of bool, shape (K,), optional
+        Who takes part, all by default.  The others' weights are shared out in proportion, and the
+        bias of their absence is part of the bound.
+
+    Raises
+    ------
+    InputError
+        When a budget cannot be met; the message names it and the least value that would do.
+    """
+    present = everybody(run.clients.omega) if participants is None else participants
+    problem = resource_problem(run, mse_star, costs, present)
+    if not is_feasible(problem):
+        raise InputError(_conflict(run, problem, costs, present))
+    found = allocate(problem)
+    pretrained = found.steps, found.pretraining_batch
+    if not run.charged:
+        pretrained = run.steps[1], run.batches[1]
+    noise = float(batch_noise(run.bound, problem.clients.omega, found.batch))
     parts = bound_constant(
-        problem.bound,
-        rounds=rounds,
+        run.bound,
+        rounds=found.rounds,
         pretraining=pretrained,
-        noise=float(batch_noise(problem.bound, problem.clients.omega, batch)),
-        mse=problem.mse_star / rho,
+        noise=noise,
+        mse=mse_star / found.backoff,
+        beta=problem.beta,
     )
     return describe(
         problem,
-        fixed,
-        rounds=rounds,
+        costs.of(present),
+        rounds=found.rounds,
         pretrained=pretrained,
-        samples=samples,
-        batch=batch,
-        clocks=clocks,
-        backoff=rho,
-        server_time=time,
+        samples=found.steps * found.pretraining_batch,
+        batch=found.batch,
+        clocks=found.clocks,
+        backoff=found.backoff,
+        server_time=found.server_time,
         bound=parts,
-        lower_bound=parts.total,
+        lower_bound=min(found.lower_bound, parts.total),
+    ).spread(present, run.clients.f_min)
+
+
+def resource_problem(
+    run: Run, mse_star: float, costs: FixedCosts, present: NDArray[np.bool_]
+) -> ResourceProblem:
+    """Arrange a run with these participants as the problem that `allocate` solves."""
+    all_clients, mine = run.clients, costs.of(present)
+    weights = all_clients.omega[present]
+    clients = Processors(
+        omega=weights if np.all(present) else weights / weights.sum(),
+        cycles=all_clients.cycles[present],
+        kappa=all_clients.kappa[present],
+        f_min=all_clients.f_min[present],
+        f_max=all_clients.f_max[present],
+        batch_max=all_clients.batch_max[present],
+        radio_j=mine.uplink_j if mine.backoff else np.zeros_like(mine.uplink_j),
+        fixed_j=mine.pilot_j if mine.backoff else mine.pilot_j + mine.uplink_j,
+        budget_j=all_clients.budget_j[present],
     )
+    bound, steps, batches = run.bound, run.steps, run.batches
+    if not run.charged:  # what is not paid for is where the run starts
+        gap = float(pretraining_gap(bound, steps[1], batches[1]))
+        bound, steps, batches = replace(bound, delta_pre=gap), (0, 0), (1, 1)
+    return ResourceProblem(
+        bound=bound,
+        clients=clients,
+        server=run.server,
+        mse_star=mse_star,
+        round_s=mine.round_s,
+        round_j=mine.round_j,
+        rounds=run.rounds,
+        steps=steps,
+        batches=batches,
+        latency_s=run.latency_s - mine.first_move_s,
+        energy_j=run.energy_j - mine.first_move_j,
+        beta=float(participation_bias(run.bound, all_clients.omega, present)),
+    )
+
+
+def _conflict(
+    run: Run, problem: ResourceProblem, costs: FixedCosts, present: NDArray[np.bool_]
+) -> str:
+    """Say which budgets of a scenario to raise, to which values."""
+    found, together = least_values(problem, _knobs(run, costs, present))
+    told = (" and " if together else " or ").join(
+        f"{knob.name} = {knob.value:.9g} to at least {least!r}" for knob, least in found
+    )
+    fewest = problem.rounds[0]
+    hint = " (or lower training.rounds)" if fewest > 1 and run.rounds[0] == run.rounds[1] else ""
+    return (
+        f"the budgets cannot be met in {fewest} round{'s' * (fewest > 1)} even with batches of one "
+        f"sample: raise {told}{' together' * together}{hint}"
+    )
+
+
+def _knobs(run: Run, costs: FixedCosts, present: NDArray[np.bool_]) -> list[Knob]:
+    """Budgets of the run by the names of their settings; the first way is not for sale."""
+    budgets, knobs = run.clients.budget_j[present], []
+    if np.isfinite(run.latency_s):
+        way = costs.first_move_s
+        knobs.append(
+            Knob("budget.latency_s", run.latency_s, lambda p, x: p.with_budgets(latency_s=x - way))
+        )
+    if np.isfinite(run.energy_j):
+        joules = costs.first_move_j
+        knobs.append(
+            Knob("budget.energy_j", run.energy_j, lambda p, x: p.with_budgets(energy_j=x - joules))
+        )
+    if run.shared_client_budget:
+        if np.all(np.isfinite(budgets)):
+            knobs.append(
+                Knob(
+                    "budget.client_energy_j",
+                    float(budgets[0]),
+                    lambda p, x: p.with_budgets(client_j=np.full_like(budgets, x)),
+                )
+            )
+        return knobs
+    names = np.flatnonzero(present)
+    return knobs + [
+        Knob.of_client(f"budget.client_energy_j[{names[i]}]", int(i), float(budgets[i]))
+        for i in np.flatnonzero(np.isfinite(budgets))
+    ]

@@ -52,7 +52,7 @@ class ServerProcessor:
 
 @dataclass(frozen=True)
 class ResourceProblem:
-    """Everything the allocation needs; all clients take part, MSE* is constant over the rounds.
+    """Everything the allocation needs; MSE* is constant over the rounds.
 
     Attributes
     ----------
@@ -64,6 +64,7 @@ class ResourceProblem:
     rounds : least and largest T
     steps, batches : ranges of T0 (from 0) and of B0 (from 1); equal ends fix the number
     latency_s, energy_j : total budgets; infinity is no limit
+    beta : squared bias of the clients that are left out, see `bound.participation_bias`
     """
 
     bound: BoundConstants
@@ -77,6 +78,7 @@ class ResourceProblem:
     batches: tuple[int, int]
     latency_s: float
     energy_j: float
+    beta: float = 0.0
 
     @property
     def least_samples(self) -> int:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from airtune.planning.bound import BoundParts
 from airtune.planning.cost import Components, FloatArray, compute_energy, compute_time
@@ -45,6 +46,8 @@ class Plan:
     certificate : Certificate
     limits : tuple of str
         What keeps the bound from falling further.
+    participants : ndarray of bool, shape (K,)
+        Who takes part; the others have batches of 0 samples.
     """
 
     rounds: int
@@ -60,7 +63,31 @@ class Plan:
     client_energy_j: FloatArray
     certificate: Certificate
     limits: tuple[str, ...]
-    participants: np.ndarray
+    participants: NDArray[np.bool_]
+
+    def spread(self, present: NDArray[np.bool_], idle_clocks: FloatArray) -> Plan:
+        """Return the plan of some of the K clients as a plan of all.
+
+        Parameters
+        ----------
+        present : ndarray of bool, shape (K,)
+            Whom this plan is for.
+        idle_clocks : ndarray, shape (K,)  [Hz]
+            Clocks of the others.
+        """
+        if np.all(present):
+            return self
+        sizes, clocks = np.zeros(present.size, int), idle_clocks.copy()
+        joules = np.zeros(present.size)
+        sizes[present], clocks[present] = self.batch_sizes, self.frequencies
+        joules[present] = self.client_energy_j
+        return replace(
+            self,
+            batch_sizes=sizes,
+            frequencies=clocks,
+            client_energy_j=joules,
+            participants=present.copy(),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain JSON types."""
@@ -75,6 +102,7 @@ class Plan:
                 "clients": [float(clock) for clock in self.frequencies],
             },
             "power_backoff": float(self.power_backoff),
+            "participants": [bool(present) for present in self.participants],
             "bound": self.bound.to_dict(),
             "latency_s": self.latency_s.to_dict(total=True),
             "energy_j": {
@@ -100,10 +128,14 @@ class FixedCosts:
         At full power.
     pilot_j : ndarray, shape (K,)  [J]
         Pilots and side information, paid by the clients.
-    downlink_j, move_j, pilot_shared_j : float  [J]
+    downlink_j, move_j : float  [J]
         Paid by no client.
     backoff : bool
         Whether the back-off scales the uplink energy.
+    pilot_shared_j : float  [J]
+        Pilots that no client pays.
+    first_move_s, first_move_j : float  [s], [J]
+        A movement that happens once in the run.
     """
 
     uplink_s: float
@@ -116,6 +148,27 @@ class FixedCosts:
     move_j: float
     backoff: bool = True
     pilot_shared_j: float = 0.0
+    first_move_s: float = 0.0
+    first_move_j: float = 0.0
+
+    @property
+    def round_s(self) -> float:
+        """Time of a round besides computing  [s]."""
+        return self.uplink_s + self.downlink_s + self.pilot_s + self.move_s
+
+    @property
+    def round_j(self) -> float:
+        """Energy of a round that no client pays  [J]."""
+        return self.downlink_j + self.move_j + self.pilot_shared_j
+
+    def of(self, present: NDArray[np.bool_]) -> FixedCosts:
+        """Return the costs with the energies of some of the clients only."""
+        return replace(self, uplink_j=self.uplink_j[present], pilot_j=self.pilot_j[present])
+
+
+def everybody(omega: FloatArray) -> NDArray[np.bool_]:
+    """Return the mask of all clients, shape (K,)."""
+    return np.ones(omega.shape, dtype=np.bool_)
 
 
 def describe(
@@ -143,7 +196,7 @@ def describe(
         uplink=rounds * fixed.uplink_s,
         downlink=rounds * fixed.downlink_s,
         pilots=rounds * fixed.pilot_s,
-        movement=rounds * fixed.move_s,
+        movement=rounds * fixed.move_s + fixed.first_move_s,
         pretraining=server_time,
     )
     energy = Components(
@@ -151,7 +204,7 @@ def describe(
         uplink=rounds * float(upload.sum()),
         downlink=rounds * fixed.downlink_j,
         pilots=rounds * (float(fixed.pilot_j.sum()) + fixed.pilot_shared_j),
-        movement=rounds * fixed.move_j,
+        movement=rounds * fixed.move_j + fixed.first_move_j,
         pretraining=server_energy(problem, samples, server_time),
     )
     total = bound.total
@@ -169,7 +222,7 @@ def describe(
         client_energy_j=per_client,
         certificate=Certificate(lower_bound, (total - lower_bound) / total if total > 0 else 0.0),
         limits=limiting(problem, rounds, batch, latency.total, energy.total, per_client, bound),
-        participants=np.ones(len(batch), dtype=bool),
+        participants=everybody(batch),
     )
 
 

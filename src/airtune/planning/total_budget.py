@@ -24,7 +24,10 @@ TOLERANCE = 1e-12
 
 @dataclass(frozen=True)
 class Grid:
-    """Enumerated choices: T with its factors (T,), Pareto front of pre-training (P,)."""
+    """Enumerated choices: T with its factors (T,), Pareto front of pre-training (P,).
+
+    `start` may be negative: the floor of a bias is taken out of it.
+    """
 
     rounds: FloatArray
     shrink: FloatArray
@@ -124,12 +127,22 @@ def search_total(
             first = grid.rounds[rows[0]]
             deadlines = _deadlines(shortest, float(deadline_at(limits, first, 0.0)), centre)
             least = floor
-            if limits.radio > 0:  # air noise alone must leave the bound below the best plan
-                least = min(1.0, max(floor, limits.air * grid.gain[rows[0]] / best.value))
+            if limits.radio > 0:
+                least = min(1.0, max(floor, _least_useful_backoff(limits, grid, rows, best.value)))
             table = tabulate(clients, limits, fine, deadlines, first, least)
             parts.append(_scan(search, table, fine.size // 2, rows))
         found = Open(*(np.concatenate(column) for column in zip(*parts, strict=True)))
     return best, _refine(search, found, price, effort)
+
+
+def _least_useful_backoff(
+    limits: Limits, grid: Grid, rows: NDArray[np.int64], value: float
+) -> float:
+    """Back-off below which the air noise alone lifts the bound of every such T above `value`."""
+    room = value - grid.shrink[rows] * grid.start.min()
+    with np.errstate(divide="ignore", invalid="ignore"):  # no room: no back-off is enough
+        needed = limits.air * grid.gain[rows] / np.maximum(room, 0.0)
+    return float(np.nan_to_num(np.min(needed), nan=0.0))
 
 
 def _groups(rounds: FloatArray, rows: NDArray[np.int64], metered: bool) -> list[NDArray[np.int64]]:
