@@ -80,10 +80,10 @@ class Lora(Settings):
     rank: Count = Field(8, description="rank r")
     alpha: Positive = Field(16.0, description="scale alpha; the adapter is multiplied by alpha/r")
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="LoRA dropout")
-    target_modules: tuple[str, ...] = Field(
+    rslora: bool = Field(False, description="multiply by alpha/sqrt(r) instead (rsLoRA)")
+    target_modules: Literal["all-linear"] | Annotated[tuple[str, ...], Field(min_length=1)] = Field(
         ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
-        min_length=1,
-        description="layers that carry an adapter",
+        description="layers that carry an adapter; `all-linear`: all but the language head",
     )
 
 
@@ -112,7 +112,22 @@ class Model(Settings):
         "small", description="`small` (trained here), a local folder, a .gguf file or a hub id"
     )
     small: SmallLlama = SmallLlama()
+    random_weights: bool = Field(
+        False, description="draw weights for the configuration of `source`, to measure its shape"
+    )
+    dtype: Literal["float32", "bfloat16"] = Field(
+        "float32", description="precision of the base model; adapters are always float32"
+    )
+    quantization: Literal["none", "nf4"] = Field(
+        "none", description="nf4: linear layers of the base in 4-bit NormalFloat (bitsandbytes)"
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="recompute each layer in the backward pass: less memory, a third slower"
+    )
     lora: Lora = Lora()
+    adapter: str | None = Field(
+        None, description="PEFT folder of an adapter to start from; `lora` must say the same"
+    )
     trust_remote_code: bool = Field(False, description="allow code from the hub to run")
 
 

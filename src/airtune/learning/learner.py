@@ -198,6 +198,8 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
     from airtune.learning.workers import Workers
 
     torch.use_deterministic_algorithms(True)
+    # It would write into every new tensor before the operation that fills it does.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     training, validation = _records(scenario, seed)
     owned = partition(
         [record.label for record in training],
@@ -211,7 +213,15 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
     examples = encoder.encode(training)
     work = weights_used(base, examples)
     workers = Workers(scenario.threads, sum(count_parameters(base)))
-    model = AdapterModel(base, name, scenario.model.lora, torch_seed(seed, "adapter"))
+    start = None if scenario.model.adapter is None else Path(scenario.model.adapter)
+    model = AdapterModel(
+        base,
+        name,
+        scenario.model.lora,
+        torch_seed(seed, "adapter"),
+        start,
+        checkpointing=scenario.model.gradient_checkpointing,
+    )
     checked = encoder.encode(validation)
     return Learner(
         scenario=scenario,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from airtune.errors import InputError
 from airtune.learning.batches import Batch
+from airtune.learning.lora import read_adapter, wrap
 from airtune.learning.results import Block, Vector
 from airtune.learning.text import Example
 from airtune.scenario import Lora
@@ -87,15 +86,23 @@ class LanguageModel:
 
 
 def count_parameters(causal: Any) -> tuple[int, int]:
-    """Return the weights of the decoder without its embedding, and those of the language head."""
+    """Return the weights of the decoder without its embedding, and those of the language head.
+
+    A weight in 4 bits counts as one.
+    """
     embedding, head = (
         getattr(layer, "weight", None)
         for layer in (causal.get_input_embeddings(), causal.get_output_embeddings())
     )
-    lookup = embedding.numel() if embedding is not None else 0
-    top = head.numel() if head is not None else 0
-    total = sum(p.numel() for p in causal.parameters())
+    lookup = _weights(embedding) if embedding is not None else 0
+    top = _weights(head) if head is not None else 0
+    total = sum(_weights(p) for p in causal.parameters())
     return total - lookup - (0 if head is embedding else top), top
+
+
+def _weights(parameter: Any) -> int:
+    packed = getattr(parameter, "quant_state", None)
+    return int(parameter.numel() if packed is None else packed.shape.numel())
 
 
 def weights_used(causal: Any, examples: Sequence[Example]) -> float:
@@ -124,22 +131,41 @@ class AdapterModel(LanguageModel):
         Rank, scale, dropout and target layers.
     seed : int
         Seed of the initial adapter (the A matrices; the B matrices start at zero).
+    start : Path, optional
+        PEFT folder of an adapter to start from instead.
+    checkpointing : bool
+        Recompute each layer in the backward pass instead of keeping its activations.
 
     Raises
     ------
     InputError
-        A target layer is not in the model.
+        A target layer is not in the model, or the adapter in `start` does not fit.
 
     References
     ----------
     .. [1] Hu et al.: LoRA: low-rank adaptation of large language models, 2022.
     """
 
-    def __init__(self, base: Any, folder: Path | str, settings: Lora, seed: int) -> None:
+    def __init__(
+        self,
+        base: Any,
+        folder: Path | str,
+        settings: Lora,
+        seed: int,
+        start: Path | None = None,
+        *,
+        checkpointing: bool = False,
+    ) -> None:
         super().__init__(base)
         self.settings = settings
-        self.peft = _wrap(base, folder, settings, seed)
+        self.peft = wrap(base, folder, settings, seed)
         self.peft.eval()
+        self._checkpointed = []
+        if checkpointing:
+            base.activation_checkpointing_enable({"use_reentrant": False})
+            self._checkpointed = [
+                m for m in base.modules() if hasattr(m, "_gradient_checkpointing_func")
+            ]
         trained = [(n, p) for n, p in self.peft.named_parameters() if p.requires_grad]
         self.blocks = _blocks(trained)
         self.size = sum(block.size for block in self.blocks)
@@ -148,10 +174,13 @@ class AdapterModel(LanguageModel):
         for block, (_, parameter) in zip(self.blocks, trained, strict=True):
             place = slice(block.start, block.start + block.size)
             parameter.data = self.flat[place].view(block.shape)
+        if start is not None:
+            self.load(read_adapter(start, settings, self.blocks))
         self.initial: Vector = self.flat.numpy().copy()
 
     def load(self, adapter: Vector) -> None:
         """Put the adapter vector, shape (d,), into the model."""
+        self._recompute(False)
         self.flat.copy_(torch.from_numpy(np.ascontiguousarray(adapter, np.float32)))
 
     def loss_and_gradient(self, batch: Batch) -> tuple[float, torch.Tensor]:
@@ -159,9 +188,16 @@ class AdapterModel(LanguageModel):
 
         Leaves no trace in the model, so several threads may call it at once.
         """
+        self._recompute(True)
         loss = self.training_loss(batch)
         parts = torch.autograd.grad(loss, self._trained)
         return float(loss.detach()), torch.cat([part.reshape(-1) for part in parts])
+
+    def _recompute(self, active: bool) -> None:
+        """Let layers with gradient checkpointing, if any, drop what they can compute again."""
+        # Transformers takes it from the layer's own flag; dropout and the like have theirs.
+        for layer in self._checkpointed:
+            layer.training = active
 
     def dropout(self, active: bool) -> None:
         """Switch the adapters' dropout on or off; the base model never uses dropout."""
@@ -174,37 +210,6 @@ class AdapterModel(LanguageModel):
         self.load(adapter)
         folder.mkdir(parents=True, exist_ok=True)
         self.peft.save_pretrained(folder, save_embedding_layers=False)
-
-
-def _wrap(base: Any, folder: Path | str, settings: Lora, seed: int) -> Any:
-    from peft import LoraConfig, get_peft_model
-
-    config = LoraConfig(
-        task_type="CAUSAL_LM",
-        r=settings.rank,
-        lora_alpha=settings.alpha,
-        lora_dropout=settings.dropout,
-        target_modules=sorted(settings.target_modules),
-    )
-    found = {name.rsplit(".", 1)[-1] for name, _ in base.named_modules()}
-    missing = sorted(set(settings.target_modules) - found)
-    if missing:
-        layers = sorted(_linear_layers(base))
-        raise InputError(
-            f"model.lora.target_modules: the model has no {', '.join(missing)}; "
-            f"it has {', '.join(layers)}"
-        )
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        # PEFT asks transformers for a name that is about to change.
-        warnings.simplefilter("ignore", FutureWarning)
-        torch.manual_seed(seed)
-        # PEFT lets this name win over the one in its configuration.
-        base.name_or_path = str(folder)
-        return get_peft_model(base, config)
-
-
-def _linear_layers(base: Any) -> set[str]:
-    return {n.rsplit(".", 1)[-1] for n, m in base.named_modules() if isinstance(m, torch.nn.Linear)}
 
 
 def _blocks(trained: list[tuple[str, torch.nn.Parameter]]) -> tuple[Block, ...]:

@@ -16,6 +16,7 @@ from airtune.learning.batches import Batch, collate
 from airtune.learning.data import load_sample, sample_bytes
 from airtune.learning.folders import cached
 from airtune.learning.model import LanguageModel, count_parameters, weights_used
+from airtune.learning.quiet import quiet
 from airtune.learning.results import PretrainingCost
 from airtune.learning.text import Encoder, Example, train_tokenizer
 from airtune.learning.workers import Workers
@@ -77,7 +78,8 @@ def _make(scenario: Scenario, folder: Path, progress: Progress) -> None:
     model = fresh_model(scenario.model.small, tokenizer, torch_seed(scenario.seed, "weights"))
     workers = Workers(scenario.threads, sum(count_parameters(model)))
     train(model, examples, scenario.pretraining, scenario.seed, workers, progress)
-    model.save_pretrained(folder)
+    with quiet():
+        model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     (folder / FACTS).write_text(json.dumps({"work_per_sample": weights_used(model, examples)}))
 

@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from airtune.errors import InputError
+from airtune.learning.data import load_sample
 from airtune.learning.folders import cached
 from airtune.learning.pretrain import Progress, small_model
+from airtune.learning.quiet import quiet, without_hints
+from airtune.learning.text import train_tokenizer
+from airtune.learning.weights import load_weights, random_weights
 from airtune.scenario import Scenario
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 CONVERSION = 1
+SIMPLE_VOCABULARY = 512
 
 
 def open_model(scenario: Scenario, progress: Progress) -> tuple[Any, Any, str]:
-    """Return the base model in fp32, its tokenizer, and the folder or hub id that names it.
+    """Return the base model, its tokenizer, and the folder or hub id that names it.
 
     Parameters
     ----------
     scenario : Scenario
         `model.source`: ``small``, a folder, a ``.gguf`` file or a hub id.  Only a hub id may use
-        the network.
+        the network.  `model.dtype`, `model.quantization` and `model.random_weights` say what its
+        weights become.
     progress : callable
         Called with a text and the fraction done.
 
@@ -35,6 +42,7 @@ def open_model(scenario: Scenario, progress: Progress) -> tuple[Any, Any, str]:
     InputError
         The source is none of these, cannot be loaded, or its tokenizer has no end token.
     """
+    without_hints()
     source = scenario.model.source
     path = Path(source)
     name = source
@@ -56,15 +64,28 @@ def open_model(scenario: Scenario, progress: Progress) -> tuple[Any, Any, str]:
     }
     progress("loading the model", 1.0)
     with _readable(source):
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoTokenizer
 
-        tokenizer = AutoTokenizer.from_pretrained(name, **options)
-        model = AutoModelForCausalLM.from_pretrained(
-            name, dtype=torch.float32, use_safetensors=True, **options
-        )
+        if scenario.model.random_weights:
+            model = random_weights(name, scenario.model, options, scenario.seed)
+            tokenizer = _any_tokenizer(name, model.config.get_text_config().vocab_size, options)
+        else:
+            tokenizer = AutoTokenizer.from_pretrained(name, **options)
+            model = load_weights(name, scenario.model, options)
     if tokenizer.eos_token_id is None:
         raise InputError(f"model.source: the tokenizer of {source!r} has no end token")
     return model, tokenizer, name
+
+
+def _any_tokenizer(name: str, vocabulary: int, options: Mapping[str, Any]) -> Any:
+    """Return the tokenizer of a model, or a simple one when only its configuration is there."""
+    from transformers import AutoTokenizer
+
+    if not _is_hub(name) and not list(Path(name).glob("tokenizer*")):
+        records = load_sample("general")
+        texts = (text for r in records for text in (r.instruction, r.input, r.output) if text)
+        return train_tokenizer(texts, min(SIMPLE_VOCABULARY, vocabulary))
+    return AutoTokenizer.from_pretrained(name, **options)
 
 
 def _is_hub(name: str) -> bool:
@@ -74,18 +95,14 @@ def _is_hub(name: str) -> bool:
 @contextmanager
 def _readable(source: str) -> Iterator[None]:
     """Turn the errors of a model that cannot be loaded into one sentence; show no bars."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
     try:
-        yield
-    except (OSError, ValueError, KeyError) as error:
+        with quiet():
+            yield
+    except InputError:
+        raise
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         first = str(error).strip().split("\n")[0]
         raise InputError(f"model.source: {source!r} cannot be loaded: {first}") from error
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 def convert_gguf(path: Path, cache: Path) -> Path:
@@ -136,7 +153,8 @@ def convert_gguf(path: Path, cache: Path) -> Path:
         config._name_or_path = ""
         model = type(loaded)(config)
         model.load_state_dict(loaded.state_dict())
-        model.save_pretrained(folder)
+        with quiet():
+            model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
 
     return cached(cache, "gguf", facts, make)

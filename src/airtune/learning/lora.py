@@ -1,0 +1,148 @@
+"""LoRA by PEFT: adapters put on a base model, and adapter folders to start from."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from airtune.errors import InputError
+from airtune.learning.results import Block, Vector
+from airtune.scenario import Lora
+
+CONFIG = "adapter_config.json"
+WEIGHTS = "adapter_model.safetensors"
+# Settings of other kinds of adapters: name in PEFT's file, value of plain LoRA.
+PLAIN: dict[str, tuple[Any, ...]] = {
+    "bias": ("none",),
+    "use_dora": (False, None),
+    "modules_to_save": (None, []),
+    "rank_pattern": ({}, None),
+    "alpha_pattern": ({}, None),
+    "layers_to_transform": (None, []),
+}
+
+
+def wrap(base: Any, name: Path | str, settings: Lora, seed: int) -> Any:
+    """Return `base` with fresh adapters, a ``peft.PeftModel``.
+
+    Parameters
+    ----------
+    base : transformers.PreTrainedModel
+        Changed in place.
+    name : Path or str
+        Folder or hub id that saved adapters name as their base.
+    settings : Lora
+        Rank, scale, dropout and target layers.
+    seed : int
+        Seed of the A matrices; the B matrices are zero.
+
+    Raises
+    ------
+    InputError
+        A target layer is not in the model.
+    """
+    from peft import LoraConfig, get_peft_model
+
+    targets = settings.target_modules
+    config = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        use_rslora=settings.rslora,
+        target_modules=targets if isinstance(targets, str) else sorted(targets),
+    )
+    if not isinstance(targets, str):
+        _check_targets(base, targets)
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        # PEFT asks transformers for a name that is about to change.
+        warnings.simplefilter("ignore", FutureWarning)
+        torch.manual_seed(seed)
+        # PEFT lets this name win over the one in its configuration.
+        base.name_or_path = str(name)
+        return get_peft_model(base, config)
+
+
+def _check_targets(base: Any, targets: Sequence[str]) -> None:
+    found = {name.rsplit(".", 1)[-1] for name, _ in base.named_modules()}
+    missing = sorted(set(targets) - found)
+    if missing:
+        linear = {
+            n.rsplit(".", 1)[-1] for n, m in base.named_modules() if isinstance(m, torch.nn.Linear)
+        }
+        raise InputError(
+            f"model.lora.target_modules: the model has no {', '.join(missing)}; "
+            f"it has {', '.join(sorted(linear))}, and 'all-linear' means all but the language head"
+        )
+
+
+def read_adapter(folder: Path, settings: Lora, blocks: Sequence[Block]) -> Vector:
+    """Return the adapter of a PEFT folder as a flat vector, shape (d,).
+
+    Parameters
+    ----------
+    folder : Path
+        With ``adapter_config.json`` and ``adapter_model.safetensors``.
+    settings : Lora
+        Must say the same as the folder's configuration.
+    blocks : sequence of Block
+        The adapter matrices of the model, in the order of the vector.
+
+    Raises
+    ------
+    InputError
+        A file is missing or pickled, the adapter is no plain LoRA, or it does not fit `settings`
+        or the model.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        weights = load_file(folder / WEIGHTS)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise InputError(
+            f"model.adapter: {folder} must be a PEFT folder with {CONFIG} and {WEIGHTS} "
+            f"(pickled weights are refused): {error}"
+        ) from None
+    _check_config(folder, config, settings)
+    expected = {block.name: block.shape for block in blocks}
+    found = {name: weight.shape for name, weight in weights.items()}
+    if found != expected:
+        names = sorted(set(found) ^ set(expected)) or [n for n in found if found[n] != expected[n]]
+        targets = config.get("target_modules")
+        raise InputError(
+            f"model.adapter: {folder} does not fit the model and model.lora.target_modules, for "
+            f"example {names[0]}; the adapter was made for target_modules {_brief(targets)}"
+        )
+    return np.concatenate([weights[b.name].astype(np.float32).reshape(-1) for b in blocks])
+
+
+def _check_config(folder: Path, config: dict[str, Any], settings: Lora) -> None:
+    kind = config.get("peft_type")
+    unlike = [n for n, plain in PLAIN.items() if n in config and config[n] not in plain]
+    if kind != "LORA" or unlike:
+        what = unlike[0] if unlike else f"peft_type {kind}"
+        raise InputError(f"model.adapter: {folder} has {what}; allowed is plain LoRA")
+    needed = {
+        "rank": config.get("r"),
+        "alpha": config.get("lora_alpha"),
+        "rslora": bool(config.get("use_rslora")),
+    }
+    wrong = [name for name, value in needed.items() if getattr(settings, name) != value]
+    if wrong:
+        raise InputError(
+            f"model.lora.{wrong[0]} = {getattr(settings, wrong[0])}: the adapter in {folder} needs "
+            + ", ".join(f"model.lora.{name}={json.dumps(value)}" for name, value in needed.items())
+            + f", model.lora.target_modules={_brief(config.get('target_modules'))}"
+        )
+
+
+def _brief(targets: Any) -> str:
+    return json.dumps(sorted(targets) if isinstance(targets, list) else targets)

@@ -1,0 +1,178 @@
+"""Weights in memory, one matrix at a time: read or drawn, cast, and quantised as they arrive.
+
+A model is built without memory for its weights; then each matrix takes its place in its final
+precision.  The peak is the final model and one matrix in fp32, never the whole model in fp32.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from airtune.errors import InputError
+from airtune.scenario import Model
+from airtune.streams import torch_seed
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+# Weights that share a scale in 4 bits.
+SCALED = 64
+
+
+def load_weights(name: str, settings: Model, options: Mapping[str, Any]) -> Any:
+    """Return the causal LM `name` with the weights of its safetensors files.
+
+    Parameters
+    ----------
+    name : str
+        Folder or hub id.
+    settings : Model
+        `dtype` and `quantization` are used.
+    options : mapping
+        ``local_files_only`` and ``trust_remote_code`` of transformers.
+
+    Raises
+    ------
+    InputError
+        There are no safetensors files, weights are missing, or bitsandbytes is not installed.
+    """
+    from safetensors import safe_open
+
+    empty, config = _without_weights(name, options)
+    weights: dict[str, Any] = {}
+    for file in _files(name, options["local_files_only"]):
+        # Read, not mapped: pages of a mapped file count as memory for as long as it is open.
+        opened: Any = safe_open(file, framework="pt", device="cpu", backend="pread")
+        weights |= {key: opened.get_slice(key) for key in opened.keys()}  # noqa: SIM118
+    return _fill(empty, config, weights, settings)
+
+
+def random_weights(name: str, settings: Model, options: Mapping[str, Any], seed: int) -> Any:
+    """Return the causal LM of the configuration `name` with fresh random weights.
+
+    Parameters
+    ----------
+    name : str
+        Folder with a ``config.json``, or a hub id.
+    settings : Model
+        `dtype` and `quantization` are used.
+    options : mapping
+        ``local_files_only`` and ``trust_remote_code`` of transformers.
+    seed : int
+        Root of the streams; each weight has a stream of its own.
+    """
+    empty, config = _without_weights(name, options)
+    tied = empty.all_tied_weights_keys
+    weights = {key: _Draw(empty, key, seed) for key in empty.state_dict() if key not in tied}
+    return _fill(empty, config, weights, settings)
+
+
+class _Draw:
+    """A weight that is drawn when it is read, by the rule of its model."""
+
+    def __init__(self, model: Any, key: str, seed: int) -> None:
+        self.model, self.key, self.seed = model, key, seed
+
+    def __getitem__(self, place: Any) -> torch.Tensor:
+        parent, _, name = self.key.rpartition(".")
+        module = copy.deepcopy(self.model.get_submodule(parent)).to_empty(device="cpu")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(torch_seed(self.seed, "weights", self.key))
+            self.model._init_weights(module)
+        drawn: torch.Tensor = getattr(module, name).detach()
+        return drawn[place]
+
+
+def _without_weights(name: str, options: Mapping[str, Any]) -> tuple[Any, Any]:
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.from_pretrained(name, **options)
+    trust = options["trust_remote_code"]
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(config, trust_remote_code=trust), config
+
+
+def _files(name: str, local: bool) -> list[str]:
+    """Return the paths of the safetensors files of a folder or a hub id."""
+    from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, cached_file
+    from transformers.utils.hub import get_checkpoint_shard_files
+
+    optional = {"local_files_only": local, "_raise_exceptions_for_missing_entries": False}
+    whole = cached_file(name, SAFE_WEIGHTS_NAME, **optional)
+    if whole is not None:
+        return [whole]
+    index = cached_file(name, SAFE_WEIGHTS_INDEX_NAME, **optional)
+    if index is not None:
+        found: list[str] = get_checkpoint_shard_files(name, index, local_files_only=local)[0]
+        return found
+    pickled = Path(name).is_dir() and sorted(p.name for p in Path(name).glob("*.bin"))
+    if pickled:
+        raise InputError(
+            f"model.source: {name} holds {pickled[0]}, a pickle, which can run code on loading; "
+            "allowed are safetensors files (docs/models-and-data.md says how to convert)"
+        )
+    raise InputError(
+        f"model.source: {name} holds no {SAFE_WEIGHTS_NAME}; set model.random_weights=true for "
+        "random weights of its shape"
+    )
+
+
+def _fill(empty: Any, config: Any, weights: Mapping[str, Any], settings: Model) -> Any:
+    """Let transformers place the weights one by one into a model without memory."""
+    extra = {}
+    if settings.quantization == "nf4" and getattr(config, "quantization_config", None) is None:
+        extra["quantization_config"] = _nf4(empty, DTYPES[settings.dtype])
+    model, report = type(empty).from_pretrained(
+        None,
+        config=config,
+        state_dict=dict(weights),
+        dtype=DTYPES[settings.dtype],
+        output_loading_info=True,
+        **extra,
+    )
+    missing = sorted(set(report["missing_keys"]) - set(model.all_tied_weights_keys))
+    if missing:
+        raise InputError(f"model.source: the files lack the weights {', '.join(missing[:3])}")
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            # It would repack the weights for bf16 inference, from which no gradient comes, and
+            # make losses depend on the processor.
+            module.support_avx512bf16_for_cpu = False
+    return model.eval()
+
+
+def _nf4(model: Any, compute: torch.dtype) -> Any:
+    """Return the setting of 4-bit NormalFloat weights [1]_ with fp32 scales of 64 weights each.
+
+    The language head stays as it is.  So do layers whose rows are no multiple of 64: bitsandbytes
+    0.50 on the processor takes wrong scales for them.
+
+    References
+    ----------
+    .. [1] Dettmers et al.: QLoRA: efficient finetuning of quantized LLMs, 2023.
+    """
+    try:
+        import bitsandbytes  # noqa: F401
+    except ImportError:
+        raise InputError(
+            "model.quantization: 'nf4' needs bitsandbytes; install it with "
+            "pip install 'airtune[quant]'"
+        ) from None
+    from transformers import BitsAndBytesConfig
+    from transformers.quantizers.base import get_keys_to_not_convert
+
+    odd = [
+        name
+        for name, layer in model.named_modules()
+        if isinstance(layer, torch.nn.Linear) and layer.in_features % SCALED
+    ]
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=False,
+        bnb_4bit_compute_dtype=compute,
+        llm_int8_skip_modules=[*get_keys_to_not_convert(model), *odd] if odd else None,
+    )
