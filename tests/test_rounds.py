@@ -163,7 +163,11 @@ def test_a_client_with_a_broken_update_is_left_out_and_reported(small_scenario, 
         assert (lines[3]["round_latency_s"]["downlink"] > 0) == (scheme != "ideal")
         assert lines[3]["loss"] == lines[2]["loss"]
         assert np.isfinite(run.state.adapter).all()
-        assert run.state.participation.tolist() == [3, 4, 4]
+        most = np.array([3, 4, 4])
+        if scheme in ("cotaf", "obda", "truncated"):  # weak clients may stay silent
+            assert (run.state.participation <= most).all()
+        else:
+            assert run.state.participation.tolist() == most.tolist()
 
 
 def test_realised_error_is_near_its_prediction(small_scenario, tmp_path) -> None:
@@ -228,6 +232,7 @@ def test_waveform_form_agrees_with_the_scalar_one(small_scenario, tmp_path) -> N
 
 def test_own_plan_differs_where_the_air_takes_longer(small_scenario) -> None:
     """A budget that leaves the digital clients little time: higher clocks, or smaller batches."""
+    small_scenario = with_settings(small_scenario, digital__access="tdma", digital__bits=8)
     learner = QuadraticLearner(small_scenario, 1)
     digital = FederatedRun(small_scenario, "digital", 1, learner)  # type: ignore[arg-type]
     link = digital.site.radio(1).at(digital.state.positions)
@@ -373,7 +378,7 @@ def test_compare_writes_the_documented_folder(small_scenario, quadratic, tmp_pat
     assert json.loads((tmp_path / "run" / "results.json").read_text()) == results
     for name in ("scenario.yaml", "environment.json", "report.html"):
         assert (tmp_path / "run" / name).stat().st_size > 0
-    assert set(results["schemes"]) == set(SCHEMES)
+    assert set(results["schemes"]) == set(scenario.schemes)
     components = {"compute", "uplink", "downlink", "pilots", "movement", "pretraining"}
     for name, entry in results["schemes"].items():
         assert set(entry["energy_j"]) == set(entry["latency_s"]) == components

@@ -61,6 +61,8 @@ def test_forecast_is_the_error_that_uniform_forcing_meets(small_scenario) -> Non
 
 
 def test_digital_takes_the_shannon_time_of_each_client(small_scenario) -> None:
+    data = small_scenario.to_dict() | {"digital": {"access": "tdma", "bits": 8}}
+    small_scenario = Scenario.model_validate(data)
     scheme, radio = SCHEMES["digital"], radio_of(small_scenario)
     positions = scheme.array.start(small_scenario, 1)
     received = scheme.air.combine(uploads_of(small_scenario), radio.at(positions), 1.0)
@@ -98,8 +100,8 @@ def test_error_feedback_remembers_what_was_lost(small_scenario) -> None:
     uploads = uploads_of(scenario)
     received = scheme.air.combine(uploads, radio.at(scheme.array.start(scenario, 1)), 1.0)
     exact = uploads.omega @ uploads.updates
-    assert received.memory is not None
-    assert np.allclose(received.mean + uploads.omega @ received.memory, exact, atol=1e-5)
+    lost = np.array([received.memory[client] for client in range(3)])
+    assert np.allclose(received.mean + uploads.omega @ lost, exact, atol=1e-5)
 
 
 def test_movable_keeps_to_its_travel_cap(small_scenario) -> None:

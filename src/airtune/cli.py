@@ -211,10 +211,12 @@ def schemes() -> None:
 
     from airtune.schemes import SCHEMES
 
-    table = Table("scheme", "array", "air interface")
+    table = Table("scheme", "array", "air interface", "from")
     for scheme in SCHEMES.values():
-        table.add_row(scheme.name, scheme.array.about, scheme.air.about)
-    Console().print(table)
+        table.add_row(scheme.name, scheme.array.about, scheme.air.about, scheme.source)
+    console = Console()
+    console.width = console.width if console.is_terminal else 130
+    console.print(table)
 
 
 def _start(kind: str, scenario: Scenario, out: Path | None, as_json: bool) -> None:

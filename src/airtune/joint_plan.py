@@ -19,12 +19,12 @@ from airtune.planning.bound import BoundConstants
 from airtune.planning.cost import FloatArray, cycles_per_sample
 from airtune.planning.plan import Run, describe_run, make_plan
 from airtune.planning.result import FixedCosts, Plan
-from airtune.radio.movement import Movement, movement
+from airtune.radio.movement import Movement, movement, standing
 from airtune.radio.paths import BlockFading, perceived_block
 from airtune.radio.units import wavelength
 from airtune.scenario import Scenario
 from airtune.scheduling import POLICIES, Candidates, Choice
-from airtune.schemes import SCHEMES, RadioRound, Scheme
+from airtune.schemes import SCHEMES, ArrayPolicy, RadioRound, Scheme
 
 if TYPE_CHECKING:
     from airtune.learning.learner import Learner
@@ -109,8 +109,12 @@ class Site:
         seen = perceived_block(true, self.scenario.radio.csi, self.seed, round_index)
         return RadioRound(self.scenario, self.seed, round_index, true, seen)
 
-    def movement(self, old: NDArray[np.float64], new: NDArray[np.float64]) -> Movement:
-        """Return the shortest movement between two sets of positions."""
+    def movement(
+        self, policy: ArrayPolicy, old: NDArray[np.float64], new: NDArray[np.float64]
+    ) -> Movement:
+        """Return the shortest movement between two sets of positions; none without drives."""
+        if not policy.moves:
+            return standing(new)
         array = self.scenario.array
         return movement(
             old,
@@ -145,8 +149,8 @@ def _first_plan(site: Site, scheme_name: str) -> Plan:
     choice = _first_choice(site, scheme, radio, start)
     weights = choice.spread(site.omega)
     positions = scheme.array.place(radio, weights, start)
-    move = site.movement(start, positions)
-    link = radio.at(positions)
+    move = site.movement(scheme.array, start, positions)
+    link = scheme.array.link(radio, weights, positions)
     forecast = scheme.air.forecast(link, weights, site.block_sizes)
     costs = scheme.air.overheads(link, choice.clients, site.block_sizes)
     everybody = np.broadcast_to(costs.pilot_j.mean(), weights.shape)

@@ -33,6 +33,7 @@ from airtune.scheduling import POLICIES, Candidates, Choice, Policy
 from airtune.schemes import (
     SCHEMES,
     Link,
+    Memory,
     Overheads,
     RadioRound,
     Reception,
@@ -74,7 +75,7 @@ class State:
     average_rates: NDArray[np.float64]
     participation: NDArray[np.int64]
     client_energy_j: NDArray[np.float64]
-    memory: NDArray[np.float64] | None = None
+    memory: Memory = field(default_factory=dict)
     round: int = 0
     latency_s: Components = field(default_factory=Components)
     energy_j: Components = field(default_factory=Components)
@@ -83,8 +84,7 @@ class State:
         """Return the arrays of a checkpoint."""
         arrays = {f"optimizer.{key}": value for key, value in self.optimizer.state().items()}
         arrays |= {name: getattr(self, name) for name in _STATE_ARRAYS}
-        if self.memory is not None:
-            arrays["memory"] = self.memory
+        arrays |= {f"memory.{client}": row for client, row in self.memory.items()}
         return arrays
 
     def load(self, round_index: int, arrays: record.Arrays, state: dict[str, Any]) -> None:
@@ -95,7 +95,12 @@ class State:
         )
         for name in _STATE_ARRAYS:
             setattr(self, name, arrays[name])
-        self.memory = arrays.get("memory")
+        prefix = "memory."
+        self.memory = {
+            int(key.removeprefix(prefix)): row
+            for key, row in arrays.items()
+            if key.startswith(prefix)
+        }
         self.round = round_index
         self.latency_s = Components(**state["latency_s"])
         self.energy_j = Components(**state["energy_j"])
@@ -124,7 +129,7 @@ class FederatedRun:
         self.plan = plan_run(self.site, scheme)
         self.state = State(
             adapter=learner.initial_adapter(),
-            optimizer=ServerOptimizer(scenario.training, learner.size),
+            optimizer=ServerOptimizer(scenario.training.of(scheme), learner.size),
             positions=self.scheme.array.start(scenario, seed),
             effective_weights=self.site.weights(self.plan.participants),
             scaled_weights=self.site.omega.copy(),
@@ -143,16 +148,17 @@ class FederatedRun:
         choice = self._select(radio)  # 2
         selected = choice.clients
         placed = self.scheme.array.place(radio, state.effective_weights, state.positions)  # 3
-        moved = self.site.movement(state.positions, placed)
+        moved = self.site.movement(self.scheme.array, state.positions, placed)
         computed = self.engine.updates(  # 4
             state.adapter, selected, self.plan.batch_sizes, self.seed, index
         )
-        link = radio.at(moved.positions)
+        link = self.scheme.array.link(radio, state.effective_weights, moved.positions)
         received = self._combine(link, computed, choice)  # 5
+        transmitters = _transmitters(computed.clients, received)
         if received is not None:  # 6
             state.adapter = state.optimizer.step(state.adapter, received.mean)
-            state.participation[computed.clients] += 1
-            state.memory = received.memory
+            state.participation[transmitters] += 1
+            state.memory |= received.memory
         state.round, state.positions = index, moved.positions
         overheads = self.scheme.air.overheads(link, selected, self.site.block_sizes)
         latency, energy = self._book(computed.clients, selected, moved, overheads, received)
@@ -164,9 +170,9 @@ class FederatedRun:
             "mse_db": _decibel(None if received is None else received.mse),
             "mse_predicted_db": _decibel(None if received is None else received.predicted_mse),
             "train_loss": None if computed.loss is None else _finite(computed.loss),
-            "transmitted": len(computed.clients),
-            "clients": computed.clients.tolist(),
-            **self._participation(computed.clients, choice),
+            "transmitted": len(transmitters),
+            "clients": transmitters.tolist(),
+            **self._participation(transmitters, choice),
             "dropped": list(computed.dropped),
             "moved_m": float(moved.distances_m.max()),
             "round_latency_s": latency.to_dict(),
@@ -210,7 +216,7 @@ class FederatedRun:
             self.state.memory,
         )
         received = self.scheme.air.combine(uploads, link, self.plan.power_backoff)
-        if received.effective_weights is not None:
+        if received is not None and received.effective_weights is not None:
             self.state.effective_weights = received.effective_weights
             kept = 1.0 if len(sent) == len(choice.clients) else weights.sum()
             self.state.scaled_weights[sent] = kept * received.effective_weights[sent] / factors
@@ -342,7 +348,8 @@ class FederatedRun:
             ],
         )
         if self.scheme.name != "ideal":
-            link = self.site.radio(self.state.round).at(self.state.positions)
+            radio, weights = self.site.radio(self.state.round), self.state.effective_weights
+            link = self.scheme.array.link(radio, weights, self.state.positions)
             record.write_json(
                 cell.folder / "placement.json", link.picture(self.state.effective_weights)
             )
@@ -361,6 +368,13 @@ class FederatedRun:
                 "within_energy_budget": _within(self.state.energy_j.total, budget.energy_j),
             },
         )
+
+
+def _transmitters(clients: NDArray[np.int64], received: Reception | None) -> NDArray[np.int64]:
+    """Return who has sent; those whose updates could not be used count if nothing was sent."""
+    if received is None or received.transmitted is None:
+        return clients
+    return clients[received.transmitted]
 
 
 def _within(spent: float, budget: float | None) -> bool:

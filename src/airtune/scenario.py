@@ -184,8 +184,16 @@ class Training(Settings):
     clip_norm: Positive | None = Field(None, description="clip a client's update to this norm")
     server_optimizer: Literal["sgd", "adam"] = Field("adam", description="server optimiser")
     learning_rate: Positive = Field(1e-2, description="server learning rate eta")
+    learning_rates: dict[str, Positive] = Field(
+        default_factory=dict, description="eta of single schemes, by name, where it differs"
+    )
     beta1: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="Adam beta1")
     beta2: Annotated[float, Field(ge=0, lt=1)] = Field(0.99, description="Adam beta2")
+
+    def of(self, scheme: str) -> Training:
+        """Return the settings of one scheme: with its own learning rate, if it has one."""
+        rate = self.learning_rates.get(scheme, self.learning_rate)
+        return self.model_copy(update={"learning_rate": rate})
 
 
 class Evaluation(Settings):

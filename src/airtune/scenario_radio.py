@@ -14,6 +14,7 @@ from pydantic import (
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
+    field_validator,
     model_validator,
 )
 
@@ -79,6 +80,13 @@ class Settings(BaseModel):
                 if field.annotation is not bool and any(isinstance(x, bool) for x in entries):
                     raise ValueError(f"{name} = {json.dumps(value)}: must not be a boolean")
         return values
+
+
+def number_or_word(value: Any, *words: str) -> Any:
+    """Refuse, with one sentence, what is neither a number nor one of the words."""
+    if isinstance(value, bool) or not (isinstance(value, int | float) or value in words):
+        raise ValueError(f"must be a number or {' or '.join(words)}")
+    return value
 
 
 def check_range(name: str, pair: Range, *, low: float = 0.0) -> None:
@@ -240,6 +248,9 @@ class Array(Settings):
     spacing: Positive = Field(0.5, description="least distance D between two antennas")
     speed_mps: Positive = Field(0.5, description="speed of a moving antenna")
     drive_power_w: NonNegative = Field(0.5, description="power of one moving drive")
+    selection_places: Annotated[int, Field(ge=2, le=8)] = Field(
+        4, description="scheme `selection`: antennas to choose from, for each of the N"
+    )
 
 
 class Aggregation(Settings):
@@ -256,11 +267,43 @@ class Aggregation(Settings):
     scale_bits: Annotated[int, Field(ge=8, le=32)] = Field(
         16, description="bits for each reported mean or standard deviation (side information)"
     )
+    alignment: Literal["forcing", "capped"] = Field(
+        "forcing",
+        description="all clients aligned (unbiased), or those too weak send at full power and "
+        "stay misaligned, with the least error",
+    )
+    truncation_db: Decibel | Literal["auto"] = Field(
+        "auto",
+        description="schemes truncated, cotaf, obda: received SNR in dB below which a client stays "
+        "silent; auto takes the threshold of least estimated error",
+    )
+
+    @field_validator("truncation_db", mode="before")
+    @classmethod
+    def _check_truncation(cls, value: Any) -> Any:
+        return number_or_word(value, "auto")
 
 
 class Digital(Settings):
-    """Digital baseline: quantised updates, one client after the other (TDMA)."""
+    """Digital baseline: quantised updates at the Shannon rate."""
 
-    bits: Annotated[int, Field(ge=1, le=16)] = Field(8, description="bits per entry")
+    access: Literal["best", "tdma", "ofdma", "sdma"] = Field(
+        "best",
+        description="one client after the other, side by side in frequency, or all at once with "
+        "successive decoding; best takes the one that ends first, each round",
+    )
+    bits: Annotated[int, Field(ge=1, le=16)] | Literal["auto"] = Field(
+        "auto", description="bits per entry; auto takes the fewest of 4, 8, 16 that quality_db asks"
+    )
+    quality_db: Decibel = Field(
+        -20.0, description="bits = auto: largest quantisation error, in dB of the updates' scale"
+    )
     error_feedback: bool = Field(True, description="clients add the last quantisation error")
     snr_gap_db: NonNegative = Field(0.0, description="gap of the code to the Shannon rate")
+
+    @field_validator("bits", mode="before")
+    @classmethod
+    def _check_bits(cls, value: Any) -> Any:
+        if value != "auto" and (type(value) is not int or not 1 <= value <= 16):
+            raise ValueError("must be a whole number from 1 to 16, or auto")
+        return value

@@ -94,6 +94,9 @@ def check(scenario: Scenario, kind: str) -> Scenario:
     for name in scenario.schemes:
         if name not in SCHEMES:
             raise InputError(f"schemes: {name!r} must be one of {', '.join(SCHEMES)}")
+    for name in scenario.training.learning_rates:
+        if name not in SCHEMES:
+            raise InputError(f"training.learning_rates.{name}: must be one of {', '.join(SCHEMES)}")
     method = scenario.placement.method
     if method not in METHODS:
         raise InputError(f"placement.method = {method!r}: must be one of {', '.join(METHODS)}")

@@ -8,7 +8,6 @@ from hypothesis.extra.numpy import arrays
 
 from airtune.radio import digital as dg
 from airtune.radio.kinds import Real
-from airtune.scenario import Digital
 
 SIZES = (30, 10)
 UPDATES = arrays(np.float32, 40, elements=st.floats(-1e3, 1e3, width=32))
@@ -83,11 +82,10 @@ def test_fine_grids_are_accurate() -> None:
 @pytest.mark.parametrize("bits", [1, 2, 8])
 def test_error_feedback_delivers_everything_in_the_end(bits: int) -> None:
     rng = np.random.default_rng(4)
-    settings = Digital(bits=bits, error_feedback=True)
     memory, sent, wanted, sizes = None, np.zeros(40), np.zeros(40), []
     for _ in range(300):
         update = (1.0 + rng.standard_normal(40)).astype(np.float32)
-        decoded, memory = dg.encode(update, memory, SIZES, settings, rng)
+        decoded, memory = dg.encode(update, memory, SIZES, bits, None)
         sent += decoded.values
         wanted += update
         sizes.append(np.linalg.norm(memory))
@@ -99,11 +97,10 @@ def test_error_feedback_delivers_everything_in_the_end(bits: int) -> None:
 
 def test_without_error_feedback_nothing_is_remembered() -> None:
     update = np.random.default_rng(5).standard_normal(40)
-    settings = Digital(bits=4, error_feedback=False)
-    decoded, memory = dg.encode(update, np.ones(40), SIZES, settings, np.random.default_rng(6))
+    decoded, memory = dg.encode(update, np.ones(40), SIZES, 4, np.random.default_rng(6))
     expected = dg.quantise_unbiased(update, SIZES, 4, np.random.default_rng(6))
     np.testing.assert_array_equal(decoded.values, expected.values)
-    assert not memory.any()
+    assert memory is None
 
 
 def test_blocks_must_add_up() -> None:

@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 
 from airtune.radio.kinds import Floating, Real
-from airtune.scenario import Digital
 
 RANGE_BITS = 32
 """Bits of the scale that each block carries (one float32)."""
@@ -119,17 +118,35 @@ def payload_bits(update: Floating, sizes: npt.ArrayLike, bits: int) -> int:
     return entries * bits + len(spans) * RANGE_BITS
 
 
+def expected_error(sizes: npt.ArrayLike, bits: int) -> float:
+    """Return the mean squared quantisation error of Gaussian entries over their variance.
+
+    A block of n entries reaches about ``sqrt(2 ln n)`` deviations; a step of the grid over that
+    range errs by ``step^2 / 12``.
+
+    Parameters
+    ----------
+    sizes : array_like, int, shape (B,)
+        Block lengths.
+    bits : int
+        Bits an entry.
+    """
+    lengths = np.asarray(sizes, dtype=np.float64)
+    step = 2 * np.sqrt(2 * np.log(np.maximum(lengths, 2))) / (2**bits - 1)
+    return float(lengths @ step**2) / (12 * float(lengths.sum()))
+
+
 def encode(
     update: Floating,
     memory: Real | None,
     sizes: npt.ArrayLike,
-    settings: Digital,
-    rng: np.random.Generator,
-) -> tuple[Quantised, Real]:
-    """Quantise one client's update, with error feedback if the scenario asks for it.
+    bits: int,
+    rng: np.random.Generator | None,
+) -> tuple[Quantised, Real | None]:
+    """Quantise one client's update, with error feedback or with unbiased rounding.
 
     With error feedback [2]_ [3]_ the client adds what earlier rounds lost and remembers what this
-    one loses: ``x = d_k + e``, ``e' = x - Q(x)``.  Without it the rounding is unbiased.
+    one loses: ``x = d_k + e``, ``e' = x - Q(x)``.
 
     Parameters
     ----------
@@ -139,24 +156,24 @@ def encode(
         Memory e of the client; None before its first upload.
     sizes : array_like, int, shape (B,)
         Block lengths, sum d.
-    settings : Digital
-        Section ``digital`` of the scenario.
-    rng : Generator
-        Source of the rounding (unused with error feedback).
+    bits : int
+        Bits an entry.
+    rng : Generator or None
+        Source of the unbiased rounding; None: error feedback.
 
     Returns
     -------
     quantised : Quantised
         What the server reads.
-    memory : ndarray, float, shape (d,)
-        Memory for the client's next upload; zeros without error feedback.
+    memory : ndarray, float, shape (d,), or None
+        Memory for the client's next upload; None without error feedback.
     """
-    if not settings.error_feedback:
-        return quantise_unbiased(update, sizes, settings.bits, rng), np.zeros(len(update))
+    if rng is not None:
+        return quantise_unbiased(update, sizes, bits, rng), None
     corrected = update.astype(np.float64)
     if memory is not None:
         corrected = corrected + memory
-    quantised = quantise_contractive(corrected, sizes, settings.bits)
+    quantised = quantise_contractive(corrected, sizes, bits)
     return quantised, corrected - quantised.values
 
 

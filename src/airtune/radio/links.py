@@ -12,23 +12,26 @@ from airtune.radio.kinds import Complex, Real
 
 @dataclass(frozen=True)
 class Airtime:
-    """Clients that send one after the other (TDMA).
+    """What uploads take.
 
     Attributes
     ----------
     times_s : ndarray, float, shape (K,)
-        Airtime of each client [s].
+        How long each client sends [s].
     energies_j : ndarray, float, shape (K,)
         Radio energy of each client, ``P_k t_k`` [J].
+    together : bool
+        Whether the clients send at the same time, not one after the other.
     """
 
     times_s: Real
     energies_j: Real
+    together: bool = False
 
     @property
     def time_s(self) -> float:
         """Time until the last client has sent [s]."""
-        return float(self.times_s.sum())
+        return float(self.times_s.max(initial=0.0) if self.together else self.times_s.sum())
 
     @property
     def energy_j(self) -> float:

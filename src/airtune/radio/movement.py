@@ -35,6 +35,12 @@ class Movement:
     positions: Real
 
 
+def standing(positions: Real) -> Movement:
+    """Return the movement of antennas that are at `positions`, shape (N, 2), without a drive."""
+    count = len(positions)
+    return Movement(0.0, 0.0, np.zeros(count), np.arange(count, dtype=np.int64), positions)
+
+
 def bottleneck_assignment(distances: Real) -> Integer:
     """Assign old to new places so that the longest way is shortest, then the sum of ways.
 

@@ -68,6 +68,16 @@ class Normalisation:
         return -(-self.entries // 2)
 
     @property
+    def symbol_powers(self) -> Real:
+        """Mean power of each client's symbols x_k, shape (K,): 1 unless precoding leaves slack."""
+        nu = self.effective_weights
+        shares = np.where(nu > 0, self.weights / np.where(nu > 0, nu, 1.0), 0.0)
+        relative = self.scales.deviations / np.where(self.sent, self.deviations, 1.0)
+        lengths = np.where(self.sent, self.scales.sizes, 0)
+        energies = relative**2 @ (lengths * self.powers)
+        return np.asarray(shares**2 * energies / max(self.entries, 1))
+
+    @property
     def block_errors(self) -> Real:
         """Error per real entry of each block at MSE 1, ``v_b^2 / pi_b``, shape (B,)."""
         safe = np.where(self.sent, self.powers, 1.0)
@@ -121,9 +131,9 @@ def report_scales(updates: Floating, sizes: npt.ArrayLike) -> Scales:
     return Scales(lengths, means, deviations)
 
 
-def side_information_bits(blocks: int, scale_bits: int) -> int:
-    """Return the bits of one client's report: two scalars a block."""
-    return 2 * blocks * scale_bits
+def side_information_bits(blocks: int, scale_bits: int, scalars: int = 2) -> int:
+    """Return the bits of one client's report: two scalars a block, or as many as given."""
+    return scalars * blocks * scale_bits
 
 
 def normalise_updates(
@@ -163,12 +173,8 @@ def normalise_updates(
     if normalise == "global" and len(scales.sizes) != 1:
         raise ValueError(f"global normalisation of {len(scales.sizes)} blocks: take one block")
     deviations = np.sqrt(omega @ scales.deviations**2)
-    sent = deviations > 0
+    sent, entries, powers = _block_powers(scales.sizes, deviations, normalise)
     lengths = np.where(sent, scales.sizes, 0)
-    entries = int(lengths.sum())
-    powers = sent.astype(np.float64)
-    if normalise == "loaded" and entries:
-        powers = entries * deviations / (lengths @ deviations)
     relative = scales.deviations / np.where(sent, deviations, 1.0)
     shares = lengths * powers / max(entries, 1)
     return Normalisation(
@@ -181,6 +187,55 @@ def normalise_updates(
         entries=entries,
         effective_weights=omega * np.sqrt(relative**2 @ shares),
     )
+
+
+def precode_updates(scales: Scales, weights: npt.ArrayLike, normalise: Normalise) -> Normalisation:
+    """Return the scales of precoding by the largest norm: no means, ``v_b = max_k rms_kb``.
+
+    All clients share one factor a block, set by the client whose update is largest, so that
+    each keeps its power limit and nobody's update is scaled apart from the others; nu_k = omega_k.
+    `global` is the precoding of Sery et al. (2021), with the norms of the round
+    for their expectations.
+
+    Parameters
+    ----------
+    scales : Scales
+        Reports of the K clients that transmit.
+    weights : array_like, float, shape (K,)
+        omega_k >= 0, sum 1.
+    normalise : {'block', 'loaded', 'global'}
+        Rule of the block powers, as in :func:`normalise_updates`.
+
+    Returns
+    -------
+    Normalisation
+        `scales.means` are 0 and `scales.deviations` the root mean squares of the entries.
+    """
+    omega = np.asarray(weights, dtype=np.float64)
+    rms = np.sqrt(scales.deviations**2 + scales.means**2)
+    top = rms.max(axis=0)
+    sent, entries, powers = _block_powers(scales.sizes, top, normalise)
+    return Normalisation(
+        scales=Scales(scales.sizes, np.zeros_like(rms), rms),
+        weights=omega,
+        means=np.zeros(len(top)),
+        deviations=top,
+        powers=powers,
+        sent=sent,
+        entries=entries,
+        effective_weights=omega,
+    )
+
+
+def _block_powers(sizes: Integer, deviations: Real, normalise: Normalise) -> tuple[Mask, int, Real]:
+    """Return the blocks sent, their entries d, and the powers pi_b of a rule."""
+    sent = deviations > 0
+    lengths = np.where(sent, sizes, 0)
+    entries = int(lengths.sum())
+    powers = sent.astype(np.float64)
+    if normalise == "loaded" and entries:
+        powers = entries * deviations / (lengths @ deviations)
+    return sent, entries, powers
 
 
 def pack(entries: Real) -> Complex:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -155,35 +156,52 @@ def _paths(gains: Complex, directions: Real) -> dict[str, Any]:
     }
 
 
-class ArrayPolicy(Protocol):
-    """Decides where the antennas are."""
+class ArrayPolicy(ABC):
+    """Decides where the antennas are; by itself they stay where they start.
 
-    @property
-    def about(self) -> str:
-        """One line for the table of schemes."""
+    Attributes
+    ----------
+    about : str
+        One line for the table of schemes.
+    moves : bool
+        Whether other places cost time and energy: antennas are carried there by drives.
+    """
 
+    about: str
+    moves: ClassVar[bool] = False
+
+    @abstractmethod
     def start(self, scenario: Scenario, seed: int) -> Real:
         """Return the positions before the first round, shape (N, 2) [wavelengths]."""
 
     def place(self, radio: RadioRound, effective_weights: Real, positions: Real) -> Real:
         """Return the positions of a round, given nu_k of the last round and the last positions."""
-
-
-@dataclass(frozen=True)
-class HalfWavelengthArray:
-    """Fixed planar array with half-wavelength spacing, centred in the region."""
-
-    about: str = "half-wavelength planar array"
-
-    def start(self, scenario: Scenario, seed: int) -> Real:
-        return fixed_array(scenario.array.antennas, scenario.array.region)
-
-    def place(self, radio: RadioRound, effective_weights: Real, positions: Real) -> Real:
         return positions
 
+    def link(self, radio: RadioRound, effective_weights: Real, positions: Real) -> Link:
+        """Return what antennas at `positions` hear in a round, given nu_k of the last one."""
+        return radio.at(positions)
+
 
 @dataclass(frozen=True)
-class RandomArray:
+class HalfWavelengthArray(ArrayPolicy):
+    """Fixed planar array with half-wavelength spacing, centred in the region.
+
+    Attributes
+    ----------
+    factor : int
+        Antennas for each of the scenario's N: 2 doubles the array.
+    """
+
+    about: str = "half-wavelength planar array"
+    factor: int = 1
+
+    def start(self, scenario: Scenario, seed: int) -> Real:
+        return fixed_array(self.factor * scenario.array.antennas, scenario.array.region)
+
+
+@dataclass(frozen=True)
+class RandomArray(ArrayPolicy):
     """Random feasible positions, drawn once for each repetition."""
 
     about: str = "random feasible positions"
@@ -193,18 +211,16 @@ class RandomArray:
         random = generator(seed, "random-position")
         return random_positions(array.antennas, array.region, array.spacing, random)
 
-    def place(self, radio: RadioRound, effective_weights: Real, positions: Real) -> Real:
-        return positions
-
 
 @dataclass(frozen=True)
-class MovableArray:
+class MovableArray(ArrayPolicy):
     """Antennas that move to the best positions of each round; parked as the fixed array.
 
     Where the least distance is above half a wavelength they are parked on a lattice.
     """
 
     about: str = "movable antennas, placed each round"
+    moves: ClassVar[bool] = True
 
     def start(self, scenario: Scenario, seed: int) -> Real:
         array = scenario.array

@@ -1,0 +1,156 @@
+"""Multiple access of digital uploads: in turn, side by side in frequency, or all at once.
+
+All three have the same task: bits D_k from each client to N receive antennas, every client at its
+full power P_k while it sends.  All at once with successive decoding reaches the whole capacity
+region of the uplink, so no schedule ends earlier (but for the loss that a code's gap adds).
+
+References
+----------
+.. [1] D. Tse, P. Viswanath, "Fundamentals of Wireless Communication", chapters 6 and 10, 2005.
+.. [2] D. N. C. Tse, S. V. Hanly, "Multiaccess fading channels, part I: polymatroid structure",
+   IEEE Transactions on Information Theory 44(7), 1998.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.optimize import brentq, linprog
+
+from airtune.radio.kinds import Complex, Integer, Real
+from airtune.radio.links import Airtime, sequential_airtime, shannon_rate, single_user_sinr
+
+Access = Literal["best", "tdma", "ofdma", "sdma"]
+
+_COLUMNS = 500
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Uplink:
+    """The uplink of some clients.
+
+    Attributes
+    ----------
+    channel : ndarray, complex, shape (K, N)
+        h_k.
+    covariance : ndarray, complex, shape (N, N)
+        R over the whole band [W].
+    powers : ndarray, float, shape (K,)
+        P_k [W].
+    bandwidth_hz, efficiency, gap_db : float
+        Band W [Hz], its share that carries data, gap of the code to the Shannon limit [dB].
+    """
+
+    channel: Complex
+    covariance: Complex
+    powers: Real
+    bandwidth_hz: float
+    efficiency: float
+    gap_db: float = 0.0
+
+    def rates(self, sinr: Real, share: Real | float = 1.0) -> Real:
+        """Return the rates on a share of the band, the SINR being that on this share [bit/s]."""
+        return share * shannon_rate(sinr, self.bandwidth_hz, self.efficiency, self.gap_db)
+
+
+def upload(uplink: Uplink, bits: Real, access: Access) -> Airtime:
+    """Return time and energy of an upload; `best` is the access that ends first.
+
+    Parameters
+    ----------
+    uplink : Uplink
+    bits : ndarray, float, shape (K,)
+        Bits of each client.
+    access : {'best', 'tdma', 'ofdma', 'sdma'}
+    """
+    ways = {"tdma": tdma, "ofdma": ofdma, "sdma": sdma}
+    if access != "best":
+        return ways[access](uplink, bits)
+    if len(bits) == 1:
+        return tdma(uplink, bits)
+    return min((way(uplink, bits) for way in ways.values()), key=lambda airtime: airtime.time_s)
+
+
+def tdma(uplink: Uplink, bits: Real) -> Airtime:
+    """Return the airtime when each client in turn has the whole band and all antennas."""
+    sinr = single_user_sinr(uplink.channel, uplink.covariance, uplink.powers)
+    return sequential_airtime(bits, uplink.rates(sinr), uplink.powers)
+
+
+def ofdma(uplink: Uplink, bits: Real) -> Airtime:
+    """Return the airtime when the clients share the band so that all end together.
+
+    On a share beta of the band a client meets the share beta of noise and interference:
+    ``rate = beta W eff log2(1 + SINR / (beta gap))``.  The shares add up to 1.
+    """
+    sinr = single_user_sinr(uplink.channel, uplink.covariance, uplink.powers)
+    alone = bits / uplink.rates(sinr)
+
+    def shares(time: float) -> Real:
+        low, high = np.zeros(len(bits)), np.ones(len(bits))
+        for _ in range(60):
+            middle = (low + high) / 2
+            enough = uplink.rates(sinr / middle, middle) * time >= bits
+            low, high = np.where(enough, low, middle), np.where(enough, middle, high)
+        return high
+
+    most, least = float(alone.sum()), float(alone.max())
+    if len(bits) == 1:
+        return Airtime(alone, uplink.powers * alone, together=True)
+    # at `least` one client needs the whole band, at `most` the shares of time do as shares of band
+    time = brentq(lambda t: float(shares(t).sum()) - 1.0, least, most, xtol=1e-12 * most)
+    times = np.full(len(bits), time)
+    return Airtime(times, uplink.powers * times, together=True)
+
+
+def sdma(uplink: Uplink, bits: Real) -> Airtime:
+    """Return the airtime when all send at once and MMSE receivers decode one after the other [1]_.
+
+    A decoded client is subtracted, so who comes later meets less interference.  The decoding order
+    changes over the upload: the times lambda of the orders minimise ``sum lambda`` while each
+    client gets its bits, a linear program whose columns (orders) are made as they are
+    needed.  The dual's best order decodes clients of small price first, which is exact without a
+    gap (the region is a polymatroid [2]_); with one the result is a schedule that works.
+    """
+    count = len(bits)
+    scale = float(np.max(bits))
+
+    def rates_of(order: Integer) -> Real:
+        return sic_rates(uplink, order)
+
+    columns = [rates_of(np.roll(np.arange(count), shift)) for shift in range(count)]
+    unit = scale / float(np.mean(columns))
+    while True:
+        rates = np.array(columns).T * unit / scale
+        found = linprog(np.ones(len(columns)), A_ub=-rates, b_ub=-bits / scale, method="highs-ds")
+        prices = -found.ineqlin.marginals
+        column = rates_of(np.argsort(prices, kind="stable"))
+        if prices @ column * unit / scale <= 1.0 + _ROUNDING or len(columns) >= _COLUMNS:
+            break
+        columns.append(column)
+    times = np.full(count, float(found.fun) * unit)
+    return Airtime(times, uplink.powers * times, together=True)
+
+
+def sic_rates(uplink: Uplink, order: Integer) -> Real:
+    """Return the rates of MMSE receivers with successive decoding, shape (K,) [bit/s].
+
+    ``SINR_k = P_k h_k^H (R + sum over later j of P_j h_j h_j^H)^-1 h_k``; without a gap they add up
+    to ``W eff log2 det(I + R^-1 sum_k P_k h_k h_k^H)`` in every order.
+
+    Parameters
+    ----------
+    uplink : Uplink
+    order : ndarray, int, shape (K,)
+        Clients in the order in which they are decoded.
+    """
+    inverse = np.linalg.inv(uplink.covariance)
+    sinr = np.zeros(len(order))
+    for k in order[::-1]:  # the last one decoded meets no other
+        seen = np.sum(inverse * uplink.channel[k], axis=1)
+        sinr[k] = uplink.powers[k] * np.sum(uplink.channel[k].conj() * seen).real
+        inverse = inverse - uplink.powers[k] * np.outer(seen, seen.conj()) / (1.0 + sinr[k])
+    return uplink.rates(sinr)
