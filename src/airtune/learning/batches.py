@@ -1,4 +1,4 @@
-"""Padded mini-batches that know where their response tokens are."""
+"""Mini-batches, padded or packed, that know where their response tokens are."""
 
 from __future__ import annotations
 
@@ -38,6 +38,65 @@ class Batch:
     lengths: torch.Tensor
     tokens: int
 
+    @property
+    def places(self) -> torch.Tensor:
+        """Index of the M response predictions in the flattened tokens."""
+        return self.rows * self.ids.shape[1] + self.columns
+
+
+@dataclass(frozen=True, slots=True)
+class Packed(Batch):
+    """B examples one after the other in a single row: ids has shape (1, N), without padding.
+
+    `rows` are the examples, `columns` the places in the row.
+
+    Attributes
+    ----------
+    positions : Tensor, int64, shape (1, N)
+        Place of each token in its example.
+    sequences : list of int
+        Tokens of each example.
+    """
+
+    positions: torch.Tensor
+    sequences: list[int]
+
+    @property
+    def places(self) -> torch.Tensor:
+        """Index of the M response predictions in the row."""
+        return self.columns
+
+
+def pack(examples: Sequence[Example]) -> Packed:
+    """Return the packed batch of `examples`, in order."""
+    sequences = [len(example.ids) for example in examples]
+    starts = np.cumsum([0, *sequences[:-1]])
+    padded = collate(examples)
+    positions = [np.arange(length) for length in sequences]
+    return Packed(
+        ids=torch.tensor([[token for example in examples for token in example.ids]]),
+        rows=padded.rows,
+        columns=padded.columns + torch.from_numpy(starts)[padded.rows],
+        targets=padded.targets,
+        lengths=padded.lengths,
+        tokens=padded.tokens,
+        positions=torch.from_numpy(np.concatenate(positions))[None],
+        sequences=sequences,
+    )
+
+
+def pieces(examples: Sequence[Example], tokens: int) -> list[list[Example]]:
+    """Cut `examples`, in order, into runs of at most `tokens` tokens (or of one example)."""
+    cut: list[list[Example]] = []
+    room = 0
+    for example in examples:
+        if not cut or len(example.ids) > room:
+            cut.append([])
+            room = tokens
+        cut[-1].append(example)
+        room -= len(example.ids)
+    return cut
+
 
 def collate(examples: Sequence[Example]) -> Batch:
     """Return the batch of `examples`, in order."""
@@ -60,9 +119,13 @@ def collate(examples: Sequence[Example]) -> Batch:
     )
 
 
+def like_lengths(examples: Sequence[Example], size: int) -> list[list[int]]:
+    """Return the indices of the examples in groups of `size`, those of like length together."""
+    order = sorted(range(len(examples)), key=lambda i: len(examples[i].ids))
+    return [order[start : start + size] for start in range(0, len(order), size)]
+
+
 def by_length(examples: Sequence[Example], size: int) -> Iterator[tuple[list[int], Batch]]:
     """Yield batches of examples of like length, with their indices: little padding."""
-    order = sorted(range(len(examples)), key=lambda i: len(examples[i].ids))
-    for start in range(0, len(order), size):
-        chosen = order[start : start + size]
+    for chosen in like_lengths(examples, size):
         yield chosen, collate([examples[i] for i in chosen])

@@ -13,9 +13,29 @@ from airtune.scenario import Training
 from airtune.streams import generator, torch_seed
 
 if TYPE_CHECKING:
+    import torch
+
     from airtune.learning.batches import Batch
     from airtune.learning.model import AdapterModel
     from airtune.learning.text import Example
+
+
+def choose(
+    examples: Sequence[Example],
+    size: int,
+    seed: int,
+    round: int,  # noqa: A002
+    client: int,
+    step: int,
+) -> list[Example]:
+    """Draw the examples of a client's mini-batch, without replacement, from its named stream.
+
+    The batch of a smaller size is the beginning of that of a larger one.  A client with fewer
+    records than `size` uses all of them.
+    """
+    name = ("batch", round, client) if step == 0 else ("batch", round, client, step)
+    order = generator(seed, *name).permutation(len(examples))
+    return [examples[i] for i in order[:size]]
 
 
 def mini_batch(
@@ -26,16 +46,10 @@ def mini_batch(
     client: int,
     step: int,
 ) -> Batch:
-    """Draw a client's mini-batch, without replacement, from its named stream.
-
-    The batch of a smaller size is the beginning of that of a larger one.  A client with fewer
-    records than `size` uses all of them.
-    """
+    """Return the padded mini-batch of :func:`choose`."""
     from airtune.learning.batches import collate
 
-    name = ("batch", round, client) if step == 0 else ("batch", round, client, step)
-    order = generator(seed, *name).permutation(len(examples))
-    return collate([examples[i] for i in order[:size]])
+    return collate(choose(examples, size, seed, round, client, step))
 
 
 def client_update(
@@ -58,8 +72,8 @@ def client_update(
     Parameters
     ----------
     model : AdapterModel
-        Shared model with `adapter` loaded.  H > 1 changes its adapter; H = 1 without dropout
-        leaves no trace, so several threads may do it at once.
+        Shared model.  Several threads may use it at once if it `packs`; otherwise they may for
+        H = 1 without dropout and with `adapter` loaded.
     adapter : ndarray, float32, shape (d,)
         Global adapter.
     examples : sequence of Example
@@ -77,18 +91,21 @@ def client_update(
         With zeros and ``finite=False`` if a NaN or an infinity came up: it must not leave the
         client.
     """
+    import torch
+
     steps = settings.local_steps
     losses, tokens = [], 0
-    with _dropout(model, seed, round, client):
+    flat = torch.from_numpy(np.array(adapter, np.float32))
+    with _dropout(model, seed, round, client) as random:
         for step in range(steps):
-            batch = mini_batch(examples, batch_size, seed, round, client, step)
-            loss, gradient = model.loss_and_gradient(batch)
+            chosen = choose(examples, batch_size, seed, round, client, step)
+            loss, gradient = model.gradient_at(flat, chosen, random)
             losses.append(loss)
-            tokens += batch.tokens
+            tokens += sum(len(example.ids) for example in chosen)
             if steps > 1:
-                model.flat.sub_(gradient, alpha=settings.local_learning_rate)
+                flat.sub_(gradient, alpha=settings.local_learning_rate)
     if steps > 1:
-        update = (adapter - model.flat.numpy()) / np.float32(settings.local_learning_rate)
+        update = (adapter - flat.numpy()) / np.float32(settings.local_learning_rate)
     else:
         update = gradient.numpy()
     norm = float(np.linalg.norm(update.astype(np.float64)))
@@ -106,17 +123,21 @@ def _dropout(
     seed: int,
     round: int,  # noqa: A002
     client: int,
-) -> Iterator[None]:
+) -> Iterator[torch.Generator | None]:
     """Activate the adapters' dropout, if any, on its named stream."""
     import torch
 
     if model.settings.dropout == 0:
-        yield
+        yield None
+        return
+    name = torch_seed(seed, "dropout", round, client)
+    if model.packs:
+        yield torch.Generator().manual_seed(name)
         return
     model.dropout(True)
     try:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(torch_seed(seed, "dropout", round, client))
-            yield
+            torch.manual_seed(name)
+            yield None
     finally:
         model.dropout(False)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from airtune.learning.batches import Batch, by_length
+from airtune.learning.batches import like_lengths
 from airtune.learning.data import Record
 from airtune.learning.model import LanguageModel
 from airtune.learning.results import DomainScore, Evaluation
@@ -41,7 +41,8 @@ def evaluate(
         Compute the batches side by side.
     """
 
-    def score(batch: Batch) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    def score(group: list[int]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        batch = model.batch([examples[i] for i in group])
         losses, hit = model.score(batch)
         wrong = (~hit).double()
         count = len(batch.lengths)
@@ -52,9 +53,9 @@ def evaluate(
 
     sums = np.zeros(len(examples))
     hits = np.zeros(len(examples), bool)
-    batches = list(by_length(examples, batch_size))
-    scores = workers.map(score, [batch for _, batch in batches])
-    for (chosen, _), (loss, hit) in zip(batches, scores, strict=True):
+    groups = like_lengths(examples, batch_size)
+    scores = workers.map(score, groups, lambda group: len(examples[group[-1]].ids) * len(group))
+    for chosen, (loss, hit) in zip(groups, scores, strict=True):
         sums[chosen], hits[chosen] = loss, hit
     lengths = np.array([len(e.ids) - e.prompt for e in examples])
     names = np.array([e.label for e in examples])

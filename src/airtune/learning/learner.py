@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airtune.learning import data
-from airtune.learning.client import client_update
+from airtune.learning.client import choose, client_update
 from airtune.learning.partition import partition
 from airtune.learning.results import Block, ClientUpdate, Evaluation, PretrainingCost, Vector
 from airtune.learning.text import Encoder, Example
@@ -114,12 +114,9 @@ class Learner:
             Name the random streams.
         """
         training = self.scenario.training
-        steady = training.local_steps == 1 and self.scenario.model.lora.dropout == 0
 
         def update(job: tuple[int, int]) -> ClientUpdate:
             client, batch_size = job
-            if not steady:
-                self._model.load(adapter)
             return client_update(
                 self._model,
                 adapter,
@@ -131,9 +128,17 @@ class Learner:
                 client=client,
             )
 
+        def tokens(job: tuple[int, int]) -> int:
+            client, batch_size = job
+            chosen = choose(self._clients[client], batch_size, seed, round, client, 0)
+            return sum(len(example.ids) for example in chosen)
+
         jobs = list(zip(map(int, clients), map(int, batch_sizes), strict=True))
+        if self._model.packs:
+            return self._workers.map(update, jobs, tokens)
         self._model.load(adapter)
         # Local steps change the shared adapter and dropout the shared random state.
+        steady = training.local_steps == 1 and self.scenario.model.lora.dropout == 0
         return self._workers.map(update, jobs) if steady else [update(job) for job in jobs]
 
     def evaluate(self, adapter: Vector) -> Evaluation:

@@ -10,14 +10,17 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from airtune.learning.batches import Batch
+from airtune.learning import fused
+from airtune.learning.batches import Batch, Packed, collate, pack, pieces
 from airtune.learning.lora import read_adapter, wrap
 from airtune.learning.results import Block, Vector
 from airtune.learning.text import Example
 from airtune.scenario import Lora
 
 # Response tokens whose logits are held at once in evaluation.
-PIECE = 1024
+PIECE = 128
+# Tokens of one packed pass: enough for full speed, few enough that activations stay in the cache.
+PASS = 512
 
 
 class LanguageModel:
@@ -35,6 +38,10 @@ class LanguageModel:
         self._head = causal.get_output_embeddings()
         self._split = self._head_is_last()
 
+    def batch(self, examples: Sequence[Example]) -> Batch:
+        """Return `examples` in the form that the model works on fastest."""
+        return collate(examples)
+
     def _head_is_last(self) -> bool:
         # Some architectures scale or cap their logits after the head; those need the full forward.
         ids = torch.arange(8).remainder(self.causal.config.get_text_config().vocab_size)[None]
@@ -50,11 +57,7 @@ class LanguageModel:
         vocabulary all at once would fill the memory.
         """
         with torch.inference_mode():
-            if self._split:
-                hidden = self._decoder(input_ids=batch.ids, use_cache=False).last_hidden_state
-                states = hidden[batch.rows, batch.columns]
-            else:
-                states = self.response_logits(batch)
+            states = self.response_states(batch) if self._split else self.response_logits(batch)
             losses, hits = [], []
             for part, targets in zip(
                 torch.split(states, PIECE), torch.split(batch.targets, PIECE), strict=True
@@ -69,8 +72,12 @@ class LanguageModel:
         if not self._split:
             logits = self.causal(input_ids=batch.ids, use_cache=False).logits
             return torch.as_tensor(logits[batch.rows, batch.columns])
+        return torch.as_tensor(self._head(self.response_states(batch)))
+
+    def response_states(self, batch: Batch) -> torch.Tensor:
+        """Return the last hidden states at the response predictions, shape (M, hidden)."""
         hidden = self._decoder(input_ids=batch.ids, use_cache=False).last_hidden_state
-        return torch.as_tensor(self._head(hidden[batch.rows, batch.columns]))
+        return torch.as_tensor(hidden[batch.rows, batch.columns])
 
     def training_loss(self, batch: Batch) -> torch.Tensor:
         """Return the mean over samples of each sample's mean cross-entropy, a scalar in nat.
@@ -171,17 +178,88 @@ class AdapterModel(LanguageModel):
         self.size = sum(block.size for block in self.blocks)
         self.flat = torch.cat([p.detach().reshape(-1) for _, p in trained])
         self._trained = [p for _, p in trained]
+        self._matrices = fused.views(self.flat, self.blocks)
         for block, (_, parameter) in zip(self.blocks, trained, strict=True):
             place = slice(block.start, block.start + block.size)
             parameter.data = self.flat[place].view(block.shape)
         if start is not None:
             self.load(read_adapter(start, settings, self.blocks))
         self.initial: Vector = self.flat.numpy().copy()
+        self.packs = (
+            not checkpointing
+            and self._head_is_plain()
+            and fused.install(self.causal, self.peft, self.blocks)
+        )
+
+    def _head_is_plain(self) -> bool:
+        head = self._head
+        return self._split and type(head) is torch.nn.Linear and head.bias is None
 
     def load(self, adapter: Vector) -> None:
         """Put the adapter vector, shape (d,), into the model."""
         self._recompute(False)
         self.flat.copy_(torch.from_numpy(np.ascontiguousarray(adapter, np.float32)))
+
+    def batch(self, examples: Sequence[Example]) -> Batch:
+        """Return `examples` packed if the model can work on packed batches, else padded."""
+        return pack(examples) if self.packs else collate(examples)
+
+    def response_states(self, batch: Batch) -> torch.Tensor:
+        """Return the last hidden states at the response predictions, shape (M, hidden)."""
+        if not isinstance(batch, Packed):
+            return super().response_states(batch)
+        if fused.current() is None:
+            # A forward pass of the adapter that is loaded.
+            with fused.running(fused.Run(self.flat, self._matrices, (), batch.sequences)):
+                return self._packed_states(batch)
+        return self._packed_states(batch)
+
+    def _packed_states(self, batch: Packed) -> torch.Tensor:
+        hidden = self._decoder(
+            input_ids=batch.ids, position_ids=batch.positions, use_cache=False
+        ).last_hidden_state
+        return torch.as_tensor(hidden[0, batch.places])
+
+    def gradient_at(
+        self,
+        flat: torch.Tensor,
+        examples: Sequence[Example],
+        random: torch.Generator | None = None,
+    ) -> tuple[float, torch.Tensor]:
+        """Return the training loss of `examples` and its gradient at an adapter.
+
+        With packed batches the model stays as it is, so several threads may call it at once with
+        different adapters.  Otherwise `flat` is loaded.
+
+        Parameters
+        ----------
+        flat : Tensor, float32, shape (d,)
+            Adapter.
+        examples : sequence of Example
+            Mini-batch.
+        random : Generator, optional
+            Source of the adapters' dropout; used with packed batches only.
+        """
+        if not self.packs:
+            if not torch.equal(flat, self.flat):
+                self.flat.copy_(flat)
+            return self.loss_and_gradient(collate(examples))
+        gradient, loss = torch.zeros_like(flat), 0.0
+        anchor = torch.zeros((), requires_grad=True)
+        matrices, slopes = (fused.views(vector, self.blocks) for vector in (flat, gradient))
+        for piece in pieces(examples, PASS):
+            batch = pack(piece)
+            weights = 1.0 / (batch.lengths * len(examples))
+            with fused.running(fused.Run(anchor, matrices, slopes, batch.sequences, random)):
+                part = fused.response_loss(
+                    self._packed_states(batch),
+                    self._head.weight.detach(),
+                    batch.targets,
+                    weights[batch.rows],
+                )
+                part.backward()  # type: ignore[no-untyped-call]
+            loss += float(part.detach())
+        return loss, gradient
 
     def loss_and_gradient(self, batch: Batch) -> tuple[float, torch.Tensor]:
         """Return the training loss and its gradient, shape (d,).

@@ -7,7 +7,7 @@ and their results do not depend on how many there are.  They need the memory of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -37,8 +37,18 @@ class Workers:
         torch.set_num_threads(self.inside)
         self._pool = ThreadPoolExecutor(self.count) if self.count > 1 else None
 
-    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-        """Return the results in the order of `items`."""
+    def map(
+        self,
+        function: Callable[[Item], Result],
+        items: Sequence[Item],
+        cost: Callable[[Item], float] | None = None,
+    ) -> list[Result]:
+        """Return the results in the order of `items`; the dearest by `cost` are begun first."""
         if self._pool is None:
             return [function(item) for item in items]
-        return list(self._pool.map(function, items))
+        if cost is None:
+            return list(self._pool.map(function, items))
+        order = sorted(range(len(items)), key=lambda i: -cost(items[i]))
+        found = self._pool.map(function, [items[i] for i in order])
+        results = dict(zip(order, found, strict=True))
+        return [results[i] for i in range(len(items))]
