@@ -182,12 +182,31 @@ def place(
 
 @app.command()
 def plan(
-    problem: Annotated[Path, typer.Option(metavar="FILE.json", help="Planning problem.")],
+    scenario: Annotated[
+        str | None,
+        typer.Argument(metavar="SCENARIO", help="A YAML file or a shipped scenario's name."),
+    ] = None,
+    problem: Annotated[
+        Path | None, typer.Option(metavar="FILE.json", help="A planning problem instead.")
+    ] = None,
+    overrides: Overrides = None,
+    scheme: Annotated[
+        str | None, typer.Option(help="Scheme to plan for; the shared plan's by default.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Folder for figure and plan.json.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Solve a planning problem: rounds, batches, clocks and power back-off within budgets."""
+    """Plan rounds, batches, clocks and power within the budgets, without training."""
+    if (scenario is None) == (problem is None):
+        raise InputError("plan: name a SCENARIO, or a planning problem with --problem FILE.json")
+    if scenario is not None:
+        _plan_scenario(scenario, overrides or [], scheme, out, as_json)
+        return
     from airtune.planning.problem_file import plan_file
 
+    assert problem is not None
     document = plan_file(problem)
     if as_json:
         _print_json(document)
@@ -201,6 +220,34 @@ def plan(
     print("            " + ", ".join(f"{name} {bound[name]:.4g}" for name in parts))
     print(f"latency     {document['latency_s']['total']:.6g} s")
     print(f"energy      {document['energy_j']['total']:.6g} J")
+
+
+def _plan_scenario(
+    name: str, overrides: list[str], scheme: str | None, out: Path | None, as_json: bool
+) -> None:
+    from airtune import scenario_file, study
+    from airtune.joint_plan.command import describe, plan_scenario
+
+    settings = study.check(scenario_file.load(name, overrides), "plan")
+    report = plan_scenario(settings, scheme)
+    if as_json and out is None:
+        _print_json(report.to_dict())
+        return
+    folder = out or Path(f"{study.default_folder(settings)}-plan")
+    try:
+        paths = report.write(folder)
+    except OSError as error:
+        raise InputError(f"--out {folder}: cannot be written ({error.strerror})") from None
+    if as_json:
+        _print_json({**report.to_dict(), "files": [str(path) for path in paths]})
+        return
+    from rich.console import Console
+
+    console = Console()
+    console.width = console.width if console.is_terminal else 110
+    console.print(describe(report))
+    for path in paths:
+        print(path)
 
 
 @app.command()

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from airtune import record
 from airtune.engines import LocalEngine, RoundUpdates
 from airtune.errors import InputError
-from airtune.joint_plan import Site, plan_run
+from airtune.joint_plan import JointPlan, Site, plan_run
+from airtune.joint_plan.outlook import with_travel
 from airtune.learning.server import ServerOptimizer
 from airtune.planning.bound import participation_bias
 from airtune.planning.cost import Components, compute_energy, compute_time
@@ -118,15 +119,25 @@ class FederatedRun:
         Root of the random streams of this repetition.
     learner : Learner
         Model and data, prepared for the same seed.
+    plan : JointPlan, optional
+        Made with the same seed; planned here by default.
     """
 
-    def __init__(self, scenario: Scenario, scheme: str, seed: int, learner: Learner) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        scheme: str,
+        seed: int,
+        learner: Learner,
+        plan: JointPlan | None = None,
+    ) -> None:
         self.scenario, self.seed, self.learner = scenario, seed, learner
         self.scheme: Scheme = SCHEMES[scheme]
         self.policy: Policy = POLICIES[scenario.clients.selection]
         self.engine = LocalEngine(learner)
         self.site = Site(scenario, seed, learner)
-        self.plan = plan_run(self.site, scheme)
+        self.joint = plan_run(self.site, scheme) if plan is None else plan
+        self.plan = self.joint.plan
         self.state = State(
             adapter=learner.initial_adapter(),
             optimizer=ServerOptimizer(scenario.training.of(scheme), learner.size),
@@ -147,7 +158,7 @@ class FederatedRun:
         radio = self.site.radio(index)  # 1
         choice = self._select(radio)  # 2
         selected = choice.clients
-        placed = self.scheme.array.place(radio, state.effective_weights, state.positions)  # 3
+        placed = self._place(radio)  # 3
         moved = self.site.movement(self.scheme.array, state.positions, placed)
         computed = self.engine.updates(  # 4
             state.adapter, selected, self.plan.batch_sizes, self.seed, index
@@ -179,6 +190,18 @@ class FederatedRun:
             "round_energy_j": energy.to_dict(),
             "round_wall_s": time.perf_counter() - began,
         }
+
+    def _place(self, radio: RadioRound) -> NDArray[np.float64]:
+        """Return the antennas' places in the round, in no order."""
+        state, array, outlook = self.state, self.scheme.array, self.joint.outlook
+        if self.scenario.planning.movement == "each-round":
+            near = with_travel(radio, outlook.max_travel)
+            return array.place(near, state.effective_weights, state.positions)
+        if self.joint.scheme == self.scheme.name:
+            return outlook.positions
+        if state.round > 0:
+            return state.positions
+        return array.place(radio, state.effective_weights, state.positions)
 
     def _select(self, radio: RadioRound) -> Choice:
         """Choose who transmits, and expect nu_k of them from their last reports."""
@@ -303,7 +326,7 @@ class FederatedRun:
         else:
             first = self.metrics(self.learner.evaluate(self.state.adapter))
             cell.folder.mkdir(parents=True, exist_ok=True)
-            record.write_json(cell.folder / "plan.json", self.plan.to_dict())
+            record.write_json(cell.folder / "plan.json", self.joint.to_dict())
             self._save(cell, {**first, "mse": None, "mse_db": None})
         while self.state.round < self.plan.rounds:
             line = self.run_round()

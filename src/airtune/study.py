@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
@@ -17,7 +17,11 @@ from airtune import record
 from airtune.errors import InputError
 from airtune.planning.cost import Components
 from airtune.record import Cell, RunFolder
-from airtune.scenario import Scenario
+from airtune.scenario import Pretraining, Scenario
+
+if TYPE_CHECKING:
+    from airtune.learning.learner import Learner
+    from airtune.rounds import FederatedRun
 
 REFERENCE = "ideal"
 PROPOSAL = "movable"
@@ -130,19 +134,41 @@ def execute(run_folder: RunFolder, watcher: Watcher | None = None) -> None:
 def _execute_seed(
     scenario: Scenario, index: int, cells: list[Cell], watcher: Watcher | None
 ) -> None:
-    """Run the cells of one seed with one learner; all plans are made before the first round."""
-    from airtune.learning.learner import prepare
-    from airtune.rounds import FederatedRun
-
+    """Run the cells of one seed; all plans are made before the first round."""
     seed = scenario.seed + index
-    learner = prepare(scenario, seed, watcher.preparing if watcher else None)
-    runs = [FederatedRun(scenario, cell.scheme, seed, learner) for cell in cells]
-    before = learner.samples(learner.initial_adapter(), scenario.evaluation.answers)
-    for cell, federated in zip(cells, runs, strict=True):
+    answers: dict[int, list[dict[str, str]]] = {}
+    for cell, federated in _runs(scenario, seed, cells, watcher.preparing if watcher else None):
+        learner = federated.learner
+        if id(learner) not in answers:
+            count = scenario.evaluation.answers
+            answers[id(learner)] = learner.samples(learner.initial_adapter(), count)
         federated.execute(cell, _reporter(cell, watcher))
-        federated.finish(cell, before)
+        federated.finish(cell, answers[id(learner)])
         if watcher:
             watcher.cell_done(cell)
+
+
+def _runs(
+    scenario: Scenario, seed: int, cells: list[Cell], preparing: Callable[[str, float], None] | None
+) -> list[tuple[Cell, FederatedRun]]:
+    """Plan every cell, then make the learners: one, unless plans differ in pre-training."""
+    from airtune.joint_plan import Site, plan_all, planned_pretraining
+    from airtune.learning import learner as learning
+    from airtune.rounds import FederatedRun
+
+    site = Site.open(scenario, seed, preparing)
+    plans = plan_all(site, [cell.scheme for cell in cells])
+    learners: dict[Pretraining, Learner] = {}
+    if scenario.planning.pretraining == "fixed":
+        learners[scenario.pretraining] = cast("Learner", site.learner)
+    runs = []
+    for cell in cells:
+        joint = plans[cell.scheme]
+        own = planned_pretraining(scenario, joint.plan)
+        if own.pretraining not in learners:
+            learners[own.pretraining] = learning.prepare(own, seed, preparing)
+        runs.append((cell, FederatedRun(own, cell.scheme, seed, learners[own.pretraining], joint)))
+    return runs
 
 
 def _reporter(cell: Cell, watcher: Watcher | None) -> Callable[[Document], None]:

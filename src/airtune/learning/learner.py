@@ -205,7 +205,7 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
     torch.use_deterministic_algorithms(True)
     # It would write into every new tensor before the operation that fills it does.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    training, validation = _records(scenario, seed)
+    training, validation = split_records(scenario, seed)
     owned = partition(
         [record.label for record in training],
         scenario.clients.count,
@@ -249,7 +249,7 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
     )
 
 
-def _records(scenario: Scenario, seed: int) -> tuple[list[data.Record], list[data.Record]]:
+def split_records(scenario: Scenario, seed: int) -> tuple[list[data.Record], list[data.Record]]:
     """Return the training records and those validation records that evaluation uses."""
     settings = scenario.data
     records = data.load_records(settings)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from airtune.learning.batches import Batch, collate
-from airtune.learning.data import load_sample, sample_bytes
+from airtune.learning.data import Record, load_sample, sample_bytes
 from airtune.learning.folders import cached
 from airtune.learning.model import LanguageModel, count_parameters, weights_used
 from airtune.learning.quiet import quiet
@@ -70,10 +70,8 @@ def small_model(scenario: Scenario, progress: Progress) -> Path:
 
 
 def _make(scenario: Scenario, folder: Path, progress: Progress) -> None:
-    records = load_sample("general")
     progress("pre-training: tokenizer", 0.0)
-    texts = (text for r in records for text in (r.instruction, r.input, r.output) if text)
-    tokenizer = train_tokenizer(texts, scenario.model.small.vocabulary)
+    records, tokenizer = corpus(scenario)
     examples = Encoder(tokenizer, CONTEXT).encode(records)
     model = fresh_model(scenario.model.small, tokenizer, torch_seed(scenario.seed, "weights"))
     workers = Workers(scenario.threads, sum(count_parameters(model)))
@@ -82,6 +80,13 @@ def _make(scenario: Scenario, folder: Path, progress: Progress) -> None:
         model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     (folder / FACTS).write_text(json.dumps({"work_per_sample": weights_used(model, examples)}))
+
+
+def corpus(scenario: Scenario) -> tuple[list[Record], Any]:
+    """Return the records that the small model is pre-trained on, and its tokenizer."""
+    records = load_sample("general")
+    texts = (text for r in records for text in (r.instruction, r.input, r.output) if text)
+    return records, train_tokenizer(texts, scenario.model.small.vocabulary)
 
 
 def pretraining_cost(folder: Path, settings: Pretraining) -> PretrainingCost:

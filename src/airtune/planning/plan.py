@@ -168,9 +168,20 @@ def make_plan(
         When a budget cannot be met; the message names it and the least value that would do.
     """
     present = everybody(run.clients.omega) if participants is None else participants
+    plan = try_plan(run, mse_star, costs, present)
+    if plan is None:
+        problem = resource_problem(run, mse_star, costs, present)
+        raise InputError(_conflict(run, problem, costs, present))
+    return plan
+
+
+def try_plan(
+    run: Run, mse_star: float, costs: FixedCosts, present: NDArray[np.bool_]
+) -> Plan | None:
+    """Plan a run as :func:`make_plan` does; None when a budget cannot be met."""
     problem = resource_problem(run, mse_star, costs, present)
     if not is_feasible(problem):
-        raise InputError(_conflict(run, problem, costs, present))
+        return None
     found = allocate(problem)
     pretrained = found.steps, found.pretraining_batch
     if not run.charged:

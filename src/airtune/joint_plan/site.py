@@ -1,36 +1,29 @@
-"""The plan of a run: where the scheme's air and the convergence bound meet.
-
-A :class:`Site` is what is known of a repetition before its first round.  The plan is made for the
-air that a scheme meets there (system model, section 8).
-"""
+"""What is known of a repetition before its first round."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from airtune.errors import InputError
 from airtune.planning import calibrate
 from airtune.planning.bound import BoundConstants
 from airtune.planning.cost import FloatArray, cycles_per_sample
-from airtune.planning.plan import Run, describe_run, make_plan
-from airtune.planning.result import FixedCosts, Plan
+from airtune.planning.plan import Run, describe_run
 from airtune.radio.movement import Movement, movement, standing
 from airtune.radio.paths import BlockFading, perceived_block
 from airtune.radio.units import wavelength
 from airtune.scenario import Scenario
-from airtune.scheduling import POLICIES, Candidates, Choice
-from airtune.schemes import SCHEMES, ArrayPolicy, RadioRound, Scheme
+from airtune.scenario_radio import CALIBRATE
+from airtune.schemes import ArrayPolicy, RadioRound
 
 if TYPE_CHECKING:
     from airtune.learning.learner import Learner
-
-PLANNING_SCHEME = "movable"
-"""Whose air a shared plan is made for, whatever schemes are compared."""
+    from airtune.learning.sizes import Sizes
 
 
 @dataclass(frozen=True)
@@ -42,13 +35,32 @@ class Site:
     scenario : Scenario
     seed : int
         Root of the random streams of this repetition.
-    learner : Learner
-        Model and data, prepared for the same seed; only their sizes are read here.
+    learner : Learner or Sizes
+        Model and data of the same seed, or their sizes only: enough to plan with, unless a constant
+        of the bound is to be calibrated.
+    progress : callable, optional
+        Follows a calibration: called with a text and the fraction done.
     """
 
     scenario: Scenario
     seed: int
-    learner: Learner
+    learner: Learner | Sizes
+    progress: Callable[[str, float], None] | None = None
+
+    @classmethod
+    def open(
+        cls, scenario: Scenario, seed: int, progress: Callable[[str, float], None] | None = None
+    ) -> Site:
+        """Return the site with the learner that rounds need, or with sizes where they will do.
+
+        Sizes will do while pre-training is still to be planned, unless a constant of the bound is
+        to be calibrated on the model.
+        """
+        from airtune.learning import learner, sizes
+
+        if scenario.planning.pretraining == "fixed" or calibrated(scenario):
+            return cls(scenario, seed, learner.prepare(scenario, seed, progress), progress)
+        return cls(scenario, seed, sizes.measure(scenario, seed), progress)
 
     @cached_property
     def channel(self) -> BlockFading:
@@ -85,7 +97,9 @@ class Site:
     @cached_property
     def constants(self) -> BoundConstants:
         """Constants of the convergence bound."""
-        return calibrate.constants(self.scenario, self.seed, self.learner)
+        return calibrate.constants(
+            self.scenario, self.seed, cast("Learner", self.learner), self.progress
+        )
 
     @cached_property
     def run(self) -> Run:
@@ -125,68 +139,6 @@ class Site:
         )
 
 
-def plan_run(site: Site, scheme: str) -> Plan:
-    """Plan the run of a scheme; a shared plan is that of :data:`PLANNING_SCHEME`.
-
-    Raises
-    ------
-    InputError
-        When a budget cannot be met; the message names the scheme, the budget and the least value
-        that would do.
-    """
-    planned = PLANNING_SCHEME if site.scenario.plan == "shared" else scheme
-    try:
-        return _first_plan(site, planned)
-    except InputError as error:
-        raise InputError(f"plan of {planned!r}: {error}") from None
-
-
-def _first_plan(site: Site, scheme_name: str) -> Plan:
-    """Plan batches, clocks and back-off for the air that `scheme_name` meets at first."""
-    scenario, scheme = site.scenario, SCHEMES[scheme_name]
-    radio = site.radio(1)
-    start = scheme.array.start(scenario, site.seed)
-    choice = _first_choice(site, scheme, radio, start)
-    weights = choice.spread(site.omega)
-    positions = scheme.array.place(radio, weights, start)
-    move = site.movement(scheme.array, start, positions)
-    link = scheme.array.link(radio, weights, positions)
-    forecast = scheme.air.forecast(link, weights, site.block_sizes)
-    costs = scheme.air.overheads(link, choice.clients, site.block_sizes)
-    everybody = np.broadcast_to(costs.pilot_j.mean(), weights.shape)
-    return make_plan(
-        site.run,
-        forecast.mse,
-        FixedCosts(
-            uplink_s=forecast.uplink_s,
-            downlink_s=costs.downlink_s,
-            pilot_s=costs.pilot_s,
-            move_s=move.time_s,
-            uplink_j=radio.powers * forecast.airtime_s,
-            pilot_j=costs.pilot_j if choice.holds_all(len(weights)) else everybody,
-            downlink_j=costs.downlink_j,
-            move_j=move.energy_j,
-            backoff=forecast.backoff,
-        ),
-    )
-
-
-def _first_choice(
-    site: Site, scheme: Scheme, radio: RadioRound, positions: NDArray[np.float64]
-) -> Choice:
-    """Return who would transmit in the first round, at the largest batches."""
-    scenario = site.scenario
-    sizes = np.minimum(scenario.training.batch_size_max, site.learner.data_sizes)
-    return POLICIES[scenario.clients.selection].select(
-        Candidates(
-            radio=radio,
-            clients=np.arange(scenario.clients.count),
-            limit=scenario.clients.limit,
-            omega=site.omega,
-            scaled_weights=site.omega,
-            batch_sizes=sizes,
-            average_rates=np.zeros(scenario.clients.count),
-            array=scheme.array,
-            positions=positions,
-        )
-    )
+def calibrated(scenario: Scenario) -> bool:
+    """Whether a constant of the bound is to be calibrated on the model."""
+    return CALIBRATE in scenario.bound.model_dump().values()

@@ -1,0 +1,101 @@
+"""The sizes of model and data that a plan needs, without any weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from airtune.errors import InputError
+from airtune.learning.learner import Learner, prepare, split_records
+from airtune.learning.partition import partition
+from airtune.learning.results import Block, PretrainingCost
+from airtune.learning.text import Encoder
+from airtune.scenario import Scenario
+from airtune.streams import generator
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What a plan reads of a :class:`~airtune.learning.learner.Learner`; see there."""
+
+    blocks: tuple[Block, ...]
+    data_sizes: NDArray[np.int64]
+    flop_per_sample: float
+    pretraining_cost: PretrainingCost
+
+
+def measure(scenario: Scenario, seed: int) -> Learner | Sizes:
+    """Return the sizes of what :func:`airtune.learning.learner.prepare` would make.
+
+    Nothing is pre-trained and the small model gets no weights; a ready model is opened, for its
+    sizes are in its files.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    seed : int
+        Root of this repetition's streams: held-out records and partition.
+
+    Raises
+    ------
+    InputError
+        Model, data or their settings cannot be used.
+    """
+    if scenario.model.source != "small":
+        return prepare(scenario, seed)
+    import torch
+
+    from airtune.learning.model import weights_used
+    from airtune.learning.pretrain import CONTEXT, corpus, fresh_model
+
+    training, _ = split_records(scenario, seed)
+    owned = partition(
+        [record.label for record in training],
+        scenario.clients.count,
+        scenario.data.partition,
+        generator(seed, "partition"),
+        alpha=scenario.data.dirichlet_alpha,
+    )
+    general, tokenizer = corpus(scenario)
+    with torch.device("meta"):
+        base = fresh_model(scenario.model.small, tokenizer, 0)
+    examples = Encoder(tokenizer, scenario.data.max_tokens).encode(training)
+    pretraining = scenario.pretraining
+    return Sizes(
+        blocks=_adapter_blocks(base, scenario),
+        data_sizes=np.array([len(part) for part in owned]),
+        flop_per_sample=4 * weights_used(base, examples),
+        pretraining_cost=PretrainingCost(
+            6 * weights_used(base, Encoder(tokenizer, CONTEXT).encode(general)),
+            pretraining.steps,
+            pretraining.batch_size,
+        ),
+    )
+
+
+def _adapter_blocks(base: object, scenario: Scenario) -> tuple[Block, ...]:
+    """Return the matrices A (r x in) and B (out x r) of each adapted layer, in their order."""
+    import torch
+
+    settings, blocks, start = scenario.model.lora, [], 0
+    assert isinstance(base, torch.nn.Module)
+    for name, layer in base.named_modules():
+        if name.rsplit(".", 1)[-1] not in settings.target_modules:
+            continue
+        if not isinstance(layer, torch.nn.Linear):
+            continue
+        shapes = {
+            "lora_A": (settings.rank, layer.in_features),
+            "lora_B": (layer.out_features, settings.rank),
+        }
+        for matrix, shape in shapes.items():
+            size = shape[0] * shape[1]
+            blocks.append(Block(f"base_model.model.{name}.{matrix}.weight", shape, start, size))
+            start += size
+    if not blocks:
+        raise InputError(
+            f"model.lora.target_modules = {list(settings.target_modules)}: the model has none"
+        )
+    return tuple(blocks)
