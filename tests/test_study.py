@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airtune import record, study
+from airtune import record, statistics, study
 from airtune.errors import InputError
 from airtune.scenario import Scenario
 
@@ -152,18 +152,18 @@ def test_nothing_finished_is_said(tmp_path) -> None:
 
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=20))
 def test_jain_index_is_between_one_nth_and_one(counts: list[int]) -> None:
-    index = study.jain_index(counts)
+    index = statistics.jain_index(counts)
     assert 1 / len(counts) - 1e-12 <= index <= 1 + 1e-12
 
 
 def test_jain_index_of_known_cases() -> None:
-    assert study.jain_index([4, 4, 4]) == 1.0
-    assert study.jain_index([1, 0, 0, 0]) == 0.25
-    assert study.jain_index([0, 0]) == 1.0
+    assert statistics.jain_index([4, 4, 4]) == 1.0
+    assert statistics.jain_index([1, 0, 0, 0]) == 0.25
+    assert statistics.jain_index([0, 0]) == 1.0
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=12))
 def test_quantiles_agree_with_numpy(values: list[float]) -> None:
-    merged = study._over_seeds(list(values))
+    merged = study.over_seeds(list(values))
     for name, share in (("median", 0.5), ("p10", 0.1), ("p90", 0.9)):
         assert merged[name] == pytest.approx(np.quantile(values, share), rel=1e-9, abs=1e-6)

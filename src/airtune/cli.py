@@ -18,6 +18,7 @@ from airtune.errors import InputError
 if TYPE_CHECKING:
     from airtune.record import RunFolder
     from airtune.scenario import Scenario
+    from airtune.sweep import Sweep
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -39,6 +40,10 @@ Overrides = Annotated[
 Out = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Run folder (new or empty).")
 ]
+Schemes = Annotated[
+    str | None, typer.Option(metavar="a,b", help="Schemes; ideal always runs besides.")
+]
+Seeds = Annotated[int | None, typer.Option(help="Independent repetitions.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
 
@@ -91,25 +96,38 @@ def init(
 def compare(
     scenario: ScenarioName,
     overrides: Overrides = None,
-    schemes: Annotated[
-        str | None, typer.Option(metavar="a,b", help="Schemes; ideal always runs besides.")
-    ] = None,
-    seeds: Annotated[int | None, typer.Option(help="Independent repetitions.")] = None,
+    schemes: Schemes = None,
+    seeds: Seeds = None,
     out: Out = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare schemes on the same channels, data and budgets: the main job."""
-    from airtune import scenario_file
+    _start("compare", _settings(scenario, overrides, schemes, seeds, "compare"), out, as_json)
 
-    settings = scenario_file.load(scenario, overrides or [])
-    changes: dict[str, Any] = {}
-    if schemes is not None:
-        changes["schemes"] = [name.strip() for name in schemes.split(",")]
-    if seeds is not None:
-        changes["seeds"] = seeds
-    if changes:
-        settings = scenario_file.parse(settings.to_dict() | changes, where="compare")
-    _start("compare", settings, out, as_json)
+
+@app.command()
+def sweep(
+    scenario: ScenarioName,
+    vary: Annotated[
+        list[str],
+        typer.Option("--vary", metavar="a.b=1,2", help="Values of a setting; may be repeated."),
+    ],
+    overrides: Overrides = None,
+    schemes: Schemes = None,
+    seeds: Seeds = None,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare schemes at every point of a grid of settings."""
+    from airtune import sweep as sweeps
+
+    settings = _settings(scenario, overrides, schemes, seeds, "sweep")
+    made = sweeps.create(settings, sweeps.parse_axes(settings, vary), out)
+    try:
+        _execute_sweep(made, as_json)
+    except InputError:
+        sweeps.discard_unused(made)
+        raise
 
 
 @app.command()
@@ -133,13 +151,18 @@ def run(
 
 @app.command()
 def resume(
-    run_dir: Annotated[Path, typer.Argument(help="Folder of a run or a compare.")],
+    run_dir: Annotated[Path, typer.Argument(help="Folder of a run, a compare or a sweep.")],
     as_json: AsJson = False,
 ) -> None:
     """Go on with whatever is unfinished in a run folder."""
     from airtune import record
+    from airtune import sweep as sweeps
 
-    _execute(record.open_folder(run_dir), as_json)
+    run_folder = record.open_folder(run_dir)
+    if run_folder.kind == sweeps.KIND:
+        _execute_sweep(sweeps.open_sweep(run_folder), as_json)
+    else:
+        _execute(run_folder, as_json)
 
 
 @app.command()
@@ -148,11 +171,17 @@ def report(
 ) -> None:
     """Build the figures and the page of run folders again."""
     from airtune import record, study
+    from airtune import sweep as sweeps
 
     for folder in run_dirs:
         run_folder = record.open_folder(folder)
-        study.summarise(run_folder)
-        print(study.publish(run_folder))
+        if run_folder.kind == sweeps.KIND:
+            opened = sweeps.open_sweep(run_folder)
+            sweeps.summarise(opened)
+            print(sweeps.publish(opened))
+        else:
+            study.summarise(run_folder)
+            print(study.publish(run_folder))
 
 
 @app.command()
@@ -266,6 +295,27 @@ def schemes() -> None:
     console.print(table)
 
 
+def _settings(
+    source: str,
+    overrides: list[str] | None,
+    schemes: str | None,
+    seeds: int | None,
+    where: str,
+) -> Scenario:
+    """Return the scenario with what the options change."""
+    from airtune import scenario_file
+
+    settings = scenario_file.load(source, overrides or [])
+    changes: dict[str, Any] = {}
+    if schemes is not None:
+        changes["schemes"] = [name.strip() for name in schemes.split(",")]
+    if seeds is not None:
+        changes["seeds"] = seeds
+    if changes:
+        settings = scenario_file.parse(settings.to_dict() | changes, where=where)
+    return settings
+
+
 def _start(kind: str, scenario: Scenario, out: Path | None, as_json: bool) -> None:
     from airtune import record, study
 
@@ -300,6 +350,34 @@ def _execute(run_folder: RunFolder, as_json: bool) -> None:
     console = Console()
     console.width = console.width if console.is_terminal else 110
     console.print(terminal_table(results))
+    print(f"page: {page}")
+
+
+def _execute_sweep(sweep: Sweep, as_json: bool) -> None:
+    from rich.console import Console
+
+    from airtune import sweep as sweeps
+    from airtune.progress import SweepProgress
+
+    try:
+        with SweepProgress(sweep, _interrupted.is_set) as progress:
+            sweeps.execute(sweep, progress)
+    except KeyboardInterrupt:
+        print(f"airtune: go on with: airtune resume {sweep.folder}", file=sys.stderr)
+        raise
+    results = sweeps.summarise(sweep)
+    page = sweeps.publish(sweep)
+    if as_json:
+        _print_json(results)
+        return
+    from airtune.report.sweep_table import terminal_table
+
+    console = Console()
+    console.width = console.width if console.is_terminal else 110
+    console.print(terminal_table(results))
+    for point in results["points"]:
+        for message in point["infeasible"][:1]:
+            print(f"{point['name']}: {message}")
     print(f"page: {page}")
 
 

@@ -17,6 +17,77 @@ from rich.progress import (
 from rich.progress import Progress as Bars
 
 from airtune.record import Cell, RunFolder
+from airtune.sweep import Point, Sweep
+
+
+def _bars() -> Bars:
+    return Bars(
+        TextColumn("{task.description:<24}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[status]}"),
+        console=Console(stderr=True),
+    )
+
+
+class SweepProgress:
+    """Three bars: cells done of the whole sweep, the preparation, and the cell that runs.
+
+    Parameters
+    ----------
+    sweep : Sweep
+        The sweep shown.
+    interrupted : callable
+        Tells whether the user wants to stop; asked after each round.
+    """
+
+    def __init__(self, sweep: Sweep, interrupted: Callable[[], bool] = lambda: False) -> None:
+        self._interrupted = interrupted
+        self._bars = _bars()
+        cells = sweep.cells
+        self._all = self._bars.add_task("cells", total=len(cells), status="")
+        self._preparation = self._bars.add_task("prepare", total=100, status="", start=False)
+        self._cell = self._bars.add_task("round", total=None, status="", start=False)
+        self._bars.update(self._all, completed=sum(cell.finished for cell in cells))
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bars.stop()
+
+    def point_started(self, point: Point, seed: int) -> None:
+        """Name the point whose cells come next."""
+        told = ", ".join(f"{name.rpartition('.')[2]}={x}" for name, x in point.settings.items())
+        self._bars.update(self._all, status=f"{told}, seed {seed}")
+        self._bars.update(self._cell, total=point.run.scenario.training.rounds)
+
+    def preparing(self, text: str, fraction: float) -> None:
+        """Show the state of data, pre-training and model: `fraction` in [0, 1]."""
+        self._bars.start_task(self._preparation)
+        self._bars.update(self._preparation, completed=round(100 * fraction), status=text)
+
+    def round_done(
+        self, cell: Cell, round_index: int, loss: float | None, time_s: float, energy_j: float
+    ) -> None:
+        """Show a finished round of the cell that runs."""
+        self._bars.start_task(self._cell)
+        shown = "" if loss is None else f"  loss {loss:.3f}"
+        self._bars.update(self._cell, completed=round_index, status=f"{cell.scheme}{shown}")
+        if self._interrupted():
+            raise KeyboardInterrupt
+
+    def cell_done(self, cell: Cell) -> None:
+        """Count a finished cell."""
+        self._bars.update(self._all, advance=1)
+        self._bars.reset(self._cell, start=False)
 
 
 class Progress:
@@ -36,14 +107,7 @@ class Progress:
         self._interrupted = interrupted
         self._rounds = run_folder.scenario.training.rounds
         self._several_seeds = run_folder.scenario.seeds > 1
-        self._bars = Bars(
-            TextColumn("{task.description:<24}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[status]}"),
-            console=Console(stderr=True),
-        )
+        self._bars = _bars()
         self._preparation = None if not run_folder.cells else self._add("prepare", 100)
         self._cells = {cell: self._cell_bar(cell) for cell in run_folder.cells}
 

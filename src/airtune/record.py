@@ -67,8 +67,10 @@ class RunFolder:
         ]
 
 
-def create(folder: Path, scenario: Scenario, kind: str) -> RunFolder:
-    """Make a new run folder.
+def create(
+    folder: Path, scenario: Scenario, kind: str, facts: Mapping[str, Any] | None = None
+) -> RunFolder:
+    """Make a new run folder; `facts` go into run.json beside the kind.
 
     Raises
     ------
@@ -83,7 +85,7 @@ def create(folder: Path, scenario: Scenario, kind: str) -> RunFolder:
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / "scenario.yaml", scenario_file.dump(scenario))
         write_json(folder / "environment.json", environment(scenario))
-        write_json(folder / "run.json", {"kind": kind})
+        write_json(folder / "run.json", {"kind": kind, **(facts or {})})
     except OSError as error:
         raise InputError(f"--out {folder}: cannot be written ({error.strerror})") from None
     return RunFolder(folder, scenario, kind)

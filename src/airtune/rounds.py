@@ -180,6 +180,8 @@ class FederatedRun:
             "mse": None if received is None or received.mse is None else _finite(received.mse),
             "mse_db": _decibel(None if received is None else received.mse),
             "mse_predicted_db": _decibel(None if received is None else received.predicted_mse),
+            "noise_std": None if received is None else received.noise_std,
+            "exposure": None if received is None else received.exposure,
             "train_loss": None if computed.loss is None else _finite(computed.loss),
             "transmitted": len(transmitters),
             "clients": transmitters.tolist(),

@@ -154,19 +154,60 @@ def _refuse_duplicates(node: yaml.Node | None, where: str) -> None:
 
 def _assign(data: dict[str, Any], assignment: str) -> None:
     path, equals, text = assignment.partition("=")
-    keys = path.strip().split(".")
-    if not equals or not all(keys):
+    if not equals or not all(path.strip().split(".")):
         raise InputError(f"--set {assignment!r}: must have the form section.setting=value")
     try:
         value = yaml.safe_load(text) if text.strip() else None
     except _UNREADABLE:
         raise InputError(f"--set {assignment!r}: the value is not valid YAML") from None
+    put(data, path.strip(), value, where=f"--set {assignment!r}")
+
+
+def put(data: dict[str, Any], path: str, value: Any, where: str) -> None:
+    """Set one value of plain settings.
+
+    Raises
+    ------
+    InputError
+        A part of the dotted path is a value, not a section.
+    """
+    keys = path.split(".")
     for depth, key in enumerate(keys[:-1]):
         section = data.setdefault(key, {})
         if not isinstance(section, dict):
-            raise InputError(f"--set {assignment!r}: {'.'.join(keys[: depth + 1])} is no section")
+            raise InputError(f"{where}: {'.'.join(keys[: depth + 1])} is no section")
         data = section
     data[keys[-1]] = value
+
+
+def value_at(data: Mapping[str, Any], path: str) -> Any:
+    """Return the value of a dotted path in plain settings."""
+    value: Any = data
+    for key in path.split("."):
+        value = value[key]
+    return value
+
+
+def split_values(text: str) -> tuple[str, list[Any]]:
+    """Read ``a.b=1,2,3``: a dotted path and its values in YAML, lists in brackets.
+
+    Raises
+    ------
+    InputError
+        It has another form, or there is no value.
+    """
+    path, equals, values = text.partition("=")
+    if not equals or not all(path.strip().split(".")):
+        raise InputError(f"--vary {text!r}: must have the form section.setting=value,value")
+    try:
+        read = yaml.safe_load(f"[{values}]")
+    except _UNREADABLE:
+        raise InputError(f"--vary {text!r}: the values are not valid YAML") from None
+    if not isinstance(read, list) or not read:
+        raise InputError(f"--vary {text!r}: names no value")
+    if any(isinstance(value, dict) for value in read):
+        raise InputError(f"--vary {text!r}: a value must be a value or a list, not a section")
+    return path.strip(), read
 
 
 def _explain(error: ValidationError) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -18,9 +18,11 @@ from airtune.errors import InputError
 from airtune.planning.cost import Components
 from airtune.record import Cell, RunFolder
 from airtune.scenario import Pretraining, Scenario
+from airtune.statistics import jain_index, paired_figures, quantiles
 
 if TYPE_CHECKING:
     from airtune.learning.learner import Learner
+    from airtune.learning.shared import SharedLearners
     from airtune.rounds import FederatedRun
 
 REFERENCE = "ideal"
@@ -124,20 +126,44 @@ def execute(run_folder: RunFolder, watcher: Watcher | None = None) -> None:
     run_folder : RunFolder
     watcher : Watcher, optional
     """
+    from airtune.learning.shared import SharedLearners
+
     with record.lock(run_folder.folder):
         for index in range(run_folder.scenario.seeds):
             cells = [c for c in run_folder.cells if c.seed == index and not c.finished]
             if cells:
-                _execute_seed(run_folder.scenario, index, cells, watcher)
+                run_cells(run_folder.scenario, index, cells, SharedLearners(), watcher)
 
 
-def _execute_seed(
-    scenario: Scenario, index: int, cells: list[Cell], watcher: Watcher | None
+def run_cells(
+    scenario: Scenario,
+    index: int,
+    cells: list[Cell],
+    learners: SharedLearners,
+    watcher: Watcher | None = None,
 ) -> None:
-    """Run the cells of one seed; all plans are made before the first round."""
+    """Run the cells of one seed; all plans are made before the first round.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    index : int
+        Number of the repetition, from 0.
+    cells : list of Cell
+        Its unfinished cells.
+    learners : SharedLearners
+        Makes the learners, or has them.
+    watcher : Watcher, optional
+
+    Raises
+    ------
+    InputError
+        No plan keeps the budgets.
+    """
     seed = scenario.seed + index
     answers: dict[int, list[dict[str, str]]] = {}
-    for cell, federated in _runs(scenario, seed, cells, watcher.preparing if watcher else None):
+    preparing = watcher.preparing if watcher else None
+    for cell, federated in _runs(scenario, seed, cells, learners, preparing):
         learner = federated.learner
         if id(learner) not in answers:
             count = scenario.evaluation.answers
@@ -149,14 +175,17 @@ def _execute_seed(
 
 
 def _runs(
-    scenario: Scenario, seed: int, cells: list[Cell], preparing: Callable[[str, float], None] | None
+    scenario: Scenario,
+    seed: int,
+    cells: list[Cell],
+    prepare: SharedLearners,
+    preparing: Callable[[str, float], None] | None,
 ) -> list[tuple[Cell, FederatedRun]]:
     """Plan every cell, then make the learners: one, unless plans differ in pre-training."""
     from airtune.joint_plan import Site, plan_all, planned_pretraining
-    from airtune.learning import learner as learning
     from airtune.rounds import FederatedRun
 
-    site = Site.open(scenario, seed, preparing)
+    site = Site.open(scenario, seed, preparing, prepare)
     plans = plan_all(site, [cell.scheme for cell in cells])
     learners: dict[Pretraining, Learner] = {}
     if scenario.planning.pretraining == "fixed":
@@ -166,7 +195,7 @@ def _runs(
         joint = plans[cell.scheme]
         own = planned_pretraining(scenario, joint.plan)
         if own.pretraining not in learners:
-            learners[own.pretraining] = learning.prepare(own, seed, preparing)
+            learners[own.pretraining] = prepare(own, seed, preparing)
         runs.append((cell, FederatedRun(own, cell.scheme, seed, learners[own.pretraining], joint)))
     return runs
 
@@ -199,27 +228,43 @@ def summarise(run_folder: RunFolder) -> Document:
     InputError
         No cell is finished.
     """
-    scenario = run_folder.scenario
-    finished = [cell for cell in run_folder.cells if cell.finished]
-    if not finished:
+    figures, targets = finished_figures(run_folder)
+    if not figures:
         raise InputError(f"{run_folder.folder}: no scheme has finished; `airtune resume` goes on")
-    targets = {c.seed: target_loss(record.read_metrics(c)) for c in finished if _is_reference(c)}
-    figures: dict[str, dict[int, Document]] = {}
-    for cell in finished:
-        entry = cell_figures(cell, targets.get(cell.seed))
-        figures.setdefault(cell.scheme, {})[cell.seed] = entry
-    schemes = {name: _over_seeds(list(cells.values())) for name, cells in figures.items()}
     document = {
-        "scenario": scenario.to_dict(),
-        "target_loss": _over_seeds(list(targets.values())) if targets else None,
-        "seeds": scenario.seeds,
-        "schemes": schemes,
+        "scenario": run_folder.scenario.to_dict(),
+        "target_loss": over_seeds(list(targets.values())) if targets else None,
+        "seeds": run_folder.scenario.seeds,
+        "schemes": {name: over_seeds(list(cells.values())) for name, cells in figures.items()},
     }
     if run_folder.kind == "compare":
         document["headline"] = headline(figures)
+        differences = paired_figures(figures, baseline_of(figures))
+        if differences is not None:
+            document["paired"] = differences
     document["environment"] = record.read_json(run_folder.folder / "environment.json")
     record.write_json(run_folder.folder / "results.json", document)
     return document
+
+
+Figures = dict[str, dict[int, Document]]
+"""Figures of finished cells by scheme and seed."""
+
+
+def finished_figures(run_folder: RunFolder) -> tuple[Figures, dict[int, float | None]]:
+    """Return the figures of the finished cells, and the target loss of each seed."""
+    finished = [cell for cell in run_folder.cells if cell.finished]
+    targets = {c.seed: target_loss(record.read_metrics(c)) for c in finished if _is_reference(c)}
+    figures: Figures = {}
+    for cell in finished:
+        entry = cell_figures(cell, targets.get(cell.seed))
+        figures.setdefault(cell.scheme, {})[cell.seed] = entry
+    return figures, targets
+
+
+def baseline_of(figures: Figures) -> str:
+    """Return the scheme that paired differences are taken to: the proposal where it has run."""
+    return PROPOSAL if PROPOSAL in figures else next(iter(figures))
 
 
 def _is_reference(cell: Cell) -> bool:
@@ -274,18 +319,7 @@ def cell_figures(cell: Cell, target: float | None) -> Document:
 _HISTORY = ("round", "time_s", "energy_j", "loss", "mse_db", "exact_match")
 
 
-def jain_index(counts: Iterable[float]) -> float:
-    """Return Jain's fairness index, ``(sum x)^2 / (n sum x^2)``; 1 when all are 0.
-
-    References
-    ----------
-    R. Jain, D. Chiu, W. Hawe: A quantitative measure of fairness, DEC-TR-301, 1984.
-    """
-    x = np.asarray(list(counts), dtype=float)
-    return float(x.sum() ** 2 / (len(x) * (x**2).sum())) if x.any() else 1.0
-
-
-def _over_seeds(values: list[Any], missing: float = math.inf) -> Any:
+def over_seeds(values: list[Any], missing: float = math.inf) -> Any:
     """Merge one figure over the seeds: median, 10 % and 90 % quantile; as it is for one seed.
 
     A figure that is null in a seed counts as `missing` there: infinite for what is better small
@@ -296,9 +330,7 @@ def _over_seeds(values: list[Any], missing: float = math.inf) -> Any:
     first = values[0]
     if isinstance(first, dict):
         return {name: _merge_named(name, [value[name] for value in values]) for name in first}
-    known = [missing if value is None else float(value) for value in values]
-    quantiles = {"median": 0.5, "p10": 0.1, "p90": 0.9}
-    return {name: _quantile(known, share) for name, share in quantiles.items()}
+    return quantiles(values, missing)
 
 
 def _merge_named(name: str, values: list[Any]) -> Any:
@@ -306,7 +338,7 @@ def _merge_named(name: str, values: list[Any]) -> Any:
         return [_merge_round(lines) for lines in zip(*values, strict=False)]
     if name.startswith("within_"):
         return all(values)
-    return any(values) if name == "diverged" else _over_seeds(values)
+    return any(values) if name == "diverged" else over_seeds(values)
 
 
 def _merge_round(lines: tuple[Document, ...]) -> Document:
@@ -317,24 +349,14 @@ def _merge_round(lines: tuple[Document, ...]) -> Document:
         if all(value is None for value in values):
             merged[name] = None
         else:
-            figures = _over_seeds(values)
+            figures = over_seeds(values)
             merged[name] = figures["median"]
             if name == "loss":
                 merged |= {"loss_p10": figures["p10"], "loss_p90": figures["p90"]}
     return merged
 
 
-def _quantile(values: list[float], share: float) -> float | None:
-    """Return a quantile by linear interpolation; null where it is infinite."""
-    ordered = sorted(values)
-    place = share * (len(ordered) - 1)
-    low, high = ordered[math.floor(place)], ordered[math.ceil(place)]
-    weight = place - math.floor(place)
-    value = low if low == high or weight == 0 else low + (high - low) * weight
-    return value if math.isfinite(value) else None
-
-
-def headline(figures: dict[str, dict[int, Document]]) -> Document:
+def headline(figures: Figures) -> Document:
     """Return how much faster and how much less energy the proposal is, seed by seed.
 
     ``x % = 100 (1 - movable / baseline)`` at equal target.  A baseline that never reaches the
@@ -353,8 +375,8 @@ def headline(figures: dict[str, dict[int, Document]]) -> Document:
             continue
         times = [_saving(p, b, "time_to_target_s", "latency_s") for p, b in pairs]
         joules = [_saving(p, b, "energy_to_target_j", "energy_j") for p, b in pairs]
-        faster[name] = _over_seeds(times, missing=-math.inf)
-        less[name] = _over_seeds(joules, missing=-math.inf)
+        faster[name] = over_seeds(times, missing=-math.inf)
+        less[name] = over_seeds(joules, missing=-math.inf)
         if any(baseline["time_to_target_s"] is None for _, baseline in pairs):
             bounds.append(name)
     return {"faster_pct": faster, "less_energy_pct": less, "lower_bounds": bounds}

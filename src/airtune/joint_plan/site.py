@@ -22,7 +22,7 @@ from airtune.scenario_radio import CALIBRATE
 from airtune.schemes import ArrayPolicy, RadioRound
 
 if TYPE_CHECKING:
-    from airtune.learning.learner import Learner
+    from airtune.learning.learner import Learner, Prepare
     from airtune.learning.sizes import Sizes
 
 
@@ -49,7 +49,11 @@ class Site:
 
     @classmethod
     def open(
-        cls, scenario: Scenario, seed: int, progress: Callable[[str, float], None] | None = None
+        cls,
+        scenario: Scenario,
+        seed: int,
+        progress: Callable[[str, float], None] | None = None,
+        prepare: Prepare | None = None,
     ) -> Site:
         """Return the site with the learner that rounds need, or with sizes where they will do.
 
@@ -59,7 +63,8 @@ class Site:
         from airtune.learning import learner, sizes
 
         if scenario.planning.pretraining == "fixed" or calibrated(scenario):
-            return cls(scenario, seed, learner.prepare(scenario, seed, progress), progress)
+            made = (prepare or learner.prepare)(scenario, seed, progress)
+            return cls(scenario, seed, made, progress)
         return cls(scenario, seed, sizes.measure(scenario, seed), progress)
 
     @cached_property

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from airtune.learning.workers import Workers
 
 Progress = Callable[[str, float], None]
+Prepare = Callable[[Scenario, int, Progress | None], "Learner"]
+"""Makes the learner of a scenario and a seed."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,16 @@ class Learner:
     _clients: tuple[tuple[Example, ...], ...]
     _validation: tuple[data.Record, ...]
     _validation_examples: tuple[Example, ...]
+
+    def under(self, scenario: Scenario) -> Learner:
+        """Return this learner under other settings that :func:`prepare` does not read.
+
+        Parameters
+        ----------
+        scenario : Scenario
+            Its :func:`prepared_from` equals that of the scenario prepared for.
+        """
+        return replace(self, scenario=scenario)
 
     def initial_adapter(self) -> Vector:
         """Return a copy of the adapter to start from, shape (d,); it leaves the model as it is."""
@@ -173,6 +185,22 @@ class Learner:
             }
             for r in self._validation[:count]
         ]
+
+
+_NOT_PREPARED_FROM = {
+    *("name", "seed", "seeds", "schemes", "plan"),
+    *("radio", "array", "aggregation", "digital", "placement"),
+    *("client_processor", "server_processor", "budget", "bound", "training"),
+}
+
+
+def prepared_from(scenario: Scenario) -> dict[str, Any]:
+    """Return the settings that :func:`prepare` may read; equal ones give the same learner.
+
+    The learning wing never hears of the radio, and `training` is read as the rounds go.
+    """
+    settings = {k: v for k, v in scenario.to_dict().items() if k not in _NOT_PREPARED_FROM}
+    return settings | {"clients": scenario.clients.count}
 
 
 def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> Learner:

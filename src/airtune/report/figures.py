@@ -109,34 +109,32 @@ def draw_all(run: RunFolder) -> list[Drawn]:
                 for suffix in (".pdf", ".png"):
                     (folder / f"{kind.name}{suffix}").unlink(missing_ok=True)
                 continue
-            drawn.append(_write(kind, figure, folder, run))
+            drawn.append(_write(kind, figure, run.folder, run))
     return drawn
 
 
 def _write(kind: Kind, figure: Any, folder: Path, run: RunFolder) -> Drawn:
+    caption = kind.caption
+    if kind.name.startswith("loss-") and any(len(scheme.seeds) > 1 for scheme in run.schemes):
+        caption += " Hairlines: single repetitions; lines: medians."
+    return write_figure(figure, folder, kind.name, kind.title, caption, describe(kind, run))
+
+
+def write_figure(figure: Any, folder: Path, name: str, title: str, caption: str, alt: str) -> Drawn:
+    """Write a figure as DIR/figures/NAME.pdf and .png, and return it with its inline form."""
     # One layout serves all three formats; laying out again for each takes most of the time.
     # Twice: the first pass may change which ticks there are.
     figure.draw_without_rendering()
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
+    pdf, png = f"figures/{name}.pdf", f"figures/{name}.png"
     nothing = {"CreationDate": None, "ModDate": None, "Creator": "airtune", "Producer": None}
-    figure.savefig(folder / f"{kind.name}.pdf", metadata=nothing)
-    figure.savefig(folder / f"{kind.name}.png", dpi=PNG_DPI, metadata={"Software": "airtune"})
+    figure.savefig(folder / pdf, metadata=nothing)
+    figure.savefig(folder / png, dpi=PNG_DPI, metadata={"Software": "airtune"})
     text = io.StringIO()
     figure.savefig(text, format="svg", facecolor="none", metadata=dict.fromkeys(svg.METADATA))
-    caption = kind.caption
-    if kind.name.startswith("loss-") and any(len(scheme.seeds) > 1 for scheme in run.schemes):
-        caption += " Hairlines: single repetitions; lines: medians."
-    alt = describe(kind, run)
-    return Drawn(
-        kind.name,
-        kind.title,
-        caption,
-        alt,
-        f"figures/{kind.name}.pdf",
-        f"figures/{kind.name}.png",
-        svg.inline(text.getvalue(), kind.name, alt),
-    )
+    inline = svg.inline(text.getvalue(), name.replace(".", "-"), alt)
+    return Drawn(name, title, caption, alt, pdf, png, inline)
 
 
 def describe(kind: Kind, run: RunFolder) -> str:

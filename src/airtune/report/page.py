@@ -59,14 +59,14 @@ def render(run: RunFolder, drawn: list[figures.Drawn]) -> str:
     plots = [(figure, Markup(figure.svg)) for figure in drawn]  # noqa: S704
     return template.render(
         sheet=Markup(sheet),  # noqa: S704
-        policy=_policy(sheet),
+        policy=content_policy(sheet),
         figures=plots,
-        swatch=_swatch,
+        swatch=swatch,
         **_content(run),
     )
 
 
-def _policy(sheet: str) -> str:
+def content_policy(sheet: str) -> str:
     """Return the content policy: this style sheet and embedded images, nothing else."""
     digest = base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode()
     return (
@@ -223,7 +223,7 @@ def _flat(environment: Mapping[str, Any], prefix: str = "") -> list[tuple[str, s
     return pairs
 
 
-def _swatch(name: str) -> Any:
+def swatch(name: str) -> Any:
     """Return a scheme's line and marker as a small drawing, for tables."""
     from markupsafe import Markup
 

@@ -103,7 +103,9 @@ def scheme_rows(results: Mapping[str, Any]) -> Sheet:
         Row(
             name,
             style.scheme_style(name).label,
-            tuple(_cell(read(entry.get(key)), write, empty) for _, key, empty, write in layout),
+            tuple(
+                figure_cell(read(entry.get(key)), write, empty) for _, key, empty, write in layout
+            ),
         )
         for name, entry in schemes.items()
     )
@@ -131,10 +133,10 @@ def split_rows(results: Mapping[str, Any], key: str, unit: str) -> Sheet:
 
     rows = []
     for name, split in splits.items():
-        cells = [_cell(split.get(part, Value(None)), write, Cell(MISSING)) for part in names]
+        cells = [figure_cell(split.get(part, Value(None)), write, Cell(MISSING)) for part in names]
         # Medians of components do not add up to the median of their sum: no total over seeds.
         if not any(value.spread for value in split.values()):
-            cells.append(_cell(Value(total(split)), write, Cell(MISSING)))
+            cells.append(figure_cell(Value(total(split)), write, Cell(MISSING)))
         rows.append(Row(name, style.scheme_style(name).label, tuple(cells)))
     headings = [style.component_label(part) for part in names]
     if any(len(row.cells) > len(names) for row in rows):
@@ -193,7 +195,8 @@ _TERMINAL_HEADINGS = (
 _RANGES_SHOWN = 3
 
 
-def _cell(value: Value, write: Callable[[float], str], empty: Cell) -> Cell:
+def figure_cell(value: Value, write: Callable[[float], str], empty: Cell) -> Cell:
+    """Return a figure as a cell, with its 10-90 % range; `empty` where it is not known."""
     spread = ""
     if value.spread and not (value.p10 is None and value.p90 is None):
         ends = [write(x) if x is not None else "never" for x in (value.p10, value.p90)]

@@ -22,7 +22,7 @@ import numpy as np
 from airtune.planning.cost import over_the_air_time
 from airtune.radio import scales
 from airtune.radio.kinds import Complex, Integer, Real
-from airtune.radio.over_the_air import aggregate
+from airtune.radio.over_the_air import Aggregate, aggregate
 from airtune.radio.power_control import capped_alignment, misalignment
 from airtune.radio.scales import Normalisation, Scales
 from airtune.radio.transmission import Air, Transmission, uniform_forcing
@@ -269,6 +269,7 @@ def send(
     )
     airtime = over_the_air_time(normalisation.entries, radio.bandwidth_hz, radio.efficiency)
     predicted = received.predicted_mse * normalisation.total_error
+    noise_std, exposure = _concealment(normalisation, received)
     return Reception(
         mean=received.mean,
         uplink_j=received.powers * airtime,
@@ -276,4 +277,25 @@ def send(
         effective_weights=spread_weights(link, uploads.clients, normalisation.effective_weights),
         mse=relative_error(received.mean, uploads),
         predicted_mse=predicted / squared_scale(uploads),
+        noise_std=noise_std,
+        exposure=exposure,
+    )
+
+
+def _concealment(
+    normalisation: scales.Normalisation, received: Aggregate
+) -> tuple[float | None, float | None]:
+    """Return `noise_std` and `exposure` of a :class:`Reception` (see :mod:`airtune.privacy`).
+
+    Entry by entry the mean carries noise of variance ``(v_b^2 / pi_b) w^H R w``; in these units
+    client k adds ``w^H h_k b_k`` times a sequence of energy d.
+    """
+    sent = normalisation.sent
+    if not sent.any() or received.noise_mse <= 0:
+        return None, None
+    aligned = np.abs(received.misalignment + normalisation.effective_weights)
+    noise = float(np.sqrt(received.noise_mse))
+    return (
+        noise * float(np.sqrt(normalisation.block_errors[sent].min())),
+        float(aligned.max()) * float(np.sqrt(normalisation.entries)) / noise,
     )

@@ -83,6 +83,10 @@ class Reception:
         What to remember of the clients that have sent now.
     transmitted : ndarray, bool, shape (S,), or None
         Who has sent; None: everyone.
+    noise_std : float or None
+        Standard deviation of the air's noise per entry of the mean, the least of all blocks.
+    exposure : float or None
+        What one client adds to the mean, as a vector, over the noise per entry: the largest of all.
     """
 
     mean: Real
@@ -92,6 +96,8 @@ class Reception:
     mse: float | None = None
     predicted_mse: float | None = None
     memory: Memory = field(default_factory=dict)
+    noise_std: float | None = None
+    exposure: float | None = None
     transmitted: Mask | None = None
 
 

@@ -1,0 +1,92 @@
+"""The page of a sweep: one HTML file that holds everything and fetches nothing."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from airtune import record
+from airtune.errors import InputError
+from airtune.report import page, sweep_figures
+from airtune.report.figures import Drawn
+from airtune.report.sweep_table import point_text, short_name, sweep_rows, value_text
+
+
+def build(folder: Path) -> Path:
+    """Write the figures and the page of a sweep, and return the page's path.
+
+    Raises
+    ------
+    InputError
+        The folder holds no results.json of a sweep.
+    """
+    folder = Path(folder)
+    try:
+        results = record.read_json(folder / "results.json")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder}: results.json cannot be read ({error})") from None
+    if "vary" not in results:
+        raise InputError(f"{folder}: results.json is not of a sweep")
+    drawn = sweep_figures.draw_all(results, folder)
+    target = folder / "report.html"
+    record.write_text(target, render(results, drawn))
+    return target
+
+
+def render(results: dict[str, Any], drawn: list[Drawn]) -> str:
+    """Return the page as text."""
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    package = resources.files("airtune.report")
+    sheet = (package / "page.css").read_text(encoding="utf-8")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    template = environment.from_string((package / "sweep.html").read_text(encoding="utf-8"))
+    return template.render(
+        sheet=Markup(sheet),  # noqa: S704
+        policy=page.content_policy(sheet),
+        swatch=page.swatch,
+        figures=[(figure, Markup(figure.svg)) for figure in drawn],  # noqa: S704
+        name=results["scenario"]["name"],
+        axes=[
+            (short_name(a["setting"]), ", ".join(map(value_text, a["values"])))
+            for a in results["vary"]
+        ],
+        seeds=results["seeds"],
+        rows=sweep_rows(results),
+        notices=_notices(results),
+        savings=_savings(results),
+    )
+
+
+def _notices(results: dict[str, Any]) -> list[str]:
+    said = []
+    for point in results["points"]:
+        name = point_text(point["settings"])
+        said += [f"{name}: {message}" for message in point["infeasible"][:1]]
+        if not point["infeasible"] and point["finished"] < point["cells"]:
+            said.append(f"{name}: {point['finished']} of {point['cells']} cells finished.")
+    return said
+
+
+def _savings(results: dict[str, Any]) -> list[tuple[str, str, str, str, bool]]:
+    """Return point, baseline, percent faster, percent less energy, and whether a lower bound."""
+    from airtune.report.style import scheme_style
+    from airtune.report.values import MISSING, decimals, read
+
+    def percent(raw: Any) -> str:
+        value = read(raw).median
+        return MISSING if value is None else f"{decimals(value, 1)}\u00a0%"
+
+    return [
+        (
+            point_text(point["settings"]),
+            scheme_style(name).label,
+            percent(faster),
+            percent(point["headline"]["less_energy_pct"].get(name)),
+            name in point["headline"]["lower_bounds"],
+        )
+        for point in results["points"]
+        for name, faster in point["headline"]["faster_pct"].items()
+    ]
