@@ -8,13 +8,13 @@ import numpy as np
 
 from airtune.placement.construct import place
 from airtune.placement.field import combine, entry, inner, worst
-from airtune.placement.nulling import answer_leak
+from airtune.placement.nulling import answer_leak, response, see_sums
 from airtune.placement.relocate import (
+    best_phase,
     best_place,
     crowd_around,
     fence,
     score,
-    see_through,
     sums_without,
     uniform,
 )
@@ -32,13 +32,20 @@ def reinsert(field, table, scan, first, last, n, size, g, z, v):  # type: ignore
     for i in range(field.antennas):
         if i != n:
             rest += ar[i] * ar[i] + ai[i] * ai[i]
-    see_through(field, scan, first, last, g, v)
-    score(field, scan, first, last, v, size, rest)
-    at, phase, top = best_place(scan, first, last)
-    if at >= 0:
-        place(field, table, at, n, g, z[2], z[3])
-        ar[n] = size * math.cos(phase * math.pi / 4)
-        ai[n] = size * math.sin(phase * math.pi / 4)
+    E, W = response(field, g)
+    see_sums(field, E, W, v)
+    score(field, scan, first, last, E, W, v, size, rest)
+    at = best_place(scan, first, last)
+    if at < 0:
+        return -1.0
+    place(field, table, at, n, g, z[2], z[3])
+    M = field.clients + field.interferers
+    t = np.empty((2, M))
+    for m in range(M):
+        t[0, m], t[1, m] = table.tr[m, at], table.ti[m, at]
+    see_sums(field, E, W, t)
+    cos, sin, top = best_phase(field, t, v, size, rest)
+    ar[n], ai[n] = size * cos, size * sin
     return top
 
 

@@ -17,12 +17,15 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from airtune.placement.lanes import WIDTH, fill, load, store
 from airtune.placement.problem import Problem, Real
 
 # Strict arithmetic: with any licence to reorder or fuse operations the last bits depend on how a
 # kernel was inlined, and kept machine code can then differ from the code that was just compiled.
 FAST = False
 QUARTER = math.pi / 2
+ROUND = 1.5 * 2.0**52
+"""Adding and taking away this number rounds to an integer"""
 
 # Entry points are called from Python and kept on disk; inner kernels only ever end up inside
 # them, so the wrappers that Python would need are not compiled.
@@ -54,7 +57,7 @@ def entry(function: Callable[..., Any]) -> Any:
 class Field(NamedTuple):
     """One problem as the kernels read it.
 
-    ux, uy, ar, ai : ndarray, shape (L, R M)
+    ux, uy, ar, ai : ndarray, shape (L, R M), zeros up to WIDTH if that is more
         Directions (turns per wavelength) and scaled gains of path l of row m, repeated for the R
         antennas of a group so that one pass over contiguous memory serves R M channels.
     clients, interferers, antennas : int
@@ -98,7 +101,8 @@ def pack(problem: Problem, antennas: int | None = None) -> tuple[Field, float]:
     group = next(r for r in range(1, n + 1) if n % r == 0 and (r * rows >= 64 or r == n))
 
     def spread(values: Real) -> Real:
-        return np.ascontiguousarray(np.tile(values.T, (1, group)))
+        tiled = np.tile(values.T, (1, group))
+        return np.ascontiguousarray(np.pad(tiled, [(0, 0), (0, max(0, WIDTH - tiled.shape[1]))]))
 
     field = Field(
         spread(u[..., 0]),
@@ -142,6 +146,21 @@ def sincos(turns):  # type: ignore[no-untyped-def]
     return 2 * s * c, 1 - 2 * s * s
 
 
+@inner
+def _sincos(turns):  # type: ignore[no-untyped-def]
+    """`sincos` of a vector; |turns| < 2^51."""
+    far, one, two = fill(ROUND), fill(1.0), fill(2.0)
+    h = (turns - ((turns + far) - far)) * fill(QUARTER)
+    z = h * h
+    s = fill(1 / 362880) - z * fill(1 / 39916800)
+    s = h * (one + z * (fill(-1 / 6) + z * (fill(1 / 120) + z * (fill(-1 / 5040) + z * s))))
+    c = fill(-1 / 3628800) + z * fill(1 / 479001600)
+    c = fill(1 / 24) + z * (fill(-1 / 720) + z * (fill(1 / 40320) + z * c))
+    c = one + z * (fill(-1 / 2) + z * c)
+    s, c = two * s * c, one - two * s * s
+    return two * s * c, one - two * s * s
+
+
 @entry
 def channel(field, x, y, g, rays):  # type: ignore[no-untyped-def]
     """g_m(r_n) = sum_l a_ml exp(j 2 pi u_ml . r_n) and its gradient, all rows and antennas.
@@ -150,36 +169,44 @@ def channel(field, x, y, g, rays):  # type: ignore[no-untyped-def]
     ----------
     field : Field
     x, y : ndarray, shape (N,)  [wavelengths]
-    g : ndarray, shape (6, N M)
+    g : ndarray, shape (6, >= N M)
         Out: Re, Im of g, of dg/dx / 2 pi and of dg/dy / 2 pi; entry n M + m.
-    rays : ndarray, shape (2, L N M)
+    rays : ndarray, shape (2, >= L N M)
         Out: Re, Im of the single terms, for `bending`.
     """
     M = field.clients + field.interferers
     R, L = field.group, field.ux.shape[0]
     W = R * M
-    xs, ys = np.empty(W), np.empty(W)
-    gr, gi, xr, xi, yr, yi = g[0], g[1], g[2], g[3], g[4], g[5]
+    xs, ys = np.zeros(W + WIDTH), np.zeros(W + WIDTH)
     er, ei = rays[0], rays[1]
-    g[:] = 0.0
     for part in range(field.antennas // R):
         _spread(x, y, part * R, R, M, xs, ys)
-        o = part * W
-        for path in range(L):
-            ux, uy, ar, ai = field.ux[path], field.uy[path], field.ar[path], field.ai[path]
-            q = (part * L + path) * W
-            for i in range(W):
-                s, c = sincos(ux[i] * xs[i] + uy[i] * ys[i])
-                re = ar[i] * c - ai[i] * s
-                im = ar[i] * s + ai[i] * c
-                er[q + i] = re
-                ei[q + i] = im
-                gr[o + i] += re
-                gi[o + i] += im
-                xr[o + i] -= ux[i] * im
-                xi[o + i] += ux[i] * re
-                yr[o + i] -= uy[i] * im
-                yi[o + i] += uy[i] * re
+        for block in range(0, W, WIDTH):
+            i = max(0, min(block, W - WIDTH))  # the last one overlaps the one before
+            o = part * W + i
+            px, py, zero = load(xs, i), load(ys, i), fill(0.0)
+            gr, gi, xr, xi, yr, yi = zero, zero, zero, zero, zero, zero
+            for path in range(L):
+                ux, uy = load(field.ux[path], i), load(field.uy[path], i)
+                ar, ai = load(field.ar[path], i), load(field.ai[path], i)
+                s, c = _sincos(ux * px + uy * py)
+                re = ar * c - ai * s
+                im = ar * s + ai * c
+                q = (part * L + path) * W + i
+                store(er, q, re)
+                store(ei, q, im)
+                gr += re
+                gi += im
+                xr -= ux * im
+                xi += ux * re
+                yr -= uy * im
+                yi += uy * re
+            store(g[0], o, gr)
+            store(g[1], o, gi)
+            store(g[2], o, xr)
+            store(g[3], o, xi)
+            store(g[4], o, yr)
+            store(g[5], o, yi)
 
 
 @inner
@@ -200,7 +227,7 @@ def bending(field, rays, cr, ci, bend):  # type: ignore[no-untyped-def]
     field : Field
     rays : ndarray, shape (2, L N M)
         From `channel`.
-    cr, ci : ndarray, shape (N M,)
+    cr, ci : ndarray, shape (>= N M,), and at least WIDTH
         Coefficients c, entry n M + m.
     bend : ndarray, shape (3, N)
         Out.
@@ -209,27 +236,29 @@ def bending(field, rays, cr, ci, bend):  # type: ignore[no-untyped-def]
     R, L = field.group, field.ux.shape[0]
     W = R * M
     er, ei = rays[0], rays[1]
-    xx, xy, yy = np.empty(W), np.empty(W), np.empty(W)
+    xx, xy, yy = np.empty(W + WIDTH), np.empty(W + WIDTH), np.empty(W + WIDTH)
     for part in range(field.antennas // R):
-        xx[:] = 0.0
-        xy[:] = 0.0
-        yy[:] = 0.0
-        o = part * W
-        for path in range(L):
-            ux, uy = field.ux[path], field.uy[path]
-            q = (part * L + path) * W
-            for i in range(W):
-                value = cr[o + i] * er[q + i] - ci[o + i] * ei[q + i]
-                along = ux[i] * value
-                xx[i] -= ux[i] * along
-                xy[i] -= uy[i] * along
-                yy[i] -= uy[i] * uy[i] * value
+        for block in range(0, W, WIDTH):
+            i = max(0, min(block, W - WIDTH))
+            kr, ki, zero = load(cr, part * W + i), load(ci, part * W + i), fill(0.0)
+            bxx, bxy, byy = zero, zero, zero
+            for path in range(L):
+                ux, uy = load(field.ux[path], i), load(field.uy[path], i)
+                q = (part * L + path) * W + i
+                value = kr * load(er, q) - ki * load(ei, q)
+                along = ux * value
+                bxx -= ux * along
+                bxy -= uy * along
+                byy -= uy * (uy * value)
+            store(xx, i, bxx)
+            store(xy, i, bxy)
+            store(yy, i, byy)
         for r in range(R):
             bx = bz = by = 0.0
-            for m in range(M):
-                bx += xx[r * M + m]
-                bz += xy[r * M + m]
-                by += yy[r * M + m]
+            for m in range(r * M, r * M + M):
+                bx += xx[m]
+                bz += xy[m]
+                by += yy[m]
             n = part * R + r
             bend[0, n], bend[1, n], bend[2, n] = bx, bz, by
 
@@ -263,7 +292,7 @@ def worst(field, p, u):  # type: ignore[no-untyped-def]
 
 
 def workspace(field: Field) -> tuple[Real, Real, Real]:
-    """Arrays for `channel` and `combine`: g (6, N M), rays (2, L N M) and u (2, M)."""
+    """Arrays for `channel` and `combine`: g (6, N M), rays (2, L N M) with spare room, u (2, M)."""
     rows = field.clients + field.interferers
-    size = field.antennas * rows
-    return np.empty((6, size)), np.empty((2, field.ux.shape[0] * size)), np.empty((2, rows))
+    size, paths = field.antennas * rows, field.ux.shape[0]
+    return np.empty((6, size + WIDTH)), np.empty((2, paths * size + WIDTH)), np.empty((2, rows))

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from airtune.placement.field import bending, entry, inner
+from airtune.placement.lanes import WIDTH, fill, load, store
 from airtune.placement.nulling import leak_matrix, leak_solve
 
 TAU = 2 * math.pi
@@ -25,10 +26,10 @@ def derivatives(field, ar, ai, g, u, p, n, Z, J, f):  # type: ignore[no-untyped-
     p : float
     n : int
         4 N, or 2 N if the positions stay.
-    Z : ndarray, shape (2 M + 1, n)
+    Z : ndarray, shape (2 M + 1, P)
         Out: Re and Im of z_k = grad u_k / u_k (rows 2k, 2k + 1) for clients, of grad u_j for
-        interferers, then grad p.
-    J : ndarray, shape (K, n)
+        interferers, then grad p. P >= n, zeros from n on: see `lanes`.
+    J : ndarray, shape (K, P)
         Out: J_k = 2 Re z_k - grad log p.
     f : ndarray, shape (K,)
         Out.
@@ -61,20 +62,22 @@ def derivatives(field, ar, ai, g, u, p, n, Z, J, f):  # type: ignore[no-untyped-
         sr, si = 2 * u[0, m], 2 * u[1, m]
         for i in range(n):
             dp[i] += sr * Z[2 * m, i] + si * Z[2 * m + 1, i]
+    part, two = fill(1 / p), fill(2.0)
     for k in range(K):
-        for i in range(n):
-            J[k, i] = 2 * Z[2 * k, i] - dp[i] / p
+        row, real = J[k], Z[2 * k]
+        for b in range(0, n, WIDTH):
+            store(row, b, two * load(real, b) - part * load(dp, b))
 
 
 @entry
 def hessian(field, ar, ai, g, rays, u, p, lam, n, Z, J, H):  # type: ignore[no-untyped-def]
     """H = - sum_k lam_k Hess f_k, plus positive terms on the gauge directions a and j a.
 
-    H = sum_k 2 lam_k Re(z_k z_k' - Hess u_k / u_k) + Hess log p; lower triangle of H (n, n) only.
+    H = sum_k 2 lam_k Re(z_k z_k' - Hess u_k / u_k) + Hess log p; upper triangle of H (n, P).
     """
     N, K = field.antennas, field.clients
     M = K + field.interferers
-    V, weight = np.zeros((2 * M + 6, n)), np.zeros(2 * M + 6)
+    V, weight = np.zeros((2 * M + 3, H.shape[1])), np.zeros(2 * M + 3)
     rows = 3
     size = 0.0
     for i in range(N):
@@ -106,16 +109,19 @@ def hessian(field, ar, ai, g, rays, u, p, lam, n, Z, J, H):  # type: ignore[no-u
 
 @inner
 def _low_rank(V, weight, rows, n, H):  # type: ignore[no-untyped-def]
-    """H = sum_r weight_r v_r v_r', lower triangle; four rows at a time to spare memory traffic."""
-    H[:] = 0.0
-    for r in range(0, rows, 4):
-        v0, v1, v2, v3 = V[r], V[r + 1], V[r + 2], V[r + 3]
-        w0, w1, w2, w3 = weight[r], weight[r + 1], weight[r + 2], weight[r + 3]
+    """H = sum_r weight_r v_r v_r', upper triangle (more in blocks on the diagonal)."""
+    S = np.empty((n, rows))
+    for r in range(rows):
+        line = V[r]
         for i in range(n):
-            c0, c1, c2, c3 = w0 * v0[i], w1 * v1[i], w2 * v2[i], w3 * v3[i]
-            row = H[i]
-            for j in range(i + 1):
-                row[j] += c0 * v0[j] + c1 * v1[j] + c2 * v2[j] + c3 * v3[j]
+            S[i, r] = weight[r] * line[i]
+    for i in range(n):
+        row, scaled = H[i], S[i]
+        for b in range(i - i % WIDTH, n, WIDTH):
+            acc = fill(0.0)
+            for r in range(rows):
+                acc += fill(scaled[r]) * load(V[r], b)
+            store(row, b, acc)
 
 
 @inner
@@ -144,7 +150,7 @@ def _curve(field, ar, ai, g, rays, u, p, lam, slope, H):  # type: ignore[no-unty
             cr[K + j] += e[j].real
             ci[K + j] -= e[j].imag
     xr, xi, yr, yi = g[2], g[3], g[4], g[5]
-    dr, di, bend = np.empty(N * M), np.empty(N * M), np.empty((3, N))
+    dr, di, bend = np.zeros(N * M + WIDTH), np.zeros(N * M + WIDTH), np.empty((3, N))
     for i in range(N):
         sxr = sxi = syr = syi = 0.0
         for m in range(M):
@@ -156,13 +162,13 @@ def _curve(field, ar, ai, g, rays, u, p, lam, slope, H):  # type: ignore[no-unty
             dr[q] = ar[i] * cr[m] - ai[i] * ci[m]
             di[q] = ar[i] * ci[m] + ai[i] * cr[m]
         X, Y = 2 * N + i, 3 * N + i
-        H[X, i] += TAU * sxr
-        H[X, N + i] -= TAU * sxi
-        H[Y, i] += TAU * syr
-        H[Y, N + i] -= TAU * syi
+        H[i, X] += TAU * sxr
+        H[N + i, X] -= TAU * sxi
+        H[i, Y] += TAU * syr
+        H[N + i, Y] -= TAU * syi
     bending(field, rays, dr, di, bend)
     for i in range(N):
         X, Y = 2 * N + i, 3 * N + i
         H[X, X] += TAU * TAU * bend[0, i]
-        H[Y, X] += TAU * TAU * bend[1, i]
+        H[X, Y] += TAU * TAU * bend[1, i]
         H[Y, Y] += TAU * TAU * bend[2, i]

@@ -14,81 +14,82 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from airtune.placement.field import entry, inner
+from airtune.placement.lanes import WIDTH, fill, load, store
 
 
 @entry
 def cholesky(H, shift, U):  # type: ignore[no-untyped-def]
-    """Upper U with U' U = H + shift I (lower triangle of H); False if not positive definite.
+    """Upper U with U' U = H + shift I; False if not positive definite.
 
-    Row by row and four earlier rows at a time: the inner loop runs along memory and needs no
-    reordering of sums.
+    Parameters
+    ----------
+    H : ndarray, shape (n, P)
+        Upper triangle, finite numbers below; columns n and up are 0 (P: see `lanes`).
+    shift : float
+    U : ndarray, shape (n, P)
+        Out: upper triangle; what is below means nothing.
     """
-    n = H.shape[0]
+    n, width = H.shape
     for i in range(n):
-        row = U[i]
-        for j in range(i, n):
-            row[j] = H[j, i]
-        row[i] += shift
-        fours = i - i % 4
-        for k in range(0, fours, 4):
-            r0, r1, r2, r3 = U[k], U[k + 1], U[k + 2], U[k + 3]
-            f0, f1, f2, f3 = r0[i], r1[i], r2[i], r3[i]
-            for j in range(i, n):
-                row[j] -= f0 * r0[j] + f1 * r1[j] + f2 * r2[j] + f3 * r3[j]
-        for k in range(fours, i):
-            r0 = U[k]
-            f0 = r0[i]
-            for j in range(i, n):
-                row[j] -= f0 * r0[j]
-        if not row[i] > 1e-10:
+        row, source, first = U[i], H[i], i - i % WIDTH
+        for b in range(first, width, WIDTH):
+            acc = load(source, b)
+            for k in range(i):
+                above = U[k]
+                acc -= fill(above[i]) * load(above, b)
+            store(row, b, acc)
+        pivot = row[i] + shift
+        if not pivot > 1e-10:
             return False
-        scale = 1 / math.sqrt(row[i])
-        for j in range(i, n):
-            row[j] *= scale
+        row[i] = pivot
+        scale = fill(1 / math.sqrt(pivot))
+        for b in range(first, width, WIDTH):
+            store(row, b, load(row, b) * scale)
     return True
 
 
 @inner
-def _solve_active(Q, h, e, active, count, T, nu):  # type: ignore[no-untyped-def]
+def _solve_active(Q, h, e, active, kept, count, T, first, second, nu):  # type: ignore[no-untyped-def]
     """Equality-constrained dual on the active rows: nu (in order of `active`) and s.
 
-    Q_PP nu + h_P - s e_P = 0,  e_P' nu = 1, through two triangular solves with Q_PP = T T'.
+    Q_PP nu + h_P - s e_P = 0,  e_P' nu = 1, through two triangular solves with Q_PP = T T'; the
+    first `kept` rows of T are still valid. The diagonal of T holds reciprocals.
     """
-    first, second = np.empty(count), np.empty(count)
-    for i in range(count):
+    for i in range(kept, count):
         a = active[i]
+        row, line = T[i], Q[a]
         for j in range(i):
-            acc = Q[a, active[j]]
+            acc, other = line[active[j]], T[j]
             for k in range(j):
-                acc -= T[i, k] * T[j, k]
-            T[i, j] = acc / T[j, j]
-        acc = Q[a, a] * (1 + 1e-10) + 1e-14
+                acc -= row[k] * other[k]
+            row[j] = acc * other[j]
+        acc = line[a] * (1 + 1e-10) + 1e-14
         for k in range(i):
-            acc -= T[i, k] * T[i, k]
-        T[i, i] = math.sqrt(max(acc, 1e-12 * Q[a, a] + 1e-16))
+            acc -= row[k] * row[k]
+        row[i] = 1 / math.sqrt(max(acc, 1e-12 * line[a] + 1e-16))
         up, down = e[a], h[a]
         for k in range(i):
-            up -= T[i, k] * first[k]
-            down -= T[i, k] * second[k]
-        first[i], second[i] = up / T[i, i], down / T[i, i]
+            up -= row[k] * first[k]
+            down -= row[k] * second[k]
+        first[i], second[i] = up * row[i], down * row[i]
     ee = eh = 0.0
     for i in range(count):
         ee += first[i] * first[i]
         eh += first[i] * second[i]
     s = (1 + eh) / max(ee, 1e-300)
+    for i in range(count):
+        nu[i] = s * first[i] - second[i]
     for i in range(count - 1, -1, -1):
-        acc = s * first[i] - second[i]
-        for k in range(i + 1, count):
-            acc -= T[k, i] * nu[k]
-        nu[i] = acc / T[i, i]
+        row = T[i]
+        nu[i] *= row[i]
+        for k in range(i):
+            nu[k] -= row[k] * nu[i]
     return s
 
 
 @entry
-def dual(Q, h, e, rows, active, count, nu, T, work):  # type: ignore[no-untyped-def]
+def dual(Q, h, e, rows, active, count, nu, T, work, known):  # type: ignore[no-untyped-def]
     """Active-set solution of the dual; returns (size of the active set, s).
 
     Parameters
@@ -104,29 +105,35 @@ def dual(Q, h, e, rows, active, count, nu, T, work):  # type: ignore[no-untyped-
     nu : ndarray, shape (m,)
         Out: multiplier of active[i] at i.
     T : ndarray, shape (m, m)
-    work : ndarray, shape (m,)
+        Its first `count` rows are those that belong to the guess if `known`.
+    work : ndarray, shape (3, m)
+    known : bool
+        The guess is the answer, with nu, of a problem with fewer rows.
     """
-    nu[:count] = 0.0
-    known = False
+    first, second, trial = work[0], work[1], work[2]
+    kept = count if known else 0
+    if not known:
+        nu[:count] = 0.0
     s = 0.0
     for _ in range(4 * rows + 8):
-        s = _solve_active(Q, h, e, active, count, T, work)
+        s = _solve_active(Q, h, e, active, kept, count, T, first, second, trial)
+        kept = count
         low = 0
         for i in range(count):
-            if work[i] < work[low]:
+            if trial[i] < trial[low]:
                 low = i
-        if work[low] < -1e-12:
+        if trial[low] < -1e-12:
             # leave by the first row to reach zero on the way from a dual feasible point,
             # or, from a mere guess, by the most negative row
             leave, part = low, 1.0
             if known:
                 for i in range(count):
-                    if work[i] < -1e-12:
-                        reach = nu[i] / (nu[i] - work[i])
+                    if trial[i] < -1e-12:
+                        reach = nu[i] / (nu[i] - trial[i])
                         if reach < part:
                             leave, part = i, reach
                 for i in range(count):
-                    nu[i] += part * (work[i] - nu[i])
+                    nu[i] += part * (trial[i] - nu[i])
             elif e[active[low]] > 0:
                 clients = 0
                 for i in range(count):
@@ -134,18 +141,20 @@ def dual(Q, h, e, rows, active, count, nu, T, work):  # type: ignore[no-untyped-
                 if clients == 1:
                     return count, s
             count -= 1
+            kept = leave
             for i in range(leave, count):
                 active[i] = active[i + 1]
                 nu[i] = nu[i + 1]
             continue
         known = True
         for i in range(count):
-            nu[i] = work[i]
+            nu[i] = trial[i]
         enter, least = -1, -1e-9
         for r in range(rows):
+            line = Q[r]
             slack = h[r] - s * e[r]
             for i in range(count):
-                slack += Q[r, active[i]] * nu[i]
+                slack += line[active[i]] * nu[i]
             if slack < least:
                 inside = False
                 for i in range(count):

@@ -15,61 +15,50 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airtune.placement.field import entry, inner
-from airtune.placement.nulling import response, see_sums
+from airtune.placement.lanes import SINGLES, fill, greater, lesser, load, store
 from airtune.placement.problem import Real
 
-COS = np.cos(np.pi / 4 * np.arange(4)).astype(np.float32)
-SIN = np.sin(np.pi / 4 * np.arange(4)).astype(np.float32)
+COS, SIN = np.cos(np.pi / 8 * np.arange(16)), np.sin(np.pi / 8 * np.arange(16))
+ROOT = np.float32(np.sqrt(0.5))
 TWO = np.float32(2.0)
 HUGE = np.float32(1e30)
-BLOCK = 256
 
 Single = NDArray[np.float32]
 
 
 class Scan(NamedTuple):
-    """Single-precision table for screening, and work space.
+    """Single-precision table for screening, and work space; G points, room for P >= G + SINGLES.
 
-    tr, ti : ndarray, float32, shape (M, G)
+    tr, ti : ndarray, float32, shape (M, P)
         The table.
-    er, ei, ee : ndarray, float32, shape (M, G)
-        The table as seen by the moving antenna, and its squared modulus.
     px, py : ndarray, float32, shape (G,)  [wavelengths]
-    low : ndarray, float32, shape (8, G)
-        Score of each grid point for 8 phases.
-    least, leak : ndarray, float32, shape (8, BLOCK)
+    top : ndarray, float32, shape (P,)
+        Score of each grid point, the best of 8 phases.
+    leak : ndarray, float32, shape (2, J, SINGLES)
     crowd : ndarray, int32, shape (G,)
         Antennas closer than D to each grid point.
     """
 
     tr: Single
     ti: Single
-    er: Single
-    ei: Single
-    ee: Single
     px: Single
     py: Single
-    low: Single
-    least: Single
+    top: Single
     leak: Single
     crowd: NDArray[np.int32]
 
 
-def prepare(table: tuple[Real, Real, Real, Real]) -> Scan:
+def prepare(table: tuple[Real, Real, Real, Real], interferers: int) -> Scan:
     """Scan tables from the double-precision table (px, py, tr, ti)."""
     px, py, tr, ti = (part.astype(np.float32) for part in table)
     G = len(px)
     return Scan(
-        tr,
-        ti,
-        tr.copy(),
-        ti.copy(),
-        tr * tr + ti * ti,
+        np.pad(tr, [(0, 0), (0, SINGLES)]),
+        np.pad(ti, [(0, 0), (0, SINGLES)]),
         px,
         py,
-        np.empty((8, G), np.float32),
-        np.empty((8, BLOCK), np.float32),
-        np.empty((8, BLOCK), np.float32),
+        np.zeros(G + SINGLES, np.float32),
+        np.empty((2, interferers, SINGLES), np.float32),
         np.zeros(G, np.int32),
     )
 
@@ -124,50 +113,49 @@ def sums_without(field, g, ar, ai, n, v):  # type: ignore[no-untyped-def]
 
 
 @inner
-def see_through(field, scan, first, last, g, v):  # type: ignore[no-untyped-def]
-    """Fold the answer of the placed antennas to a leak into scan.er, ei, ee and into v.
-
-    Columns of g of antennas that are not placed, or that moves, must be 0.
-    """
-    K, J = field.clients, field.interferers
-    if J == 0:
-        return
-    E, W = response(field, g)
-    see_sums(field, E, W, v)
-    for m in range(K + J):
-        er, ei, ee = scan.er[m, first:last], scan.ei[m, first:last], scan.ee[m, first:last]
-        tr, ti = scan.tr[m, first:last], scan.ti[m, first:last]
-        for q in range(len(er)):
-            er[q], ei[q] = tr[q], ti[q]
-        if m < K:
-            for j in range(J):
-                tr, ti = scan.tr[K + j, first:last], scan.ti[K + j, first:last]
-                _subtract(er, ei, tr, ti, E[m, j].real, E[m, j].imag)
-        else:
-            i = m - K
-            for k in range(i):
-                tr, ti = scan.er[K + k, first:last], scan.ei[K + k, first:last]
-                _subtract(er, ei, tr, ti, W[i, k].real, W[i, k].imag)
-            scale = np.float32(1 / W[i, i].real)
-            for q in range(len(er)):
-                er[q] *= scale
-                ei[q] *= scale
-        for q in range(len(er)):
-            ee[q] = er[q] * er[q] + ei[q] * ei[q]
+def _multiply(cr, ci, tr, ti):  # type: ignore[no-untyped-def]
+    """Real and imaginary part of c t for a complex number and vectors."""
+    fr, fi = fill(np.float32(cr)), fill(np.float32(ci))
+    return fr * tr - fi * ti, fr * ti + fi * tr
 
 
 @inner
-def _subtract(er, ei, tr, ti, cr, ci):  # type: ignore[no-untyped-def]
-    """e -= c t for complex c."""
-    fr, fi = np.float32(cr), np.float32(ci)
-    for q in range(len(er)):
-        er[q] -= fr * tr[q] - fi * ti[q]
-        ei[q] -= fr * ti[q] + fi * tr[q]
+def _turned(v, j, m, re, im):  # type: ignore[no-untyped-def]
+    """|v_j + m e^{j phi} T|^2 as e + c cos phi - s sin phi: e, c and s."""
+    vr, vi = np.float32(v[0, j]), np.float32(v[1, j])
+    both = TWO * m * vr, TWO * m * vi
+    e = fill(vr * vr + vi * vi) + fill(m * m) * (re * re + im * im)
+    c = fill(both[0]) * re + fill(both[1]) * im
+    return e, c, fill(both[0]) * im - fill(both[1]) * re
+
+
+@inner
+def _leaks(field, scan, b, W, v, m):  # type: ignore[no-untyped-def]
+    """Sum over j of |v_j + m e^{j phi} s_j|^2, s = W^-1 T_J, in the form of `_turned`."""
+    K, zero = field.clients, fill(np.float32(0.0))
+    e, c, s = zero, zero, zero
+    for j in range(field.interferers):
+        re, im = load(scan.tr[K + j], b), load(scan.ti[K + j], b)
+        for i in range(j):
+            pr, pi = load(scan.leak[0, i], 0), load(scan.leak[1, i], 0)
+            pr, pi = _multiply(W[j, i].real, W[j, i].imag, pr, pi)
+            re -= pr
+            im -= pi
+        scale = fill(np.float32(1 / W[j, j].real))
+        re *= scale
+        im *= scale
+        store(scan.leak[0, j], 0, re)
+        store(scan.leak[1, j], 0, im)
+        ej, cj, sj = _turned(v, K + j, m, re, im)
+        e += ej
+        c += cj
+        s += sj
+    return e, c, s
 
 
 @entry
-def score(field, scan, first, last, v, size, rest):  # type: ignore[no-untyped-def]
-    """min_k |v_k + size e^{j phi} T~_kp|^2 / p at grid points first <= p < last for 8 phases.
+def score(field, scan, first, last, E, W, v, size, rest):  # type: ignore[no-untyped-def]
+    """The best over 8 phases of min_k |v_k + size e^{j phi} T~_kp|^2 / p at first <= p < last.
 
     |v + m e^{j phi} T|^2 = |v|^2 + m^2 |T|^2 + 2 m Re(e^{j phi} conj(v) T).
 
@@ -175,71 +163,79 @@ def score(field, scan, first, last, v, size, rest):  # type: ignore[no-untyped-d
     ----------
     field : Field
     scan : Scan
-        `low` is the result.
+        `top` is the result; up to SINGLES entries after `last` are overwritten too.
     first, last : int
+    E, W : ndarray, complex, shapes (K, J), (J, J)
+        From `response` of the other antennas.
     v : ndarray, shape (2, M)
-        Sums over the other antennas.
+        Sums over the other antennas as `see_sums` leaves them.
     size : float
         Modulus of the coefficient.
     rest : float
         ||a||^2, the moving antenna included.
     """
-    K, M = field.clients, field.clients + field.interferers
-    m1, m2 = np.float32(size), np.float32(size * size)
-    e, c, s = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
-    for b in range(first, last, BLOCK):
-        length = min(BLOCK, last - b)
-        for f in range(8):
-            for q in range(length):
-                scan.least[f, q] = HUGE
-                scan.leak[f, q] = rest
-        for m in range(M):
-            er, ei, ee = (
-                scan.er[m, b : b + BLOCK],
-                scan.ei[m, b : b + BLOCK],
-                scan.ee[m, b : b + BLOCK],
-            )
-            vr, vi = np.float32(v[0, m]), np.float32(v[1, m])
-            base, cr, ci = vr * vr + vi * vi, TWO * m1 * vr, TWO * m1 * vi
-            for q in range(length):
-                e[q] = base + m2 * ee[q]
-                c[q] = cr * er[q] + ci * ei[q]
-                s[q] = cr * ei[q] - ci * er[q]
-            for f in range(4):  # phases f / 8 and its opposite, f / 8 + 1 / 2
-                cos, sin = COS[f], SIN[f]
-                if m < K:
-                    one, other = scan.least[f], scan.least[f + 4]
-                    for q in range(length):
-                        part = cos * c[q] - sin * s[q]
-                        one[q] = min(one[q], e[q] + part)
-                        other[q] = min(other[q], e[q] - part)
-                else:
-                    one, other = scan.leak[f], scan.leak[f + 4]
-                    for q in range(length):
-                        part = cos * c[q] - sin * s[q]
-                        one[q] += e[q] + part
-                        other[q] += e[q] - part
-        for f in range(8):
-            top, bottom, low = scan.least[f], scan.leak[f], scan.low[f, b : b + BLOCK]
-            for q in range(length):
-                low[q] = top[q] / bottom[q]
+    K, J = field.clients, field.interferers
+    m, root, all_power = np.float32(size), fill(ROOT), fill(np.float32(rest))
+    for b in range(first, last, SINGLES):
+        huge = fill(HUGE)
+        l0, l1, l2, l3, l4, l5, l6, l7 = huge, huge, huge, huge, huge, huge, huge, huge
+        for k in range(K):
+            re, im = load(scan.tr[k], b), load(scan.ti[k], b)
+            for j in range(J):
+                pr, pi = load(scan.tr[K + j], b), load(scan.ti[K + j], b)
+                pr, pi = _multiply(E[k, j].real, E[k, j].imag, pr, pi)
+                re -= pr
+                im -= pi
+            e, c, s = _turned(v, k, m, re, im)
+            p, q = root * (c - s), root * (c + s)
+            l0, l4 = lesser(l0, e + c), lesser(l4, e - c)
+            l1, l5 = lesser(l1, e + p), lesser(l5, e - p)
+            l2, l6 = lesser(l2, e - s), lesser(l6, e + s)
+            l3, l7 = lesser(l3, e - q), lesser(l7, e + q)
+        if J == 0:
+            top = greater(greater(greater(l0, l1), greater(l2, l3)), greater(l4, l5))
+            top = greater(top, greater(l6, l7)) / all_power
+        else:
+            e, c, s = _leaks(field, scan, b, W, v, m)
+            e += all_power
+            p, q = root * (c - s), root * (c + s)
+            top = greater(greater(l0 / (e + c), l4 / (e - c)), greater(l1 / (e + p), l5 / (e - p)))
+            top = greater(top, greater(l2 / (e - s), l6 / (e + s)))
+            top = greater(top, greater(l3 / (e - q), l7 / (e + q)))
+        store(scan.top, b, top)
 
 
 @inner
 def best_place(scan, first, last):  # type: ignore[no-untyped-def]
-    """Free grid point and phase (eighths of a turn) with the highest score; -1 if none is free."""
-    at, phase, top = -1, 0, np.float32(-1.0)
-    crowd = scan.crowd
-    for f in range(8):
-        for b in range(first, last, BLOCK):
-            end = min(last, b + BLOCK)
-            part, busy = scan.low[f, b:end], crowd[b:end]
-            peak = np.float32(-1.0)
-            for q in range(len(part)):
-                peak = max(peak, part[q] if busy[q] == 0 else np.float32(-1.0))
-            if peak > top:
-                for q in range(len(part)):
-                    if part[q] == peak and busy[q] == 0:
-                        at, phase, top = b + q, f, peak
-                        break
-    return at, phase, top
+    """Free grid point with the highest score; -1 if none is free."""
+    top, busy = scan.top[first:last], scan.crowd[first:last]
+    peak = np.float32(-1.0)
+    for q in range(len(top)):
+        peak = max(peak, top[q] if busy[q] == 0 else np.float32(-1.0))
+    if peak < 0:
+        return -1
+    for q in range(len(top)):
+        if top[q] == peak and busy[q] == 0:
+            return first + q
+    return -1
+
+
+@inner
+def best_phase(field, t, v, size, rest):  # type: ignore[no-untyped-def]
+    """cos, sin of the best of 16 phases for the channel t (2, M), and the score with it."""
+    K, M = field.clients, field.clients + field.interferers
+    at, top = 0, -1.0
+    for f in range(len(COS)):
+        c, s = size * COS[f], size * SIN[f]
+        least, p = np.inf, rest
+        for m in range(M):
+            ur = v[0, m] + c * t[0, m] - s * t[1, m]
+            ui = v[1, m] + c * t[1, m] + s * t[0, m]
+            power = ur * ur + ui * ui
+            if m < K:
+                least = min(least, power)
+            else:
+                p += power
+        if least / p > top:
+            at, top = f, least / p
+    return COS[at], SIN[at], top

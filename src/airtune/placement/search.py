@@ -14,11 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from airtune.placement.construct import PITCH, grasp, tabulate
 from airtune.placement.exchange import exchange
-from airtune.placement.field import Field, channel, workspace
+from airtune.placement.field import Field, workspace
+from airtune.placement.neighbourhood import explore, kick
 from airtune.placement.problem import Real
 from airtune.placement.relocate import prepare
 from airtune.placement.sqp import ascend
@@ -27,8 +27,6 @@ NOBODY = np.empty(0, np.int64)
 SAMPLE = 0.1
 ROUGH, FINE = 1e-3, 1e-7
 SAME = 1e-4
-REMOVED = (1, 1, 2, 2, 3)
-CLOSED = (0.0, 0.0, 0.5)
 
 Local = Callable[[Real, float], float]
 """A local method: improves z in place, may give up below a target, returns log t."""
@@ -95,7 +93,8 @@ class Search:
             self.bounds[1], self.bounds[3] = field.width, field.height
         self.g, self.rays, self.u = workspace(field)
         self.table = tabulate(field, PITCH)
-        self.scan = prepare(self.table)
+        self.scan = prepare(self.table, field.interferers)
+        self._places = (field, self.table, self.scan, self.bounds)
         self.random = random.Random(seed)  # noqa: S311 (no secrets; cheap single draws)
         self.state = np.array([self.random.getrandbits(63)], np.uint64)
 
@@ -106,7 +105,8 @@ class Search:
             self.field, self.table, self.scan, SAMPLE, self.state, self.g, z
         ):
             return -math.inf, self.scatter()
-        return self._exchange(NOBODY, 0.0, sweeps, z), z
+        value: float = exchange(*self._places, NOBODY, 0.0, sweeps, self.state, self.g, self.u, z)
+        return value, z
 
     def scatter(self) -> Real:
         """The fallback positions with a random beamformer, z (4, N)."""
@@ -120,28 +120,17 @@ class Search:
         )
         return value
 
-    def kick(self, z: Real, removed: int, closed: float) -> tuple[float, Real]:
+    def kick(self, z: Real) -> tuple[float, Real]:
         """Take random antennas out of z and put them elsewhere: log t and the new z."""
-        out = np.array(self.random.sample(range(self.field.antennas), removed), np.int64)
         z = z.copy()
-        channel(self.field, z[2], z[3], self.g, self.rays)
-        return self._exchange(out, closed, 0, z), z
+        value: float = kick(*self._places, self.state, self.g, self.rays, self.u, z)
+        return value, z
 
-    def _exchange(self, out: NDArray[np.int64], closed: float, sweeps: int, z: Real) -> float:
-        value: float = exchange(
-            self.field,
-            self.table,
-            self.scan,
-            self.bounds,
-            out,
-            closed,
-            sweeps,
-            self.state,
-            self.g,
-            self.u,
-            z,
+    def explore(self, values: Real, pool: Real, trials: int, steps: int) -> None:
+        """`neighbourhood.explore` with SQP as the local method."""
+        explore(
+            *self._places, values, pool, trials, steps, ROUGH, self.state, self.g, self.rays, self.u
         )
-        return value
 
 
 def search(
@@ -181,20 +170,24 @@ def search(
         value = improve(z, bar)
         if value > bar and all(abs(value - other) > SAME for other, _ in pool):
             pool = sorted([*pool, (value, z)], key=lambda one: -one[0])[:size]
-    N = run.field.antennas
-    most = max(1, N // 2)
-    plenty = 1.5 if N <= 4 else 1.0  # small arrays: cheap trials, rugged landscape
+    plenty = 1.5 if run.field.antennas <= 4 else 1.0  # cheap trials, rugged landscape
     for size, trials in effort.rounds:
         pool = sorted(pool, key=lambda one: -one[0])[:size]
-        for trial in range(round(plenty * trials)):
-            at = trial % len(pool)
-            bar, z = pool[at]
-            removed = min(most, run.random.choice(REMOVED))
-            begun, z = run.kick(z, removed, run.random.choice(CLOSED))
-            if begun == -math.inf:
-                continue
-            value = improve(z, bar)
-            if value > bar:
-                pool[at] = (value, z)
+        values, places = np.array([one[0] for one in pool]), np.stack([one[1] for one in pool])
+        if local is None:
+            run.explore(values, places, round(plenty * trials), effort.steps)
+        else:
+            _explore(run, local, values, places, round(plenty * trials))
+        pool = list(zip(values, places, strict=True))
     _, z = max(pool, key=lambda one: one[0])
     return run.climb(z, 60, FINE), z
+
+
+def _explore(run: Search, local: Local, values: Real, pool: Real, trials: int) -> None:
+    """`neighbourhood.explore` with another local method."""
+    for trial in range(trials):
+        at = trial % len(values)
+        begun, z = run.kick(pool[at])
+        value = local(z, values[at]) if begun > -math.inf else begun
+        if value > values[at]:
+            values[at], pool[at] = value, z

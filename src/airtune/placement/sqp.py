@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from airtune.placement.field import channel, combine, entry, inner, worst
 from airtune.placement.lagrangian import derivatives, hessian
+from airtune.placement.lanes import WIDTH, fill, load, padded, store, total
 from airtune.placement.nulling import hold_leak
 from airtune.placement.problem import Real
 from airtune.placement.qp import cholesky, dual
@@ -27,50 +28,83 @@ OPTIMISM = 2.0
 
 
 @inner
-def _add_row(U, c, n, h, e, rows, B, Q, hs, es):  # type: ignore[no-untyped-def]
-    """Append the row e s <= h + c'd: b = U'^-1 c and its products with the rows before.
+def _add_clients(field, model, value, n, rows):  # type: ignore[no-untyped-def]
+    """Append s <= f_k - value + J_k d of all clients in REACH: B = U'^-1 J', Q = B' B.
 
-    Column r of B (n, R) is b_r; sums run along memory.
+    Sums run over the rows of B, so that vectors hold neighbouring clients; returns their number.
     """
-    b = np.empty(n)
+    f, B, Q, U = model.f, rows.B, rows.Q, model.U
+    count = 0
+    for k in range(field.clients):
+        if f[k] - value < REACH:
+            rows.owner[count], rows.h[count], rows.e[count] = k, f[k] - value, 1.0
+            slope = model.J[k]
+            for i in range(n):
+                B[i, count] = slope[i]
+            count += 1
     for i in range(n):
-        b[i] = c[i]
-    q = Q[rows]
-    for r in range(rows + 1):
-        q[r] = 0.0
-    for i in range(n):
-        row, value = U[i], b[i] / U[i, i]
-        for j in range(i, n):
-            b[j] -= value * row[j]
         line = B[i]
-        line[rows] = value
-        for r in range(rows + 1):
-            q[r] += value * line[r]
-    for r in range(rows):
-        Q[r, rows] = q[r]
-    hs[rows], es[rows] = h, e
-    return rows + 1
+        scale = fill(1 / U[i, i])
+        for b in range(0, count, WIDTH):
+            acc = load(line, b)
+            for k in range(i):
+                acc -= fill(U[k, i]) * load(B[k], b)
+            store(line, b, acc * scale)
+    for r in range(count):
+        for b in range(0, count, WIDTH):
+            acc = fill(0.0)
+            for i in range(n):
+                line = B[i]
+                acc += fill(line[r]) * load(line, b)
+            store(Q[r], b, acc)
+    return count
+
+
+@inner
+def _add_row(U, c, start, n, h, rows, at):  # type: ignore[no-untyped-def]
+    """Append the row 0 <= h + c'd, c = 0 before `start`: b = U'^-1 c, its products with all b."""
+    B, Q = rows.B, rows.Q
+    for i in range(start):
+        B[i, at] = 0.0
+    line = Q[at]
+    for b in range(0, at + 1, WIDTH):
+        store(line, b, fill(0.0))
+    for i in range(start, n):
+        row, value = U[i], c[i] / U[i, i]
+        B[i, at] = value
+        factor = fill(value)
+        for b in range(i - i % WIDTH, n, WIDTH):
+            store(c, b, load(c, b) - factor * load(row, b))
+        for b in range(0, at + 1, WIDTH):
+            store(line, b, load(line, b) + factor * load(B[i], b))
+    for r in range(at):
+        Q[r, at] = line[r]
+    rows.h[at], rows.e[at] = h, 0.0
 
 
 @inner
 def _step(U, B, active, count, nu, n, d):  # type: ignore[no-untyped-def]
     """d = U^-1 sum_i nu_i b_i."""
-    for i in range(n):
-        d[i] = 0.0
-        for r in range(count):
-            d[i] += nu[r] * B[i, active[r]]
     for i in range(n - 1, -1, -1):
-        row = U[i]
-        for k in range(i + 1, n):
-            d[i] -= row[k] * d[k]
-        d[i] /= row[i]
+        line, row, value = B[i], U[i], 0.0
+        for r in range(count):
+            value += nu[r] * line[active[r]]
+        first = i - i % WIDTH
+        if first + WIDTH < n:
+            acc = fill(0.0)
+            for b in range(first + WIDTH, n, WIDTH):
+                acc += load(row, b) * load(d, b)
+            value -= total(acc)
+        for k in range(i + 1, min(n, first + WIDTH)):
+            value -= row[k] * d[k]
+        d[i] = value / row[i]
 
 
 @inner
 def _violated(field, x, y, bounds, trust, d, N, c, taken):  # type: ignore[no-untyped-def]
     """Most violated row of box, trust region and spacing at step d.
 
-    Returns (violation, h, key): the row is 0 <= h + c'd with c filled in; key < 0 if none.
+    Returns (h, key): the row is 0 <= h + c'd with c filled in; key < 0 if none.
     """
     most, h_best, key = 1e-9, 0.0, -1
     for i in range(N):
@@ -116,9 +150,9 @@ class Model(NamedTuple):
         See `derivatives`.
     lam : ndarray, shape (K,)
         Multipliers of the clients.
-    H, U : ndarray, shape (n, n)
+    H, U : ndarray, shape (n, P)
         Hessian and its Cholesky factor.
-    d : ndarray, shape (4 N,)
+    d : ndarray, shape (>= 4 N,)
         Step.
     """
 
@@ -134,12 +168,12 @@ class Model(NamedTuple):
 class Rows(NamedTuple):
     """Rows of the subproblem (see `qp`) and its work space; R is the most there can be.
 
-    B : ndarray, shape (n, R); Q, T : (R, R); h, e, nu, work : (R,); active : int (R,)
+    B : ndarray, shape (n, R); Q, T : (R, R); h, e, nu : (R,); work : (3, R); active : int (R,)
     owner : ndarray, int, shape (K,)
         Client of each row that stands for one.
     taken : ndarray, bool, shape (4 N + N N,)
         Box and spacing rows that are in.
-    c : ndarray, shape (4 N,)
+    c : ndarray, shape (>= 4 N,)
     """
 
     B: Real
@@ -159,28 +193,29 @@ class Rows(NamedTuple):
 def _room(field, n):  # type: ignore[no-untyped-def]
     """Work space for n variables."""
     N, K = field.antennas, field.clients
-    M, R = K + field.interferers, K + 6 * N + 8
+    M, R = K + field.interferers, padded(K + 6 * N + 8)
+    width, length = padded(n), padded(4 * N)
     model = Model(
-        np.empty((2 * M + 1, n)),
-        np.empty((K, n)),
+        np.zeros((2 * M + 1, width)),
+        np.zeros((K, width)),
         np.empty(K),
         np.zeros(K),
-        np.empty((n, n)),
-        np.empty((n, n)),
-        np.zeros(4 * N),
+        np.zeros((n, width)),
+        np.zeros((n, width)),
+        np.zeros(length),
     )
     rows = Rows(
-        np.empty((n, R)),
+        np.zeros((n, R)),
         np.empty((R, R)),
         np.empty((R, R)),
         np.empty(R),
         np.empty(R),
         np.empty(R),
-        np.empty(R),
+        np.empty((3, R)),
         np.empty(R, np.int64),
         np.empty(K, np.int64),
         np.zeros(4 * N + N * N, np.bool_),
-        np.zeros(4 * N),
+        np.zeros(length),
     )
     return model, rows
 
@@ -226,24 +261,21 @@ def _direction(field, z, bounds, value, trust, warm, n, model, rows):  # type: i
     """
     N, K = field.antennas, field.clients
     f, lam = model.f, model.lam
-    count = filled = 0
-    for k in range(K):
-        if f[k] - value < REACH:
-            rows.owner[filled] = k
-            if (warm and lam[k] > 0) or f[k] <= value:
-                rows.active[count] = filled
-                count += 1
-            filled = _add_row(
-                model.U, model.J[k], n, f[k] - value, 1.0, filled, rows.B, rows.Q, rows.h, rows.e
-            )
-    clients = filled
+    filled = clients = _add_clients(field, model, value, n, rows)
+    count = 0
+    for r in range(clients):
+        k = rows.owner[r]
+        if (warm and lam[k] > 0) or f[k] <= value:
+            rows.active[count] = r
+            count += 1
     for i in range(len(rows.taken)):
         rows.taken[i] = False
-    s = 0.0
+    s, known = 0.0, False
     while True:
         count, s = dual(
-            rows.Q, rows.h, rows.e, filled, rows.active, count, rows.nu, rows.T, rows.work
+            rows.Q, rows.h, rows.e, filled, rows.active, count, rows.nu, rows.T, rows.work, known
         )
+        known = True
         _step(model.U, rows.B, rows.active, count, rows.nu, n, model.d)
         if n == 2 * N or filled >= len(rows.h) - 1:
             break
@@ -251,7 +283,8 @@ def _direction(field, z, bounds, value, trust, warm, n, model, rows):  # type: i
         if key < 0:
             break
         rows.taken[key] = True
-        filled = _add_row(model.U, rows.c, n, level, 0.0, filled, rows.B, rows.Q, rows.h, rows.e)
+        _add_row(model.U, rows.c, 2 * N, n, level, rows, filled)
+        filled += 1
     for k in range(K):
         lam[k] = 0.0
     for i in range(count):
