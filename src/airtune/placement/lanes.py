@@ -11,7 +11,7 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import njit, types
 from numba.core.typing import signature
 from numba.core.typing.templates import AbstractTemplate, infer_global
@@ -29,7 +29,7 @@ def padded(count):  # type: ignore[no-untyped-def]
     return (count + WIDTH - 1) // WIDTH * WIDTH
 
 
-class Lanes(types.Type):
+class Lanes(types.Type):  # type: ignore[misc]
     """Numba type of a vector of `count` numbers of type `element`."""
 
     def __init__(self, element: Any, count: int) -> None:
@@ -70,7 +70,7 @@ for _symbol, _instruction in (
     _operator(getattr(operator, f"i{_symbol.__name__}"), _instruction)
 
 
-def _pointer(context, builder, kind, array, at):  # type: ignore[no-untyped-def]
+def _pointer(context: Any, builder: Any, kind: Any, array: Any, at: Any) -> Any:
     """Address of array[at:at + count] as a vector."""
     view = context.make_array(kind)(context, builder, array)
     lanes = DOUBLES[kind.dtype]
