@@ -5,9 +5,15 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+import pytest
 
-from airtune.joint_plan import JointPlan, Site, plan_run
+from airtune import record
+from airtune.errors import InputError
+from airtune.joint_plan import JointPlan, RadioBlock, Site, plan_run
+from airtune.planning.plan import try_plan
+from airtune.rounds import FederatedRun
 from airtune.scenario import Scenario
+from airtune.schemes import SCHEMES
 from quadratic import QuadraticLearner
 from test_rounds import with_settings
 
@@ -35,12 +41,10 @@ def random_scenario(small: Scenario, seed: int) -> Scenario:
         "bound__G_sq": float(10 ** rng.uniform(-1, 2)),
     }
     scenario = with_settings(small, **changes)
-    site = site_of(scenario)
     loose = plan_run(
         site_of(with_settings(scenario, planning__alternate=False, planning__participation="all")),
         "movable",
     ).plan
-    del site
     if rng.random() < 0.7:
         latency = loose.latency_s.total * rng.uniform(0.3, 1.2)
         scenario = with_settings(scenario, budget__latency_s=latency)
@@ -55,8 +59,6 @@ def random_scenario(small: Scenario, seed: int) -> Scenario:
 
 def plans_of(scenario: Scenario) -> tuple[float, JointPlan | None]:
     """Bound of the plan without alternation, and the alternating plan; None where there is none."""
-    from airtune.errors import InputError
-
     plain = with_settings(scenario, planning__alternate=False, planning__participation="all")
     try:
         first = plan_run(site_of(plain), "movable").plan.bound.total
@@ -86,3 +88,145 @@ def check_never_rising(scenario: Scenario) -> bool:
 def test_alternation_never_raises_the_bound(small_scenario) -> None:
     improved = [check_never_rising(random_scenario(small_scenario, seed)) for seed in range(12)]
     assert sum(improved) >= 3
+
+
+def bound_of(scenario: Scenario, mask: np.ndarray, positions: np.ndarray) -> float:
+    """Bound with these participants and places, from the pieces: the plan of a smaller cell."""
+    site = site_of(scenario)
+    block = RadioBlock(site, "movable", 1, SCHEMES["movable"].array.start(scenario, 1))
+    air = block.at(mask, positions)
+    plan = try_plan(site.run, air.mse_star, air.costs, mask)
+    return np.inf if plan is None else plan.bound.total
+
+
+def test_participation_agrees_with_all_subsets(small_scenario) -> None:
+    left_out = 0
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        scenario = with_settings(
+            small_scenario,
+            clients__count=4,
+            clients__tx_power_dbm=[-5.0, -5.0, -5.0, float(rng.uniform(-45, -20))],
+            planning__participation="planned",
+            bound__zeta_sq=float(10 ** rng.uniform(-2, 0.5)),
+        )
+        joint = plan_run(site_of(scenario), "movable")
+        masks = [np.array(bits) for bits in itertools.product((True, False), repeat=4) if any(bits)]
+        least = min(bound_of(scenario, mask, joint.outlook.positions) for mask in masks)
+        assert joint.plan.bound.total == pytest.approx(least, rel=1e-9)
+        left_out += not joint.plan.participants.all()
+    assert left_out >= 1
+
+
+def test_participants_are_the_only_ones_that_transmit(small_scenario, tmp_path) -> None:
+    scenario = with_settings(
+        small_scenario,
+        clients__tx_power_dbm=[0.0, 0.0, -60.0],
+        planning__participation="planned",
+        bound__zeta_sq=0.01,
+        schemes=["movable"],
+    )
+    run = FederatedRun(scenario, "movable", 1, QuadraticLearner(scenario, 1))  # type: ignore[arg-type]
+    assert run.plan.participants.tolist() == [True, True, False]
+    lines = [run.run_round() for _ in range(2)]
+    assert [line["clients"] for line in lines] == [[0, 1], [0, 1]]
+    assert run.state.client_energy_j[2] == 0.0
+
+
+STILL = {
+    "radio__paths__doppler_hz": 0.0,
+    "radio__paths__angle_drift_deg": 0.0,
+    "planning__movement": "once",
+    "clients__tx_power_dbm": -5.0,
+    "bound__G_sq": 0.1,
+    "pretraining__charge": False,
+    "training__rounds": 10,
+}
+
+
+@pytest.mark.parametrize("scheme", ["movable", "fixed", "ideal", "digital"])
+def test_books_agree_with_the_plan_when_nothing_is_random(
+    small_scenario, tmp_path, scheme: str
+) -> None:
+    scenario = with_settings(
+        small_scenario, **STILL, plan="own", planning__rounds="planned", planning__alternate=True
+    )
+    loose = plan_run(site_of(scenario), scheme).plan
+    scenario = with_settings(
+        scenario,
+        budget__latency_s=0.9 * loose.latency_s.total,
+        budget__energy_j=0.95 * loose.energy_j.total,
+        budget__client_energy_j=1.5 * float(loose.client_energy_j.max()),
+    )
+    run = FederatedRun(scenario, scheme, 1, QuadraticLearner(scenario, 1))  # type: ignore[arg-type]
+    assert run.plan.rounds > 1
+    while run.state.round < run.plan.rounds:
+        run.run_round()
+    for name, booked in run.state.latency_s.to_dict().items():
+        planned = getattr(run.plan.latency_s, name)
+        if (scheme, name) == ("digital", "uplink"):  # entropy-coded: as short as the data allow
+            assert booked <= planned * (1 + 1e-6)
+        else:
+            assert booked == pytest.approx(planned, rel=1e-6, abs=1e-12), name
+    for name, joules in run.state.energy_j.to_dict().items():
+        assert joules <= getattr(run.plan.energy_j, name) * (1 + 1e-6), name
+    assert np.all(run.state.client_energy_j <= run.plan.client_energy_j * (1 + 1e-6))
+
+
+DRIFTING = {
+    "radio__paths__doppler_hz": 0.3,
+    "plan": "own",
+    "training__rounds": 12,
+    "clients__tx_power_dbm": -10.0,
+    "bound__G_sq": 0.1,
+    "planning__replan_factor": 1.2,
+    "planning__replan_every": 3,
+}
+
+
+def drifting(small: Scenario, **changes: object) -> Scenario:
+    """A moving cell with a latency budget, planned anew when the air drifts."""
+    scenario = with_settings(small, **DRIFTING, **changes)
+    latency = plan_run(site_of(scenario), "movable").plan.latency_s
+    budget = latency.total - 0.5 * latency.compute
+    return with_settings(scenario, budget__latency_s=budget)
+
+
+def test_a_drift_of_the_air_is_planned_for(small_scenario, tmp_path) -> None:
+    scenario = drifting(small_scenario)
+    run = FederatedRun(scenario, "movable", 1, QuadraticLearner(scenario, 1))  # type: ignore[arg-type]
+    first, lines = run.plan, []
+    while run.state.round < run.force.last_round:
+        lines.append(run.run_round())
+    told = [line["replanned"] for line in lines if "replanned" in line]
+    assert told
+    assert len(lines) == 12
+    assert any(entry["accepted"] for entry in told)
+    assert all(entry["rounds"] < 12 for entry in told if entry["accepted"])
+    assert run.plan is not first
+    assert run.state.latency_s.total <= scenario.budget.latency_s * 1.05
+
+
+def test_resume_after_a_new_plan_is_bit_for_bit(small_scenario, tmp_path) -> None:
+    scenario = drifting(small_scenario, planning__rounds="planned")
+
+    def execute(folder: str, stop: int | None) -> FederatedRun:
+        learner = QuadraticLearner(scenario, 1)
+        run = FederatedRun(scenario, "movable", 1, learner)  # type: ignore[arg-type]
+
+        def done(line: dict[str, object]) -> None:
+            if line["round"] == stop:
+                raise KeyboardInterrupt
+
+        run.execute(record.Cell(tmp_path / folder, "movable", 0), done)
+        return run
+
+    whole = execute("whole", None)
+    assert whole.force.round > 0
+    for stop in (whole.force.round, whole.force.round + 1):
+        with pytest.raises(KeyboardInterrupt):
+            execute(f"stopped-{stop}", stop)
+        resumed = execute(f"stopped-{stop}", None)
+        assert np.array_equal(resumed.state.adapter, whole.state.adapter)
+        assert resumed.state.latency_s == whole.state.latency_s
+        assert resumed.state.energy_j == whole.state.energy_j

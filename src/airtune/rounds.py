@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,18 +22,20 @@ from numpy.typing import NDArray
 from airtune import record
 from airtune.engines import LocalEngine, RoundUpdates
 from airtune.errors import InputError
-from airtune.joint_plan import JointPlan, Site, plan_run
+from airtune.joint_plan import JointPlan, Site, plan_run, replan
 from airtune.joint_plan.outlook import with_travel
+from airtune.joint_plan.replan import PlanInForce
 from airtune.learning.server import ServerOptimizer
 from airtune.planning.bound import participation_bias
 from airtune.planning.cost import Components, compute_energy, compute_time
+from airtune.planning.result import Plan
 from airtune.radio.movement import Movement
+from airtune.round_state import State
 from airtune.scenario import Scenario
 from airtune.scheduling import POLICIES, Candidates, Choice, Policy
 from airtune.schemes import (
     SCHEMES,
     Link,
-    Memory,
     Overheads,
     RadioRound,
     Reception,
@@ -48,63 +49,6 @@ if TYPE_CHECKING:
 
 Metrics = dict[str, Any]
 RoundDone = Callable[[Metrics], None]
-
-_STATE_ARRAYS = (
-    "adapter",
-    "positions",
-    "effective_weights",
-    "scaled_weights",
-    "average_rates",
-    "participation",
-    "client_energy_j",
-)
-
-
-@dataclass
-class State:
-    """All that changes from round to round; enough to resume bit for bit.
-
-    `effective_weights` are nu_k of the last round, 0 for who was silent; `scaled_weights` are
-    omega_k times each client's last reported relative scale, the nu_k of a round with everybody.
-    """
-
-    adapter: NDArray[np.float32]
-    optimizer: ServerOptimizer
-    positions: NDArray[np.float64]
-    effective_weights: NDArray[np.float64]
-    scaled_weights: NDArray[np.float64]
-    average_rates: NDArray[np.float64]
-    participation: NDArray[np.int64]
-    client_energy_j: NDArray[np.float64]
-    memory: Memory = field(default_factory=dict)
-    round: int = 0
-    latency_s: Components = field(default_factory=Components)
-    energy_j: Components = field(default_factory=Components)
-
-    def arrays(self) -> record.Arrays:
-        """Return the arrays of a checkpoint."""
-        arrays = {f"optimizer.{key}": value for key, value in self.optimizer.state().items()}
-        arrays |= {name: getattr(self, name) for name in _STATE_ARRAYS}
-        arrays |= {f"memory.{client}": row for client, row in self.memory.items()}
-        return arrays
-
-    def load(self, round_index: int, arrays: record.Arrays, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
-        prefix = "optimizer."
-        self.optimizer.load(
-            {key.removeprefix(prefix): a for key, a in arrays.items() if key.startswith(prefix)}
-        )
-        for name in _STATE_ARRAYS:
-            setattr(self, name, arrays[name])
-        prefix = "memory."
-        self.memory = {
-            int(key.removeprefix(prefix)): row
-            for key, row in arrays.items()
-            if key.startswith(prefix)
-        }
-        self.round = round_index
-        self.latency_s = Components(**state["latency_s"])
-        self.energy_j = Components(**state["energy_j"])
 
 
 class FederatedRun:
@@ -136,8 +80,8 @@ class FederatedRun:
         self.policy: Policy = POLICIES[scenario.clients.selection]
         self.engine = LocalEngine(learner)
         self.site = Site(scenario, seed, learner)
-        self.joint = plan_run(self.site, scheme) if plan is None else plan
-        self.plan = self.joint.plan
+        joint = plan_run(self.site, scheme) if plan is None else plan
+        self.force = PlanInForce.first(self.site, joint)
         self.state = State(
             adapter=learner.initial_adapter(),
             optimizer=ServerOptimizer(scenario.training.of(scheme), learner.size),
@@ -150,6 +94,11 @@ class FederatedRun:
             latency_s=Components(pretraining=self.plan.latency_s.pretraining),
             energy_j=Components(pretraining=self.plan.energy_j.pretraining),
         )
+
+    @property
+    def plan(self) -> Plan:
+        """The plan in force."""
+        return self.force.joint.plan
 
     def run_round(self) -> Metrics:
         """Run the next round; the numbers are those of the module's list."""
@@ -175,8 +124,10 @@ class FederatedRun:
         latency, energy = self._book(computed.clients, selected, moved, overheads, received)
         state.latency_s += latency
         state.energy_j += energy
+        evaluated = self.metrics(self._evaluate(index))
         return {
-            **self.metrics(self._evaluate(index)),
+            **self._plan_anew(),
+            **evaluated,
             "mse": None if received is None or received.mse is None else _finite(received.mse),
             "mse_db": _decibel(None if received is None else received.mse),
             "mse_predicted_db": _decibel(None if received is None else received.predicted_mse),
@@ -193,14 +144,31 @@ class FederatedRun:
             "round_wall_s": time.perf_counter() - began,
         }
 
+    def _plan_anew(self) -> Metrics:
+        """Plan the remaining rounds anew if the air has drifted; what to report of it."""
+        state = self.state
+        books = replan.Books(
+            round=state.round,
+            positions=state.positions,
+            latency_s=state.latency_s.total,
+            movement_s=state.latency_s.movement,
+            energy_j=state.energy_j.total,
+            client_energy_j=state.client_energy_j,
+        )
+        found = replan.check(self.site, self.scheme.name, self.force, books)
+        if found is None:
+            return {}
+        self.force, told = found
+        return {"replanned": told}
+
     def _place(self, radio: RadioRound) -> NDArray[np.float64]:
         """Return the antennas' places in the round, in no order."""
-        state, array, outlook = self.state, self.scheme.array, self.joint.outlook
+        state, array, joint = self.state, self.scheme.array, self.force.joint
         if self.scenario.planning.movement == "each-round":
-            near = with_travel(radio, outlook.max_travel)
+            near = with_travel(radio, joint.outlook.max_travel)
             return array.place(near, state.effective_weights, state.positions)
-        if self.joint.scheme == self.scheme.name:
-            return outlook.positions
+        if joint.scheme == self.scheme.name:
+            return joint.outlook.positions
         if state.round > 0:
             return state.positions
         return array.place(radio, state.effective_weights, state.positions)
@@ -290,7 +258,7 @@ class FederatedRun:
         return latency, energy
 
     def _evaluate(self, index: int) -> Evaluation | None:
-        due = index % self.scenario.evaluation.every == 0 or index == self.plan.rounds
+        due = index % self.scenario.evaluation.every == 0 or index == self.force.last_round
         return self.learner.evaluate(self.state.adapter) if due else None
 
     def metrics(self, evaluation: Evaluation | None) -> Metrics:
@@ -324,13 +292,15 @@ class FederatedRun:
         if saved is not None:
             self._check_plan(cell)
             self.state.load(*saved)
+            if "plan" in saved[2]:
+                self.force = PlanInForce.from_dict(saved[2]["plan"], self.site)
             round_done(record.read_metrics(cell)[-1])
         else:
             first = self.metrics(self.learner.evaluate(self.state.adapter))
             cell.folder.mkdir(parents=True, exist_ok=True)
-            record.write_json(cell.folder / "plan.json", self.joint.to_dict())
+            record.write_json(cell.folder / "plan.json", self.force.joint.to_dict())
             self._save(cell, {**first, "mse": None, "mse_db": None})
-        while self.state.round < self.plan.rounds:
+        while self.state.round < self.force.last_round:
             line = self.run_round()
             self._save(cell, line)
             round_done(line)
@@ -348,10 +318,12 @@ class FederatedRun:
 
     def _save(self, cell: record.Cell, line: Metrics) -> None:
         record.append_metrics(cell, line)
-        totals = {
+        totals: dict[str, Any] = {
             "latency_s": self.state.latency_s.to_dict(),
             "energy_j": self.state.energy_j.to_dict(),
         }
+        if self.force.round > 0:
+            totals["plan"] = self.force.to_dict()
         record.save_checkpoint(cell, self.state.round, self.state.arrays(), totals)
 
     def finish(self, cell: record.Cell, before: Sequence[dict[str, str]]) -> None:

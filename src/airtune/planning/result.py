@@ -89,6 +89,31 @@ class Plan:
             participants=present.copy(),
         )
 
+    @classmethod
+    def from_dict(cls, document: dict[str, Any]) -> Plan:
+        """Return the plan that :meth:`to_dict` has written."""
+
+        def parts(name: str) -> dict[str, float]:
+            left_out = ("total", "per_client")
+            return {key: x for key, x in document[name].items() if key not in left_out}
+
+        return cls(
+            rounds=document["rounds"]["finetuning"],
+            batch_sizes=np.array(document["batch"]["clients"]),
+            frequencies=np.array(document["frequency_hz"]["clients"]),
+            power_backoff=document["power_backoff"],
+            pretraining_steps=document["rounds"]["pretraining"],
+            pretraining_batch=document["batch"]["pretraining"],
+            server_frequency=document["frequency_hz"]["server"],
+            bound=BoundParts(**parts("bound")),
+            latency_s=Components(**parts("latency_s")),
+            energy_j=Components(**parts("energy_j")),
+            client_energy_j=np.array(document["energy_j"]["per_client"]),
+            certificate=Certificate(**document["certificate"]),
+            limits=tuple(document["limits"]),
+            participants=np.array(document["participants"]),
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain JSON types."""
         return {
