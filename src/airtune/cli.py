@@ -280,6 +280,48 @@ def _plan_scenario(
 
 
 @app.command()
+def calibrate(
+    scenario: ScenarioName,
+    overrides: Overrides = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Folder for figures and JSON.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Calibrate the constants of the convergence bound from the model and the data."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from airtune import scenario_file
+    from airtune.planning.calibrate import command
+    from airtune.progress import preparing
+
+    settings = scenario_file.load(scenario, overrides or [])
+    with preparing() as progress:
+        document = command.calibrate_scenario(settings, out, progress)
+    if as_json:
+        _print_json(document)
+        return
+    console = Console()
+    console.width = console.width if console.is_terminal else 110
+    table = Table("constant", "value", "uncertainty", "how")
+    for line in command.rows(document):
+        table.add_row(*line)
+    console.print(table)
+    clients = command.shift_rows(document)
+    if clients:
+        table = Table("client", "to the mixture", "to pre-training", "halves (null)", title="W1")
+        for row in clients:
+            table.add_row(*row)
+        console.print(table)
+    if document["left_out"]:
+        console.print(f"left out: {document['left_out']}", markup=False)
+    print(command.snippet(document))
+    if out is not None:
+        print(f"# figures: {out}")
+
+
+@app.command()
 def schemes() -> None:
     """List the schemes."""
     from rich.console import Console

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -158,3 +159,13 @@ class Progress:
         state = next(bar for bar in self._bars.tasks if bar.id == task)
         if not state.started:
             self._bars.start_task(state.id)
+
+
+@contextmanager
+def preparing() -> Iterator[Callable[[str, float], None]]:
+    """Show one bar on stderr; yields what sets its text and the fraction done."""
+    console = Console(stderr=True)
+    columns = (BarColumn(bar_width=24), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with Bars(*columns, console=console, transient=True) as bars:
+        task = bars.add_task("", total=1.0)
+        yield lambda text, fraction: bars.update(task, description=text, completed=fraction)

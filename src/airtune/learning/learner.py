@@ -20,6 +20,7 @@ from airtune.streams import generator, torch_seed
 
 if TYPE_CHECKING:
     from airtune.learning.model import AdapterModel
+    from airtune.learning.probe import Probe
     from airtune.learning.workers import Workers
 
 Progress = Callable[[str, float], None]
@@ -160,6 +161,12 @@ class Learner:
         self._model.load(adapter)
         batch_size = self.scenario.evaluation.batch_size
         return evaluate(self._model, self._validation_examples, batch_size, self._workers)
+
+    def probe(self, seed: int) -> Probe:
+        """Return access to model and data for calibration; `seed` names the random streams."""
+        from airtune.learning.probe import Probe
+
+        return Probe(self, seed)
 
     def save_adapter(self, adapter: Vector, folder: Path) -> None:
         """Write the adapter as a standard PEFT folder that names its base model."""

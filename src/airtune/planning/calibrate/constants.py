@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airtune.errors import InputError
 from airtune.planning.bound import BoundConstants
+from airtune.planning.calibrate.kept import PRETRAINING, SHIFT, TUNING, Calibrator
+from airtune.planning.calibrate.path import Progress
 from airtune.scenario import Scenario
 from airtune.scenario_radio import CALIBRATE, check_relations
 
 if TYPE_CHECKING:
     from airtune.learning.learner import Learner
 
-Progress = Callable[[str, float], None]
+Documents = dict[str, dict[str, Any]]
 
 
 def constants(
@@ -38,11 +39,53 @@ def constants(
         A constant cannot be calibrated, or the constants contradict each other.
     """
     values = scenario.bound.model_dump()
-    wanted = [name for name, value in values.items() if value == CALIBRATE]
+    wanted = {name for name, value in values.items() if value == CALIBRATE}
     if wanted:
-        raise InputError(f"bound.{wanted[0]} = {CALIBRATE}: cannot be calibrated yet")
+        found = calibrate(scenario, seed, learner, wanted, progress)
+        measured = {name: x for part in found.values() for name, x in part["constants"].items()}
+        values |= {name: measured[name]["value"] for name in wanted}
     try:
         check_relations(values)
     except ValueError as error:
-        raise InputError(f"bound: {error}") from None
+        told = f" ({', '.join(sorted(wanted))} calibrated)" if wanted else ""
+        raise InputError(f"bound: {error}{told}") from None
     return BoundConstants.from_mapping(values)
+
+
+def calibrate(
+    scenario: Scenario,
+    seed: int,
+    learner: Learner,
+    wanted: set[str] | None = None,
+    progress: Progress | None = None,
+) -> Documents:
+    """Run the calibrations that the wanted constants need, or take them from the cache.
+
+    Parameters
+    ----------
+    scenario, seed, learner, progress
+        As for :func:`constants`.
+    wanted : set of str, optional
+        Names of constants; all by default.
+
+    Returns
+    -------
+    dict
+        ``tuning``, ``pretraining`` and ``shift`` as far as they are needed, each with its
+        ``constants`` and what they were taken from, in plain JSON types.
+
+    Raises
+    ------
+    InputError
+        A constant cannot be calibrated; the message says what to set.
+    """
+    names = {*TUNING, *PRETRAINING, *SHIFT} if wanted is None else wanted
+    show = progress or (lambda text, fraction: None)
+    calibrator = Calibrator(scenario, seed, learner.probe(seed), show)
+    found: Documents = {}
+    # The corpus of a ready model first: without it there is no need to start the rest.
+    for part, owned in (("pretraining", PRETRAINING), ("tuning", TUNING), ("shift", SHIFT)):
+        if names & set(owned):
+            found[part] = getattr(calibrator, part)()
+    show("calibration", 1.0)
+    return found

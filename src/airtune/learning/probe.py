@@ -1,0 +1,406 @@
+"""What calibration may ask of a model and its data: gradients, curvature, losses, embeddings."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from airtune.learning.batches import Batch, by_length, collate
+from airtune.learning.client import mini_batch
+from airtune.learning.corpus import corpus_examples, mixture_examples
+from airtune.learning.model import LanguageModel
+from airtune.learning.pretrain import fresh_model
+from airtune.learning.results import Vector
+from airtune.learning.text import Example
+from airtune.learning.workers import Workers
+from airtune.streams import generator, torch_seed
+
+if TYPE_CHECKING:
+    from airtune.learning.learner import Learner
+
+FloatArray = NDArray[np.float64]
+Groups = tuple[tuple[Example, ...], ...]
+
+BATCH = 16
+# Weights of each parameter that go into the fingerprint of a model.
+MARKS = 64
+
+
+@dataclass(frozen=True)
+class DataSets:
+    """Samples of both data in the model's embedding, with their losses.
+
+    Attributes
+    ----------
+    pretraining : ndarray, shape (n, e)
+        Embeddings of pre-training samples.
+    clients : tuple of ndarray, shape (n_k, e)
+        Embeddings of the samples of each client looked at.
+    weights : ndarray, shape (K,)
+        Weights of these clients, sum 1.
+    """
+
+    pretraining: FloatArray
+    clients: tuple[FloatArray, ...]
+    weights: FloatArray
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A loss sum_k omega_k F_k over a flat vector of d weights.
+
+    Attributes
+    ----------
+    weights : ndarray, shape (K,)
+        omega_k, sum 1.
+    records : ndarray, int, shape (K,)
+        Records behind each F_k.
+    block_sizes : ndarray, int, shape (B,)
+        Entries of each weight matrix.
+    start : ndarray, float32, shape (d,)
+        Where training starts.
+    """
+
+    weights: FloatArray
+    records: NDArray[np.int64]
+    block_sizes: NDArray[np.int64]
+    start: Vector
+    _flat: torch.Tensor
+    _parameters: tuple[torch.Tensor, ...]
+    _model: LanguageModel
+    _pools: Groups
+    _samples: Groups
+    _workers: Workers
+    _seed: int
+
+    def losses(self, point: Vector) -> list[FloatArray]:
+        """Return the losses of each client's calibration samples, K arrays of shape (m_k,)."""
+        self._load(point)
+        return [sample_losses(self._model, samples, self._workers) for samples in self._samples]
+
+    def gradients(self, point: Vector, client: int) -> Vector:
+        """Return the gradients of a client's calibration samples, shape (m_k, d)."""
+        self._load(point)
+        rows = self._workers.map(
+            lambda sample: self._gradient(collate([sample])).numpy(), self._samples[client]
+        )
+        return np.stack(rows)
+
+    def updates(self, point: Vector, batch_size: int, round: int) -> Vector:  # noqa: A002
+        """Return the clients' gradients on fresh mini-batches, shape (K, d)."""
+        self._load(point)
+
+        def one(client: int) -> Vector:
+            pool = self._pools[client]
+            batch = mini_batch(pool, batch_size, self._seed, round, client, 0)
+            return np.asarray(self._gradient(batch).numpy())
+
+        return np.stack(self._workers.map(one, range(len(self._pools))))
+
+    def curvature(self, point: Vector, direction: Vector, samples: int) -> Vector:
+        """Return Hessian-vector products at `point`, one for each of `samples` draws.
+
+        Parameters
+        ----------
+        point, direction : ndarray, float32, shape (d,)
+            Where, and the unit vector v.
+        samples : int
+            Draw s holds sample s of every client, weighted by omega.
+
+        Returns
+        -------
+        ndarray, float32, shape (samples, d)
+            H_s v; their mean estimates H v.
+        """
+        self._load(point)
+        vector = torch.from_numpy(np.ascontiguousarray(direction, np.float32))
+        weights = torch.from_numpy(self.weights.astype(np.float32))
+
+        def one(draw: int) -> Vector:
+            batch = collate([group[draw % len(group)] for group in self._samples])
+            try:
+                return np.asarray(self._hessian_product(batch, weights, vector).numpy())
+            except RuntimeError as error:
+                if "derivative" not in str(error) and "backward" not in str(error):
+                    raise
+                return np.full(len(vector), np.nan, np.float32)
+
+        # The fused attention kernels have no second derivative.
+        with sdpa_kernel(SDPBackend.MATH):
+            rows = self._workers.map(one, range(samples))
+        if not np.isnan(rows[0]).all():
+            return np.stack(rows)
+        return self._differences(point, direction, samples)
+
+    def _differences(self, point: Vector, direction: Vector, samples: int) -> Vector:
+        """Central differences of gradients, for models whose layers have no second derivative."""
+        weights = torch.from_numpy(self.weights.astype(np.float32))
+        step = np.float32(1e-2)
+        sides = []
+        for sign in (1, -1):
+            self._load(point + sign * step * direction)
+            batches = [
+                collate([group[draw % len(group)] for group in self._samples])
+                for draw in range(samples)
+            ]
+            sides.append(
+                np.stack(self._workers.map(lambda b: self._gradient(b, weights).numpy(), batches))
+            )
+        return np.asarray((sides[0] - sides[1]) / (2 * step))
+
+    def _load(self, point: Vector) -> None:
+        self._flat.copy_(torch.from_numpy(np.ascontiguousarray(point, np.float32)))
+
+    def _gradient(self, batch: Batch, weights: torch.Tensor | None = None) -> torch.Tensor:
+        loss = self._loss(batch, weights)
+        parts = torch.autograd.grad(loss, self._parameters)
+        return torch.cat([part.reshape(-1) for part in parts]).float()
+
+    def _loss(self, batch: Batch, weights: torch.Tensor | None) -> torch.Tensor:
+        """Return the mean of the samples' losses, or their sum with `weights` (B,)."""
+        if weights is None:
+            return self._model.training_loss(batch)
+        losses = functional.cross_entropy(
+            self._model.response_logits(batch).float(), batch.targets, reduction="none"
+        )
+        return torch.sum(losses * (weights / batch.lengths)[batch.rows])
+
+    def _hessian_product(
+        self, batch: Batch, weights: torch.Tensor, vector: torch.Tensor
+    ) -> torch.Tensor:
+        loss = self._loss(batch, weights)
+        first = torch.autograd.grad(loss, self._parameters, create_graph=True)
+        slope = torch.cat([part.reshape(-1) for part in first]) @ vector
+        second = torch.autograd.grad(slope, self._parameters, materialize_grads=True)
+        return torch.cat([part.reshape(-1) for part in second])
+
+
+class Probe:
+    """Access to a learner's model and data for calibration.
+
+    Parameters
+    ----------
+    learner : Learner
+        Only its adapter is changed, and put back by :meth:`undisturbed`.
+
+    Attributes
+    ----------
+    clients : ndarray, int
+        The clients looked at: all, or `calibration.clients` of them drawn at random.
+    weights : ndarray
+        Their weights, sum 1.
+    """
+
+    def __init__(self, learner: Learner, seed: int) -> None:
+        self.scenario, self.seed = learner.scenario, seed
+        self._learner, self._model = learner, learner._model
+        self._settings = learner.scenario.calibration
+        most = min(self._settings.clients, len(learner.data_sizes))
+        order = generator(seed, "calibration", "clients").permutation(len(learner.data_sizes))
+        self.clients = np.sort(order[:most])
+        sizes = learner.data_sizes[self.clients].astype(float)
+        self.weights: FloatArray = sizes / sizes.sum()
+
+    @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """Put the adapter back at the end."""
+        before = self._model.flat.clone()
+        try:
+            yield
+        finally:
+            self._model.flat.copy_(before)
+
+    def fingerprint(self) -> str:
+        """Return a digest of the clients' data, the base model's weights and the first adapter."""
+        sha = hashlib.sha256(self._learner.initial_adapter().tobytes())
+        for name, weight in self._model.causal.state_dict().items():
+            if "lora_" not in name:
+                flat = weight.detach().reshape(-1)
+                marks = flat[:: max(1, len(flat) // MARKS)].float()
+                sha.update(f"{name} {tuple(weight.shape)}".encode() + marks.numpy().tobytes())
+        for k in self.clients:
+            for example in self._learner._clients[k]:
+                sha.update(np.array([example.prompt, *example.ids], np.int64).tobytes())
+        return sha.hexdigest()
+
+    def tuning(self) -> Objective:
+        """Return the fine-tuning loss over the adapters."""
+        model = self._model
+        return self._objective(
+            model,
+            model.flat,
+            [p for p in model.peft.parameters() if p.requires_grad],
+            tuple(self._learner._clients[k] for k in self.clients),
+            self.weights,
+            np.array([block.size for block in model.blocks]),
+            self._learner.initial_adapter(),
+        )
+
+    def pretraining(self) -> Objective:
+        """Return the pre-training loss: of all weights of the untrained small model; else adapters.
+
+        A ready model is not trained again: its loss on `data.pretraining_corpus` over the adapters
+        shows how far it is from what it could reach there.
+
+        Raises
+        ------
+        InputError
+            A ready model without a corpus.
+        """
+        examples = self._pretraining_examples()
+        groups = tuple(
+            tuple(examples[k :: self._settings.clients]) for k in range(self._settings.clients)
+        )
+        groups = tuple(group for group in groups if group)
+        weights = np.full(len(groups), 1 / len(groups))
+        if self.scenario.model.source != "small":
+            tuning = self.tuning()
+            return self._objective(
+                self._model,
+                self._model.flat,
+                tuning._parameters,
+                groups,
+                weights,
+                tuning.block_sizes,
+                tuning.start,
+            )
+        causal = fresh_model(
+            self.scenario.model.small,
+            self._learner._encoder.tokenizer,
+            torch_seed(self.scenario.seed, "weights"),
+        )
+        causal.eval()
+        parameters = list(causal.parameters())
+        flat = _flatten(parameters)
+        sizes = np.array([p.numel() for p in parameters])
+        start = flat.numpy().copy()
+        return self._objective(
+            LanguageModel(causal), flat, parameters, groups, weights, sizes, start
+        )
+
+    def trained_weights(self) -> Vector | None:
+        """Return the pre-trained weights in the order of :meth:`pretraining`; None if ready."""
+        if self.scenario.model.source != "small":
+            return None
+        named = self._model.causal.named_parameters()
+        kept = [p.detach().reshape(-1) for name, p in named if "lora_" not in name]
+        return np.asarray(torch.cat(kept).numpy(), np.float32)
+
+    def data_sets(self) -> DataSets:
+        """Return embeddings of pre-training samples and of each client's samples."""
+        return DataSets(
+            self._embed(self._shift_pretraining()),
+            tuple(self._embed(part) for part in self._shift_clients()),
+            self.weights,
+        )
+
+    def data_losses(self, adapter: Vector) -> tuple[FloatArray, list[FloatArray]]:
+        """Return the losses of the same samples under an adapter."""
+        self._model.load(adapter)
+        workers = self._learner._workers
+        return (
+            sample_losses(self._model, self._shift_pretraining(), workers),
+            [sample_losses(self._model, part, workers) for part in self._shift_clients()],
+        )
+
+    def _shift_clients(self) -> list[list[Example]]:
+        each = max(8, self._settings.shift_samples // len(self.clients))
+        return [self._draw(self._learner._clients[k], each, "shift", int(k)) for k in self.clients]
+
+    def _shift_pretraining(self) -> list[Example]:
+        return self._pretraining_examples()[: self._settings.shift_samples]
+
+    def _pretraining_examples(self) -> list[Example]:
+        """Return pre-training samples in random order, the tasks of the mixture in turn."""
+        random = generator(self.seed, "calibration", "pretraining")
+        if self.scenario.model.source == "small":
+            return mixture_examples(self._learner._encoder.tokenizer, random)
+        return corpus_examples(self.scenario.data, self._learner._encoder, random)
+
+    def _draw(self, examples: Sequence[Example], count: int, *name: str | int) -> list[Example]:
+        order = generator(self.seed, "calibration", *name).permutation(len(examples))
+        return [examples[i] for i in order[:count]]
+
+    def _embed(self, examples: Sequence[Example]) -> FloatArray:
+        """Return the mean last hidden state over the response tokens, shape (n, e).
+
+        Taken with the first adapter, which changes nothing.  Every such state has seen the prompt
+        and the answer so far, its own token included: what the loss is about, labels included.
+        """
+        self._model.load(self._learner.initial_adapter())
+        decoder = self._model.causal.get_decoder()
+        found: dict[int, FloatArray] = {}
+        for chosen, batch in by_length(examples, BATCH):
+            with torch.inference_mode():
+                states = decoder(input_ids=batch.ids, use_cache=False).last_hidden_state.double()
+            answers = states[batch.rows, batch.columns + 1]
+            sums = torch.zeros(len(chosen), states.shape[-1], dtype=torch.float64)
+            sums.index_add_(0, batch.rows, answers)
+            means = (sums / batch.lengths[:, None]).numpy()
+            found.update(zip(chosen, means, strict=True))
+        return np.stack([found[i] for i in range(len(examples))])
+
+    def _objective(
+        self,
+        model: LanguageModel,
+        flat: torch.Tensor,
+        parameters: Sequence[torch.Tensor],
+        pools: Groups,
+        weights: FloatArray,
+        sizes: NDArray[np.int64],
+        start: Vector,
+    ) -> Objective:
+        count = self._settings.samples
+        samples = tuple(
+            tuple(self._draw(pool, count, "samples", k)) for k, pool in enumerate(pools)
+        )
+        return Objective(
+            weights=weights,
+            records=np.array([len(pool) for pool in pools]),
+            block_sizes=sizes,
+            start=start,
+            _flat=flat,
+            _parameters=tuple(parameters),
+            _model=model,
+            _pools=pools,
+            _samples=samples,
+            _workers=self._learner._workers,
+            _seed=self.seed,
+        )
+
+
+def sample_losses(
+    model: LanguageModel, examples: Sequence[Example], workers: Workers
+) -> FloatArray:
+    """Return each example's mean cross-entropy over its response tokens [nat], shape (n,)."""
+
+    def score(batch: Batch) -> FloatArray:
+        losses = model.score(batch)[0].double().numpy()
+        sums = np.bincount(batch.rows.numpy(), losses, minlength=len(batch.lengths))
+        return np.asarray(sums / batch.lengths.numpy())
+
+    batches = list(by_length(examples, BATCH))
+    found = np.empty(len(examples))
+    scores = workers.map(score, [batch for _, batch in batches])
+    for (chosen, _), losses in zip(batches, scores, strict=True):
+        found[chosen] = losses
+    return found
+
+
+def _flatten(parameters: Sequence[Any]) -> torch.Tensor:
+    """Make the parameters views of one flat vector."""
+    flat = torch.cat([p.detach().reshape(-1) for p in parameters])
+    start = 0
+    for parameter in parameters:
+        parameter.data = flat[start : start + parameter.numel()].view(parameter.shape)
+        start += parameter.numel()
+    return flat

@@ -1,0 +1,182 @@
+"""What calibration asks of the real tiny LLaMA."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from airtune.errors import InputError
+from airtune.learning.batches import collate
+from airtune.learning.corpus import read_texts
+from airtune.learning.learner import Learner, prepare
+from airtune.learning.probe import Objective, Probe, sample_losses
+from airtune.planning.calibrate import constants
+from airtune.scenario import Scenario
+from airtune.streams import generator
+
+QUICK = {
+    "calibration__rounds": 4,
+    "calibration__points": 2,
+    "calibration__clients": 3,
+    "calibration__samples": 4,
+    "calibration__iterations": 3,
+    "calibration__shift_samples": 24,
+}
+ALL = {
+    f"bound__{name}": "calibrate" for name in ("L", "mu", "eta", "sigma_g_sq", "zeta_sq", "G_sq")
+}
+ALL |= {f"bound__{name}": "calibrate" for name in ("L0", "mu0", "eta0", "sigma0_sq", "delta_pre")}
+ALL |= {"bound__L_x": "calibrate", "bound__W1": "calibrate"}
+
+
+@pytest.fixture(scope="module")
+def watched(scenario_with: Callable[..., Scenario]) -> Learner:
+    return prepare(scenario_with(**QUICK), seed=3)
+
+
+@pytest.fixture
+def probe(watched: Learner) -> Probe:
+    return watched.probe(seed=3)
+
+
+def somewhere(objective: Objective) -> np.ndarray:
+    """A point where both factors of the adapters are at work."""
+    step = generator(0, "test").standard_normal(len(objective.start)).astype(np.float32)
+    return objective.start + np.float32(0.05) * step
+
+
+@pytest.mark.parametrize("kind", ["tuning", "pretraining"])
+def test_hessian_products_agree_with_differences_of_gradients(probe: Probe, kind: str) -> None:
+    with probe.undisturbed():
+        objective = getattr(probe, kind)()
+        point = somewhere(objective)
+        direction = generator(1, "test").standard_normal(len(point))
+        unit = (direction / np.linalg.norm(direction)).astype(np.float32)
+        exact = objective.curvature(point, unit, 2)
+        differences = objective._differences(point, unit, 2)
+    scale = np.abs(exact).max()
+    assert scale > 1e-4
+    assert np.allclose(exact, differences, atol=0.02 * scale)
+    assert not np.allclose(exact[0], exact[1], atol=0.02 * scale)  # other samples
+
+
+def test_gradients_of_samples_average_to_that_of_their_batch(probe: Probe) -> None:
+    with probe.undisturbed():
+        objective = probe.tuning()
+        point = somewhere(objective)
+        rows = objective.gradients(point, 1)
+        batch = collate(objective._samples[1])
+        probe._model.load(point)
+        loss, gradient = probe._model.loss_and_gradient(batch)
+        assert rows.mean(axis=0) == pytest.approx(gradient.numpy(), abs=1e-5)
+        assert objective.losses(point)[1].mean() == pytest.approx(loss, rel=1e-5)
+
+
+def test_the_learner_is_left_as_it_was(watched: Learner, probe: Probe) -> None:
+    adapter = somewhere(probe.tuning())
+    watched.evaluate(adapter)
+    state, legacy = torch.random.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    with probe.undisturbed():
+        probe.data_sets()
+        objective = probe.pretraining()
+        objective.updates(objective.start, 2, 1)
+    assert np.array_equal(probe._model.flat.numpy(), adapter)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert np.array_equal(np.random.get_state()[1], legacy)  # noqa: NPY002
+
+
+def test_the_pretrained_weights_lie_in_the_space_of_pretraining(probe: Probe) -> None:
+    with probe.undisturbed():
+        objective = probe.pretraining()
+        trained = probe.trained_weights()
+        assert trained is not None and trained.shape == objective.start.shape
+        losses = objective.losses(trained)
+        # The learner's own model, with an adapter that does nothing, is that point.
+        probe._model.load(probe._learner.initial_adapter())
+        own = sample_losses(probe._model, objective._samples[0], probe._learner._workers)
+    assert losses[0] == pytest.approx(own, rel=1e-4)
+
+
+def test_embeddings_see_the_answer_and_not_the_adapter(probe: Probe) -> None:
+    with probe.undisturbed():
+        example = probe._shift_clients()[0][0]
+        other = type(example)(
+            (*example.ids[:-2], example.ids[0], example.ids[-1]), example.prompt, ""
+        )
+        before = probe._embed([example, other])
+        probe._model.load(somewhere(probe.tuning()))
+        assert np.array_equal(probe._embed([example, other]), before)
+    assert before.shape == (2, 32)
+    assert np.linalg.norm(before[0] - before[1]) > 1e-3
+
+
+def test_constants_are_calibrated_once_and_kept(scenario_with: Callable[..., Scenario]) -> None:
+    scenario = scenario_with(**QUICK, **ALL)
+    learner = prepare(scenario, seed=3)
+    told: list[str] = []
+    found = constants(scenario, 3, learner, lambda text, fraction: told.append(text))
+    assert any("round" in text for text in told)
+    assert found.eta == pytest.approx(1 / found.L) and found.mu <= found.L
+    assert min(found.sigma_g_sq, found.G_sq, found.sigma0_sq, found.delta_pre, found.W1) > 0
+    again: list[str] = []
+    assert constants(scenario, 3, learner, lambda text, fraction: again.append(text)) == found
+    assert not any("round" in text for text in again)
+    mixed = scenario_with(**QUICK, bound__G_sq="calibrate")
+    assert constants(mixed, 3, learner).G_sq == found.G_sq
+    assert constants(mixed, 3, learner).L == 4.0
+    with pytest.raises(InputError, match=r"bound: .*must be <= .*calibrated"):
+        constants(
+            scenario_with(**QUICK, bound__L="calibrate", bound__eta=100, bound__mu=1e-9), 3, learner
+        )
+
+
+def test_numbers_pass_without_any_work(scenario_with: Callable[..., Scenario]) -> None:
+    scenario = scenario_with(bound__L=3.0)
+    assert constants(scenario, 1, None).L == 3.0  # type: ignore[arg-type]
+
+
+def test_a_ready_model_needs_a_corpus(
+    scenario_with: Callable[..., Scenario], watched: Learner, tmp_path: Path
+) -> None:
+    base = watched._model.peft.peft_config["default"].base_model_name_or_path
+    ready = {**QUICK, "model__source": base, "data__max_tokens": 48}
+    scenario = scenario_with(**ready, bound__W1="calibrate")
+    with pytest.raises(InputError, match=r"data\.pretraining_corpus"):
+        constants(scenario, 3, prepare(scenario, seed=3))
+    corpus = tmp_path / "corpus.jsonl"
+    random = generator(5, "corpus")
+    letters = np.array(list("etaoin shrdlu "))
+    texts = ["".join(random.choice(letters, 150)) for _ in range(20)]
+    corpus.write_text("\n".join(json.dumps({"text": text}) for text in texts))
+    scenario = scenario_with(
+        **ready,
+        bound__W1="calibrate",
+        bound__sigma0_sq="calibrate",
+        data__pretraining_corpus=str(corpus),
+    )
+    found = constants(scenario, 3, prepare(scenario, seed=3))
+    assert found.W1 > 0 and found.sigma0_sq > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "part"),
+    [
+        ("a.csv", "x", "must be an existing"),
+        ("a.jsonl", '{"text": "a"}\n{"body": 1}', "line 2"),
+        ("a.jsonl", "[1", "line 1"),
+    ],
+)
+def test_bad_corpora_are_refused(tmp_path: Path, name: str, content: str, part: str) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InputError, match=part):
+        read_texts(tmp_path / name)
+
+
+def test_texts_are_split_at_blank_lines(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("one\ntwo\n\n\nthree\n")
+    assert read_texts(tmp_path / "a.txt") == ["one\ntwo", "three"]
