@@ -167,3 +167,19 @@ def test_quantiles_agree_with_numpy(values: list[float]) -> None:
     merged = study.over_seeds(list(values))
     for name, share in (("median", 0.5), ("p10", 0.1), ("p90", 0.9)):
         assert merged[name] == pytest.approx(np.quantile(values, share), rel=1e-9, abs=1e-6)
+
+
+def test_results_and_page_tell_what_was_booked_off_the_plan(
+    small_scenario, quadratic, tmp_path
+) -> None:
+    scenario = small_scenario.model_copy(update={"schemes": ("ideal", "movable"), "seeds": 1})
+    results = study.compare(scenario, tmp_path / "run")
+    plan = results["schemes"]["movable"]["plan"]
+    for name in ("latency_s", "energy_j"):
+        booked = results["schemes"]["movable"][name]
+        for part, difference in plan["booked_less_planned"][name].items():
+            assert difference == pytest.approx(booked[part] - plan[name][part], abs=1e-9)
+    # the plan counts the power limit, the air what alignment needs
+    assert plan["booked_less_planned"]["energy_j"]["uplink"] < 0
+    assert plan["booked_less_planned"]["latency_s"]["uplink"] == 0
+    assert "Energy booked less planned" in (tmp_path / "run" / "report.html").read_text()

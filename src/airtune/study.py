@@ -15,6 +15,7 @@ import numpy as np
 
 from airtune import record
 from airtune.errors import InputError
+from airtune.joint_plan.books import against_plan
 from airtune.planning.cost import Components
 from airtune.record import Cell, RunFolder
 from airtune.scenario import Pretraining, Scenario
@@ -286,6 +287,7 @@ def cell_figures(cell: Cell, target: float | None) -> Document:
     """Return the figures of one finished cell (one scheme, one seed)."""
     lines = record.read_metrics(cell)
     totals = record.read_json(cell.folder / "finished.json")
+    plan = record.read_json(file) if (file := cell.folder / "plan.json").exists() else None
     last = next(line for line in reversed(lines) if line["evaluated"])
     reached = None
     if target is not None:
@@ -312,6 +314,7 @@ def cell_figures(cell: Cell, target: float | None) -> Document:
         "within_client_energy_budget": totals["within_client_energy_budget"],
         "within_energy_budget": totals.get("within_energy_budget", True),
         "diverged": last["loss"] is None,
+        "plan": against_plan(plan, totals, lines) if plan else None,
         "history": [{name: line[name] for name in _HISTORY} for line in lines if line["evaluated"]],
     }
 

@@ -88,6 +88,8 @@ def _content(run: RunFolder) -> dict[str, Any]:
         "key_figures": table.scheme_rows(run.results),
         "energy": table.split_rows(run.results, "energy_j", "J"),
         "latency": table.split_rows(run.results, "latency_s", "s"),
+        "unplanned_energy": table.off_plan_rows(run.results, "energy_j", "J"),
+        "unplanned_latency": table.off_plan_rows(run.results, "latency_s", "s"),
         "target": None if target.median is None else decimals(target.median, 3),
         "seeds": int(run.results.get("seeds") or 1),
         "rounds": run.rounds,

@@ -144,6 +144,17 @@ def split_rows(results: Mapping[str, Any], key: str, unit: str) -> Sheet:
     return Sheet(tuple(headings), tuple(rows))
 
 
+def off_plan_rows(results: Mapping[str, Any], key: str, unit: str) -> Sheet:
+    """Return what was booked less what was planned, as :func:`split_rows` does."""
+    schemes: Mapping[str, Mapping[str, Any]] = results.get("schemes") or {}
+    differences = {
+        name: {key: entry["plan"]["booked_less_planned"][key]}
+        for name, entry in schemes.items()
+        if entry.get("plan")
+    }
+    return split_rows({"schemes": differences}, key, unit)
+
+
 def terminal_table(results: Mapping[str, Any]) -> Table:
     """Return the table of schemes for a terminal: 80 columns wide, 100 with ranges over seeds."""
     from rich import box
