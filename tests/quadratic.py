@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +40,9 @@ class QuadraticLearner:
         self.pretraining_cost = PretrainingCost(2e9, 100, 8)
         self.optima = generator(self.seed, "optima").standard_normal((clients, self.size)) + 2.0
         self.optimum = self.data_sizes @ self.optima / self.data_sizes.sum()
+
+    def under(self, scenario: Scenario) -> QuadraticLearner:
+        return replace(self, scenario=scenario)
 
     def initial_adapter(self) -> np.ndarray:
         return np.zeros(self.size, dtype=np.float32)
