@@ -7,6 +7,8 @@ precision.  The peak is the final model and one matrix in fp32, never the whole 
 from __future__ import annotations
 
 import copy
+import ctypes
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -46,7 +48,7 @@ def load_weights(name: str, settings: Model, options: Mapping[str, Any]) -> Any:
     for file in _files(name, options["local_files_only"]):
         # Read, not mapped: pages of a mapped file count as memory for as long as it is open.
         opened: Any = safe_open(file, framework="pt", device="cpu", backend="pread")
-        weights |= {key: opened.get_slice(key) for key in opened.keys()}  # noqa: SIM118
+        weights |= {key: _Read(opened.get_slice(key)) for key in opened.keys()}  # noqa: SIM118
     return _fill(empty, config, weights, settings)
 
 
@@ -70,13 +72,26 @@ def random_weights(name: str, settings: Model, options: Mapping[str, Any], seed:
     return _fill(empty, config, weights, settings)
 
 
+class _Read:
+    """A weight that is read from its file when it is needed."""
+
+    def __init__(self, stored: Any) -> None:
+        self.stored = stored
+
+    def __getitem__(self, place: Any) -> torch.Tensor:
+        _give_back()
+        read: torch.Tensor = self.stored[place]
+        return read
+
+
 class _Draw:
-    """A weight that is drawn when it is read, by the rule of its model."""
+    """A weight that is drawn when it is needed, by the rule of its model."""
 
     def __init__(self, model: Any, key: str, seed: int) -> None:
         self.model, self.key, self.seed = model, key, seed
 
     def __getitem__(self, place: Any) -> torch.Tensor:
+        _give_back()
         parent, _, name = self.key.rpartition(".")
         module = copy.deepcopy(self.model.get_submodule(parent)).to_empty(device="cpu")
         with torch.random.fork_rng(devices=[]):
@@ -84,6 +99,21 @@ class _Draw:
             self.model._init_weights(module)
         drawn: torch.Tensor = getattr(module, name).detach()
         return drawn[place]
+
+
+@functools.cache
+def _trim() -> Any:
+    try:
+        return ctypes.CDLL(None).malloc_trim
+    except (OSError, TypeError, AttributeError):  # no glibc
+        return None
+
+
+def _give_back() -> None:
+    """Give freed memory back: the heap keeps it between the small pieces that stay."""
+    trim = _trim()
+    if trim is not None:
+        trim(0)
 
 
 def _without_weights(name: str, options: Mapping[str, Any]) -> tuple[Any, Any]:
