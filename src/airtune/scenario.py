@@ -182,13 +182,19 @@ class Training(Settings):
     local_learning_rate: Positive = Field(0.1, description="learning rate of local steps (H > 1)")
     batch_size_max: Count = Field(16, description="largest mini-batch B_max of a client")
     clip_norm: Positive | None = Field(None, description="clip a client's update to this norm")
-    server_optimizer: Literal["sgd", "adam"] = Field("adam", description="server optimiser")
+    server_optimizer: Literal["sgd", "momentum", "adam", "yogi"] = Field(
+        "adam", description="server optimiser (FedOpt)"
+    )
     learning_rate: Positive = Field(1e-2, description="server learning rate eta")
     learning_rates: dict[str, Positive] = Field(
         default_factory=dict, description="eta of single schemes, by name, where it differs"
     )
-    beta1: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="Adam beta1")
-    beta2: Annotated[float, Field(ge=0, lt=1)] = Field(0.99, description="Adam beta2")
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="momentum: its factor")
+    beta1: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="adam, yogi: beta1")
+    beta2: Annotated[float, Field(ge=0, lt=1)] = Field(0.99, description="adam, yogi: beta2")
+    epsilon: Positive = Field(
+        1e-8, description="adam, yogi: added to the root; large means closer to momentum (tau)"
+    )
 
     def of(self, scheme: str) -> Training:
         """Return the settings of one scheme: with its own learning rate, if it has one."""

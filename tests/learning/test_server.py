@@ -11,18 +11,29 @@ from airtune.scenario import Training
 UPDATES = np.random.default_rng(0).standard_normal((6, 5)) * np.array([1, 10, 1e-3, 1, 0])
 
 
-@pytest.mark.parametrize("kind", ["adam", "sgd"])
-def test_steps_equal_those_of_torch(kind: str) -> None:
+RATE = 0.05
+
+
+@pytest.mark.parametrize("kind", ["adam", "sgd", "momentum"])
+@pytest.mark.parametrize("epsilon", [1e-8, 1e-2])
+def test_steps_equal_those_of_torch(kind: str, epsilon: float) -> None:
     import torch
 
-    settings = Training(server_optimizer=kind, learning_rate=0.05, beta1=0.8, beta2=0.97)
+    settings = Training(
+        server_optimizer=kind,
+        learning_rate=RATE,
+        momentum=0.7,
+        beta1=0.8,
+        beta2=0.97,
+        epsilon=epsilon,
+    )
     start = np.linspace(-1, 1, 5).astype(np.float32)
     parameter = torch.nn.Parameter(torch.from_numpy(start).double())
-    reference = (
-        torch.optim.Adam([parameter], lr=0.05, betas=(0.8, 0.97))
-        if kind == "adam"
-        else torch.optim.SGD([parameter], lr=0.05)
-    )
+    reference = {
+        "adam": lambda p: torch.optim.Adam(p, lr=RATE, betas=(0.8, 0.97), eps=epsilon),
+        "sgd": lambda p: torch.optim.SGD(p, lr=RATE),
+        "momentum": lambda p: torch.optim.SGD(p, lr=RATE, momentum=0.7),
+    }[kind]([parameter])
     ours, adapter = ServerOptimizer(settings, 5), start
     for update in UPDATES:
         parameter.grad = torch.from_numpy(update)
@@ -32,7 +43,36 @@ def test_steps_equal_those_of_torch(kind: str) -> None:
     assert np.allclose(adapter, parameter.detach().numpy(), rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("kind", ["adam", "sgd"])
+def test_yogi_by_hand() -> None:
+    """One entry, three updates, written out: 2, then 1 (smaller than the root of v), then 3."""
+    settings = Training(
+        server_optimizer="yogi", learning_rate=0.1, beta1=0.5, beta2=0.75, epsilon=0.01
+    )
+    ours, adapter = ServerOptimizer(settings, 1), np.array([5.0], np.float32)
+    m1, v1 = 0.5 * 2, 0.25 * 4
+    # v = 1 equals u^2 = 1: the sign is 0 and v stays, where adam would give 1 as well.
+    m2, v2 = 0.5 * m1 + 0.5 * 1, v1
+    m3, v3 = 0.5 * m2 + 0.5 * 3, v2 + 0.25 * 9
+    m4, v4 = 0.5 * m3 + 0.5 * 0.5, v3 - 0.25 * 0.25
+    expected = 5.0
+    for t, (u, m, v) in enumerate([(2, m1, v1), (1, m2, v2), (3, m3, v3), (0.5, m4, v4)], 1):
+        expected -= 0.1 * (m / (1 - 0.5**t)) / ((v / (1 - 0.75**t)) ** 0.5 + 0.01)
+        adapter = ours.step(adapter, np.array([u]))
+        assert adapter[0] == pytest.approx(expected, rel=1e-6)
+
+
+def test_yogi_forgets_a_large_update_more_slowly_than_adam() -> None:
+    lasting = {}
+    for kind in ("adam", "yogi"):
+        optimizer = ServerOptimizer(Training(server_optimizer=kind), 1)
+        adapter = np.zeros(1, np.float32)
+        for update in [100.0] + 200 * [0.1]:
+            adapter = optimizer.step(adapter, np.array([update]))
+        lasting[kind] = optimizer.second[0]
+    assert lasting["yogi"] > 5 * lasting["adam"]
+
+
+@pytest.mark.parametrize("kind", ["adam", "sgd", "momentum", "yogi"])
 def test_a_loaded_state_goes_on_bit_for_bit(kind: str) -> None:
     settings = Training(server_optimizer=kind)
     first, adapter = ServerOptimizer(settings, 5), np.zeros(5, np.float32)
@@ -45,5 +85,9 @@ def test_a_loaded_state_goes_on_bit_for_bit(kind: str) -> None:
 
 
 def test_a_foreign_state_is_refused() -> None:
+    with pytest.raises(ValueError, match="moments"):
+        ServerOptimizer(Training(server_optimizer="momentum"), 5).load(
+            ServerOptimizer(Training(server_optimizer="adam"), 5).state()
+        )
     with pytest.raises(ValueError, match="moments"):
         ServerOptimizer(Training(), 5).load(ServerOptimizer(Training(), 4).state())

@@ -1,4 +1,4 @@
-"""The server's optimiser: SGD, or Adam on the aggregated update (FedOpt)."""
+"""The server's optimisers: the adapter steps along the aggregated update (FedOpt)."""
 
 from __future__ import annotations
 
@@ -8,34 +8,45 @@ from numpy.typing import NDArray
 from airtune.learning.results import Vector
 from airtune.scenario import Training
 
-EPSILON = 1e-8
+# Which moments of the update an optimiser keeps.
+KEEPS_FIRST = ("momentum", "adam", "yogi")
+KEEPS_SECOND = ("adam", "yogi")
 
 
 class ServerOptimizer:
-    """Steps the global adapter along the aggregated update.
+    """Steps the global adapter along the aggregated update u, as its gradient [1]_.
 
-    ``sgd`` is plain, ``theta - eta u``: the method that the convergence bound describes.  ``adam``
-    is Adam with bias correction [1]_, its gradient replaced by the aggregate [2]_.
+    ========  ============================================================
+    sgd       ``theta - eta u``: the method that the convergence bound describes
+    momentum  ``m <- momentum m + u``, ``theta - eta m`` [2]_
+    adam      ``m <- beta1 m + (1 - beta1) u``, ``v <- beta2 v + (1 - beta2) u^2``,
+              ``theta - eta mhat / (sqrt(vhat) + epsilon)`` with bias correction [3]_
+    yogi      as adam, but ``v <- v - (1 - beta2) u^2 sign(v - u^2)`` [4]_: a rare large update is
+              not forgotten as fast
+    ========  ============================================================
 
     Parameters
     ----------
     settings : Training
-        `server_optimizer`, `learning_rate`, `beta1`, `beta2` are used.
+        `server_optimizer`, `learning_rate`, `momentum`, `beta1`, `beta2`, `epsilon` are used.
     size : int
         Entries d of the adapter.
 
     References
     ----------
-    .. [1] Kingma, Ba: Adam: a method for stochastic optimization, 2015.
-    .. [2] Reddi et al.: Adaptive federated optimization, 2021.
+    .. [1] Reddi et al.: Adaptive federated optimization, 2021.
+    .. [2] Hsu, Qi, Brown: Measuring the effects of non-identical data distribution for federated
+       visual classification, 2019.
+    .. [3] Kingma, Ba: Adam: a method for stochastic optimization, 2015.
+    .. [4] Zaheer et al.: Adaptive methods for nonconvex optimization, 2018.
     """
 
     def __init__(self, settings: Training, size: int) -> None:
         self.settings = settings
         self.steps = 0
-        moments = size if settings.server_optimizer == "adam" else 0
-        self.first = np.zeros(moments)
-        self.second = np.zeros(moments)
+        kind = settings.server_optimizer
+        self.first = np.zeros(size if kind in KEEPS_FIRST else 0)
+        self.second = np.zeros(size if kind in KEEPS_SECOND else 0)
 
     def step(self, adapter: Vector, update: NDArray[np.floating]) -> Vector:
         """Return the next adapter.
@@ -57,11 +68,17 @@ class ServerOptimizer:
         self.steps += 1
         if s.server_optimizer == "sgd":
             return (adapter - s.learning_rate * u).astype(np.float32)
+        if s.server_optimizer == "momentum":
+            self.first = s.momentum * self.first + u
+            return (adapter - s.learning_rate * self.first).astype(np.float32)
         self.first = s.beta1 * self.first + (1 - s.beta1) * u
-        self.second = s.beta2 * self.second + (1 - s.beta2) * u**2
+        if s.server_optimizer == "adam":
+            self.second = s.beta2 * self.second + (1 - s.beta2) * u**2
+        else:
+            self.second = self.second - (1 - s.beta2) * u**2 * np.sign(self.second - u**2)
         mean = self.first / (1 - s.beta1**self.steps)
         square = self.second / (1 - s.beta2**self.steps)
-        step = s.learning_rate * mean / (np.sqrt(square) + EPSILON)
+        step = s.learning_rate * mean / (np.sqrt(square) + s.epsilon)
         return (adapter - step).astype(np.float32)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
