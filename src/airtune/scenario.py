@@ -59,6 +59,9 @@ __all__ = [
 ]
 
 
+TEMPLATES = ("auto", "alpaca", "chat", "plain")
+
+
 class PlacementSettings(Settings):
     """How the positions and the beamformer are found."""
 
@@ -132,25 +135,55 @@ class Model(Settings):
 
 
 class Fields(Settings):
-    """Names of the fields of an instruction file."""
+    """Names of the fields of a data file."""
 
     instruction: str = Field("instruction", description="field of the instruction")
     input: str = Field("input", description="field of the optional further input")
     output: str = Field("output", description="field of the answer")
     label: str | None = Field(None, description="field that names the domain of a record")
+    text: str = Field("text", description="format text: field of the text")
+    messages: str = Field("messages", description="format chat: field of the conversation")
+    prompt: str = Field("prompt", description="format preference: field of the prompt")
+    chosen: str = Field("chosen", description="format preference: field of the better answer")
+    rejected: str = Field("rejected", description="format preference: field of the worse answer")
 
 
 class Data(Settings):
     """Instruction data and how the clients share it."""
 
     source: str = Field(
-        "sample", description="`sample` (shipped instruction tasks) or a local JSON/JSONL file"
+        "sample",
+        description="`sample` (shipped instruction tasks), `reasoning-gym` (tasks generated), a "
+        "JSON, JSONL, parquet or text file, or a hub data set 'owner/name'",
+    )
+    format: Literal["instruction", "alpaca", "dolly", "chat", "text", "preference"] = Field(
+        "instruction",
+        description="`instruction` by the names in `fields`; `alpaca` and `dolly` have their own; "
+        "`chat` conversations; `text` without prompts; `preference` for training.objective dpo",
     )
     fields: Fields = Fields()
-    partition: Literal["domain", "iid", "dirichlet"] = Field(
-        "domain", description="one domain per client, at random, or Dirichlet over the domains"
+    split: str = Field("train", description="split of a hub data set")
+    tasks: tuple[str, ...] = Field((), description="tasks of reasoning-gym, each a domain")
+    task_records: Count = Field(500, description="records generated of each task")
+    piece_characters: Annotated[int, Field(ge=16)] = Field(
+        400, description="format text: documents are cut at white space into pieces this long"
+    )
+    template: str = Field(
+        "auto",
+        description="prompt: `chat` (the tokenizer's), `alpaca`, `plain`, `auto` (chat if there is "
+        "one, else alpaca), or a text of your own with {instruction} and {input}",
+    )
+    partition: Literal["domain", "iid", "dirichlet", "size"] = Field(
+        "domain",
+        description="one domain per client, at random, Dirichlet over the domains, or by size",
     )
     dirichlet_alpha: Positive = Field(0.5, description="concentration of the Dirichlet partition")
+    sizes: tuple[Positive, ...] | None = Field(
+        None, description="partition size: shares of the clients; null is a power law"
+    )
+    size_exponent: NonNegative = Field(
+        1.0, description="power law of the sizes: client k has a share of 1/k^exponent"
+    )
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.1, description="share of the records held out for validation"
     )
@@ -164,6 +197,15 @@ class Data(Settings):
         "between documents) or .jsonl (field `text`); needed to calibrate the change of data",
     )
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.template not in TEMPLATES and "{instruction}" not in self.template:
+            raise ValueError(
+                f"template = {self.template!r}: must be one of {', '.join(TEMPLATES)} or a text "
+                "with {instruction}"
+            )
+        return self
+
 
 class Pretraining(Settings):
     """Phase 1: centralised pre-training of the small model at the server."""
@@ -171,6 +213,11 @@ class Pretraining(Settings):
     steps: int = Field(2000, ge=0, description="optimiser steps T0")
     batch_size: Count = Field(32, description="batch size B0")
     learning_rate: Positive = Field(2e-3, description="peak AdamW learning rate")
+    sources: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        ("sample",),
+        description="what it reads: `sample` (shipped instruction tasks) and files of plain text "
+        "(.txt, or JSON, JSONL or parquet with a field `text`), in equal shares by task and file",
+    )
     charge: bool = Field(True, description="book its latency and energy in every scheme")
 
 
@@ -356,6 +403,11 @@ class Scenario(Settings):
             raise ValueError(
                 "planning.pretraining = planned: needs pretraining.charge = true and "
                 "model.source = small"
+            )
+        if self.data.sizes is not None and len(self.data.sizes) != self.clients.count:
+            raise ValueError(
+                f"data.sizes = {list(self.data.sizes)}: must be a list of clients.count = "
+                f"{self.clients.count}"
             )
         if len(set(self.schemes)) != len(self.schemes):
             raise ValueError(f"schemes = {list(self.schemes)}: must not repeat")

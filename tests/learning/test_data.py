@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,12 +16,16 @@ from airtune.learning.data import (
     Record,
     hold_out,
     labels,
-    load_records,
     load_sample,
-    read_file,
     spread,
 )
+from airtune.learning.formats import load_records
 from airtune.scenario import Data, Fields
+
+
+def read_file(path: Path, fields: Fields, **settings: Any) -> list[Record]:
+    return load_records(Data(source=str(path), fields=fields, **settings))
+
 
 GOOD = {"instruction": "Add.", "input": "1 2", "output": "3"}
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airtune.errors import InputError
-from airtune.learning.partition import partition
+from airtune.learning.partition import count_labels, partition
 
 LABELS = st.lists(st.sampled_from(["a", "b", "c", "d"]), min_size=1, max_size=60)
 
 
+@settings(deadline=None)
 @given(
     LABELS,
     st.integers(1, 9),
@@ -78,3 +79,19 @@ def test_a_small_alpha_makes_clients_unlike() -> None:
 def test_labels_are_needed(kind: str) -> None:
     with pytest.raises(InputError, match=r"data\.partition: .*data\.fields\.label or use 'iid'"):
         partition(["a", ""], 1, kind, np.random.default_rng(0))
+
+
+def test_sizes_follow_the_shares_and_no_client_is_empty() -> None:
+    random = np.random.default_rng(0)
+    labels = [""] * 1000
+    parts = partition(labels, 4, "size", random, shares=[4, 3, 2, 1])
+    assert [len(part) for part in parts] == [400, 300, 200, 100]
+    assert sorted(np.concatenate(parts)) == list(range(1000))
+    steep = partition(labels[:20], 5, "size", random, shares=[1000, 1, 1, 1, 1])
+    assert [len(part) for part in steep] == [16, 1, 1, 1, 1]
+
+
+def test_labels_are_counted_for_each_client() -> None:
+    names, counts = count_labels(["b", "a", "b", "c"], [np.array([0, 2]), np.array([1, 3])])
+    assert names == ("a", "b", "c")
+    assert counts.tolist() == [[0, 2, 0], [1, 0, 1]]

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+from typing import Any
+
+import pytest
+
+from airtune.errors import InputError
 from airtune.learning.data import Record
 from airtune.learning.text import Encoder, alpaca_prompt
 
@@ -48,8 +54,6 @@ def test_long_records_lose_the_front_of_the_prompt_then_the_end_of_the_answer(
 
 
 def test_a_chat_template_is_used(encoder: Encoder) -> None:
-    import copy
-
     tokenizer = copy.deepcopy(encoder.tokenizer)
     tokenizer.chat_template = (
         "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
@@ -60,8 +64,6 @@ def test_a_chat_template_is_used(encoder: Encoder) -> None:
 
 
 def test_a_start_token_that_the_tokenizer_adds_is_kept(encoder: Encoder) -> None:
-    import copy
-
     from tokenizers.processors import TemplateProcessing
 
     tokenizer = copy.deepcopy(encoder.tokenizer)
@@ -73,3 +75,84 @@ def test_a_start_token_that_the_tokenizer_adds_is_kept(encoder: Encoder) -> None
     )
     (example,) = Encoder(tokenizer, 96).encode([RECORD])
     assert example.ids == (start, *encoder.encode([RECORD])[0].ids)
+
+
+def with_chat(encoder: Encoder) -> Any:
+    tokenizer = copy.deepcopy(encoder.tokenizer)
+    tokenizer.chat_template = (
+        "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
+        "{% if add_generation_prompt %}<assistant>{% endif %}"
+    )
+    return tokenizer
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("alpaca", "### Instruction:\nSort ascending.\n\n### Input:\n3 1 2\n\n### Response:\n"),
+        ("plain", "Sort ascending.\n\n3 1 2\n"),
+        ("chat", "<user>Sort ascending.\n\n3 1 2<assistant>"),
+        ("auto", "<user>Sort ascending.\n\n3 1 2<assistant>"),
+        ("Q: {instruction} ({input}) {x}\nA: ", "Q: Sort ascending. (3 1 2) {x}\nA: "),
+    ],
+)
+def test_templates(encoder: Encoder, template: str, expected: str) -> None:
+    assert Encoder(with_chat(encoder), 96, template).prompt(RECORD) == expected
+
+
+def test_braces_in_a_record_are_no_places_of_the_template(encoder: Encoder) -> None:
+    record = Record("Print {input}.", "{instruction}", "x")
+    own = Encoder(encoder.tokenizer, 96, "{instruction}|{input}>")
+    assert own.prompt(record) == "Print {input}.|{instruction}>"
+
+
+def test_a_chat_template_that_is_not_there_is_told(encoder: Encoder) -> None:
+    with pytest.raises(InputError, match=r"data\.template: 'chat'"):
+        Encoder(encoder.tokenizer, 96, "chat")
+
+
+def test_earlier_turns_are_part_of_the_prompt(encoder: Encoder) -> None:
+    history = (("system", "Be brief."), ("user", "Hi."), ("assistant", "Hello."))
+    record = Record("Bye.", "", "Ciao.", history=history)
+    chat = Encoder(with_chat(encoder), 96)
+    assert chat.prompt(record) == (
+        "<system>Be brief.<user>Hi.<assistant>Hello.<user>Bye.<assistant>"
+    )
+    assert alpaca_prompt(record) == (
+        "### Instruction:\nBe brief.\n\n### Instruction:\nHi.\n\n### Response:\nHello.\n\n"
+        "### Instruction:\nBye.\n\n### Response:\n"
+    )
+
+
+@pytest.mark.parametrize("template", ["alpaca", "plain", "chat", "Q {instruction} A"])
+def test_the_loss_sees_the_answer_and_the_end_and_no_token_of_the_prompt(
+    encoder: Encoder, template: str
+) -> None:
+    from airtune.learning.batches import collate
+
+    records = [RECORD, Record("Say it.", "", "3 1 2 is what I say")]
+    coder = Encoder(with_chat(encoder), 96, template)
+    batch = collate(coder.encode(records))
+    for row, record in enumerate(records):
+        targets = batch.targets[batch.rows == row].tolist()
+        assert targets[-1] == encoder.tokenizer.eos_token_id
+        assert encoder.tokenizer.decode(targets[:-1]) == record.output
+        # The tokens that predict: from the last of the prompt to the last of the answer.
+        places = batch.columns[batch.rows == row]
+        prompt = batch.ids[row, : int(places[0]) + 1]
+        assert encoder.tokenizer.decode(prompt) == coder.prompt(record)
+        assert batch.ids[row, places[1:]].tolist() == targets[:-1]
+
+
+def test_plain_text_is_learnt_whole(encoder: Encoder) -> None:
+    (example,) = encoder.encode([Record("", "", "Once upon a time.")])
+    assert example.prompt == 1
+    assert example.ids[0] == encoder.tokenizer.eos_token_id
+    assert encoder.tokenizer.decode(example.ids[1:-1]) == "Once upon a time."
+
+
+def test_worse_answers_are_encoded_with_the_same_prompt(encoder: Encoder) -> None:
+    record = Record("Sort.", "2 1", "1 2", rejected="2 1")
+    (better,), (worse,) = encoder.encode([record]), encoder.encode([record], rejected=True)
+    assert better.ids[: better.prompt] == worse.ids[: worse.prompt]
+    assert encoder.tokenizer.decode(worse.ids[worse.prompt : -1]) == "2 1"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from airtune.learning import data
 from airtune.learning.client import choose, client_update
+from airtune.learning.formats import load_records
 from airtune.learning.partition import partition
 from airtune.learning.results import Block, ClientUpdate, Evaluation, PretrainingCost, Vector
 from airtune.learning.text import Encoder, Example
@@ -241,15 +242,9 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
     # It would write into every new tensor before the operation that fills it does.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     training, validation = split_records(scenario, seed)
-    owned = partition(
-        [record.label for record in training],
-        scenario.clients.count,
-        scenario.data.partition,
-        generator(seed, "partition"),
-        alpha=scenario.data.dirichlet_alpha,
-    )
+    owned = shares_of(scenario, training, seed)
     base, tokenizer, name = open_model(scenario, progress or (lambda text, fraction: None))
-    encoder = Encoder(tokenizer, scenario.data.max_tokens)
+    encoder = Encoder(tokenizer, scenario.data.max_tokens, scenario.data.template)
     examples = encoder.encode(training)
     work = weights_used(base, examples)
     workers = Workers(scenario.threads, sum(count_parameters(base)))
@@ -287,7 +282,7 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
 def split_records(scenario: Scenario, seed: int) -> tuple[list[data.Record], list[data.Record]]:
     """Return the training records and those validation records that evaluation uses."""
     settings = scenario.data
-    records = data.load_records(settings)
+    records = load_records(settings)
     random = generator(seed, "hold-out")
     if settings.max_records is not None and settings.max_records < len(records):
         chosen = np.sort(random.permutation(len(records))[: settings.max_records])
@@ -295,6 +290,22 @@ def split_records(scenario: Scenario, seed: int) -> tuple[list[data.Record], lis
     training, validation = data.hold_out(records, settings.validation_fraction, random)
     validation = [validation[i] for i in random.permutation(len(validation))]
     return training, data.spread(validation, scenario.evaluation.records)
+
+
+def shares_of(
+    scenario: Scenario, training: Sequence[data.Record], seed: int
+) -> tuple[NDArray[np.int64], ...]:
+    """Return the indices of the training records that each client holds."""
+    settings, clients = scenario.data, scenario.clients.count
+    power_law = np.arange(1.0, clients + 1) ** -settings.size_exponent
+    return partition(
+        [record.label for record in training],
+        clients,
+        settings.partition,
+        generator(seed, "partition"),
+        alpha=settings.dirichlet_alpha,
+        shares=settings.sizes or power_law.tolist(),
+    )
 
 
 def _common_label(records: Sequence[data.Record]) -> str:

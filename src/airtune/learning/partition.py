@@ -19,6 +19,7 @@ def partition(
     random: np.random.Generator,
     *,
     alpha: float = 0.5,
+    shares: Sequence[float] | None = None,
 ) -> tuple[Indices, ...]:
     """Share records among clients; every record goes to exactly one client, none stays empty.
 
@@ -28,16 +29,18 @@ def partition(
         Domain of each record; ``""`` when unknown.
     clients : int
         Clients K.
-    kind : {"domain", "iid", "dirichlet"}
+    kind : {"domain", "iid", "dirichlet", "size"}
         ``domain``: the labels in alphabetical order are dealt to the clients in turn.  With more
         clients than labels the clients of one label share its records evenly; with more labels
         than clients a client holds several.  ``iid``: evenly, at random.  ``dirichlet``: each
         label's records are shared by proportions drawn from a symmetric Dirichlet distribution
-        [1]_.
+        [1]_.  ``size``: at random, by `shares`.
     random : Generator
         Decides the order and the proportions.
     alpha : float
         Concentration of the Dirichlet distribution; small means unlike clients.
+    shares : sequence of float, length K, optional
+        Relative sizes of the clients, needed by ``size``.
 
     Returns
     -------
@@ -59,7 +62,7 @@ def partition(
             f"clients.count: {clients} clients cannot share {len(labels)} training records; "
             "every client needs one"
         )
-    if kind != "iid" and not all(labels):
+    if kind in ("domain", "dirichlet") and not all(labels):
         raise InputError(
             f"data.partition: '{kind}' needs a label on every record; name its field in "
             "data.fields.label or use 'iid'"
@@ -69,9 +72,38 @@ def partition(
         parts = _by_domain(groups, clients)
     elif kind == "dirichlet":
         parts = _by_dirichlet(groups, clients, alpha, random)
+    elif kind == "size":
+        if shares is None:
+            raise ValueError("a partition by size needs shares")
+        ends = np.cumsum(shares) / np.sum(shares) * len(labels)
+        parts = np.split(random.permutation(len(labels)), np.round(ends[:-1]).astype(int))
     else:
         parts = np.array_split(random.permutation(len(labels)), clients)
     return tuple(np.sort(part).astype(np.int64) for part in _fill(list(parts)))
+
+
+def count_labels(
+    labels: Sequence[str], parts: Sequence[Indices]
+) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """Return the labels in alphabetical order, and how many records of each the clients hold.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        Label of each record.
+    parts : sequence of ndarray
+        Record indices of each of the K clients.
+
+    Returns
+    -------
+    names : tuple of str, length M
+    counts : ndarray, int, shape (K, M)
+    """
+    names = tuple(sorted(set(labels)))
+    place = {name: i for i, name in enumerate(names)}
+    codes = np.array([place[label] for label in labels])
+    counts = [np.bincount(codes[part], minlength=len(names)) for part in parts]
+    return names, np.array(counts, np.int64)
 
 
 def _groups(labels: Sequence[str], random: np.random.Generator) -> list[Indices]:

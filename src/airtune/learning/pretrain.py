@@ -6,21 +6,24 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from airtune.errors import InputError
 from airtune.learning.batches import Batch, collate
 from airtune.learning.data import Record, load_sample, sample_bytes
 from airtune.learning.folders import cached
+from airtune.learning.formats import load_records
 from airtune.learning.model import LanguageModel, count_parameters, weights_used
 from airtune.learning.quiet import quiet
 from airtune.learning.results import PretrainingCost
 from airtune.learning.text import Encoder, Example, train_tokenizer
 from airtune.learning.workers import Workers
-from airtune.scenario import Pretraining, Scenario, SmallLlama
+from airtune.scenario import Data, Pretraining, Scenario, SmallLlama
 from airtune.streams import generator, torch_seed
 
 # Raise it whenever this module or the text encoding changes what is learnt.
@@ -58,12 +61,14 @@ def small_model(scenario: Scenario, progress: Progress) -> Path:
     facts = {
         "version": VERSION,
         "model": scenario.model.small.model_dump(mode="json"),
-        "pretraining": scenario.pretraining.model_dump(mode="json", exclude={"charge"}),
+        "pretraining": scenario.pretraining.model_dump(mode="json", exclude={"charge", "sources"}),
         "data": hashlib.sha256(sample_bytes("general")).hexdigest(),
         "seed": scenario.seed,
         "torch": torch.__version__,
         "transformers": transformers.__version__,
     }
+    if scenario.pretraining.sources != ("sample",):
+        facts["sources"] = [_fingerprint(source) for source in scenario.pretraining.sources]
     return cached(
         Path(scenario.cache), "small", facts, lambda folder: _make(scenario, folder, progress)
     )
@@ -84,9 +89,32 @@ def _make(scenario: Scenario, folder: Path, progress: Progress) -> None:
 
 def corpus(scenario: Scenario) -> tuple[list[Record], Any]:
     """Return the records that the small model is pre-trained on, and its tokenizer."""
-    records = load_sample("general")
+    records: list[Record] = []
+    for source in scenario.pretraining.sources:
+        records += load_sample("general") if source == "sample" else _texts(source)
     texts = (text for r in records for text in (r.instruction, r.input, r.output) if text)
     return records, train_tokenizer(texts, scenario.model.small.vocabulary)
+
+
+def _texts(source: str) -> list[Record]:
+    """Return the documents of a file in pieces, all with the file as their label."""
+    settings = Data(source=source, format="text")
+    try:
+        return [replace(record, label=source) for record in load_records(settings)]
+    except InputError as error:
+        raise InputError(str(error).replace("data.source", "pretraining.sources")) from None
+
+
+def _fingerprint(source: str) -> str:
+    if source == "sample":
+        return source
+    try:
+        return hashlib.sha256(Path(source).read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(
+            f"pretraining.sources: {source} cannot be read ({error.strerror}); allowed are "
+            "'sample' and files of text"
+        ) from None
 
 
 def pretraining_cost(folder: Path, settings: Pretraining) -> PretrainingCost:

@@ -8,12 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airtune.errors import InputError
-from airtune.learning.learner import Learner, prepare, split_records
-from airtune.learning.partition import partition
+from airtune.learning.learner import Learner, prepare, shares_of, split_records
 from airtune.learning.results import Block, PretrainingCost
 from airtune.learning.text import Encoder
 from airtune.scenario import Scenario
-from airtune.streams import generator
 
 
 @dataclass(frozen=True)
@@ -51,17 +49,11 @@ def measure(scenario: Scenario, seed: int) -> Learner | Sizes:
     from airtune.learning.pretrain import CONTEXT, corpus, fresh_model
 
     training, _ = split_records(scenario, seed)
-    owned = partition(
-        [record.label for record in training],
-        scenario.clients.count,
-        scenario.data.partition,
-        generator(seed, "partition"),
-        alpha=scenario.data.dirichlet_alpha,
-    )
+    owned = shares_of(scenario, training, seed)
     general, tokenizer = corpus(scenario)
     with torch.device("meta"):
         base = fresh_model(scenario.model.small, tokenizer, 0)
-    examples = Encoder(tokenizer, scenario.data.max_tokens).encode(training)
+    examples = Encoder(tokenizer, scenario.data.max_tokens, scenario.data.template).encode(training)
     pretraining = scenario.pretraining
     return Sizes(
         blocks=_adapter_blocks(base, scenario),
@@ -81,10 +73,11 @@ def _adapter_blocks(base: object, scenario: Scenario) -> tuple[Block, ...]:
 
     settings, blocks, start = scenario.model.lora, [], 0
     assert isinstance(base, torch.nn.Module)
+    every = settings.target_modules == "all-linear"
     for name, layer in base.named_modules():
-        if name.rsplit(".", 1)[-1] not in settings.target_modules:
+        if not isinstance(layer, torch.nn.Linear) or (every and name == "lm_head"):
             continue
-        if not isinstance(layer, torch.nn.Linear):
+        if not every and name.rsplit(".", 1)[-1] not in settings.target_modules:
             continue
         shapes = {
             "lora_A": (settings.rank, layer.in_features),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from airtune.errors import InputError
 from airtune.learning.data import Record
 
 INSTRUCTION = "### Instruction:\n"
@@ -39,13 +41,23 @@ class Example:
 def alpaca_prompt(record: Record) -> str:
     """Return the Alpaca-style prompt of a record, up to where the answer starts."""
     middle = INPUT + record.input if record.input else ""
-    return INSTRUCTION + record.instruction + middle + RESPONSE
+    before = "".join(
+        (RESPONSE if role == "assistant" else INSTRUCTION) + content + "\n\n"
+        for role, content in record.history
+    ).replace("\n\n\n\n", "\n\n")
+    return before + INSTRUCTION + record.instruction + middle + RESPONSE
+
+
+def question(record: Record) -> str:
+    """Return instruction and input as one text."""
+    return "\n\n".join(part for part in (record.instruction, record.input) if part)
 
 
 class Encoder:
     """Turns records into examples for one tokenizer.
 
-    Uses the tokenizer's chat template when it has one, the Alpaca template otherwise.
+    Only the response is learnt: the answer and the end token.  A record without a prompt (plain
+    text) is learnt whole; its prompt is the start token, or the end token where there is none.
 
     Parameters
     ----------
@@ -54,12 +66,28 @@ class Encoder:
     max_tokens : int
         Longest example.  Of a longer one the front of the prompt is cut; an answer that fills more
         than all but one token loses its end (and its end token).
+    template : str
+        ``alpaca``, ``chat`` (the tokenizer's own), ``plain`` (the texts by themselves), ``auto``
+        (chat if the tokenizer has one, else alpaca), or a text with ``{instruction}`` and
+        ``{input}``.
+
+    Raises
+    ------
+    InputError
+        The template is ``chat`` and the tokenizer has none.
     """
 
-    def __init__(self, tokenizer: Any, max_tokens: int) -> None:
+    def __init__(self, tokenizer: Any, max_tokens: int, template: str = "auto") -> None:
         self.tokenizer = tokenizer
         self.max_tokens = max_tokens
         self.end = int(tokenizer.eos_token_id)
+        chat = bool(tokenizer.chat_template)
+        self.template = ("chat" if chat else "alpaca") if template == "auto" else template
+        if self.template == "chat" and not chat:
+            raise InputError(
+                "data.template: 'chat' needs a model whose tokenizer has a chat template; allowed "
+                "are alpaca, plain or a text with {instruction}"
+            )
         # Encoding nothing shows whether the tokenizer starts every text with a special token.
         start = tokenizer.bos_token_id
         starts = start is not None and start in tokenizer("").input_ids
@@ -67,26 +95,41 @@ class Encoder:
 
     def prompt(self, record: Record) -> str:
         """Return the text that the model sees before it answers."""
-        if not self.tokenizer.chat_template:
+        if not (record.instruction or record.input or record.history):
+            return ""
+        if self.template == "chat":
+            turns = [*record.history, ("user", question(record))]
+            messages = [{"role": role, "content": content} for role, content in turns]
+            return str(
+                self.tokenizer.apply_chat_template(
+                    messages, tokenize=False, add_generation_prompt=True
+                )
+            )
+        if self.template == "alpaca":
             return alpaca_prompt(record)
-        question = "\n\n".join(part for part in (record.instruction, record.input) if part)
-        message = [{"role": "user", "content": question}]
-        return str(
-            self.tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
-        )
+        before = "".join(content + "\n\n" for _, content in record.history)
+        if self.template == "plain":
+            return before + question(record) + "\n"
+        # Not str.format: texts may hold braces of their own.
+        pattern = re.compile(r"\{(instruction|input)\}")
+        return before + pattern.sub(lambda m: str(getattr(record, m[1])), self.template)
 
-    def encode(self, records: Sequence[Record]) -> list[Example]:
-        """Return the examples of `records`, in order."""
+    def encode(self, records: Sequence[Record], *, rejected: bool = False) -> list[Example]:
+        """Return the examples of `records`, in order; with their worse answers if `rejected`."""
         if not records:
             return []
         prompts = self._tokens([self.prompt(record) for record in records])
-        answers = self._tokens([record.output for record in records])
+        answers = self._tokens([r.rejected if rejected else r.output for r in records])
         # A chat template writes the start token itself.
-        start = [] if self.tokenizer.chat_template else self._start
+        start = [] if self.template == "chat" else self._start
         return [
-            self._join(start + prompt, [*answer, self.end], record.label)
+            self._join(start + prompt or [self._first()], [*answer, self.end], record.label)
             for prompt, answer, record in zip(prompts, answers, records, strict=True)
         ]
+
+    def _first(self) -> int:
+        start = self.tokenizer.bos_token_id
+        return self.end if start is None else int(start)
 
     def _tokens(self, texts: list[str]) -> list[list[int]]:
         found: list[list[int]] = self.tokenizer(texts, add_special_tokens=False).input_ids
