@@ -129,10 +129,13 @@ class RadioBlock:
             downlink_j=overheads.downlink_j,
             move_j=move.energy_j,
             backoff=forecast.backoff,
+            misalignment=forecast.bias,
         )
         if self.moves_once:
             costs = _moving_once(costs, move)
-        return Outlook(positions, participants, weights, forecast.mse, costs, max_travel)
+        return Outlook(
+            positions, participants, weights, forecast.mse - forecast.bias, costs, max_travel
+        )
 
     def choose(self, participants: NDArray[np.bool_]) -> Choice:
         """Return who would transmit in the round, at the largest batches."""

@@ -243,8 +243,14 @@ def resource_problem(
         batches=batches,
         latency_s=run.latency_s - mine.first_move_s,
         energy_j=run.energy_j - mine.first_move_j,
-        beta=float(participation_bias(run.bound, all_clients.omega, present)),
+        beta=_squared_bias(run, present, mine.misalignment),
     )
+
+
+def _squared_bias(run: Run, present: NDArray[np.bool_], misalignment: float) -> float:
+    """Add the biases of absence and of the air, ``G^2 e^H C e``: at worst they point one way."""
+    absence = float(participation_bias(run.bound, run.clients.omega, present))
+    return (absence**0.5 + (run.bound.G_sq * misalignment) ** 0.5) ** 2 if misalignment else absence
 
 
 def _conflict(

@@ -161,6 +161,8 @@ class FixedCosts:
         Pilots that no client pays.
     first_move_s, first_move_j : float  [s], [J]
         A movement that happens once in the run.
+    misalignment : float
+        Error of the aggregation over v^2 that is bias, ``e^H C e``: paid in accuracy.
     """
 
     uplink_s: float
@@ -175,6 +177,7 @@ class FixedCosts:
     pilot_shared_j: float = 0.0
     first_move_s: float = 0.0
     first_move_j: float = 0.0
+    misalignment: float = 0.0
 
     @property
     def round_s(self) -> float:
