@@ -26,6 +26,7 @@ from airtune.scenario_radio import (
     Positive,
     PositiveConstant,
     Radio,
+    Ris,
     Settings,
     check_relations,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "Pretraining",
     "Processor",
     "Radio",
+    "Ris",
     "Scenario",
     "Server",
     "Settings",
@@ -363,6 +365,7 @@ class Scenario(Settings):
     clients: Clients = Clients()
     radio: Radio = Radio()
     array: Array = Array()
+    ris: Ris = Ris()
     aggregation: Aggregation = Aggregation()
     digital: Digital = Digital()
     placement: PlacementSettings = PlacementSettings()

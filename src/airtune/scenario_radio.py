@@ -284,6 +284,42 @@ class Aggregation(Settings):
         return number_or_word(value, "auto")
 
 
+class Ris(Settings):
+    """Reconfigurable surface of the scheme `ris`."""
+
+    elements: Count = Field(100, description="elements M, half a wavelength apart")
+    position_m: tuple[float, float, float] = Field(
+        (30.0, 0.0, 40.0),
+        description="place in m from the array: x and y in the array's plane, z ahead of it",
+    )
+    base_intercept_db: Annotated[float, Field(ge=0, le=300)] = Field(
+        100.7, description="path loss from the surface to the base station at 1 km"
+    )
+    base_slope_db: Annotated[float, Field(gt=0, le=100)] = Field(
+        23.5, description="the same per decade of distance"
+    )
+    client_intercept_db: Annotated[float, Field(ge=0, le=300)] = Field(
+        103.8, description="path loss from a client to the surface at 1 km"
+    )
+    client_slope_db: Annotated[float, Field(gt=0, le=100)] = Field(
+        20.9, description="the same per decade of distance"
+    )
+    rician_k_db: Decibel = Field(
+        10.0, description="line of sight over scattered power on both hops"
+    )
+    phase_bits: Annotated[int, Field(ge=1, le=8)] | None = Field(
+        None, description="resolution of the elements' phases; null is any phase"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if sum(x**2 for x in self.position_m) < 1.0:
+            raise ValueError(
+                f"position_m = {list(self.position_m)}: must be at least 1 m from the array"
+            )
+        return self
+
+
 class Digital(Settings):
     """Digital baseline: quantised updates at the Shannon rate."""
 

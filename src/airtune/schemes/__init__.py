@@ -26,6 +26,7 @@ from airtune.schemes.interfaces import (
 )
 from airtune.schemes.one_bit import OneBit
 from airtune.schemes.other_arrays import SelectedArray, SparseArray
+from airtune.schemes.surface import ReflectingSurface
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ SCHEMES: dict[str, Scheme] = {
         Scheme("sparse", SparseArray(), OverTheAir(), "Wang et al. 2023"),
         Scheme("selection", SelectedArray(), OverTheAir(), "Sanayei, Nosratinia 2004"),
         Scheme("random-position", RandomArray(), OverTheAir(), "lower reference"),
+        Scheme("ris", ReflectingSurface(), OverTheAir(), "Wang et al. 2022"),
         Scheme("cotaf", _HALF, Cotaf(), "Sery et al. 2021"),
         Scheme("obda", _HALF, OneBit(), "Zhu, Du et al. 2021"),
         Scheme("truncated", _HALF, Truncated(), "Zhu, Wang, Huang 2020"),

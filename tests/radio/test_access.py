@@ -1,0 +1,94 @@
+"""Airtimes of the multiple access schemes against closed forms and the capacity region."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from airtune.radio.access import Uplink, ofdma, sdma, sic_rates, tdma, upload
+from airtune.radio.kinds import Real
+
+BITS = 1e5
+
+
+def draw(seed: int, clients: int, antennas: int, gap_db: float = 0.0) -> tuple[Uplink, Real]:
+    rng = np.random.default_rng(seed)
+    parts = rng.standard_normal((2, clients + 1, antennas)) * np.sqrt(0.5)
+    h = parts[0] + 1j * parts[1]
+    R = 0.1 * np.eye(antennas) + np.outer(h[-1], h[-1].conj())
+    powers = rng.uniform(0.1, 2.0, clients)
+    return Uplink(h[:-1], R, powers, 1e6, 0.9, gap_db), BITS * rng.uniform(0.5, 1.5, clients)
+
+
+def least_time(uplink: Uplink, bits: Real) -> float:
+    """Least T with bits / T in the capacity region: every subset's sum rate is enough."""
+    times = []
+    for size in range(1, len(bits) + 1):
+        for subset in map(list, itertools.combinations(range(len(bits)), size)):
+            h = uplink.channel[subset]
+            signal = (h.T * uplink.powers[subset]) @ h.conj()
+            _, logdet = np.linalg.slogdet(
+                np.eye(h.shape[1]) + np.linalg.solve(uplink.covariance, signal)
+            )
+            times.append(bits[subset].sum() / (0.9e6 * logdet / np.log(2)))
+    return max(times)
+
+
+@pytest.mark.parametrize(("clients", "antennas"), [(2, 1), (3, 4), (5, 2)])
+def test_all_at_once_takes_the_least_time_of_the_capacity_region(
+    clients: int, antennas: int
+) -> None:
+    for seed in range(4):
+        uplink, bits = draw(seed, clients, antennas)
+        assert sdma(uplink, bits).time_s == pytest.approx(least_time(uplink, bits), rel=1e-6)
+
+
+def test_rates_of_every_order_add_up_to_the_log_determinant() -> None:
+    uplink, bits = draw(3, 4, 3)
+    h = uplink.channel
+    signal = (h.T * uplink.powers) @ h.conj()
+    _, logdet = np.linalg.slogdet(np.eye(3) + np.linalg.solve(uplink.covariance, signal))
+    for order in itertools.permutations(range(4)):
+        rates = sic_rates(uplink, np.array(order))
+        assert rates.sum() == pytest.approx(0.9e6 * logdet / np.log(2), rel=1e-9)
+    alone = bits / tdma(uplink, bits).times_s
+    for k in range(4):  # who is decoded last meets no other
+        order = np.array([i for i in range(4) if i != k] + [k])
+        assert sic_rates(uplink, order)[k] == pytest.approx(alone[k])
+
+
+def test_two_clients_side_by_side_end_at_the_best_share() -> None:
+    uplink, bits = draw(1, 2, 2)
+    snr = np.array(
+        [
+            p * (h.conj() @ np.linalg.solve(uplink.covariance, h)).real
+            for p, h in zip(uplink.powers, uplink.channel, strict=True)
+        ]
+    )
+    share = np.linspace(1e-4, 1 - 1e-4, 200_001)
+    times = [
+        d / (0.9e6 * b * np.log2(1 + s / b))
+        for d, s, b in zip(bits, snr, (share, 1 - share), strict=True)
+    ]
+    assert ofdma(uplink, bits).time_s == pytest.approx(np.min(np.maximum(*times)), rel=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_at_once_is_never_later_than_side_by_side_than_in_turn(seed: int) -> None:
+    uplink, bits = draw(seed, 1 + seed, 3)
+    turn, side, once = (way(uplink, bits) for way in (tdma, ofdma, sdma))
+    assert once.time_s <= side.time_s * (1 + 1e-6)
+    assert side.time_s <= turn.time_s * (1 + 1e-9)
+    best = upload(uplink, bits, "best")
+    assert best.time_s <= once.time_s * (1 + 1e-9)
+    for airtime in (turn, side, once):
+        assert airtime.energies_j == pytest.approx(uplink.powers * airtime.times_s)
+
+
+def test_a_gap_of_the_code_costs_time_in_every_access() -> None:
+    plain, bits = draw(2, 4, 2)
+    poor, _ = draw(2, 4, 2, gap_db=5.0)
+    for access in ("tdma", "ofdma", "sdma"):
+        assert upload(poor, bits, access).time_s > 1.1 * upload(plain, bits, access).time_s
