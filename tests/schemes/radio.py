@@ -1,0 +1,56 @@
+"""Rounds of a scenario's radio and updates to send over it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from airtune.radio.paths import BlockFading, perceived_block
+from airtune.scenario import Scenario
+from airtune.schemes import SCHEMES, Link, RadioRound, Uploads
+
+SIZES = np.array([3000, 2000])
+
+
+def scenario_with(base: Scenario | None = None, **changes: Any) -> Scenario:
+    """Return a scenario with settings changed, `a__b=c` for a.b."""
+    data = (base or Scenario()).to_dict()
+    for path, value in changes.items():
+        *sections, last = path.split("__")
+        section = data
+        for name in sections:
+            section = section[name]
+        section[last] = value
+    return Scenario.model_validate(data)
+
+
+def radio_of(scenario: Scenario, index: int = 1, seed: int = 1) -> RadioRound:
+    true = BlockFading(scenario.radio, scenario.clients, seed).block(index)
+    seen = perceived_block(true, scenario.radio.csi, seed, index)
+    return RadioRound(scenario, seed, index, true, seen)
+
+
+def link_of(scenario: Scenario, name: str, index: int = 1, seed: int = 1) -> Link:
+    """Return the link of a scheme for equal weights."""
+    policy, radio = SCHEMES[name].array, radio_of(scenario, index, seed)
+    count = scenario.clients.count
+    weights = np.full(count, 1 / count)
+    positions = policy.place(radio, weights, policy.start(scenario, seed))
+    return policy.link(radio, weights, positions)
+
+
+def uploads_of(updates: np.ndarray, sizes: np.ndarray = SIZES, **more: Any) -> Uploads:
+    """Return uploads of equal weights by clients 0, 1, ..."""
+    count = len(updates)
+    omega = np.full(count, 1 / count)
+    return Uploads(updates.astype(np.float32), np.arange(count), omega, sizes, **more)
+
+
+def gaussian(clients: int, seed: int = 0, sizes: np.ndarray = SIZES) -> np.ndarray:
+    """Return independent updates whose blocks have mean 0 and deviation 1 exactly."""
+    updates = np.random.default_rng(seed).standard_normal((clients, sizes.sum()))
+    for block in np.split(updates, np.cumsum(sizes)[:-1], axis=1):
+        block -= block.mean(axis=1, keepdims=True)
+        block /= block.std(axis=1, keepdims=True)
+    return updates

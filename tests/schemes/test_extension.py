@@ -1,0 +1,180 @@
+"""A scheme of one's own, learning rates of single schemes, and memory for those that send only."""
+
+from __future__ import annotations
+
+import re
+import tracemalloc
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from airtune import study
+from airtune.errors import InputError
+from airtune.radio.array import fixed_array
+from airtune.radio.kinds import Real
+from airtune.rounds import FederatedRun, State
+from airtune.scenario import Scenario
+from airtune.schemes import SCHEMES, ArrayPolicy, OverTheAir, Scheme, register
+from quadratic import QuadraticLearner
+from schemes.radio import gaussian, link_of, scenario_with, uploads_of
+
+PAGE = Path(__file__).parents[2] / "docs" / "schemes.md"
+
+
+@dataclass(frozen=True)
+class CornerArray(ArrayPolicy):
+    """Half-wavelength array in the lower left corner."""
+
+    about: str = "array in the corner"
+
+    def start(self, scenario: Scenario, seed: int) -> Real:
+        positions = fixed_array(scenario.array.antennas, scenario.array.region)
+        return np.asarray(positions - positions.min(axis=0))
+
+
+@pytest.fixture
+def table(monkeypatch: pytest.MonkeyPatch) -> dict[str, Scheme]:
+    """A copy of the table of schemes that a test may add to."""
+    copy = dict(SCHEMES)
+    for name in list(SCHEMES):
+        monkeypatch.setitem(SCHEMES, name, copy[name])
+    yield copy
+    for name in set(SCHEMES) - set(copy):
+        del SCHEMES[name]
+
+
+def test_a_scheme_of_one_s_own_runs_like_any_other(
+    table, small_scenario, quadratic, tmp_path
+) -> None:
+    register(Scheme("corner", CornerArray(), OverTheAir()))
+    scenario = scenario_with(small_scenario, schemes=["corner", "fixed"])
+    results = study.compare(scenario, tmp_path / "run")
+    losses = {name: entry["final_loss"] for name, entry in results["schemes"].items()}
+    assert losses["corner"] != losses["fixed"]
+    assert losses["corner"] < results["schemes"]["corner"]["history"][0]["loss"]
+    with pytest.raises(InputError, match="'corner' exists"):
+        register(Scheme("corner", CornerArray(), OverTheAir()))
+
+
+def test_all_schemes_compare_on_one_page(small_scenario, quadratic, tmp_path) -> None:
+    scenario = scenario_with(small_scenario, schemes=list(SCHEMES), plan="own", training__rounds=2)
+    results = study.compare(scenario, tmp_path / "run")
+    assert set(results["schemes"]) == set(SCHEMES)
+    for entry in results["schemes"].values():
+        assert np.isfinite(entry["final_loss"])
+        assert entry["latency_s"]["compute"] > 0
+    still = [
+        name for name, entry in results["schemes"].items() if not entry["latency_s"]["movement"]
+    ]
+    assert set(SCHEMES) - set(still) == {"movable"}  # switching antennas moves none
+    assert (tmp_path / "run" / "report.html").stat().st_size > 0
+
+
+def test_a_scheme_can_have_its_own_learning_rate(small_scenario) -> None:
+    scenario = scenario_with(small_scenario, training__learning_rates={"ideal": 0.05})
+    learner = QuadraticLearner(scenario, 1)
+    steps = {}
+    for name in ("ideal", "fixed"):
+        run = FederatedRun(scenario, name, 1, learner)  # type: ignore[arg-type]
+        run.run_round()
+        steps[name] = float(np.linalg.norm(run.state.adapter))
+    assert steps["fixed"] / steps["ideal"] == pytest.approx(6.0, rel=0.2)
+    with pytest.raises(InputError, match=r"learning_rates\.fxed: must be one of"):
+        wrong = scenario_with(small_scenario, training__learning_rates={"fxed": 0.05})
+        study.check(wrong, "compare")
+
+
+def test_memory_holds_those_that_have_sent_only() -> None:
+    """10 000 clients registered, 10 send: rows of 10, and far less than a dense array in use."""
+    scenario = scenario_with(clients__count=10_000)
+    link = link_of_few(scenario)
+    uploads = uploads_of(gaussian(10))
+    chosen = np.arange(0, 10_000, 1000)
+    tracemalloc.start()
+    received = SCHEMES["digital"].air.combine(replace(uploads, clients=chosen), link, 1.0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert sorted(received.memory) == chosen.tolist()
+    assert all(row.shape == (5000,) for row in received.memory.values())
+    assert peak < 10_000 * 5000 * 8 / 50
+
+
+def link_of_few(scenario: Scenario):  # type: ignore[no-untyped-def]
+    from schemes.radio import radio_of
+
+    radio = radio_of(scenario)
+    return radio.at(fixed_array(scenario.array.antennas, scenario.array.region))
+
+
+def test_memory_survives_a_checkpoint(small_scenario) -> None:
+    learner = QuadraticLearner(small_scenario, 1)
+    run = FederatedRun(small_scenario, "digital", 1, learner)  # type: ignore[arg-type]
+    run.run_round()
+    saved = run.state.arrays()
+    other = FederatedRun(small_scenario, "digital", 1, learner)  # type: ignore[arg-type]
+    totals = {"latency_s": {}, "energy_j": {}}
+    other.state.load(1, saved, totals)
+    assert isinstance(other.state, State)
+    assert sorted(other.state.memory) == [0, 1, 2]
+    for client, row in run.state.memory.items():
+        assert np.array_equal(other.state.memory[client], row)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "told"),
+    [
+        ("digital__bits", 0, r"digital\.bits = 0: must be a whole number from 1 to 16, or auto"),
+        ("digital__bits", "many", r"digital\.bits = \"many\": must be a whole number"),
+        ("aggregation__truncation_db", "low", r"truncation_db = \"low\": must be a number or auto"),
+        ("aggregation__alignment", "none", r"alignment = \"none\""),
+        ("ris__position_m", [0, 0, 0], r"position_m = \[0\.0, 0\.0, 0\.0\]: must be at least 1 m"),
+        ("array__selection_places", 1, r"selection_places = 1"),
+        ("training__learning_rates", {"fixed": 0}, r"learning_rates\.fixed = 0"),
+    ],
+)
+def test_bad_settings_are_named(path: str, value: object, told: str) -> None:
+    from airtune import scenario_file
+
+    data = Scenario().to_dict()
+    section, name = path.split("__")
+    data[section][name] = value
+    with pytest.raises(InputError, match=told):
+        scenario_file.parse(data)
+
+
+def test_a_pool_without_room_is_refused() -> None:
+    cramped = scenario_with(array__region=[1.0, 1.0], schemes=["selection"])
+    with pytest.raises(InputError, match=r"array\.selection_places = 4: array\.region"):
+        study.check(cramped, "compare")
+
+
+def test_quality_sets_the_bits() -> None:
+    from airtune.schemes.digital import bits_per_entry
+
+    omega, sizes = np.full(10, 0.1), np.array([3000, 2000])
+    chosen = [
+        bits_per_entry(omega, sizes, scenario_with(digital__quality_db=quality).digital)
+        for quality in (-20.0, -40.0, -60.0, -200.0)
+    ]
+    assert chosen == [4, 8, 16, 16]
+    one = bits_per_entry(np.ones(1), sizes, Scenario().digital)
+    assert one == 8  # nothing is averaged over one client
+
+
+def test_every_scheme_is_in_the_manual_and_its_example_runs(table, quadratic, tmp_path) -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    for name in table:
+        assert f"`{name}`" in text
+    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.S)
+    space: dict[str, object] = {}
+    exec(compile(code.replace('"runs/own"', repr(str(tmp_path / "own"))), str(PAGE), "exec"), space)
+    assert set(SCHEMES) > set(table)
+
+
+def test_links_of_all_arrays_have_their_antennas() -> None:
+    scenario = scenario_with(placement__mode="fast", ris__elements=4)
+    for name in SCHEMES:
+        antennas = 8 if name == "fixed-2n" else 4
+        assert link_of(scenario, name).positions.shape == (antennas, 2)

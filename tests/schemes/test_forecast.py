@@ -1,0 +1,62 @@
+"""Every scheme errs and costs what its forecast says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from airtune.schemes import SCHEMES
+from schemes.radio import SIZES, gaussian, link_of, scenario_with, uploads_of
+
+
+@pytest.mark.parametrize("alignment", ["forcing", "capped"])
+@pytest.mark.parametrize("name", list(SCHEMES))
+def test_mean_realised_error_is_the_forecast(name: str, alignment: str) -> None:
+    if alignment == "capped" and name not in ("fixed", "ris"):
+        pytest.skip("the same interface on another array, or one with an alignment of its own")
+    scenario = scenario_with(
+        clients__count=4,
+        clients__tx_power_dbm=-5.0,
+        placement__mode="fast",
+        ris__elements=16,
+        aggregation__alignment=alignment,
+        digital__bits=4,
+    )
+    air, omega = SCHEMES[name].air, np.full(4, 0.25)
+    realised, expected = [], []
+    for index in range(1, 7):
+        link = link_of(scenario, name, index)
+        forecast = air.forecast(link, omega, SIZES)
+        received = air.combine(uploads_of(gaussian(4, index)), link, 1.0)
+        realised.append(received.mse or 0.0)
+        expected.append(forecast.mse)
+        assert 0 <= forecast.bias <= forecast.mse
+        if name != "digital":  # the payload of a quantised update depends on its zeros
+            assert received.uplink_s == pytest.approx(forecast.uplink_s)
+        limits = link.radio.powers * forecast.airtime_s
+        assert (received.uplink_j <= limits * (1 + 1e-6)).all()
+    tolerance = {"digital": 0.3}.get(name, 0.06)
+    assert np.mean(realised) == pytest.approx(np.mean(expected), rel=tolerance)
+
+
+@pytest.mark.parametrize("name", list(SCHEMES))
+def test_clients_of_weight_zero_neither_send_nor_cost(name: str) -> None:
+    scenario = scenario_with(clients__count=5, placement__mode="fast", ris__elements=4)
+    link = link_of(scenario, name)
+    omega = np.array([0.5, 0.0, 0.25, 0.25, 0.0])
+    forecast = SCHEMES[name].air.forecast(link, omega, SIZES)
+    assert forecast.airtime_s[[1, 4]].tolist() == [0.0, 0.0]
+    assert np.isfinite(forecast.mse)
+
+
+def test_capped_bias_is_the_misalignment_and_vanishes_with_power() -> None:
+    shares = []
+    for power in (-20.0, 0.0, 30.0):
+        scenario = scenario_with(clients__tx_power_dbm=power, aggregation__alignment="capped")
+        forecast = SCHEMES["fixed"].air.forecast(
+            link_of(scenario, "fixed"), np.full(10, 0.1), SIZES
+        )
+        assert not forecast.backoff
+        shares.append(forecast.bias / forecast.mse)
+    assert shares[0] > 0.5 > shares[2]
+    assert shares == sorted(shares, reverse=True)

@@ -1,0 +1,211 @@
+"""Each baseline shows what its own paper says of it."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from airtune.radio.links import single_user_sinr
+from airtune.schemes import SCHEMES, Link
+from schemes.radio import gaussian, link_of, scenario_with, uploads_of
+
+LOW_POWER = {"clients__tx_power_dbm": 0.0, "placement__mode": "fast"}
+
+
+def snr_db(link: Link) -> list[float]:
+    """Return the clients' SNRs alone on the air [dB], a little less, ascending."""
+    air = link.perceived.of(np.arange(10))
+    snr = single_user_sinr(air.channel, air.covariance, link.radio.powers)
+    return sorted((10 * np.log10(snr) - 1e-6).tolist())
+
+
+def gains_db(name: str, seeds: range, **changes: object) -> np.ndarray:
+    """Return the worst client's gain, one figure a seed [dB]."""
+    scenario = scenario_with(**{**LOW_POWER, **changes})
+    omega = np.full(scenario.clients.count, 1 / scenario.clients.count)
+    links = (link_of(scenario, name, seed=seed) for seed in seeds)
+    return np.array([10 * np.log10(link.best_beamformer(omega).worst_gain) for link in links])
+
+
+def test_twice_the_antennas_gain_three_decibels_for_one_client() -> None:
+    """Array gain: without interference a lone client's mean SNR is in proportion to N."""
+    alone = {"clients__count": 1, "radio__interferers__count": 0, "radio__shadowing_db": 0.0}
+    one, two = (
+        10 ** (gains_db(name, range(1, 81), clients__distance_m=[300, 300], **alone) / 10)
+        for name in ("fixed", "fixed-2n")
+    )
+    assert 10 * np.log10(two.mean() / one.mean()) == pytest.approx(3.0, abs=0.5)
+
+
+def test_selection_is_between_fixed_and_movable_in_the_median() -> None:
+    fixed, chosen, movable = (
+        gains_db(name, range(1, 9)) for name in ("fixed", "selection", "movable")
+    )
+    assert np.median(fixed) + 1 < np.median(chosen) < np.median(movable) - 1
+    assert (chosen >= fixed - 0.2).mean() > 0.8  # the pool does not contain the fixed array
+
+
+def test_sparse_positions_span_the_region() -> None:
+    scenario = scenario_with()
+    positions = SCHEMES["sparse"].array.start(scenario, 1)
+    assert positions.min(axis=0).tolist() == [0.0, 0.0]
+    assert positions.max(axis=0).tolist() == list(scenario.array.region)
+
+
+def test_a_surface_helps_the_weakest_client() -> None:
+    fixed, few, many = (
+        gains_db(name, range(1, 5), ris__elements=elements)
+        for name, elements in (("fixed", 1), ("ris", 16), ("ris", 100))
+    )
+    assert (many > fixed).all()
+    assert np.median(fixed) < np.median(few) < np.median(many)
+
+
+@pytest.mark.parametrize("rule", ["block", "global"])
+def test_cotaf_noise_shrinks_with_the_update_norm(rule: str) -> None:
+    """Updates ten times smaller meet noise of a hundredth of the energy; no fixed floor."""
+    scenario = scenario_with(**LOW_POWER, aggregation__normalise=rule)
+    link = link_of(scenario, "cotaf")
+    updates = gaussian(10)
+
+    def noise(updates: np.ndarray) -> float:
+        received = SCHEMES["cotaf"].air.combine(uploads_of(updates), link, 1.0)
+        heard = updates[received.transmitted].astype(np.float32)
+        return float(np.sum((received.mean - heard.mean(axis=0)) ** 2))
+
+    assert noise(updates) > 1.0
+    assert noise(0.1 * updates) == pytest.approx(0.01 * noise(updates), rel=1e-3)
+
+
+def test_cotaf_s_factor_is_set_by_the_largest_norm() -> None:
+    """One client with a large update makes all others send with less power."""
+    scenario = scenario_with(
+        **LOW_POWER, aggregation__normalise="global", aggregation__truncation_db=-300
+    )
+    link, updates = link_of(scenario, "cotaf"), gaussian(10)
+    even = SCHEMES["cotaf"].air.combine(uploads_of(updates), link, 1.0)
+    uneven = updates.copy()
+    uneven[0] *= 10
+    one_large = SCHEMES["cotaf"].air.combine(uploads_of(uneven), link, 1.0)
+    assert one_large.uplink_j[1:] == pytest.approx(even.uplink_j[1:] / 100, rel=1e-3)
+    assert one_large.uplink_j[0] == pytest.approx(even.uplink_j[0], rel=1e-3)
+
+
+def test_majority_vote_errs_less_with_more_voters() -> None:
+    """Noisy gradients of one truth: the vote's wrong signs fall with K, and below one voter's."""
+    rng = np.random.default_rng(0)
+    truth = rng.choice([-1.0, 1.0], size=5000)
+    wrong = []
+    for clients in (1, 5, 25):
+        scenario = scenario_with(clients__count=clients, clients__distance_m=[100, 150])
+        updates = truth + 2.0 * rng.standard_normal((clients, 5000))
+        link = link_of(scenario, "obda")
+        received = SCHEMES["obda"].air.combine(uploads_of(updates), link, 1.0)
+        wrong.append(float(np.mean(np.sign(received.mean) != truth)))
+    assert wrong[0] == pytest.approx(0.309, abs=0.03)  # Q(1/2)
+    assert wrong[0] > 1.5 * wrong[1] > 4 * wrong[2]
+
+
+def test_one_bit_sends_half_a_symbol_an_entry_at_one_power() -> None:
+    scenario = scenario_with()
+    link = link_of(scenario, "obda")
+    received = SCHEMES["obda"].air.combine(uploads_of(gaussian(10)), link, 1.0)
+    radio = scenario.radio
+    assert received.uplink_s == pytest.approx(2500 / (radio.bandwidth_hz * radio.efficiency))
+    limits = link.radio.powers * received.uplink_s
+    assert (received.uplink_j <= limits * (1 + 1e-9)).all()
+    # two levels a block: the voters' mean modulus with the sign of the vote
+    assert len(np.unique(np.abs(received.mean[:3000]))) == 1
+
+
+def test_truncation_trades_participation_for_noise() -> None:
+    """A higher threshold silences more clients and leaves less noise; auto takes the least sum."""
+    updates, errors, noises, counts = gaussian(10), [], [], []
+    for threshold in [-300.0, *snr_db(link_of(scenario_with(**LOW_POWER), "truncated"))]:
+        scenario = scenario_with(**LOW_POWER, aggregation__truncation_db=threshold)
+        link = link_of(scenario, "truncated")
+        air = SCHEMES["truncated"].air
+        forecast = air.forecast(link, np.full(10, 0.1), np.array([3000, 2000]))
+        noises.append(forecast.mse - forecast.bias)
+        errors.append(forecast.mse)
+        counts.append(int(air.combine(uploads_of(updates), link, 1.0).transmitted.sum()))
+    assert counts == [10, *range(10, 0, -1)]
+    # with few left the weights of those grow, and with them what their powers have to reach
+    assert noises[0] > noises[2] > noises[3]
+    assert noises[-1] == min(noises)
+    auto = scenario_with(**LOW_POWER)
+    least = SCHEMES["truncated"].air.forecast(
+        link_of(auto, "truncated"), np.full(10, 0.1), np.array([3000, 2000])
+    )
+    assert least.mse <= min(errors) * (1 + 1e-3)
+    assert least.mse < errors[0]  # some silence is better than none
+
+
+@pytest.mark.parametrize("name", ["truncated", "cotaf", "obda"])
+def test_nobody_above_the_threshold_sends_nothing(name: str) -> None:
+    scenario = scenario_with(aggregation__truncation_db=200.0)
+    link = link_of(scenario, name)
+    assert SCHEMES[name].air.combine(uploads_of(gaussian(10)), link, 1.0) is None
+    forecast = SCHEMES[name].air.forecast(link, np.full(10, 0.1), np.array([3000, 2000]))
+    assert forecast.mse == forecast.bias == pytest.approx(0.1)
+    assert forecast.uplink_s == 0.0
+
+
+def test_truncated_weights_are_brought_back_to_one() -> None:
+    threshold = snr_db(link_of(scenario_with(), "truncated"))[4]
+    scenario = scenario_with(aggregation__truncation_db=threshold)
+    link = link_of(scenario, "truncated")
+    updates = np.arange(1.0, 11.0)[:, None] + 1e-6 * gaussian(10)
+    received = SCHEMES["truncated"].air.combine(uploads_of(updates), link, 1.0)
+    heard = np.flatnonzero(received.transmitted)
+    assert len(heard) == 6
+    assert received.mean == pytest.approx(np.mean(heard + 1.0), abs=1e-3)
+    assert (received.uplink_j > 0).tolist() == received.transmitted.tolist()
+
+
+def test_digital_error_falls_with_the_bits_and_airtime_grows() -> None:
+    errors, times = [], []
+    for bits in (2, 4, 8, 16):
+        scenario = scenario_with(digital__bits=bits)
+        link = link_of(scenario, "digital")
+        received = SCHEMES["digital"].air.combine(uploads_of(gaussian(10)), link, 1.0)
+        errors.append(received.mse)
+        times.append(received.uplink_s)
+    assert all(b < a / 10 for a, b in itertools.pairwise(errors))
+    assert times == sorted(times)
+
+
+def test_error_feedback_beats_none_over_the_rounds() -> None:
+    """Gradient descent on a quadratic with two bits an entry: what is lost is sent later."""
+    distance = {}
+    for feedback in (True, False):
+        scenario = scenario_with(
+            digital__bits=2, digital__error_feedback=feedback, clients__count=3
+        )
+        link = link_of(scenario, "digital")
+        optima = np.random.default_rng(0).standard_normal((3, 200)) ** 3
+        theta, memory = np.zeros(200), {}
+        for _ in range(40):
+            uploads = uploads_of(theta - optima, np.array([200]), memory=memory)
+            received = SCHEMES["digital"].air.combine(uploads, link, 1.0)
+            memory = received.memory
+            theta = theta - 0.3 * received.mean
+        distance[feedback] = float(np.linalg.norm(theta - optima.mean(axis=0)))
+    assert distance[True] < 0.3 * distance[False]
+
+
+def test_capped_alignment_errs_less_than_forcing_where_clients_are_weak() -> None:
+    realised = {}
+    for alignment in ("forcing", "capped"):
+        scenario = scenario_with(clients__tx_power_dbm=-15.0, aggregation__alignment=alignment)
+        realised[alignment] = [
+            SCHEMES["fixed"]
+            .air.combine(uploads_of(gaussian(10)), link_of(scenario, "fixed", seed=seed), 1.0)
+            .mse
+            for seed in range(1, 6)
+        ]
+    assert np.median(realised["forcing"]) > 1.0
+    assert max(realised["capped"]) < 0.11  # sending nothing leaves 0.1
+    assert all(a > b for a, b in zip(*realised.values(), strict=True))
