@@ -9,14 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from airtune.errors import InputError
 from airtune.learning.batches import collate
 from airtune.learning.corpus import read_texts
 from airtune.learning.learner import Learner, prepare
 from airtune.learning.probe import Objective, Probe, sample_losses
-from airtune.planning.calibrate import constants
+from airtune.planning.bound import BoundConstants
+from airtune.planning.calibrate import command, constants
 from airtune.scenario import Scenario
+from airtune.scenario_file import parse
 from airtune.streams import generator
 
 QUICK = {
@@ -115,24 +118,53 @@ def test_embeddings_see_the_answer_and_not_the_adapter(probe: Probe) -> None:
     assert np.linalg.norm(before[0] - before[1]) > 1e-3
 
 
-def test_constants_are_calibrated_once_and_kept(scenario_with: Callable[..., Scenario]) -> None:
+@pytest.fixture(scope="module")
+def calibrated(
+    scenario_with: Callable[..., Scenario],
+) -> tuple[Scenario, Learner, BoundConstants, list[str]]:
+    """A scenario that calibrates everything, its constants, and the progress told."""
     scenario = scenario_with(**QUICK, **ALL)
-    learner = prepare(scenario, seed=3)
-    told: list[str] = []
-    found = constants(scenario, 3, learner, lambda text, fraction: told.append(text))
+    learner, told = prepare(scenario, scenario.seed), []
+    found = constants(scenario, scenario.seed, learner, lambda text, fraction: told.append(text))
+    return scenario, learner, found, told
+
+
+def test_constants_are_calibrated_once_and_kept(
+    calibrated: tuple[Scenario, Learner, BoundConstants, list[str]],
+    scenario_with: Callable[..., Scenario],
+) -> None:
+    scenario, learner, found, told = calibrated
     assert any("round" in text for text in told)
     assert found.eta == pytest.approx(1 / found.L) and found.mu <= found.L
     assert min(found.sigma_g_sq, found.G_sq, found.sigma0_sq, found.delta_pre, found.W1) > 0
     again: list[str] = []
-    assert constants(scenario, 3, learner, lambda text, fraction: again.append(text)) == found
+    assert constants(scenario, 1, learner, lambda text, fraction: again.append(text)) == found
     assert not any("round" in text for text in again)
     mixed = scenario_with(**QUICK, bound__G_sq="calibrate")
-    assert constants(mixed, 3, learner).G_sq == found.G_sq
-    assert constants(mixed, 3, learner).L == 4.0
+    assert constants(mixed, 1, learner).G_sq == found.G_sq
+    assert constants(mixed, 1, learner).L == 4.0
+    steep = scenario_with(**QUICK, bound__L="calibrate", bound__eta=100, bound__mu=1e-9)
     with pytest.raises(InputError, match=r"bound: .*must be <= .*calibrated"):
-        constants(
-            scenario_with(**QUICK, bound__L="calibrate", bound__eta=100, bound__mu=1e-9), 3, learner
-        )
+        constants(steep, 1, learner)
+
+
+def test_the_command_reports_draws_and_gives_a_section_to_paste(
+    calibrated: tuple[Scenario, Learner, BoundConstants, list[str]], tmp_path: Path
+) -> None:
+    scenario, _, found, _ = calibrated
+    document = command.calibrate_scenario(scenario, tmp_path)
+    assert json.loads((tmp_path / "calibration.json").read_text()) == document
+    assert {path.name for path in tmp_path.glob("*.p*")} == {
+        f"{name}.{kind}" for name in ("calibration-path", "client-shift") for kind in ("pdf", "png")
+    }
+    assert len(command.rows(document)) == 13
+    for name, x in document["constants"].items():
+        assert x["low"] <= x["high"] and x["how"], name
+        assert x["value"] == getattr(found, name)
+    assert len(command.shift_rows(document)) == 3
+    pasted = parse(yaml.safe_load(command.snippet(document))).bound
+    assert pasted.model_dump() == pytest.approx(document["bound"])
+    assert found.L <= pasted.L <= 1.001 * found.L
 
 
 def test_numbers_pass_without_any_work(scenario_with: Callable[..., Scenario]) -> None:

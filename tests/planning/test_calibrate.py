@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -192,3 +194,10 @@ def test_rounded_constants_stay_on_the_safe_side(
     assert rounded["eta"] <= exact["eta"] and rounded["eta"] * rounded["L"] <= 1 + 1e-12
     for name, x in rounded.items():
         assert x == pytest.approx(exact[name], rel=2.1e-3)
+
+
+def test_the_example_of_the_manual(capsys: pytest.CaptureFixture[str]) -> None:
+    manual = Path(__file__).parents[2] / "docs" / "calibration.md"
+    code = manual.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    exec(compile(code, "calibration.md", "exec"), {})
+    assert capsys.readouterr().out == "12.5\n"

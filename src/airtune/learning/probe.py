@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -256,7 +257,7 @@ class Probe:
         InputError
             A ready model without a corpus.
         """
-        examples = self._pretraining_examples()
+        examples = self._pretraining_examples
         groups = tuple(
             tuple(examples[k :: self._settings.clients]) for k in range(self._settings.clients)
         )
@@ -317,8 +318,9 @@ class Probe:
         return [self._draw(self._learner._clients[k], each, "shift", int(k)) for k in self.clients]
 
     def _shift_pretraining(self) -> list[Example]:
-        return self._pretraining_examples()[: self._settings.shift_samples]
+        return self._pretraining_examples[: self._settings.shift_samples]
 
+    @cached_property
     def _pretraining_examples(self) -> list[Example]:
         """Return pre-training samples in random order, the tasks of the mixture in turn."""
         random = generator(self.seed, "calibration", "pretraining")

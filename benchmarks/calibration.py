@@ -1,0 +1,251 @@
+"""The calibrated bound beside the loss of a small LLaMA, and calibrations of two models.
+
+Writes benchmarks/results/calibration.json and docs/figures/bound-llama.png.  Runs that are in the
+JSON already are not repeated; remove the file to start over.
+
+    python benchmarks/calibration.py [--alpaca FILE --corpus FILE --gguf FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from airtune import record
+from airtune.learning.learner import Learner, prepare
+from airtune.planning import bound
+from airtune.planning.calibrate import calibrate
+from airtune.radio import scales
+from airtune.report.style import FAINT, INK, new_figure, sheet
+from airtune.rounds import FederatedRun
+from airtune.scenario import Scenario
+from airtune.scenario_file import load
+
+ROOT = Path(__file__).parents[1]
+RESULT = ROOT / "benchmarks" / "results" / "calibration.json"
+FIGURE = ROOT / "docs" / "figures" / "bound-llama.png"
+ROUNDS, EVERY, RUNS = 30, 3, 2
+STEPS = 300
+"""Pre-training, less than the quickstart's: the fine-tuning tasks leave more to learn."""
+SCHEMES = ("movable", "fixed")
+SETTINGS = (
+    "name=bound-llama",
+    f"training.rounds={ROUNDS}",
+    "training.server_optimizer=sgd",
+    "training.learning_rate=1000",  # the calibration shortens it to 1/L
+    "training.batch_size_max=4",
+    "aggregation.normalise=loaded",
+    "evaluation.records=100",
+    f"pretraining.steps={STEPS}",
+    f"evaluation.every={EVERY}",
+    f"calibration.rounds={ROUNDS}",
+    "calibration.points=3",
+    "budget.latency_s=",
+)
+
+
+class Measured(FederatedRun):
+    """A run that also keeps what the air adds to the aggregate, and the MSE behind it."""
+
+    def _combine(self, link: Any, computed: Any, *rest: Any) -> Any:
+        received = super()._combine(link, computed, *rest)
+        weights = self.learner.data_sizes[computed.clients].astype(float)
+        sizes = np.array([block.size for block in self.learner.blocks])
+        reports = scales.report_scales(computed.updates, sizes)
+        rule = self.scenario.aggregation.normalise
+        found = scales.normalise_updates(reports, weights / weights.sum(), rule)
+        variance = np.sqrt(weights @ reports.deviations**2 / weights.sum())
+        self.air = float(received.predicted_mse * (sizes @ variance**2))
+        self.mse = self.air / found.total_error
+        return received
+
+
+def follow(scenario: Scenario, scheme: str, seed: int, learner: Learner) -> dict[str, Any]:
+    """Run one scheme and measure the training loss on the calibration samples as it goes."""
+    objective = learner.probe(scenario.seed).tuning()
+    run = Measured(scenario, scheme, seed, learner)
+    batch = np.asarray(run.plan.batch_sizes, float)
+    found: dict[str, Any] = {"round": [], "training": [], "validation": [], "air": [], "mse": []}
+
+    def look(validation: float) -> None:
+        losses = [x.mean() for x in objective.losses(run.state.adapter)]
+        found["round"].append(run.state.round)
+        found["training"].append(float(objective.weights @ losses))
+        found["validation"].append(validation)
+
+    look(learner.evaluate(run.state.adapter).loss)
+    for _ in range(ROUNDS):
+        line = run.run_round()
+        found["air"].append(run.air)
+        found["mse"].append(run.mse)
+        if line["loss"] is not None:
+            look(line["loss"])
+    omega = learner.data_sizes / learner.data_sizes.sum()
+    found["batch_noise_over_sigma_sq"] = float(np.sum(omega**2 / batch))
+    return found
+
+
+def compare(constants: bound.BoundConstants, floor: float, runs: list[dict[str, Any]]) -> Any:
+    """Bounds and mean measured gap at the rounds that were measured."""
+    at = np.array(runs[0]["round"])
+    gap = np.mean([run["training"] for run in runs], axis=0) - floor
+    noise = np.full(ROUNDS, constants.sigma_g_sq * runs[0]["batch_noise_over_sigma_sq"])
+    mse = np.mean([run["mse"] for run in runs], axis=0)
+    air = np.mean([run["air"] for run in runs], axis=0)
+    start = float(bound.pretraining_gap(constants, STEPS, 32))
+
+    def total(initial: float, shift: float, errors: np.ndarray) -> np.ndarray:
+        return bound.bound_over_rounds(
+            constants, initial=initial, shift=shift, noise=noise, air=errors
+        )["total"][at]
+
+    bounds = {
+        "before the run": total(start, bound.shift_gap(constants), constants.G_sq * mse),
+        "from the measured start": total(gap[0], 0.0, constants.G_sq * mse),
+        "and the G of each round": total(gap[0], 0.0, air),
+    }
+    return {
+        "round": at.tolist(),
+        "gap": gap.tolist(),
+        "validation": np.mean([run["validation"] for run in runs], axis=0).tolist(),
+        "mean_mse": float(mse.mean()),
+        "bounds": {name: x.tolist() for name, x in bounds.items()},
+        "ratio": {name: (x / gap).tolist() for name, x in bounds.items()},
+        "violations": {
+            name: int(np.sum(gap[1:] > x[1:] * (1 + 1e-9))) for name, x in bounds.items()
+        },
+    }
+
+
+def draw(document: dict[str, Any]) -> None:
+    """Bound and measured gap of both schemes, one panel each."""
+    styles = {
+        "before the run": (FAINT, "-."),
+        "from the measured start": ("#0072b2", "--"),
+        "and the G of each round": ("#009e73", (0, (2, 1))),
+    }
+    with sheet():
+        figure = new_figure(4.2)
+        panels = figure.subplots(len(SCHEMES), 1, sharex=True, sharey=True)
+        for axes, scheme in zip(panels, SCHEMES, strict=True):
+            found = document["llama"]["schemes"][scheme]["compared"]
+            axes.plot(found["round"], found["gap"], "o-", color=INK, label="measured gap F - F*")
+            for name, (color, dash) in styles.items():
+                label = f"bound {name}"
+                axes.plot(found["round"], found["bounds"][name], color=color, ls=dash, label=label)
+            axes.set_yscale("log")
+            axes.set_ylabel(f"{scheme}: gap [nat]")
+        panels[-1].set_xlabel("round")
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=1)
+        for suffix in (".png", ".pdf"):
+            options = {"metadata": {"CreationDate": None}} if suffix == ".pdf" else {}
+            figure.savefig(FIGURE.with_suffix(suffix), dpi=200, **options)
+
+
+def llama(document: dict[str, Any]) -> None:
+    """Calibrate the small LLaMA under an SGD server and run it with the step of the bound."""
+    part = document.setdefault("llama", {"settings": list(SETTINGS), "schemes": {}})
+    scenario = load("quickstart", SETTINGS)
+    learner = prepare(scenario, scenario.seed)
+    began = time.process_time()
+    found = calibrate(scenario, scenario.seed, learner)
+    part.setdefault("calibration_cpu_s", time.process_time() - began)
+    part["constants"] = {n: x for one in found.values() for n, x in one["constants"].items()}
+    part["floor"] = found["tuning"]["floor"]
+    part["null_distance"] = found["shift"]["null"]
+    part["sliced_distance"] = found["shift"]["sliced"]
+    values = {name: x["value"] for name, x in part["constants"].items()}
+    constants = bound.BoundConstants.from_mapping(values)
+    settings = scenario.to_dict()
+    settings["bound"] = values
+    settings["training"]["learning_rate"] = values["eta"]
+    scenario = Scenario.model_validate(settings)
+    for scheme in SCHEMES:
+        entry = part["schemes"].setdefault(scheme, {"runs": {}})
+        for seed in range(1, RUNS + 1):
+            if str(seed) not in entry["runs"]:
+                began = time.process_time()
+                run = follow(scenario, scheme, seed, learner)
+                run["cpu_s"] = time.process_time() - began
+                entry["runs"][str(seed)] = run
+                save(document)
+                print(scheme, seed, run["training"], flush=True)
+        entry["compared"] = compare(constants, part["floor"], list(entry["runs"].values()))
+        print(scheme, json.dumps(entry["compared"]), flush=True)
+
+
+def ready(document: dict[str, Any], gguf: Path, alpaca: Path, corpus: Path) -> None:
+    """Calibrate a ready model on instructions, with web text for its pre-training data."""
+    settings = [
+        f"model.source={gguf}",
+        f"data.source={alpaca}",
+        f"data.pretraining_corpus={corpus}",
+        "data.partition=iid",
+        "data.max_tokens=64",
+        "data.max_records=80",
+        "clients.count=4",
+        "calibration.rounds=4",
+        "calibration.points=2",
+        "calibration.clients=4",
+        "calibration.samples=4",
+        "calibration.curvature_samples=2",
+        "calibration.iterations=5",
+        "calibration.shift_samples=64",
+        "training.learning_rate=1e-3",
+        "budget.latency_s=",
+    ]
+    scenario = load("quickstart", settings)
+    learner = prepare(scenario, scenario.seed)
+    cpu, wall = time.process_time(), time.perf_counter()
+    found = calibrate(scenario, scenario.seed, learner, None, show)
+    document["ready"] = {
+        "model": gguf.name,
+        "settings": [
+            x
+            for x in settings
+            if not x.startswith(("model.source", "data.source")) and "corpus" not in x
+        ],
+        "cpu_s": time.process_time() - cpu,
+        "wall_s": time.perf_counter() - wall,
+        "constants": {n: x for one in found.values() for n, x in one["constants"].items()},
+        "null_distance": found["shift"]["null"],
+        "sliced_distance": found["shift"]["sliced"],
+    }
+    save(document)
+
+
+def show(text: str, fraction: float) -> None:
+    """Print progress."""
+    print(f"{fraction:4.0%} {text}", flush=True)
+
+
+def save(document: dict[str, Any]) -> None:
+    """Write the JSON."""
+    document["environment"] = record.environment(load("quickstart"))
+    RESULT.parent.mkdir(exist_ok=True)
+    record.write_json(RESULT, document)
+
+
+def main() -> None:
+    """Measure what is missing and draw the figure."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    for name in ("--gguf", "--alpaca", "--corpus"):
+        parser.add_argument(name, type=Path)
+    given = parser.parse_args()
+    document: dict[str, Any] = json.loads(RESULT.read_text()) if RESULT.is_file() else {}
+    if given.gguf and "ready" not in document:
+        ready(document, given.gguf.resolve(), given.alpaca, given.corpus)
+        return
+    llama(document)
+    save(document)
+    draw(document)
+
+
+if __name__ == "__main__":
+    main()
