@@ -187,6 +187,7 @@ class FederatedRun:
                 average_rates=state.average_rates,
                 array=self.scheme.array,
                 positions=state.positions,
+                constants=self.site.constants,
             )
         )
         if choice.average_rates is not None:
@@ -212,7 +213,10 @@ class FederatedRun:
         if received is not None and received.effective_weights is not None:
             self.state.effective_weights = received.effective_weights
             kept = 1.0 if len(sent) == len(choice.clients) else weights.sum()
-            self.state.scaled_weights[sent] = kept * received.effective_weights[sent] / factors
+            reported = kept * received.effective_weights[sent] / factors
+            # who had nothing to send keeps the last scale that it had
+            last = self.state.scaled_weights[sent]
+            self.state.scaled_weights[sent] = np.where(reported > 0, reported, last)
         return received
 
     def _participation(self, sent: NDArray[np.int64], choice: Choice) -> Metrics:

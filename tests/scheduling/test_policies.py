@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airtune.planning.bound import BoundConstants
 from airtune.radio.paths import Block, BlockFading, perceived_block
 from airtune.radio.units import interferer_powers, receiver_noise
 from airtune.scenario import Scenario
@@ -41,6 +42,7 @@ def candidates_of(
         average_rates=np.zeros(count),
         array=array,
         positions=array.start(scenario, seed),
+        constants=BoundConstants.from_mapping(scenario.bound.model_dump()),
     )
 
 

@@ -148,7 +148,9 @@ def test_fairness_is_jain_s_index_of_the_participation_counts(partial, quadratic
     scenario = with_clients(partial, selection="best-channel").model_copy(
         update={"schemes": ("ideal", "fixed")}
     )
-    results = study.compare(scenario, tmp_path / "run")
+    folder = record.create(tmp_path / "run", scenario, "compare")
+    study.execute(folder)
+    results = study.summarise(folder)
     for name, entry in results["schemes"].items():
         lines = record.read_metrics(Cell(tmp_path / "run" / name / "seed-0", name, 0))[1:]
         counts = np.bincount(np.concatenate([line["clients"] for line in lines]), minlength=COUNT)

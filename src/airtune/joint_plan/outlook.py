@@ -153,6 +153,7 @@ class RadioBlock:
                 average_rates=np.zeros(count),
                 array=self.scheme.array,
                 positions=self.start,
+                constants=site.constants,
             )
         )
 

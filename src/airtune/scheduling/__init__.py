@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from airtune.scheduling.candidates import Candidates, Choice
+from airtune.scheduling.joint import Joint
 from airtune.scheduling.policies import (
     BestChannel,
     Everybody,
@@ -16,6 +17,7 @@ POLICIES: dict[str, Policy] = {
     "random": UniformRandom(),
     "best-channel": BestChannel(),
     "proportional-fair": ProportionalFair(),
+    "joint": Joint(),
 }
 
 __all__ = ["POLICIES", "Candidates", "Choice", "Policy"]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
+from airtune.planning.bound import BoundConstants
 from airtune.radio.kinds import Integer, Real
 from airtune.radio.units import interferer_powers, receiver_noise
 from airtune.schemes import ArrayPolicy, RadioRound
@@ -37,6 +38,8 @@ class Candidates:
         Where the antennas can be.
     positions : ndarray, float, shape (N, 2)
         Where they are [wavelengths].
+    constants : BoundConstants
+        Of the convergence bound.
     """
 
     radio: RadioRound
@@ -48,6 +51,14 @@ class Candidates:
     average_rates: Real
     array: ArrayPolicy
     positions: Real
+    constants: BoundConstants
+
+    @cached_property
+    def rough(self) -> RadioRound:
+        """The same round with the placement solver's fast mode, to try many sets."""
+        scenario = self.radio.scenario
+        placement = scenario.placement.model_copy(update={"mode": "fast"})
+        return replace(self.radio, scenario=scenario.model_copy(update={"placement": placement}))
 
     @cached_property
     def sinr(self) -> Real:

@@ -94,6 +94,7 @@ __all__ = [
     "HalfWavelengthArray",
     "Link",
     "Memory",
+    "MovableArray",
     "OverTheAir",
     "Overheads",
     "RadioRound",
