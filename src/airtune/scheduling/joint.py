@@ -103,7 +103,7 @@ class Trials:
         c = self.candidates
         nu = renormalised(members, c.omega).spread(c.scaled_weights)
         positions = c.array.place(c.rough, nu, c.positions)
-        link = c.rough.at(positions)
+        link = c.array.link(c.rough, nu, positions)
         best = link.best_beamformer(nu)
         terms = round_terms(c.constants, c.omega, c.batch_sizes, members, 1 / best.worst_gain)
         received = np.abs(link.perceived.of(self.pool).channel @ best.beamformer.conj()) ** 2
