@@ -303,10 +303,10 @@ class FederatedRun:
             first = self.metrics(self.learner.evaluate(self.state.adapter))
             cell.folder.mkdir(parents=True, exist_ok=True)
             record.write_json(cell.folder / "plan.json", self.force.joint.to_dict())
-            self._save(cell, {**first, "mse": None, "mse_db": None})
+            self.save(cell, {**first, "mse": None, "mse_db": None})
         while self.state.round < self.force.last_round:
             line = self.run_round()
-            self._save(cell, line)
+            self.save(cell, line)
             round_done(line)
 
     def _check_plan(self, cell: record.Cell) -> None:
@@ -320,7 +320,8 @@ class FederatedRun:
                 "resume with the version named in environment.json"
             )
 
-    def _save(self, cell: record.Cell, line: Metrics) -> None:
+    def save(self, cell: record.Cell, line: Metrics) -> None:
+        """Append the line of the round that has just ended and replace the checkpoint."""
         record.append_metrics(cell, line)
         totals: dict[str, Any] = {
             "latency_s": self.state.latency_s.to_dict(),

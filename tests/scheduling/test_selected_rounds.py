@@ -13,6 +13,7 @@ from airtune.record import Cell
 from airtune.rounds import FederatedRun
 from airtune.scenario import Scenario
 from airtune.scheduling import POLICIES
+from airtune.schemes import arrays
 from quadratic import QuadraticLearner
 
 COUNT, LIMIT = 6, 2
@@ -158,3 +159,54 @@ def test_fairness_is_jain_s_index_of_the_participation_counts(partial, quadratic
         assert entry["fairness"] == pytest.approx(expected)
         assert LIMIT / COUNT <= entry["fairness"] < 1.0
     assert results["schemes"]["ideal"]["fairness"] == results["schemes"]["fixed"]["fairness"]
+
+
+def test_a_plan_counts_the_clients_that_transmit(partial) -> None:
+    """Batches, clocks and each client's energy as with everybody; the energy of two in turn."""
+    partial = partial.model_copy(update={"plan": "own"})
+    learner = QuadraticLearner(partial, 1)
+    turn = FederatedRun(partial, "ideal", 1, learner).plan  # type: ignore[arg-type]
+    everybody = with_clients(partial, concurrency=None, selection="all")
+    whole = FederatedRun(everybody, "ideal", 1, learner).plan  # type: ignore[arg-type]
+    assert np.array_equal(turn.batch_sizes, whole.batch_sizes)
+    assert turn.energy_j.compute == pytest.approx(whole.energy_j.compute * LIMIT / COUNT)
+    assert np.array_equal(turn.client_energy_j, whole.client_energy_j)
+
+
+def test_the_work_of_a_round_does_not_grow_with_the_registered_clients(
+    small_scenario, tmp_path, monkeypatch
+) -> None:
+    """3 of 3 and 3 of 2000: as many updates, radio problems as small, lines as short."""
+    seen: dict[int, dict[str, list[int]]] = {}
+    sizes: dict[int, tuple[int, int]] = {}
+    for count in (3, 2000):
+        scenario = with_clients(small_scenario, count=count, concurrency=3, selection="random")
+        work = seen[count] = {"updates": [], "heard": []}
+        learner = QuadraticLearner(scenario, 1)
+        update, build = learner.client_update, arrays.Problem
+
+        def counted(*given, work=work, update=update):
+            work["updates"].append(1)
+            return update(*given)
+
+        def built(*, work=work, build=build, **given):
+            work["heard"].append(len(given["gains"]))
+            return build(**given)
+
+        monkeypatch.setattr(learner, "client_update", counted)
+        monkeypatch.setattr(arrays, "Problem", built)
+        run = FederatedRun(scenario, "movable", 1, learner)  # type: ignore[arg-type]
+        cell = Cell(tmp_path / str(count), "movable", 0)
+        run.execute(cell, lambda line: None)
+        monkeypatch.setattr(arrays, "Problem", build)
+        state = run.state.arrays()
+        sizes[count] = (
+            sum(array.size for array in state.values()),
+            len((cell.folder / "metrics.jsonl").read_bytes()),
+        )
+    assert seen[2000] == seen[3]
+    assert set(seen[3]["heard"]) == {3}
+    assert len(seen[3]["updates"]) == 3 * small_scenario.training.rounds
+    # a few numbers for each client, never one for each entry of its update
+    assert sizes[2000][0] - sizes[3][0] <= 6 * 1997
+    assert sizes[2000][1] < 1.2 * sizes[3][1]

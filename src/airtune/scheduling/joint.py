@@ -12,7 +12,6 @@ from airtune.planning.bound import BoundConstants, batch_noise, participation_bi
 from airtune.radio.kinds import Integer, Real
 from airtune.scheduling.candidates import Candidates, Choice, renormalised
 from airtune.scheduling.policies import largest
-from airtune.schemes import MovableArray
 from airtune.streams import torch_seed
 
 SCREENED, SCREENED_PER_PLACE = 24, 3
@@ -167,7 +166,7 @@ def _orders(candidates: Candidates, pool: Integer) -> list[Integer]:
         c.radio.problem(nu),
         c.limit,
         c.positions,
-        moving=isinstance(c.array, MovableArray),
+        moving=c.array.moves,
         seed=torch_seed(c.radio.seed, "selection", c.radio.round) % 2**31,
     )
 

@@ -94,7 +94,6 @@ __all__ = [
     "HalfWavelengthArray",
     "Link",
     "Memory",
-    "MovableArray",
     "OverTheAir",
     "Overheads",
     "RadioRound",
