@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from airtune.report import bars, curves, gain_map, style, svg
+from airtune.report import bars, curves, gain_map, participation, style, svg
 from airtune.report.run_folder import RunFolder
 from airtune.report.values import decimals, number
 
@@ -91,6 +91,12 @@ KINDS = (
         "fine-tuning (markers).",
         bars.domain_match,
     ),
+    Kind(
+        "participation",
+        "Who transmitted when",
+        "First repetition. Of many clients, neighbours share a row: the darker, the more of them.",
+        participation.participation,
+    ),
 )
 
 
@@ -150,6 +156,8 @@ def describe(kind: Kind, run: RunFolder) -> str:
         shown = [s.name for s in run.schemes if s.first_with("placement")]
         names = ", ".join(style.scheme_style(name).label for name in shown)
         return f"Map of the weakest client's gain over the region, with the antennas of: {names}."
+    if kind.name == "participation":
+        return f"Map of clients over rounds. {kind.title}, by scheme."
     key, unit = ("energy_j", "J") if kind.name == "energy-split" else ("latency_s", "s")
     totals = "; ".join(
         f"{style.scheme_style(name).label} {sum(parts.values()):.3g} {unit}"
