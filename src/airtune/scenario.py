@@ -116,6 +116,9 @@ class Model(Settings):
     source: str = Field(
         "small", description="`small` (trained here), a local folder, a .gguf file or a hub id"
     )
+    obtain: str | None = Field(
+        None, description="command that gets `source` once; it is shown when `source` is missing"
+    )
     small: SmallLlama = SmallLlama()
     random_weights: bool = Field(
         False, description="draw weights for the configuration of `source`, to measure its shape"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from airtune.errors import InputError
 from airtune.learning.learner import Learner, prepare
 from airtune.scenario import Scenario
+from airtune.scenario_file import load
 
 
 def open_source(scenario: Scenario) -> Any:
@@ -27,6 +29,22 @@ def test_a_source_that_is_nothing_is_told(
 ) -> None:
     with pytest.raises(InputError, match=r"model\.source: .*allowed are 'small'"):
         open_source(scenario_with(model__source=source))
+
+
+@pytest.mark.parametrize("name", ["smollm2", "openllama-3b"])
+def test_a_shipped_scenario_says_how_to_get_its_weights(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    scenario = load(name)
+    assert scenario.model.obtain is not None
+    with pytest.raises(
+        InputError, match=r"model\.source: 'models/.* does not exist; get it"
+    ) as told:
+        open_source(scenario)
+    assert scenario.model.obtain in str(told.value)
+    text = (resources.files("airtune") / "scenarios" / f"{name}.yaml").read_text()
+    assert scenario.model.obtain in text.replace("# ", "")
 
 
 def test_a_folder_without_a_model_is_told(

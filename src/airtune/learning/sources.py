@@ -21,6 +21,7 @@ from airtune.learning.weights import load_weights, random_weights
 from airtune.scenario import Scenario
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+ALLOWED = "'small', a folder, a .gguf file or a hub id 'owner/name'"
 CONVERSION = 1
 SIMPLE_VOCABULARY = 512
 
@@ -53,10 +54,11 @@ def open_model(scenario: Scenario, progress: Progress) -> tuple[Any, Any, str]:
         name = str(convert_gguf(path.resolve(), Path(scenario.cache)))
     elif path.is_dir():
         name = str(path.resolve())
-    elif path.suffix == ".gguf" or not HUB_ID.fullmatch(source):
+    elif path.suffix == ".gguf" or not HUB_ID.fullmatch(source) or scenario.model.obtain:
+        hint = scenario.model.obtain
         raise InputError(
-            f"model.source: {source!r} does not exist; allowed are 'small', a folder, "
-            "a .gguf file or a hub id 'owner/name'"
+            f"model.source: {source!r} does not exist; "
+            + (f"get it once with:  {hint}" if hint else f"allowed are {ALLOWED}")
         )
     options = {
         "local_files_only": not _is_hub(name),
