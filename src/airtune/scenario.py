@@ -229,6 +229,12 @@ class Pretraining(Settings):
 class Training(Settings):
     """Phase 2: federated fine-tuning."""
 
+    objective: Literal["sft", "dpo"] = Field(
+        "sft",
+        description="sft: cross-entropy of the answers; dpo: direct preference optimisation on "
+        "pairs of answers (data.format: preference)",
+    )
+    beta: Positive = Field(0.1, description="dpo: pull towards the model at the start")
     rounds: Count = Field(30, description="federated rounds T")
     local_steps: Count = Field(1, description="local steps H; 1 sends the gradient")
     local_learning_rate: Positive = Field(0.1, description="learning rate of local steps (H > 1)")
@@ -409,6 +415,13 @@ class Scenario(Settings):
             raise ValueError(
                 "planning.pretraining = planned: needs pretraining.charge = true and "
                 "model.source = small"
+            )
+        if self.training.objective == "dpo" and (
+            self.data.format != "preference" or self.model.lora.dropout > 0
+        ):
+            raise ValueError(
+                "training.objective = dpo: needs data.format = preference and "
+                f"model.lora.dropout = 0, not {self.data.format} and {self.model.lora.dropout:g}"
             )
         if self.data.sizes is not None and len(self.data.sizes) != self.clients.count:
             raise ValueError(

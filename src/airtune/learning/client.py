@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from airtune.learning.batches import Batch
     from airtune.learning.model import AdapterModel
+    from airtune.learning.preference import Preference
     from airtune.learning.text import Example
 
 
@@ -62,6 +63,7 @@ def client_update(
     seed: int,
     round: int,  # noqa: A002
     client: int,
+    preference: Preference | None = None,
 ) -> ClientUpdate:
     """Compute a client's descent direction at `adapter`.
 
@@ -84,6 +86,8 @@ def client_update(
         Samples per step.
     seed, round, client : int
         Name the random streams.
+    preference : Preference, optional
+        Objective of pairs of answers, in place of the training loss.
 
     Returns
     -------
@@ -99,7 +103,10 @@ def client_update(
     with _dropout(model, seed, round, client) as random:
         for step in range(steps):
             chosen = choose(examples, batch_size, seed, round, client, step)
-            loss, gradient = model.gradient_at(flat, chosen, random)
+            if preference is None:
+                loss, gradient = model.gradient_at(flat, chosen, random)
+            else:
+                loss, gradient = preference.loss_and_gradient(flat, chosen)
             losses.append(loss)
             tokens += sum(len(example.ids) for example in chosen)
             if steps > 1:

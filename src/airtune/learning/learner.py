@@ -21,6 +21,7 @@ from airtune.streams import generator, torch_seed
 
 if TYPE_CHECKING:
     from airtune.learning.model import AdapterModel
+    from airtune.learning.preference import Preference
     from airtune.learning.probe import Probe
     from airtune.learning.workers import Workers
 
@@ -47,8 +48,8 @@ class Learner:
         Domain of each client; empty when its records are of several domains or unlabelled.
     flop_per_sample : float
         Training FLOP of one sample of mean length with a frozen base: 4 per weight and token
-        (forward, and backward to the activations).  Embedding look-ups cost nothing; the language
-        head works on response tokens only.
+        (forward, and backward to the activations), 6 for each answer of a pair.  Embedding look-ups
+        cost nothing; the language head works on response tokens only.
     pretraining_cost : PretrainingCost
         Phase 1; 0 steps for a model that was ready.
     """
@@ -66,6 +67,7 @@ class Learner:
     _clients: tuple[tuple[Example, ...], ...]
     _validation: tuple[data.Record, ...]
     _validation_examples: tuple[Example, ...]
+    _preference: Preference | None = None
 
     def under(self, scenario: Scenario) -> Learner:
         """Return this learner under other settings that :func:`prepare` does not read.
@@ -140,6 +142,7 @@ class Learner:
                 seed=seed,
                 round=round,
                 client=client,
+                preference=self._preference,
             )
 
         def tokens(job: tuple[int, int]) -> int:
@@ -153,6 +156,7 @@ class Learner:
         self._model.load(adapter)
         # Local steps change the shared adapter and dropout the shared random state.
         steady = training.local_steps == 1 and self.scenario.model.lora.dropout == 0
+        steady = steady and self._preference is None
         return self._workers.map(update, jobs) if steady else [update(job) for job in jobs]
 
     def evaluate(self, adapter: Vector) -> Evaluation:
@@ -160,6 +164,8 @@ class Learner:
         from airtune.learning.evaluate import evaluate
 
         self._model.load(adapter)
+        if self._preference is not None:
+            return self._preference.evaluate(self._model.flat.clone(), self._validation_examples)
         batch_size = self.scenario.evaluation.batch_size
         return evaluate(self._model, self._validation_examples, batch_size, self._workers)
 
@@ -234,6 +240,7 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
     import torch
 
     from airtune.learning.model import AdapterModel, count_parameters, weights_used
+    from airtune.learning.preference import Preference, answers, encode_pairs
     from airtune.learning.pretrain import pretraining_cost
     from airtune.learning.sources import open_model
     from airtune.learning.workers import Workers
@@ -245,8 +252,13 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
     owned = shares_of(scenario, training, seed)
     base, tokenizer, name = open_model(scenario, progress or (lambda text, fraction: None))
     encoder = Encoder(tokenizer, scenario.data.max_tokens, scenario.data.template)
-    examples = encoder.encode(training)
+    pairs = scenario.training.objective == "dpo"
+    encode = encode_pairs if pairs else Encoder.encode
+    examples: Sequence[Example] = encode(encoder, training)
     work = weights_used(base, examples)
+    if pairs:
+        # Two answers, and a forward pass more than the 4 FLOP per weight and token.
+        work = 1.5 * 2 * weights_used(base, answers(examples))
     workers = Workers(scenario.threads, sum(count_parameters(base)))
     start = None if scenario.model.adapter is None else Path(scenario.model.adapter)
     model = AdapterModel(
@@ -257,7 +269,7 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
         start,
         checkpointing=scenario.model.gradient_checkpointing,
     )
-    checked = encoder.encode(validation)
+    checked: Sequence[Example] = encode(encoder, validation)
     return Learner(
         scenario=scenario,
         blocks=model.blocks,
@@ -276,6 +288,7 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
         _clients=tuple(tuple(examples[i] for i in part) for part in owned),
         _validation=tuple(validation),
         _validation_examples=tuple(checked),
+        _preference=Preference(model, model.initial, scenario.training.beta) if pairs else None,
     )
 
 

@@ -79,16 +79,18 @@ class LanguageModel:
         hidden = self._decoder(input_ids=batch.ids, use_cache=False).last_hidden_state
         return torch.as_tensor(hidden[batch.rows, batch.columns])
 
-    def training_loss(self, batch: Batch) -> torch.Tensor:
+    def training_loss(self, batch: Batch, weights: torch.Tensor | None = None) -> torch.Tensor:
         """Return the mean over samples of each sample's mean cross-entropy, a scalar in nat.
 
         Samples count alike, whatever their length, so the gradient of a mini-batch is the mean of
         independent per-sample gradients and its variance falls as 1/B (system-model 6).
+        With `weights`, shape (B,), it is the sum of the samples' token losses times their weights.
         """
         losses = functional.cross_entropy(
             self.response_logits(batch).float(), batch.targets, reduction="none"
         )
-        weights = 1.0 / (batch.lengths * len(batch.lengths))
+        if weights is None:
+            weights = 1.0 / (batch.lengths * len(batch.lengths))
         return torch.sum(losses * weights[batch.rows])
 
 
@@ -225,6 +227,8 @@ class AdapterModel(LanguageModel):
         flat: torch.Tensor,
         examples: Sequence[Example],
         random: torch.Generator | None = None,
+        *,
+        weights: torch.Tensor | None = None,
     ) -> tuple[float, torch.Tensor]:
         """Return the training loss of `examples` and its gradient at an adapter.
 
@@ -239,35 +243,63 @@ class AdapterModel(LanguageModel):
             Mini-batch.
         random : Generator, optional
             Source of the adapters' dropout; used with packed batches only.
+        weights : Tensor, shape (B,), optional
+            Weight of each response token of an example, instead of those of the mean.
         """
         if not self.packs:
             if not torch.equal(flat, self.flat):
                 self.flat.copy_(flat)
-            return self.loss_and_gradient(collate(examples))
+            return self.loss_and_gradient(collate(examples), weights)
         gradient, loss = torch.zeros_like(flat), 0.0
         anchor = torch.zeros((), requires_grad=True)
         matrices, slopes = (fused.views(vector, self.blocks) for vector in (flat, gradient))
+        done = 0
         for piece in pieces(examples, PASS):
             batch = pack(piece)
-            weights = 1.0 / (batch.lengths * len(examples))
+            if weights is None:
+                shares = 1.0 / (batch.lengths * len(examples))
+            else:
+                shares = weights[done : done + len(piece)]
+            done += len(piece)
             with fused.running(fused.Run(anchor, matrices, slopes, batch.sequences, random)):
                 part = fused.response_loss(
                     self._packed_states(batch),
                     self._head.weight.detach(),
                     batch.targets,
-                    weights[batch.rows],
+                    shares[batch.rows],
                 )
                 part.backward()  # type: ignore[no-untyped-call]
             loss += float(part.detach())
         return loss, gradient
 
-    def loss_and_gradient(self, batch: Batch) -> tuple[float, torch.Tensor]:
+    def log_probabilities(self, flat: torch.Tensor, examples: Sequence[Example]) -> torch.Tensor:
+        """Return the log-probability of each response at an adapter, float64, shape (B,).
+
+        As :meth:`gradient_at`, for several threads at once with packed batches only.
+        """
+        sums = []
+        matrices = fused.views(flat, self.blocks)
+        for piece in pieces(examples, PASS):
+            batch = self.batch(piece)
+            if isinstance(batch, Packed):
+                with fused.running(fused.Run(flat, matrices, (), batch.sequences)):
+                    losses, _ = self.score(batch)
+            else:
+                self.flat.copy_(flat)
+                losses, _ = self.score(batch)
+            total = torch.zeros(len(piece), dtype=torch.float64)
+            sums.append(-total.index_add_(0, batch.rows, losses.double()))
+        return torch.cat(sums)
+
+    def loss_and_gradient(
+        self, batch: Batch, weights: torch.Tensor | None = None
+    ) -> tuple[float, torch.Tensor]:
         """Return the training loss and its gradient, shape (d,).
 
         Leaves no trace in the model, so several threads may call it at once.
         """
         self._recompute(True)
-        loss = self.training_loss(batch)
+        loss = self.training_loss(batch, weights)
         parts = torch.autograd.grad(loss, self._trained)
         return float(loss.detach()), torch.cat([part.reshape(-1) for part in parts])
 
