@@ -85,6 +85,9 @@ class QuadraticLearner:
             {"prompt": "<p>", "reference": "r", "answer": f"{adapter[0]:.6f}", "domain": "domain 0"}
         ]
 
+    def holdings(self) -> dict[str, list[object]]:
+        return {"labels": ["domain 0"], "counts": [[int(size)] for size in self.data_sizes]}
+
     def save_adapter(self, adapter: np.ndarray, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         np.save(folder / "adapter.npy", adapter)

@@ -332,7 +332,7 @@ class FederatedRun:
         record.save_checkpoint(cell, self.state.round, self.state.arrays(), totals)
 
     def finish(self, cell: record.Cell, before: Sequence[dict[str, str]]) -> None:
-        """Save the adapter, sample answers and the last placement, and mark the cell finished.
+        """Save the adapter, sample answers, who holds what, the placement; mark the cell finished.
 
         Parameters
         ----------
@@ -341,6 +341,7 @@ class FederatedRun:
         """
         budget, clients = self.scenario.budget, self.scenario.clients.count
         self.learner.save_adapter(self.state.adapter, cell.folder / "adapter")
+        record.write_json(cell.folder / "holdings.json", self.learner.holdings())
         after = self.learner.samples(self.state.adapter, len(before))
         record.write_json(
             cell.folder / "samples.json",

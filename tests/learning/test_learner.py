@@ -64,3 +64,11 @@ def test_seeds_change_the_split_but_not_the_base_model(
 def test_importing_is_light(module: str) -> None:
     code = f"import sys, airtune.{module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_holdings_count_the_labels_of_each_client(learner: Learner) -> None:
+    found = learner.holdings()
+    assert [sum(counts) for counts in found["counts"]] == learner.data_sizes.tolist()
+    # One domain per client: one label each, in the order of the clients.
+    for name, counts in zip(learner.client_labels, found["counts"], strict=True):
+        assert [label for label, n in zip(found["labels"], counts, strict=True) if n] == [name]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airtune.errors import InputError
-from airtune.learning.partition import count_labels, partition
+from airtune.learning.partition import partition
 
 LABELS = st.lists(st.sampled_from(["a", "b", "c", "d"]), min_size=1, max_size=60)
 
@@ -89,9 +89,3 @@ def test_sizes_follow_the_shares_and_no_client_is_empty() -> None:
     assert sorted(np.concatenate(parts)) == list(range(1000))
     steep = partition(labels[:20], 5, "size", random, shares=[1000, 1, 1, 1, 1])
     assert [len(part) for part in steep] == [16, 1, 1, 1, 1]
-
-
-def test_labels_are_counted_for_each_client() -> None:
-    names, counts = count_labels(["b", "a", "b", "c"], [np.array([0, 2]), np.array([1, 3])])
-    assert names == ("a", "b", "c")
-    assert counts.tolist() == [[0, 2, 0], [1, 0, 1]]

@@ -179,6 +179,7 @@ def _savings(entries: dict[str, Any], key: str, parts: str, seeds: int) -> dict[
     return savings
 
 
+HOLDINGS = {"labels": ["sums", "words"], "counts": [[3, 5], [0, 9]]}
 SAMPLES = [
     {
         "prompt": "Sort the numbers in descending order: 12, 3, 45, 8",
@@ -242,6 +243,7 @@ def write_run(tmp_path_factory: pytest.TempPathFactory) -> WriteRun:
                     (cell / "placement.json").write_text(json.dumps(placement(scheme)))
                 if extras:
                     (cell / "samples.json").write_text(json.dumps(SAMPLES))
+                    (cell / "holdings.json").write_text(json.dumps(HOLDINGS))
         return folder
 
     return write

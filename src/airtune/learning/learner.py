@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -174,6 +175,12 @@ class Learner:
         from airtune.learning.probe import Probe
 
         return Probe(self, seed)
+
+    def holdings(self) -> dict[str, list[Any]]:
+        """Return the ``labels`` and, for each client, the ``counts`` of its records of each."""
+        names = sorted({example.label for part in self._clients for example in part})
+        counts = [Counter(example.label for example in part) for part in self._clients]
+        return {"labels": names, "counts": [[found[n] for n in names] for found in counts]}
 
     def save_adapter(self, adapter: Vector, folder: Path) -> None:
         """Write the adapter as a standard PEFT folder that names its base model."""

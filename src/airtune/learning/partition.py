@@ -82,30 +82,6 @@ def partition(
     return tuple(np.sort(part).astype(np.int64) for part in _fill(list(parts)))
 
 
-def count_labels(
-    labels: Sequence[str], parts: Sequence[Indices]
-) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """Return the labels in alphabetical order, and how many records of each the clients hold.
-
-    Parameters
-    ----------
-    labels : sequence of str
-        Label of each record.
-    parts : sequence of ndarray
-        Record indices of each of the K clients.
-
-    Returns
-    -------
-    names : tuple of str, length M
-    counts : ndarray, int, shape (K, M)
-    """
-    names = tuple(sorted(set(labels)))
-    place = {name: i for i, name in enumerate(names)}
-    codes = np.array([place[label] for label in labels])
-    counts = [np.bincount(codes[part], minlength=len(names)) for part in parts]
-    return names, np.array(counts, np.int64)
-
-
 def _groups(labels: Sequence[str], random: np.random.Generator) -> list[Indices]:
     """Return the shuffled record indices of each label, labels in alphabetical order."""
     array = np.asarray(labels)

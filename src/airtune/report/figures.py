@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from airtune.report import bars, curves, gain_map, participation, style, svg
+from airtune.report import bars, curves, gain_map, holdings, participation, style, svg
 from airtune.report.run_folder import RunFolder
 from airtune.report.values import decimals, number
 
@@ -85,6 +85,12 @@ KINDS = (
         gain_map.antenna_positions,
     ),
     Kind(
+        "label-distribution",
+        "Who holds what",
+        "Training records of each client by label; the area of a circle is their number.",
+        holdings.label_distribution,
+    ),
+    Kind(
         "exact-match",
         "Right answers by domain",
         "Share of held-out questions answered exactly right: the untuned model (bar) and after "
@@ -149,6 +155,8 @@ def describe(kind: Kind, run: RunFolder) -> str:
         return f"Line chart. {kind.title}. Last values: {_last(run, 'loss', '', 3)}."
     if kind.name == "aggregation-error":
         return f"Line chart. {kind.title} by round. Last values: {_last(run, 'mse_db', ' dB', 1)}."
+    if kind.name == "label-distribution":
+        return holdings.in_words(run)
     if kind.name == "exact-match":
         domains = {name for scores in bars.domain_scores(run)[1].values() for name in scores}
         return f"Dot chart. Share of right answers in {len(domains)} domains, before and after."

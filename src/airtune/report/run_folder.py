@@ -27,6 +27,7 @@ class SeedRun:
     placement: Json | None
     samples: tuple[Json, ...]
     finished: bool
+    holdings: Json | None = None
 
 
 @dataclass(frozen=True)
@@ -159,6 +160,7 @@ def _seeds(folder: Path) -> tuple[SeedRun, ...]:
             _json_object(path / "placement.json") or None,
             tuple(_json_list(path / "samples.json")),
             (path / "finished.json").is_file(),
+            _json_object(path / "holdings.json") or None,
         )
         for index, path in sorted(found)
     )
