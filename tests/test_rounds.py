@@ -96,8 +96,10 @@ def test_ideal_has_no_radio_cost(small_scenario, tmp_path) -> None:
         assert parts.compute > 0
 
 
-@pytest.mark.parametrize("scheme", list(SCHEMES))
-@pytest.mark.parametrize("killed_at", [0, 1, 3])
+@pytest.mark.parametrize(
+    ("scheme", "killed_at"),
+    [*((name, 1) for name in SCHEMES), ("movable", 0), ("movable", 3), ("digital", 3)],
+)
 def test_resume_is_bit_for_bit(small_scenario, tmp_path, scheme: str, killed_at: int) -> None:
     whole = execute(small_scenario, scheme, tmp_path / "whole")
 
