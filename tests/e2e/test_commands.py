@@ -235,3 +235,19 @@ def test_a_used_folder_is_refused_and_kept(airtune, tiny, tmp_path) -> None:
     done = airtune("compare", "quickstart", *tiny, "--out", tmp_path)
     assert done.returncode == 2
     assert (tmp_path / "mine").read_text() == "precious"
+
+
+@pytest.mark.slow
+def test_every_scheme_runs_and_resumes_on_the_model(airtune, tiny, tmp_path) -> None:
+    from airtune.schemes import SCHEMES as TABLE
+
+    names = ",".join(TABLE)
+    small = (*tiny, "--set", "ris.elements=16", "--set", "training.rounds=2")
+    done = airtune("compare", "quickstart", *small, "--schemes", names, "--out", tmp_path / "one")
+    assert done.returncode == 0, done.stderr
+    document = json.loads((tmp_path / "one" / "results.json").read_text())
+    assert set(document["schemes"]) == set(TABLE)
+    assert all(np.isfinite(entry["final_loss"]) for entry in document["schemes"].values())
+    again = airtune("resume", tmp_path / "one", "--json")
+    assert again.returncode == 0
+    assert json.loads(again.stdout)["schemes"] == document["schemes"]

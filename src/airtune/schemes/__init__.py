@@ -55,7 +55,7 @@ _HALF, _DOUBLE = HalfWavelengthArray(), HalfWavelengthArray("2N half-wavelength 
 SCHEMES: dict[str, Scheme] = {
     scheme.name: scheme
     for scheme in (
-        Scheme("ideal", _HALF, ErrorFree(), "upper reference"),
+        Scheme("ideal", HalfWavelengthArray("none"), ErrorFree(), "upper reference"),
         Scheme("movable", MovableArray(), OverTheAir(), "the proposal"),
         Scheme("fixed", _HALF, OverTheAir(), "Yang et al. 2020"),
         Scheme("fixed-2n", _DOUBLE, OverTheAir(), "Yang et al. 2020"),

@@ -47,7 +47,7 @@ class OverTheAir(AirInterface):
     error (:func:`airtune.radio.power_control.capped_alignment`).
     """
 
-    about: str = "over-the-air computation, uniform forcing"
+    about: str = "over the air, clients aligned"
     reported_scalars: ClassVar[int] = 2
 
     def forecast(self, link: Link, omega: Real, block_sizes: Integer) -> Forecast:
@@ -85,7 +85,7 @@ class Cotaf(AirInterface):
     proportion to the clients' own channels, ``w = sum_k h_k / |h_k|``, without any optimisation.
     """
 
-    about: str = "precoding by the update norm, plain combining"
+    about: str = "precoding by the update norm"
     reported_scalars: ClassVar[int] = 1
 
     def forecast(self, link: Link, omega: Real, block_sizes: Integer) -> Forecast:

@@ -42,7 +42,7 @@ class Digital(AirInterface):
     `digital.quality_db`; both can be set by hand.
     """
 
-    about: str = "quantised updates at the Shannon rate, best access"
+    about: str = "quantised updates, best multiple access"
 
     def forecast(self, link: Link, omega: Real, block_sizes: Integer) -> Forecast:
         clients = np.flatnonzero(omega > 0)

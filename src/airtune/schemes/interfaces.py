@@ -182,7 +182,7 @@ class AirInterface(ABC):
 class ErrorFree(AirInterface):
     """The exact mean at no radio cost: the upper reference."""
 
-    about: str = "error-free mean at no radio cost"
+    about: str = "error-free mean, no radio cost"
 
     def forecast(self, link: Link, omega: Real, block_sizes: Integer) -> Forecast:
         return Forecast(0.0, np.zeros(len(omega)), 0.0, backoff=False)

@@ -37,7 +37,7 @@ class OneBit(AirInterface):
     each block, one reported scalar, so that any server optimiser can use them.
     """
 
-    about: str = "one-bit signs, majority vote over the air"
+    about: str = "one-bit signs, majority vote"
     reported_scalars: ClassVar[int] = 1
 
     def forecast(self, link: Link, omega: Real, block_sizes: Integer) -> Forecast:
