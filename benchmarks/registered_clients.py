@@ -1,8 +1,8 @@
 """What a round costs with 10 000 registered clients of which 10 transmit, against 10 registered.
 
-Both runs take their rounds in turn, in one process.  Every record is the same text, so that the 10
-clients that transmit have exactly the same work in both runs, whoever they are; what differs is
-what the registered clients cost: their channels, the selection, the plan, metrics and checkpoint.
+Both runs take their rounds in turn, in one process.  The records differ in one number, so that the
+10 clients that transmit have the same work in both runs, whoever they are; what differs is what the
+registered clients cost: their channels, the selection, metrics and checkpoint.
 Writes benchmarks/results/registered_clients.json.  Run from the repository with the package
 installed, on a machine that does nothing else:
 
@@ -29,24 +29,35 @@ from airtune.scenario import Scenario
 
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "registered_clients.json"
-TRANSMIT, RECORDS_EACH = 10, 4
-RECORD = {
-    "instruction": "Sort the numbers in ascending order.",
-    "input": "41, 7, 23, 88, 15, 62, 3, 54",
-    "output": "3, 7, 15, 23, 41, 54, 62, 88",
-}
+TRANSMIT, RECORDS_EACH, VALIDATION = 10, 4, 40
+
+
+def write_records(path: Path, count: int) -> None:
+    """Write records of equal length: a prompt with a number of seven digits, one answer."""
+    lines = (
+        json.dumps(
+            {
+                "instruction": "Sort the numbers in ascending order.",
+                "input": f"41, 7, 23, 88, 15, 62, 3, 54, {number:07d}",
+                "output": "3, 7, 15, 23, 41, 54, 62, 88 and the last",
+            }
+        )
+        for number in range(count)
+    )
+    path.write_text("\n".join(lines) + "\n")
 
 
 def scenario_of(registered: int, data: Path, policy: str, threads: int) -> Scenario:
     """The small LLaMA, mini-batches of 4, movable antennas, everything else as by default."""
+    held = VALIDATION / (registered * RECORDS_EACH + VALIDATION)
     return Scenario.model_validate(
         {
             "threads": threads,
             "clients": {"count": registered, "concurrency": TRANSMIT, "selection": policy},
-            "data": {"source": str(data), "partition": "iid", "validation_fraction": 0.001},
+            "data": {"source": str(data), "partition": "iid", "validation_fraction": held},
             "pretraining": {"steps": 1},
             "training": {"rounds": 1000, "batch_size_max": RECORDS_EACH},
-            "evaluation": {"records": 40, "answers": 0},
+            "evaluation": {"records": VALIDATION, "answers": 0},
         }
     )
 
@@ -57,9 +68,7 @@ class Side:
     def __init__(self, registered: int, folder: Path, policy: str, threads: int) -> None:
         folder.mkdir()
         data = folder / "data.jsonl"
-        # 0.1 % are held out
-        count = round(registered * RECORDS_EACH * 1.002) + 4
-        data.write_text((json.dumps(RECORD) + "\n") * count)
+        write_records(data, registered * RECORDS_EACH + VALIDATION)
         scenario = scenario_of(registered, data, policy, threads)
         began = time.perf_counter()
         learner = prepare(scenario, scenario.seed)

@@ -28,7 +28,7 @@ from quadratic import QuadraticLearner  # noqa: E402
 
 RESULT = ROOT / "benchmarks" / "results" / "selection.json"
 MANUAL = ROOT / "docs" / "selection.md"
-COUNT, LIMIT, ROUNDS, SEEDS = 20, 4, 40, 5
+COUNT, LIMIT, ROUNDS, SEEDS = 20, 4, 30, 3
 SCHEMES = ("ideal", "movable", "fixed")
 POLICIES: dict[str, dict[str, Any]] = {
     "all": {"concurrency": None},
