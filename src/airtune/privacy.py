@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,7 @@ from airtune.errors import InputError
 from airtune.scenario import Scenario
 
 ORDERS = np.concatenate(
-    [1 + np.geomspace(1e-4, 0.1, 60, endpoint=False), np.arange(1.1, 11, 0.1), np.arange(11, 257)]
+    [1 + np.geomspace(1e-4, 0.1, 24, endpoint=False), np.arange(1.1, 4, 0.1), np.arange(4, 65)]
 )
 """Renyi orders; those next to 1 matter where the noise is small."""
 
@@ -89,22 +90,36 @@ def spent(multipliers: Sequence[float], rate: float, delta: float) -> NDArray[np
     InputError
         delta is not between 0 and 1, or opacus is not installed.
     """
-    if not 0 < delta < 1:
-        raise InputError(f"delta = {delta:g}: must be between 0 and 1")
-    try:
-        from opacus.accountants.analysis import rdp  # type: ignore[import-untyped]
-    except ImportError:
-        raise InputError("privacy needs opacus: pip install 'airtune[privacy]'") from None
     total = np.zeros(len(ORDERS))
     epsilons = []
     for multiplier in multipliers:
         total = total + renyi(multiplier, rate)
-        with warnings.catch_warnings():
-            # That the best order is at an end of the range is no fault: the bound holds at each.
-            warnings.simplefilter("ignore", UserWarning)
-            epsilon, _ = rdp.get_privacy_spent(orders=ORDERS, rdp=total, delta=delta)
-        epsilons.append(max(float(epsilon), 0.0))
+        epsilons.append(_epsilon(total, delta))
     return np.array(epsilons)
+
+
+def spent_alike(multiplier: float, rounds: int, rate: float, delta: float) -> float:
+    """Return epsilon after rounds with the same noise multiplier; see :func:`spent`."""
+    return _epsilon(rounds * renyi(multiplier, rate), delta)
+
+
+def _epsilon(total: NDArray[np.float64], delta: float) -> float:
+    if not 0 < delta < 1:
+        raise InputError(f"delta = {delta:g}: must be between 0 and 1")
+    rdp = _accountant()
+    with warnings.catch_warnings():
+        # That the best order is at an end of the range is no fault: the bound holds at each.
+        warnings.simplefilter("ignore", UserWarning)
+        epsilon, _ = rdp.get_privacy_spent(orders=ORDERS, rdp=total, delta=delta)
+    return max(float(epsilon), 0.0)
+
+
+def _accountant() -> Any:
+    try:
+        from opacus.accountants.analysis import rdp  # type: ignore[import-untyped]
+    except ImportError:
+        raise InputError("privacy needs opacus: pip install 'airtune[privacy]'") from None
+    return rdp
 
 
 def renyi(multiplier: float, rate: float) -> NDArray[np.float64]:
@@ -118,9 +133,7 @@ def renyi(multiplier: float, rate: float) -> NDArray[np.float64]:
     plain = ORDERS / (2.0 * multiplier**2)
     if rate == 1.0 or multiplier < SERIES_FROM:
         return np.asarray(plain)
-    from opacus.accountants.analysis import rdp
-
-    sampled = rdp.compute_rdp(q=rate, noise_multiplier=multiplier, steps=1, orders=ORDERS)
+    sampled = _accountant().compute_rdp(q=rate, noise_multiplier=multiplier, steps=1, orders=ORDERS)
     return np.asarray(np.fmin(np.where(np.isfinite(sampled), sampled, np.inf), plain))
 
 

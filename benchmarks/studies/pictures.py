@@ -1,0 +1,114 @@
+"""Figures of the study: one column wide, as vectors, in the style of the reports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from airtune.report import style
+from airtune.report.figures import write_figure
+
+LIMIT = 100.0
+"""Savings below minus this are drawn as minus this."""
+
+
+def heat_maps(
+    folder: Path,
+    name: str,
+    title: str,
+    panels: Sequence[tuple[str, Sequence[Sequence[float | None]]]],
+    rows: tuple[str, Sequence[str]],
+    columns: tuple[str, Sequence[str]],
+) -> str:
+    """Write percentages as heat maps, two beside each other; return the figure's name.
+
+    Parameters
+    ----------
+    panels : sequence of (title, rows of percentages)
+    rows, columns : (axis label, tick labels)
+    """
+    from matplotlib.colors import TwoSlopeNorm
+
+    with style.sheet():
+        lines = -(-len(panels) // 2)
+        figure = style.new_figure(0.6 + 1.35 * lines)
+        grid = figure.subplots(lines, 2, sharex=True, sharey=True, squeeze=False)
+        norm = TwoSlopeNorm(0.0, -LIMIT, LIMIT)
+        image = None
+        for axes, (label, values) in zip(grid.flat, panels, strict=False):
+            shown = [
+                [float("nan") if v is None else max(v, -LIMIT) for v in line] for line in values
+            ]
+            image = axes.imshow(shown, cmap="PuOr", norm=norm, aspect="auto", origin="lower")
+            axes.set_title(label, loc="left", fontsize=7)
+            axes.grid(visible=False)
+            axes.set_xticks(range(len(columns[1])), columns[1], fontsize=7)
+            axes.set_yticks(range(len(rows[1])), rows[1], fontsize=7)
+            for y, line in enumerate(values):
+                for x, value in enumerate(line):
+                    dark = value is not None and abs(value) > 60
+                    text = "–" if value is None else f"{value:.0f}".replace("-", "−")
+                    color = style.PAPER if dark else style.INK
+                    axes.text(x, y, text, ha="center", va="center", fontsize=6, color=color)
+        for axes in grid.flat[len(panels) :]:
+            axes.set_visible(False)
+        figure.supxlabel(columns[0], fontsize=8)
+        figure.supylabel(rows[0], fontsize=8)
+        if image is not None:
+            bar = figure.colorbar(image, ax=grid, shrink=0.7, aspect=30)
+            bar.outline.set_visible(False)
+            bar.ax.tick_params(labelsize=7)
+        write_figure(figure, folder, name, title, "", title)
+    return name
+
+
+def budgets(folder: Path, name: str, title: str, curves: Mapping[str, Sequence[float]]) -> str:
+    """Draw epsilon over the rounds, one line a scheme and scenario; return the figure's name."""
+    with style.sheet():
+        figure = style.new_figure(2.6)
+        axes = figure.add_subplot()
+        for index, (label, values) in enumerate(curves.items()):
+            scheme = label.split(",")[0]
+            look = style.scheme_style(scheme)
+            axes.plot(
+                range(1, len(values) + 1),
+                values,
+                color=look.color,
+                linestyle=("-", (0, (4, 1.5)))[index % 2 if len(curves) > 2 else 0],
+                label=label,
+            )
+        axes.set_yscale("log")
+        axes.set_xlabel("Federated round")
+        axes.set_ylabel("Epsilon")
+        figure.legend(loc="outside upper center", ncols=2)
+        write_figure(figure, folder, name, title, "", title)
+    return name
+
+
+def curves(
+    folder: Path, name: str, title: str, lines: Mapping[str, Any], xlabel: str, ylabel: str
+) -> str:
+    """Draw medians with 10-90 % bands: scheme to (x, median, low, high)."""
+    with style.sheet():
+        figure = style.new_figure(2.4 + style.legend_height(len(lines)))
+        axes = figure.add_subplot()
+        for scheme, (x, middle, low, high) in lines.items():
+            look = style.scheme_style(scheme)
+            axes.plot(
+                x,
+                middle,
+                color=look.color,
+                linestyle=look.dash,
+                marker=look.marker,
+                label=look.label,
+            )
+            axes.fill_between(x, low, high, color=look.color, alpha=0.1, linewidth=0)
+        axes.set_xscale("log", base=2)
+        first = next(iter(lines.values()))[0]
+        axes.set_xticks(first, [f"{x:g}" for x in first])
+        axes.set_xlabel(xlabel)
+        axes.set_ylabel(ylabel)
+        style.legend_above(figure, axes)
+        write_figure(figure, folder, name, title, "", title)
+    return name

@@ -1,0 +1,241 @@
+"""Which cells the study has, section by section."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from airtune import load_scenario
+from airtune.schemes import SCHEMES
+from studies.cells import Cell, Point, load
+
+SCENARIOS = ("paper-v1", "paper-v2", "cell-edge")
+CONCURRENCY = (1, 2, 4, 8)
+TUNING_SEED = 1000
+"""Learning rates are chosen on this seed, which no other cell uses."""
+GRID = (0.003, 0.01, 0.03)
+FURTHER = {0.003: (0.001, 0.0003), 0.03: (0.1, 0.3)}
+"""Where the best of the grid is at its edge, these are tried besides."""
+
+REGIME_SCHEMES = (
+    "ideal",
+    "movable",
+    "fixed",
+    "fixed-2n",
+    "sparse",
+    "selection",
+    "truncated",
+    "digital",
+)
+NOISE_FIGURES_DB = (5.0, 15.0, 25.0)
+INTERFERENCE_DBM = (None, 10.0, 23.0)
+BANDWIDTHS_HZ = (2e5, 2e6)
+COMPUTE_SPEEDS = (0.1, 1.0, 10.0)
+"""Factors on the clients' FLOP per cycle; booked again exactly, for nothing else changes."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run of the study is given.
+
+    Attributes
+    ----------
+    results : Path
+        Folder of the finished cells.
+    cache : Path
+        Folder of pre-trained models.
+    smollm2, alpaca : Path or None
+        A real model (GGUF) and an instruction file; the section is left out without them.
+    reduced : bool
+        Tiny settings that touch every part of the study in about a minute.
+    """
+
+    results: Path
+    cache: Path
+    smollm2: Path | None = None
+    alpaca: Path | None = None
+    reduced: bool = False
+
+    def seeds(self, count: int) -> tuple[int, ...]:
+        """Return the seeds of a section."""
+        return tuple(range(1 if self.reduced else count))
+
+    def schemes(self, wanted: Sequence[str] = tuple(SCHEMES)) -> tuple[str, ...]:
+        """Return those of the wanted schemes that there are."""
+        few = ("ideal", "movable", "fixed", "digital")
+        return tuple(s for s in wanted if s in SCHEMES and (not self.reduced or s in few))
+
+    def overrides(self, *settings: str) -> list[str]:
+        """Return assignments for a scenario of the study."""
+        tiny = _TINY if self.reduced else ()
+        return [f"cache={self.cache}", "threads=1", "evaluation.answers=0", *settings, *tiny]
+
+
+_TINY = (
+    *("model.small.hidden=32", "model.small.layers=1", "model.small.heads=2"),
+    *("model.small.intermediate=64", "model.lora.rank=2", "pretraining.steps=3"),
+    *("training.rounds=3", "training.batch_size_max=2", "evaluation.records=20"),
+    *("clients.count=4", "placement.mode=fast", "budget.latency_s="),
+)
+
+
+def tuning(options: Options) -> Iterator[Point]:
+    """Learning rates of each scheme in each scenario, on a seed of its own."""
+    grid = GRID[1:2] if options.reduced else GRID
+    for name in SCENARIOS:
+        scenario = load_scenario(name, options.overrides())
+        for scheme in options.schemes():
+            for rate in (*grid, *_beyond(options, name, scheme, grid)):
+                point = Point(
+                    "step-size", name, scenario, (scheme,), (TUNING_SEED,), {scheme: rate}
+                )
+                yield point
+
+
+def _beyond(options: Options, name: str, scheme: str, grid: Sequence[float]) -> Iterator[float]:
+    """Yield learning rates beyond an edge of the grid while the best is at the edge."""
+    best = best_rate(options, name, scheme, tuple(grid))
+    for rate in FURTHER.get(best or 0.0, ()) if len(grid) > 1 else ():
+        yield rate
+        if best_rate(options, name, scheme, (best or rate, rate)) != rate:
+            return
+        best = rate
+
+
+def best_rate(options: Options, name: str, scheme: str, rates: Sequence[float]) -> float | None:
+    """Return the learning rate of the least final loss; None while one is missing."""
+    scenario = load_scenario(name, options.overrides())
+    losses = {}
+    for rate in rates:
+        point = Point("step-size", name, scenario, (scheme,), (TUNING_SEED,), {scheme: rate})
+        document = load(Cell(point, scheme, TUNING_SEED, rate), options.results)
+        if document is None:
+            return None
+        if "history" in document and document["history"]["loss"][-1] is not None:
+            losses[rate] = document["history"]["loss"][-1]
+    return min(losses, key=losses.__getitem__) if losses else min(rates)
+
+
+def tuned(options: Options, name: str) -> dict[str, float]:
+    """Return the chosen learning rates of a scenario; schemes not tuned yet are left out."""
+    chosen: dict[str, float] = {}
+    for scheme in options.schemes():
+        grid = GRID[1:2] if options.reduced else GRID
+        tried = [*grid, *_beyond(options, name, scheme, grid)]
+        best = best_rate(options, name, scheme, tried)
+        if best is not None:
+            chosen[scheme] = best
+    return chosen
+
+
+def claims(options: Options) -> Iterator[Point]:
+    """Time and energy to target in paper-v1 (one plan, and each its own) and at the cell edge."""
+    own = ("plan=own", "planning.rounds=planned", "budget.client_energy_j=0.3")
+    if options.reduced:
+        own = ("plan=own",)
+    seeds = options.seeds(5)
+    for name, label, extra in (
+        ("paper-v1", "shared-plan", ()),
+        ("cell-edge", "shared-plan", ()),
+        ("paper-v1", "own-plan", own),
+    ):
+        scenario = load_scenario(name, options.overrides(*extra))
+        rates = tuned(options, name)
+        yield Point(name, label, scenario, tuple(rates), seeds, rates)
+
+
+def perplexity(options: Options) -> Iterator[Point]:
+    """Perplexity at round 30 and fairness for each number of clients that transmit together."""
+    rates = tuned(options, "paper-v2")
+    for k in CONCURRENCY[:1] if options.reduced else CONCURRENCY:
+        scenario = load_scenario("paper-v2", options.overrides(f"clients.concurrency={k}"))
+        if options.reduced:
+            scenario = load_scenario("paper-v2", options.overrides("clients.concurrency=2"))
+        yield Point("paper-v2", f"k-{k}", scenario, tuple(rates), options.seeds(5), rates)
+
+
+def real_model(options: Options) -> Iterator[Point]:
+    """The table of paper-v2 on SmolLM2-135M and Alpaca records, with small batches."""
+    if options.smollm2 is None or options.alpaca is None:
+        return
+    settings = (
+        f"model.source={options.smollm2}",
+        f"data.source={options.alpaca}",
+        *("data.partition=iid", "data.max_tokens=96", "training.batch_size_max=2"),
+        *("training.learning_rate=1e-3", "evaluation.every=10", "evaluation.records=32"),
+        "evaluation.batch_size=4",
+    )
+    schemes = options.schemes(("ideal", "movable", "fixed", "digital"))
+    for k in (2, 8):
+        scenario = load_scenario(
+            "paper-v2", options.overrides(f"clients.concurrency={k}", *settings)
+        )
+        yield Point("paper-v2-smollm2", f"k-{k}", scenario, schemes, options.seeds(1), {})
+
+
+def regimes(options: Options) -> Iterator[Point]:
+    """A coarse grid of noise, interference and bandwidth on a small learner: cells of seconds."""
+    learner = (
+        *("model.small.hidden=64", "model.small.layers=2", "model.small.heads=4"),
+        *("model.small.intermediate=160", "pretraining.steps=800", "training.rounds=25"),
+        *("training.batch_size_max=8", "evaluation.records=150", "budget.latency_s="),
+    )
+    grid = itertools.product(NOISE_FIGURES_DB, INTERFERENCE_DBM, BANDWIDTHS_HZ)
+    for noise, interference, bandwidth in list(grid)[: 1 if options.reduced else None]:
+        others = (
+            ("radio.interferers.count=0",)
+            if interference is None
+            else (f"radio.interferers.tx_power_dbm={interference}",)
+        )
+        scenario = load_scenario(
+            "paper-v1",
+            options.overrides(
+                *learner,
+                f"radio.noise_figure_db={noise}",
+                f"radio.bandwidth_hz={bandwidth}",
+                *others,
+            ),
+        )
+        label = "none" if interference is None else f"{interference:g}dbm"
+        name = f"noise-{noise:g}db-interference-{label}-bandwidth-{bandwidth / 1e6:g}mhz"
+        schemes = options.schemes(REGIME_SCHEMES)
+        yield Point("regimes", name, scenario, schemes, options.seeds(2), {})
+
+
+def privacy(options: Options) -> Iterator[Point]:
+    """Clipped updates of randomly chosen clients, for the privacy that the air's noise gives."""
+    for name in ("paper-v1", "cell-edge"):
+        for count in (4,) if not options.reduced else (2,):
+            scenario = load_scenario(
+                name,
+                options.overrides(
+                    *("training.clip_norm=1.0", "clients.selection=random", "budget.latency_s="),
+                    f"clients.concurrency={count}",
+                ),
+            )
+            schemes = options.schemes(("movable", "fixed"))
+            yield Point("privacy", name, scenario, schemes, options.seeds(1), {})
+
+
+SECTIONS: dict[str, Callable[[Options], Iterator[Point]]] = {
+    "step-size": tuning,
+    "claims": claims,
+    "perplexity": perplexity,
+    "regimes": regimes,
+    "privacy": privacy,
+    "real-model": real_model,
+}
+
+
+def cells(options: Options, names: Sequence[str]) -> Iterator[Cell]:
+    """Yield the cells of some sections: first one seed of everything, then the next."""
+    for name in names:
+        points = list(SECTIONS[name](options))
+        if name == "step-size":
+            yield from (cell for point in points for cell in point.cells())
+            continue
+        for seed in sorted({s for point in points for s in point.seeds}):
+            for point in points:
+                yield from (cell for cell in point.cells() if cell.seed == seed)

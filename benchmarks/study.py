@@ -1,0 +1,133 @@
+"""The whole study by one command: every cell that is missing, then docs/results.md.
+
+    python benchmarks/study.py                     # hours; goes on where it was stopped
+    python benchmarks/study.py --estimate          # what is missing, and how long it takes
+    python benchmarks/study.py --sections claims --minutes 60
+    python benchmarks/study.py --write-docs        # docs/results.md and its figures
+    python benchmarks/study.py --reduced           # every part on tiny settings
+
+A finished cell is one small file below benchmarks/results/study; an interruption costs one cell.
+The real model needs  --smollm2 MODEL.gguf --alpaca FILE.jsonl.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(Path(__file__).parent))
+
+from studies import document, sections  # noqa: E402
+from studies.cells import Cell, Runner, load  # noqa: E402
+
+RESULTS = ROOT / "benchmarks" / "results" / "study"
+DOCS = ROOT / "docs"
+
+
+def main() -> None:
+    """Parse the options and do what they ask."""
+    given = _parse()
+    with tempfile.TemporaryDirectory() as scratch:
+        results = given.results or (Path(scratch) / "cells" if given.reduced else RESULTS)
+        options = sections.Options(
+            results=results,
+            cache=Path(scratch) / "cache" if given.reduced else given.cache,
+            smollm2=given.smollm2,
+            alpaca=given.alpaca,
+            reduced=given.reduced,
+        )
+        docs = given.docs or (Path(scratch) / "docs" if given.reduced else DOCS)
+        if given.estimate:
+            estimate(options, given.sections)
+            return
+        if not given.write_docs:
+            run(options, given.sections, given.minutes, given.lock)
+        docs.mkdir(exist_ok=True)
+        print(f"wrote {document.write(options, docs)}")
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=_Plain)
+    names = list(sections.SECTIONS)
+    parser.add_argument("--sections", nargs="+", choices=names, default=names, metavar="NAME")
+    parser.add_argument("--estimate", action="store_true", help="say what is missing, run nothing")
+    parser.add_argument("--write-docs", action="store_true", help="write the document only")
+    parser.add_argument("--reduced", action="store_true", help="tiny settings, a minute")
+    parser.add_argument("--minutes", type=float, help="start no cell after so long")
+    parser.add_argument("--lock", type=Path, help="hold a lock on this file while a cell runs")
+    parser.add_argument("--results", type=Path, help="folder of the cells")
+    parser.add_argument("--docs", type=Path, help="folder of results.md and its figures")
+    parser.add_argument("--cache", type=Path, default=Path(".cache/airtune"))
+    parser.add_argument("--smollm2", type=Path, help="GGUF file of SmolLM2-135M")
+    parser.add_argument("--alpaca", type=Path, help="instructions in Alpaca's fields, JSONL")
+    return parser.parse_args()
+
+
+class _Plain(argparse.RawDescriptionHelpFormatter):
+    pass
+
+
+def run(
+    options: sections.Options, names: list[str], minutes: float | None, lock: Path | None
+) -> None:
+    """Run the missing cells one after the other."""
+    runner, began = Runner(options.results, lock), time.monotonic()
+    while (cell := next(_missing(options, names), None)) is not None:
+        if minutes is not None and time.monotonic() - began > 60 * minutes:
+            print("time is up; the same command goes on")
+            return
+        done = runner.run(cell)
+        history = done.get("history", {}).get("loss", [])
+        told = done.get("infeasible") or f"loss {history[-1]}"
+        print(f"{_name(cell)}: {told} ({done['cpu_s']:.0f} s of processor time)", flush=True)
+
+
+def _missing(options: sections.Options, names: list[str]):
+    """Yield the missing cells; asked again after each cell, for step sizes decide on others."""
+    for name in names:
+        yield from (c for c in sections.cells(options, [name]) if load(c, options.results) is None)
+
+
+def _name(cell: Cell) -> str:
+    return f"{cell.point.section}/{cell.point.name} {cell.scheme} seed {cell.seed} lr {cell.rate:g}"
+
+
+def estimate(options: sections.Options, names: list[str]) -> None:
+    """Print the missing cells of each section and the hours that they take."""
+    total = 0.0
+    for name in names:
+        found = [(c, load(c, options.results)) for c in sections.cells(options, [name])]
+        known = [done["cpu_s"] for _, done in found if done is not None]
+        each = sum(known) / len(known) if known else GUESSES[name]
+        missing = Counter(f"{c.point.section}/{c.point.name}" for c, done in found if done is None)
+        hours = each * missing.total() / 3600
+        total += hours
+        source = "measured" if known else "guessed"
+        print(
+            f"{name}: {missing.total()} of {len(found)} cells missing, "
+            f"{each:.0f} s each ({source}): {hours:.2f} h"
+        )
+        for point, count in missing.items():
+            print(f"    {point}: {count}")
+    print(f"all: {total:.1f} h of processor time on one core of {os.cpu_count()}")
+
+
+GUESSES = {
+    "step-size": 60.0,
+    "claims": 60.0,
+    "perplexity": 40.0,
+    "regimes": 12.0,
+    "privacy": 40.0,
+    "real-model": 600.0,
+}
+"""Seconds of a cell before the first of its section has been measured."""
+
+
+if __name__ == "__main__":
+    main()
