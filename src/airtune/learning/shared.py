@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from airtune.learning.learner import Learner, Progress, prepare, prepared_from
+from airtune.learning import learner
+from airtune.learning.learner import Learner, Progress
 from airtune.scenario import Scenario
 
 
@@ -23,9 +24,9 @@ class SharedLearners:
 
     def __call__(self, scenario: Scenario, seed: int, progress: Progress | None = None) -> Learner:
         """Return the learner of a scenario and a seed."""
-        key = json.dumps([prepared_from(scenario), seed], sort_keys=True)
+        key = json.dumps([learner.prepared_from(scenario), seed], sort_keys=True)
         if key not in self._made:
             while self._most is not None and len(self._made) >= self._most:
                 del self._made[next(iter(self._made))]
-            self._made[key] = prepare(scenario, seed, progress)
+            self._made[key] = learner.prepare(scenario, seed, progress)
         return self._made[key].under(scenario)
