@@ -183,3 +183,25 @@ def test_results_and_page_tell_what_was_booked_off_the_plan(
     assert plan["booked_less_planned"]["energy_j"]["uplink"] < 0
     assert plan["booked_less_planned"]["latency_s"]["uplink"] == 0
     assert "Energy booked less planned" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_differences_are_paired_seed_by_seed_and_shown(tmp_path) -> None:
+    from airtune.report.paired import paired_caption, paired_rows
+
+    runs = {
+        "ideal": [[5.0, 1.0], [6.0, 2.0], [7.0, 3.0]],
+        "movable": [[5.0, 1.25], [6.0, 2.25], [7.0, 3.25]],
+        "fixed": [[5.0, 1.5], [6.0, 3.25], [7.0, 4.0]],
+    }
+    results = study.summarise(folder_of(tmp_path, runs))
+    fixed = results["paired"]["schemes"]["fixed"]["final_loss"]
+    assert fixed["differences"] == [0.25, 1.0, 0.75]
+    assert fixed["median"] == 0.75
+    assert fixed["interval"] == {"low": 0.25, "high": 1.0, "coverage": pytest.approx(0.75)}
+    assert fixed["sign_test_p"] == pytest.approx(0.25)
+    row = next(row for row in paired_rows(results).rows if row.name == "fixed")
+    assert [cell.text for cell in row.cells[:2]] == ["0.750", "0.25"]
+    assert row.cells[0].spread == "0.250 to 1.000"
+    # movable reaches the target in every seed, fixed never
+    assert row.cells[2].text == "never"
+    assert "75.0 % interval" in paired_caption(results)

@@ -8,7 +8,7 @@ from pathlib import Path
 from airtune.report.style import scheme_style
 from airtune.report.values import MISSING, decimals, significant
 from airtune.statistics import difference, paired, quantiles
-from airtune.study import PROPOSAL
+from airtune.study import PROPOSAL, REFERENCE
 from studies import chapters, sections, tables
 from studies.cells import Document, Point, load
 from studies.markdown import markdown_table
@@ -95,14 +95,18 @@ def _or_never(value: float | None, digits: int) -> str:
     return "never" if value is None else significant(value, digits)
 
 
-def percent(figures: Document, bound: bool) -> str:
+def percent(figures: Document, bound: bool = False) -> str:
     """Write a saving; a lower bound says so, and a saving that was not made has none."""
-    if figures["median"] is None:
+    middle, low, high = figures["median"], figures["p10"], figures["p90"]
+    if middle is None:
         return MISSING
-    text = f"{decimals(figures['median'], 1)} %"
-    low = MISSING if figures["p10"] is None else decimals(figures["p10"], 1)
-    text += f" ({low} to {decimals(figures['p90'], 1)})" if figures["p90"] is not None else ""
-    return f"at least {text}" if bound and figures["median"] > 0 else text
+    if bound and middle <= 0:
+        return "baseline never there"
+    text = f"{decimals(middle, 1)} %"
+    if low != high:
+        ends = [MISSING if x is None else decimals(x, 1) for x in (low, high)]
+        text += f" ({' to '.join(ends)})"
+    return f"at least {text}" if bound else text
 
 
 def _claims(options: sections.Options) -> str:
@@ -120,7 +124,7 @@ def _claim(point: Point, options: sections.Options) -> Iterator[str]:
     rows = []
     for name, seeds in found.items():
         outcomes = list(seeds.values())
-        against = None if name == PROPOSAL else tables.saving(found, name)
+        against = None if name in (PROPOSAL, REFERENCE) else tables.saving(found, name)
         errors = [o.mse for o in outcomes if o.mse is not None]
         rows.append(
             [
@@ -167,8 +171,12 @@ def _told(saving: tables.Saving) -> str:
     if saving.faster["median"] is None:
         return "movable antennas did not reach the target in half of the seeds"
     faster = percent(saving.faster, saving.bound)
-    test = saving.seconds["sign_test_p"]
-    told = "" if test is None else f"; sign test of the paired times: p = {significant(test, 2)}"
+    test, seeds = saving.seconds["sign_test_p"], len(saving.seconds["differences"])
+    told = (
+        ""
+        if test is None or seeds < 2
+        else f"; sign test of the paired times: p = {significant(test, 2)}"
+    )
     return f"{faster} faster with {percent(saving.less_energy, saving.bound)} less energy{told}"
 
 
@@ -232,6 +240,6 @@ def _reductions(known: dict[str, dict[str, dict[int, Document]]]) -> Iterator[st
         told = "" if test is None or len(seeds) < 2 else f"; sign test p = {significant(test, 2)}"
         yield (
             f"{k.replace('k-', 'K = ')}: perplexity of movable below the best non-movable scheme "
-            f"over the air, {scheme_style(best).label}, by {percent(quantiles(drops), False)}"
+            f"over the air, {scheme_style(best).label}, by {percent(quantiles(drops))}"
             f" ({len(seeds)} seeds{told}).\n"
         )

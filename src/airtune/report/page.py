@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from airtune.report import figures, headline, run_folder, style, table
+from airtune.report import figures, headline, paired, run_folder, style, table
 from airtune.report.run_folder import RunFolder, SchemeRun
 from airtune.report.values import count, decimals, read
 
@@ -86,6 +86,8 @@ def _content(run: RunFolder) -> dict[str, Any]:
         "notices": _notices(run),
         "remarks": _remarks(run),
         "key_figures": table.scheme_rows(run.results),
+        "paired": paired.paired_rows(run.results),
+        "paired_caption": paired.paired_caption(run.results),
         "energy": table.split_rows(run.results, "energy_j", "J"),
         "latency": table.split_rows(run.results, "latency_s", "s"),
         "unplanned_energy": table.off_plan_rows(run.results, "energy_j", "J"),
