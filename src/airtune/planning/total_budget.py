@@ -18,6 +18,7 @@ from airtune.planning.dual_table import DualTable, scan_front, table_bound, tabu
 from airtune.planning.kernels import Clients, FloatArray, Limits, deadline_at
 from airtune.planning.knapsack import solve_round
 from airtune.planning.problem import BACKOFF_MIN
+from airtune.planning.separable import separable_noise
 
 TOLERANCE = 1e-12
 
@@ -80,6 +81,15 @@ class _Search:
     grid: Grid
     best: Incumbent
     trial: FloatArray
+
+    def own_noise(self, t: int, p: int) -> float:
+        """Least noise of a round if there were no total budget; infinity where there is no plan."""
+        g, limits = self.grid, self.limits
+        deadline = deadline_at(limits, g.rounds[t], g.samples[p] * limits.server_fast)
+        noise, _ = separable_noise(
+            self.clients, limits, g.rounds[t], deadline, np.inf, False, self.trial
+        )
+        return float(noise)
 
     def attempt(
         self, t: int, p: int, price: float, sweeps: int, nodes: int
@@ -255,13 +265,15 @@ def _first_plan(search: _Search, table: DualTable) -> tuple[float, float]:
     for t in some_t:
         for p in some_p:
             noise, price = table_bound(table, search.limits, g.rounds[t], g.samples[p], price)
+            if np.isfinite(noise) and search.limits.metered:
+                noise = max(noise, search.own_noise(int(t), int(p)))
             if np.isfinite(noise):
                 bound = g.shrink[t] * g.start[p] + g.gain[t] * max(noise, 0.0)
                 guess = float(table.prices[max(price, 1)])
                 ranked.append((float(bound), int(t), int(p), guess))
     ranked.sort()
     found, centre = 0.0, float(table.deadlines[-1])
-    for _, t, p, guess in ranked[:4]:
+    for _, t, p, guess in ranked[: 24 if search.limits.metered else 4]:
         before = search.best.value
         _, time, tuned, _, _ = search.attempt(t, p, guess, 12, 0)
         if search.best.value < before:
@@ -282,6 +294,8 @@ def _refine(
     order = np.argsort(found.bound)
     open_pairs: list[tuple[float, int, int, float]] = []
     allowed = max(50, effort.relaxations // (100 + K))
+    if search.limits.metered:  # bounds for many at once are weaker: more need their own
+        allowed *= 4
     lower = np.inf
     for index in order:
         bound = float(found.bound[index])
