@@ -1,0 +1,212 @@
+"""What a plan saves: planned against unplanned at equal loss, on the small LLaMA.
+
+Writes benchmarks/results/plan_study.json and a table of docs/planning.md.  Unplanned: all clients
+at their highest clock, batches of equal size, full power, the scenario's rounds.  Planned twice:
+in the time that the unplanned run takes, with the least energy; and in the least time in which the
+bound is no worse, with the energy that the unplanned run takes.  A run that is in the file is not
+repeated.  Run from the repository with the package installed:
+
+    python benchmarks/plan_study.py [a.b=c ...]
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from airtune import scenario_file
+from airtune.errors import InputError
+from airtune.joint_plan import JointPlan, Site, plan_run
+from airtune.planning.cost import Components
+from airtune.rounds import FederatedRun
+from airtune.scenario import Scenario
+
+ROOT = Path(__file__).parents[1]
+RESULT = ROOT / "benchmarks" / "results" / "plan_study.json"
+MANUAL = ROOT / "docs" / "planning.md"
+SCHEME = "movable"
+BATCH = 12
+SETTINGS = [
+    "plan=own",
+    "training.rounds=14",
+    "budget.latency_s=null",
+    "evaluation.records=150",
+    "client_processor.f_max_hz=[8e8,1e9,1.2e9,1.4e9,1.6e9,1.8e9,2e9,2e9,2e9,2e9]",
+]
+
+
+def unplanned(site: Site) -> JointPlan:
+    """All clients at their highest clock, uniform batches, no back-off; booked like a plan."""
+    joint = plan_run(site, SCHEME)
+    clients, costs = site.run.clients, joint.outlook.costs
+    batch = np.minimum(BATCH, clients.batch_max)
+    work, rounds = clients.cycles * batch, joint.plan.rounds
+    computing = clients.kappa * clients.f_max**2 * work
+    latency = replace(joint.plan.latency_s, compute=rounds * float(np.max(work / clients.f_max)))
+    energy = replace(
+        joint.plan.energy_j,
+        compute=rounds * float(computing.sum()),
+        uplink=rounds * float(costs.uplink_j.sum()),
+    )
+    plan = replace(
+        joint.plan,
+        batch_sizes=batch.astype(int),
+        frequencies=clients.f_max,
+        power_backoff=1.0,
+        latency_s=latency,
+        energy_j=energy,
+    )
+    return replace(joint, plan=plan)
+
+
+def unplanned_bound(site: Site, joint: JointPlan) -> float:
+    """Bound of the unplanned run: that of a plan with its batches as the largest and no budget."""
+    clients = replace(site.run.clients, batch_max=joint.plan.batch_sizes.astype(float))
+    from airtune.planning.plan import try_plan
+
+    outlook = joint.outlook
+    plan = try_plan(
+        replace(site.run, clients=clients), outlook.mse_star, outlook.costs, outlook.participants
+    )
+    assert plan is not None
+    return plan.bound.total
+
+
+def scenario_with(changes: list[str], extra: list[str]) -> Scenario:
+    """The quickstart with the settings of the study and further ones."""
+    return scenario_file.load("quickstart", [*SETTINGS, *changes, *extra])
+
+
+def least_time(changes: list[str], learner: Any, energy: float, bound: float, top: float) -> Any:
+    """Scenario and plan of the shortest run within an energy whose bound is no worse."""
+    low, high, best = 0.0, top, None
+    for _ in range(14):
+        middle = 0.5 * (low + high)
+        extra = [
+            f"budget.latency_s={middle}", f"budget.energy_j={energy}",
+            "planning.rounds=planned", "training.rounds=60", "planning.alternate=true",
+        ]  # fmt: skip
+        scenario = scenario_with(changes, extra)
+        try:
+            joint = plan_run(Site(scenario, scenario.seed, learner), SCHEME)
+        except InputError:
+            joint = None
+        if joint is not None and joint.plan.bound.total <= bound:
+            high, best = middle, (scenario, joint)
+        else:
+            low = middle
+    if best is None:
+        raise SystemExit("no plan is as good as the unplanned run within its time and energy")
+    return best
+
+
+def execute(scenario: Scenario, learner: Any, joint: JointPlan) -> dict[str, Any]:
+    """Run all rounds; loss and cumulative latency and energy after each."""
+    run = FederatedRun(scenario, SCHEME, scenario.seed, learner.under(scenario), joint)
+    history = []
+    while run.state.round < run.force.last_round:
+        line = run.run_round()
+        history.append(
+            {
+                "loss": line["loss"],
+                "latency_s": run.state.latency_s.to_dict(),
+                "energy_j": run.state.energy_j.to_dict(),
+            }
+        )
+        print(run.state.round, line["loss"], flush=True)
+    return {"plan": joint.to_dict(), "history": history}
+
+
+def main() -> None:
+    """Run what is missing, compare and write."""
+    from airtune.learning.learner import prepare
+
+    changes = sys.argv[1:]
+    content = json.loads(RESULT.read_text()) if RESULT.exists() else {"runs": {}}
+    runs = content["runs"]
+    if set(runs) != {"unplanned", "least energy", "least time"}:
+        base = scenario_with(changes, [])
+        learner = prepare(base, base.seed)
+        site = Site(base, base.seed, learner)
+        plain = unplanned(site)
+        time, energy = plain.plan.latency_s.total, plain.plan.energy_j.total
+        bound = unplanned_bound(site, plain)
+        thrifty = scenario_with(
+            changes, [f"budget.latency_s={time}", f"training.batch_size_max={BATCH}"]
+        )
+        cases: dict[str, Any] = {
+            "unplanned": (base, plain),
+            "least energy": (thrifty, plan_run(Site(thrifty, base.seed, learner), SCHEME)),
+            "least time": least_time(changes, learner, energy, bound, time),
+        }
+        content |= {"settings": SETTINGS, "bound": bound}
+        for name, (scenario, joint) in cases.items():
+            if name not in runs:
+                print(name, joint.plan.rounds, joint.plan.batch_sizes, flush=True)
+                runs[name] = execute(scenario, learner, joint)
+                _write(content)
+    content["comparison"] = compare(runs)
+    _write(content)
+    write_table(content["comparison"])
+
+
+def _write(content: dict[str, Any]) -> None:
+    packages = ("airtune", "torch", "numpy")
+    content["environment"] = {
+        "processors": os.cpu_count(),
+        "packages": {name: version(name) for name in packages},
+    }
+    RESULT.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def compare(runs: dict[str, Any]) -> dict[str, Any]:
+    """Latency and energy until the loss that every run reaches at its end, and what is saved."""
+    target = max(min(line["loss"] for line in run["history"]) for run in runs.values())
+    reached = {}
+    for name, run in runs.items():
+        at = next(i for i, line in enumerate(run["history"]) if line["loss"] <= target)
+        line = run["history"][at]
+        reached[name] = {"rounds": at + 1, **{k: line[k] for k in ("latency_s", "energy_j")}}
+    saved = {}
+    for name in ("least energy", "least time"):
+        saved[name] = {
+            key: {
+                part: reached["unplanned"][key][part] - reached[name][key][part]
+                for part in reached[name][key]
+            }
+            for key in ("latency_s", "energy_j")
+        }
+    return {"target_loss": target, "to_target": reached, "saved": saved}
+
+
+def write_table(comparison: dict[str, Any]) -> None:
+    """Put the table between its marks in the manual."""
+    parts = ["compute", "uplink", "downlink", "pilots", "movement"]
+    rows = [
+        "| to the same loss | rounds | " + " | ".join(parts) + " | total |",
+        "|---" * (len(parts) + 3) + "|",
+    ]
+    for name, run in comparison["to_target"].items():
+        for key, unit in (("latency_s", "s"), ("energy_j", "J")):
+            costs = Components(**run[key])
+            cells = [f"{getattr(costs, part):.3g} {unit}" for part in parts]
+            rounds = run["rounds"] if unit == "s" else ""
+            label = name if unit == "s" else ""
+            rows.append(f"| {label} | {rounds} | {' | '.join(cells)} | {costs.total:.3g} {unit} |")
+    text = MANUAL.read_text(encoding="utf-8")
+    before, rest = text.split("<!-- study -->\n", 1)
+    _, after = rest.split("<!-- end of study -->", 1)
+    table = "\n".join(rows)
+    text = f"{before}<!-- study -->\n{table}\n<!-- end of study -->{after}"
+    MANUAL.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
