@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -53,17 +55,15 @@ class Point:
     seeds: tuple[int, ...]
     rates: dict[str, float]
 
+    @cached_property
     def settings(self) -> Document:
-        """Return every setting that the results depend on, as dotted paths."""
+        """Every setting that the results depend on, as dotted paths."""
         data = {k: v for k, v in self.scenario.to_dict().items() if k not in _NOT_SETTINGS}
         flat = dict(leaves(data))
         flat.pop("training.learning_rate")  # a cell's own
         for path in ("model.source", "data.source"):
             flat[path] = Path(flat[path]).name
-        return flat | {
-            "format": FORMAT,
-            "version": record.environment(self.scenario)["packages"]["airtune"],
-        }
+        return flat | {"format": FORMAT, "version": version("airtune")}
 
     def cells(self) -> Iterator[Cell]:
         """Yield all cells, seed by seed."""
@@ -106,7 +106,7 @@ def fresh(point: Point, results: Path) -> bool:
     path = results / point.section / point.name / "settings.json"
     if not path.is_file():
         return False
-    now = point.settings()
+    now = point.settings
     return all(now.get(name, _GONE) == value for name, value in record.read_json(path).items())
 
 
@@ -162,7 +162,7 @@ class Runner:
             for stale in path.parent.glob("*.json"):
                 stale.unlink()
             path.parent.mkdir(parents=True, exist_ok=True)
-            record.write_json(path.parent / "settings.json", cell.point.settings())
+            record.write_json(path.parent / "settings.json", cell.point.settings)
         # One line: a file of a cell is read by programs, its size counts.
         record.write_text(path, json.dumps(document, allow_nan=False) + "\n")
 

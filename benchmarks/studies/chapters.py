@@ -53,9 +53,9 @@ negative: they lose; –: movable did not reach the target in half of the seeds.
 learning curve of every scheme on a LLaMA of two layers over 25 rounds, at each noise figure,
 interference power and bandwidth (which also sets the noise).  Not simulated again but booked
 again, exactly: the speed of the clients' processors, for without a time budget batches and
-clocks stay, and computing takes that much less time and energy.  A baseline that never reached
-the target counts with what it spent in all its rounds.  All figures as numbers:
-[regimes.json](figures/regimes.json).
+clocks stay, and computing takes that much less time and energy.  Every scheme has the step size
+0.01.  A baseline that never reached the target counts with what it spent in all its rounds.
+All figures as numbers: [regimes.json](figures/regimes.json).
 """
 
 

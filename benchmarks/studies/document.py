@@ -184,7 +184,10 @@ def _perplexities(options: sections.Options) -> str:
     parts = []
     for title, points in (
         ("Perplexity at round 30: the small LLaMA", list(sections.perplexity(options))),
-        ("Perplexity at round 30: SmolLM2-135M on Alpaca", list(sections.real_model(options))),
+        (
+            "Perplexity at round 30: SmolLM2-135M on Alpaca, step size 0.001 for every scheme",
+            list(sections.real_model(options)),
+        ),
     ):
         known = {p.name: tables.histories(p, options.results) for p in points}
         if any(known.values()):

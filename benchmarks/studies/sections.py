@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from airtune import load_scenario
+from airtune.scenario import Scenario
 from airtune.schemes import SCHEMES
 from studies.cells import Cell, Point, load
 
@@ -67,10 +69,16 @@ class Options:
         few = ("ideal", "movable", "fixed", "digital")
         return tuple(s for s in wanted if s in SCHEMES and (not self.reduced or s in few))
 
-    def overrides(self, *settings: str) -> list[str]:
-        """Return assignments for a scenario of the study."""
+    def scenario(self, name: str, *settings: str) -> Scenario:
+        """Return a shipped scenario with some settings of the study."""
         tiny = _TINY if self.reduced else ()
-        return [f"cache={self.cache}", "threads=1", "evaluation.answers=0", *settings, *tiny]
+        common = (f"cache={self.cache}", "threads=1", "evaluation.answers=0")
+        return _load(name, (*common, *settings, *tiny))
+
+
+@cache
+def _load(name: str, overrides: tuple[str, ...]) -> Scenario:
+    return load_scenario(name, overrides)
 
 
 _TINY = (
@@ -85,7 +93,7 @@ def tuning(options: Options) -> Iterator[Point]:
     """Learning rates of each scheme in each scenario, on a seed of its own."""
     grid = GRID[1:2] if options.reduced else GRID
     for name in SCENARIOS:
-        scenario = load_scenario(name, options.overrides())
+        scenario = options.scenario(name)
         for scheme in options.schemes():
             for rate in (*grid, *_beyond(options, name, scheme, grid)):
                 point = Point(
@@ -106,7 +114,7 @@ def _beyond(options: Options, name: str, scheme: str, grid: Sequence[float]) -> 
 
 def best_rate(options: Options, name: str, scheme: str, rates: Sequence[float]) -> float | None:
     """Return the learning rate of the least final loss; None while one is missing."""
-    scenario = load_scenario(name, options.overrides())
+    scenario = options.scenario(name)
     losses = {}
     for rate in rates:
         point = Point("step-size", name, scenario, (scheme,), (TUNING_SEED,), {scheme: rate})
@@ -141,7 +149,7 @@ def claims(options: Options) -> Iterator[Point]:
         ("cell-edge", "shared-plan", ()),
         ("paper-v1", "own-plan", own),
     ):
-        scenario = load_scenario(name, options.overrides(*extra))
+        scenario = options.scenario(name, *extra)
         rates = tuned(options, name)
         yield Point(name, label, scenario, tuple(rates), seeds, rates)
 
@@ -150,9 +158,9 @@ def perplexity(options: Options) -> Iterator[Point]:
     """Perplexity at round 30 and fairness for each number of clients that transmit together."""
     rates = tuned(options, "paper-v2")
     for k in CONCURRENCY[:1] if options.reduced else CONCURRENCY:
-        scenario = load_scenario("paper-v2", options.overrides(f"clients.concurrency={k}"))
+        scenario = options.scenario("paper-v2", f"clients.concurrency={k}")
         if options.reduced:
-            scenario = load_scenario("paper-v2", options.overrides("clients.concurrency=2"))
+            scenario = options.scenario("paper-v2", "clients.concurrency=2")
         yield Point("paper-v2", f"k-{k}", scenario, tuple(rates), options.seeds(5), rates)
 
 
@@ -169,9 +177,7 @@ def real_model(options: Options) -> Iterator[Point]:
     )
     schemes = options.schemes(("ideal", "movable", "fixed", "digital"))
     for k in (2, 8):
-        scenario = load_scenario(
-            "paper-v2", options.overrides(f"clients.concurrency={k}", *settings)
-        )
+        scenario = options.scenario("paper-v2", f"clients.concurrency={k}", *settings)
         yield Point("paper-v2-smollm2", f"k-{k}", scenario, schemes, options.seeds(1), {})
 
 
@@ -189,14 +195,12 @@ def regimes(options: Options) -> Iterator[Point]:
             if interference is None
             else (f"radio.interferers.tx_power_dbm={interference}",)
         )
-        scenario = load_scenario(
+        scenario = options.scenario(
             "paper-v1",
-            options.overrides(
-                *learner,
-                f"radio.noise_figure_db={noise}",
-                f"radio.bandwidth_hz={bandwidth}",
-                *others,
-            ),
+            *learner,
+            f"radio.noise_figure_db={noise}",
+            f"radio.bandwidth_hz={bandwidth}",
+            *others,
         )
         label = "none" if interference is None else f"{interference:g}dbm"
         name = f"noise-{noise:g}db-interference-{label}-bandwidth-{bandwidth / 1e6:g}mhz"
@@ -206,14 +210,12 @@ def regimes(options: Options) -> Iterator[Point]:
 
 def privacy(options: Options) -> Iterator[Point]:
     """Clipped updates of randomly chosen clients, for the privacy that the air's noise gives."""
-    for name in ("paper-v1", "cell-edge"):
-        for count in (4,) if not options.reduced else (2,):
-            scenario = load_scenario(
+    for name in ("paper-v1",) if options.reduced else ("paper-v1", "cell-edge"):
+        for count in (2,) if options.reduced else (4,):
+            scenario = options.scenario(
                 name,
-                options.overrides(
-                    *("training.clip_norm=1.0", "clients.selection=random", "budget.latency_s="),
-                    f"clients.concurrency={count}",
-                ),
+                *("training.clip_norm=1.0", "clients.selection=random", "budget.latency_s="),
+                f"clients.concurrency={count}",
             )
             schemes = options.schemes(("movable", "fixed"))
             yield Point("privacy", name, scenario, schemes, options.seeds(1), {})
