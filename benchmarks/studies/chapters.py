@@ -54,7 +54,7 @@ learning curve of every scheme on a LLaMA of two layers over 25 rounds, at each 
 interference power and bandwidth (which also sets the noise).  Not simulated again but booked
 again, exactly: the speed of the clients' processors, for without a time budget batches and
 clocks stay, and computing takes that much less time and energy.  Every scheme has the step size
-0.01.  A baseline that never reached the target counts with what it spent in all its rounds.
+0.01.  A baseline that never reached the target counts with what it spent in all its rounds (≥).
 All figures as numbers: [regimes.json](figures/regimes.json).
 """
 
@@ -86,7 +86,7 @@ def _map(rows: list[Document], baseline: str, key: str, docs: Path) -> str:
     panels = [
         (
             f"{bandwidth / 1e6:g} MHz, compute x {speed:g}",
-            [[values.get((bandwidth, speed, n, j)) for j in others] for n in noises],
+            [[values.get((bandwidth, speed, n, j), (None, False)) for j in others] for n in noises],
         )
         for speed, bandwidth in itertools.product(sections.COMPUTE_SPEEDS, bandwidths)
     ]

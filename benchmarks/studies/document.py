@@ -9,7 +9,7 @@ from airtune.report.style import scheme_style
 from airtune.report.values import MISSING, decimals, significant
 from airtune.statistics import difference, paired, quantiles
 from airtune.study import PROPOSAL, REFERENCE
-from studies import chapters, sections, tables
+from studies import chapters, pictures, sections, tables
 from studies.cells import Document, Point, load
 from studies.markdown import markdown_table
 
@@ -32,7 +32,7 @@ def write(options: sections.Options, docs: Path) -> Path:
     page = docs / "results.md"
     (docs / "figures").mkdir(parents=True, exist_ok=True)
     parts = [TITLE, INTRODUCTION, _state(options), _step_sizes(options)]
-    parts += [_claims(options), _perplexities(options)]
+    parts += [_claims(options), _perplexities(options, docs)]
     parts += [chapters.regimes(options, docs), chapters.privacy(options, docs)]
     page.write_text("\n".join(part for part in parts if part), encoding="utf-8")
     return page
@@ -180,7 +180,7 @@ def _told(saving: tables.Saving) -> str:
     return f"{faster} faster with {percent(saving.less_energy, saving.bound)} less energy{told}"
 
 
-def _perplexities(options: sections.Options) -> str:
+def _perplexities(options: sections.Options, docs: Path) -> str:
     parts = []
     for title, points in (
         ("Perplexity at round 30: the small LLaMA", list(sections.perplexity(options))),
@@ -192,10 +192,29 @@ def _perplexities(options: sections.Options) -> str:
         known = {p.name: tables.histories(p, options.results) for p in points}
         if any(known.values()):
             parts += [f"## {title}\n", *_perplexity_tables(known)]
+            parts += [f"![{title}](figures/{_perplexity_figure(known, points[0], docs)}.png)\n"]
     return "\n".join(parts)
 
 
-def _perplexity_tables(known: dict[str, dict[str, dict[int, Document]]]) -> Iterator[str]:
+def _perplexity_figure(known: Known, point: Point, docs: Path) -> str:
+    """Draw perplexity over the number of clients that transmit together; return its name."""
+    lines: dict[str, list[tuple[float, ...]]] = {}
+    for k, cells in known.items():
+        for name, values in tables.perplexities(cells).items():
+            middle, low, high = quantiles(list(values.values())).values()
+            if middle is not None:
+                edges = (middle if x is None else x for x in (low, high))
+                lines.setdefault(name, []).append((float(k[2:]), middle, *edges))
+    columns = {name: tuple(zip(*rows, strict=True)) for name, rows in lines.items()}
+    title = "Clients that transmit together", "Perplexity at round 30"
+    return pictures.curves(docs, f"perplexity-{point.section}", title[1], columns, *title)
+
+
+Known = dict[str, dict[str, dict[int, Document]]]
+"""Cells by point, scheme and seed."""
+
+
+def _perplexity_tables(known: Known) -> Iterator[str]:
     names = list(dict.fromkeys(name for cells in known.values() for name in cells))
     columns = ["Scheme", *(name.replace("k-", "K = ") for name in known)]
     rows, shares = [], []
@@ -222,7 +241,7 @@ def _perplexity_tables(known: dict[str, dict[str, dict[int, Document]]]) -> Iter
     yield markdown_table(columns, shares)
 
 
-def _reductions(known: dict[str, dict[str, dict[int, Document]]]) -> Iterator[str]:
+def _reductions(known: Known) -> Iterator[str]:
     """Compare the proposal with the best non-movable scheme over the air at each K."""
     for k, cells in known.items():
         values = tables.perplexities(cells)

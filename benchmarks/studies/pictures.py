@@ -17,7 +17,7 @@ def heat_maps(
     folder: Path,
     name: str,
     title: str,
-    panels: Sequence[tuple[str, Sequence[Sequence[float | None]]]],
+    panels: Sequence[tuple[str, Sequence[Sequence[tuple[float | None, bool]]]]],
     rows: tuple[str, Sequence[str]],
     columns: tuple[str, Sequence[str]],
 ) -> str:
@@ -25,7 +25,7 @@ def heat_maps(
 
     Parameters
     ----------
-    panels : sequence of (title, rows of percentages)
+    panels : sequence of (title, rows of (percentage or None, whether it is a lower bound))
     rows, columns : (axis label, tick labels)
     """
     from matplotlib.colors import TwoSlopeNorm
@@ -38,7 +38,7 @@ def heat_maps(
         image = None
         for axes, (label, values) in zip(grid.flat, panels, strict=False):
             shown = [
-                [float("nan") if v is None else max(v, -LIMIT) for v in line] for line in values
+                [float("nan") if v is None else max(v, -LIMIT) for v, _ in line] for line in values
             ]
             image = axes.imshow(shown, cmap="PuOr", norm=norm, aspect="auto", origin="lower")
             axes.set_title(label, loc="left", fontsize=7)
@@ -46,9 +46,9 @@ def heat_maps(
             axes.set_xticks(range(len(columns[1])), columns[1], fontsize=7)
             axes.set_yticks(range(len(rows[1])), rows[1], fontsize=7)
             for y, line in enumerate(values):
-                for x, value in enumerate(line):
+                for x, (value, bound) in enumerate(line):
                     dark = value is not None and abs(value) > 60
-                    text = "–" if value is None else f"{value:.0f}".replace("-", "−")
+                    text = "–" if value is None else f"{'≥' * bound}{value:.0f}".replace("-", "−")
                     color = style.PAPER if dark else style.INK
                     axes.text(x, y, text, ha="center", va="center", fontsize=6, color=color)
         for axes in grid.flat[len(panels) :]:
@@ -64,21 +64,23 @@ def heat_maps(
 
 
 def budgets(folder: Path, name: str, title: str, curves: Mapping[str, Sequence[float]]) -> str:
-    """Draw epsilon over the rounds, one line a scheme and scenario; return the figure's name."""
+    """Draw epsilon over the rounds, one line for each "scheme, scenario"; return the name."""
     with style.sheet():
         figure = style.new_figure(2.6)
         axes = figure.add_subplot()
-        for index, (label, values) in enumerate(curves.items()):
-            scheme = label.split(",")[0]
+        scenarios = list(dict.fromkeys(label.split(", ")[1] for label in curves))
+        for label, values in curves.items():
+            scheme, scenario = label.split(", ")
             look = style.scheme_style(scheme)
             axes.plot(
                 range(1, len(values) + 1),
                 values,
                 color=look.color,
-                linestyle=("-", (0, (4, 1.5)))[index % 2 if len(curves) > 2 else 0],
+                linestyle=("-", (0, (4, 1.5)))[scenarios.index(scenario) % 2],
                 label=label,
             )
         axes.set_yscale("log")
+        style.plain_decades(axes.yaxis)
         axes.set_xlabel("Federated round")
         axes.set_ylabel("Epsilon")
         figure.legend(loc="outside upper center", ncols=2)
@@ -105,7 +107,7 @@ def curves(
             )
             axes.fill_between(x, low, high, color=look.color, alpha=0.1, linewidth=0)
         axes.set_xscale("log", base=2)
-        first = next(iter(lines.values()))[0]
+        first = sorted({x for places, *_ in lines.values() for x in places})
         axes.set_xticks(first, [f"{x:g}" for x in first])
         axes.set_xlabel(xlabel)
         axes.set_ylabel(ylabel)

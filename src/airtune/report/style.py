@@ -141,6 +141,16 @@ def legend_above(figure: Any, axes: Any, **options: Any) -> None:
     figure.legend(handles, labels, loc="outside upper center", ncols=LEGEND_COLUMNS, **options)
 
 
+def plain_decades(axis: Any) -> None:
+    """Label a logarithmic axis with 1, 10, 100, 1 k instead of powers of ten."""
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    from airtune.report.values import si
+
+    axis.set_major_formatter(FuncFormatter(lambda x, _: si(x, "", 1)))
+    axis.set_minor_formatter(NullFormatter())
+
+
 @contextmanager
 def sheet() -> Iterator[None]:
     """Apply the style sheet, whatever the user's matplotlib settings are."""

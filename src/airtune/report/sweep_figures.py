@@ -148,8 +148,10 @@ def _draw_panel(
     axes.set_ylabel(metric.label)
     if metric.decades:
         axes.set_yscale("log")
+        style.plain_decades(axes.yaxis)
     if logarithmic:
         axes.set_xscale("log")
+        style.plain_decades(axes.xaxis)
     if not numeric or len(values) <= 8:
         axes.set_xticks(places, [value_text(value) for value in values], minor=False)
         axes.set_xticks([], minor=True)
