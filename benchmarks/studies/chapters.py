@@ -77,9 +77,10 @@ def _map(rows: list[Document], baseline: str, key: str, docs: Path) -> str:
         {row["interference_dbm"] for row in mine}, key=lambda x: (x is not None, x or 0)
     )
     values = {
-        (r["bandwidth_hz"], r["compute_speed"], r["noise_figure_db"], r["interference_dbm"]): r[
-            key
-        ]["median"]
+        (r["bandwidth_hz"], r["compute_speed"], r["noise_figure_db"], r["interference_dbm"]): (
+            r[key]["median"],
+            r["lower_bound"],
+        )
         for r in mine
     }
     bandwidths = sorted({row["bandwidth_hz"] for row in mine})
