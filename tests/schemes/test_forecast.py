@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from airtune.rounds import FederatedRun
 from airtune.schemes import SCHEMES
+from quadratic import QuadraticLearner
 from schemes.radio import SIZES, gaussian, link_of, scenario_with, uploads_of
 
 
@@ -59,3 +61,22 @@ def test_capped_bias_is_the_misalignment_and_vanishes_with_power() -> None:
         shares.append(forecast.bias / forecast.mse)
     assert shares[0] > 0.5 > shares[2]
     assert shares == sorted(shares, reverse=True)
+
+
+def test_misalignment_and_silence_are_bias_in_the_bound_of_an_own_plan(small_scenario) -> None:
+    weak = scenario_with(small_scenario, plan="own", clients__tx_power_dbm=-10.0)
+    parts = {}
+    for name, alignment in (("fixed", "forcing"), ("fixed", "capped"), ("truncated", "forcing")):
+        scenario = scenario_with(weak, aggregation__alignment=alignment)
+        learner = QuadraticLearner(scenario, 1)
+        run = FederatedRun(scenario, name, 1, learner)  # type: ignore[arg-type]
+        parts[name, alignment] = run.plan.bound
+        link = run.scheme.array.link(run.site.radio(1), run.site.omega, run.state.positions)
+        bias = run.scheme.air.forecast(link, run.site.omega, run.site.block_sizes).bias
+        c = run.site.constants
+        left = 1 - (1 - c.eta * c.mu) ** run.plan.rounds
+        expected = left / (2 * c.mu) * c.G_sq * bias
+        assert run.plan.bound.bias == pytest.approx(expected, rel=1e-6)
+    assert parts["fixed", "forcing"].bias == 0.0
+    assert parts["fixed", "capped"].bias > 0.0
+    assert parts["fixed", "capped"].air_noise < parts["fixed", "forcing"].air_noise
