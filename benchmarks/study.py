@@ -18,7 +18,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(Path(__file__).parent))
@@ -38,8 +40,8 @@ def main() -> None:
         options = sections.Options(
             results=results,
             cache=Path(scratch) / "cache" if given.reduced else given.cache,
-            smollm2=given.smollm2,
-            alpaca=given.alpaca,
+            smollm2=given.smollm2 or sections.Options.smollm2,
+            alpaca=given.alpaca or sections.Options.alpaca,
             reduced=given.reduced,
         )
         docs = given.docs or (Path(scratch) / "docs" if given.reduced else DOCS)
@@ -90,7 +92,7 @@ def run(
 
 def _missing(options: sections.Options, names: list[str]):
     """Yield the missing cells; asked again after each cell, for step sizes decide on others."""
-    for name in names:
+    for name in filter(options.runnable, names):
         yield from (c for c in sections.cells(options, [name]) if load(c, options.results) is None)
 
 
@@ -101,10 +103,11 @@ def _name(cell: Cell) -> str:
 def estimate(options: sections.Options, names: list[str]) -> None:
     """Print the missing cells of each section and the hours that they take."""
     total = 0.0
+    options = replace(options, untuned=True)
     for name in names:
         found = [(c, load(c, options.results)) for c in sections.cells(options, [name])]
         known = [done["cpu_s"] for _, done in found if done is not None]
-        each = sum(known) / len(known) if known else GUESSES[name]
+        each = median(known) if known else GUESSES[name]
         missing = Counter(f"{c.point.section}/{c.point.name}" for c, done in found if done is None)
         hours = each * missing.total() / 3600
         total += hours

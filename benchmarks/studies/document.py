@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from airtune.report.style import scheme_style
@@ -41,15 +42,15 @@ def write(options: sections.Options, docs: Path) -> Path:
 def _state(options: sections.Options) -> str:
     """Say which cells are missing."""
     lines, whole = [], True
+    options = replace(options, untuned=True)
     for name in sections.SECTIONS:
         found = [(c, load(c, options.results)) for c in sections.cells(options, [name])]
         missing = [c for c, document in found if document is None]
         whole = whole and not missing
-        if not found:
-            lines.append(f"- {name}: not run (its inputs were not given, or wait for step sizes)")
-        elif missing:
+        if missing:
             points = sorted({f"{c.point.section}/{c.point.name}" for c in missing})
-            lines.append(f"- {name}: {len(missing)} of {len(found)} missing ({', '.join(points)})")
+            told = ", ".join(points[:4]) + (f" and {len(points) - 4} more" if points[4:] else "")
+            lines.append(f"- {name}: {len(missing)} of {len(found)} missing ({told})")
         else:
             lines.append(f"- {name}: all {len(found)} cells")
     said = "Every cell is there." if whole else "Some cells are missing:"

@@ -21,6 +21,7 @@ GRID = (0.003, 0.01, 0.03)
 FURTHER = {0.003: (0.001, 0.0003), 0.03: (0.1, 0.3)}
 """Where the best of the grid is at its edge, these are tried besides."""
 
+OWN_PLAN_SCHEMES = ("ideal", "movable", "fixed", "fixed-2n", "sparse", "digital")
 REGIME_SCHEMES = (
     "ideal",
     "movable",
@@ -48,17 +49,21 @@ class Options:
         Folder of the finished cells.
     cache : Path
         Folder of pre-trained models.
-    smollm2, alpaca : Path or None
-        A real model (GGUF) and an instruction file; the section is left out without them.
+    smollm2, alpaca : Path
+        A real model (GGUF) and an instruction file; their cells are only run where they exist, and
+        known again by the files' names.
     reduced : bool
         Tiny settings that touch every part of the study in about a minute.
+    untuned : bool
+        Count cells, too, that wait for their step size.
     """
 
     results: Path
     cache: Path
-    smollm2: Path | None = None
-    alpaca: Path | None = None
+    smollm2: Path = Path("SmolLM2-135M-Instruct.Q4_1.gguf")
+    alpaca: Path = Path("alpaca_sample.jsonl")
     reduced: bool = False
+    untuned: bool = False
 
     def seeds(self, count: int) -> tuple[int, ...]:
         """Return the seeds of a section."""
@@ -68,6 +73,10 @@ class Options:
         """Return those of the wanted schemes that there are."""
         few = ("ideal", "movable", "fixed", "digital")
         return tuple(s for s in wanted if s in SCHEMES and (not self.reduced or s in few))
+
+    def runnable(self, section: str) -> bool:
+        """Tell whether a section's inputs are there."""
+        return section != "real-model" or (self.smollm2.is_file() and self.alpaca.is_file())
 
     def scenario(self, name: str, *settings: str) -> Scenario:
         """Return a shipped scenario with some settings of the study."""
@@ -133,6 +142,8 @@ def tuned(options: Options, name: str) -> dict[str, float]:
         grid = GRID[1:2] if options.reduced else GRID
         tried = [*grid, *_beyond(options, name, scheme, grid)]
         best = best_rate(options, name, scheme, tried)
+        if best is None and options.untuned:
+            best = options.scenario(name).training.learning_rate
         if best is not None:
             chosen[scheme] = best
     return chosen
@@ -151,7 +162,9 @@ def claims(options: Options) -> Iterator[Point]:
     ):
         scenario = options.scenario(name, *extra)
         rates = tuned(options, name)
-        yield Point(name, label, scenario, tuple(rates), seeds, rates)
+        wanted = OWN_PLAN_SCHEMES if label == "own-plan" else tuple(rates)
+        schemes = tuple(scheme for scheme in rates if scheme in wanted)
+        yield Point(name, label, scenario, schemes, seeds, rates)
 
 
 def perplexity(options: Options) -> Iterator[Point]:
@@ -166,7 +179,7 @@ def perplexity(options: Options) -> Iterator[Point]:
 
 def real_model(options: Options) -> Iterator[Point]:
     """The table of paper-v2 on SmolLM2-135M and Alpaca records, with small batches."""
-    if options.smollm2 is None or options.alpaca is None:
+    if options.reduced:
         return
     settings = (
         f"model.source={options.smollm2}",
