@@ -282,6 +282,11 @@ def install(causal: Any, peft: Any, blocks: Sequence[Block]) -> bool:
     return True
 
 
+def restore_attention(causal: Any) -> None:
+    """Give a model its ordinary attention back; without a run its layers are as they were."""
+    causal.config.get_text_config()._attn_implementation = "sdpa"
+
+
 def _lora_layer(name: str, module: Any, places: dict[str, int]) -> LoraLayer | None:
     base = module.base_layer
     usual = (
