@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from airtune.errors import InputError
-from airtune.schemes.analog import Cotaf, OverTheAir, Truncated
+from airtune.schemes.analog import OverTheAir
 from airtune.schemes.arrays import (
     ArrayPolicy,
     HalfWavelengthArray,
@@ -27,6 +27,7 @@ from airtune.schemes.interfaces import (
 from airtune.schemes.one_bit import OneBit
 from airtune.schemes.other_arrays import SelectedArray, SparseArray
 from airtune.schemes.surface import ReflectingSurface
+from airtune.schemes.truncated import Cotaf, Truncated
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Analog over-the-air interfaces: aligned sums, COTAF, truncated channel inversion.
+"""Aligned analog sums over the air, and what other analog interfaces share with them.
 
 References
 ----------
@@ -6,10 +6,6 @@ References
    Transactions on Wireless Communications 19(3), 2020.
 .. [2] L. Chen, X. Qin, G. Wei, "A uniform-forcing transceiver design for over-the-air function
    computation", IEEE Wireless Communications Letters 7(6), 2018.
-.. [3] T. Sery, N. Shlezinger, K. Cohen, Y. C. Eldar, "Over-the-air federated learning from
-   heterogeneous data", IEEE Transactions on Signal Processing 69, 2021.
-.. [4] G. Zhu, Y. Wang, K. Huang, "Broadband analog aggregation for low-latency federated edge
-   learning", IEEE Transactions on Wireless Communications 19(1), 2020.
 """
 
 from __future__ import annotations
@@ -35,7 +31,6 @@ from airtune.schemes.interfaces import (
     relative_error,
     squared_scale,
 )
-from airtune.schemes.truncation import excluded_error, renormalised, send_of, survivors
 from airtune.streams import generator, torch_seed
 
 
@@ -69,115 +64,6 @@ class OverTheAir(AirInterface):
         normalisation = scales.normalise_updates(reports(uploads, rule), uploads.omega, rule)
         nu = normalisation.effective_weights
         return send(uploads, link, normalisation, aligned(link, uploads.clients, nu, backoff))
-
-
-@dataclass(frozen=True)
-class Cotaf(AirInterface):
-    """Convergent over-the-air federated learning (COTAF) [3]_.
-
-    One precoding factor for all, set by the largest update norm: as the updates shrink, they are
-    sent with more gain, and the effective noise falls with them.  The norms of the round, which
-    the clients report, stand in for the expectations of the paper; one factor a block where
-    `aggregation.normalise` is not `global`, as for every analog scheme.
-
-    Fading as in the paper: inverted by each client, those below a threshold stay silent
-    (`aggregation.truncation_db`).  N antennas are our extension: what they receive is summed in
-    proportion to the clients' own channels, ``w = sum_k h_k / |h_k|``, without any optimisation.
-    """
-
-    about: str = "precoding by the update norm"
-    reported_scalars: ClassVar[int] = 1
-
-    def forecast(self, link: Link, omega: Real, block_sizes: Integer) -> Forecast:
-        """Return the error for updates of one norm; unlike norms raise it."""
-        clients = np.flatnonzero(omega > 0)
-        chosen = self._survivors(link, clients, omega[clients])
-        if not len(chosen):
-            return silence(omega)
-        weights = renormalised(omega[clients], chosen)
-        noise = self._noise(link, clients[chosen], weights[chosen])
-        bias = excluded_error(omega[clients], chosen)
-        spread = np.zeros(len(omega))
-        spread[clients] = weights
-        return analog_forecast(link, spread, block_sizes, noise + bias, bias)
-
-    def combine(self, uploads: Uploads, link: Link, backoff: float) -> Reception | None:
-        chosen = self._survivors(link, uploads.clients, uploads.omega)
-        return send_of(uploads, link, chosen, lambda some: self._send(some, link, backoff))
-
-    def _send(self, uploads: Uploads, link: Link, backoff: float) -> Reception:
-        rule = link.radio.scenario.aggregation.normalise
-        precoded = scales.precode_updates(reports(uploads, rule), uploads.omega, rule)
-        received = send(
-            uploads, link, precoded, self._inversion(link, uploads.clients, uploads.omega, backoff)
-        )
-        return replace(received, uplink_j=received.uplink_j * precoded.symbol_powers)
-
-    def _survivors(self, link: Link, clients: Integer, omega: Real) -> Integer:
-        return survivors(
-            link,
-            clients,
-            omega,
-            lambda chosen, weights: (
-                self._noise(link, clients[chosen], weights) + excluded_error(omega, chosen)
-            ),
-        )
-
-    def _noise(self, link: Link, clients: Integer, omega: Real) -> float:
-        """Return ``w^H R w`` when these clients are aligned at full power."""
-        sent = self._inversion(link, clients, omega, 1.0)
-        return noise_after(sent.beamformer, link.perceived.of(clients))
-
-    def _inversion(self, link: Link, clients: Integer, omega: Real, backoff: float) -> Transmission:
-        channel = link.perceived.of(clients).channel
-        combiner = np.sum(channel / np.linalg.norm(channel, axis=1)[:, None], axis=0)
-        powers = link.radio.powers[clients]
-        return uniform_forcing(channel, combiner, omega, powers, backoff)
-
-
-@dataclass(frozen=True)
-class Truncated(AirInterface):
-    """Broadband analog aggregation with truncated channel inversion [4]_.
-
-    A client in a deep fade stays silent, so that it does not set the scale of all; the sum is
-    that of the others, their weights brought back to 1.  In the paper each subcarrier is truncated
-    by itself; here the band is flat and the whole client is.  N antennas with the best beamformer
-    for those who send are our extension, the gain ``|h|^2`` becomes the SNR of the client alone.
-    """
-
-    about: str = "truncated channel inversion"
-    reported_scalars: ClassVar[int] = 2
-
-    def forecast(self, link: Link, omega: Real, block_sizes: Integer) -> Forecast:
-        clients = np.flatnonzero(omega > 0)
-        chosen = self._survivors(link, clients, omega[clients])
-        if not len(chosen):
-            return silence(omega)
-        bias = excluded_error(omega[clients], chosen)
-        weights = np.zeros(len(omega))
-        weights[clients] = renormalised(omega[clients], chosen)
-        noise = 1.0 / link.best_beamformer(weights).worst_gain
-        return analog_forecast(link, weights, block_sizes, noise + bias, bias)
-
-    def combine(self, uploads: Uploads, link: Link, backoff: float) -> Reception | None:
-        chosen = self._survivors(link, uploads.clients, uploads.omega)
-        return send_of(uploads, link, chosen, lambda some: self._send(some, link, backoff))
-
-    def _send(self, uploads: Uploads, link: Link, backoff: float) -> Reception:
-        rule = link.radio.scenario.aggregation.normalise
-        normalisation = scales.normalise_updates(reports(uploads, rule), uploads.omega, rule)
-        nu = normalisation.effective_weights
-        return send(uploads, link, normalisation, forced(link, uploads.clients, nu, backoff))
-
-    def _survivors(self, link: Link, clients: Integer, omega: Real) -> Integer:
-        return survivors(
-            link,
-            clients,
-            omega,
-            lambda chosen, weights: (
-                forcing_noise(link, clients[chosen], weights) + excluded_error(omega, chosen)
-            ),
-        )
 
 
 def reports(uploads: Uploads, rule: scales.Normalise) -> Scales:
@@ -236,12 +122,6 @@ def analog_forecast(
         backoff=True,
         bias=bias,
     )
-
-
-def silence(omega: Real) -> Forecast:
-    """Return the forecast of a round in which nobody may send: nothing of the mean arrives."""
-    lost = float(omega @ omega)
-    return Forecast(lost, np.zeros(len(omega)), 0.0, backoff=False, bias=lost)
 
 
 def send(

@@ -20,14 +20,14 @@ from airtune.radio import scales
 from airtune.radio.kinds import Integer, Real
 from airtune.radio.majority import vote_error
 from airtune.radio.scales import Normalisation, Scales
-from airtune.schemes.analog import analog_forecast, forced, forcing_noise, send, silence
+from airtune.schemes.analog import forced, forcing_noise, send
 from airtune.schemes.arrays import Link
-from airtune.schemes.interfaces import AirInterface, Forecast, Reception, Uploads, relative_error
-from airtune.schemes.truncation import renormalised, send_of, survivors
+from airtune.schemes.interfaces import Reception, Uploads, relative_error
+from airtune.schemes.truncation import Truncating, renormalised
 
 
 @dataclass(frozen=True)
-class OneBit(AirInterface):
+class OneBit(Truncating):
     """One-bit over-the-air aggregation (OBDA) [1]_: signSGD [2]_ with the vote taken by the air.
 
     Each client sends the signs of its update, two to a QPSK symbol, with truncated channel
@@ -40,22 +40,15 @@ class OneBit(AirInterface):
     about: str = "one-bit signs, majority vote"
     reported_scalars: ClassVar[int] = 1
 
-    def forecast(self, link: Link, omega: Real, block_sizes: Integer) -> Forecast:
+    def errors(
+        self, link: Link, clients: Integer, omega: Real, chosen: Integer
+    ) -> tuple[float, float]:
         """Return the error for Gaussian updates of one scale; all of it is bias."""
-        clients = np.flatnonzero(omega > 0)
-        chosen = self._survivors(link, clients, omega[clients])
-        if not len(chosen):
-            return silence(omega)
-        weights = np.zeros(len(omega))
-        weights[clients] = renormalised(omega[clients], chosen)
-        mse = self._error(link, clients, omega[clients], chosen)
-        return replace(analog_forecast(link, weights, block_sizes, mse, mse), backoff=False)
+        weights = renormalised(omega, chosen)
+        error = vote_error(omega, weights, forcing_noise(link, clients[chosen], weights[chosen]))
+        return error, error
 
-    def combine(self, uploads: Uploads, link: Link, backoff: float) -> Reception | None:
-        chosen = self._survivors(link, uploads.clients, uploads.omega)
-        return send_of(uploads, link, chosen, lambda some: self._send(some, link, backoff))
-
-    def _send(self, uploads: Uploads, link: Link, backoff: float) -> Reception:
+    def send(self, uploads: Uploads, link: Link, backoff: float) -> Reception:
         rule = link.radio.scenario.aggregation.normalise
         sizes = scales.block_sizes(uploads.block_sizes.tolist(), rule)
         ends = np.cumsum(sizes)
@@ -72,18 +65,6 @@ class OneBit(AirInterface):
         mean = np.repeat(step, sizes) * votes
         error = relative_error(mean, uploads)
         return replace(sent, mean=mean, mse=error, predicted_mse=None)
-
-    def _survivors(self, link: Link, clients: Integer, omega: Real) -> Integer:
-        return survivors(
-            link,
-            clients,
-            omega,
-            lambda chosen, _: self._error(link, clients, omega, chosen),
-        )
-
-    def _error(self, link: Link, clients: Integer, omega: Real, chosen: Integer) -> float:
-        weights = renormalised(omega, chosen)
-        return vote_error(omega, weights, forcing_noise(link, clients[chosen], weights[chosen]))
 
 
 def _unit_scales(sizes: Integer, sent: np.ndarray, omega: Real) -> Normalisation:

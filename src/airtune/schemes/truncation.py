@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -10,11 +11,65 @@ import numpy as np
 from airtune.radio import links
 from airtune.radio.kinds import Integer, Real
 from airtune.radio.units import from_db
+from airtune.schemes.analog import analog_forecast
 from airtune.schemes.arrays import Link
-from airtune.schemes.interfaces import Reception, Uploads, relative_error, squared_scale
+from airtune.schemes.interfaces import (
+    AirInterface,
+    Forecast,
+    Reception,
+    Uploads,
+    relative_error,
+    squared_scale,
+)
 
-Estimate = Callable[[Integer, Real], float]
-"""Estimated error when these clients (indices into the round's) send with these weights."""
+Estimate = Callable[[Integer], float]
+"""Estimated error when these clients (indices into the round's) send."""
+
+
+class Truncating(AirInterface):
+    """An interface under which weak clients stay silent; a kind of it needs two methods."""
+
+    @abstractmethod
+    def errors(
+        self, link: Link, clients: Integer, omega: Real, chosen: Integer
+    ) -> tuple[float, float]:
+        """Return the error over v^2 when the chosen send, and the part of it that is bias.
+
+        Parameters
+        ----------
+        link : Link
+        clients : ndarray, int, shape (S,)
+        omega : ndarray, float, shape (S,)
+            Their weights, sum 1.
+        chosen : ndarray, int
+            Indices into `clients`, at least one.
+        """
+
+    @abstractmethod
+    def send(self, uploads: Uploads, link: Link, backoff: float) -> Reception:
+        """Send the updates of those who are not silent; their weights sum to 1."""
+
+    def forecast(self, link: Link, omega: Real, block_sizes: Integer) -> Forecast:
+        clients = np.flatnonzero(omega > 0)
+        chosen = self._survivors(link, clients, omega[clients])
+        if not len(chosen):  # nothing of the mean arrives
+            lost = float(omega @ omega)
+            return Forecast(lost, np.zeros(len(omega)), 0.0, backoff=False, bias=lost)
+        mse, bias = self.errors(link, clients, omega[clients], chosen)
+        weights = np.zeros(len(omega))
+        weights[clients] = renormalised(omega[clients], chosen)
+        forecast = analog_forecast(link, weights, block_sizes, mse, bias)
+        # where all of the error is bias there is nothing that a back-off scales
+        return forecast if bias < mse else replace(forecast, backoff=False)
+
+    def combine(self, uploads: Uploads, link: Link, backoff: float) -> Reception | None:
+        chosen = self._survivors(link, uploads.clients, uploads.omega)
+        return _send_of(uploads, chosen, lambda some: self.send(some, link, backoff))
+
+    def _survivors(self, link: Link, clients: Integer, omega: Real) -> Integer:
+        return survivors(
+            link, clients, omega, lambda chosen: self.errors(link, clients, omega, chosen)[0]
+        )
 
 
 def survivors(link: Link, clients: Integer, omega: Real, estimate: Estimate) -> Integer:
@@ -32,7 +87,7 @@ def survivors(link: Link, clients: Integer, omega: Real, estimate: Estimate) -> 
     omega : ndarray, float, shape (S,)
         Their weights, sum 1.
     estimate : callable
-        Error of a choice: indices, ascending, and weights renormalised over them.
+        Error of a choice: ascending indices.
     """
     air = link.perceived.of(clients)
     snr = links.single_user_sinr(air.channel, air.covariance, link.radio.powers[clients])
@@ -41,7 +96,7 @@ def survivors(link: Link, clients: Integer, omega: Real, estimate: Estimate) -> 
         return np.flatnonzero(snr >= from_db(threshold))
     order = np.argsort(-snr / omega**2, kind="stable")
     choices = [np.sort(order[: n + 1]) for n in range(len(order))]
-    errors = [estimate(chosen, omega[chosen] / omega[chosen].sum()) for chosen in choices]
+    errors = [estimate(chosen) for chosen in choices]
     return choices[int(np.argmin(errors))]
 
 
@@ -61,15 +116,14 @@ def excluded_error(omega: Real, chosen: Integer) -> float:
     return float(missing @ missing)
 
 
-def send_of(
-    uploads: Uploads, link: Link, chosen: Integer, send: Callable[[Uploads], Reception]
+def _send_of(
+    uploads: Uploads, chosen: Integer, send: Callable[[Uploads], Reception]
 ) -> Reception | None:
     """Send the updates of the chosen clients only; errors are those against the mean of all.
 
     Parameters
     ----------
     uploads : Uploads
-    link : Link
     chosen : ndarray, int
         Indices into the uploads; nobody sends if empty.
     send : callable

@@ -1,0 +1,91 @@
+"""Analog interfaces of the literature that silence weak clients: COTAF, truncated inversion.
+
+References
+----------
+.. [1] T. Sery, N. Shlezinger, K. Cohen, Y. C. Eldar, "Over-the-air federated learning from
+   heterogeneous data", IEEE Transactions on Signal Processing 69, 2021.
+.. [2] G. Zhu, Y. Wang, K. Huang, "Broadband analog aggregation for low-latency federated edge
+   learning", IEEE Transactions on Wireless Communications 19(1), 2020.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from airtune.radio import scales
+from airtune.radio.kinds import Integer, Real
+from airtune.radio.transmission import Transmission, uniform_forcing
+from airtune.schemes.analog import forced, forcing_noise, noise_after, reports, send
+from airtune.schemes.arrays import Link
+from airtune.schemes.interfaces import Reception, Uploads
+from airtune.schemes.truncation import Truncating, excluded_error
+
+
+@dataclass(frozen=True)
+class Cotaf(Truncating):
+    """Convergent over-the-air federated learning (COTAF) [1]_.
+
+    One precoding factor for all, set by the largest update norm: as the updates shrink, they are
+    sent with more gain, and the effective noise falls with them.  The norms of the round, which
+    the clients report, stand in for the expectations of the paper; one factor a block where
+    `aggregation.normalise` is not `global`, as for every analog scheme.
+
+    Fading as in the paper: inverted by each client, those below a threshold stay silent
+    (`aggregation.truncation_db`).  N antennas are our extension: what they receive is summed in
+    proportion to the clients' own channels, ``w = sum_k h_k / |h_k|``, without any optimisation.
+    The forecast is that for updates of one norm; unlike norms raise the error.
+    """
+
+    about: str = "precoding by the update norm"
+    reported_scalars: ClassVar[int] = 1
+
+    def errors(
+        self, link: Link, clients: Integer, omega: Real, chosen: Integer
+    ) -> tuple[float, float]:
+        weights = omega[chosen] / omega[chosen].sum()
+        sent = _inversion(link, clients[chosen], weights, 1.0)
+        bias = excluded_error(omega, chosen)
+        return noise_after(sent.beamformer, link.perceived.of(clients[chosen])) + bias, bias
+
+    def send(self, uploads: Uploads, link: Link, backoff: float) -> Reception:
+        rule = link.radio.scenario.aggregation.normalise
+        precoded = scales.precode_updates(reports(uploads, rule), uploads.omega, rule)
+        sent = _inversion(link, uploads.clients, uploads.omega, backoff)
+        received = send(uploads, link, precoded, sent)
+        return replace(received, uplink_j=received.uplink_j * precoded.symbol_powers)
+
+
+def _inversion(link: Link, clients: Integer, omega: Real, backoff: float) -> Transmission:
+    channel = link.perceived.of(clients).channel
+    combiner = np.sum(channel / np.linalg.norm(channel, axis=1)[:, None], axis=0)
+    return uniform_forcing(channel, combiner, omega, link.radio.powers[clients], backoff)
+
+
+@dataclass(frozen=True)
+class Truncated(Truncating):
+    """Broadband analog aggregation with truncated channel inversion [2]_.
+
+    A client in a deep fade stays silent, so that it does not set the scale of all; the sum is
+    that of the others, their weights brought back to 1.  In the paper each subcarrier is truncated
+    by itself; here the band is flat and the whole client is.  N antennas with the best beamformer
+    for those who send are our extension, the gain ``|h|^2`` becomes the SNR of the client alone.
+    """
+
+    about: str = "truncated channel inversion"
+    reported_scalars: ClassVar[int] = 2
+
+    def errors(
+        self, link: Link, clients: Integer, omega: Real, chosen: Integer
+    ) -> tuple[float, float]:
+        weights = omega[chosen] / omega[chosen].sum()
+        bias = excluded_error(omega, chosen)
+        return forcing_noise(link, clients[chosen], weights) + bias, bias
+
+    def send(self, uploads: Uploads, link: Link, backoff: float) -> Reception:
+        rule = link.radio.scenario.aggregation.normalise
+        normalisation = scales.normalise_updates(reports(uploads, rule), uploads.omega, rule)
+        nu = normalisation.effective_weights
+        return send(uploads, link, normalisation, forced(link, uploads.clients, nu, backoff))
