@@ -35,9 +35,9 @@ SCHEME = "movable"
 BATCH = 12
 SETTINGS = [
     "plan=own",
-    "training.rounds=14",
+    "training.rounds=10",
     "budget.latency_s=null",
-    "evaluation.records=150",
+    "evaluation.records=100",
     "client_processor.f_max_hz=[8e8,1e9,1.2e9,1.4e9,1.6e9,1.8e9,2e9,2e9,2e9,2e9]",
 ]
 

@@ -54,16 +54,14 @@ def measure(scenario: Scenario, seed: int) -> Learner | Sizes:
     with torch.device("meta"):
         base = fresh_model(scenario.model.small, tokenizer, 0)
     examples = Encoder(tokenizer, scenario.data.max_tokens, scenario.data.template).encode(training)
-    pretraining = scenario.pretraining
+    pretraining, work = scenario.pretraining, 0.0
+    if pretraining.charge:  # what is not paid for need not be measured
+        work = weights_used(base, Encoder(tokenizer, CONTEXT).encode(general))
     return Sizes(
         blocks=_adapter_blocks(base, scenario),
         data_sizes=np.array([len(part) for part in owned]),
         flop_per_sample=4 * weights_used(base, examples),
-        pretraining_cost=PretrainingCost(
-            6 * weights_used(base, Encoder(tokenizer, CONTEXT).encode(general)),
-            pretraining.steps,
-            pretraining.batch_size,
-        ),
+        pretraining_cost=PretrainingCost(6 * work, pretraining.steps, pretraining.batch_size),
     )
 
 
