@@ -170,3 +170,26 @@ def test_damaged_sweep_folder_is_refused(scenario, tmp_path) -> None:
     (made.folder / "run.json").write_text(json.dumps({"kind": "sweep", "vary": 3}))
     with pytest.raises(InputError, match="does not say what is varied"):
         sweep.open_sweep(record.open_folder(made.folder))
+
+
+def test_terminal_shows_every_point_and_the_progress(scenario, quadratic, tmp_path, capsys) -> None:
+    from rich.console import Console
+
+    from airtune.progress import SweepProgress
+    from airtune.report.sweep_table import terminal_table
+
+    one_seed = scenario.model_copy(update={"seeds": 1})
+    axes = sweep.parse_axes(one_seed, ["array.antennas=2,3"])
+    made = sweep.create(one_seed, axes, tmp_path / "sweep")
+    with SweepProgress(made) as progress:
+        sweep.execute(made, progress)
+    assert "6/6" in capsys.readouterr().err
+    stopped = sweep.create(one_seed, axes, tmp_path / "stopped")
+    with pytest.raises(KeyboardInterrupt), SweepProgress(stopped, lambda: True) as progress:
+        sweep.execute(stopped, progress)
+    console = Console(width=110, record=True)
+    console.print(terminal_table(sweep.summarise(made)))
+    text = console.export_text()
+    assert "antennas 2" in text
+    assert "antennas 3" in text
+    assert text.count("movable") == 2
