@@ -98,6 +98,26 @@ def test_a_local_folder_and_a_local_file_make_a_learner(
 
 
 @pytest.mark.slow
+def test_a_gguf_is_converted_in_portions_without_a_difference(
+    gguf_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from airtune.learning import gguf_file as conversion
+
+    monkeypatch.setattr(conversion, "SHARD", 150_000_000)
+    folder = conversion.convert_gguf(gguf_file, tmp_path)
+    assert len(list(folder.glob("*.safetensors"))) > 3
+    whole = AutoModelForCausalLM.from_pretrained(
+        gguf_file.parent, gguf_file=gguf_file.name, dtype=torch.float32, local_files_only=True
+    )
+    again = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    for (name, p), q in zip(whole.named_parameters(), again.parameters(), strict=True):
+        assert torch.equal(p, q), name
+
+
+@pytest.mark.slow
 def test_smollm2_from_gguf_trains_on_its_chat_template(
     scenario_with: Callable[..., Scenario], gguf_file: Path, shared_data: Path, tmp_path: Path
 ) -> None:

@@ -8,12 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 
 from airtune.errors import InputError
 from airtune.learning.data import load_sample
-from airtune.learning.folders import cached
+from airtune.learning.gguf_file import convert_gguf
 from airtune.learning.pretrain import Progress, small_model
 from airtune.learning.quiet import quiet, without_hints
 from airtune.learning.text import train_tokenizer
@@ -22,7 +21,6 @@ from airtune.scenario import Scenario
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 ALLOWED = "'small', a folder, a .gguf file or a hub id 'owner/name'"
-CONVERSION = 1
 SIMPLE_VOCABULARY = 512
 
 
@@ -51,7 +49,8 @@ def open_model(scenario: Scenario, progress: Progress) -> tuple[Any, Any, str]:
         name = str(small_model(scenario, progress))
     elif path.suffix == ".gguf" and path.is_file():
         progress("converting the GGUF file", 0.0)
-        name = str(convert_gguf(path.resolve(), Path(scenario.cache)))
+        with _readable(source):
+            name = str(convert_gguf(path.resolve(), Path(scenario.cache)))
     elif path.is_dir():
         name = str(path.resolve())
     elif path.suffix == ".gguf" or not HUB_ID.fullmatch(source) or scenario.model.obtain:
@@ -105,58 +104,3 @@ def _readable(source: str) -> Iterator[None]:
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         first = str(error).strip().split("\n")[0]
         raise InputError(f"model.source: {source!r} cannot be loaded: {first}") from error
-
-
-def convert_gguf(path: Path, cache: Path) -> Path:
-    """Convert a GGUF file, once, to a safetensors folder in fp32, with its tokenizer.
-
-    Transformers dequantises the weights on loading but keeps the GGUF quantiser on the model and
-    in its configuration, and refuses to save such a model.  The weights are therefore put into a
-    model made from the cleaned configuration.
-
-    Parameters
-    ----------
-    path : Path
-        GGUF file of a causal LM.
-    cache : Path
-        Cache folder.
-
-    Returns
-    -------
-    Path
-        Transformers folder, which adapters can name as their base.
-
-    Raises
-    ------
-    InputError
-        The file cannot be read as a causal LM.
-    """
-    import transformers
-
-    status = path.stat()
-    facts = {
-        "conversion": CONVERSION,
-        "file": str(path),
-        "bytes": status.st_size,
-        "modified_ns": status.st_mtime_ns,
-        "transformers": transformers.__version__,
-    }
-
-    def make(folder: Path) -> None:
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
-        with _readable(str(path)):
-            place = {"gguf_file": path.name, "local_files_only": True}
-            tokenizer = AutoTokenizer.from_pretrained(path.parent, **place)
-            loaded = AutoModelForCausalLM.from_pretrained(path.parent, dtype=torch.float32, **place)
-        config = type(loaded.config).from_dict(
-            {k: v for k, v in loaded.config.to_dict().items() if k != "quantization_config"}
-        )
-        config._name_or_path = ""
-        model = type(loaded)(config)
-        model.load_state_dict(loaded.state_dict())
-        with quiet():
-            model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-
-    return cached(cache, "gguf", facts, make)
