@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,7 @@ def watched(scenario_with: Callable[..., Scenario]) -> Learner:
     return prepare(scenario_with(**QUICK), seed=3)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def probe(watched: Learner) -> Probe:
     return watched.probe(seed=3)
 
@@ -178,8 +179,9 @@ def test_a_ready_model_needs_a_corpus(
     base = watched._model.peft.peft_config["default"].base_model_name_or_path
     ready = {**QUICK, "model__source": base, "data__max_tokens": 48}
     scenario = scenario_with(**ready, bound__W1="calibrate")
+    learner = prepare(scenario, seed=3)
     with pytest.raises(InputError, match=r"data\.pretraining_corpus"):
-        constants(scenario, 3, prepare(scenario, seed=3))
+        constants(scenario, 3, learner)
     corpus = tmp_path / "corpus.jsonl"
     random = generator(5, "corpus")
     letters = np.array(list("etaoin shrdlu "))
@@ -191,7 +193,7 @@ def test_a_ready_model_needs_a_corpus(
         bound__sigma0_sq="calibrate",
         data__pretraining_corpus=str(corpus),
     )
-    found = constants(scenario, 3, prepare(scenario, seed=3))
+    found = constants(scenario, 3, replace(learner, scenario=scenario))
     assert found.W1 > 0 and found.sigma0_sq > 0
 
 

@@ -69,6 +69,7 @@ def pl_constant(
     F* is the floor of the loss curve's decay (or `floor`, when that is less), and
     mu = min ||grad F||^2 / (2 (F - F*)) over the points that still have a tenth of the gap.  The
     proof of the bound uses the PL inequality at the visited points only, with any F* in it.
+    F* = 0, the least that a cross-entropy can be, gives the low end of the range.
     """
     least = path.decay.floor if floor is None else min(floor, path.decay.floor)
     start = path.points[0].loss - least
@@ -81,6 +82,7 @@ def pl_constant(
             f"calibration.samples or set bound.{name} by a number"
         )
     mu, at = min(positive, key=lambda pair: pair[0])
+    unreachable = [p.gradients.gradient_sq / (2 * p.loss) for p in path.points if p.loss > 0]
     lost = len(ratios) - len(positive)
     note = f", {lost} lost in noise" if lost else ""
     value = min(mu, smooth)
@@ -88,10 +90,11 @@ def pl_constant(
         Estimate(
             value,
             _ratio_error(mu, at, path, least),
-            min(r for r, _ in positive),
-            max(r for r, _ in positive),
+            min(value, *(ratio for ratio in unreachable if ratio > 0)),
+            max(ratio for ratio, _ in positive),
             f"least |grad F|^2 / (2 (F - F*)) of {len(ratios)} points{note}, at round {at.round}; "
-            f"F* = {least:.3g} from the decay of the loss curve (misfit {path.decay.misfit:.1%})",
+            f"F* = {least:.3g}, floor of the loss curve's decay (misfit {path.decay.misfit:.1%}); "
+            "low: F* = 0 at all points",
         ),
         least,
     )

@@ -18,7 +18,7 @@ from airtune.planning.calibrate.objective import FloatArray, Probe, Vector
 from airtune.planning.calibrate.path import Progress, known, run_path
 from airtune.scenario import Scenario, Training
 
-VERSION = 1
+VERSION = 2
 """Raise it whenever a calibration computes something else."""
 
 FILE, END = "calibration.json", "end.npy"
