@@ -26,7 +26,7 @@ from airtune.joint_plan import JointPlan, Site, plan_run, replan
 from airtune.joint_plan.outlook import with_travel
 from airtune.joint_plan.replan import PlanInForce
 from airtune.learning.server import ServerOptimizer
-from airtune.planning.bound import participation_bias
+from airtune.planning.bound import BoundConstants, participation_bias
 from airtune.planning.cost import Components, compute_energy, compute_time
 from airtune.planning.result import Plan
 from airtune.radio.movement import Movement
@@ -65,6 +65,8 @@ class FederatedRun:
         Model and data, prepared for the same seed.
     plan : JointPlan, optional
         Made with the same seed; planned here by default.
+    constants : BoundConstants, optional
+        Constants of the bound that the plan was made with; resolved here by default.
     """
 
     def __init__(
@@ -74,12 +76,13 @@ class FederatedRun:
         seed: int,
         learner: Learner,
         plan: JointPlan | None = None,
+        constants: BoundConstants | None = None,
     ) -> None:
         self.scenario, self.seed, self.learner = scenario, seed, learner
         self.scheme: Scheme = SCHEMES[scheme]
         self.policy: Policy = POLICIES[scenario.clients.selection]
         self.engine = LocalEngine(learner)
-        self.site = Site(scenario, seed, learner)
+        self.site = Site(scenario, seed, learner, known=constants)
         joint = plan_run(self.site, scheme) if plan is None else plan
         self.force = PlanInForce.first(self.site, joint)
         self.state = State(

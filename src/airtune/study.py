@@ -197,7 +197,9 @@ def _runs(
         own = planned_pretraining(scenario, joint.plan)
         if own.pretraining not in learners:
             learners[own.pretraining] = prepare(own, seed, preparing)
-        runs.append((cell, FederatedRun(own, cell.scheme, seed, learners[own.pretraining], joint)))
+        learner = learners[own.pretraining]
+        federated = FederatedRun(own, cell.scheme, seed, learner, joint, site.constants)
+        runs.append((cell, federated))
     return runs
 
 

@@ -40,12 +40,15 @@ class Site:
         of the bound is to be calibrated.
     progress : callable, optional
         Follows a calibration: called with a text and the fraction done.
+    known : BoundConstants, optional
+        Constants of the bound as found before; resolved from the scenario by default.
     """
 
     scenario: Scenario
     seed: int
     learner: Learner | Sizes
     progress: Callable[[str, float], None] | None = None
+    known: BoundConstants | None = None
 
     @classmethod
     def open(
@@ -102,6 +105,8 @@ class Site:
     @cached_property
     def constants(self) -> BoundConstants:
         """Constants of the convergence bound."""
+        if self.known is not None:
+            return self.known
         return calibrate.constants(
             self.scenario, self.seed, cast("Learner", self.learner), self.progress
         )
