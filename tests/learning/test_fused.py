@@ -239,6 +239,23 @@ def test_other_families_have_the_same_gradient(
     assert distance(gradient, slope) < 1e-5
 
 
+def test_weights_in_4_bits_have_the_same_gradient(
+    scenario_with: Callable[..., Scenario],
+) -> None:
+    pytest.importorskip("bitsandbytes")
+    from airtune.learning.batches import collate
+    from airtune.learning.learner import prepare
+
+    learner = prepare(scenario_with(model__quantization="nf4"), seed=3)
+    model, own = learner._model, learner._clients[0][:5]
+    model.load(learner.initial_adapter() + np.float32(0.03))
+    assert model.packs
+    expected, slope = model.loss_and_gradient(collate(own))
+    loss, gradient = model.gradient_at(model.flat.clone(), own)
+    assert loss == pytest.approx(expected, rel=1e-5)
+    assert distance(gradient, slope) < 1e-5
+
+
 def test_local_steps_with_dropout_do_not_depend_on_the_workers(
     scenario_with: Callable[..., Scenario],
 ) -> None:

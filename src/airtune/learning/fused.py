@@ -289,26 +289,40 @@ def restore_attention(causal: Any) -> None:
 
 def _lora_layer(name: str, module: Any, places: dict[str, int]) -> LoraLayer | None:
     base = module.base_layer
+    weight = _frozen_weight(base)
     usual = (
-        type(base) is torch.nn.Linear
-        and base.weight.dtype == torch.float32
-        and not base.weight.requires_grad
-        and type(module).__name__ == "Linear"
+        type(module).__name__ in ("Linear", "Linear4bit")
         and list(module.lora_A) == ["default"]
         and not module.merged
         and not any(module.use_dora.values())
         and module.lora_B["default"].bias is None
     )
-    if not usual:
+    if weight is None or not usual:
         return None
     return LoraLayer(
-        weight=lambda: base.weight,
+        weight=weight,
         bias=base.bias,
         scale=float(module.scaling["default"]),
         dropout=float(getattr(module.lora_dropout["default"], "p", 0.0)),
         a=places[f"{name}.lora_A.weight"],
         b=places[f"{name}.lora_B.weight"],
     )
+
+
+def _frozen_weight(base: Any) -> Callable[[], torch.Tensor] | None:
+    """Return what gives the fp32 weight of a linear layer; None for a layer of another kind."""
+    if base.weight.requires_grad:
+        return None
+    if type(base) is torch.nn.Linear and base.weight.dtype == torch.float32:
+        return lambda: torch.as_tensor(base.weight)
+    state = getattr(base.weight, "quant_state", None)
+    if type(base).__name__ != "Linear4bit" or state is None or state.dtype != torch.float32:
+        return None
+    if base.compute_dtype not in (None, torch.float32):
+        return None
+    from bitsandbytes.functional import dequantize_4bit
+
+    return lambda: torch.as_tensor(dequantize_4bit(base.weight.data, base.weight.quant_state))
 
 
 def _install_norm(module: Any, epsilon: float) -> None:
