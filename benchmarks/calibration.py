@@ -157,6 +157,7 @@ def draw(document: dict[str, Any]) -> None:
                     curve = found["bounds"][name]
                     axes.plot(found["round"], curve, color=color, ls=dash, label=f"bound {name}")
                 axes.set_yscale("log")
+                axes.yaxis.set_major_formatter("{x:g}")
                 axes.set_title(f"{scheme}, {title}")
             row[0].set_ylabel("gap [nat]")
         for axes in panels[-1]:
