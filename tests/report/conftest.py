@@ -48,6 +48,8 @@ def metrics(scheme: str, seed: int, rounds: int = ROUNDS) -> list[dict[str, Any]
         learned = 1 - np.exp(-index / (9 * _SLOWNESS[scheme]))
         line: dict[str, Any] = {
             "round": index,
+            # Every other client transmits, in turn.
+            "clients": list(range(index % 2, 10, 2)),
             "time_s": _PRETRAINING["s"] + index * sum(latency.values()),
             "energy_j": _PRETRAINING["j"] + index * sum(energy.values()),
             "loss": round(float(loss), 4),
