@@ -292,7 +292,7 @@ def memory(places: Places) -> dict[str, Any]:
 
 
 ALPACA = {
-    "training": {"rounds": 30, "batch_size_max": 2, "learning_rate": 1e-3},
+    "training": {"rounds": 30, "batch_size_max": 2, "learning_rate": 2e-3},
     "evaluation": {"records": 50, "every": 5, "answers": 3},
 }
 

@@ -187,8 +187,9 @@ class AdapterModel(LanguageModel):
         if start is not None:
             self.load(read_adapter(start, settings, self.blocks))
         self.initial: Vector = self.flat.numpy().copy()
+        # What is computed again would need the same dropout again.
         self.packs = (
-            not checkpointing
+            not (checkpointing and settings.dropout)
             and self._head_is_plain()
             and fused.install(self.causal, self.peft, self.blocks)
         )
@@ -268,6 +269,7 @@ class AdapterModel(LanguageModel):
             if not torch.equal(flat, self.flat):
                 self.flat.copy_(flat)
             return self.loss_and_gradient(collate(examples), weights)
+        self._recompute(True)
         gradient, loss = torch.zeros_like(flat), 0.0
         anchor = torch.zeros((), requires_grad=True)
         matrices, slopes = (fused.views(vector, self.blocks) for vector in (flat, gradient))
