@@ -131,6 +131,36 @@ def test_brute_force_agrees_on_hundreds() -> None:
         check_against_brute_force(seed)
 
 
+def check_both_kinds(seed: int) -> bool:
+    """Budgets of each client and in total, around the costs of a random plan."""
+    rng = np.random.default_rng([seed, 991])
+    problem = random_problem(
+        rng, int(rng.integers(1, 4)), rounds=int(rng.integers(2, 7)), batch=int(rng.integers(2, 6)),
+        steps=int(rng.integers(0, 4)), batch0=int(rng.integers(1, 4)), per_client=True, total=True,
+        latency=bool(rng.random() < 0.8), squeeze=(0.7, 1.3),
+    )  # fmt: skip
+    expected = brute_force(problem)
+    if expected is None:
+        with pytest.raises(InputError):
+            plan_problem(problem)
+        return False
+    answer = plan_problem(problem)
+    assert answer["bound"]["total"] == pytest.approx(expected[0], rel=1e-9), seed
+    assert answer["certificate"]["relative_gap"] <= 1e-6
+    assert answer["certificate"]["lower_bound"] <= expected[0] * (1 + 1e-9)
+    return True
+
+
+def test_brute_force_agrees_with_both_kinds_of_budget() -> None:
+    assert sum(check_both_kinds(seed) for seed in range(8)) >= 4
+
+
+@pytest.mark.slow
+def test_brute_force_agrees_with_both_kinds_of_budget_on_hundreds() -> None:
+    for seed in range(8, 300):
+        check_both_kinds(seed)
+
+
 @pytest.mark.slow
 def test_brute_force_agrees_on_larger_batches() -> None:
     for seed in range(60):
