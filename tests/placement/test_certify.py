@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from airtune.placement import evaluate, load_problems, random_positions, solve
 from airtune.placement.certify import (
+    _bound,
     cell_bounds,
     cells,
     dual_value,
@@ -37,6 +38,34 @@ def test_cell_bounds_lie_above_the_gain_anywhere_in_the_cell(
         offset = rng.choice([-1.0, 1.0, rng.uniform(-1, 1)], size=centres.shape) * half
         gain = np.abs(problem.auxiliary_channel(centres + offset)) ** 2
         assert (gain <= bound * (1 + 1e-12)).all()
+
+
+@given(st.integers(0, 10**6))
+@settings(max_examples=15, deadline=None)
+def test_any_answer_to_the_interferers_bounds_what_is_left_of_a_client(seed: int) -> None:
+    problem = random_problem(
+        seed, antennas=3, clients=3, paths=3, interferers=2, region=(1.0, 1.0), spacing=0.0
+    )
+    centres, half, _ = cells(problem.region)
+    rng = np.random.default_rng(seed)
+    mix = (rng.normal(size=(3, 2)) + 1j * rng.normal(size=(3, 2))) * np.sqrt(problem.noise) * 10
+    bound = cell_bounds(problem, centres, half, mix)
+    places = centres + rng.uniform(-1, 1, centres.shape) * half
+    chosen = rng.choice(len(centres), 3, replace=False)
+    g, R = problem.auxiliary_channel(places[chosen]), problem.covariance(places[chosen])
+    most = np.einsum("kn,nm,km->k", g.conj(), np.linalg.inv(R), g).real  # best own beamformer
+    own = (np.abs(mix) ** 2).sum(axis=1)
+    assert (most <= (bound[:, chosen].sum(axis=1) + own) / problem.noise * (1 + 1e-9)).all()
+
+
+def test_answering_the_interferers_tightens_the_bound() -> None:
+    problem = random_problem(3, antennas=4, clients=4, paths=4, interferers=2)
+    centres, half, shape = cells(problem.region)
+    windows = window_matrix(shape, half, problem.spacing)
+    dropped, _ = _bound(problem, centres, half, windows, np.zeros((4, 2), complex))
+    bound, kind = upper_bound(problem)
+    assert bound < dropped
+    assert "fixed answer" in kind
 
 
 def test_cells_cover_the_region_and_windows_are_smaller_than_the_spacing() -> None:

@@ -115,6 +115,9 @@ def test_files_round_trip_and_answer_is_recomputable(tmp_path: Path) -> None:
             assert row["gap_db"] >= 0
             assert "cells" in row["bound_kind"]
     assert report["summary"]["instances"] == 2
+    # whatever had to be compiled is in no instance's time
+    assert report["warm_up_seconds"] > 0
+    assert sum(row["seconds"] for row in report["instances"]) < 20
 
 
 def test_beamformer_is_scaled_to_the_weakest_client() -> None:

@@ -12,20 +12,34 @@ from airtune.placement.problem import (
     Complex,
     Placement,
     Problem,
+    ProblemError,
     Real,
     evaluate,
     normalise,
 )
 
+MOVES = ("single", "joint")
+
 
 def alternate(
-    problem: Problem, start: Real, *, seed: int = 0, rounds: int = 300, trust: float = 0.1
+    problem: Problem,
+    start: Real,
+    *,
+    move: str = "single",
+    seed: int = 0,
+    rounds: int = 1000,
+    tolerance: float = 1e-4,
+    trust: float = 0.1,
 ) -> Placement:
     """See `references.alternating_cvxpy`."""
     began = time.perf_counter()
+    if move not in MOVES:
+        raise ProblemError(f"move must be one of {', '.join(MOVES)}, not {move!r}")
     rng = np.random.default_rng(seed)
     positions = np.array(start, dtype=np.float64)
-    aim, move = _BeamformerStep(problem), _PositionStep(problem)
+    aim = _BeamformerStep(problem)
+    single = _AntennaStep(problem) if move == "single" else None
+    joint = _PositionStep(problem) if move == "joint" else None
     g = problem.auxiliary_channel(positions)
     w = np.asarray(g.T @ np.exp(2j * np.pi * rng.uniform(size=len(g))), dtype=np.complex128)
     value, idle = evaluate(problem, positions, w), 0
@@ -34,16 +48,16 @@ def alternate(
         new = aim.solve(problem, positions, w)
         if new is not None and evaluate(problem, positions, new) > value:
             w, value = new, evaluate(problem, positions, new)
-        place = move.solve(problem, positions, w, trust)
-        trial = positions if place is None else np.clip(place, 0, problem.region)
-        gain = evaluate(problem, trial, w)
-        if gain > value and problem.violation(trial) <= FEASIBILITY:
-            positions, value = trial, gain
-            trust = min(0.3, 1.5 * trust)
-        else:
-            trust /= 2
-        idle = idle + 1 if value < before * (1 + 1e-6) else 0
-        if idle == 5:
+        if joint is not None:
+            place = joint.solve(problem, positions, w, trust)
+            helped, positions, value = _accept(problem, positions, place, w, value)
+            trust = min(0.3, 1.5 * trust) if helped else trust / 2
+        if single is not None:
+            for n in range(problem.antennas):
+                place = single.solve(problem, positions, w, n)
+                _, positions, value = _accept(problem, positions, place, w, value)
+        idle = idle + 1 if value < before * (1 + tolerance) else 0
+        if idle == (1 if move == "single" else 5):  # a trust region may have to shrink first
             break
     w = normalise(problem, positions, w)
     return Placement(
@@ -51,8 +65,19 @@ def alternate(
         w,
         evaluate(problem, positions, w),
         seconds=time.perf_counter() - began,
-        method="alternating cvxpy",
+        method=f"alternating cvxpy, {move}",
     )
+
+
+def _accept(
+    problem: Problem, positions: Real, place: Real | None, w: Complex, value: float
+) -> tuple[bool, Real, float]:
+    """Take the new place if it is feasible and better: whether, the positions and their value."""
+    trial = positions if place is None else np.clip(place, 0, problem.region)
+    gain = evaluate(problem, trial, w)
+    if gain > value and problem.violation(trial) <= FEASIBILITY:
+        return True, trial, gain
+    return False, positions, value
 
 
 class _BeamformerStep:
@@ -154,3 +179,83 @@ def _log_gain_slope(problem: Problem, positions: Real, w: Complex) -> tuple[Real
     leak = 2 * (v.conj()[:, None] * dv).real.sum(axis=0) / power
     f = np.log(np.abs(u) ** 2 / power)
     return f, 2 * (du / u[:, None]).real - leak
+
+
+class _AntennaStep:
+    """One antenna by successive convex approximation, the others and w fixed, built once (DPP).
+
+    maximise s  s.t.  c_k + b_k . d - e_k |d|^2 >= s,  box, linearised spacing: a concave lower
+    bound of |u_k|^2 - t p around the present place, with t the present worst gain. |u_k|^2 is
+    bounded by its tangent in u_k, every wave exp(j 2 pi n . r) by its tangent less the curvature
+    (2 pi)^2 |b| |n|^2 / 2.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        import cvxpy as cp
+
+        N, K = problem.antennas, int(problem.active.sum())
+        self.d, self.s = cp.Variable(2), cp.Variable()
+        self.c, self.b, self.e = cp.Parameter(K), cp.Parameter((K, 2)), cp.Parameter(K, nonneg=True)
+        self.low, self.high = cp.Parameter(2), cp.Parameter(2)
+        self.gap, self.short = cp.Parameter((max(1, N - 1), 2)), cp.Parameter(max(1, N - 1))
+        bent = cp.multiply(self.e, cp.sum_squares(self.d))
+        limits = [
+            self.s <= self.c + self.b @ self.d - bent,
+            self.d >= self.low,
+            self.d <= self.high,
+            self.gap @ self.d >= self.short,
+        ]
+        self.task = cp.Problem(cp.Maximize(self.s), limits)
+
+    def solve(self, problem: Problem, positions: Real, w: Complex, n: int) -> Real | None:
+        here, on, a = positions[n], problem.active, w.conj()
+        g = problem.auxiliary_channel(positions)
+        _, b, e = _tangent(
+            problem.effective_gains() * a[n], problem.directions[on], here, (g @ a).conj()
+        )
+        t = evaluate(problem, positions, w)
+        rows = np.sqrt(problem.interferer_powers)[:, None] * problem.interferer_gains * a[n]
+        pc, pb, pe = _bowl(problem, rows, positions, a, n)
+        scale = float((np.abs(g @ a) ** 2).min())
+        self.c.value = np.abs(g @ a) ** 2 / scale - t * pc / scale
+        self.b.value, self.e.value = (2 * b - t * pb) / scale, (2 * e + t * pe) / scale
+        self.low.value, self.high.value = -here, problem.region - here
+        # 2 D_ij . s_i >= D^2 - |D_ij|^2 for the moving antenna i
+        gap = here - np.delete(positions, n, axis=0)
+        rows_of_gap, short = np.zeros(self.gap.shape), np.zeros(self.short.shape)
+        rows_of_gap[: len(gap)] = 2 * gap
+        short[: len(gap)] = problem.spacing**2 - (gap**2).sum(axis=1)
+        self.gap.value, self.short.value = rows_of_gap, short
+        if not _solved(self.task) or self.d.value is None:
+            return None
+        moved = positions.copy()
+        moved[n] = here + self.d.value
+        return moved
+
+
+def _tangent(b: Complex, u: Real, at: Real, phase: Complex) -> tuple[Real, Real, Real]:
+    """Re(phase_k sum_l b_kl exp(j 2 pi u_kl . r)) at r: value, slope (K, 2), half curvature."""
+    wave = phase[:, None] * b * np.exp(2j * np.pi * (u @ at))
+    slope = -2 * np.pi * (wave.imag[:, :, None] * u).sum(axis=1)
+    bend = 0.5 * (2 * np.pi) ** 2 * (np.abs(wave) * (u**2).sum(axis=2)).sum(axis=1)
+    return wave.real.sum(axis=1), slope, bend
+
+
+def _bowl(
+    problem: Problem, rows: Complex, positions: Real, a: Complex, n: int
+) -> tuple[float, Real, float]:
+    """Upper bound pc + pb . d + pe |d|^2 of p = w^H R w when antenna n moves by d."""
+    power = float((a @ problem.covariance(positions).T @ a.conj()).real)
+    if not len(rows):
+        return power, np.zeros(2), 0.0
+    at, u = positions[n], problem.interferer_directions
+    others = np.delete(np.arange(len(a)), n)
+    q = np.sqrt(problem.interferer_powers)[:, None] * problem.interferer_gains
+    wave = np.exp(2j * np.pi * np.einsum("jld,nd->jln", u, positions[others]))
+    rest = np.einsum("jl,jln,n->j", q, wave, a[others])
+    _, slope, bend = _tangent(rows, u, at, rest.conj())
+    # |a_n v_j|^2: the waves are pairs of paths
+    pairs = (rows[:, :, None] * rows[:, None, :].conj()).reshape(len(rows), -1)
+    gaps = (u[:, :, None] - u[:, None, :]).reshape(len(rows), -1, 2)
+    _, own, bent = _tangent(pairs, gaps, at, np.ones(len(rows), np.complex128))
+    return power, (2 * slope + own).sum(axis=0), float((2 * bend + bent).sum())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from airtune.placement.files import load_problems, save_placements
 from airtune.placement.problem import Placement, ProblemError
-from airtune.placement.solver import check_choice, solve_many
+from airtune.placement.solver import check_choice, solve, solve_many
 
 
 def place_file(
@@ -40,7 +41,8 @@ def place_file(
     -------
     dict
         The document of `--json`: `instances` (worst_gain, worst_gain_db, mse, seconds,
-        upper_bound, bound_kind, gap_db) and `summary`.
+        upper_bound, bound_kind, gap_db), `summary` and `warm_up_seconds`: the first instance is
+        solved once beforehand, so that compilation is in no instance's time.
 
     Raises
     ------
@@ -55,8 +57,13 @@ def place_file(
     target = Path(out)
     if not target.parent.is_dir():
         raise ProblemError(f"out: the folder {target.parent} does not exist")
+    problems = load_problems(path)
+    began = time.perf_counter()
+    for problem in problems[:1]:
+        solve(problem, mode="fast", method=method, seed=seed, certify=certify)
+    warm_up = time.perf_counter() - began
     placements = solve_many(
-        load_problems(path), mode=mode, method=method, seed=seed, threads=threads, certify=certify
+        problems, mode=mode, method=method, seed=seed, threads=threads, certify=certify
     )
     save_placements(target, placements)
     instances = [_row(placement) for placement in placements]
@@ -66,6 +73,7 @@ def place_file(
         "mode": mode,
         "method": method,
         "seed": seed,
+        "warm_up_seconds": warm_up,
         "instances": instances,
         "summary": _summary(instances),
     }

@@ -14,7 +14,7 @@ CLOSED = (0.0, 0.0, 0.5)
 
 
 @entry
-def kick(field, table, scan, bounds, state, g, rays, u, z):  # type: ignore[no-untyped-def]
+def kick(field, table, scan, bounds, sweeps, state, g, rays, u, z):  # type: ignore[no-untyped-def]
     """Take random antennas out of z (4, N) and put them elsewhere; log t, -inf if that failed."""
     N = field.antennas
     channel(field, z[2], z[3], g, rays)
@@ -24,11 +24,13 @@ def kick(field, table, scan, bounds, state, g, rays, u, z):  # type: ignore[no-u
         j = i + int(uniform(state) * (N - i))
         order[i], order[j] = order[j], order[i]
     closed = CLOSED[int(uniform(state) * len(CLOSED))]
-    return exchange(field, table, scan, bounds, order[:count], closed, 0, state, g, u, z)
+    return exchange(field, table, scan, bounds, order[:count], closed, sweeps, state, g, u, z)
 
 
 @entry
-def explore(field, table, scan, bounds, values, pool, trials, steps, tolerance, state, g, rays, u):  # type: ignore[no-untyped-def]
+def explore(
+    field, table, scan, bounds, sweeps, values, pool, trials, steps, tolerance, state, g, rays, u
+):  # type: ignore[no-untyped-def]
     """Kick the incumbents in turn, climb, keep what is better; in place.
 
     Parameters
@@ -38,6 +40,8 @@ def explore(field, table, scan, bounds, values, pool, trials, steps, tolerance, 
     scan : Scan
     bounds : ndarray, shape (4, N)
         Least and greatest x, least and greatest y of every antenna  [wavelengths]
+    sweeps : int
+        Sweeps over all antennas after a kick.
     values : ndarray, shape (S,)
         log t of the incumbents.
     pool : ndarray, shape (S, 4, N)
@@ -54,7 +58,7 @@ def explore(field, table, scan, bounds, values, pool, trials, steps, tolerance, 
     for trial in range(trials):
         at = trial % len(values)
         z[:] = pool[at]
-        if kick(field, table, scan, bounds, state, g, rays, u, z) == -np.inf:
+        if kick(field, table, scan, bounds, sweeps, state, g, rays, u, z) == -np.inf:
             continue
         value = ascend(field, z, bounds, steps, True, tolerance, values[at], g, rays, u)
         if value > values[at]:

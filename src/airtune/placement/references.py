@@ -202,31 +202,44 @@ def differential_evolution(
 
 
 def alternating_cvxpy(
-    problem: Problem, start: Real, *, seed: int = 0, rounds: int = 300, trust: float = 0.1
+    problem: Problem,
+    start: Real,
+    *,
+    move: str = "single",
+    seed: int = 0,
+    rounds: int = 1000,
+    tolerance: float = 1e-4,
 ) -> Placement:
     """Alternating optimisation with a modelling language: the baseline of the literature.
 
     Beamformer step: minimise w^H R w with Re(e^{-j theta_k} w^H g_k) >= 1, theta_k the phases of
-    the last round. Position step: the linearised problem in all positions within a trust region
-    and the linearised spacing. Both are cvxpy problems that are built once with parameters
-    (DPP), so only the solver and the parameter update are paid for. Ends after five rounds
-    without a relative gain of 1e-6.
+    the last round. Then the positions: one antenna after the other by successive convex
+    approximation with curvature bounds (`single`, the usual way), or all together on the
+    linearised problem in a trust region (`joint`, stronger). All are cvxpy problems that are built
+    once with parameters (DPP), so only the solver and the parameter update are paid for.
 
     Parameters
     ----------
     problem : Problem
     start : ndarray, shape (N, 2)  [wavelengths]
+    move : {"single", "joint"}
     seed : int
         For the random phases of the first beamformer step.
     rounds : int
-    trust : float
-        First trust radius; halved when a move does not help, else 1.5 times larger, at most
-        0.3  [wavelengths]
+        Most rounds.
+    tolerance : float
+        Ends after a round that raised the worst gain by a smaller factor; `joint`, whose trust
+        region may have to shrink first, after five.
 
     Returns
     -------
     Placement
+
+    Raises
+    ------
+    ProblemError
+        On an unknown move.
     """
     from airtune.placement.alternating import alternate
 
-    return alternate(problem, start, seed=seed, rounds=rounds, trust=trust)
+    return alternate(problem, start, move=move, seed=seed, rounds=rounds, tolerance=tolerance)

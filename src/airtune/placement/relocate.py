@@ -115,7 +115,7 @@ def sums_without(field, g, ar, ai, n, v):  # type: ignore[no-untyped-def]
 @inner
 def _multiply(cr, ci, tr, ti):  # type: ignore[no-untyped-def]
     """Real and imaginary part of c t for a complex number and vectors."""
-    fr, fi = fill(np.float32(cr)), fill(np.float32(ci))
+    fr, fi = fill(cr), fill(ci)
     return fr * tr - fi * ti, fr * ti + fi * tr
 
 
@@ -138,7 +138,7 @@ def _leaks(field, scan, b, W, v, m):  # type: ignore[no-untyped-def]
         re, im = load(scan.tr[K + j], b), load(scan.ti[K + j], b)
         for i in range(j):
             pr, pi = load(scan.leak[0, i], 0), load(scan.leak[1, i], 0)
-            pr, pi = _multiply(W[j, i].real, W[j, i].imag, pr, pi)
+            pr, pi = _multiply(np.float32(W[j, i].real), np.float32(W[j, i].imag), pr, pi)
             re -= pr
             im -= pi
         scale = fill(np.float32(1 / W[j, j].real))
@@ -176,6 +176,10 @@ def score(field, scan, first, last, E, W, v, size, rest):  # type: ignore[no-unt
     """
     K, J = field.clients, field.interferers
     m, root, all_power = np.float32(size), fill(ROOT), fill(np.float32(rest))
+    answer = np.empty((2, K, J), np.float32)
+    for k in range(K):
+        for j in range(J):
+            answer[0, k, j], answer[1, k, j] = E[k, j].real, E[k, j].imag
     for b in range(first, last, SINGLES):
         huge = fill(HUGE)
         l0, l1, l2, l3, l4, l5, l6, l7 = huge, huge, huge, huge, huge, huge, huge, huge
@@ -183,7 +187,7 @@ def score(field, scan, first, last, E, W, v, size, rest):  # type: ignore[no-unt
             re, im = load(scan.tr[k], b), load(scan.ti[k], b)
             for j in range(J):
                 pr, pi = load(scan.tr[K + j], b), load(scan.ti[K + j], b)
-                pr, pi = _multiply(E[k, j].real, E[k, j].imag, pr, pi)
+                pr, pi = _multiply(answer[0, k, j], answer[1, k, j], pr, pi)
                 re -= pr
                 im -= pi
             e, c, s = _turned(v, k, m, re, im)

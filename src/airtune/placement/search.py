@@ -58,9 +58,17 @@ class Effort:
 
 
 EFFORTS = {
-    "fast": Effort(8, 1, 5, ((3, 30), (1, 20)), 20),
-    "default": Effort(20, 1, 12, ((10, 110), (5, 80), (2, 50)), 40),
+    "fast": Effort(8, 1, 4, ((3, 50), (1, 20)), 20),
+    "default": Effort(20, 1, 12, ((6, 170), (3, 170), (2, 170)), 40),
     "exhaustive": Effort(200, 1, 60, ((30, 1500), (15, 1500), (5, 1000)), 60),
+}
+
+SMALL = 4
+"""Up to this many antennas trials are cheap and the landscape is rugged: more incumbents"""
+FEW = {
+    "fast": Effort(12, 1, 8, ((6, 80), (2, 30)), 20),
+    "default": Effort(60, 1, 30, ((24, 480), (10, 240)), 40),
+    "exhaustive": Effort(300, 1, 150, ((80, 3000), (30, 2000), (5, 500)), 60),
 }
 
 # From last round's positions: a few fresh starts as insurance, then the neighbourhood.
@@ -69,6 +77,11 @@ WARM = {
     "default": Effort(4, 1, 3, ((2, 30), (1, 20)), 40),
     "exhaustive": Effort(50, 1, 20, ((10, 400), (3, 400)), 60),
 }
+
+
+def effort_for(mode: str, antennas: int) -> Effort:
+    """How much a mode does for N antennas."""
+    return (FEW if antennas <= SMALL else EFFORTS)[mode]
 
 
 class Search:
@@ -94,6 +107,9 @@ class Search:
         self.g, self.rays, self.u = workspace(field)
         self.table = tabulate(field, PITCH)
         self.scan = prepare(self.table, field.interferers)
+        # after a kick a sweep over all antennas pays for itself where no interferer has to be held
+        # down; a small array would only fall back
+        self.sweeps = int(field.interferers == 0 and field.antennas > SMALL)
         self._places = (field, self.table, self.scan, self.bounds)
         self.random = random.Random(seed)  # noqa: S311 (no secrets; cheap single draws)
         self.state = np.array([self.random.getrandbits(63)], np.uint64)
@@ -123,13 +139,23 @@ class Search:
     def kick(self, z: Real) -> tuple[float, Real]:
         """Take random antennas out of z and put them elsewhere: log t and the new z."""
         z = z.copy()
-        value: float = kick(*self._places, self.state, self.g, self.rays, self.u, z)
+        value: float = kick(*self._places, self.sweeps, self.state, self.g, self.rays, self.u, z)
         return value, z
 
     def explore(self, values: Real, pool: Real, trials: int, steps: int) -> None:
         """`neighbourhood.explore` with SQP as the local method."""
         explore(
-            *self._places, values, pool, trials, steps, ROUGH, self.state, self.g, self.rays, self.u
+            *self._places,
+            self.sweeps,
+            values,
+            pool,
+            trials,
+            steps,
+            ROUGH,
+            self.state,
+            self.g,
+            self.rays,
+            self.u,
         )
 
 
@@ -170,14 +196,17 @@ def search(
         value = improve(z, bar)
         if value > bar and all(abs(value - other) > SAME for other, _ in pool):
             pool = sorted([*pool, (value, z)], key=lambda one: -one[0])[:size]
-    plenty = 1.5 if run.field.antennas <= 4 else 1.0  # cheap trials, rugged landscape
-    for size, trials in effort.rounds:
+    # a sweep makes a trial dearer and better; beyond 16 antennas its cost grows with N^3, and fewer
+    # trials keep the whole at N^2
+    share = (0.6 if run.sweeps else 1.0) * min(1.0, 16 / run.field.antennas)
+    for size, most in effort.rounds:
+        trials = max(1, round(share * most))
         pool = sorted(pool, key=lambda one: -one[0])[:size]
         values, places = np.array([one[0] for one in pool]), np.stack([one[1] for one in pool])
         if local is None:
-            run.explore(values, places, round(plenty * trials), effort.steps)
+            run.explore(values, places, trials, effort.steps)
         else:
-            _explore(run, local, values, places, round(plenty * trials))
+            _explore(run, local, values, places, trials)
         pool = list(zip(values, places, strict=True))
     _, z = max(pool, key=lambda one: one[0])
     return run.climb(z, 60, FINE), z

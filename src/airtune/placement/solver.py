@@ -120,9 +120,8 @@ def solve_many(
     job = partial(solve, mode=mode, method=method, seed=seed, certify=certify)
     if threads == 1 or len(problems) < 2:
         return [job(problem) for problem in problems]
-    first = job(problems[0])  # compiles once, before the threads meet
     with ThreadPoolExecutor(threads) as pool:
-        return [first, *pool.map(job, problems[1:])]
+        return list(pool.map(job, problems))
 
 
 def beamform(
@@ -160,12 +159,13 @@ def _unbound(
     problem: Problem, mode: str, method: str, seed: int, start: Real | None
 ) -> tuple[Real, np.ndarray]:
     from airtune.placement.field import pack
-    from airtune.placement.search import EFFORTS, WARM, Search
+    from airtune.placement.search import WARM, Search, effort_for
 
     field, _ = pack(problem)
     run = Search(field, seed, lattice(problem.antennas, problem.region, problem.spacing))
     z = None if start is None else _aim(problem, start)
-    return _run(run, method, (EFFORTS if start is None else WARM)[mode], z)
+    effort = effort_for(mode, problem.antennas) if start is None else WARM[mode]
+    return _run(run, method, effort, z)
 
 
 def _run(run: Search, method: str, effort: Effort, start: Real | None) -> tuple[Real, np.ndarray]:
@@ -208,13 +208,13 @@ def _with_movement(
 ) -> tuple[Real, np.ndarray]:
     """Best placement under a travel cap; with a price, the best of a ladder of caps."""
     from airtune.placement.field import pack
-    from airtune.placement.search import EFFORTS, Search
+    from airtune.placement.search import Search, effort_for
 
     field, _ = pack(problem)
     fallback = np.asarray(movement.origin, dtype=np.float64)
     z = _aim(problem, fallback)
     caps = [cap for cap in CAPS if cap < movement.cap] if movement.price_db > 0 else []
-    effort = EFFORTS[mode]
+    effort = effort_for(mode, problem.antennas)
     best, answer = -math.inf, (fallback, z[0] + 1j * z[1])
     for cap in [*caps, movement.cap]:
         if cap == 0.0:
