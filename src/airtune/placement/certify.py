@@ -75,9 +75,9 @@ def upper_bound(problem: Problem) -> tuple[float, str]:
     return bound * SAFETY, f"{KIND}, {taken}"
 
 
-def _bound(
+def _bound(  # type: ignore[no-untyped-def]
     problem: Problem, centres: Real, half: Real, windows, mix: Complex
-) -> tuple[float, Real]:  # type: ignore[no-untyped-def]
+) -> tuple[float, Real]:
     """The bound for a given b (K, J), and the placement x (C,) of its linear program."""
     # sum x_c = N: the constant ||b_k||^2 may be spread over the antennas
     own = (np.abs(mix) ** 2).sum(axis=1, keepdims=True) / problem.antennas

@@ -28,9 +28,9 @@ def kick(field, table, scan, bounds, sweeps, state, g, rays, u, z):  # type: ign
 
 
 @entry
-def explore(
+def explore(  # type: ignore[no-untyped-def]
     field, table, scan, bounds, sweeps, values, pool, trials, steps, tolerance, state, g, rays, u
-):  # type: ignore[no-untyped-def]
+):
     """Kick the incumbents in turn, climb, keep what is better; in place.
 
     Parameters
