@@ -74,7 +74,7 @@ FEW = {
 # From last round's positions: a few fresh starts as insurance, then the neighbourhood.
 WARM = {
     "fast": Effort(1, 1, 1, ((1, 10),), 20),
-    "default": Effort(4, 1, 3, ((2, 30), (1, 20)), 40),
+    "default": Effort(6, 1, 4, ((3, 80), (1, 40)), 40),
     "exhaustive": Effort(50, 1, 20, ((10, 400), (3, 400)), 60),
 }
 
