@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -129,6 +130,48 @@ def test_open_folder_returns_what_was_created(tmp_path) -> None:
         ("ideal", 1),
         ("fixed", 1),
     ]
+
+
+def test_settings_that_were_changed_since_are_refused(tmp_path) -> None:
+    record.create(tmp_path / "run", Scenario(seed=5), "run")
+    path = tmp_path / "run" / "scenario.yaml"
+    whole = path.read_text()
+    path.write_text("# read by me\n" + whole)
+    assert record.open_folder(tmp_path / "run").scenario.seed == 5
+    path.write_text(whole.replace("seed: 5", "seed: 6"))
+    with pytest.raises(InputError, match=r"scenario\.yaml: the settings are not those"):
+        record.open_folder(tmp_path / "run")
+
+
+def test_a_run_knows_where_it_was_begun(tmp_path, monkeypatch) -> None:
+    begun = tmp_path / "project"
+    begun.mkdir()
+    monkeypatch.chdir(begun)
+    record.create(tmp_path / "run", Scenario(), "run")
+    monkeypatch.chdir(tmp_path)
+    assert record.open_folder(tmp_path / "run").directory == begun
+    begun.rmdir()
+    assert record.open_folder(tmp_path / "run").directory == tmp_path
+
+
+def test_resume_works_where_the_run_was_begun(tmp_path, monkeypatch) -> None:
+    from airtune import cli
+
+    begun, seen = tmp_path / "project", []
+    begun.mkdir()
+    monkeypatch.chdir(begun)
+    record.create(Path("run"), Scenario(), "run")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli, "_execute", lambda run, _: seen.append((Path.cwd(), run.folder)))
+    cli.resume(Path("project/run"))
+    assert seen == [(begun, begun / "run")]
+    assert Path.cwd() == tmp_path
+
+
+def test_a_run_without_a_fingerprint_opens(tmp_path) -> None:
+    record.create(tmp_path / "run", Scenario(seed=5), "run")
+    record.write_json(tmp_path / "run" / "run.json", {"kind": "run"})
+    assert record.open_folder(tmp_path / "run").scenario.seed == 5
 
 
 def test_other_folders_are_refused(tmp_path) -> None:

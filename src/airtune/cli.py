@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import sys
@@ -158,11 +159,13 @@ def resume(
     from airtune import record
     from airtune import sweep as sweeps
 
-    run_folder = record.open_folder(run_dir)
-    if run_folder.kind == sweeps.KIND:
-        _execute_sweep(sweeps.open_sweep(run_folder), as_json)
-    else:
-        _execute(run_folder, as_json)
+    run_folder = record.open_folder(run_dir.absolute())
+    # Model, data and cache may be named relative to where the run was begun.
+    with contextlib.chdir(run_folder.directory):
+        if run_folder.kind == sweeps.KIND:
+            _execute_sweep(sweeps.open_sweep(run_folder), as_json)
+        else:
+            _execute(run_folder, as_json)
 
 
 @app.command()

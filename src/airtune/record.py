@@ -7,17 +7,19 @@ checkpoints are replaced atomically, so a process that is killed loses at most o
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import importlib.metadata
 import json
 import os
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 from airtune import scenario_file
 from airtune.errors import InputError
@@ -51,11 +53,15 @@ class Cell:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A folder of `run` or `compare`."""
+    """A folder of `run` or `compare`.
+
+    Relative paths in the settings are relative to `directory`, where the run was begun.
+    """
 
     folder: Path
     scenario: Scenario
     kind: str
+    directory: Path = field(default_factory=Path.cwd)
 
     @property
     def cells(self) -> list[Cell]:
@@ -83,9 +89,11 @@ def create(
             hint = " (`airtune resume` goes on with a run)" if run else ""
             raise InputError(f"--out {folder}: must be a new or an empty folder{hint}")
         folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / "scenario.yaml", scenario_file.dump(scenario))
+        settings = scenario_file.dump(scenario)
+        write_text(folder / "scenario.yaml", settings)
         write_json(folder / "environment.json", environment(scenario))
-        write_json(folder / "run.json", {"kind": kind, **(facts or {})})
+        marks = {"kind": kind, "directory": str(Path.cwd()), "settings": _digest(settings)}
+        write_json(folder / "run.json", {**marks, **(facts or {})})
     except OSError as error:
         raise InputError(f"--out {folder}: cannot be written ({error.strerror})") from None
     return RunFolder(folder, scenario, kind)
@@ -122,18 +130,32 @@ def open_folder(folder: Path) -> RunFolder:
     Raises
     ------
     InputError
-        The folder does not hold a run.
+        The folder does not hold a run, or its settings are not those that the run began with.
     """
     try:
-        kind = json.loads((folder / "run.json").read_text(encoding="utf-8"))["kind"]
+        marks = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        kind, directory = marks["kind"], Path(marks.get("directory", "."))
         scenario = scenario_file.load(folder / "scenario.yaml")
+        found = _digest((folder / "scenario.yaml").read_text(encoding="utf-8"))
     except (OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, InputError) and (folder / "scenario.yaml").exists():
             raise
         raise InputError(
             f"{folder}: is not a run folder (run.json and scenario.yaml are needed)"
         ) from None
-    return RunFolder(folder, scenario, kind)
+    if marks.get("settings", found) != found:
+        raise InputError(
+            f"{folder / 'scenario.yaml'}: the settings are not those that the run began with; "
+            "undo the change, or begin a new run with them"
+        )
+    # Absent on another machine, or when the whole project has moved.
+    return RunFolder(folder, scenario, kind, directory if directory.is_dir() else Path.cwd())
+
+
+def _digest(settings: str) -> str:
+    """Return a fingerprint of settings in YAML; comments and layout do not count."""
+    plain = json.dumps(yaml.safe_load(settings), sort_keys=True)
+    return hashlib.sha256(plain.encode()).hexdigest()
 
 
 def environment(scenario: Scenario) -> dict[str, Any]:
