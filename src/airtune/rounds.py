@@ -167,7 +167,8 @@ class FederatedRun:
     def _place(self, radio: RadioRound) -> NDArray[np.float64]:
         """Return the antennas' places in the round, in no order."""
         state, array, joint = self.state, self.scheme.array, self.force.joint
-        if self.scenario.planning.movement == "each-round":
+        # what is switched, not carried, follows every round
+        if self.scenario.planning.movement == "each-round" or not array.moves:
             near = with_travel(radio, joint.outlook.max_travel)
             return array.place(near, state.effective_weights, state.positions)
         if joint.scheme == self.scheme.name:
@@ -377,10 +378,10 @@ class FederatedRun:
 
 
 def _transmitters(clients: NDArray[np.int64], received: Reception | None) -> NDArray[np.int64]:
-    """Return who has sent; those whose updates could not be used count if nothing was sent."""
-    if received is None or received.transmitted is None:
-        return clients
-    return clients[received.transmitted]
+    """Return who has sent: nobody if nothing was received."""
+    if received is None:
+        return clients[:0]
+    return clients if received.transmitted is None else clients[received.transmitted]
 
 
 def _within(spent: float, budget: float | None) -> bool:

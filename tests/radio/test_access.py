@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -83,8 +84,9 @@ def test_at_once_is_never_later_than_side_by_side_than_in_turn(seed: int) -> Non
     assert side.time_s <= turn.time_s * (1 + 1e-9)
     best = upload(uplink, bits, "best")
     assert best.time_s <= once.time_s * (1 + 1e-9)
-    for airtime in (turn, side, once):
+    for airtime in (turn, side):
         assert airtime.energies_j == pytest.approx(uplink.powers * airtime.times_s)
+    assert (once.energies_j <= uplink.powers * once.times_s * (1 + 1e-9)).all()
 
 
 def test_a_gap_of_the_code_costs_time_in_every_access() -> None:
@@ -92,3 +94,30 @@ def test_a_gap_of_the_code_costs_time_in_every_access() -> None:
     poor, _ = draw(2, 4, 2, gap_db=5.0)
     for access in ("tdma", "ofdma", "sdma"):
         assert upload(poor, bits, access).time_s > 1.1 * upload(plain, bits, access).time_s
+
+
+@pytest.mark.parametrize("gap_db", [0.0, 3.0])
+def test_who_is_done_early_sends_with_less_power_at_once(gap_db: float) -> None:
+    """A client 40 dB weaker sets the time; the others' powers still carry their bits."""
+    for seed in range(4):
+        uplink, bits = draw(seed, 4, 3, gap_db)
+        weak = replace(uplink, channel=uplink.channel * np.array([1e-2, 1, 1, 1])[:, None])
+        sent = sdma(weak, bits)
+        powers = sent.energies_j / sent.times_s
+        assert powers[0] == pytest.approx(weak.powers[0])
+        assert (powers[1:] < 0.5 * weak.powers[1:]).all()
+        lowered = replace(weak, powers=powers)
+        assert least_time(lowered, bits) <= sent.time_s * (1 + 1e-6)
+        assert sdma(lowered, bits).time_s == pytest.approx(sent.time_s, rel=1e-5)
+
+
+def test_two_clients_at_once_need_the_powers_of_the_closed_form() -> None:
+    """One antenna, one decoding order: the weak client last, at full power and alone."""
+    h = np.array([[0.01], [1.0]], dtype=complex)
+    uplink = Uplink(h, np.array([[0.1]], dtype=complex), np.array([1.0, 1.0]), 1e6, 1.0)
+    bits = np.array([1e5, 1e5])
+    sent = sdma(uplink, bits)
+    alone = 1e5 / (1e6 * np.log2(1 + 1e-4 / 0.1))
+    assert sent.time_s == pytest.approx(alone, rel=1e-6)
+    strong = (2 ** (1e5 / (1e6 * alone)) - 1) * (0.1 + 1e-4)
+    assert sent.energies_j == pytest.approx(alone * np.array([1.0, strong]), rel=1e-4)

@@ -143,3 +143,23 @@ def test_packing_by_hand() -> None:
     symbols = s.pack(np.array([[1.0, -1.0, 3.0], [0.0, 2.0, 0.0]]))
     expected = np.array([[1 - 1j, 3], [2j, 0]]) / np.sqrt(2)
     np.testing.assert_allclose(symbols, expected)
+
+
+@pytest.mark.parametrize("rule", ["block", "loaded", "global"])
+def test_precoding_has_one_factor_a_block_and_one_client_at_its_limit(
+    make_updates: Callable[..., Real], rule: s.Normalise
+) -> None:
+    updates = make_updates(4) * np.repeat([[1, 5, 1, 1], [3, 1, 1, 1], [1, 1, 1, 2], [1] * 4],
+                                          SIZES, axis=1)  # fmt: skip
+    sizes = s.block_sizes(SIZES, rule)
+    found = s.precode_updates(s.report_scales(updates, sizes), WEIGHTS, rule)
+    assert found.symbol_powers.max() == pytest.approx(1.0)
+    # the same factor for all clients: what is sent, measured on the symbols
+    block_of = np.repeat(np.arange(len(sizes)), sizes)
+    sent = updates * np.sqrt(found.powers / found.deviations**2)[block_of]
+    np.testing.assert_allclose((sent**2).mean(axis=1), found.symbol_powers)
+    if rule == "block":  # every block is scaled alike, relative to its largest client
+        top = np.array(
+            [np.sqrt((updates[:, block_of == b] ** 2).mean(axis=1)).max() for b in range(4)]
+        )
+        np.testing.assert_allclose(found.deviations / top, (found.deviations / top)[0])

@@ -93,6 +93,21 @@ def test_cotaf_s_factor_is_set_by_the_largest_norm() -> None:
     assert one_large.uplink_j[0] == pytest.approx(even.uplink_j[0], rel=1e-3)
 
 
+def test_cotaf_combines_plainly_in_white_noise_and_hears_no_interferer() -> None:
+    quiet = link_of(scenario_with(radio__interferers__count=0), "cotaf")
+    loud = link_of(scenario_with(radio__interferers__tx_power_dbm=60.0), "cotaf")
+    omega, sizes = np.full(10, 0.1), np.array([3000, 2000])
+    h = quiet.perceived.everybody.channel
+    w = np.sum(h / np.linalg.norm(h, axis=1)[:, None], axis=0)
+    gain = np.min(quiet.radio.powers * np.abs(h @ w.conj()) ** 2 / 0.1**2)
+    noise = quiet.perceived.everybody.noise * float(np.sum(np.abs(w) ** 2))
+    everybody = scenario_with(radio__interferers__count=0, aggregation__truncation_db=-300)
+    forecast = SCHEMES["cotaf"].air.forecast(link_of(everybody, "cotaf"), omega, sizes)
+    assert forecast.mse == pytest.approx(noise / gain, rel=1e-6)
+    # two interferers of a kilowatt, four antennas: the matched filters alone would drown
+    assert SCHEMES["cotaf"].air.forecast(loud, omega, sizes).mse < 0.9
+
+
 def test_majority_vote_errs_less_with_more_voters() -> None:
     """Noisy gradients of one truth: the vote's wrong signs fall with K, and below one voter's."""
     rng = np.random.default_rng(0)

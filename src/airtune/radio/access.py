@@ -1,19 +1,22 @@
 """Multiple access of digital uploads: in turn, side by side in frequency, or all at once.
 
-All three have the same task: bits D_k from each client to N receive antennas, every client at its
-full power P_k while it sends.  All at once with successive decoding reaches the whole capacity
-region of the uplink, so no schedule ends earlier (but for the loss that a code's gap adds).
+All three have the same task: bits D_k from each client to N receive antennas, no client above its
+power P_k.  All at once with successive decoding reaches the whole capacity region of the uplink, so
+no schedule ends earlier (but for the loss that a code's gap adds); who could end before the others
+sends with less power instead.
 
 References
 ----------
 .. [1] D. Tse, P. Viswanath, "Fundamentals of Wireless Communication", chapters 6 and 10, 2005.
 .. [2] D. N. C. Tse, S. V. Hanly, "Multiaccess fading channels, part I: polymatroid structure",
    IEEE Transactions on Information Theory 44(7), 1998.
+.. [3] R. D. Yates, "A framework for uplink power control in cellular radio systems", IEEE Journal
+   on Selected Areas in Communications 13(7), 1995.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -26,6 +29,7 @@ Access = Literal["best", "tdma", "ofdma", "sdma"]
 
 _COLUMNS = 500
 _ROUNDING = 1e-9
+_POWER_ROUNDS, _SETTLED = 100, 1e-6
 
 
 @dataclass(frozen=True)
@@ -114,25 +118,62 @@ def sdma(uplink: Uplink, bits: Real) -> Airtime:
     client gets its bits, a linear program whose columns (orders) are made as they are
     needed.  The dual's best order decodes clients of small price first, which is exact without a
     gap (the region is a polymatroid [2]_); with one the result is a schedule that works.
+
+    The time is that at full power; then each client's power is lowered as far as the same orders
+    and the same time allow.
     """
     count = len(bits)
     scale = float(np.max(bits))
 
-    def rates_of(order: Integer) -> Real:
-        return sic_rates(uplink, order)
-
-    columns = [rates_of(np.roll(np.arange(count), shift)) for shift in range(count)]
+    orders = [np.roll(np.arange(count), shift) for shift in range(count)]
+    columns = [sic_rates(uplink, order) for order in orders]
     unit = scale / float(np.mean(columns))
     while True:
         rates = np.array(columns).T * unit / scale
         found = linprog(np.ones(len(columns)), A_ub=-rates, b_ub=-bits / scale, method="highs-ds")
         prices = -found.ineqlin.marginals
-        column = rates_of(np.argsort(prices, kind="stable"))
+        order = np.argsort(prices, kind="stable")
+        column = sic_rates(uplink, order)
         if prices @ column * unit / scale <= 1.0 + _ROUNDING or len(columns) >= _COLUMNS:
             break
+        orders.append(order)
         columns.append(column)
     times = np.full(count, float(found.fun) * unit)
-    return Airtime(times, uplink.powers * times, together=True)
+    used = np.flatnonzero(found.x > 0)
+    powers = least_powers(uplink, bits, [orders[i] for i in used], found.x[used] * unit)
+    return Airtime(times, powers * times, together=True)
+
+
+def least_powers(uplink: Uplink, bits: Real, orders: list[Integer], times: Real) -> Real:
+    """Return the least constant powers that deliver the bits in these orders and times, shape (K,).
+
+    In turns each client takes the least power that serves it while the others keep theirs; less
+    power of one is less interference for others, so from powers that work the rounds go down to
+    the least ones, and may be stopped at any of them [3]_.
+
+    Parameters
+    ----------
+    uplink : Uplink
+        Its powers are the limits, and deliver the bits.
+    bits : ndarray, float, shape (K,)
+    orders : list of ndarray, int, shape (K,)
+        Decoding orders.
+    times : ndarray, float
+        Time of each order [s].
+    """
+    powers = uplink.powers
+    for _ in range(_POWER_ROUNDS):
+        at = replace(uplink, powers=powers)
+        sinr = np.array([sic_sinr(at, order) for order in orders])
+        low, high = np.zeros(len(powers)), np.ones(len(powers))  # shares of the present powers
+        for _ in range(40):
+            middle = (low + high) / 2
+            enough = times @ uplink.rates(sinr * middle) >= bits
+            low, high = np.where(enough, low, middle), np.where(enough, middle, high)
+        powers = powers * high
+        if high.min() > 1.0 - _SETTLED:
+            break
+    return powers
 
 
 def sic_rates(uplink: Uplink, order: Integer) -> Real:
@@ -147,10 +188,15 @@ def sic_rates(uplink: Uplink, order: Integer) -> Real:
     order : ndarray, int, shape (K,)
         Clients in the order in which they are decoded.
     """
+    return uplink.rates(sic_sinr(uplink, order))
+
+
+def sic_sinr(uplink: Uplink, order: Integer) -> Real:
+    """Return the SINR of MMSE receivers with successive decoding, shape (K,): :func:`sic_rates`."""
     inverse = np.linalg.inv(uplink.covariance)
     sinr = np.zeros(len(order))
     for k in order[::-1]:  # the last one decoded meets no other
         seen = np.sum(inverse * uplink.channel[k], axis=1)
         sinr[k] = uplink.powers[k] * np.sum(uplink.channel[k].conj() * seen).real
         inverse = inverse - uplink.powers[k] * np.outer(seen, seen.conj()) / (1.0 + sinr[k])
-    return uplink.rates(sinr)
+    return sinr

@@ -190,12 +190,13 @@ def normalise_updates(
 
 
 def precode_updates(scales: Scales, weights: npt.ArrayLike, normalise: Normalise) -> Normalisation:
-    """Return the scales of precoding by the largest norm: no means, ``v_b = max_k rms_kb``.
+    """Return the scales of precoding by the largest norm: v_b as max_k rms_kb, no means.
 
     All clients share one factor a block, set by the client whose update is largest, so that
     each keeps its power limit and nobody's update is scaled apart from the others; nu_k = omega_k.
     `global` is the precoding of Sery et al. (2021), with the norms of the round
-    for their expectations.
+    for their expectations.  With several blocks different clients may be the largest in each, and
+    then nobody would send with full power: all factors are raised together until one does.
 
     Parameters
     ----------
@@ -215,6 +216,10 @@ def precode_updates(scales: Scales, weights: npt.ArrayLike, normalise: Normalise
     rms = np.sqrt(scales.deviations**2 + scales.means**2)
     top = rms.max(axis=0)
     sent, entries, powers = _block_powers(scales.sizes, top, normalise)
+    lengths = np.where(sent, scales.sizes, 0)
+    loads = (rms / np.where(sent, top, 1.0)) ** 2 @ (lengths * powers) / max(entries, 1)
+    if entries:
+        top = top * np.sqrt(loads.max())
     return Normalisation(
         scales=Scales(scales.sizes, np.zeros_like(rms), rms),
         weights=omega,

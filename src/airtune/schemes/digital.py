@@ -50,7 +50,7 @@ class Digital(AirInterface):
         load = bits * int(block_sizes.sum()) + digital.RANGE_BITS * len(block_sizes)
         sent = _airtime(link, clients, np.full(len(clients), float(load)))
         airtime = np.zeros(len(omega))
-        airtime[clients] = sent.times_s
+        airtime[clients] = sent.energies_j / link.radio.powers[clients]  # at full power
         mse = float(omega @ omega) * digital.expected_error(block_sizes, bits)
         return Forecast(mse, airtime, sent.time_s, backoff=False)
 

@@ -34,9 +34,11 @@ class Cotaf(Truncating):
     `aggregation.normalise` is not `global`, as for every analog scheme.
 
     Fading as in the paper: inverted by each client, those below a threshold stay silent
-    (`aggregation.truncation_db`).  N antennas are our extension: what they receive is summed in
-    proportion to the clients' own channels, ``w = sum_k h_k / |h_k|``, without any optimisation.
-    The forecast is that for updates of one norm; unlike norms raise the error.
+    (`aggregation.truncation_db`).  N antennas and interferers are our extension: each client's
+    matched filter behind a whitener, all summed with equal weight,
+    ``w = sum_k R^-1 h_k / sqrt(h_k^H R^-1 h_k)``, without any optimisation; for white noise that is
+    ``sum_k h_k / |h_k|``.  The forecast is that for updates of one norm; unlike norms raise the
+    error.
     """
 
     about: str = "precoding by the update norm"
@@ -59,8 +61,11 @@ class Cotaf(Truncating):
 
 
 def _inversion(link: Link, clients: Integer, omega: Real, backoff: float) -> Transmission:
-    channel = link.perceived.of(clients).channel
-    combiner = np.sum(channel / np.linalg.norm(channel, axis=1)[:, None], axis=0)
+    air = link.perceived.of(clients)
+    channel = air.channel
+    filters = np.linalg.solve(air.covariance, channel.T).T  # R^-1 h_k
+    alone = np.sum(channel.conj() * filters, axis=1).real
+    combiner = np.sum(filters / np.sqrt(alone)[:, None], axis=0)
     return uniform_forcing(channel, combiner, omega, link.radio.powers[clients], backoff)
 
 
