@@ -323,7 +323,7 @@ def alpaca(places: Places) -> dict[str, Any]:
         sys.exit(f"alpaca: exit codes {process.returncode} and {resume.returncode}")
     scored = [m for m in metrics if m["loss"] is not None]
     return {
-        "settings": settings,
+        "settings": {**settings, "model": places.model.name, "data": places.data.name, "cache": ""},
         "interrupted_after_round": interrupted,
         "rounds": metrics[-1]["round"],
         "history": [{k: m[k] for k in ("round", "loss", "perplexity")} for m in scored],
