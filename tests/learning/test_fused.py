@@ -154,6 +154,25 @@ def test_norm_and_loss_match_autograd(rows: int, width: int, seed: int) -> None:
     assert torch.allclose(found, slope, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("rows", [1, 37, 300])
+def test_large_products_in_both_directions(rows: int) -> None:
+    import torch
+
+    from airtune.learning import fused
+
+    draw = torch.Generator().manual_seed(0)
+    weight = torch.randn(400, 300, generator=draw)
+    assert weight.numel() >= fused.WORTH
+    bias = torch.randn(400, generator=draw)
+    x, g = torch.randn(rows, 300, generator=draw), torch.randn(rows, 400, generator=draw)
+    for found, expected in [
+        (fused.product(x, weight, bias), x.double() @ weight.double().t() + bias),
+        (fused.product(g, weight.t()), g.double() @ weight.double()),
+    ]:
+        assert distance(found.double(), expected) < 1e-6
+    assert torch.equal(fused.product(x, weight, bias), fused.product(x, weight, bias))
+
+
 def test_dropout_is_that_of_peft(encoder: Encoder, examples: list[Example]) -> None:
     import torch
 

@@ -24,6 +24,10 @@ ATTENTION = "airtune_packed"
 # Response tokens whose logits are held at once: with 49 152 words 25 MB, which stay in the cache.
 PIECE = 128
 
+# Weights of a matrix from which on oneDNN's product is worth its set-up for each new shape.
+WORTH = 100_000
+ONEDNN = torch._C._has_mkldnn and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+
 _thread = threading.local()
 
 
@@ -70,6 +74,23 @@ def views(flat: torch.Tensor, blocks: Sequence[Block]) -> list[torch.Tensor]:
     return [flat[b.start : b.start + b.size].view(b.shape) for b in blocks]
 
 
+def product(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> Any:
+    """Return x W' + bias, by oneDNN where that is the faster: a tenth on processors with AVX-512.
+
+    Parameters
+    ----------
+    x : Tensor, float32, shape (rows, in)
+    weight : Tensor, float32, shape (out, in)
+        It may be a transposed view.
+    bias : Tensor, optional
+        Shape (out,).
+    """
+    if weight.numel() < WORTH or not ONEDNN:
+        return functional.linear(x, weight, bias)
+    # The operation that torch.compile uses on processors.
+    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+
+
 @dataclass(frozen=True)
 class LoraLayer:
     """A frozen linear layer and the place of its adapter in a run.
@@ -102,7 +123,7 @@ class _Lora(torch.autograd.Function):
     def forward(ctx: Any, x: torch.Tensor, anchor: torch.Tensor, layer: LoraLayer, run: Run) -> Any:
         rows = x.reshape(-1, x.shape[-1])
         a, b = run.matrices[layer.a], run.matrices[layer.b]
-        y = functional.linear(rows, layer.weight(), layer.bias)
+        y = product(rows, layer.weight(), layer.bias)
         keep = None
         if layer.dropout and run.random is not None:
             keep = torch.empty_like(rows).bernoulli_(1 - layer.dropout, generator=run.random)
@@ -125,7 +146,7 @@ class _Lora(torch.autograd.Function):
         run.gradients[layer.a].addmm_(up.t(), seen, alpha=layer.scale)
         if not ctx.needs_input_grad[0]:
             return None, None, None, None
-        dx = g @ layer.weight()
+        dx = product(g, layer.weight().t())
         if keep is None:
             dx.addmm_(up, a, alpha=layer.scale)
         else:
