@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import ctypes
 import functools
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,9 @@ class _Read:
         return read
 
 
+_DRAWING = threading.Lock()
+
+
 class _Draw:
     """A weight that is drawn when it is needed, by the rule of its model."""
 
@@ -94,7 +98,8 @@ class _Draw:
         _give_back()
         parent, _, name = self.key.rpartition(".")
         module = copy.deepcopy(self.model.get_submodule(parent)).to_empty(device="cpu")
-        with torch.random.fork_rng(devices=[]):
+        # Transformers reads weights in several threads, and they share one random state.
+        with _DRAWING, torch.random.fork_rng(devices=[]):
             torch.manual_seed(torch_seed(self.seed, "weights", self.key))
             self.model._init_weights(module)
         drawn: torch.Tensor = getattr(module, name).detach()
