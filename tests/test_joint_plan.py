@@ -185,6 +185,27 @@ def test_books_agree_with_the_plan_when_nothing_is_random(
     assert np.all(run.state.client_energy_j <= run.plan.client_energy_j * (1 + 1e-6))
 
 
+def test_energy_of_clients_that_take_turns_is_that_of_a_mean_round(small_scenario) -> None:
+    scenario = with_settings(
+        small_scenario,
+        **STILL | {"training__rounds": 60},
+        plan="own",
+        clients__count=5,
+        clients__concurrency=2,
+        clients__selection="random",
+        client_processor__f_max_hz=[4e8, 6e8, 8e8, 1e9, 2e9],
+    )
+    run = FederatedRun(scenario, "fixed", 1, QuadraticLearner(scenario, 1))  # type: ignore[arg-type]
+    lines = [run.run_round() for _ in range(60)]
+    for name in ("compute", "pilots"):
+        joules = np.array([line["round_energy_j"][name] for line in lines])
+        error = 4 * joules.std() / np.sqrt(len(joules)) + 1e-9 * joules.mean()
+        assert getattr(run.plan.energy_j, name) / 60 == pytest.approx(joules.mean(), abs=error)
+        assert error < 0.4 * joules.mean()
+    assert np.all(run.state.client_energy_j <= run.plan.client_energy_j)
+    assert run.plan.bound.bias > 0
+
+
 DRIFTING = {
     "radio__paths__doppler_hz": 0.3,
     "plan": "own",

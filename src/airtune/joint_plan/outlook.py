@@ -114,22 +114,30 @@ class RadioBlock:
         link = self.scheme.array.link(self.radio, weights, positions)
         forecast = self.scheme.air.forecast(link, weights, site.block_sizes)
         overheads = self.scheme.air.overheads(link, choice.clients, site.block_sizes)
+        if len(choice.clients) < participants.sum():  # pilots are sent in turn: means over the sets
+            everyone = np.flatnonzero(participants)
+            of_all = self.scheme.air.overheads(link, everyone, site.block_sizes)
+            mean_s = of_all.pilot_s * len(choice.clients) / len(everyone)
+            overheads = replace(overheads, pilot_j=of_all.pilot_j, pilot_s=mean_s)
         pilots = np.zeros(len(weights))
-        if len(choice.clients) == participants.sum():
-            pilots[choice.clients] = overheads.pilot_j
-        else:  # others will take their turn
-            pilots[participants] = overheads.pilot_j.mean()
+        pilots[participants] = overheads.pilot_j
+        airtime = np.where(participants, forecast.airtime_s[choice.clients].mean(), 0.0)
+        airtime[choice.clients] = forecast.airtime_s[choice.clients]
+        scenario = site.scenario.clients
+        together = scenario.limit if scenario.unbiased else len(choice.clients)
         costs = FixedCosts(
             uplink_s=forecast.uplink_s,
             downlink_s=overheads.downlink_s,
             pilot_s=overheads.pilot_s,
             move_s=move.time_s,
-            uplink_j=self.radio.powers * forecast.airtime_s,
+            uplink_j=self.radio.powers * airtime,
             pilot_j=pilots,
             downlink_j=overheads.downlink_j,
             move_j=move.energy_j,
             backoff=forecast.backoff,
             misalignment=forecast.bias,
+            together=together if together < participants.sum() or scenario.unbiased else None,
+            redrawn=scenario.unbiased,
         )
         if self.moves_once:
             costs = _moving_once(costs, move)

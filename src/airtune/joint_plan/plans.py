@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-
-import numpy as np
 
 from airtune.errors import InputError
 from airtune.joint_plan.alternate import JointPlan, plan_scheme
@@ -31,29 +28,9 @@ def plan_run(site: Site, scheme: str) -> JointPlan:
     planned = PLANNING_SCHEME if site.scenario.plan == "shared" else scheme
     start = SCHEMES[planned].array.start(site.scenario, site.seed)
     try:
-        joint = plan_scheme(RadioBlock(site, planned, 1, start), site.run)
+        return plan_scheme(RadioBlock(site, planned, 1, start), site.run)
     except InputError as error:
         raise InputError(f"plan of {planned!r}: {error}") from None
-    return _in_turn(joint)
-
-
-def _in_turn(joint: JointPlan) -> JointPlan:
-    """Return the plan with the energy of as many clients as transmit in a round.
-
-    Batches, clocks, each client's energy and the bound stay those of everybody in every round: a
-    client's budget holds however often it is chosen.
-    """
-    plan = joint.plan
-    turns = np.count_nonzero(joint.outlook.weights) / np.count_nonzero(plan.participants)
-    if turns >= 1.0:
-        return joint
-    energy = replace(
-        plan.energy_j,
-        compute=turns * plan.energy_j.compute,
-        uplink=turns * plan.energy_j.uplink,
-        pilots=turns * plan.energy_j.pilots,
-    )
-    return replace(joint, plan=replace(plan, energy_j=energy))
 
 
 def plan_all(site: Site, schemes: Sequence[str]) -> dict[str, JointPlan]:

@@ -11,7 +11,7 @@ from airtune.errors import InputError
 from airtune.joint_plan.alternate import JointPlan, plan_scheme
 from airtune.joint_plan.outlook import Outlook, RadioBlock
 from airtune.joint_plan.site import Site
-from airtune.planning.bound import batch_noise, noise_gain, pretraining_gap, shift_gap
+from airtune.planning.bound import pretraining_gap, shift_gap
 from airtune.planning.cost import FloatArray
 from airtune.planning.plan import Run
 from airtune.planning.result import FixedCosts, Plan
@@ -99,16 +99,9 @@ class PlanInForce:
 
     def gap_after(self, site: Site, rounds: int) -> float:
         """Bound on the gap after so many rounds of this plan."""
-        constants, plan = site.constants, self.joint.plan
-        present = plan.participants
-        noise = float(
-            batch_noise(constants, site.weights(present)[present], plan.batch_sizes[present])
-        )
-        noise += constants.G_sq * self.joint.outlook.mse_star / plan.power_backoff
-        shrink = constants.contraction**rounds
-        beta = plan.bound.bias * 2 * constants.mu / (1 - constants.contraction**plan.rounds)
-        gain = float(noise_gain(constants, rounds))
-        return shrink * self.gap + gain * noise + (1 - shrink) / (2 * constants.mu) * beta
+        kept, plan = site.constants.contraction, self.joint.plan
+        added = plan.bound.batch_noise + plan.bound.air_noise + plan.bound.bias  # in all its rounds
+        return kept**rounds * self.gap + (1 - kept**rounds) / (1 - kept**plan.rounds) * added
 
 
 def drift(block: RadioBlock, force: PlanInForce, books: Books) -> dict[str, float]:

@@ -36,7 +36,7 @@ class Knob:
         """Return the knob of one client's energy budget."""
 
         def change(problem: ResourceProblem, value: float) -> ResourceProblem:
-            client_j = problem.clients.budget_j.copy()
+            client_j = problem.clients.budget_j / problem.clients.share
             client_j[client] = value
             return problem.with_budgets(client_j=client_j)
 

@@ -21,6 +21,7 @@ from airtune.planning.cost import FloatArray
 from airtune.planning.feasibility import is_feasible
 from airtune.planning.problem import Processors, ResourceProblem, ServerProcessor
 from airtune.planning.result import FixedCosts, Plan, describe, everybody
+from airtune.planning.turns import Turns, drawn_evenly, take_turns
 from airtune.scenario import Scenario
 
 
@@ -216,6 +217,7 @@ def resource_problem(
     """Arrange a run with these participants as the problem that `allocate` solves."""
     all_clients, mine = run.clients, costs.of(present)
     weights = all_clients.omega[present]
+    turns = _turns(weights, mine)
     clients = Processors(
         omega=weights if np.all(present) else weights / weights.sum(),
         cycles=all_clients.cycles[present],
@@ -227,6 +229,8 @@ def resource_problem(
         fixed_j=mine.pilot_j if mine.backoff else mine.pilot_j + mine.uplink_j,
         budget_j=all_clients.budget_j[present],
     )
+    if turns is not None:
+        clients = clients.in_turn(np.sqrt(turns.squares), turns.share)
     bound, steps, batches = run.bound, run.steps, run.batches
     if not run.charged:  # what is not paid for is where the run starts
         gap = float(pretraining_gap(bound, steps[1], batches[1]))
@@ -243,14 +247,34 @@ def resource_problem(
         batches=batches,
         latency_s=run.latency_s - mine.first_move_s,
         energy_j=run.energy_j - mine.first_move_j,
-        beta=_squared_bias(run, present, mine.misalignment),
+        beta=_squared_bias(run, present, mine.misalignment, turns),
     )
 
 
-def _squared_bias(run: Run, present: NDArray[np.bool_], misalignment: float) -> float:
-    """Add the biases of absence and of the air, ``G^2 e^H C e``: at worst they point one way."""
-    absence = float(participation_bias(run.bound, run.clients.omega, present))
-    return (absence**0.5 + (run.bound.G_sq * misalignment) ** 0.5) ** 2 if misalignment else absence
+def _turns(weights: FloatArray, costs: FixedCosts) -> Turns | None:
+    """Return the means over who of the participants transmits; None where all do."""
+    if costs.together is not None and costs.redrawn:
+        return drawn_evenly(weights, costs.together)
+    if costs.together is None or costs.together >= len(weights):
+        return None
+    return take_turns(weights, costs.together)
+
+
+def _squared_bias(
+    run: Run, present: NDArray[np.bool_], misalignment: float, turns: Turns | None
+) -> float:
+    """Return beta of a round: absence, the air and the draw (docs/theory.md).
+
+    The biases of absence and of the air, ``G^2 e^H C e``, at worst point one way; the variance of
+    a draw enters the descent with L eta^2 / 2, so L eta times it counts like a squared bias.
+    """
+    c = run.bound
+    if turns is None:
+        absence, drawn = float(participation_bias(c, run.clients.omega, present)), 0.0
+    else:
+        absence, drawn = turns.bias * c.zeta_sq, c.L * c.eta * turns.spread * c.zeta_sq
+    together = (absence**0.5 + (c.G_sq * misalignment) ** 0.5) ** 2 if misalignment else absence
+    return together + drawn
 
 
 def _conflict(

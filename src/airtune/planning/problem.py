@@ -17,9 +17,13 @@ ROUNDING = 1e-12  # relative slack of a budget, so that one met exactly counts a
 class Processors:
     """Clients' processors and limits; every array has shape (K,).
 
+    Where a client transmits in a share of the rounds only, its energies and its budget are scaled
+    by this share: what it may do in its rounds stays the same, and sums over the clients are those
+    of a mean round.
+
     Attributes
     ----------
-    omega : weights of the clients, sum 1
+    omega : weights of the clients, sum 1; the root of the mean square where they take turns
     cycles : cycles per sample c_k = C_k H / phi_k
     kappa : effective capacitance  [J s^2]
     f_min, f_max : clock range  [Hz]
@@ -27,6 +31,7 @@ class Processors:
     radio_j : energy of one upload at full power, P_k u_k; scaled by the back-off  [J]
     fixed_j : energy of a round that no decision changes (pilots, reports)  [J]
     budget_j : energy budget over the whole run; infinity is no limit  [J]
+    share : share of the rounds that a client transmits in
     """
 
     omega: FloatArray
@@ -38,6 +43,19 @@ class Processors:
     radio_j: FloatArray
     fixed_j: FloatArray
     budget_j: FloatArray
+    share: FloatArray | float = 1.0
+
+    def in_turn(self, weights: FloatArray, share: FloatArray) -> Processors:
+        """Return clients that transmit in a share of the rounds, shapes (K,)."""
+        return replace(
+            self,
+            omega=weights,
+            kappa=self.kappa * share,
+            radio_j=self.radio_j * share,
+            fixed_j=self.fixed_j * share,
+            budget_j=self.budget_j * share,
+            share=share,
+        )
 
 
 @dataclass(frozen=True)
@@ -91,8 +109,10 @@ class ResourceProblem:
         energy_j: float | None = None,
         client_j: FloatArray | None = None,
     ) -> ResourceProblem:
-        """Return the problem with some budgets replaced."""
-        clients = self.clients if client_j is None else replace(self.clients, budget_j=client_j)
+        """Return the problem with some budgets replaced; `client_j` as if in every round."""
+        clients = self.clients
+        if client_j is not None:
+            clients = replace(clients, budget_j=client_j * clients.share)
         return replace(
             self,
             clients=clients,

@@ -40,9 +40,9 @@ class Plan:
     bound : BoundParts
         Terms of the convergence bound.
     latency_s, energy_j : Components
-        Of the whole run; clients together.
+        Of the whole run; clients together, each in its share of the rounds.
     client_energy_j : ndarray, shape (K,)  [J]
-        Each client's share over the whole run.
+        Each client's energy over the whole run, were it to transmit in every round.
     certificate : Certificate
     limits : tuple of str
         What keeps the bound from falling further.
@@ -163,6 +163,10 @@ class FixedCosts:
         A movement that happens once in the run.
     misalignment : float
         Error of the aggregation over v^2 that is bias, ``e^H C e``: paid in accuracy.
+    together : int or None
+        How many of the participants transmit in a round; None: all.
+    redrawn : bool
+        Whether they are drawn with replacement, see :func:`airtune.planning.turns.drawn_evenly`.
     """
 
     uplink_s: float
@@ -178,6 +182,8 @@ class FixedCosts:
     first_move_s: float = 0.0
     first_move_j: float = 0.0
     misalignment: float = 0.0
+    together: int | None = None
+    redrawn: bool = False
 
     @property
     def round_s(self) -> float:
@@ -217,8 +223,8 @@ def describe(
     c = problem.clients
     cycles = c.cycles * batch
     upload = fixed.uplink_j * (backoff if fixed.backoff else 1.0)
-    computing = compute_energy(cycles, clocks, c.kappa)
-    per_client = rounds * (computing + upload + fixed.pilot_j)
+    computing = compute_energy(cycles, clocks, c.kappa)  # in a share of the rounds
+    per_client = rounds * (computing / c.share + upload + fixed.pilot_j)
     latency = Components(
         compute=rounds * float(np.max(compute_time(cycles, clocks))),
         uplink=rounds * fixed.uplink_s,
@@ -229,9 +235,9 @@ def describe(
     )
     energy = Components(
         compute=rounds * float(computing.sum()),
-        uplink=rounds * float(upload.sum()),
+        uplink=rounds * float((c.share * upload).sum()),
         downlink=rounds * fixed.downlink_j,
-        pilots=rounds * (float(fixed.pilot_j.sum()) + fixed.pilot_shared_j),
+        pilots=rounds * (float((c.share * fixed.pilot_j).sum()) + fixed.pilot_shared_j),
         movement=rounds * fixed.move_j + fixed.first_move_j,
         pretraining=server_energy(problem, samples, server_time),
     )
@@ -249,7 +255,9 @@ def describe(
         energy_j=energy,
         client_energy_j=per_client,
         certificate=Certificate(lower_bound, (total - lower_bound) / total if total > 0 else 0.0),
-        limits=limiting(problem, rounds, batch, latency.total, energy.total, per_client, bound),
+        limits=limiting(
+            problem, rounds, batch, latency.total, energy.total, c.share * per_client, bound
+        ),
         participants=everybody(batch),
     )
 
