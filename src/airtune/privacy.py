@@ -9,6 +9,8 @@ of differential privacy at no cost.  The guarantee is narrow, and these limits b
 - the reported means and scales of the blocks travel digitally and are taken as public, and the
   noise of the decoded mean is in proportion to these scales;
 - interference counts as the Gaussian noise that it is modelled as;
+- the noise per entry is that of the model of the air with the beamformer in use, not a floor that
+  a receiver guarantees;
 - the beamformer and the antennas' positions make the noise as small as they can: what helps
   learning hurts privacy.
 
@@ -17,7 +19,6 @@ Neighbouring data sets differ by one client's whole update, present or replaced 
 References
 ----------
 I. Mironov: Renyi differential privacy, CSF 2017.
-I. Mironov, K. Talwar, L. Zhang: Renyi differential privacy of the sampled Gaussian mechanism, 2019.
 D. Liu, O. Simeone: Privacy for free: wireless federated learning via uncoded transmission with
 adaptive power control, IEEE JSAC 39(1), 2021.
 """
@@ -62,11 +63,11 @@ def noise_multiplier(noise_std: float, weight: float, clip_norm: float) -> float
 def sampling_rate(scenario: Scenario) -> float:
     """Return the probability of taking part that an observer cannot tell, 1 unless drawn at random.
 
-    `random` draws a fixed number of clients; the accountant's Poisson sampling with the same rate
-    stands for it, as is usual.
+    1, too, for `clients.unbiased`, where it differs from client to client.
     """
     clients = scenario.clients
-    return clients.limit / clients.count if clients.selection == "random" else 1.0
+    drawn = clients.selection == "random" and not clients.unbiased
+    return clients.limit / clients.count if drawn else 1.0
 
 
 def spent(multipliers: Sequence[float], rate: float, delta: float) -> NDArray[np.float64]:
@@ -123,19 +124,27 @@ def _accountant() -> Any:
 
 
 def renyi(multiplier: float, rate: float) -> NDArray[np.float64]:
-    """Return the Renyi divergence of one round at each of :data:`ORDERS`.
+    """Return a bound of the Renyi divergence of one round at each of :data:`ORDERS`.
 
-    Sampling never hurts: where its series fails, for very little noise, the divergence without
-    sampling, ``alpha / (2 z^2)``, holds.
+    The sampled Gaussian mechanism of the literature [1]_ draws each client by itself; here a fixed
+    number is drawn, so that one client's absence brings in another, and its amplification does
+    not hold.  What holds for any draw that does not look at the data is joint convexity [2]_: two
+    neighbours give the same result unless the client was drawn, so with the divergence D_alpha of
+    the Gaussian mechanism ``exp((alpha - 1) D) <= 1 - q + q exp((alpha - 1) D_alpha)``.
+
+    References
+    ----------
+    .. [1] I. Mironov, K. Talwar, L. Zhang: Renyi differential privacy of the sampled Gaussian
+       mechanism, 2019.
+    .. [2] T. van Erven, P. Harremoes: Renyi divergence and Kullback-Leibler divergence, IEEE
+       Transactions on Information Theory 60(7), 2014.
     """
     if np.isinf(multiplier):
         return np.zeros(len(ORDERS))
-    plain = ORDERS / (2.0 * multiplier**2)
-    if rate == 1.0 or multiplier < SERIES_FROM:
+    plain = _accountant().compute_rdp(q=1.0, noise_multiplier=multiplier, steps=1, orders=ORDERS)
+    if rate == 1.0:
         return np.asarray(plain)
-    sampled = _accountant().compute_rdp(q=rate, noise_multiplier=multiplier, steps=1, orders=ORDERS)
-    return np.asarray(np.fmin(np.where(np.isfinite(sampled), sampled, np.inf), plain))
-
-
-SERIES_FROM = 0.3
-"""Least noise multiplier for which sampling is accounted for; below, it gains next to nothing."""
+    exponents = (ORDERS - 1) * plain
+    mixed = np.logaddexp(np.log1p(-rate), np.log(rate) + exponents) / (ORDERS - 1)
+    # next to order 1 the logarithm of nearly 1 loses its digits; sampling never hurts
+    return np.asarray(np.minimum(np.maximum(mixed, 0.0), plain))

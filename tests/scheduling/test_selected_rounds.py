@@ -210,3 +210,17 @@ def test_the_work_of_a_round_does_not_grow_with_the_registered_clients(
     # a few numbers for each client, never one for each entry of its update
     assert sizes[2000][0] - sizes[3][0] <= 6 * 1997
     assert sizes[2000][1] < 1.2 * sizes[3][1]
+
+
+def test_a_round_in_which_nobody_could_send_has_no_sender(small_scenario) -> None:
+    data = small_scenario.to_dict()
+    data["aggregation"]["truncation_db"] = 300.0
+    scenario = Scenario.model_validate(data)
+    learner = QuadraticLearner(scenario, 1)
+    run = FederatedRun(scenario, "truncated", 1, learner)  # type: ignore[arg-type]
+    line = run.run_round()
+    assert (line["transmitted"], line["clients"], line["share"]) == (0, [], 0.0)
+    assert line["bias"] > 0
+    assert not run.state.participation.any()
+    assert line["round_energy_j"]["uplink"] == 0.0
+    assert line["round_energy_j"]["compute"] > 0.0
