@@ -27,7 +27,7 @@ from airtune.scenario import Scenario
 
 Document = dict[str, Any]
 
-FORMAT = 1
+FORMAT = 2
 """Raise it when cells of this version of the code no longer compare with older ones."""
 _NOT_SETTINGS = ("name", "seed", "seeds", "schemes", "threads", "cache")
 

@@ -111,12 +111,18 @@ def percent(figures: Document, bound: bool = False) -> str:
 
 
 def _claims(options: sections.Options) -> str:
-    parts = ["## Time and energy to target\n"]
+    parts = [f"## Time and energy to target\n\n{_CLAIMS}"]
     for point in sections.claims(options):
         cells = tables.histories(point, options.results)
         if cells:
             parts += _claim(point, options)
     return "\n".join(parts) if len(parts) > 1 else ""
+
+
+_CLAIMS = """\
+Aligned sums are forced: unbiased, and the weakest client sets the scale.  With capped powers,
+a table of its own, a client too weak to align sends at full power instead.
+"""
 
 
 def _claim(point: Point, options: sections.Options) -> Iterator[str]:

@@ -22,6 +22,8 @@ FURTHER = {0.003: (0.001, 0.0003), 0.03: (0.1, 0.3)}
 """Where the best of the grid is at its edge, these are tried besides."""
 
 OWN_PLAN_SCHEMES = ("ideal", "movable", "fixed", "fixed-2n", "sparse", "digital")
+CAPPED_SCHEMES = ("ideal", "movable", "fixed", "fixed-2n", "sparse", "selection")
+"""Those that have the choice: the others align in their own way or not at all."""
 REGIME_SCHEMES = (
     "ideal",
     "movable",
@@ -150,19 +152,23 @@ def tuned(options: Options, name: str) -> dict[str, float]:
 
 
 def claims(options: Options) -> Iterator[Point]:
-    """Time and energy to target in paper-v1 (one plan, and each its own) and at the cell edge."""
+    """Time and energy to target in paper-v1 (one plan, and each its own) and at the cell edge.
+
+    At the cell edge also with capped powers, where the weakest client does not set the scale.
+    """
     own = ("plan=own", "planning.rounds=planned", "budget.client_energy_j=0.3")
     if options.reduced:
         own = ("plan=own",)
     seeds = options.seeds(5)
-    for name, label, extra in (
-        ("paper-v1", "shared-plan", ()),
-        ("cell-edge", "shared-plan", ()),
-        ("paper-v1", "own-plan", own),
+    capped = ("aggregation.alignment=capped",)
+    for name, label, extra, wanted in (
+        ("paper-v1", "shared-plan", (), tuple(SCHEMES)),
+        ("cell-edge", "shared-plan", (), tuple(SCHEMES)),
+        ("paper-v1", "own-plan", own, OWN_PLAN_SCHEMES),
+        ("cell-edge", "capped-powers", capped, CAPPED_SCHEMES),
     ):
         scenario = options.scenario(name, *extra)
         rates = tuned(options, name)
-        wanted = OWN_PLAN_SCHEMES if label == "own-plan" else tuple(rates)
         schemes = tuple(scheme for scheme in rates if scheme in wanted)
         yield Point(name, label, scenario, schemes, seeds, rates)
 
