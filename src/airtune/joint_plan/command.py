@@ -141,10 +141,14 @@ def _decisions(report: PlanReport) -> RenderableType:
         return f"{low:{digits}} / {middle:{digits}} / {high:{digits}}"
 
     phase = f"{plan.pretraining_steps} steps of {plan.pretraining_batch}"
+    charged = report.site.run.charged and plan.pretraining_steps > 0
+    paid = f"clock {plan.server_frequency / 1e9:.3g} GHz" if charged else "not charged"
     table = Table("decision", "value", title="What everybody does", title_justify="left")
     table.add_row("rounds T", str(plan.rounds))
-    table.add_row("pre-training", f"{phase}, clock {plan.server_frequency / 1e9:.3g} GHz")
+    table.add_row("pre-training", f"{phase}, {paid}" if plan.pretraining_steps else "none")
     table.add_row("clients that take part", f"{int(present.sum())} of {present.size}")
+    if outlook.costs.together is not None:
+        table.add_row("transmit in a round", str(outlook.costs.together))
     table.add_row("batches, least / median / most", spread(sizes, ".0f"))
     table.add_row("clocks [GHz], least / median / most", spread(clocks, ".3g"))
     table.add_row("power back-off", f"{plan.power_backoff:.4g}")
@@ -163,6 +167,8 @@ def _bound(report: PlanReport) -> RenderableType:
     for name, (label, _) in PARTS.items():
         table.add_row(label, f"{bound[name]:.4g}", f"{bound[name] / bound['total']:.0%}")
     table.add_row("Total", f"{bound['total']:.4g}", "")
+    if not calibrated(report.site.scenario):
+        table.caption = "Its constants are the scenario's; `airtune calibrate` measures them."
     return table
 
 
@@ -184,5 +190,8 @@ def _costs(report: PlanReport) -> RenderableType:
     ]
     table.add_row("Budget", *limits)
     most = float(plan.client_energy_j.max())
-    table.caption = f"Most of one client: {most:.4g} J (client {plan.client_energy_j.argmax()})."
+    whose = int(plan.client_energy_j.argmax())
+    limit = budget.of_clients(plan.client_energy_j.size)[whose]
+    allowed = "" if limit is None else f" of {limit:.4g} J allowed"
+    table.caption = f"Most of one client: {most:.4g} J{allowed} (client {whose})."
     return table

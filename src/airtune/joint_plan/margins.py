@@ -151,14 +151,25 @@ def _relaxations(
 
 
 def bound_over_rounds(run: Run, outlook: Outlook, most: int) -> dict[int, BoundParts | None]:
-    """Bound of the best plan of each T up to `most`, at up to some forty of them; None: no plan."""
+    """Bound of the best plan of each T up to `most`, at up to some fifty of them; None: no plan.
+
+    The last T with a plan and the first without are among them.
+    """
     dense = np.arange(1, 16)
     wide = np.unique(np.round(np.geomspace(1, max(most, 1), 28)).astype(int))
     even = np.unique(np.linspace(1, most, 12).astype(int))
     chosen = np.unique(np.concatenate((dense[dense <= most], wide, even)))
-    curve: dict[int, BoundParts | None] = {}
-    for T in chosen:
-        fixed = replace(run, rounds=(int(T), int(T)))
+
+    def best(T: int) -> BoundParts | None:
+        fixed = replace(run, rounds=(T, T))
         plan = try_plan(fixed, outlook.mse_star, outlook.costs, outlook.participants)
-        curve[int(T)] = None if plan is None else plan.bound
+        return None if plan is None else plan.bound
+
+    curve = {int(T): best(int(T)) for T in chosen}
+    last = max((T for T, bound in curve.items() if bound is not None), default=most)
+    first = min((T for T, bound in curve.items() if bound is None), default=last + 1)
+    while first - last > 1:  # more rounds cost more: halving finds the end
+        middle = (first + last) // 2
+        curve[middle] = best(middle)
+        last, first = (last, middle) if curve[middle] is None else (middle, first)
     return curve

@@ -136,9 +136,15 @@ def legend_height(names: int) -> float:
 
 
 def legend_above(figure: Any, axes: Any, **options: Any) -> None:
-    """Put a legend above everything else."""
+    """Put a legend above everything else, in as many columns as the width has room for."""
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=LEGEND_COLUMNS, **options)
+    for columns in range(LEGEND_COLUMNS, 0, -1):
+        legend = figure.legend(
+            handles, labels, loc="outside upper center", ncols=columns, **options
+        )
+        if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            return
+        legend.remove()
 
 
 def plain_decades(axis: Any) -> None:

@@ -134,6 +134,9 @@ def shift_rows(document: dict[str, Any]) -> list[tuple[str, ...]]:
     if clients is None:
         return []
     columns = zip(clients["to_mixture"], clients["to_pretraining"], clients["null"], strict=True)
+    rows, labels = list(columns), document["clients"]
+    names = labels if len(labels) == len(rows) else [""] * len(rows)  # else drawn from many
     return [
-        (str(k), *("–" if x is None else f"{x:.3g}" for x in row)) for k, row in enumerate(columns)
+        (f"{k} {name}".strip(), *("–" if x is None else f"{x:.3g}" for x in row))
+        for k, (name, row) in enumerate(zip(names, rows, strict=True))
     ]
