@@ -165,6 +165,19 @@ def test_axes_are_read_as_yaml_and_validated(scenario: Scenario) -> None:
         sweep.parse_axes(scenario, ["array.antennas=2", "array.antennas=3"])
 
 
+def test_a_value_may_need_another_varied_setting(scenario: Scenario) -> None:
+    """Concurrency below the number of clients is refused while everybody is selected."""
+    concurrency, selection = "clients.concurrency=1,2", "clients.selection=random,best-channel"
+    for texts in ([concurrency, selection], [selection, concurrency]):
+        axes = sweep.parse_axes(scenario, texts)
+        assert {axis.setting: axis.values for axis in axes} == {
+            "clients.concurrency": (1, 2),
+            "clients.selection": ("random", "best-channel"),
+        }
+    with pytest.raises(InputError, match=r"--vary clients\.concurrency=1: .*selection = all"):
+        sweep.parse_axes(scenario, [concurrency, "array.antennas=2,3"])
+
+
 def test_damaged_sweep_folder_is_refused(scenario, tmp_path) -> None:
     made = sweep.create(scenario, sweep.parse_axes(scenario, ["array.antennas=2"]), tmp_path / "s")
     (made.folder / "run.json").write_text(json.dumps({"kind": "sweep", "vary": 3}))

@@ -24,6 +24,8 @@ Document = dict[str, Any]
 
 KIND = "sweep"
 _OWN_OPTIONS = {"schemes": "--schemes", "seeds": "--seeds", "seed": "--seeds", "name": "--out"}
+_COMBINATIONS = 100
+"""Points of the grid that are tried to see whether a value is allowed at all."""
 
 
 @dataclass(frozen=True)
@@ -109,16 +111,19 @@ def parse_axes(scenario: Scenario, texts: Sequence[str]) -> tuple[Axis, ...]:
     InputError
         A setting is unknown, varied twice or not to be varied, or a value is not allowed.
     """
-    axes: list[Axis] = []
+    given: dict[str, Sequence[Any]] = {}
     for text in texts:
-        path, values = scenario_file.split_values(text)
+        path, found = scenario_file.split_values(text)
         if path in _OWN_OPTIONS:
             raise InputError(f"--vary {path}: is not varied; use {_OWN_OPTIONS[path]}")
-        if any(axis.setting == path for axis in axes):
+        if path in given:
             raise InputError(f"--vary {path}: is varied twice")
+        given[path] = found
+    axes: list[Axis] = []
+    for path, values in given.items():
         read: list[Any] = []
         for value in values:
-            settled = scenario_file.value_at(_at(scenario, {path: value}).to_dict(), path)
+            settled = _settled(scenario, path, value, given)
             if settled in read:
                 raise InputError(f"--vary {path}: the value {json.dumps(settled)} appears twice")
             read.append(settled)
@@ -126,6 +131,20 @@ def parse_axes(scenario: Scenario, texts: Sequence[str]) -> tuple[Axis, ...]:
     if not axes:
         raise InputError("--vary: name at least one setting, as in --vary array.antennas=2,4,8")
     return tuple(axes)
+
+
+def _settled(scenario: Scenario, path: str, value: Any, given: Mapping[str, Sequence[Any]]) -> Any:
+    """Return a value as the scenario holds it: by itself, else with others that are varied, too."""
+    others = {name: values for name, values in given.items() if name != path}
+    grid = itertools.islice(itertools.product(*others.values()), _COMBINATIONS)
+    refused: InputError | None = None
+    for settings in ({}, *(dict(zip(others, point, strict=True)) for point in grid)):
+        try:
+            return scenario_file.value_at(_at(scenario, {path: value, **settings}).to_dict(), path)
+        except InputError as error:
+            refused = refused or error
+    assert refused is not None
+    raise refused
 
 
 def create(scenario: Scenario, axes: Sequence[Axis], folder: Path | None = None) -> Sweep:
