@@ -193,7 +193,9 @@ class Data(Settings):
         0.1, description="share of the records held out for validation"
     )
     max_tokens: Annotated[int, Field(ge=8)] = Field(
-        96, description="longest sequence; of a longer one the front of the prompt is cut"
+        96,
+        description="longest sequence; of a longer one the answer loses its end, down to half "
+        "of this, then the prompt its front",
     )
     max_records: Count | None = Field(None, description="use at most so many records")
     pretraining_corpus: str | None = Field(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -40,7 +41,7 @@ def test_any_text_survives_the_tokenizer(encoder: Encoder) -> None:
     assert encoder.tokenizer.decode(encoder.tokenizer(text).input_ids) == text
 
 
-def test_long_records_lose_the_front_of_the_prompt_then_the_end_of_the_answer(
+def test_long_records_lose_the_end_of_a_long_answer_then_the_front_of_the_prompt(
     encoder: Encoder,
 ) -> None:
     short = Encoder(encoder.tokenizer, 8)
@@ -49,8 +50,21 @@ def test_long_records_lose_the_front_of_the_prompt_then_the_end_of_the_answer(
     assert cut.ids == whole.ids[-8:]
     assert len(cut.ids) - cut.prompt == len(whole.ids) - whole.prompt
     (long,) = short.encode([Record("x", "", "9 8 7 6 5 4 3 2 1")])
-    assert (len(long.ids), long.prompt) == (8, 1)
+    assert (len(long.ids), long.prompt) == (8, 3)
+    assert encoder.tokenizer.decode(long.ids[:3]) == alpaca_prompt(Record("x", "", ""))
     assert long.ids[-1] != encoder.tokenizer.eos_token_id
+    (both,) = short.encode([Record("x y z", "1 2 3", "9 8 7 6 5 4 3 2 1")])
+    assert (len(both.ids), both.prompt) == (8, 4)
+    (text,) = short.encode([Record("", "", "9 8 7 6 5 4 3 2 1")])
+    assert (len(text.ids), text.prompt) == (8, 1)
+
+
+def test_a_question_does_not_depend_on_its_answer(encoder: Encoder) -> None:
+    short = Encoder(encoder.tokenizer, 12)
+    asked = [short.question(replace(RECORD, output=text)) for text in ("", "3", "4 " * 40)]
+    assert asked[0] == asked[1] == asked[2]
+    (example,) = encoder.encode([RECORD])
+    assert encoder.question(RECORD) == list(example.ids[: example.prompt])
 
 
 def test_a_chat_template_is_used(encoder: Encoder) -> None:

@@ -80,8 +80,7 @@ def _score(
 
 def greedy_answer(causal: Any, encoder: Encoder, record: Record) -> str:
     """Return the model's greedy answer to a record's prompt, at most 64 tokens long."""
-    example = encoder.encode([record])[0]
-    prompt = torch.tensor([example.ids[: example.prompt]])
+    prompt = torch.tensor([encoder.question(record)])
     with torch.inference_mode():
         answer = causal.generate(
             input_ids=prompt,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from airtune.errors import InputError
@@ -64,8 +64,8 @@ class Encoder:
     tokenizer : transformers tokenizer
         Must have an end token.
     max_tokens : int
-        Longest example.  Of a longer one the front of the prompt is cut; an answer that fills more
-        than all but one token loses its end (and its end token).
+        Longest example.  Of a longer one first the answer loses its end (and its end token), down
+        to half of `max_tokens`, then the prompt its front: no answer is learnt without its prompt.
     template : str
         ``alpaca``, ``chat`` (the tokenizer's own), ``plain`` (the texts by themselves), ``auto``
         (chat if the tokenizer has one, else alpaca), or a text with ``{instruction}`` and
@@ -127,6 +127,10 @@ class Encoder:
             for prompt, answer, record in zip(prompts, answers, records, strict=True)
         ]
 
+    def question(self, record: Record) -> list[int]:
+        """Return the tokens of a record's prompt, at most `max_tokens` (of the end of it)."""
+        return list(self.encode([replace(record, output="")])[0].ids[:-1])
+
     def _first(self) -> int:
         start = self.tokenizer.bos_token_id
         return self.end if start is None else int(start)
@@ -136,7 +140,7 @@ class Encoder:
         return found
 
     def _join(self, prompt: list[int], response: list[int], label: str) -> Example:
-        response = response[: self.max_tokens - 1]
+        response = response[: max(self.max_tokens - len(prompt), self.max_tokens // 2)]
         prompt = prompt[-(self.max_tokens - len(response)) :]
         return Example((*prompt, *response), len(prompt), label)
 
