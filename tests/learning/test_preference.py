@@ -135,6 +135,36 @@ def test_the_margin_grows_over_rounds(tuned: Learner) -> None:
     assert float(margins.mean()) > 0.3
 
 
+def test_references_do_not_depend_on_what_was_computed_before(tuned: Learner) -> None:
+    from airtune.learning.preference import Preference, answers
+
+    pairs = tuned._clients[0]
+    anew = Preference(tuned._model, tuned.initial_adapter(), BETA)
+    anew._reference_of(answers(pairs[:3]))
+    calls = []
+    whole = tuned._model.log_probabilities
+    tuned._model.log_probabilities = lambda flat, some: calls.append(len(some)) or whole(flat, some)
+    try:
+        anew._reference_of(answers(pairs[:5]))
+    finally:
+        del tuned._model.log_probabilities
+    assert calls == [1] * 4, "the two new pairs must be computed one by one"
+
+
+def test_the_objective_is_no_part_that_learners_share(tuned: Learner) -> None:
+    from airtune.learning.learner import prepared_from
+
+    def under(**changes: Any) -> dict[str, Any]:
+        plain = tuned.scenario.to_dict()
+        return prepared_from(
+            Scenario.model_validate(plain | {"training": plain["training"] | changes})
+        )
+
+    assert under(learning_rate=0.5) == under()
+    assert under(beta=0.5) != under()
+    assert under(objective="sft") != under()
+
+
 def test_a_pair_costs_both_answers_and_a_forward_pass_more(
     tuned: Learner, scenario_with: Callable[..., Scenario], pairs_file: Path
 ) -> None:

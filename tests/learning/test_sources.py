@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from importlib import resources
@@ -77,6 +78,29 @@ def test_pickled_weights_are_refused(
     torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
     with pytest.raises(InputError, match=r"pytorch_model\.bin, a pickle.*allowed are safetensors"):
         open_source(scenario_with(model__source=str(tmp_path)))
+
+
+def test_weights_of_another_shape_are_told(
+    scenario_with: Callable[..., Scenario], learner: Learner, tmp_path: Path
+) -> None:
+    base = Path(learner._model.peft.peft_config["default"].base_model_name_or_path)
+    for file in base.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"intermediate_size": 96}))
+    with pytest.raises(InputError, match=r"model\.source: .*cannot be loaded: .*"):
+        open_source(scenario_with(model__source=str(tmp_path)))
+
+
+def test_records_that_are_too_long_for_the_model_are_told(
+    scenario_with: Callable[..., Scenario], tmp_path: Path
+) -> None:
+    path = tmp_path / "data.jsonl"
+    rows = ({"instruction": f"{i} " * 600, "output": f"{i}"} for i in range(20))
+    path.write_text("\n".join(map(json.dumps, rows)))
+    long = {"source": str(path), "partition": "iid", "max_tokens": 600}
+    with pytest.raises(InputError, match=r"data\.max_tokens = 600: .* at most 512"):
+        prepare(scenario_with(data=long, clients__count=2), seed=1)
 
 
 def test_a_local_folder_and_a_local_file_make_a_learner(

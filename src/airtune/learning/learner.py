@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from airtune.errors import InputError
 from airtune.learning import data
 from airtune.learning.client import choose, client_update
 from airtune.learning.formats import load_records
@@ -218,10 +219,15 @@ _NOT_PREPARED_FROM = {
 def prepared_from(scenario: Scenario) -> dict[str, Any]:
     """Return the settings that :func:`prepare` may read; equal ones give the same learner.
 
-    The learning wing never hears of the radio, and `training` is read as the rounds go.
+    The learning wing never hears of the radio, and of `training` all but the objective is read as
+    the rounds go.
     """
     settings = {k: v for k, v in scenario.to_dict().items() if k not in _NOT_PREPARED_FROM}
-    return settings | {"clients": scenario.clients.count}
+    training = scenario.training
+    return settings | {
+        "clients": scenario.clients.count,
+        "objective": [training.objective, training.beta],
+    }
 
 
 def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> Learner:
@@ -262,6 +268,7 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
     pairs = scenario.training.objective == "dpo"
     encode = encode_pairs if pairs else Encoder.encode
     examples: Sequence[Example] = encode(encoder, training)
+    _check_positions(scenario, base, answers(examples))
     work = weights_used(base, examples)
     if pairs:
         # Two answers, and a forward pass more than the 4 FLOP per weight and token.
@@ -297,6 +304,16 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
         _validation_examples=tuple(checked),
         _preference=Preference(model, model.initial, scenario.training.beta) if pairs else None,
     )
+
+
+def _check_positions(scenario: Scenario, base: Any, examples: Sequence[Example]) -> None:
+    limit = getattr(base.config.get_text_config(), "max_position_embeddings", None)
+    longest = max(len(example.ids) for example in examples)
+    if limit is not None and longest > limit:
+        raise InputError(
+            f"data.max_tokens = {scenario.data.max_tokens}: a record has {longest} tokens; the "
+            f"model takes at most {limit}"
+        )
 
 
 def split_records(scenario: Scenario, seed: int) -> tuple[list[data.Record], list[data.Record]]:

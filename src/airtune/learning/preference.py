@@ -91,8 +91,9 @@ class Preference:
         new = [example for example in examples if example not in self._known]
         if new:
             start = torch.from_numpy(self.reference)
-            found = self.model.log_probabilities(start, new)
-            self._known.update(zip(new, found.tolist(), strict=True))
+            # One by one: no bit may depend on what is known, and a resumed run knows none.
+            found = [float(self.model.log_probabilities(start, [one])) for one in new]
+            self._known.update(zip(new, found, strict=True))
         return torch.tensor([self._known[example] for example in examples], dtype=torch.float64)
 
     def loss_and_gradient(

@@ -101,6 +101,6 @@ def _readable(source: str) -> Iterator[None]:
             yield
     except InputError:
         raise
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         first = str(error).strip().split("\n")[0]
         raise InputError(f"model.source: {source!r} cannot be loaded: {first}") from error
