@@ -50,6 +50,18 @@ def test_alpaca_ignores_mapped_fields(tmp_path: Path) -> None:
     assert read(tmp_path, [row], **settings) == [Record("Add.", "1 2", "3")]
 
 
+@pytest.mark.parametrize("kind", ["alpaca", "dolly"])
+def test_a_label_of_ones_own_counts_with_every_format(tmp_path: Path, kind: str) -> None:
+    row = {"instruction": "Add.", "output": "3", "response": "3", "category": "x", "topic": "sums"}
+    settings = {"format": kind, "fields": {"label": "topic"}}
+    assert read(tmp_path, [row], **settings) == [Record("Add.", "", "3", "sums")]
+
+
+def test_an_answer_that_is_null_is_left_out(tmp_path: Path) -> None:
+    rows = [{"instruction": "Add.", "input": None, "output": x} for x in (None, "3")]
+    assert read(tmp_path, rows) == [Record("Add.", "", "3")]
+
+
 def test_conversations_are_learnt_up_to_their_last_answer(tmp_path: Path) -> None:
     expected = Record(
         "Bye.",

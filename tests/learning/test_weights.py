@@ -252,6 +252,19 @@ def test_training_starts_from_an_adapter_that_is_there(
     assert not np.array_equal(prepare(scenario_with(), seed=8).initial_adapter(), adapter)
 
 
+def test_an_adapter_may_be_stored_in_bf16(
+    scenario_with: Callable[..., Scenario], learner: Learner, tmp_path: Path
+) -> None:
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    folder, adapter = adapter_folder(learner, tmp_path)
+    file = folder / "adapter_model.safetensors"
+    save_file({name: w.to(torch.bfloat16) for name, w in load_file(file).items()}, file)
+    found = prepare(scenario_with(model__adapter=str(folder)), seed=8).initial_adapter()
+    assert np.array_equal(found, torch.from_numpy(adapter).to(torch.bfloat16).float().numpy())
+
+
 @pytest.mark.parametrize(
     ("change", "match"),
     [
@@ -259,6 +272,7 @@ def test_training_starts_from_an_adapter_that_is_there(
         ({"lora_alpha": 32}, r"model\.lora\.alpha = 4.*model\.lora\.alpha=32"),
         ({"use_dora": True}, r"has use_dora; allowed is plain LoRA"),
         ({"peft_type": "IA3"}, r"has peft_type IA3"),
+        ({"init_lora_weights": "pissa"}, r"has init_lora_weights; allowed is plain LoRA"),
         (None, r"model\.adapter: .*adapter_model\.safetensors"),
     ],
 )
@@ -297,6 +311,33 @@ def test_all_linear_means_every_layer_but_the_head(
     lora = {"rank": 2, "alpha": 4.0, "target_modules": "all-linear"}
     every = prepare(scenario_with(model__lora=lora), seed=3)
     assert every.blocks == learner.blocks
+
+
+def test_an_adapter_on_the_head_is_trained_and_scored(
+    scenario_with: Callable[..., Scenario], tmp_path: Path
+) -> None:
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    lora = {"rank": 2, "alpha": 4.0, "target_modules": ["q_proj", "lm_head"]}
+    found = prepare(scenario_with(model__lora=lora), seed=3)
+    adapter = noisy(found)
+    update = found.client_updates(adapter, [0], [4], 1, 1)[0].update
+    head = [block for block in found.blocks if "lm_head" in block.name]
+    assert len(head) == 2
+    assert all(np.any(update[b.start : b.start + b.size]) for b in head)
+    found.save_adapter(adapter, tmp_path / "adapter")
+    base = found._model.peft.peft_config["default"].base_model_name_or_path
+    with_head = PeftModel.from_pretrained(
+        AutoModelForCausalLM.from_pretrained(base), tmp_path / "adapter"
+    )
+    example = found._clients[0][0]
+    found._model.load(adapter)
+    own = found._model.response_logits(found._model.batch([example])).detach()
+    with torch.no_grad():
+        logits = with_head(input_ids=torch.tensor([example.ids])).logits[0]
+    torch.testing.assert_close(own, logits[example.prompt - 1 : -1], rtol=1e-4, atol=1e-5)
 
 
 def test_rslora_scales_by_the_root_of_the_rank(scenario_with: Callable[..., Scenario]) -> None:

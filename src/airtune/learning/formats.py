@@ -63,7 +63,7 @@ def to_records(rows: Iterable[Row], settings: Data) -> list[Record]:
 
 
 def _instruction(row: dict[str, Any], where: str, settings: Data) -> list[Record]:
-    fields = PRESETS.get(settings.format, settings.fields)
+    fields = _fields(settings)
     return [
         Record(
             _text(row, fields.instruction, "instruction", where),
@@ -159,13 +159,20 @@ def _label(row: dict[str, Any], fields: Fields, where: str) -> str:
     return "" if fields.label is None else _text(row, fields.label, "label", where)
 
 
+def _fields(settings: Data) -> Fields:
+    """Return the names of a format; a label of the user's own choice counts with all."""
+    own = settings.fields
+    preset = PRESETS.get(settings.format, own)
+    return preset if own.label is None else preset.model_copy(update={"label": own.label})
+
+
 def _text(
     row: Mapping[str, Any], name: str, role: str, where: str, *, required: bool = True
 ) -> str:
     value = row.get(name)
-    if value is None and not required:
+    if value is None and (name in row or not required):
         return ""
-    if value is None:
+    if name not in row:
         raise InputError(
             f"data.fields.{role}: {where} has no field {name!r}; it has {', '.join(sorted(row))}"
         )
@@ -211,6 +218,8 @@ def _read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"data.source: {path} is not UTF-8 text ({error.reason})") from None
+    except OSError as error:
+        raise InputError(f"data.source: {path} cannot be read ({error.strerror})") from None
 
 
 def _read_json(path: Path) -> list[Row]:

@@ -25,6 +25,9 @@ PLAIN: dict[str, tuple[Any, ...]] = {
     "rank_pattern": ({}, None),
     "alpha_pattern": ({}, None),
     "layers_to_transform": (None, []),
+    # The others change the base model too.
+    "init_lora_weights": (True, False, "gaussian", "orthogonal", "eva"),
+    "alora_invocation_tokens": (None, []),
 }
 
 
@@ -101,7 +104,9 @@ def read_adapter(folder: Path, settings: Lora, blocks: Sequence[Block]) -> Vecto
         or the model.
     """
     from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+
+    # Adapters may be stored in bf16, which NumPy does not know.
+    from safetensors.torch import load_file
 
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
@@ -113,7 +118,7 @@ def read_adapter(folder: Path, settings: Lora, blocks: Sequence[Block]) -> Vecto
         ) from None
     _check_config(folder, config, settings)
     expected = {block.name: block.shape for block in blocks}
-    found = {name: weight.shape for name, weight in weights.items()}
+    found = {name: tuple(weight.shape) for name, weight in weights.items()}
     if found != expected:
         names = sorted(set(found) ^ set(expected)) or [n for n in found if found[n] != expected[n]]
         targets = config.get("target_modules")
@@ -121,7 +126,7 @@ def read_adapter(folder: Path, settings: Lora, blocks: Sequence[Block]) -> Vecto
             f"model.adapter: {folder} does not fit the model and model.lora.target_modules, for "
             f"example {names[0]}; the adapter was made for target_modules {_brief(targets)}"
         )
-    return np.concatenate([weights[b.name].astype(np.float32).reshape(-1) for b in blocks])
+    return np.concatenate([weights[b.name].float().numpy().reshape(-1) for b in blocks])
 
 
 def _check_config(folder: Path, config: dict[str, Any], settings: Lora) -> None:

@@ -168,6 +168,8 @@ class AdapterModel(LanguageModel):
         super().__init__(base)
         self.settings = settings
         self.peft = wrap(base, folder, settings, seed)
+        # It may carry an adapter now.
+        self._head = base.get_output_embeddings()
         self.peft.eval()
         self._checkpointed = []
         if checkpointing:
