@@ -14,6 +14,7 @@ from airtune.planning.bound import (
     BoundParts,
     batch_noise,
     bound_constant,
+    bound_over_rounds,
     participation_bias,
 )
 from airtune.planning.plan import describe_run, make_plan
@@ -228,3 +229,48 @@ def test_draws_with_replacement_bring_variance_but_no_bias() -> None:
         * c.sigma_g_sq
         * np.sum(squares / p.batch_sizes)
     )
+
+
+@pytest.mark.parametrize("redrawn", [False, True])
+@pytest.mark.parametrize("eta", [0.1, 0.9])
+def test_measured_gap_of_sgd_over_changing_sets_is_below_the_bound(
+    eta: float, redrawn: bool
+) -> None:
+    """Losses |theta - c_k|^2 / 2, so L = mu = 1; sets drawn anew in every round, noisy air."""
+    rng = np.random.default_rng(7)
+    together, sigma_sq, air, size, runs = 2, 0.5, 0.3, 3, 4000
+    optima, batch = rng.normal(size=(4, size)), np.array([1.0, 2.0, 1.0, 4.0])
+    optimum = OMEGA @ optima
+    zeta_sq = float(np.max(np.sum((optima - optimum) ** 2, axis=1)))
+    numbers = dict.fromkeys(("L0", "mu0", "eta0"), 0.5) | dict.fromkeys(
+        ("sigma0_sq", "delta_pre", "L_x", "W1"), 0.0
+    )
+    c = BoundConstants(
+        L=1.0, mu=1.0, eta=eta, sigma_g_sq=sigma_sq, G_sq=1.0, zeta_sq=zeta_sq, **numbers
+    )
+    means = drawn_evenly(OMEGA, together) if redrawn else take_turns(OMEGA, together)
+    beta = (means.bias + c.L * c.eta * means.spread) * zeta_sq
+    theta = np.tile(optimum + 1.0, (runs, 1))
+    start = float(np.mean(np.sum((theta - optimum) ** 2, axis=1)) / 2)
+    limit = bound_over_rounds(
+        c,
+        initial=start,
+        shift=0.0,
+        noise=np.full(30, sigma_sq * np.sum(means.squares / batch)),
+        air=air,
+        beta=beta,
+    )["total"]
+    for t in range(30):
+        weights = np.zeros((runs, 4))
+        if redrawn:
+            weights = rng.multinomial(together, OMEGA, size=runs) / together
+        else:
+            chosen = np.argsort(rng.random((runs, 4)), axis=1)[:, :together]
+            np.put_along_axis(weights, chosen, OMEGA[chosen], axis=1)
+            weights /= weights.sum(axis=1, keepdims=True)
+        deviation = np.sqrt((weights**2 / batch).sum(axis=1) * sigma_sq / size + air / size)
+        noise = deviation[:, None] * rng.normal(size=(runs, size))
+        theta = theta - eta * (theta - weights @ optima + noise)
+        gaps = np.sum((theta - optimum) ** 2, axis=1) / 2
+        assert gaps.mean() - 4 * gaps.std() / np.sqrt(runs) <= limit[t + 1]
+    assert not redrawn or limit[-1] <= 8 * gaps.mean()
