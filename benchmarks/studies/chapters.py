@@ -143,7 +143,9 @@ _PRIVACY = """\
 What an observer of the decoded aggregates, and of nothing else, can learn of one client: the
 noise that the receiver adds to the mean as the Gaussian mechanism, with (epsilon, delta = 1e-5)
 by opacus' Renyi accountant.  Updates are clipped to norm 1, four of ten clients are drawn at
-random each round; neighbouring data sets differ by one client's whole update.  "As it happened"
+random each round (a fixed number, for which the usual amplification by independent draws does not
+hold; a weaker bound that does is used); neighbouring data sets differ by one client's whole update.
+"As it happened"
 takes the updates that were sent instead of the largest that clipping allows: a measure of what
 was revealed, no guarantee. The reported scales count as public, interference counts as the
 noise that it is modelled as, and the server's own antennas see more than the aggregate
