@@ -77,6 +77,38 @@ def test_a_chat_template_is_used(encoder: Encoder) -> None:
     assert chat.prompt(RECORD) == "<user>Sort ascending.\n\n3 1 2<assistant>"
 
 
+def test_an_answer_ends_as_the_turns_of_its_chat_template_do(encoder: Encoder) -> None:
+    from tokenizers import AddedToken
+
+    tokenizer = copy.deepcopy(encoder.tokenizer)
+    tokenizer.add_special_tokens({"extra_special_tokens": [AddedToken("<|turn|>", special=True)]})
+    tokenizer.chat_template = (
+        "{% for m in messages %}{{ m.role }}: {{ m.content }}<|turn|>\n{% endfor %}"
+        "{% if add_generation_prompt %}assistant: {% endif %}"
+    )
+    chat = Encoder(tokenizer, 96)
+    (example,) = chat.encode([RECORD])
+    turn = tokenizer.convert_tokens_to_ids("<|turn|>")
+    assert example.ids[-1] == chat.end == turn != encoder.end
+    # The same tokens as those of the whole conversation.
+    talk = [("user", "Sort ascending.\n\n3 1 2"), ("assistant", RECORD.output)]
+    messages = [{"role": role, "content": content} for role, content in talk]
+    text = tokenizer.apply_chat_template(messages, tokenize=False)
+    assert tokenizer.decode(example.ids) == text.rstrip("\n")
+    assert Encoder(tokenizer, 96, "alpaca").end == encoder.end
+
+
+def test_a_chat_template_that_refuses_a_record_is_told(encoder: Encoder) -> None:
+    tokenizer = copy.deepcopy(encoder.tokenizer)
+    tokenizer.chat_template = (
+        "{% for m in messages %}{% if m.role == 'system' %}"
+        "{{ raise_exception('no system role') }}{% endif %}{{ m.content }}{% endfor %}"
+    )
+    briefed = replace(RECORD, history=(("system", "Be brief."),))
+    with pytest.raises(InputError, match=r"data\.template: .*no system role"):
+        Encoder(tokenizer, 96).encode([briefed])
+
+
 def test_a_start_token_that_the_tokenizer_adds_is_kept(encoder: Encoder) -> None:
     from tokenizers.processors import TemplateProcessing
 

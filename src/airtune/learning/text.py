@@ -56,7 +56,8 @@ def question(record: Record) -> str:
 class Encoder:
     """Turns records into examples for one tokenizer.
 
-    Only the response is learnt: the answer and the end token.  A record without a prompt (plain
+    Only the response is learnt: the answer and the token that ends it (of a chat template the one
+    that closes the turn, else the end token).  A record without a prompt (plain
     text) is learnt whole; its prompt is the start token, or the end token where there is none.
 
     Parameters
@@ -74,13 +75,12 @@ class Encoder:
     Raises
     ------
     InputError
-        The template is ``chat`` and the tokenizer has none.
+        The template is ``chat`` and the tokenizer has none, or it refuses a record.
     """
 
     def __init__(self, tokenizer: Any, max_tokens: int, template: str = "auto") -> None:
         self.tokenizer = tokenizer
         self.max_tokens = max_tokens
-        self.end = int(tokenizer.eos_token_id)
         chat = bool(tokenizer.chat_template)
         self.template = ("chat" if chat else "alpaca") if template == "auto" else template
         if self.template == "chat" and not chat:
@@ -88,6 +88,7 @@ class Encoder:
                 "data.template: 'chat' needs a model whose tokenizer has a chat template; allowed "
                 "are alpaca, plain or a text with {instruction}"
             )
+        self.end = self._end_of_answers()
         # Encoding nothing shows whether the tokenizer starts every text with a special token.
         start = tokenizer.bos_token_id
         starts = start is not None and start in tokenizer("").input_ids
@@ -99,12 +100,7 @@ class Encoder:
             return ""
         if self.template == "chat":
             turns = [*record.history, ("user", question(record))]
-            messages = [{"role": role, "content": content} for role, content in turns]
-            return str(
-                self.tokenizer.apply_chat_template(
-                    messages, tokenize=False, add_generation_prompt=True
-                )
-            )
+            return self._chat(turns, add_generation_prompt=True)
         if self.template == "alpaca":
             return alpaca_prompt(record)
         before = "".join(content + "\n\n" for _, content in record.history)
@@ -131,9 +127,31 @@ class Encoder:
         """Return the tokens of a record's prompt, at most `max_tokens` (of the end of it)."""
         return list(self.encode([replace(record, output="")])[0].ids[:-1])
 
+    def _chat(self, turns: Sequence[tuple[str, str]], **options: bool) -> str:
+        from jinja2 import TemplateError
+
+        messages = [{"role": role, "content": content} for role, content in turns]
+        try:
+            return str(self.tokenizer.apply_chat_template(messages, tokenize=False, **options))
+        except TemplateError as error:
+            raise InputError(
+                f"data.template: the model's chat template refuses a record ({error}); allowed "
+                "besides are alpaca, plain or a text with {instruction}"
+            ) from None
+
+    def _end_of_answers(self) -> int:
+        """Return the token that closes a turn in the chat template if it has one, or the end."""
+        if self.template == "chat":
+            text = self._chat([("user", "?"), ("assistant", "=answer=")])
+            after = self._tokens([text.rpartition("=answer=")[2].lstrip()])[0]
+            known = self.tokenizer.added_tokens_decoder
+            if after and after[0] in known and known[after[0]].special:
+                return after[0]
+        return int(self.tokenizer.eos_token_id)
+
     def _first(self) -> int:
         start = self.tokenizer.bos_token_id
-        return self.end if start is None else int(start)
+        return int(self.tokenizer.eos_token_id if start is None else start)
 
     def _tokens(self, texts: list[str]) -> list[list[int]]:
         found: list[list[int]] = self.tokenizer(texts, add_special_tokens=False).input_ids

@@ -150,8 +150,8 @@ def _files(name: str, local: bool) -> list[str]:
             "allowed are safetensors files (docs/models-and-data.md says how to convert)"
         )
     raise InputError(
-        f"model.source: {name} holds no {SAFE_WEIGHTS_NAME}; set model.random_weights=true for "
-        "random weights of its shape"
+        f"model.source: {name} holds no {SAFE_WEIGHTS_NAME}; convert pickled weights once "
+        "(docs/models-and-data.md says how), and model.random_weights=true draws some of its shape"
     )
 
 
