@@ -25,7 +25,7 @@ def scenario_with(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Sce
         settings: dict[str, Any] = {
             "cache": str(cache),
             "threads": 1,
-            "model": {"small": SHAPE, "lora": {"rank": 2, "alpha": 4.0}},
+            "model": {"small": dict(SHAPE), "lora": {"rank": 2, "alpha": 4.0}},
             "pretraining": {"steps": 3, "batch_size": 4},
             "data": {"max_records": 300},
             "evaluation": {"records": 20, "batch_size": 8},
