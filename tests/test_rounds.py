@@ -410,3 +410,19 @@ def test_a_diverged_model_is_recorded_as_such(small_scenario, quadratic, tmp_pat
     assert results["schemes"]["fixed"]["diverged"] is True
     assert results["schemes"]["fixed"]["final_loss"] is None
     assert results["schemes"]["fixed"]["rounds_to_target"] is None
+
+
+@pytest.mark.parametrize(("scheme", "goes_on"), [("selection", True), ("movable", False)])
+def test_only_what_is_carried_stays_where_the_plan_puts_it(
+    small_scenario, scheme: str, goes_on: bool
+) -> None:
+    """`planning.movement: once` is about drives; switches choose anew in every round."""
+    scenario = with_settings(
+        small_scenario, planning__movement="once", radio__paths__doppler_hz=200.0
+    )
+    run = FederatedRun(scenario, scheme, 1, QuadraticLearner(scenario, 1))  # type: ignore[arg-type]
+    places = []
+    for _ in range(4):
+        run.run_round()
+        places.append(run.state.positions.tolist())
+    assert (len({str(place) for place in places}) > 1) == goes_on
