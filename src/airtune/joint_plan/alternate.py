@@ -62,6 +62,7 @@ class JointPlan:
                 "positions": self.outlook.positions.tolist(),
                 "mse_star": float(self.outlook.mse_star),
                 "max_travel": self.outlook.max_travel,
+                "together": self.outlook.costs.together,
             },
             "trace": [{"block": step.block, "bound": step.bound} for step in self.trace],
         }
