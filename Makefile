@@ -4,11 +4,13 @@
 #
 # TORCH_INDEX can name a package index with CPU builds of torch, for example
 #   make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# WORKERS is the number of processes that run tests, each with one thread for its linear algebra.
 # PYTHON names the interpreter the environment is made from (3.11 to 3.13).
 
 PYTHON ?= python3
 TORCH_INDEX ?=
 VENV ?= .venv
+WORKERS ?= 2
 DEMO_OUT ?= runs/demo-$(shell date +%Y%m%d-%H%M%S)
 
 BIN := $(VENV)/bin
@@ -22,7 +24,7 @@ demo: $(VENV)/.installed
 	$(BIN)/airtune compare quickstart --out $(DEMO_OUT)
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
