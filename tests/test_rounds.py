@@ -426,3 +426,16 @@ def test_only_what_is_carried_stays_where_the_plan_puts_it(
         run.run_round()
         places.append(run.state.positions.tolist())
     assert (len({str(place) for place in places}) > 1) == goes_on
+
+
+def test_silent_clients_book_no_reports(small_scenario) -> None:
+    joules = {}
+    for threshold in (-300.0, *range(-30, 50, 5)):
+        scenario = with_settings(small_scenario, aggregation__truncation_db=threshold)
+        run = FederatedRun(scenario, "truncated", 1, QuadraticLearner(scenario, 1))  # type: ignore[arg-type]
+        line = run.run_round()
+        if line["transmitted"]:  # if nobody sends all have reported in vain
+            joules[line["transmitted"]] = line["round_energy_j"]["pilots"]
+    assert sorted(joules) == sorted(joules, key=joules.__getitem__)
+    assert len(joules) >= 2
+    assert max(joules) == 3

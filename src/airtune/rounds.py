@@ -123,7 +123,9 @@ class FederatedRun:
             state.participation[transmitters] += 1
             state.memory |= received.memory
         state.round, state.positions = index, moved.positions
-        overheads = self.scheme.air.overheads(link, selected, self.site.block_sizes)
+        silent = received is not None and received.transmitted is not None
+        reporting = np.isin(selected, transmitters) if silent else None
+        overheads = self.scheme.air.overheads(link, selected, self.site.block_sizes, reporting)
         latency, energy = self._book(computed.clients, selected, moved, overheads, received)
         state.latency_s += latency
         state.energy_j += energy

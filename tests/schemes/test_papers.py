@@ -168,6 +168,22 @@ def test_nobody_above_the_threshold_sends_nothing(name: str) -> None:
     assert forecast.uplink_s == 0.0
 
 
+def test_who_stays_silent_reports_nothing_but_sends_pilots() -> None:
+    link, air = link_of(scenario_with(), "truncated"), SCHEMES["truncated"].air
+    clients, sizes = np.arange(10), np.array([3000, 2000])
+    all_report = air.overheads(link, clients, sizes)
+    some = air.overheads(link, clients, sizes, clients >= 4)
+    nobody = air.overheads(link, clients, sizes, clients < 0)
+    radio = link.radio.scenario.radio
+    pilots = radio.pilot_symbols_per_client / radio.bandwidth_hz
+    assert nobody.pilot_s == pytest.approx(10 * pilots)
+    assert nobody.pilot_j == pytest.approx(link.radio.powers * pilots)
+    assert some.pilot_j[:4] == pytest.approx(nobody.pilot_j[:4])
+    assert some.pilot_j[4:] == pytest.approx(all_report.pilot_j[4:])
+    assert nobody.pilot_s < some.pilot_s < all_report.pilot_s
+    assert some.downlink_s == all_report.downlink_s
+
+
 def test_truncated_weights_are_brought_back_to_one() -> None:
     threshold = snr_db(link_of(scenario_with(), "truncated"))[4]
     scenario = scenario_with(aggregation__truncation_db=threshold)

@@ -113,7 +113,8 @@ class RadioBlock:
         move = site.movement(self.scheme.array, self.start, positions)
         link = self.scheme.array.link(self.radio, weights, positions)
         forecast = self.scheme.air.forecast(link, weights, site.block_sizes)
-        overheads = self.scheme.air.overheads(link, choice.clients, site.block_sizes)
+        reporting = forecast.airtime_s[choice.clients] > 0
+        overheads = self.scheme.air.overheads(link, choice.clients, site.block_sizes, reporting)
         if len(choice.clients) < participants.sum():  # pilots are sent in turn: means over the sets
             everyone = np.flatnonzero(participants)
             of_all = self.scheme.air.overheads(link, everyone, site.block_sizes)

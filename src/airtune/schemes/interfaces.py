@@ -152,12 +152,20 @@ class AirInterface(ABC):
     def combine(self, uploads: Uploads, link: Link, backoff: float) -> Reception | None:
         """Send the updates and decode their weighted mean; None if nobody could send."""
 
-    def overheads(self, link: Link, clients: Integer, block_sizes: Integer) -> Overheads:
-        """Return pilots, reports and the broadcast that opens a round with these clients."""
+    def overheads(
+        self, link: Link, clients: Integer, block_sizes: Integer, reporting: Mask | None = None
+    ) -> Overheads:
+        """Return pilots, reports and the broadcast that opens a round with these clients.
+
+        `reporting`, shape (S,), tells who of them reports scales: not who stays silent, which the
+        pilots decide.  None: everyone.
+        """
         radio = link.radio.scenario.radio
         powers = link.radio.powers[clients]
         pilots = links.pilot_airtime(radio.pilot_symbols_per_client, radio.bandwidth_hz, powers)
-        bits = self._reported_bits(link, block_sizes)
+        bits = np.full(len(clients), float(self._reported_bits(link, block_sizes)))
+        if reporting is not None:
+            bits = np.where(reporting, bits, 0.0)
         reports = links.sequential_airtime(bits, single_user_rates(link, clients), powers)
         bandwidth = radio.downlink_bandwidth_hz
         power = float(dbm_to_watt(radio.base_station_power_dbm))
@@ -187,7 +195,9 @@ class ErrorFree(AirInterface):
     def forecast(self, link: Link, omega: Real, block_sizes: Integer) -> Forecast:
         return Forecast(0.0, np.zeros(len(omega)), 0.0, backoff=False)
 
-    def overheads(self, link: Link, clients: Integer, block_sizes: Integer) -> Overheads:
+    def overheads(
+        self, link: Link, clients: Integer, block_sizes: Integer, reporting: Mask | None = None
+    ) -> Overheads:
         return Overheads(np.zeros(len(clients)))
 
     def combine(self, uploads: Uploads, link: Link, backoff: float) -> Reception:
