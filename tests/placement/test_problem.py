@@ -64,6 +64,7 @@ def test_worst_gain_is_the_definition() -> None:
         ({"gains": np.zeros((10, 10))}, "gains of client 0 are all 0"),
         ({"antennas": 0}, "antennas must be an integer"),
         ({"antennas": 2.5}, "antennas must be an integer"),
+        ({"antennas": math.nan}, "antennas must be an integer"),
         ({"region": np.array([-1.0, 4.0])}, "region must not be negative"),
         ({"region": np.array([0.4, 0.4])}, "holds at most"),
         ({"spacing": math.inf}, "spacing must be finite"),
@@ -139,6 +140,9 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
     path.write_text("no zip")
     with pytest.raises(ProblemError, match="not a readable"):
         load_problems(path)
+    np.save(tmp_path / "bare.npy", np.zeros(3))
+    with pytest.raises(ProblemError, match="not a zip archive"):
+        load_problems(tmp_path / "bare.npy")
     for option, words in (
         ({"mode": "slow"}, "mode must be one of"),
         ({"method": "magic"}, "method must be one of"),
@@ -147,6 +151,8 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
     ):
         with pytest.raises(ProblemError, match=words):
             place_file(path, tmp_path / "out.npz", **option)  # type: ignore[arg-type]
+    with pytest.raises(ProblemError, match="is a folder, not a file"):
+        place_file(path, tmp_path)
     with pytest.raises(ProblemError, match="folder"):
         place_file(path, tmp_path / "none" / "out.npz")
 

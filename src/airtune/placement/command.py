@@ -57,6 +57,8 @@ def place_file(
     target = Path(out)
     if not target.parent.is_dir():
         raise ProblemError(f"out: the folder {target.parent} does not exist")
+    if target.is_dir():
+        raise ProblemError(f"out: {target} is a folder, not a file")
     problems = load_problems(path)
     began = time.perf_counter()
     for problem in problems[:1]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from zipfile import BadZipFile
+from typing import Any
+from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
+from numpy.typing import NDArray
 
 from airtune.placement.problem import Placement, Problem, ProblemError
 
@@ -43,13 +46,7 @@ def load_problems(path: str | Path) -> list[Problem]:
     ProblemError
         If the file cannot be read, an array is missing, or an instance is not valid.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            data = {name: file[name] for name in (*PER_INSTANCE, *SHARED) if name in file}
-    except (OSError, ValueError, BadZipFile, EOFError) as error:
-        raise ProblemError(f"{path}: not a readable .npz file ({error})") from error
-    except AttributeError as error:  # np.load of a bare .npy gives an array
-        raise ProblemError(f"{path}: not an .npz file") from error
+    data = _arrays(path)
     missing = [name for name in (*PER_INSTANCE, *SHARED) if name not in data]
     if missing:
         raise ProblemError(f"{path}: array {missing[0]!r} is missing")
@@ -66,6 +63,8 @@ def load_problems(path: str | Path) -> list[Problem]:
             raise ProblemError(
                 f"{path}: {name} must be one number, its shape is {data[name].shape}"
             )
+        if data[name].dtype.kind not in "iuf":
+            raise ProblemError(f"{path}: {name} must be a number, not {data[name].item()!r}")
     problems = []
     for i in range(instances[0]):
         try:
@@ -80,6 +79,26 @@ def load_problems(path: str | Path) -> list[Problem]:
         except ProblemError as error:
             raise ProblemError(f"{path}, instance {i}: {error}") from error
     return problems
+
+
+def _arrays(path: str | Path) -> dict[str, NDArray[Any]]:
+    """The arrays of a problem file that are there."""
+    try:
+        with Path(path).open("rb"):
+            zipped = is_zipfile(path)
+    except OSError as error:
+        raise ProblemError(f"{path}: not a readable .npz file ({error.strerror})") from error
+    if not zipped:
+        raise ProblemError(f"{path}: not a readable .npz file (not a zip archive)")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in (*PER_INSTANCE, *SHARED) if name in file}
+    # numpy, zipfile and zlib each have their own ways to say that bytes are wrong
+    except (OSError, ValueError, BadZipFile, EOFError, NotImplementedError, zlib.error) as error:
+        reason = str(error)[:80]
+        raise ProblemError(
+            f"{path}: not a readable .npz file of plain numbers ({reason})"
+        ) from error
 
 
 def save_placements(path: str | Path, placements: Sequence[Placement]) -> None:

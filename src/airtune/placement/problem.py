@@ -81,7 +81,7 @@ class Problem:
             object.__setattr__(self, name, _array(getattr(self, name), name, np.float64))
         object.__setattr__(self, "noise", float(self.noise))
         object.__setattr__(self, "spacing", float(self.spacing))
-        if int(self.antennas) != self.antennas or self.antennas < 1:
+        if not (math.isfinite(self.antennas) and 1 <= self.antennas == int(self.antennas)):
             raise ProblemError(f"antennas must be an integer >= 1, not {self.antennas}")
         object.__setattr__(self, "antennas", int(self.antennas))
         self._check_shapes()

@@ -58,7 +58,7 @@ class Effort:
 
 
 EFFORTS = {
-    "fast": Effort(8, 1, 4, ((3, 50), (1, 20)), 20),
+    "fast": Effort(10, 1, 4, ((3, 30), (2, 25), (1, 25)), 20),
     "default": Effort(20, 1, 12, ((6, 170), (3, 170), (2, 170)), 40),
     "exhaustive": Effort(200, 1, 60, ((30, 1500), (15, 1500), (5, 1000)), 60),
 }
@@ -66,7 +66,7 @@ EFFORTS = {
 SMALL = 4
 """Up to this many antennas trials are cheap and the landscape is rugged: more incumbents"""
 FEW = {
-    "fast": Effort(12, 1, 8, ((6, 80), (2, 30)), 20),
+    "fast": Effort(20, 1, 6, ((4, 54), (2, 20)), 20),
     "default": Effort(60, 1, 30, ((24, 480), (10, 240)), 40),
     "exhaustive": Effort(300, 1, 150, ((80, 3000), (30, 2000), (5, 500)), 60),
 }
@@ -107,9 +107,9 @@ class Search:
         self.g, self.rays, self.u = workspace(field)
         self.table = tabulate(field, PITCH)
         self.scan = prepare(self.table, field.interferers)
-        # after a kick a sweep over all antennas pays for itself where no interferer has to be held
-        # down; a small array would only fall back
-        self.sweeps = int(field.interferers == 0 and field.antennas > SMALL)
+        # after a kick a sweep over all antennas doubles the share of trials that improve; where
+        # interferers have to be held down it is dear, and pays for small arrays only
+        self.sweeps = int(field.interferers == 0 or field.antennas <= SMALL)
         self._places = (field, self.table, self.scan, self.bounds)
         self.random = random.Random(seed)  # noqa: S311 (no secrets; cheap single draws)
         self.state = np.array([self.random.getrandbits(63)], np.uint64)
@@ -196,9 +196,9 @@ def search(
         value = improve(z, bar)
         if value > bar and all(abs(value - other) > SAME for other, _ in pool):
             pool = sorted([*pool, (value, z)], key=lambda one: -one[0])[:size]
-    # a sweep makes a trial dearer and better; beyond 16 antennas its cost grows with N^3, and fewer
-    # trials keep the whole at N^2
-    share = (0.6 if run.sweeps else 1.0) * min(1.0, 16 / run.field.antennas)
+    # without interferers fewer trials do; beyond 16 antennas the cost of one grows with N^3, and
+    # fewer of them keep the whole at N^2
+    share = (1.0 if run.field.interferers else 0.6) * min(1.0, 16 / run.field.antennas)
     for size, most in effort.rounds:
         trials = max(1, round(share * most))
         pool = sorted(pool, key=lambda one: -one[0])[:size]
