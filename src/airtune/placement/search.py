@@ -196,9 +196,9 @@ def search(
         value = improve(z, bar)
         if value > bar and all(abs(value - other) > SAME for other, _ in pool):
             pool = sorted([*pool, (value, z)], key=lambda one: -one[0])[:size]
-    # without interferers fewer trials do; beyond 16 antennas the cost of one grows with N^3, and
-    # fewer of them keep the whole at N^2
-    share = (1.0 if run.field.interferers else 0.6) * min(1.0, 16 / run.field.antennas)
+    # a sweep makes a trial dearer and better; beyond 16 antennas its cost grows with N^3, and fewer
+    # trials keep the whole at N^2
+    share = (0.6 if run.sweeps else 1.0) * min(1.0, 16 / run.field.antennas)
     for size, most in effort.rounds:
         trials = max(1, round(share * most))
         pool = sorted(pool, key=lambda one: -one[0])[:size]
