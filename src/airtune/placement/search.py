@@ -185,7 +185,9 @@ def search(
             return local(z, target)
         return run.climb(z, effort.steps, ROUGH, target)
 
-    starts = [run.construct(effort.sweeps) for _ in range(effort.starts)]
+    # an exchange would take a single antenna from every start to the same point of the grid
+    sweeps = effort.sweeps if run.field.antennas > 1 else 0
+    starts = [run.construct(sweeps) for _ in range(effort.starts)]
     starts.sort(key=lambda one: -one[0])
     pool: list[tuple[float, Real]] = []
     if start is not None:
