@@ -171,19 +171,18 @@ def figure(rows: dict[str, Any], out: Path) -> None:
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    fig, ax = plt.subplots(figsize=(7, 4.5))
-    for name, row in rows.items():
+    fig, ax = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    markers, colours = "osD^v<>PX*", mpl.colormaps["tab20"].colors
+    for index, (name, row) in enumerate(rows.items()):
         loss = max(1e-3, -row["gain_db"]["median"])
-        ax.scatter(row["cpu_ms"], loss, s=18, color="tab:blue")
-        ax.annotate(
-            name, (row["cpu_ms"], loss), fontsize=6, xytext=(3, 3), textcoords="offset points"
-        )
+        style = {"marker": markers[index % len(markers)], "color": colours[index % len(colours)]}
+        ax.scatter(row["cpu_ms"], loss, s=30, label=name, edgecolors="black", lw=0.4, **style)
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set_xlabel("CPU time per instance [ms]")
     ax.set_ylabel("median loss to the best found [dB]")
     ax.set_title("N = 8, K = L = 10, 4 x 4 wavelengths")
-    ax.grid(alpha=0.3, which="both")
-    fig.tight_layout()
+    ax.grid(alpha=0.3)
+    fig.legend(loc="outside right upper", fontsize=7, frameon=False)
     fig.savefig(out, dpi=150)
     plt.close(fig)
