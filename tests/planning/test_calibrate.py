@@ -82,6 +82,15 @@ def test_variance_heterogeneity_and_gradient_agree_with_closed_forms() -> None:
     )
 
 
+def test_spread_of_two_samples_says_nothing_of_the_error_of_their_variance() -> None:
+    # Both deviate by the same length from their mean: a standard error of zero would be a lie.
+    pair = quadratic(4.0, noise=6.0, samples=2)
+    found = gradient_statistics(pair, pair.start, "global")
+    assert np.isnan(found.sigma_sq_error).all() and np.all(found.sigma_sq > 0)
+    triple = quadratic(4.0, noise=6.0, samples=3)
+    assert np.all(gradient_statistics(triple, triple.start, "global").sigma_sq_error > 0)
+
+
 def test_scale_of_single_samples_agrees_with_its_expectation() -> None:
     loss = quadratic(4.0, noise=3.0, samples=64)
     found = gradient_statistics(loss, loss.start, "global")

@@ -106,13 +106,16 @@ def squared_scale(updates: Vector, weights: FloatArray, sizes: list[int], rule: 
 
 
 def _variance(rows: Vector) -> tuple[float, float]:
-    """Return the unbiased variance, summed over entries, of gradients (m, d), and its error."""
+    """Return the unbiased variance, summed over entries, of gradients (m, d), and its error.
+
+    The two deviations of two samples are the same: their spread says nothing, the error is nan.
+    """
     count = len(rows)
     if count < 2:
         return np.nan, np.nan
     deviations = rows - rows.mean(axis=0, dtype=np.float64)
     squares = np.einsum("id,id->i", deviations, deviations) * count / (count - 1)
-    return float(squares.mean()), _standard_error(squares)
+    return float(squares.mean()), _standard_error(squares) if count > 2 else np.nan
 
 
 def _standard_error(values: FloatArray) -> float:
