@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import signal
 import sys
 import threading
@@ -15,6 +14,7 @@ import click
 import typer
 
 from airtune.errors import InputError
+from airtune.terminal import show, show_json, show_rows
 
 if TYPE_CHECKING:
     from airtune.record import RunFolder
@@ -203,11 +203,16 @@ def place(
 
     document = place_file(file, out, mode, method, certify, seed, threads)
     if as_json:
-        _print_json(document)
+        show_json(document)
         return
-    _print_rows(
-        document["instances"],
-        {"worst_gain_db": "gain [dB]", "upper_bound_db": "bound [dB]", "seconds": "seconds"},
+    columns = {"worst_gain_db": "gain [dB]", "upper_bound_db": "bound [dB]", "seconds": "seconds"}
+    rows = ([row.get(name) for name in columns] for row in document["instances"])
+    show_rows(
+        ("instance", *columns.values()),
+        (
+            (str(index), *("" if x is None else f"{x:.3f}" for x in row))
+            for index, row in enumerate(rows)
+        ),
     )
     print(f"wrote {out}")
 
@@ -241,7 +246,7 @@ def plan(
     assert problem is not None
     document = plan_file(problem)
     if as_json:
-        _print_json(document)
+        show_json(document)
         return
     rounds, bound = document["rounds"], document["bound"]
     print(f"rounds      {rounds['pretraining']} pre-training, {rounds['finetuning']} fine-tuning")
@@ -263,7 +268,7 @@ def _plan_scenario(
     settings = study.check(scenario_file.load(name, overrides), "plan")
     report = plan_scenario(settings, scheme)
     if as_json and out is None:
-        _print_json(report.to_dict())
+        show_json(report.to_dict())
         return
     folder = out or Path(f"{study.default_folder(settings)}-plan")
     try:
@@ -271,13 +276,9 @@ def _plan_scenario(
     except OSError as error:
         raise InputError(f"--out {folder}: cannot be written ({error.strerror})") from None
     if as_json:
-        _print_json({**report.to_dict(), "files": [str(path) for path in paths]})
+        show_json({**report.to_dict(), "files": [str(path) for path in paths]})
         return
-    from rich.console import Console
-
-    console = Console()
-    console.width = console.width if console.is_terminal else 110
-    console.print(describe(report))
+    show(describe(report))
     for path in paths:
         print(path)
 
@@ -292,9 +293,6 @@ def calibrate(
     as_json: AsJson = False,
 ) -> None:
     """Calibrate the constants of the convergence bound from the model and the data."""
-    from rich.console import Console
-    from rich.table import Table
-
     from airtune import scenario_file
     from airtune.planning.calibrate import command
     from airtune.progress import preparing
@@ -303,22 +301,15 @@ def calibrate(
     with preparing() as progress:
         document = command.calibrate_scenario(settings, out, progress)
     if as_json:
-        _print_json(document)
+        show_json(document)
         return
-    console = Console()
-    console.width = console.width if console.is_terminal else 110
-    table = Table("constant", "value", "uncertainty", "how")
-    for line in command.rows(document):
-        table.add_row(*line)
-    console.print(table)
+    show_rows(("constant", "value", "uncertainty", "how"), command.rows(document))
     clients = command.shift_rows(document)
     if clients:
-        table = Table("client", "to the mixture", "to pre-training", "halves (null)", title="W1")
-        for row in clients:
-            table.add_row(*row)
-        console.print(table)
+        columns = ("client", "to the mixture", "to pre-training", "halves (null)")
+        show_rows(columns, clients, title="W1")
     if document["left_out"]:
-        console.print(f"left out: {document['left_out']}", markup=False)
+        print(f"left out: {document['left_out']}")
     print(command.snippet(document))
     if out is not None:
         print(f"# figures: {out}")
@@ -327,17 +318,13 @@ def calibrate(
 @app.command()
 def schemes() -> None:
     """List the schemes."""
-    from rich.console import Console
-    from rich.table import Table
-
     from airtune.schemes import SCHEMES
 
-    table = Table("scheme", "array", "air interface", "from")
-    for scheme in SCHEMES.values():
-        table.add_row(scheme.name, scheme.array.about, scheme.air.about, scheme.source)
-    console = Console()
-    console.width = console.width if console.is_terminal else 130
-    console.print(table)
+    show_rows(
+        ("scheme", "array", "air interface", "from"),
+        ((s.name, s.array.about, s.air.about, s.source) for s in SCHEMES.values()),
+        width=130,
+    )
 
 
 def _settings(
@@ -374,8 +361,6 @@ def _start(kind: str, scenario: Scenario, out: Path | None, as_json: bool) -> No
 
 
 def _execute(run_folder: RunFolder, as_json: bool) -> None:
-    from rich.console import Console
-
     from airtune import study
     from airtune.progress import Progress
 
@@ -388,19 +373,15 @@ def _execute(run_folder: RunFolder, as_json: bool) -> None:
     results = study.summarise(run_folder)
     page = study.publish(run_folder)
     if as_json:
-        _print_json(results)
+        show_json(results)
         return
     from airtune.report.table import terminal_table
 
-    console = Console()
-    console.width = console.width if console.is_terminal else 110
-    console.print(terminal_table(results))
+    show(terminal_table(results))
     print(f"page: {page}")
 
 
 def _execute_sweep(sweep: Sweep, as_json: bool) -> None:
-    from rich.console import Console
-
     from airtune import sweep as sweeps
     from airtune.progress import SweepProgress
 
@@ -413,33 +394,15 @@ def _execute_sweep(sweep: Sweep, as_json: bool) -> None:
     results = sweeps.summarise(sweep)
     page = sweeps.publish(sweep)
     if as_json:
-        _print_json(results)
+        show_json(results)
         return
     from airtune.report.sweep_table import terminal_table
 
-    console = Console()
-    console.width = console.width if console.is_terminal else 110
-    console.print(terminal_table(results))
+    show(terminal_table(results))
     for point in results["points"]:
         for message in point["infeasible"][:1]:
             print(f"{point['name']}: {message}")
     print(f"page: {page}")
-
-
-def _print_json(document: dict[str, Any]) -> None:
-    json.dump(document, sys.stdout, indent=1, allow_nan=False)
-    print()
-
-
-def _print_rows(rows: list[dict[str, Any]], columns: dict[str, str]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("instance", *columns.values())
-    for index, row in enumerate(rows):
-        known = [row.get(name) for name in columns]
-        table.add_row(str(index), *("" if x is None else f"{x:.3f}" for x in known))
-    Console().print(table)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,19 @@
-"""Settings of the budgets and of what the plan may choose."""
+"""Settings of the budgets, of what the plan may choose, and of the bound that it minimises."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from airtune.scenario_radio import Count, Positive, Settings
+from airtune.scenario_radio import (
+    Constant,
+    Count,
+    Positive,
+    PositiveConstant,
+    Settings,
+    check_relations,
+)
 
 
 class Budget(Settings):
@@ -58,3 +65,52 @@ class Planning(Settings):
         "movement is off the plan by more than this factor; null: never (needs plan: own)",
     )
     replan_every: Count = Field(5, description="rounds between two such checks")
+
+
+class Bound(Settings):
+    """Convergence bound (system model, section 6): a number each, or the word `calibrate`."""
+
+    L: PositiveConstant = Field(4.0, description="smoothness of the fine-tuning loss")
+    mu: PositiveConstant = Field(0.5, description="Polyak-Lojasiewicz constant")
+    eta: PositiveConstant = Field(0.1, description="step size of the bound, eta <= 1/L")
+    sigma_g_sq: Constant = Field(4.0, description="per-sample gradient variance")
+    zeta_sq: Constant = Field(1.0, description="heterogeneity of the clients' gradients")
+    G_sq: Constant = Field(8.0, description="largest squared scale of the updates G^2")
+    L0: PositiveConstant = Field(4.0, description="smoothness of the pre-training loss")
+    mu0: PositiveConstant = Field(0.05, description="PL constant of the pre-training loss")
+    eta0: PositiveConstant = Field(0.1, description="step size of pre-training, eta0 <= 1/L0")
+    sigma0_sq: Constant = Field(4.0, description="gradient variance of pre-training")
+    delta_pre: Constant = Field(6.0, description="gap of the untrained model")
+    L_x: Constant = Field(0.5, description="Lipschitz constant of the loss in the embedding")
+    W1: Constant = Field(1.0, description="Wasserstein-1 distance, pre-training to fine-tuning")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        check_relations({name: x for name, x in self if isinstance(x, float)})
+        return self
+
+
+class Calibration(Settings):
+    """How constants of the bound are calibrated from the model and the data."""
+
+    rounds: Annotated[int, Field(ge=4)] = Field(
+        30, description="rounds of the calibration path (batches of one sample, no air)"
+    )
+    points: Annotated[int, Field(ge=2)] = Field(
+        4, description="points of the path at which gradients and curvature are measured"
+    )
+    clients: Count = Field(10, description="clients looked at; drawn when there are more")
+    samples: Annotated[int, Field(ge=2)] = Field(16, description="samples of each client")
+    curvature_samples: Count = Field(
+        4, description="samples of each client in a Hessian-vector product"
+    )
+    iterations: Count = Field(20, description="power iterations at most, at each point")
+    tolerance: Positive = Field(
+        0.02, description="relative change of the eigenvalue at which the power iteration stops"
+    )
+    shift_samples: Annotated[int, Field(ge=8)] = Field(
+        400, description="samples of each data set in the Wasserstein-1 distance"
+    )
+    transport: Literal["auto", "exact", "entropic"] = Field(
+        "auto", description="optimal transport: exact up to 1000 samples, or with entropy"
+    )

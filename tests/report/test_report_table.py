@@ -148,6 +148,19 @@ def test_gains_mark_lower_bounds(make_results) -> None:
     assert gain.less_energy.text == "target not reached"
 
 
+def test_sentences_turn_a_lower_bound_of_a_saving_into_an_upper_one_of_a_loss(make_results) -> None:
+    # With several seeds a baseline may reach the target in the median, and miss it in some.
+    results = make_results(seeds=3)
+    name = next(n for n, e in results["schemes"].items() if n not in ("movable", "ideal"))
+    results["schemes"][name]["time_to_target_s"] = {"median": 9.0, "p10": 8.0, "p90": 10.0}
+    results["schemes"][name]["energy_to_target_j"] = {"median": 9.0, "p10": 8.0, "p90": 10.0}
+    results["headline"]["lower_bounds"] = [name]
+    results["headline"]["faster_pct"][name] = {"median": 31.3, "p10": 1.0, "p90": 40.0}
+    results["headline"]["less_energy_pct"][name] = {"median": -4.0, "p10": -9.0, "p90": 1.0}
+    told = " ".join(headline.sentences(results)).replace("\u00a0", " ")
+    assert "at least 31 % faster with at most 4 % more energy than" in told
+
+
 @pytest.mark.parametrize(
     ("x", "text"),
     [

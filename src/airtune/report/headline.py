@@ -108,15 +108,23 @@ def _against(results: Mapping[str, Any], schemes: Mapping[str, Any]) -> list[str
         if _reached(entry) is None:
             never.append(phrase(name))
         elif time is not None and energy is not None:
-            bound = "at least " if name in least else ""
-            speed = f"{bound}{_whole(time)} {'faster' if time >= 0 else 'slower'}"
-            joules = f"{_whole(energy)} {'less' if energy >= 0 else 'more'} energy"
+            speed = _compared(time, "faster", "slower", name in least)
+            joules = _compared(energy, "less energy", "more energy", name in least)
             parts.append(f"{speed} with {joules} than {phrase(name)}")
     told = [f"That is {_listed(parts, ', and ')}."] if parts else []
     if never:
         text = _listed(never)
         told.append(f"{text[0].upper()}{text[1:]} did not reach it by the last round.")
     return told
+
+
+def _compared(percent: float, saved: str, lost: str, at_least: bool) -> str:
+    """Return a saving in words; of a saving that is a lower bound, a loss is an upper one."""
+    if not at_least:
+        bound = ""
+    else:
+        bound = "at least " if percent >= 0 else "at most "
+    return f"{bound}{_whole(percent)} {saved if percent >= 0 else lost}"
 
 
 def _reached(entry: Mapping[str, Any]) -> str | None:

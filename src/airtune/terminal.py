@@ -1,0 +1,51 @@
+"""What commands print: tables for people, one JSON document for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+WIDTH = 110
+"""Columns where the output is not a terminal but a file or a pipe."""
+
+
+def console(width: int = WIDTH) -> Console:
+    """Return a console as wide as the terminal, or `width` columns where there is none."""
+    from rich.console import Console
+
+    found = Console()
+    found.width = found.width if found.is_terminal else width
+    return found
+
+
+def show(*parts: object, width: int = WIDTH) -> None:
+    """Print tables and other parts that rich can draw, one below the other."""
+    target = console(width)
+    for part in parts:
+        target.print(part)
+
+
+def show_rows(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    title: str | None = None,
+    width: int = WIDTH,
+) -> None:
+    """Print rows of text below the names of their columns."""
+    from rich.table import Table
+
+    table = Table(*columns, title=title)
+    for row in rows:
+        table.add_row(*row)
+    show(table, width=width)
+
+
+def show_json(document: dict[str, Any]) -> None:
+    """Print one JSON document; a number that JSON does not know is an error."""
+    json.dump(document, sys.stdout, indent=1, allow_nan=False)
+    print()
