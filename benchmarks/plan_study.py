@@ -190,39 +190,45 @@ def _write(content: dict[str, Any]) -> None:
 
 
 def compare(runs: dict[str, Any]) -> dict[str, Any]:
-    """Latency and energy until the loss that every run reaches at its end, and what is saved."""
-    target = max(min(line["loss"] for line in run["history"]) for run in runs.values())
-    reached = {}
-    for name, run in runs.items():
-        at = next(i for i, line in enumerate(run["history"]) if line["loss"] <= target)
-        line = run["history"][at]
-        reached[name] = {"rounds": at + 1, **{k: line[k] for k in ("latency_s", "energy_j")}}
-    saved = {}
+    """Compare each planned run with the unplanned one, at the least loss that both reach.
+
+    Latency and energy until then, by component, and what is saved.
+    """
+    found = {}
     for name in PLANNED:
-        saved[name] = {
+        pair = {"unplanned": runs["unplanned"], "planned": runs[name]}
+        target = max(min(line["loss"] for line in run["history"]) for run in pair.values())
+        reached = {}
+        for which, run in pair.items():
+            at = next(i for i, line in enumerate(run["history"]) if line["loss"] <= target)
+            line = run["history"][at]
+            reached[which] = {"rounds": at + 1, **{k: line[k] for k in ("latency_s", "energy_j")}}
+        saved = {
             key: {
-                part: reached["unplanned"][key][part] - reached[name][key][part]
-                for part in reached[name][key]
+                part: reached["unplanned"][key][part] - reached["planned"][key][part]
+                for part in reached["planned"][key]
             }
             for key in ("latency_s", "energy_j")
         }
-    return {"target_loss": target, "to_target": reached, "saved": saved}
+        found[name] = {"target_loss": target, "to_target": reached, "saved": saved}
+    return found
 
 
 def write_table(comparison: dict[str, Any]) -> None:
     """Put the table between its marks in the manual."""
     parts = ["compute", "uplink", "downlink", "pilots", "movement"]
     rows = [
-        "| to the same loss | rounds | " + " | ".join(parts) + " | total |",
+        "| plan, and the loss that both reach | rounds | " + " | ".join(parts) + " | total |",
         "|---" * (len(parts) + 3) + "|",
     ]
-    for name, run in comparison["to_target"].items():
-        for key, unit in (("latency_s", "s"), ("energy_j", "J")):
-            costs = Components(**run[key])
-            cells = [f"{getattr(costs, part):.3g} {unit}" for part in parts]
-            rounds = run["rounds"] if unit == "s" else ""
-            label = name if unit == "s" else ""
-            rows.append(f"| {label} | {rounds} | {' | '.join(cells)} | {costs.total:.3g} {unit} |")
+    for name, found in comparison.items():
+        for which, run in found["to_target"].items():
+            label = f"{name}, {found['target_loss']:.2f} nat: {which}"
+            for key, unit in (("latency_s", "s"), ("energy_j", "J")):
+                costs = Components(**run[key])
+                cells = [f"{getattr(costs, part):.3g} {unit}" for part in parts]
+                first = f"{label} | {run['rounds']}" if unit == "s" else " | "
+                rows.append(f"| {first} | {' | '.join(cells)} | {costs.total:.3g} {unit} |")
     text = MANUAL.read_text(encoding="utf-8")
     before, rest = text.split("<!-- study -->\n", 1)
     _, after = rest.split("<!-- end of study -->", 1)

@@ -12,11 +12,16 @@ from airtune.planning.bound import BoundConstants
 
 @dataclass(frozen=True)
 class Measured:
-    """Mean gap and its standard error (T + 1,), mean G_t^2 (T,), and the true constants."""
+    """Mean gap and its standard error (T + 1,), mean G_t^2 (T,), and the true constants.
+
+    `sigma_sq` (T,) is the gradient variance of one sample where the rounds really were: the mean
+    over the runs, of the client with the largest.
+    """
 
     gap: np.ndarray
     error: np.ndarray
     G_sq: np.ndarray
+    sigma_sq: np.ndarray
     constants: BoundConstants
 
 
@@ -83,7 +88,8 @@ def quadratic(
         scales.append(scale.mean())
         record()
     known = constants(L, mu, eta, sigma_g_sq, zeta_sq=zeta_sq)
-    return Measured(np.array(gaps), np.array(errors), np.array(scales), known)
+    sigma_sq = np.full(rounds, sigma_g_sq)
+    return Measured(np.array(gaps), np.array(errors), np.array(scales), sigma_sq, known)
 
 
 def logistic(
@@ -126,15 +132,25 @@ def logistic(
         optimum = optimum - np.linalg.solve(hessian + mu * np.eye(dimension), gradient)
     least = loss(optimum[None])[0]
     theta = np.tile(optimum + rng.standard_normal(dimension), (runs, 1))
-    gaps, errors, scales = [], [], []
+    gaps, errors, scales, variances = [], [], [], []
 
     def record() -> None:
         gap = loss(theta) - least
         gaps.append(gap.mean())
         errors.append(gap.std() / np.sqrt(runs))
 
+    def variance() -> float:
+        """Return the variance over a client's records, the mean over the runs, the largest."""
+        each = []
+        for features, labels in zip(x, y, strict=True):
+            s = slope(theta, np.broadcast_to(features, (runs, *features.shape)), labels)
+            squares = (s**2 @ np.sum(features**2, axis=1)) / records
+            each.append(np.mean(squares - np.sum((s @ features / records) ** 2, axis=1)))
+        return float(np.max(each))
+
     record()
     for _ in range(rounds):
+        variances.append(variance())
         updates = np.empty((K, runs, dimension))
         for k in range(K):
             drawn = rng.integers(records, size=(runs, int(batch[k])))
@@ -146,4 +162,4 @@ def logistic(
         scales.append(scale.mean())
         record()
     known = constants(L, mu, eta, sigma_g_sq)
-    return Measured(np.array(gaps), np.array(errors), np.array(scales), known)
+    return Measured(np.array(gaps), np.array(errors), np.array(scales), np.array(variances), known)
