@@ -35,6 +35,7 @@ from airtune.placement import (
     solve,
     solve_many,
 )
+from airtune.placement.branch import multipliers, prove, whiten
 from airtune.placement.certify import upper_bound
 from airtune.placement.examples import random_problem
 from airtune.placement.field import SOURCES, channel, pack, workspace
@@ -249,6 +250,38 @@ def beamformers(files: list[Path]) -> dict[str, Any]:
     return report
 
 
+def proved_beamformers(files: list[Path]) -> dict[str, Any]:
+    """Fixed arrays: how far the beamformer can be from the optimum, and the bounds' distances.
+
+    The semidefinite bound here is the one that the proof starts from (its own dual solution).
+    """
+    rows = []
+    for path in files:
+        for index, problem in enumerate(load_problems(path)):
+            found = beamform(problem, half_wavelength(problem.antennas, problem.region))
+            proved, cpu, _ = timed(lambda p=problem, f=found: prove(p, f), 2)
+            G, R = problem.auxiliary_channel(found.positions), problem.covariance(found.positions)
+            _, H = whiten(R, G / math.sqrt(found.worst_gain))
+            rows.append(
+                {
+                    "instance": f"{path.stem.removeprefix('public_')} {index}",
+                    "semidefinite_gap_db": -db(multipliers(H).sum()),
+                    "to_optimum_db": db(proved.upper_bound / found.worst_gain),
+                    "improved_db": db(proved.worst_gain / found.worst_gain),
+                    "cpu_ms": cpu,
+                }
+            )
+    return {
+        "instances": len(rows),
+        "proved_within_0.01_db": sum(row["to_optimum_db"] <= 0.01 + 1e-6 for row in rows),
+        "to_optimum_db": spread([row["to_optimum_db"] for row in rows]),
+        "improved_db_worst": max(row["improved_db"] for row in rows),
+        "semidefinite_gap_db": spread([row["semidefinite_gap_db"] for row in rows]),
+        "cpu_ms": spread([row["cpu_ms"] for row in rows]),
+        "semidefinite_gap_over_0.1_db": [r for r in rows if r["semidefinite_gap_db"] > 0.1],
+    }
+
+
 def semidefinite_bound(problem: Problem, positions: np.ndarray) -> float:
     """max t s.t. g_k^H R^-1/2 B R^-1/2 g_k >= t, B >= 0, tr B = 1: no beamformer exceeds it."""
     import cvxpy as cp
@@ -330,6 +363,7 @@ def measure(files: list[Path], main_class: Path, out: Path, quick: bool, anew: b
     section(report, "growth", lambda: growth(quick))
     section(report, "warm_start", lambda: warm_start(main_class))
     section(report, "beamformer", lambda: beamformers(files[:2] if quick else files))
+    section(report, "proved_beamformer", lambda: proved_beamformers(files[:2] if quick else files))
     section(report, "batch", lambda: batch(main_class))
     section(report, "compilation_s", compile_seconds)
     report["environment"]["load_average_end"] = list(os.getloadavg())

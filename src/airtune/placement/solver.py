@@ -131,11 +131,14 @@ def beamform(
     method: str = "sqp",
     starts: int = 32,
     seed: int = 0,
+    certify: bool = False,
 ) -> Placement:
     """Best beamformer for antennas that stay where they are: `beamformer.beamform`, loaded late."""
     from airtune.placement import beamformer
 
-    return beamformer.beamform(problem, positions, method=method, starts=starts, seed=seed)
+    return beamformer.beamform(
+        problem, positions, method=method, starts=starts, seed=seed, certify=certify
+    )
 
 
 def check_choice(mode: str, method: str) -> None:
