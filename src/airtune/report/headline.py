@@ -120,10 +120,7 @@ def _against(results: Mapping[str, Any], schemes: Mapping[str, Any]) -> list[str
 
 def _compared(percent: float, saved: str, lost: str, at_least: bool) -> str:
     """Return a saving in words; of a saving that is a lower bound, a loss is an upper one."""
-    if not at_least:
-        bound = ""
-    else:
-        bound = "at least " if percent >= 0 else "at most "
+    bound = ("at least " if percent >= 0 else "at most ") if at_least else ""
     return f"{bound}{_whole(percent)} {saved if percent >= 0 else lost}"
 
 
