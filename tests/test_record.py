@@ -168,6 +168,45 @@ def test_resume_works_where_the_run_was_begun(tmp_path, monkeypatch) -> None:
     assert Path.cwd() == tmp_path
 
 
+def test_changed_data_is_noticed(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.jsonl").write_text("one\n")
+    Path("model").mkdir()
+    Path("model/config.json").write_text("{}")
+    scenario = Scenario.model_validate(
+        {"data": {"source": "a.jsonl"}, "model": {"source": "model"}}
+    )
+    run = record.create(Path("run"), scenario, "run")
+    record.check_inputs(run)
+    Path("model/config.json").write_text("[]")
+    with pytest.raises(InputError, match=r"model\.source = model: the file has been changed"):
+        record.check_inputs(run)
+    Path("model/config.json").write_text("{}")
+    Path("a.jsonl").write_text("two\n")
+    with pytest.raises(InputError, match=r"data\.source = a\.jsonl: the file has been changed"):
+        record.check_inputs(run)
+    Path("a.jsonl").unlink()
+    with pytest.raises(InputError, match="is gone"):
+        record.check_inputs(run)
+
+
+def test_large_files_are_read_in_pieces(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(record, "_PIECE", 4)
+    file = tmp_path / "weights.gguf"
+    file.write_bytes(bytes(range(256)) * 8)
+    scenario = Scenario.model_validate({"model": {"source": str(file)}})
+    run = record.create(tmp_path / "run", scenario, "run")
+    record.check_inputs(run)
+    changed = bytearray(file.read_bytes())
+    changed[0] ^= 1
+    file.write_bytes(changed)
+    with pytest.raises(InputError, match="changed"):
+        record.check_inputs(run)
+    file.write_bytes(bytes(range(256)) * 9)
+    with pytest.raises(InputError, match="changed"):
+        record.check_inputs(run)
+
+
 def test_a_run_without_a_fingerprint_opens(tmp_path) -> None:
     record.create(tmp_path / "run", Scenario(seed=5), "run")
     record.write_json(tmp_path / "run" / "run.json", {"kind": "run"})

@@ -162,6 +162,7 @@ def resume(
     run_folder = record.open_folder(run_dir.absolute())
     # Model, data and cache may be named relative to where the run was begun.
     with contextlib.chdir(run_folder.directory):
+        record.check_inputs(run_folder)
         if run_folder.kind == sweeps.KIND:
             _execute_sweep(sweeps.open_sweep(run_folder), as_json)
         else:

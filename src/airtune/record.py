@@ -34,6 +34,9 @@ _HEADS = {"run.json", "scenario.yaml", "environment.json", "lock"} | {
 }
 """Files of a run folder before its first cell; a folder that holds nothing else is unused."""
 
+_PIECE, _PIECES = 1 << 20, 64
+"""A file of up to 64 MiB is read whole for its digest."""
+
 _PACKAGES = ("airtune", "numpy", "scipy", "numba", "torch", "transformers", "peft", "tokenizers")
 
 
@@ -92,7 +95,12 @@ def create(
         settings = scenario_file.dump(scenario)
         write_text(folder / "scenario.yaml", settings)
         write_json(folder / "environment.json", environment(scenario))
-        marks = {"kind": kind, "directory": str(Path.cwd()), "settings": _digest(settings)}
+        marks = {
+            "kind": kind,
+            "directory": str(Path.cwd()),
+            "settings": _digest(settings),
+            "files": _inputs(scenario),
+        }
         write_json(folder / "run.json", {**marks, **(facts or {})})
     except OSError as error:
         raise InputError(f"--out {folder}: cannot be written ({error.strerror})") from None
@@ -150,6 +158,58 @@ def open_folder(folder: Path) -> RunFolder:
         )
     # Absent on another machine, or when the whole project has moved.
     return RunFolder(folder, scenario, kind, directory if directory.is_dir() else Path.cwd())
+
+
+def check_inputs(run: RunFolder) -> None:
+    """Refuse to go on with other data or another model than the run began with.
+
+    Files are looked for from the present folder.  A run that is older than this check passes.
+
+    Raises
+    ------
+    InputError
+        A file is gone or has been changed.
+    """
+    began = read_json(run.folder / "run.json").get("files", {})
+    now = _inputs(run.scenario)
+    for setting, mark in began.items():
+        if now.get(setting) != mark:
+            name = mark["path"]
+            what = "is gone" if setting not in now else "has been changed"
+            raise InputError(
+                f"{setting} = {name}: the file {what} since the run began; "
+                "put it back, or begin a new run"
+            )
+
+
+def _inputs(scenario: Scenario) -> dict[str, dict[str, Any]]:
+    """Return a digest of each file or folder that a scenario names, by setting."""
+    named = {
+        "model.source": scenario.model.source,
+        "model.adapter": scenario.model.adapter,
+        "data.source": scenario.data.source,
+        "data.pretraining_corpus": scenario.data.pretraining_corpus,
+    }
+    found = {}
+    for setting, name in named.items():
+        if name is not None and Path(name).exists():
+            found[setting] = {"path": name, "sha256": _fingerprint(Path(name))}
+    return found
+
+
+def _fingerprint(path: Path) -> str:
+    """Return the SHA-256 of a file or of the files of a folder; of large ones, of pieces."""
+    sha = hashlib.sha256()
+    for each in sorted(path.iterdir()) if path.is_dir() else [path]:
+        if not each.is_file():
+            continue
+        size = each.stat().st_size
+        sha.update(f"{each.name if path.is_dir() else ''} {size}".encode())
+        with each.open("rb") as file:
+            for start in range(0, size, max(_PIECE, size // _PIECES)):
+                file.seek(start)
+                sha.update(file.read(_PIECE))
+    return sha.hexdigest()
 
 
 def _digest(settings: str) -> str:
