@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +22,7 @@ import numpy as np
 from airtune import record
 from airtune.errors import InputError
 from airtune.learning.shared import SharedLearners
+from airtune.planning.cost import Components
 from airtune.rounds import FederatedRun
 from airtune.scenario import Scenario
 
@@ -190,16 +191,18 @@ class Runner:
             "participation": federated.state.participation.tolist(),
             "latency_s": federated.state.latency_s.to_dict(),
             "energy_j": federated.state.energy_j.to_dict(),
+            "client_energy_j": federated.state.client_energy_j.tolist(),
             "history": _history(lines),
         }
 
 
 def _history(lines: list[Document]) -> Document:
-    """Return the rounds as columns: cumulated time and energy, of computing apart, and figures."""
+    """Return the rounds as columns: figures, and cumulated time and energy, whole and by component."""
     rounds = lines[1:]
-    compute = {
-        name: np.cumsum([0.0] + [line[f"round_{kind}"]["compute"] for line in rounds])
-        for name, kind in (("compute_s", "latency_s"), ("compute_j", "energy_j"))
+    components = {
+        f"{part}_{unit}": np.cumsum([0.0] + [line[f"round_{kind}"][part] for line in rounds])
+        for kind, unit in (("latency_s", "s"), ("energy_j", "j"))
+        for part in (field.name for field in fields(Components))
     }
     columns = {
         "time_s": [line["time_s"] for line in lines],
@@ -210,7 +213,7 @@ def _history(lines: list[Document]) -> Document:
         "share": [line.get("share") for line in lines],
         "noise_std": [line.get("noise_std") for line in lines],
         "exposure": [line.get("exposure") for line in lines],
-    } | {name: values.tolist() for name, values in compute.items()}
+    } | {name: values.tolist() for name, values in components.items() if values.any()}
     return {
         name: [None if x is None else float(f"{x:.7g}") for x in column]
         for name, column in columns.items()
