@@ -197,7 +197,7 @@ class Runner:
 
 
 def _history(lines: list[Document]) -> Document:
-    """Return the rounds as columns: figures, and cumulated time and energy, whole and by component."""
+    """Return the rounds as columns: figures, and time and energy so far, by component too."""
     rounds = lines[1:]
     components = {
         f"{part}_{unit}": np.cumsum([0.0] + [line[f"round_{kind}"][part] for line in rounds])
