@@ -101,8 +101,10 @@ def pack(problem: Problem, antennas: int | None = None) -> tuple[Field, float]:
     group = next(r for r in range(1, n + 1) if n % r == 0 and (r * rows >= 64 or r == n))
 
     def spread(values: Real) -> Real:
-        tiled = np.tile(values.T, (1, group))
-        return np.ascontiguousarray(np.pad(tiled, [(0, 0), (0, max(0, WIDTH - tiled.shape[1]))]))
+        out = np.zeros((values.shape[1], max(WIDTH, group * rows)))
+        for copy in range(group):
+            out[:, copy * rows : (copy + 1) * rows] = values.T
+        return out
 
     field = Field(
         spread(u[..., 0]),

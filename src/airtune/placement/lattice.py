@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -30,11 +31,13 @@ def lattice(antennas: int, region: Real, spacing: float) -> Real:
         If no arrangement was found. Between the best lattice and Oler's bound this is no proof.
     """
     width, height = float(region[0]), float(region[1])
-    for points in (
-        _square(width, height, spacing),
-        _hexagonal(width, height, spacing),
-        _hexagonal(height, width, spacing)[:, ::-1],
-    ):
+    layouts: tuple[Callable[[], Real], ...] = (
+        lambda: _square(width, height, spacing),
+        lambda: _hexagonal(width, height, spacing),
+        lambda: _hexagonal(height, width, spacing)[:, ::-1],
+    )
+    for layout in layouts:
+        points = layout()
         if len(points) >= antennas:
             pick = np.linspace(0, len(points) - 1, antennas).round().astype(int)
             return np.ascontiguousarray(points[pick])

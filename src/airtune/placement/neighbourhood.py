@@ -7,7 +7,8 @@ import numpy as np
 from airtune.placement.exchange import exchange
 from airtune.placement.field import channel, entry
 from airtune.placement.relocate import uniform
-from airtune.placement.sqp import ascend
+from airtune.placement.room import room
+from airtune.placement.sqp import climb
 
 REMOVED = (1, 1, 2, 2, 3)
 CLOSED = (0.0, 0.0, 0.5)
@@ -48,19 +49,20 @@ def explore(  # type: ignore[no-untyped-def]
         Incumbents.
     trials : int
     steps, tolerance
-        For `ascend`.
+        For `climb`.
     state : ndarray, uint64, shape (1,)
         Random generator.
     g, rays, u : ndarray
         Work space from `workspace`.
     """
     z = np.empty((4, field.antennas))
+    model, rows = room(field, 4 * field.antennas)
     for trial in range(trials):
         at = trial % len(values)
         z[:] = pool[at]
         if kick(field, table, scan, bounds, sweeps, state, g, rays, u, z) == -np.inf:
             continue
-        value = ascend(field, z, bounds, steps, True, tolerance, values[at], g, rays, u)
+        value = climb(field, z, bounds, steps, tolerance, values[at], model, rows, g, rays, u)
         if value > values[at]:
             values[at] = value
             pool[at] = z

@@ -50,13 +50,15 @@ class Scan(NamedTuple):
 
 def prepare(table: tuple[Real, Real, Real, Real], interferers: int) -> Scan:
     """Scan tables from the double-precision table (px, py, tr, ti)."""
-    px, py, tr, ti = (part.astype(np.float32) for part in table)
-    G = len(px)
+    px, py, tr, ti = table
+    rows, G = tr.shape
+    wide = np.zeros((2, rows, G + SINGLES), np.float32)
+    wide[0, :, :G], wide[1, :, :G] = tr, ti
     return Scan(
-        np.pad(tr, [(0, 0), (0, SINGLES)]),
-        np.pad(ti, [(0, 0), (0, SINGLES)]),
-        px,
-        py,
+        wide[0],
+        wide[1],
+        px.astype(np.float32),
+        py.astype(np.float32),
         np.zeros(G + SINGLES, np.float32),
         np.empty((2, interferers, SINGLES), np.float32),
         np.zeros(G, np.int32),

@@ -71,6 +71,15 @@ FEW = {
     "exhaustive": Effort(300, 1, 150, ((80, 3000), (30, 2000), (5, 500)), 60),
 }
 
+LEAKY = {
+    **EFFORTS,
+    "fast": Effort(6, 1, 3, ((3, 54), (1, 56)), 20),
+    "default": Effort(20, 1, 12, ((6, 195), (3, 190), (2, 190)), 40),
+}
+"""With interferers kicks go without a sweep, so trials are cheap against constructions"""
+WIDE = 16
+"""From this many antennas on constructions are worth their time with interferers too"""
+
 # From last round's positions: a few fresh starts as insurance, then the neighbourhood.
 WARM = {
     "fast": Effort(1, 1, 1, ((1, 10),), 20),
@@ -79,9 +88,11 @@ WARM = {
 }
 
 
-def effort_for(mode: str, antennas: int) -> Effort:
-    """How much a mode does for N antennas."""
-    return (FEW if antennas <= SMALL else EFFORTS)[mode]
+def effort_for(mode: str, antennas: int, interferers: int) -> Effort:
+    """How much a mode does for N antennas and J interferers."""
+    if antennas <= SMALL:
+        return FEW[mode]
+    return (LEAKY if interferers and antennas < WIDE else EFFORTS)[mode]
 
 
 class Search:

@@ -167,7 +167,7 @@ def _unbound(
     field, _ = pack(problem)
     run = Search(field, seed, lattice(problem.antennas, problem.region, problem.spacing))
     z = None if start is None else _aim(problem, start)
-    effort = effort_for(mode, problem.antennas) if start is None else WARM[mode]
+    effort = effort_for(mode, field.antennas, field.interferers) if start is None else WARM[mode]
     return _run(run, method, effort, z)
 
 
@@ -217,7 +217,7 @@ def _with_movement(
     fallback = np.asarray(movement.origin, dtype=np.float64)
     z = _aim(problem, fallback)
     caps = [cap for cap in CAPS if cap < movement.cap] if movement.price_db > 0 else []
-    effort = effort_for(mode, problem.antennas)
+    effort = effort_for(mode, field.antennas, field.interferers)
     best, answer = -math.inf, (fallback, z[0] + 1j * z[1])
     for cap in [*caps, movement.cap]:
         if cap == 0.0:

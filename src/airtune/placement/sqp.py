@@ -8,17 +8,15 @@ every iterate is feasible and min f alone decides on a step.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from airtune.placement.field import channel, combine, entry, inner, worst
 from airtune.placement.lagrangian import derivatives, hessian
-from airtune.placement.lanes import WIDTH, fill, load, padded, store, total
+from airtune.placement.lanes import WIDTH, fill, load, store, total
 from airtune.placement.nulling import hold_leak
-from airtune.placement.problem import Real
 from airtune.placement.qp import cholesky, dual
+from airtune.placement.room import room
 
 TRUST = 0.15
 REACH = 2.0
@@ -143,83 +141,6 @@ def _violated(field, x, y, bounds, trust, d, N, c, taken):  # type: ignore[no-un
     return h_best, key
 
 
-class Model(NamedTuple):
-    """Quadratic model at the current point.
-
-    Z, J, f : ndarray
-        See `derivatives`.
-    lam : ndarray, shape (K,)
-        Multipliers of the clients.
-    H, U : ndarray, shape (n, P)
-        Hessian and its Cholesky factor.
-    d : ndarray, shape (>= 4 N,)
-        Step.
-    """
-
-    Z: Real
-    J: Real
-    f: Real
-    lam: Real
-    H: Real
-    U: Real
-    d: Real
-
-
-class Rows(NamedTuple):
-    """Rows of the subproblem (see `qp`) and its work space; R is the most there can be.
-
-    B : ndarray, shape (n, R); Q, T : (R, R); h, e, nu : (R,); work : (3, R); active : int (R,)
-    owner : ndarray, int, shape (K,)
-        Client of each row that stands for one.
-    taken : ndarray, bool, shape (4 N + N N,)
-        Box and spacing rows that are in.
-    c : ndarray, shape (>= 4 N,)
-    """
-
-    B: Real
-    Q: Real
-    T: Real
-    h: Real
-    e: Real
-    nu: Real
-    work: Real
-    active: NDArray[np.int64]
-    owner: NDArray[np.int64]
-    taken: NDArray[np.bool_]
-    c: Real
-
-
-@inner
-def _room(field, n):  # type: ignore[no-untyped-def]
-    """Work space for n variables."""
-    N, K = field.antennas, field.clients
-    M, R = K + field.interferers, padded(K + 6 * N + 8)
-    width, length = padded(n), padded(4 * N)
-    model = Model(
-        np.zeros((2 * M + 1, width)),
-        np.zeros((K, width)),
-        np.empty(K),
-        np.zeros(K),
-        np.zeros((n, width)),
-        np.zeros((n, width)),
-        np.zeros(length),
-    )
-    rows = Rows(
-        np.zeros((n, R)),
-        np.empty((R, R)),
-        np.empty((R, R)),
-        np.empty(R),
-        np.empty(R),
-        np.empty(R),
-        np.empty((3, R)),
-        np.empty(R, np.int64),
-        np.empty(K, np.int64),
-        np.zeros(4 * N + N * N, np.bool_),
-        np.zeros(length),
-    )
-    return model, rows
-
-
 @inner
 def _unit(field, z):  # type: ignore[no-untyped-def]
     """Scale a to ||a|| = 1; returns the factor."""
@@ -328,6 +249,13 @@ def _try_step(field, z, d, step, bounds, movable, held, leak, wanted, trial, g, 
 
 @entry
 def ascend(field, z, bounds, steps, movable, tolerance, target, g, rays, u):  # type: ignore[no-untyped-def]
+    """Climb from (a, r) in place, with work space of its own; returns log t. See `climb`."""
+    model, rows = room(field, 4 * field.antennas if movable else 2 * field.antennas)
+    return climb(field, z, bounds, steps, tolerance, target, model, rows, g, rays, u)
+
+
+@inner
+def climb(field, z, bounds, steps, tolerance, target, model, rows, g, rays, u):  # type: ignore[no-untyped-def]
     """Climb from (a, r) in place; returns log t.
 
     Parameters
@@ -339,18 +267,19 @@ def ascend(field, z, bounds, steps, movable, tolerance, target, g, rays, u):  # 
         Least and greatest x, least and greatest y of every antenna  [wavelengths]
     steps : int
         At most so many steps.
-    movable : bool
-        False keeps the positions and improves the beamformer only.
     tolerance : float
         Stop when the model predicts less  [nat]
     target : float
         Give up when even OPTIMISM times the predicted gain stays below this  [nat]
+    model : Model
+    rows : Rows
+        Work space from `room`; with that for 2 N variables the positions stay.
     g, rays, u : ndarray
         Work space from `workspace`.
     """
     N, J = field.antennas, field.interferers
-    M, n = field.clients + J, 4 * N if movable else 2 * N
-    model, rows = _room(field, n)
+    M, n = field.clients + J, model.H.shape[0]
+    movable = n > 2 * N
     trial = np.empty((4, N))
     held, leak, wanted = (
         np.empty(J, np.complex128),
