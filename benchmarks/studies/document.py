@@ -2,68 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 from airtune.report.style import scheme_style
-from airtune.report.values import MISSING, decimals, significant
-from airtune.statistics import difference, paired, quantiles
-from airtune.study import PROPOSAL, REFERENCE
-from studies import chapters, pictures, sections, tables
-from studies.cells import Document, Point, load
-from studies.markdown import markdown_table
+from airtune.report.values import MISSING, decimals
+from studies import claims, exposure, perplexity, phrases, regimes, sections
+from studies.cells import Cell, Document, load
+from studies.markdown import listed, markdown_table
 
 TITLE = "# Results of the study\n"
 INTRODUCTION = """\
-Written by `python benchmarks/study.py --write-docs` from the cells in
-`benchmarks/results/study`; the whole study runs again by `python benchmarks/study.py`.  The
-scenarios were fixed, with reasons, before their results were seen
-([paper-v1](../src/airtune/scenarios/paper-v1.yaml),
+Written by `python benchmarks/study.py --write-docs` from the cells in `benchmarks/results/study`;
+`python benchmarks/study.py` runs the whole study again.  The scenarios were fixed, with reasons,
+before their results were seen ([paper-v1](../src/airtune/scenarios/paper-v1.yaml),
 [paper-v2](../src/airtune/scenarios/paper-v2.yaml),
-[cell-edge](../src/airtune/scenarios/cell-edge.yaml)). Time and energy are simulated.  All
-schemes of a seed meet the same channels, data and batches.  Figures are medians over the seeds,
-with 10 to 90 % in brackets.  The target loss of a seed is its initial validation loss minus 90 %
-of the improvement that the error-free reference reaches.
+[cell-edge](../src/airtune/scenarios/cell-edge.yaml)).  Time and energy are simulated.  All schemes
+([what they are](schemes.md)) of a seed meet the same channels, data and batches.  Figures are
+medians over the seeds, with 10 to 90 % in brackets.  The target loss of a seed is its initial
+validation loss minus 90 % of the improvement that the error-free reference (Ideal) reaches.
 """
 
 
 def write(options: sections.Options, docs: Path) -> Path:
-    """Write DOCS/results.md and DOCS/figures/study/; return the page's path."""
+    """Write DOCS/results.md, the page of all maps and DOCS/figures; return that page."""
     page = docs / "results.md"
     (docs / "figures").mkdir(parents=True, exist_ok=True)
-    parts = [TITLE, INTRODUCTION, _state(options), _step_sizes(options)]
-    parts += [_claims(options), _perplexities(options, docs)]
-    parts += [chapters.regimes(options, docs), chapters.privacy(options, docs)]
-    page.write_text("\n".join(part for part in parts if part), encoding="utf-8")
+    state, whole = _state(options)
+    points, small = claims.measured(options), perplexity.small_model(options)
+    parts = [TITLE, INTRODUCTION, "" if whole else _UNFINISHED]
+    parts += [claims.verdicts(points, small), claims.reasons(points), claims.details(points)]
+    parts += [perplexity.chapter(options, docs)]
+    parts += [regimes.regimes(options, docs), exposure.privacy(options, docs)]
+    parts += [_how(options), _step_sizes(options), state]
+    text = "\n".join(part.rstrip("\n") + "\n" for part in parts if part)
+    page.write_text(text, encoding="utf-8")
     return page
 
 
-def _state(options: sections.Options) -> str:
-    """Say which cells are missing."""
-    lines, whole = [], True
-    options = replace(options, untuned=True)
-    for name in sections.SECTIONS:
-        found = [(c, load(c, options.results)) for c in sections.cells(options, [name])]
-        missing = [c for c, document in found if document is None]
-        whole = whole and not missing
-        if missing:
-            points = sorted({f"{c.point.section}/{c.point.name}" for c in missing})
-            told = ", ".join(points[:4]) + (f" and {len(points) - 4} more" if points[4:] else "")
-            lines.append(f"- {name}: {len(missing)} of {len(found)} missing ({told})")
-        else:
-            lines.append(f"- {name}: all {len(found)} cells")
-    said = "Every cell is there." if whole else "Some cells are missing:"
-    return "## Which cells are there\n\n" + said + "\n\n" + "\n".join(lines) + "\n"
+_UNFINISHED = """\
+The study is not finished: figures are of the seeds that are there, and
+[the last section](#which-cells-are-there) names what is missing.
+"""
+
+
+def _how(options: sections.Options) -> str:
+    """Say what the plans, the budgets and the digital scheme are."""
+    points = {(p.section, p.name): p.scenario for p in sections.claims(options)}
+    shared, own = points["paper-v1", "shared-plan"], points["paper-v1", "own-plan"]
+    digital = shared.digital
+    joules, seconds = own.budget.client_energy_j, shared.budget.latency_s
+    budget = "" if seconds is None else f" within {seconds:g} s"
+    cap = "" if joules is None else f" and {joules} J a client"
+    access = "whichever of TDMA, OFDMA and SDMA ends first, chosen each round"
+    bits = (
+        f"the fewest of 4, 8 and 16 bits whose error is below {decimals(digital.quality_db, 0)} dB"
+    )
+    feedback = "with" if digital.error_feedback else "without"
+    return f"""\
+## How the schemes were compared
+
+- *Shared plan*: rounds, batches and clocks are planned once, for movable antennas{budget}, and
+  every scheme uses them.  A scheme whose air is slower takes longer than that.
+- *Own plan*: every scheme plans for itself{budget}{cap}, with at most {own.training.rounds} rounds.
+  A plan spends the time that it is allowed, so time to target then says more of the budget than of
+  the air; the claims are put to the test under the shared plan, digital above all.
+- The constants of the convergence bound that plans are made with are the stated defaults, not
+  calibrated ([planning.md](planning.md)).
+- *Aligned sums* are forced: unbiased, and the weakest client sets the scale.  With *capped powers*
+  a client too weak to align sends at full power instead.
+- *Digital*: {access if digital.access == "best" else digital.access};
+  {bits if digital.bits == "auto" else f"{digital.bits} bits"}; {feedback} error feedback.
+"""
 
 
 def _step_sizes(options: sections.Options) -> str:
-    rule = (
-        "## Step sizes\n\nEvery scheme has its own in every scenario: of "
-        f"{', '.join(f'{x:g}' for x in sections.GRID)} that of the least final validation loss, "
-        "and further ones while the best is at the edge, on a seed that no other cell uses "
-        "(paper-v2: with four clients at a time).\n\n"
-    )
+    """Say by which rule step sizes were chosen, and which were."""
+    grid = ", ".join(f"{x:g}" for x in sections.GRID)
     chosen = {name: sections.tuned(options, name) for name in sections.SCENARIOS}
     names = [s for s in options.schemes() if any(s in rates for rates in chosen.values())]
     rows = [
@@ -73,202 +89,61 @@ def _step_sizes(options: sections.Options) -> str:
         ]
         for s in names
     ]
-    return rule + markdown_table(["Scheme", *chosen], rows) if rows else ""
+    return f"{_STEP_SIZES.format(grid=grid)}\n{markdown_table(['Scheme', *chosen], rows)}"
 
 
-def spread(figures: Document, digits: int = 3) -> str:
-    """Write median and range."""
-    middle = figures["median"]
-    if middle is None:
-        return (
-            "never"
-            if figures["p10"] is None
-            else f"never ({significant(figures['p10'], digits)} at best)"
-        )
-    text = significant(middle, digits)
-    low, high = figures["p10"], figures["p90"]
-    if low == middle == high:
-        return text
-    return f"{text} ({_or_never(low, digits)} to {_or_never(high, digits)})"
+_STEP_SIZES = """\
+## Step sizes
 
-
-def _or_never(value: float | None, digits: int) -> str:
-    return "never" if value is None else significant(value, digits)
-
-
-def percent(figures: Document, bound: bool = False) -> str:
-    """Write a saving; a lower bound says so, and a saving that was not made has none."""
-    middle, low, high = figures["median"], figures["p10"], figures["p90"]
-    if middle is None:
-        return MISSING
-    if bound and middle <= 0:
-        return "baseline never there"
-    text = f"{decimals(middle, 1)} %"
-    if low != high:
-        ends = [MISSING if x is None else decimals(x, 1) for x in (low, high)]
-        text += f" ({' to '.join(ends)})"
-    return f"at least {text}" if bound else text
-
-
-def _claims(options: sections.Options) -> str:
-    parts = [f"## Time and energy to target\n\n{_CLAIMS}"]
-    for point in sections.claims(options):
-        cells = tables.histories(point, options.results)
-        if cells:
-            parts += _claim(point, options)
-    return "\n".join(parts) if len(parts) > 1 else ""
-
-
-_CLAIMS = """\
-Aligned sums are forced: unbiased, and the weakest client sets the scale.  With capped powers,
-a table of its own, a client too weak to align sends at full power instead.
+Of {grid} each scheme got the one of least final validation loss, and further ones were tried while
+the best was at the edge: one seed, which no other cell uses, and steps of about a factor 3, so the
+choice is coarse.  They were chosen for paper-v1 and cell-edge under the shared plan with forced
+alignment and for paper-v2 at four clients at a time; own plan, capped powers and other numbers of
+clients use the same ones.  In the regimes, for privacy and on SmolLM2 all schemes have one step
+size.
 """
 
 
-def _claim(point: Point, options: sections.Options) -> Iterator[str]:
-    cells = tables.histories(point, options.results)
-    found = tables.outcomes(cells)
-    rows = []
-    for name, seeds in found.items():
-        outcomes = list(seeds.values())
-        against = None if name in (PROPOSAL, REFERENCE) else tables.saving(found, name)
-        errors = [o.mse for o in outcomes if o.mse is not None]
-        rows.append(
-            [
-                scheme_style(name).label,
-                str(len(outcomes)),
-                spread(quantiles([o.rounds for o in outcomes])),
-                spread(quantiles([o.seconds for o in outcomes])),
-                spread(quantiles([o.joules for o in outcomes])),
-                spread(quantiles([o.loss for o in outcomes])),
-                spread(quantiles(errors), 2) if errors else MISSING,
-                percent(against.faster, against.bound) if against else MISSING,
-                percent(against.less_energy, against.bound) if against else MISSING,
-            ]
-        )
-    yield f"### {point.section}, {point.name.replace('-', ' ')}\n"
-    columns = ["Scheme", "Seeds", "Rounds", "Time [s]", "Energy [J]", "Final loss"]
-    columns += ["Error (relative)", "movable faster", "movable less energy"]
-    yield markdown_table(columns, rows)
-    yield from _verdict(found)
-    for name, why in tables.infeasible(point, options.results).items():
-        yield f"{scheme_style(name).label}: cannot take part: {why}\n"
+def _state(options: sections.Options) -> tuple[str, bool]:
+    """Say which cells are missing and what the others took; tell whether all are there."""
+    lines, whole, spent = [], True, 0.0
+    machines: Counter[str] = Counter()
+    options = replace(options, untuned=True)
+    for name in sections.SECTIONS:
+        found = [(c, load(c, options.results)) for c in sections.cells(options, [name])]
+        done = [document for _, document in found if document is not None]
+        spent += sum(document.get("cpu_s", 0.0) for document in done)
+        machines.update(document["machine"] for document in done)
+        missing = [cell for cell, document in found if document is None]
+        whole = whole and not missing
+        lines.append(f"- {name}: {_how_many(done, len(found))}{_named(missing)}")
+    said = "Every cell is there.\n" if whole else ""
+    hours = f"{spent / 3600:.1f} hours of processor time on one core"
+    said += f"The cells that are there took {hours} ({', '.join(sorted(machines)) or 'none'})."
+    return f"## Which cells are there\n\n{said}\n\n" + "\n".join(lines) + "\n", whole
 
 
-def _verdict(found: tables.Outcomes) -> Iterator[str]:
-    """Say what became of the aims, in sentences."""
-    digital = tables.saving(found, "digital")
-    if digital is not None:
-        yield f"Against digital (aims: 97 % faster, 95 % less energy): {_told(digital)}.\n"
-    for excluded, what in (
-        ((), "any hardware"),
-        (tables.MORE_HARDWARE, "no more than the same N antennas"),
-    ):
-        best = tables.best_competitor(found, excluded)
-        against = None if best is None else tables.saving(found, best)
-        if best is not None and against is not None:
-            label = scheme_style(best).label
-            yield (
-                f"Against the best non-movable scheme over the air with {what}, {label} "
-                f"(aims at the cell edge: 60 % faster, 50 % less energy): {_told(against)}.\n"
-            )
+def _how_many(done: list[Document], count: int) -> str:
+    refused = sum("infeasible" in document for document in done)
+    text = f"all {count} cells" if len(done) == count else f"{len(done)} of {count} cells"
+    return text + (f", {refused} of them without a plan that keeps the budget" if refused else "")
 
 
-def _told(saving: tables.Saving) -> str:
-    if saving.faster["median"] is None:
-        return "movable antennas did not reach the target in half of the seeds"
-    faster = percent(saving.faster, saving.bound)
-    test, seeds = saving.seconds["sign_test_p"], len(saving.seconds["differences"])
-    told = (
-        ""
-        if test is None or seeds < 2
-        else f"; sign test of the paired times: p = {significant(test, 2)}"
-    )
-    return f"{faster} faster with {percent(saving.less_energy, saving.bound)} less energy{told}"
+SHORT = 4
+"""So many settings of a section are named; of more, the number is told."""
 
 
-def _perplexities(options: sections.Options, docs: Path) -> str:
-    parts = []
-    for title, points in (
-        ("Perplexity at round 30: the small LLaMA", list(sections.perplexity(options))),
-        (
-            "Perplexity at round 30: SmolLM2-135M on Alpaca, step size 0.001 for every scheme",
-            list(sections.real_model(options)),
-        ),
-    ):
-        known = {p.name: tables.histories(p, options.results) for p in points}
-        if any(known.values()):
-            parts += [f"## {title}\n", *_perplexity_tables(known)]
-            parts += [f"![{title}](figures/{_perplexity_figure(known, points[0], docs)}.png)\n"]
-    return "\n".join(parts)
+def _named(missing: list[Cell]) -> str:
+    """Name the missing seeds; settings that lack the same ones together."""
+    lacking: dict[str, list[int]] = {}
+    for cell in missing:
+        lacking.setdefault(f"{cell.point.section}/{cell.point.name}", []).append(cell.seed)
+    alike: dict[tuple[int, ...], list[str]] = {}
+    for place, seeds in lacking.items():
+        alike.setdefault(tuple(sorted(set(seeds))), []).append(place)
+    return "".join(_group(seeds, places) for seeds, places in alike.items())
 
 
-def _perplexity_figure(known: Known, point: Point, docs: Path) -> str:
-    """Draw perplexity over the number of clients that transmit together; return its name."""
-    lines: dict[str, list[tuple[float, ...]]] = {}
-    for k, cells in known.items():
-        for name, values in tables.perplexities(cells).items():
-            middle, low, high = quantiles(list(values.values())).values()
-            if middle is not None:
-                edges = (middle if x is None else x for x in (low, high))
-                lines.setdefault(name, []).append((float(k[2:]), middle, *edges))
-    columns = {name: tuple(zip(*rows, strict=True)) for name, rows in lines.items()}
-    title = "Clients that transmit together", "Perplexity at round 30"
-    return pictures.curves(docs, f"perplexity-{point.section}", title[1], columns, *title)
-
-
-Known = dict[str, dict[str, dict[int, Document]]]
-"""Cells by point, scheme and seed."""
-
-
-def _perplexity_tables(known: Known) -> Iterator[str]:
-    names = list(dict.fromkeys(name for cells in known.values() for name in cells))
-    columns = ["Scheme", *(name.replace("k-", "K = ") for name in known)]
-    rows, shares = [], []
-    for name in names:
-        values = {k: tables.perplexities(cells).get(name, {}) for k, cells in known.items()}
-        rows.append(
-            [
-                scheme_style(name).label,
-                *(spread(quantiles(list(v.values()))) if v else MISSING for v in values.values()),
-            ]
-        )
-        shares.append(
-            [
-                scheme_style(name).label,
-                *(
-                    spread(tables.fairness(cells[name])) if name in cells else MISSING
-                    for cells in known.values()
-                ),
-            ]
-        )
-    yield markdown_table(columns, rows)
-    yield from _reductions(known)
-    yield "Jain's index of how often each client took part (1: all alike):\n"
-    yield markdown_table(columns, shares)
-
-
-def _reductions(known: Known) -> Iterator[str]:
-    """Compare the proposal with the best non-movable scheme over the air at each K."""
-    for k, cells in known.items():
-        values = tables.perplexities(cells)
-        mine = values.get(PROPOSAL, {})
-        medians = {
-            name: quantiles(list(seeds.values()))["median"]
-            for name, seeds in values.items()
-            if name not in tables.NO_COMPETITOR
-        }
-        ranked = {name: x for name, x in medians.items() if x is not None}
-        best = min(ranked, key=ranked.__getitem__, default=None)
-        seeds = sorted(set(mine) & set(values.get(best or "", {})))
-        if best is None or not seeds:
-            continue
-        pairs = [(mine[s], values[best][s]) for s in seeds]
-        drops = [None if a is None or b is None else 100 * (1 - a / b) for a, b in pairs]
-        test = paired([difference(b, a) for a, b in pairs])["sign_test_p"]
-        told = "" if test is None or len(seeds) < 2 else f"; sign test p = {significant(test, 2)}"
-        yield (
-            f"{k.replace('k-', 'K = ')}: perplexity of movable below the best non-movable scheme "
-            f"over the air, {scheme_style(best).label}, by {percent(quantiles(drops))}"
-            f" ({len(seeds)} seeds{told}).\n"
-        )
+def _group(seeds: tuple[int, ...], places: list[str]) -> str:
+    where = listed(places) if len(places) <= SHORT else f"{len(places)} settings"
+    return f"; missing in {where}: {phrases.numbers(seeds)}"

@@ -17,7 +17,7 @@ def heat_maps(
     folder: Path,
     name: str,
     title: str,
-    panels: Sequence[tuple[str, Sequence[Sequence[tuple[float | None, bool]]]]],
+    panels: Sequence[tuple[str, Sequence[Sequence[tuple[float | None, bool] | None]]]],
     rows: tuple[str, Sequence[str]],
     columns: tuple[str, Sequence[str]],
 ) -> str:
@@ -25,7 +25,9 @@ def heat_maps(
 
     Parameters
     ----------
-    panels : sequence of (title, rows of (percentage or None, whether it is a lower bound))
+    panels : sequence of (title, rows of entries)
+        An entry is (percentage or None, whether it is a lower bound); None, left blank, where there
+        is no result.
     rows, columns : (axis label, tick labels)
     """
     from matplotlib.colors import TwoSlopeNorm
@@ -37,19 +39,16 @@ def heat_maps(
         norm = TwoSlopeNorm(0.0, -LIMIT, LIMIT)
         image = None
         for axes, (label, values) in zip(grid.flat, panels, strict=False):
-            shown = [
-                [float("nan") if v is None else max(v, -LIMIT) for v, _ in line] for line in values
-            ]
+            shown = [[_shade(entry) for entry in line] for line in values]
             image = axes.imshow(shown, cmap="PuOr", norm=norm, aspect="auto", origin="lower")
             axes.set_title(label, loc="left", fontsize=7)
             axes.grid(visible=False)
             axes.set_xticks(range(len(columns[1])), columns[1], fontsize=7)
             axes.set_yticks(range(len(rows[1])), rows[1], fontsize=7)
             for y, line in enumerate(values):
-                for x, (value, bound) in enumerate(line):
-                    dark = value is not None and abs(value) > 60
-                    text = "–" if value is None else f"{'≥' * bound}{value:.0f}".replace("-", "−")
-                    color = style.PAPER if dark else style.INK
+                for x, entry in enumerate(line):
+                    color = style.PAPER if abs(_shade(entry)) > 60 else style.INK
+                    text = entry_text(entry)
                     axes.text(x, y, text, ha="center", va="center", fontsize=6, color=color)
         for axes in grid.flat[len(panels) :]:
             axes.set_visible(False)
@@ -61,6 +60,20 @@ def heat_maps(
             bar.ax.tick_params(labelsize=7)
         write_figure(figure, folder, name, title, "", title)
     return name
+
+
+def _shade(entry: tuple[float | None, bool] | None) -> float:
+    return float("nan") if entry is None or entry[0] is None else max(entry[0], -LIMIT)
+
+
+def entry_text(entry: tuple[float | None, bool] | None) -> str:
+    """Write an entry of a map: nothing where there is no result, – where there is no saving."""
+    if entry is None:
+        return ""
+    value, bound = entry
+    if value is None:
+        return "–"
+    return f"{'≥' * bound}{value:.0f}".replace("-", "−")
 
 
 def budgets(folder: Path, name: str, title: str, curves: Mapping[str, Sequence[float]]) -> str:
@@ -89,9 +102,15 @@ def budgets(folder: Path, name: str, title: str, curves: Mapping[str, Sequence[f
 
 
 def curves(
-    folder: Path, name: str, title: str, lines: Mapping[str, Any], xlabel: str, ylabel: str
+    folder: Path,
+    name: str,
+    title: str,
+    lines: Mapping[str, Any],
+    xlabel: str,
+    ylabel: str,
+    start: float | None = None,
 ) -> str:
-    """Draw medians with 10-90 % bands: scheme to (x, median, low, high)."""
+    """Draw medians with 10-90 % bands: scheme to (x, median, low, high); `start` is a level."""
     with style.sheet():
         figure = style.new_figure(2.4 + style.legend_height(len(lines)))
         axes = figure.add_subplot()
@@ -106,6 +125,8 @@ def curves(
                 label=look.label,
             )
             axes.fill_between(x, low, high, color=look.color, alpha=0.1, linewidth=0)
+        if start is not None:
+            axes.axhline(start, color=style.FAINT, linewidth=0.8, label="Before")
         axes.set_xscale("log", base=2)
         first = sorted({x for places, *_ in lines.values() for x in places})
         axes.set_xticks(first, [f"{x:g}" for x in first])

@@ -10,58 +10,106 @@ from typing import Any
 
 import numpy as np
 
+from airtune.report.style import COMPONENTS
 from airtune.statistics import difference, jain_index, paired, quantiles
 from airtune.study import PROPOSAL, REFERENCE, target_loss
 from studies.cells import Document, Point, load
 
-NO_COMPETITOR = (REFERENCE, PROPOSAL, "digital")
+NOT_OVER_THE_AIR = (REFERENCE, PROPOSAL, "digital")
 """The other schemes are the non-movable ones over the air."""
 MORE_HARDWARE = ("fixed-2n", "selection", "ris")
 """They use more antennas or a surface besides the same N antennas."""
 
+Cells = Mapping[str, Mapping[int, Document]]
+"""Documents by scheme and seed."""
+Values = Mapping[str, Mapping[int, float | None]]
+"""One figure by scheme and seed; None where the target was never reached."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """The finished cells of a point that are compared.
+
+    Attributes
+    ----------
+    cells : dict
+        Documents by scheme and seed.
+    seeds : tuple of int
+        Those in which every scheme has finished or cannot be run; while there is none, all that
+        have begun.
+    complete : bool
+        Whether every scheme has finished in these seeds.
+    unfinished : tuple of int
+        The point's seeds that are not counted, or not complete.
+    infeasible : dict
+        Why a cell cannot be run, by scheme and seed.
+    """
+
+    cells: dict[str, dict[int, Document]]
+    seeds: tuple[int, ...]
+    complete: bool
+    unfinished: tuple[int, ...]
+    infeasible: dict[str, dict[int, str]]
+
+
+def counted(point: Point, results: Path) -> Counted:
+    """Return the cells of a point that compare: complete seeds where there are any."""
+    known = {(c.scheme, c.seed): d for c in point.cells() if (d := load(c, results)) is not None}
+    begun = sorted({seed for _, seed in known})
+    whole = [s for s in begun if all((name, s) in known for name in point.schemes)]
+    seeds = tuple(whole or begun)
+    cells: dict[str, dict[int, Document]] = {}
+    refused: dict[str, dict[int, str]] = {}
+    for (scheme, seed), document in known.items():
+        if "infeasible" in document:
+            refused.setdefault(scheme, {})[seed] = document["infeasible"]
+        elif seed in seeds:
+            cells.setdefault(scheme, {})[seed] = document
+    unfinished = tuple(seed for seed in point.seeds if seed not in whole)
+    return Counted(cells, seeds, bool(whole), unfinished, refused)
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """One scheme and seed: what it took to the target, None where it never got there."""
+    """One scheme and seed: what it took to the target, None where it never got there.
+
+    `parts_s` and `parts_j` are the components of `seconds` and `joules` or, where the target was
+    never reached, of what all rounds took (`spent_s`, `spent_j`).
+    """
 
     rounds: float | None
     seconds: float | None
     joules: float | None
     spent_s: float
     spent_j: float
+    parts_s: dict[str, float]
+    parts_j: dict[str, float]
     loss: float | None
     mse: float | None
     fairness: float
+    planned: int
+    batch: float
+    most_client_j: float
 
 
 Outcomes = dict[str, dict[int, Outcome]]
 
 
-def histories(point: Point, results: Path) -> dict[str, dict[int, Document]]:
-    """Return the finished cells of a point by scheme and seed; infeasible ones are left out."""
-    found: dict[str, dict[int, Document]] = {}
-    for cell in point.cells():
-        document = load(cell, results)
-        if document is not None and "history" in document:
-            found.setdefault(cell.scheme, {})[cell.seed] = document
-    return found
+def targets(cells: Cells) -> dict[int, float | None]:
+    """Return the target loss of each seed whose reference has finished.
+
+    A last loss that is None is a run that diverged, not one that was not evaluated.
+    """
+    goals = {}
+    for seed, document in cells.get(REFERENCE, {}).items():
+        losses = document["history"]["loss"]
+        last = len(losses) - 1
+        lines = [{"evaluated": x is not None or i == last, "loss": x} for i, x in enumerate(losses)]
+        goals[seed] = target_loss(lines)
+    return goals
 
 
-def infeasible(point: Point, results: Path) -> dict[str, str]:
-    """Return the schemes that no plan within the budgets serves, and why."""
-    documents = [(cell.scheme, load(cell, results)) for cell in point.cells()]
-    return {name: d["infeasible"] for name, d in documents if d is not None and "infeasible" in d}
-
-
-def targets(cells: Mapping[str, Mapping[int, Document]]) -> dict[int, float | None]:
-    """Return the target loss of each seed whose reference has finished."""
-    return {
-        seed: target_loss([{"evaluated": x is not None, "loss": x} for x in d["history"]["loss"]])
-        for seed, d in cells.get(REFERENCE, {}).items()
-    }
-
-
-def outcomes(cells: Mapping[str, Mapping[int, Document]], compute_speed: float = 1.0) -> Outcomes:
+def outcomes(cells: Cells, compute_speed: float = 1.0) -> Outcomes:
     """Return what every cell took to its seed's target.
 
     Parameters
@@ -84,22 +132,28 @@ def outcomes(cells: Mapping[str, Mapping[int, Document]], compute_speed: float =
 
 def _outcome(document: Document, target: float | None, speed: float) -> Outcome:
     history = document["history"]
+    losses = history["loss"]
     seconds = _rescaled(history["time_s"], history["compute_s"], speed)
     joules = _rescaled(history["energy_j"], history["compute_j"], speed)
     reached = None
     if target is not None:
-        losses = enumerate(history["loss"])
-        reached = next((i for i, x in losses if x is not None and x <= target), None)
+        reached = next((i for i, x in enumerate(losses) if x is not None and x <= target), None)
     errors = [x for x in history.get("mse", ()) if x is not None]
+    end = len(losses) - 1 if reached is None else reached
     return Outcome(
         rounds=reached,
         seconds=None if reached is None else seconds[reached],
         joules=None if reached is None else joules[reached],
         spent_s=seconds[-1],
         spent_j=joules[-1],
-        loss=history["loss"][-1],
+        parts_s=_parts(history, "s", end, speed),
+        parts_j=_parts(history, "j", end, speed),
+        loss=losses[-1],
         mse=float(np.mean(errors)) if errors else None,
         fairness=jain_index(document["participation"]),
+        planned=len(losses) - 1,
+        batch=float(np.median(document.get("batch", math.nan))),
+        most_client_j=max(document.get("client_energy_j", (math.nan,))),
     )
 
 
@@ -107,75 +161,58 @@ def _rescaled(whole: Sequence[float], compute: Sequence[float], speed: float) ->
     return [x - c + c / speed for x, c in zip(whole, compute, strict=True)]
 
 
+def _parts(history: Document, unit: str, end: int, speed: float) -> dict[str, float]:
+    """Return the components up to a round; one that costs nothing has no column."""
+    columns = ((name, history.get(f"{name}_{unit}")) for name in COMPONENTS)
+    parts = {name: column[end] for name, column in columns if column is not None}
+    return parts | {"compute": parts["compute"] / speed}
+
+
 @dataclass(frozen=True)
-class Saving:
-    """How much faster, and with how much less energy, the proposal is than one scheme.
+class Figure:
+    """One figure of all schemes, of which less is better.
 
     Attributes
     ----------
-    baseline : str
-    faster, less_energy : dict
-        Percent: median, p10, p90 over the seeds.
-    bound : bool
-        The baseline never got there in a seed, and what it spent in all its rounds was counted.
-    seconds : dict
-        `paired` differences of the time to target.
+    quantity : str
+        ``time``, ``energy`` or ``perplexity``.
+    values : Values
+    spent : Values
+        What counts for a baseline that never got there.
+    behind : Values
+        Ranks those that never get there.
     """
 
-    baseline: str
-    faster: Document
-    less_energy: Document
-    bound: bool
-    seconds: Document
+    quantity: str
+    values: Values
+    spent: Values
+    behind: Values
 
 
-def saving(found: Outcomes, baseline: str, proposal: str = PROPOSAL) -> Saving | None:
-    """Return the saving against one baseline; None where no seed has both."""
-    mine, theirs = found.get(proposal, {}), found.get(baseline, {})
-    seeds = sorted(set(mine) & set(theirs))
-    if not seeds:
-        return None
-    pairs = [(mine[seed], theirs[seed]) for seed in seeds]
-    faster = [_percent(m.seconds, t.seconds, t.spent_s) for m, t in pairs]
-    less = [_percent(m.joules, t.joules, t.spent_j) for m, t in pairs]
-    return Saving(
-        baseline,
-        quantiles(faster, missing=-math.inf),
-        quantiles(less, missing=-math.inf),
-        any(t.seconds is None for _, t in pairs),
-        paired([difference(t.seconds, m.seconds) for m, t in pairs]),
-    )
+def time_of(found: Outcomes) -> Figure:
+    """Return the time to target [s]."""
+    return Figure("time", *(_column(found, name) for name in ("seconds", "spent_s", "loss")))
 
 
-def _percent(mine: float | None, theirs: float | None, spent: float) -> float | None:
-    if mine is None:
-        return None
-    return 100.0 * (1.0 - mine / (spent if theirs is None else theirs))
+def energy_of(found: Outcomes) -> Figure:
+    """Return the energy to target [J]."""
+    return Figure("energy", *(_column(found, name) for name in ("joules", "spent_j", "loss")))
 
 
-def best_competitor(found: Outcomes, excluded: Sequence[str] = ()) -> str | None:
-    """Return the non-movable over-the-air scheme of least median time to target.
-
-    Those that never get there rank by their final loss, behind all that do.
-    """
-
-    def rank(name: str) -> tuple[float, float]:
-        seconds = quantiles([o.seconds for o in found[name].values()])["median"]
-        loss = quantiles([o.loss for o in found[name].values()])["median"]
-        return (
-            math.inf if seconds is None else seconds,
-            math.inf if loss is None else loss,
-        )
-
-    names = [name for name in found if name not in (*NO_COMPETITOR, *excluded)]
-    return min(names, key=rank, default=None)
-
-
-def perplexities(cells: Mapping[str, Mapping[int, Document]]) -> dict[str, dict[int, float | None]]:
-    """Return exp(final loss) by scheme and seed."""
-    return {
+def perplexity_of(cells: Cells) -> Figure:
+    """Return exp(final loss); a run that diverged has none."""
+    values = {
         scheme: {seed: _exp(d["history"]["loss"][-1]) for seed, d in seeds.items()}
         for scheme, seeds in cells.items()
+    }
+    endless = {scheme: dict.fromkeys(seeds, math.inf) for scheme, seeds in values.items()}
+    return Figure("perplexity", values, endless, values)
+
+
+def _column(found: Outcomes, name: str) -> dict[str, dict[int, float | None]]:
+    return {
+        scheme: {seed: getattr(o, name) for seed, o in seeds.items()}
+        for scheme, seeds in found.items()
     }
 
 
@@ -183,6 +220,98 @@ def _exp(loss: float | None) -> float | None:
     return None if loss is None else math.exp(min(loss, 700.0))
 
 
-def fairness(cells: Mapping[int, Document]) -> dict[str, Any]:
-    """Return the quantiles of Jain's index of the participation counts."""
-    return quantiles([jain_index(d["participation"]) for d in cells.values()])
+@dataclass(frozen=True)
+class Saved:
+    """By how much less the proposal takes than one scheme, seed by seed.
+
+    Attributes
+    ----------
+    quantity, baseline : str
+    percents : tuple of (float or None)
+        100 (1 - movable / baseline); None where movable never reached the target.
+    missed : int
+        Seeds in which the baseline never reached it: what it spent in all its rounds is counted,
+        and the percentage is a lower bound.
+    better : int
+        Seeds in which movable took less.
+    sign_test : float, optional
+        Two-sided p of the paired differences.
+    """
+
+    quantity: str
+    baseline: str
+    percents: tuple[float | None, ...]
+    missed: int
+    better: int
+    sign_test: float | None
+
+    @property
+    def seeds(self) -> int:
+        """How many seeds were compared."""
+        return len(self.percents)
+
+    @property
+    def quantiles(self) -> Document:
+        """Median, 10 % and 90 % quantile; a seed that movable lost counts as minus infinite."""
+        return quantiles(self.percents, missing=-math.inf)
+
+
+def saved(figure: Figure, baseline: str, seeds: Sequence[int] | None = None) -> Saved | None:
+    """Compare with one baseline in the seeds that both have; None where there is none."""
+    mine, theirs = figure.values.get(PROPOSAL, {}), figure.values.get(baseline, {})
+    shared = sorted(set(mine) & set(theirs) & set(mine if seeds is None else seeds))
+    if not shared:
+        return None
+    differences = [difference(theirs[seed], mine[seed]) for seed in shared]
+    return Saved(
+        figure.quantity,
+        baseline,
+        tuple(_percent(mine[s], theirs[s], figure.spent[baseline][s]) for s in shared),
+        sum(theirs[seed] is None for seed in shared),
+        sum(x > 0 for x in differences),
+        paired(differences)["sign_test_p"],
+    )
+
+
+def _percent(mine: float | None, theirs: float | None, spent: float | None) -> float | None:
+    if mine is None:
+        return None
+    other = spent if theirs is None else theirs
+    return 100.0 * (1.0 - mine / (math.inf if other is None else other))
+
+
+def against_best(figure: Figure, excluded: Sequence[str] = NOT_OVER_THE_AIR) -> Saved | None:
+    """Compare with the best of the schemes that are not excluded.
+
+    They are ranked by their medians over the seeds that movable and every one of them have; those
+    that never get there rank by their final loss, behind all that do.
+    """
+    mine = set(figure.values.get(PROPOSAL, {}))
+    excluded = (*excluded, PROPOSAL, REFERENCE)
+    names = [n for n, seeds in figure.values.items() if n not in excluded and mine & set(seeds)]
+    if not names:
+        return None
+    shared = sorted(mine.intersection(*(figure.values[name] for name in names)))
+
+    def rank(name: str) -> tuple[float, ...]:
+        medians = (
+            quantiles([values[name][seed] for seed in shared])["median"]
+            for values in (figure.values, figure.behind)
+        )
+        return tuple(math.inf if x is None else x for x in medians)
+
+    return saved(figure, min(names, key=rank), shared) if shared else None
+
+
+def fairness(cells: Mapping[int, Document]) -> list[float | None]:
+    """Return Jain's index of the participation counts, seed by seed."""
+    return [jain_index(d["participation"]) for d in cells.values()]
+
+
+def same_curves(cells: Cells, name: str) -> list[str]:
+    """Return the schemes whose losses are those of one scheme, bit for bit, in every seed."""
+    losses: dict[str, Any] = {
+        scheme: {seed: d["history"]["loss"] for seed, d in seeds.items()}
+        for scheme, seeds in cells.items()
+    }
+    return [other for other in losses if other != name and losses[other] == losses.get(name)]

@@ -68,9 +68,8 @@ def test_budgets_that_cannot_be_kept_are_kept_as_a_result(
     budget = small_scenario.budget.model_copy(update={"latency_s": 1e-6})
     one = next(point(small_scenario, budget=budget).cells())
     assert "raise budget.latency_s" in Runner(tmp_path).run(one)["infeasible"]
-    assert tables.infeasible(one.point, tmp_path) == {
-        "ideal": Runner(tmp_path).run(one)["infeasible"]
-    }
+    reason = Runner(tmp_path).run(one)["infeasible"]
+    assert tables.counted(one.point, tmp_path).infeasible == {"ideal": {0: reason}}
 
 
 def history(losses: list[float], seconds: float, compute: float) -> dict[str, object]:
@@ -102,20 +101,28 @@ LOSSES = {
 }
 
 
+def best_of(figure: tables.Figure, excluded: tuple[str, ...] = ()) -> str:
+    best = tables.against_best(figure, (*tables.NOT_OVER_THE_AIR, *excluded))
+    assert best is not None
+    return best.baseline
+
+
 def test_savings_and_the_best_competitor() -> None:
     found = tables.outcomes(cells_of(LOSSES))
     # the target is 5 - 0.9 * 4 = 1.4
     assert found["movable"][0].seconds == 2.0
-    digital = tables.saving(found, "digital")
-    assert digital is not None
-    assert digital.faster["median"] == pytest.approx(80.0)
-    assert digital.less_energy["median"] == pytest.approx(80.0)
-    cotaf = tables.saving(found, "cotaf")
+    time, energy = tables.time_of(found), tables.energy_of(found)
+    for figure in (time, energy):
+        digital = tables.saved(figure, "digital")
+        assert digital is not None
+        assert digital.percents == pytest.approx([80.0])
+        assert (digital.missed, digital.better) == (0, 1)
+    cotaf = tables.saved(time, "cotaf")
     assert cotaf is not None
-    assert cotaf.bound
-    assert cotaf.faster["median"] == pytest.approx(100 * (1 - 2 / 3))
-    assert tables.best_competitor(found) == "fixed-2n"
-    assert tables.best_competitor(found, tables.MORE_HARDWARE) == "fixed"
+    assert cotaf.missed == 1
+    assert cotaf.percents == pytest.approx([100 * (1 - 2 / 3)])
+    assert best_of(time) == "fixed-2n"
+    assert best_of(time, tables.MORE_HARDWARE) == "fixed"
     assert found["fixed"][0].fairness == pytest.approx(2 / 3)
 
 
@@ -127,7 +134,7 @@ def test_another_compute_speed_is_booked_again() -> None:
 
 
 def test_perplexity_is_the_exponential_of_the_last_loss() -> None:
-    values = tables.perplexities(cells_of(LOSSES))
+    values = tables.perplexity_of(cells_of(LOSSES)).values
     assert values["fixed"][0] == pytest.approx(math.exp(1.3))
 
 
@@ -148,5 +155,5 @@ def test_the_document_is_the_same_every_time(
     pages = [document.write(options, tmp_path / name).read_text() for name in ("a", "b")]
     assert pages[0] == pages[1]
     assert "### cell-edge, shared plan" in pages[0]
-    assert "| Movable | 1 |" in pages[0]
-    assert "step-size: 6 of 12 missing (step-size/cell-edge" in pages[0]
+    assert "| Movable | 1/1 |" in pages[0]
+    assert "step-size: 6 of 12 cells; missing in step-size/paper-v1" in pages[0]
