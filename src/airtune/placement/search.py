@@ -74,7 +74,7 @@ FEW = {
 LEAKY = {
     **EFFORTS,
     "fast": Effort(6, 1, 3, ((3, 54), (1, 56)), 20),
-    "default": Effort(20, 1, 12, ((6, 195), (3, 190), (2, 190)), 40),
+    "default": Effort(20, 1, 12, ((6, 225), (3, 220), (2, 220)), 40),
 }
 """With interferers kicks go without a sweep, so trials are cheap against constructions"""
 WIDE = 16
