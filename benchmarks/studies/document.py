@@ -8,7 +8,7 @@ from pathlib import Path
 
 from airtune.report.style import scheme_style
 from airtune.report.values import MISSING, decimals
-from studies import claims, exposure, perplexity, phrases, regimes, sections
+from studies import claims, components, details, exposure, perplexity, phrases, regimes, sections
 from studies.cells import Cell, Document, load
 from studies.markdown import listed, markdown_table
 
@@ -32,7 +32,7 @@ def write(options: sections.Options, docs: Path) -> Path:
     state, whole = _state(options)
     points, small = claims.measured(options), perplexity.small_model(options)
     parts = [TITLE, INTRODUCTION, "" if whole else _UNFINISHED]
-    parts += [claims.verdicts(points, small), claims.reasons(points), claims.details(points)]
+    parts += [claims.verdicts(points, small), components.reasons(points), details.details(points)]
     parts += [perplexity.chapter(options, docs)]
     parts += [regimes.regimes(options, docs), exposure.privacy(options, docs)]
     parts += [_how(options), _step_sizes(options), state]

@@ -59,12 +59,11 @@ noise that the receiver adds to the mean as the Gaussian mechanism, with (epsilo
 by opacus' Renyi accountant.  Updates are clipped to norm 1, four of ten clients are drawn at
 random each round (a fixed number, for which the usual amplification by independent draws does not
 hold; a weaker bound that does is used); neighbouring data sets differ by one client's whole update.
-"As it happened"
-takes the updates that were sent instead of the largest that clipping allows: a measure of what
-was revealed, no guarantee. The reported scales count as public, interference counts as the
-noise that it is modelled as, and the server's own antennas see more than the aggregate
-([privacy.py](../src/airtune/privacy.py) has all limits).  The noise is spread over every entry
-of an update of tens of thousands, and the beamformer keeps it small: the last column says how
+"As it happened" takes the updates that were sent instead of the largest that clipping allows: a
+measure of what was revealed, no guarantee.  The reported scales count as public, interference
+counts as the noise that it is modelled as, and the server's own antennas see more than the
+aggregate ([privacy.py](../src/airtune/privacy.py) has all limits).  The noise is spread over every
+entry of an update of tens of thousands, and the beamformer keeps it small: the last column says how
 far the air alone is from a useful guarantee.
 """
 

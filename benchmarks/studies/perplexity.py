@@ -13,7 +13,7 @@ from airtune.statistics import quantiles
 from airtune.study import REFERENCE
 from studies import phrases, pictures, sections, tables
 from studies.cells import Point
-from studies.markdown import markdown_figure, markdown_table
+from studies.markdown import listed, markdown_figure, markdown_table
 
 Known = dict[str, tables.Counted]
 """What there is to compare, by point."""
@@ -33,11 +33,12 @@ def chapter(options: sections.Options, docs: Path) -> str:
     title = "Perplexity at round 30: the small LLaMA"
     shown = small_model(options)
     if any(c.cells for c in shown.values()):
-        parts += [f"## {title}\n", _SMALL, *_tables(shown)]
+        parts += [f"## {title}\n", _SMALL, *_tables(shown), _JAIN, *_fairness(shown)]
         parts.append(markdown_figure(_figure(shown, small[0], docs), title))
     title = "Perplexity at round 30: SmolLM2-135M on Alpaca"
     if any(c.cells for c in known.values()):
         parts += [f"## {title}\n", _REAL, *_tables(known), *_told_apart(known)]
+        parts += ["Jain's index, as above:\n", *_fairness(known)]
         parts.append(markdown_figure(_figure(known, real[0], docs, start=True), title))
     return "\n".join(parts)
 
@@ -61,8 +62,7 @@ def _heading(k: str) -> str:
 def _tables(known: Known) -> Iterator[str]:
     known = {k: counted for k, counted in known.items() if counted.cells}
     names = list(dict.fromkeys(name for counted in known.values() for name in counted.cells))
-    for k, counted in known.items():
-        yield f"{_heading(k)}: {phrases.which_seeds(counted)}"
+    yield from _which_seeds(known)
     rows = []
     for name in names:
         cells = [_perplexities(counted, name) for counted in known.values()]
@@ -70,7 +70,16 @@ def _tables(known: Known) -> Iterator[str]:
     yield markdown_table(["Scheme", *map(_heading, known)], rows)
     for k, counted in known.items():
         yield from _against_best(k, counted)
-    yield from _fairness(known, names)
+    yield ""
+
+
+def _which_seeds(known: Known) -> Iterator[str]:
+    """Say which seeds are counted, once for all K that have the same."""
+    alike: dict[str, list[str]] = {}
+    for k, counted in known.items():
+        alike.setdefault(phrases.which_seeds(counted), []).append(k[2:])
+    for text, ks in alike.items():
+        yield f"K = {listed(ks)}.  {text}"
 
 
 def _perplexities(counted: tables.Counted, name: str) -> str:
@@ -93,24 +102,26 @@ def _against_best(k: str, counted: tables.Counted) -> Iterator[str]:
                 f"- {_heading(k)}, movable against the best non-movable scheme {what}, {label}: "
                 f"{phrases.in_full(saving)}{phrases.sign_test(saving)}."
             )
-    yield ""
 
 
-def _fairness(known: Known, names: list[str]) -> Iterator[str]:
+_JAIN = """\
+Jain's index of how often each client took part (1: all alike).  The scheduler looks at the mean
+channel, which no antenna moves, so it chooses the same clients for all schemes; who truncates may
+keep some of them silent ([selection.md](selection.md)).
+"""
+
+
+def _fairness(known: Known) -> Iterator[str]:
     """Show Jain's index; schemes that are alike everywhere share a row."""
+    known = {k: counted for k, counted in known.items() if counted.cells}
     alike: dict[tuple[str, ...], list[str]] = {}
-    for name in names:
+    for name in dict.fromkeys(name for counted in known.values() for name in counted.cells):
         row = tuple(
             phrases.spread(tables.fairness(c.cells[name])) if name in c.cells else MISSING
             for c in known.values()
         )
         alike.setdefault(row, []).append(name)
     rows = [[phrases.labels(schemes), *row] for row, schemes in alike.items()]
-    yield (
-        "Jain's index of how often each client took part (1: all alike).  The scheduler looks at "
-        "the mean channel, which no antenna moves, so most schemes choose the same clients; "
-        "who truncates may keep some of them silent ([selection.md](selection.md)).\n"
-    )
     yield markdown_table(["Scheme", *map(_heading, known)], rows)
 
 

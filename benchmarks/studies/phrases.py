@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 
 from airtune.report.style import scheme_style
@@ -18,7 +19,7 @@ BETTER_WORSE = {
 
 
 def labels(names: Iterable[str]) -> str:
-    """Return the schemes' labels as a list; those with a comma in them apart from the others."""
+    """Return the schemes' labels as a list, in which a label has no comma of its own."""
     return listed([scheme_style(name).label.replace(", ", " ") for name in names])
 
 
@@ -80,14 +81,16 @@ def words(saving: Saved) -> str:
 
 
 def in_full(saving: Saved) -> str:
-    """Write a saving in words with its range, its seeds and in how many of them it is one."""
-    told = [words(saving)]
+    """Write a saving in words with its range, and in how many seeds movable takes less."""
+    told = []
     if ends := _range(saving):
-        told.append(f"saved, 10 to 90 %: {ends[2:-1]} %")
-    told.append(f"{BETTER_WORSE[saving.quantity][0]} in {saving.better} of {of_seeds(saving)}")
+        told.append(f"saved {ends[2:-1]} %")
+    single = saving.seeds == 1
+    told.append("1 seed" if single else f"less in {saving.better} of {of_seeds(saving)}")
     if saving.missed:
-        told.append(f"baseline at the target in {saving.seeds - saving.missed}")
-    return "; ".join(told)
+        there = saving.seeds - saving.missed
+        told.append(f"baseline there in {there}" if there else "baseline never there")
+    return f"{words(saving)} ({'; '.join(told)})"
 
 
 def of_seeds(saving: Saved) -> str:
@@ -99,17 +102,22 @@ def sign_test(saving: Saved) -> str:
     """Write the sign test where there is one to speak of."""
     if saving.seeds < 2 or saving.sign_test is None:
         return ""
-    return f" (sign test: p = {significant(saving.sign_test, 2)})"
+    return f", sign test p = {significant(saving.sign_test, 2)}"
 
 
 def verdict(saving: Saved, aim: float) -> str:
     """Tell whether the median reaches an aim [%]."""
     middle = saving.quantiles["median"]
-    if middle is not None and middle >= aim:
-        return "yes, as a bound" if saving.missed else "yes"
     single = sum(x is not None and x >= aim for x in saving.percents)
-    told = f"no (in {single} of {of_seeds(saving)})" if single else "no"
-    return f"{told}; only a bound" if saving.missed and middle is not None else told
+    told = "yes" if middle is not None and middle >= aim else "no"
+    if 0 < single < saving.seeds:
+        told += f" (in {single} of {of_seeds(saving)})"
+    return f"{told}; a lower bound" if saving.missed and middle is not None else told
+
+
+def _rounded(text: str) -> str:
+    """Return a message with its long numbers cut to three digits."""
+    return re.sub(r"\d+\.\d{3,}", lambda number: significant(float(number[0])), text)
 
 
 def which_seeds(counted: Counted) -> str:
@@ -118,7 +126,7 @@ def which_seeds(counted: Counted) -> str:
     everywhere = [s for s in counted.seeds if not any(s in x for x in counted.cells.values())]
     shown = [s for s in counted.seeds if s not in everywhere]
     if not counted.complete:
-        told.append(f"No seed is complete yet; of {numbers(shown)} what there is.")
+        told.append(f"No seed is complete yet; shown is what there is of {numbers(shown)}.")
     elif counted.unfinished:
         rest = f"; not finished yet: {numbers(counted.unfinished)}"
         told.append(f"Of {numbers(shown)}{rest}.")
@@ -133,7 +141,7 @@ def which_seeds(counted: Counted) -> str:
         seeds = sorted({seed for each in schemes.values() for seed in each})
         whole = set(seeds) <= set(everywhere)
         who = numbers(seeds) if whole else f"{labels(schemes)} in {numbers(seeds)}"
-        told.append(f"Left out: {who}, where no plan keeps the budget ({reason}).")
+        told.append(f"Left out: {who}, where no plan keeps the budget ({_rounded(reason)}).")
         if whole:
-            told.append("These channels are the worst: the figures are of the better ones.")
+            told.append("The channel is bad there: the figures are of the better channels.")
     return " ".join(told) + "\n"

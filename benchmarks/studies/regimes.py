@@ -28,11 +28,12 @@ def regimes(options: sections.Options, docs: Path) -> str:
     record.write_json(docs / "figures" / "regimes.json", rows)
     baselines = list(dict.fromkeys(row["baseline"] for row in rows))
     figures = {(b, what): _map(rows, b, what, docs) for b in baselines for what in KEYS}
-    shown = [b for b in ("fixed", _strongest(rows, SPREAD_OUT), "digital") if b in baselines]
+    shown = [b for b in ("fixed", strongest(rows, SPREAD_OUT), "digital") if b in baselines]
     rest = "\n".join(markdown_figure(*figures[b, what]) for b in baselines for what in KEYS)
     (docs / APPENDIX).write_text(f"{_APPENDIX}\n{rest}", encoding="utf-8")
     lacking = f"; {missing} of the settings have none yet" if missing else ""
-    parts = [_REGIMES, f"Medians of {phrases.numbers(sorted(seeds))}{lacking}.\n"]
+    uneven = ", where both are there" if len({row["seeds"] for row in rows}) > 1 else ""
+    parts = [_REGIMES, f"Medians of {phrases.numbers(sorted(seeds))}{uneven}{lacking}.\n"]
     parts += [_summary(rows, baselines), _READING]
     parts += [markdown_figure(*figures[b, what]) for b in shown for what in KEYS]
     return "\n".join(parts)
@@ -46,7 +47,8 @@ figure, interference power and bandwidth (which also sets the noise).  Not simul
 booked again, exactly: the speed of the clients' processors, for without a time budget batches and
 clocks stay, and computing takes that much less time and energy.  Every scheme has the step size
 0.01.  Not on the map: how fast the drives are and what they take, which stay as in paper-v1, and
-the schemes that are not named in the table.  A place is one combination of all four.
+the schemes that are not named in the table.  A place is one combination of all four; in brackets:
+noise figure, interferers, bandwidth, compute speed.
 All maps: [{APPENDIX}]({APPENDIX}); all figures as numbers: [regimes.json](figures/regimes.json).
 """
 
@@ -101,14 +103,15 @@ def _place(point: Point) -> Document:
     }
 
 
-def _strongest(rows: list[Document], among: tuple[str, ...]) -> str | None:
+def strongest(rows: list[Document], among: tuple[str, ...]) -> str | None:
     """Return the baseline against which movable saves the least time in the median place."""
 
     def typical(name: str) -> float:
         found = [r["faster_pct"]["median"] for r in rows if r["baseline"] == name]
         return median(float("-inf") if x is None else x for x in found)
 
-    return min({r["baseline"] for r in rows} & set(among), key=typical, default=None)
+    known = {r["baseline"] for r in rows}
+    return min((name for name in among if name in known), key=typical, default=None)
 
 
 def _summary(rows: list[Document], baselines: list[str]) -> str:
@@ -120,12 +123,13 @@ def _summary(rows: list[Document], baselines: list[str]) -> str:
         saving = [r for r in known if r[key]["median"] > 0]
         ordered = sorted(known, key=lambda r: r[key]["median"])
         middle = median(r[key]["median"] for r in known) if known else None
+        bound = "at least " if any(r["lower_bound"] for r in known) else ""
         lines.append(
             [
                 scheme_style(baseline).label,
                 what,
                 f"{len(saving)} of {len(mine)}",
-                MISSING if middle is None else f"{decimals(middle, 0)} %",
+                MISSING if middle is None else f"{bound}{decimals(middle, 0)} %",
                 *(_extreme(ordered[i], key) if ordered else MISSING for i in (-1, 0)),
             ]
         )

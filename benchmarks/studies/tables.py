@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -152,7 +151,7 @@ def _outcome(document: Document, target: float | None, speed: float) -> Outcome:
         mse=float(np.mean(errors)) if errors else None,
         fairness=jain_index(document["participation"]),
         planned=len(losses) - 1,
-        batch=float(np.median(document.get("batch", math.nan))),
+        batch=float(np.median(document["batch"])),
         most_client_j=max(document.get("client_energy_j", (math.nan,))),
     )
 
@@ -227,6 +226,8 @@ class Saved:
     Attributes
     ----------
     quantity, baseline : str
+    compared : tuple of int
+        The seeds.
     percents : tuple of (float or None)
         100 (1 - movable / baseline); None where movable never reached the target.
     missed : int
@@ -240,6 +241,7 @@ class Saved:
 
     quantity: str
     baseline: str
+    compared: tuple[int, ...]
     percents: tuple[float | None, ...]
     missed: int
     better: int
@@ -248,7 +250,7 @@ class Saved:
     @property
     def seeds(self) -> int:
         """How many seeds were compared."""
-        return len(self.percents)
+        return len(self.compared)
 
     @property
     def quantiles(self) -> Document:
@@ -266,6 +268,7 @@ def saved(figure: Figure, baseline: str, seeds: Sequence[int] | None = None) -> 
     return Saved(
         figure.quantity,
         baseline,
+        tuple(shared),
         tuple(_percent(mine[s], theirs[s], figure.spent[baseline][s]) for s in shared),
         sum(theirs[seed] is None for seed in shared),
         sum(x > 0 for x in differences),
@@ -308,10 +311,8 @@ def fairness(cells: Mapping[int, Document]) -> list[float | None]:
     return [jain_index(d["participation"]) for d in cells.values()]
 
 
-def same_curves(cells: Cells, name: str) -> list[str]:
-    """Return the schemes whose losses are those of one scheme, bit for bit, in every seed."""
-    losses: dict[str, Any] = {
-        scheme: {seed: d["history"]["loss"] for seed, d in seeds.items()}
-        for scheme, seeds in cells.items()
-    }
-    return [other for other in losses if other != name and losses[other] == losses.get(name)]
+def same_curves(cells: Cells, one: str, other: str) -> list[int]:
+    """Return the seeds in which two schemes have the same losses, bit for bit."""
+    mine, theirs = cells.get(one, {}), cells.get(other, {})
+    shared = sorted(set(mine) & set(theirs))
+    return [s for s in shared if mine[s]["history"]["loss"] == theirs[s]["history"]["loss"]]

@@ -1,0 +1,309 @@
+"""The study's page: what is made of the cells, how it is worded, the same bytes every time."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+
+from airtune import record
+from airtune.scenario import Scenario
+from studies import (
+    claims,
+    components,
+    details,
+    document,
+    phrases,
+    pictures,
+    regimes,
+    sections,
+    tables,
+)
+from studies.cells import Point, Runner, load
+
+
+def history(losses: list[float], seconds: float, compute: float) -> dict[str, object]:
+    rounds = range(len(losses))
+    return {
+        "history": {
+            "loss": losses,
+            "time_s": [seconds * i for i in rounds],
+            "compute_s": [compute * i for i in rounds],
+            "energy_j": [2 * seconds * i for i in rounds],
+            "compute_j": [2 * compute * i for i in rounds],
+        },
+        "participation": [1, 1, 0],
+        "batch": [16, 16, 16],
+    }
+
+
+def cells_of(losses: dict[str, list[float]]) -> dict[str, dict[int, dict[str, object]]]:
+    slow = {"digital": 10.0}
+    return {name: {0: history(x, slow.get(name, 1.0), 0.5)} for name, x in losses.items()}
+
+
+LOSSES = {
+    "ideal": [5.0, 1.0, 1.0, 1.0],
+    "movable": [5.0, 3.0, 1.2, 1.0],
+    "fixed": [5.0, 4.0, 3.0, 1.3],
+    "fixed-2n": [5.0, 1.3, 1.2, 1.1],
+    "cotaf": [5.0, 4.5, 4.0, 3.5],
+    "digital": [5.0, 1.1, 1.0, 1.0],
+}
+
+
+def best_of(figure: tables.Figure, excluded: tuple[str, ...] = ()) -> str:
+    best = tables.against_best(figure, (*tables.NOT_OVER_THE_AIR, *excluded))
+    assert best is not None
+    return best.baseline
+
+
+def test_savings_and_the_best_competitor() -> None:
+    found = tables.outcomes(cells_of(LOSSES))
+    # the target is 5 - 0.9 * 4 = 1.4
+    assert found["movable"][0].seconds == 2.0
+    time, energy = tables.time_of(found), tables.energy_of(found)
+    for figure in (time, energy):
+        digital = tables.saved(figure, "digital")
+        assert digital is not None
+        assert digital.percents == pytest.approx([80.0])
+        assert (digital.missed, digital.better) == (0, 1)
+    cotaf = tables.saved(time, "cotaf")
+    assert cotaf is not None
+    assert cotaf.missed == 1
+    assert cotaf.percents == pytest.approx([100 * (1 - 2 / 3)])
+    assert best_of(time) == "fixed-2n"
+    assert best_of(time, tables.MORE_HARDWARE) == "fixed"
+    assert found["fixed"][0].fairness == pytest.approx(2 / 3)
+
+
+def test_another_compute_speed_is_booked_again() -> None:
+    found = tables.outcomes(cells_of(LOSSES), compute_speed=5.0)
+    # two rounds of half a second on the air and a tenth of computing
+    assert found["movable"][0].seconds == pytest.approx(2 * (0.5 + 0.1))
+    assert found["digital"][0].joules == pytest.approx(2 * (9.5 + 0.1))
+
+
+def test_perplexity_is_the_exponential_of_the_last_loss() -> None:
+    values = tables.perplexity_of(cells_of(LOSSES)).values
+    assert values["fixed"][0] == pytest.approx(math.exp(1.3))
+
+
+def saved(percents: list[float | None], missed: int = 0, quantity: str = "time") -> tables.Saved:
+    better = sum(x is not None and x > 0 for x in percents)
+    seeds = tuple(range(len(percents)))
+    return tables.Saved(quantity, "fixed", seeds, tuple(percents), missed, better, 0.5)
+
+
+def test_a_loss_is_not_hidden_by_one_seed_in_which_the_baseline_failed() -> None:
+    one = saved([-20.0, -12.5, -12.5, -12.5, 3.0], missed=1)
+    assert phrases.percent(one).startswith("at least −12.5 % (")
+    assert phrases.percent(one).endswith("reached in 4 of 5 seeds")
+    assert phrases.percent(saved([-12.5] * 2, missed=2)) == "baseline never there"
+    assert phrases.percent(saved([40.0] * 2, missed=2)) == "at least 40.0 %, baseline never there"
+    assert phrases.percent(saved([None, None, 5.0])) == "movable never there"
+    assert phrases.percent(saved([None, 4.0, 5.0, 6.0, 7.0])) == "5.0 % (never to 6.6)"
+
+
+@pytest.mark.parametrize(
+    ("quantity", "percent", "missed", "told"),
+    [
+        ("time", -18.5, 0, "18.5 % slower"),
+        ("energy", -45.8, 0, "45.8 % more energy"),
+        ("energy", 45.8, 0, "45.8 % less energy"),
+        ("perplexity", -1.2, 0, "1.2 % higher perplexity"),
+        ("time", 30.0, 1, "at least 30.0 % faster"),
+        ("time", -30.0, 1, "at most 30.0 % slower"),
+        ("time", 0.01, 0, "no difference"),
+    ],
+)
+def test_savings_in_words(quantity: str, percent: float, missed: int, told: str) -> None:
+    assert phrases.words(saved([percent], missed, quantity)) == told
+
+
+def test_verdicts_go_by_the_median_and_count_the_seeds() -> None:
+    assert phrases.verdict(saved([96.0, 97.0, 98.0]), 95.0) == "yes"
+    assert phrases.verdict(saved([90.0, 97.0, 98.0]), 95.0) == "yes (in 2 of 3 seeds)"
+    assert phrases.verdict(saved([90.0, 91.0, 98.0]), 95.0) == "no (in 1 of 3 seeds)"
+    assert phrases.verdict(saved([96.0] * 3, missed=1), 95.0) == "yes; a lower bound"
+    assert phrases.verdict(saved([10.0] * 3, missed=1), 95.0) == "no; a lower bound"
+    assert phrases.verdict(saved([None] * 3), 95.0) == "no"
+
+
+def test_what_is_never_reached_names_the_least_that_was() -> None:
+    assert phrases.spread([4.0, 5.0]) == "4.50 (4.10 to 4.90)"
+    assert phrases.spread([4.0, None, None]) == "never (least: 4.00)"
+    assert phrases.spread([4.0, 4.0, 4.0, None]) == "4.00 (4.00 to never)"
+    assert phrases.spread([None]) == "never"
+
+
+def test_a_reference_that_diverged_at_the_end_sets_no_target() -> None:
+    cells = cells_of(LOSSES | {"ideal": [2.8, 1.0, None]})
+    assert tables.targets(cells) == {0: None}
+    assert tables.targets(cells_of(LOSSES)) == pytest.approx({0: 1.4})
+
+
+def test_parts_go_up_to_the_target_and_computing_is_booked_again() -> None:
+    cells = cells_of(LOSSES)
+    for seeds in cells.values():
+        seeds[0]["history"]["movement_s"] = [0.25 * i for i in range(4)]
+    found = tables.outcomes(cells, compute_speed=5.0)
+    # movable is there after two rounds, COTAF never in three
+    assert found["movable"][0].parts_s == pytest.approx({"compute": 0.2, "movement": 0.5})
+    assert found["cotaf"][0].parts_s == pytest.approx({"compute": 0.3, "movement": 0.75})
+
+
+def outcome(seconds: float | None, joules: float | None, **parts: float) -> tables.Outcome:
+    return tables.Outcome(
+        rounds=None if seconds is None else 10,
+        seconds=seconds,
+        joules=joules,
+        spent_s=9.0,
+        spent_j=9.0,
+        parts_s=parts,
+        parts_j=parts,
+        loss=1.0,
+        mse=None,
+        fairness=1.0,
+        planned=30,
+        batch=16.0,
+        most_client_j=0.2,
+    )
+
+
+def test_each_figure_has_a_best_of_its_own_on_the_seeds_that_all_have() -> None:
+    found = {
+        "movable": {0: outcome(2.0, 2.0), 1: outcome(2.0, 2.0), 2: outcome(2.0, 2.0)},
+        "quick": {0: outcome(1.0, 4.0), 1: outcome(1.0, 4.0), 2: outcome(8.0, 9.0)},
+        "lean": {0: outcome(4.0, 1.0), 1: outcome(4.0, 1.0)},
+        "digital": {0: outcome(0.5, 0.5), 1: outcome(0.5, 0.5), 2: outcome(0.5, 0.5)},
+    }
+    time = tables.against_best(tables.time_of(found))
+    energy = tables.against_best(tables.energy_of(found))
+    assert time is not None
+    assert energy is not None
+    assert (time.baseline, energy.baseline) == ("quick", "lean")
+    assert time.compared == (0, 1)
+    assert time.percents == pytest.approx((-100.0, -100.0))
+    with_digital = tables.against_best(tables.time_of(found), ())
+    assert with_digital is not None
+    assert with_digital.baseline == "digital"
+
+
+def test_the_reason_names_what_is_spent_and_saved() -> None:
+    found = {
+        "movable": {0: outcome(2.0, 2.0, downlink=1.0, movement=1.0)},
+        "fixed": {0: outcome(1.6, 1.6, downlink=1.5, pilots=0.1)},
+    }
+    saving = tables.saved(tables.time_of(found), "fixed")
+    assert saving is not None
+    assert components.explained(found, saving) == (
+        "Time against Fixed: 25.0 % slower (1 seed). Rounds: 10 against 10. Movable saves 0.50 s "
+        "of downlink and 0.10 s of pilots. Movable adds 1.0 s of movement. Drives that cost "
+        "nothing would bring this to 37.5 % saved."
+    )
+
+
+def stored(folder: Path, point: Point, documents: dict[tuple[str, int], object]) -> None:
+    home = folder / point.section / point.name
+    home.mkdir(parents=True)
+    record.write_json(home / "settings.json", point.settings)
+    for cell in point.cells():
+        if (cell.scheme, cell.seed) in documents:
+            content = {"learning_rate": cell.rate, **documents[cell.scheme, cell.seed]}
+            cell.path(folder).write_text(json.dumps(content))
+
+
+def test_only_complete_seeds_are_counted_and_refused_ones_are_named(
+    small_scenario, tmp_path
+) -> None:
+    point = Point("claims", "here", small_scenario, ("ideal", "movable"), (0, 1, 2), {})
+    done = history([3.0, 1.0], 1.0, 0.5)
+    refused = {"infeasible": "raise budget.latency_s = 12 to at least 17.400000001"}
+    documents = {(name, 0): done for name in point.schemes}
+    documents |= {(name, 1): refused for name in point.schemes}
+    stored(tmp_path, point, documents | {("ideal", 2): done})
+    counted = tables.counted(point, tmp_path)
+    assert counted.seeds == (0, 1)
+    assert counted.complete
+    assert {name: set(seeds) for name, seeds in counted.cells.items()} == {
+        "ideal": {0},
+        "movable": {0},
+    }
+    told = phrases.which_seeds(counted)
+    assert told.startswith("Of seed 0; not finished yet: seed 2. Left out: seed 1, where no plan")
+    assert "at least 17.4)" in told
+    assert "Movable" not in told
+    apart = replace(counted, cells={"ideal": {0: done, 1: done}, "movable": {0: done}})
+    apart = replace(apart, infeasible={"movable": {1: "too slow"}})
+    assert "Left out: Movable in seed 1, where" in phrases.which_seeds(apart)
+
+
+def test_seeds_that_have_only_begun_count_while_none_is_complete(small_scenario, tmp_path) -> None:
+    point = Point("claims", "here", small_scenario, ("ideal", "movable"), (0, 1), {})
+    stored(tmp_path, point, {("ideal", 0): history([3.0, 1.0], 1.0, 0.5)})
+    counted = tables.counted(point, tmp_path)
+    assert (counted.seeds, counted.complete, counted.unfinished) == ((0,), False, (0, 1))
+    assert phrases.which_seeds(counted).startswith("No seed is complete yet")
+
+
+def test_a_table_tells_who_overran_the_budget(small_scenario) -> None:
+    budget = small_scenario.budget.model_copy(update={"latency_s": 5.0})
+    scenario = small_scenario.model_copy(update={"budget": budget})
+    point = Point("cell-edge", "shared-plan", scenario, tuple(LOSSES), (0,), {})
+    cells = cells_of(LOSSES)
+    counted = tables.Counted(cells, (0,), True, (), {})
+    place = claims.Measured(point, counted, tables.outcomes(cells))
+    text = details.details([place])
+    assert "Over the budget of 5 s in all rounds" in text
+    assert "Digital (up to 30.0 s)." in text
+    assert "| COTAF | 0/1 | never | never | never |" in text
+    judged = claims.verdicts([place], {})
+    # two rounds of a second against one round
+    assert "| cell-edge, shared plan | the best over the air: Fixed, 2N | 100.0 % slower" in judged
+    assert "| Aim: 97 % faster | cell-edge, shared plan | digital | 80.0 % faster" in judged
+    assert "| paper-v1, shared plan | digital | not run yet | – |" in judged
+
+
+def test_a_map_leaves_blank_what_is_missing() -> None:
+    assert pictures.entry_text(None) == ""
+    assert pictures.entry_text((None, False)) == "–"
+    assert pictures.entry_text((-12.4, False)) == "−12"
+    assert pictures.entry_text((40.0, True)) == "≥40"
+
+
+def test_the_page_shows_the_maps_of_the_strongest_of_those_spread_out() -> None:
+    rows = [
+        {"baseline": name, "faster_pct": {"median": x}}
+        for name, x in (("sparse", 5.0), ("sparse", None), ("selection", 3.0), ("fixed", -9.0))
+    ]
+    assert regimes.strongest(rows[:3], regimes.SPREAD_OUT) == "sparse"
+    assert regimes.strongest([rows[0], *rows[2:]], regimes.SPREAD_OUT) == "selection"
+    assert regimes.strongest(rows[3:], regimes.SPREAD_OUT) is None
+
+
+def test_the_document_is_the_same_every_time(
+    small_scenario, quadratic, tmp_path, monkeypatch
+) -> None:
+    def small(name: str, overrides: object) -> Scenario:
+        return small_scenario.model_copy(update={"name": name})
+
+    monkeypatch.setattr(sections, "load_scenario", small)
+    options = sections.Options(tmp_path / "cells", tmp_path / "cache", reduced=True)
+    runner = Runner(options.results)
+    for _ in range(3):  # step sizes first, then what waits for them
+        for name in ("step-size", "claims", "perplexity"):
+            for cell in list(sections.cells(options, [name])):
+                if cell.scheme in ("ideal", "movable") and load(cell, options.results) is None:
+                    runner.run(cell)
+    pages = [document.write(options, tmp_path / name).read_text() for name in ("a", "b")]
+    assert pages[0] == pages[1]
+    assert "### cell-edge, shared plan" in pages[0]
+    assert "| Movable | 1/1 |" in pages[0]
+    assert "step-size: 6 of 12 cells; missing in step-size/paper-v1" in pages[0]
