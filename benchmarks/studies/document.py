@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -107,7 +106,7 @@ size.
 def _state(options: sections.Options) -> tuple[str, bool]:
     """Say which cells are missing and what the others took; tell whether all are there."""
     lines, whole, spent = [], True, 0.0
-    machines: Counter[str] = Counter()
+    machines: set[str] = set()
     options = replace(options, untuned=True)
     for name in sections.SECTIONS:
         found = [(c, load(c, options.results)) for c in sections.cells(options, [name])]
@@ -117,9 +116,9 @@ def _state(options: sections.Options) -> tuple[str, bool]:
         missing = [cell for cell, document in found if document is None]
         whole = whole and not missing
         lines.append(f"- {name}: {_how_many(done, len(found))}{_named(missing)}")
-    said = "Every cell is there.\n" if whole else ""
-    hours = f"{spent / 3600:.1f} hours of processor time on one core"
-    said += f"The cells that are there took {hours} ({', '.join(sorted(machines)) or 'none'})."
+    who = "Every cell is there; together they" if whole else "The cells that are there"
+    said = f"{who} took {spent / 3600:.1f} hours of processor time on one core"
+    said += f" ({', '.join(sorted(machines))})." if machines else "."
     return f"## Which cells are there\n\n{said}\n\n" + "\n".join(lines) + "\n", whole
 
 
