@@ -78,22 +78,26 @@ def measured(options: sections.Options) -> list[Measured]:
 def verdicts(points: list[Measured], known: perplexity.Known) -> str:
     """Judge every claim and aim in one table."""
     by_place = {(m.point.section, m.point.name): m for m in points}
-    rows = []
+    rows, savings = [], []
     for aim in AIMS:
         place = by_place.get(aim.place)
         saving = place.against(aim.quantity, aim.against) if place else None
         where = f"{aim.place[0]}, {aim.place[1].replace('-', ' ')}"
+        savings.append(saving)
         row = _row(aim.claim, where, aim.against, saving, aim.percent)
         rows.append(_begun(row, place.counted if place else None))
     for k, counted in known.items():
         saving = tables.against_best(tables.perplexity_of(counted.cells), ())
         where = f"paper-v2, {k.replace('k-', 'K = ')}"
+        savings.append(saving)
         row = _row("Paper: lower perplexity", where, "the best, digital too", saving, 0.05)
         rows.append(_begun(row, counted))
-    tested = [row[-1] for row in rows if row[-1] != MISSING]
-    reached = sum(verdict.startswith("yes") for verdict in tested)
+    tested = [saving for saving in savings if saving is not None]
+    less = sum((saving.quantiles["median"] or 0.0) > 0 for saving in tested)
+    reached = sum(row[-1].startswith("yes") for row in rows)
     run = "all" if len(tested) == len(rows) else str(len(tested))
-    told = f"Of {len(rows)} tests {run} have been run; {reached or 'none'} reached the aim.\n"
+    told = f"Of {len(rows)} tests {run} have been run: {reached or 'none'} reached the aim, and in "
+    told += f"{less or 'none'} movable takes less than what it is compared with.\n"
     columns = ["Claim or aim", "Scenario and plan", "Against", "Measured", "Reached"]
     return "\n".join([_VERDICTS, told, markdown_table(columns, rows, left=5), _NOTES])
 
