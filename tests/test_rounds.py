@@ -104,7 +104,7 @@ def test_resume_is_bit_for_bit(small_scenario, tmp_path, scheme: str, killed_at:
     whole = execute(small_scenario, scheme, tmp_path / "whole")
 
     class KilledError(Exception):
-        pass
+        """Stands for the end of the process."""
 
     def kill(line: dict[str, object]) -> None:
         if line["round"] == killed_at + 1:

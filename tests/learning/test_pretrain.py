@@ -16,7 +16,7 @@ from airtune.scenario import Pretraining, Scenario, SmallLlama
 
 
 def quiet(text: str, fraction: float) -> None:
-    pass
+    """Show no progress."""
 
 
 def test_a_second_call_finds_the_model_and_other_settings_do_not(
