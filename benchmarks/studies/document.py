@@ -79,7 +79,7 @@ def _how(options: sections.Options) -> str:
 def _step_sizes(options: sections.Options) -> str:
     """Say by which rule step sizes were chosen, and which were."""
     grid = ", ".join(f"{x:g}" for x in sections.GRID)
-    chosen = {name: sections.tuned(options, name) for name in sections.SCENARIOS}
+    chosen = {name: sections.tuned(options, name) for name in sections.tuned_scenarios(options)}
     names = [s for s in options.schemes() if any(s in rates for rates in chosen.values())]
     rows = [
         [
@@ -88,7 +88,8 @@ def _step_sizes(options: sections.Options) -> str:
         ]
         for s in names
     ]
-    return f"{_STEP_SIZES.format(grid=grid)}\n{markdown_table(['Scheme', *chosen], rows)}"
+    places = [name.replace("-k-", ", K = ") for name in chosen]
+    return f"{_STEP_SIZES.format(grid=grid)}\n{markdown_table(['Scheme', *places], rows)}"
 
 
 _STEP_SIZES = """\
@@ -97,9 +98,8 @@ _STEP_SIZES = """\
 Of {grid} each scheme got the one of least final validation loss, and further ones were tried while
 the best was at the edge: one seed, which no other cell uses, and steps of about a factor 3, so the
 choice is coarse.  They were chosen for paper-v1 and cell-edge under the shared plan with forced
-alignment and for paper-v2 at four clients at a time; own plan, capped powers and other numbers of
-clients use the same ones.  In the regimes, for privacy and on SmolLM2 all schemes have one step
-size.
+alignment and for paper-v2 at each number K of clients at a time; own plan and capped powers use
+those of their scenario.  In the regimes, for privacy and on SmolLM2 all schemes have one step size.
 """
 
 

@@ -45,8 +45,8 @@ def chapter(options: sections.Options, docs: Path) -> str:
 
 
 _SMALL = """\
-K of ten clients transmit together, chosen by proportional fairness.  The step size of each scheme
-was chosen at K = 4 and is used at every K.
+K of ten clients transmit together, chosen by proportional fairness.  Each scheme has a step size of
+its own at each K ([which](#step-sizes)).
 """
 
 _REAL = """\

@@ -13,7 +13,6 @@ from airtune.scenario import Scenario
 from airtune.schemes import SCHEMES
 from studies.cells import Cell, Point, load
 
-SCENARIOS = ("paper-v1", "paper-v2", "cell-edge")
 CONCURRENCY = (1, 2, 4, 8)
 TUNING_SEED = 1000
 """Learning rates are chosen on this seed, which no other cell uses."""
@@ -101,16 +100,27 @@ _TINY = (
 
 
 def tuning(options: Options) -> Iterator[Point]:
-    """Learning rates of each scheme in each scenario, on a seed of its own."""
+    """Learning rates of each scheme in each tuned scenario, on a seed of their own."""
     grid = GRID[1:2] if options.reduced else GRID
-    for name in SCENARIOS:
-        scenario = options.scenario(name)
+    for name, scenario in tuned_scenarios(options).items():
         for scheme in options.schemes():
             for rate in (*grid, *_beyond(options, name, scheme, grid)):
                 point = Point(
                     "step-size", name, scenario, (scheme,), (TUNING_SEED,), {scheme: rate}
                 )
                 yield point
+
+
+def tuned_scenarios(options: Options) -> dict[str, Scenario]:
+    """Return the scenarios in which every scheme gets a step size of its own."""
+    places = {name: options.scenario(name) for name in ("paper-v1", "cell-edge")}
+    for k in _concurrency(options):
+        places[f"paper-v2-k-{k}"] = options.scenario("paper-v2", f"clients.concurrency={k}")
+    return places
+
+
+def _concurrency(options: Options) -> tuple[int, ...]:
+    return CONCURRENCY[1:2] if options.reduced else CONCURRENCY
 
 
 def _beyond(options: Options, name: str, scheme: str, grid: Sequence[float]) -> Iterator[float]:
@@ -125,7 +135,7 @@ def _beyond(options: Options, name: str, scheme: str, grid: Sequence[float]) -> 
 
 def best_rate(options: Options, name: str, scheme: str, rates: Sequence[float]) -> float | None:
     """Return the learning rate of the least final loss; None while one is missing."""
-    scenario = options.scenario(name)
+    scenario = tuned_scenarios(options)[name]
     losses = {}
     for rate in rates:
         point = Point("step-size", name, scenario, (scheme,), (TUNING_SEED,), {scheme: rate})
@@ -138,14 +148,14 @@ def best_rate(options: Options, name: str, scheme: str, rates: Sequence[float]) 
 
 
 def tuned(options: Options, name: str) -> dict[str, float]:
-    """Return the chosen learning rates of a scenario; schemes not tuned yet are left out."""
+    """Return the chosen learning rates in a tuned scenario; schemes not tuned yet are left out."""
     chosen: dict[str, float] = {}
     for scheme in options.schemes():
         grid = GRID[1:2] if options.reduced else GRID
         tried = [*grid, *_beyond(options, name, scheme, grid)]
         best = best_rate(options, name, scheme, tried)
         if best is None and options.untuned:
-            best = options.scenario(name).training.learning_rate
+            best = tuned_scenarios(options)[name].training.learning_rate
         if best is not None:
             chosen[scheme] = best
     return chosen
@@ -175,11 +185,9 @@ def claims(options: Options) -> Iterator[Point]:
 
 def perplexity(options: Options) -> Iterator[Point]:
     """Perplexity at round 30 and fairness for each number of clients that transmit together."""
-    rates = tuned(options, "paper-v2")
-    for k in CONCURRENCY[:1] if options.reduced else CONCURRENCY:
+    for k in _concurrency(options):
         scenario = options.scenario("paper-v2", f"clients.concurrency={k}")
-        if options.reduced:
-            scenario = options.scenario("paper-v2", "clients.concurrency=2")
+        rates = tuned(options, f"paper-v2-k-{k}")
         yield Point("paper-v2", f"k-{k}", scenario, tuple(rates), options.seeds(5), rates)
 
 
