@@ -242,22 +242,14 @@ def plan(
     if scenario is not None:
         _plan_scenario(scenario, overrides or [], scheme, out, as_json)
         return
-    from airtune.planning.problem_file import plan_file
+    from airtune.planning.problem_file import plan_file, summary
 
     assert problem is not None
     document = plan_file(problem)
     if as_json:
         show_json(document)
         return
-    rounds, bound = document["rounds"], document["bound"]
-    print(f"rounds      {rounds['pretraining']} pre-training, {rounds['finetuning']} fine-tuning")
-    print(f"batches     {document['batch']['pretraining']}; {document['batch']['clients']}")
-    print(f"back-off    {document['power_backoff']:.6g}")
-    print(f"bound       {bound['total']:.6g}, gap {document['certificate']['relative_gap']:.2g}")
-    parts = [name for name in bound if name != "total"]
-    print("            " + ", ".join(f"{name} {bound[name]:.4g}" for name in parts))
-    print(f"latency     {document['latency_s']['total']:.6g} s")
-    print(f"energy      {document['energy_j']['total']:.6g} J")
+    print(summary(document))
 
 
 def _plan_scenario(

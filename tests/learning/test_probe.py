@@ -16,7 +16,8 @@ from airtune.errors import InputError
 from airtune.learning.batches import collate
 from airtune.learning.corpus import read_texts
 from airtune.learning.learner import Learner, prepare
-from airtune.learning.probe import Objective, Probe, sample_losses
+from airtune.learning.objective import Objective, sample_losses
+from airtune.learning.probe import Probe
 from airtune.planning.bound import BoundConstants
 from airtune.planning.calibrate import command, constants
 from airtune.scenario import Scenario

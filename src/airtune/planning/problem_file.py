@@ -238,6 +238,24 @@ def resource_problem(parsed: PlanningFile) -> ResourceProblem:
     )
 
 
+def summary(document: dict[str, Any]) -> str:
+    """Return the lines that a person reads of the answer of :func:`plan_file`."""
+    rounds, batch, bound = document["rounds"], document["batch"], document["bound"]
+    parts = ", ".join(f"{name} {x:.4g}" for name, x in bound.items() if name != "total")
+    gap = document["certificate"]["relative_gap"]
+    return "\n".join(
+        (
+            f"rounds      {rounds['pretraining']} pre-training, {rounds['finetuning']} fine-tuning",
+            f"batches     {batch['pretraining']}; {batch['clients']}",
+            f"back-off    {document['power_backoff']:.6g}",
+            f"bound       {bound['total']:.6g}, gap {gap:.2g}",
+            f"            {parts}",
+            f"latency     {document['latency_s']['total']:.6g} s",
+            f"energy      {document['energy_j']['total']:.6g} J",
+        )
+    )
+
+
 def fixed_costs(parsed: PlanningFile) -> FixedCosts:
     """Costs of a round that the allocation does not choose."""
     power = np.array([client.tx_power_w for client in parsed.clients], dtype=float)
