@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from airtune.cli import app
 from airtune.errors import InputError
 from airtune.planning.problem_file import plan_file, plan_problem
 
@@ -42,6 +44,23 @@ def test_a_file_becomes_a_json_answer(problem: dict[str, Any], tmp_path: Path) -
     again.pop("seconds")
     answer.pop("seconds")
     assert again == answer
+
+
+def test_the_command_prints_the_plan_for_people(problem: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "problem.json"
+    path.write_text(json.dumps(problem))
+    answer = plan_file(path)
+    done = CliRunner().invoke(app, ["plan", "--problem", str(path)])
+    assert done.exit_code == 0
+    lines = {line.split()[0]: line for line in done.stdout.splitlines()}
+    assert str(answer["batch"]["clients"]) in lines["batches"]
+    assert f"{answer['rounds']['finetuning']} fine-tuning" in lines["rounds"]
+    for name, total in (("bound", answer["bound"]), ("latency", answer["latency_s"])):
+        assert f"{total['total']:.6g}" in lines[name]
+    parts = (x for line in lines.values() if line.startswith(" ") for x in line.split(", "))
+    told = {name: float(x) for name, x in (part.split() for part in parts)}
+    assert told == pytest.approx({n: answer["bound"][n] for n in told}, rel=1e-3)
+    assert sum(told.values()) == pytest.approx(answer["bound"]["total"], rel=1e-3)
 
 
 def test_shared_energy_is_booked_by_component(problem: dict[str, Any]) -> None:
