@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from airtune.report.style import scheme_style
-from airtune.report.values import MISSING
+from airtune.report.values import MISSING, significant
 from studies import perplexity, phrases, sections, tables
 from studies.cells import Point
 from studies.markdown import markdown_table
@@ -99,7 +99,16 @@ def verdicts(points: list[Measured], known: perplexity.Known) -> str:
     told = f"Of {len(rows)} tests {run} have been run: {reached or 'none'} reached the aim, and in "
     told += f"{less or 'none'} movable takes less than what it is compared with.\n"
     columns = ["Claim or aim", "Scenario and plan", "Against", "Measured", "Reached"]
-    return "\n".join([_VERDICTS, told, markdown_table(columns, rows, left=5), _NOTES])
+    notes = _NOTES + _least_p([saving.seeds for saving in tested])
+    return "\n".join([_VERDICTS, told, markdown_table(columns, rows, left=5), notes])
+
+
+def _least_p(seeds: list[int]) -> str:
+    """Say how small the p of a sign test can be at all with so few seeds."""
+    if not seeds:
+        return ""
+    least = significant(2.0 ** (1 - max(seeds)), 2)
+    return f"With {max(seeds)} seeds a sign test cannot give less than p = {least}.\n"
 
 
 def _row(
@@ -135,6 +144,5 @@ The cell-edge aims are against the best non-movable scheme over the air, once am
 among those with no more than the same N antennas (without 2N antennas, selection and surface).  The
 best is chosen for time and for energy apart, among the schemes run there, after their results are
 known, which favours it a little.  "At least", "at most" and "a lower bound": the baseline did not
-reach the target in some seed, and what it spent in all its rounds stands in for it.  With five
-seeds a sign test cannot give less than p = 0.06.
+reach the target in some seed, and what it spent in all its rounds stands in for it.
 """
