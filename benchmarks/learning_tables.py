@@ -7,6 +7,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import manual
+
 Results = dict[str, Any]
 
 
@@ -112,16 +114,9 @@ TABLES: dict[str, Callable[[Results], str]] = {
 
 def write(page: Path, results: Results) -> None:
     """Replace the tables between the page's markers by those of the results."""
-    text = page.read_text(encoding="utf-8")
     for name, make in TABLES.items():
-        begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
-        head, _, rest = text.partition(begin)
-        _, _, tail = rest.partition(end)
-        shown = (
-            f"\n{_conditions(results[name])}\n{make(results[name])}\n" if name in results else "\n"
-        )
-        text = f"{head}{begin}{shown}{end}{tail}"
-    page.write_text(text, encoding="utf-8")
+        found = results.get(name)
+        manual.put(page, name, f"{_conditions(found)}\n{make(found)}" if found else "")
 
 
 def _conditions(found: Results) -> str:

@@ -7,16 +7,12 @@ from typing import Any
 
 import matplotlib as mpl
 
-BEGIN = "<!-- measured: written by `python benchmarks/placement.py --write-docs` -->"
-END = "<!-- end of measured -->"
+import manual
 
 
 def write_docs(report: dict[str, Any], page: Path) -> None:
     """Replace what stands between the two marks of the page."""
-    text = page.read_text()
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    page.write_text(before + BEGIN + "\n" + "\n".join(lines(report)) + "\n" + END + after)
+    manual.put(page, "measured", "\n".join(lines(report)))
 
 
 def grid(head: list[str], rows: list[list[str]]) -> list[str]:

@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+import manual
 from airtune import scenario_file
 from airtune.errors import InputError
 from airtune.joint_plan import JointPlan, Site, plan_run
@@ -229,12 +230,7 @@ def write_table(comparison: dict[str, Any]) -> None:
                 cells = [f"{getattr(costs, part):.3g} {unit}" for part in parts]
                 first = f"{label} | {run['rounds']}" if unit == "s" else " | "
                 rows.append(f"| {first} | {' | '.join(cells)} | {costs.total:.3g} {unit} |")
-    text = MANUAL.read_text(encoding="utf-8")
-    before, rest = text.split("<!-- study -->\n", 1)
-    _, after = rest.split("<!-- end of study -->", 1)
-    table = "\n".join(rows)
-    text = f"{before}<!-- study -->\n{table}\n<!-- end of study -->{after}"
-    MANUAL.write_text(text, encoding="utf-8")
+    manual.put(MANUAL, "study", "\n".join(rows))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+import manual
+
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
@@ -191,17 +193,12 @@ def tightness_table(tightness: dict[str, list[dict[str, Any]]]) -> list[str]:
 
 def write_tables(content: dict[str, Any]) -> None:
     """Put the tables between their marks in the manual."""
-    text = MANUAL.read_text(encoding="utf-8")
     tables = {
         "timings": timing_table(content["timings"]),
         "tightness": tightness_table(content["bound_over_truth"]),
     }
     for name, rows in tables.items():
-        before, rest = text.split(f"<!-- {name} -->\n", 1)
-        _, after = rest.split(f"<!-- end of {name} -->", 1)
-        table = "\n".join(rows)
-        text = f"{before}<!-- {name} -->\n{table}\n<!-- end of {name} -->{after}"
-    MANUAL.write_text(text, encoding="utf-8")
+        manual.put(MANUAL, name, "\n".join(rows))
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import manual
 from airtune import load_scenario, record, study
 from airtune.report.table import scheme_rows
 
@@ -23,7 +24,6 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "quickstart.json"
 FIGURES = ("loss-rounds", "loss-time", "antenna-positions", "energy-split", "exact-match")
 FIGURE_FOLDER = ROOT / "docs" / "figures"
-MARKERS = "<!-- quickstart table -->", "<!-- end of quickstart table -->"
 
 
 def measure(folder: Path) -> dict[str, Any]:
@@ -52,15 +52,6 @@ def markdown(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def update_readme(table: str) -> None:
-    """Replace what stands between the markers."""
-    path = ROOT / "README.md"
-    head, _, rest = path.read_text(encoding="utf-8").partition(MARKERS[0])
-    _, _, tail = rest.partition(MARKERS[1])
-    text = f"{head}{MARKERS[0]}\n\n{table}\n\n{MARKERS[1]}{tail}"
-    path.write_text(text, encoding="utf-8")
-
-
 def main() -> None:
     """Measure, or with --table only rewrite the README's table from the committed results."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -72,7 +63,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             results = measure(Path(folder))
         record.write_json(RESULTS, results)
-    update_readme(markdown(results))
+    manual.put(ROOT / "README.md", "quickstart table", f"\n{markdown(results)}\n")
 
 
 if __name__ == "__main__":

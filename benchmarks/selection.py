@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+import manual
+
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
@@ -38,7 +40,6 @@ POLICIES: dict[str, dict[str, Any]] = {
     "proportional-fair": {},
     "joint": {},
 }
-BEGIN, END = "<!-- study -->", "<!-- /study -->"
 
 
 def scenario_of(policy: str) -> Scenario:
@@ -131,10 +132,7 @@ def main() -> None:
             "environment": record.environment(scenario_of("random")),
         },
     )
-    text = MANUAL.read_text()
-    head, rest = text.split(BEGIN)
-    tail = rest.split(END)[1]
-    MANUAL.write_text(f"{head}{BEGIN}\n{table(found)}\n{END}{tail}")
+    manual.put(MANUAL, "study", table(found))
 
 
 if __name__ == "__main__":
