@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+import manual
 from airtune import record
 from airtune.learning.learner import Learner, prepare
 from airtune.planning import bound
@@ -31,7 +32,7 @@ ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "calibration.json"
 FIGURE = ROOT / "docs" / "figures" / "bound-llama.png"
 MANUAL = ROOT / "docs" / "calibration.md"
-ROUNDS, EVERY, RUNS = 20, 2, 1
+ROUNDS, EVERY, RUNS = 20, 2, 5
 STEPS = 300
 """Pre-training, less than the quickstart's: the fine-tuning tasks leave more to learn."""
 SCHEMES = ("movable", "fixed")
@@ -46,11 +47,11 @@ SETTINGS = (
     f"pretraining.steps={STEPS}",
     f"evaluation.every={EVERY}",
     f"calibration.rounds={ROUNDS}",
-    "calibration.points=3",
-    "calibration.samples=8",
-    "calibration.curvature_samples=2",
-    "calibration.iterations=10",
-    "calibration.shift_samples=200",
+    "calibration.points=4",
+    "calibration.samples=32",
+    "calibration.curvature_samples=32",
+    "calibration.iterations=20",
+    "calibration.shift_samples=500",
     "budget.latency_s=",
 )
 
@@ -214,16 +215,16 @@ def ready(document: dict[str, Any], gguf: Path, alpaca: Path, corpus: Path) -> N
         f"data.source={alpaca}",
         f"data.pretraining_corpus={corpus}",
         "data.partition=iid",
-        "data.max_tokens=48",
-        "data.max_records=40",
-        "clients.count=2",
-        "calibration.rounds=4",
-        "calibration.points=2",
-        "calibration.clients=2",
-        "calibration.samples=4",
-        "calibration.curvature_samples=1",
-        "calibration.iterations=3",
-        "calibration.shift_samples=16",
+        "data.max_tokens=64",
+        "data.max_records=400",
+        "clients.count=4",
+        "calibration.rounds=20",
+        "calibration.points=4",
+        "calibration.clients=4",
+        "calibration.samples=16",
+        "calibration.curvature_samples=8",
+        "calibration.iterations=15",
+        "calibration.shift_samples=200",
         "training.learning_rate=1e-3",
         "budget.latency_s=",
     ]
@@ -288,13 +289,8 @@ def write_tables(document: dict[str, Any]) -> None:
         tables["tightness"] = tightness_table(document["llama"]["schemes"])
     if "ready" in document:
         tables["ready"] = constants_table(document["ready"]["constants"])
-    text = MANUAL.read_text(encoding="utf-8")
     for name, rows in tables.items():
-        before, rest = text.split(f"<!-- {name} -->\n", 1)
-        _, after = rest.split(f"<!-- end of {name} -->", 1)
-        table = "\n".join(rows)
-        text = f"{before}<!-- {name} -->\n{table}\n<!-- end of {name} -->{after}"
-    MANUAL.write_text(text, encoding="utf-8")
+        manual.put(MANUAL, name, "\n".join(rows))
 
 
 def show(text: str, fraction: float) -> None:

@@ -51,7 +51,8 @@ def main() -> None:
         if not given.write_docs:
             run(options, given.sections, given.minutes, given.lock)
         docs.mkdir(exist_ok=True)
-        print(f"wrote {document.write(options, docs)}")
+        readme = ROOT / "README.md" if docs == DOCS else None
+        print(f"wrote {document.write(options, docs, readme)}")
 
 
 def _parse() -> argparse.Namespace:

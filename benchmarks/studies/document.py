@@ -5,9 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import manual
 from airtune.report.style import scheme_style
 from airtune.report.values import MISSING, decimals
-from studies import claims, components, details, exposure, perplexity, phrases, regimes, sections
+from studies import (
+    claims,
+    components,
+    details,
+    exposure,
+    perplexity,
+    phrases,
+    regimes,
+    sections,
+    summary,
+)
 from studies.cells import Cell, Document, load
 from studies.markdown import listed, markdown_table
 
@@ -24,8 +35,11 @@ validation loss minus 90 % of the improvement that the error-free reference (Ide
 """
 
 
-def write(options: sections.Options, docs: Path) -> Path:
-    """Write DOCS/results.md, the page of all maps and DOCS/figures; return that page."""
+def write(options: sections.Options, docs: Path, readme: Path | None = None) -> Path:
+    """Write DOCS/results.md, the page of all maps and DOCS/figures; return that page.
+
+    With `readme` also the table of that page's first lines.
+    """
     page = docs / "results.md"
     (docs / "figures").mkdir(parents=True, exist_ok=True)
     state, whole = _state(options)
@@ -37,6 +51,8 @@ def write(options: sections.Options, docs: Path) -> Path:
     parts += [_how(options), _step_sizes(options), state]
     text = "\n".join(part.rstrip("\n") + "\n" for part in parts if part)
     page.write_text(text, encoding="utf-8")
+    if readme is not None:
+        manual.put(readme, "study", f"\n{summary.summary(points)}")
     return page
 
 

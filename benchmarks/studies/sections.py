@@ -179,7 +179,7 @@ def claims(options: Options) -> Iterator[Point]:
     own = ("plan=own", "planning.rounds=planned", "budget.client_energy_j=0.3")
     if options.reduced:
         own = ("plan=own",)
-    seeds = options.seeds(10)
+    seeds = options.seeds(5)
     capped = ("aggregation.alignment=capped",)
     for name, label, extra, wanted in (
         ("paper-v1", "shared-plan", (), tuple(SCHEMES)),

@@ -213,6 +213,11 @@ class Radio(Settings):
     downlink_bits: Annotated[int, Field(ge=8, le=32)] = Field(
         16, description="bits of one adapter entry in the broadcast"
     )
+    downlink_precoding: Literal["multicast", "space-time"] = Field(
+        "multicast",
+        description="broadcast with the max-min beamformer of the clients that take part, or by a "
+        "space-time block code, which needs no channel knowledge and has no array gain",
+    )
     efficiency: Fraction = Field(
         0.9, description="share of the time-frequency grid that carries data (cyclic prefix, guard)"
     )

@@ -117,9 +117,9 @@ class RadioBlock:
         overheads = self.scheme.air.overheads(link, choice.clients, site.block_sizes, reporting)
         if len(choice.clients) < participants.sum():  # pilots are sent in turn: means over the sets
             everyone = np.flatnonzero(participants)
-            of_all = self.scheme.air.overheads(link, everyone, site.block_sizes)
-            mean_s = of_all.pilot_s * len(choice.clients) / len(everyone)
-            overheads = replace(overheads, pilot_j=of_all.pilot_j, pilot_s=mean_s)
+            of_all = self.scheme.air.pilots(link, everyone, site.block_sizes)
+            mean_s = of_all.time_s * len(choice.clients) / len(everyone)
+            overheads = replace(overheads, pilot_j=of_all.energies_j, pilot_s=mean_s)
         pilots = np.zeros(len(weights))
         pilots[participants] = overheads.pilot_j
         airtime = np.where(participants, forecast.airtime_s[choice.clients].mean(), 0.0)

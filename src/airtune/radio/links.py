@@ -133,15 +133,22 @@ def pilot_airtime(symbols: int, bandwidth_hz: float, powers: Real) -> Airtime:
 
 
 def downlink_rate(
-    channel: Complex, power: float, noise: float, bandwidth_hz: float, efficiency: float
+    channel: Complex,
+    power: float,
+    noise: float,
+    bandwidth_hz: float,
+    efficiency: float,
+    beamformer: Complex | None = None,
 ) -> float:
     """Return the broadcast rate that the weakest client can decode.
 
-    Conservative: the base station spreads its power evenly over its antennas by a space-time
-    block code, which needs no channel knowledge and has no array gain, ``SNR_k = P_BS |h_k|^2 /
-    (N sigma^2)`` (Alamouti 1998; Tarokh et al. 1999, rate losses of larger codes not counted).
-    The channel is the uplink's (reciprocity), the clients' noise figure the base station's, and
-    interference at the clients is not modelled.
+    With a beamformer v = w* / |w| all clients receive ``SNR_k = P_BS |w^H h_k|^2 / (|w|^2
+    sigma^2)`` (physical-layer multicasting: Sidiropoulos, Davidson, Luo, IEEE TSP 2006).  Without
+    one the base station spreads its power evenly over its antennas by a space-time block code,
+    which needs no channel knowledge and has no array gain, ``SNR_k = P_BS |h_k|^2 / (N sigma^2)``
+    (Alamouti 1998; Tarokh et al. 1999, rate losses of larger codes not counted).  The channel is
+    the uplink's (reciprocity), the clients' noise figure the base station's, and interference at
+    the clients is not modelled.
 
     Parameters
     ----------
@@ -155,11 +162,18 @@ def downlink_rate(
         Bandwidth W [Hz].
     efficiency : float
         Share of the time-frequency grid that carries data.
+    beamformer : ndarray, complex, shape (N,), optional
+        w, of any length; by default a space-time block code.
 
     Returns
     -------
     float
         Rate [bit/s].
     """
-    snr = power * np.mean(np.abs(channel) ** 2, axis=1) / noise
-    return float(shannon_rate(snr, bandwidth_hz, efficiency).min())
+    if beamformer is None:
+        gains = np.mean(np.abs(channel) ** 2, axis=1)
+    else:
+        # no BLAS, whose rounding depends on where arrays lie in memory
+        sums = (channel * beamformer.conj()).sum(axis=1)
+        gains = np.abs(sums) ** 2 / np.sum(np.abs(beamformer) ** 2)
+    return float(shannon_rate(power * gains / noise, bandwidth_hz, efficiency).min())

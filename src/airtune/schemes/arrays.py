@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -117,6 +117,32 @@ class Link:
         """Return the best receive beamformer for these positions and weights nu_k, shape (K,)."""
         seed = torch_seed(self.radio.seed, "beamformer", self.radio.round) % 2**31
         return beamform(self.radio.problem(effective_weights), self.positions, seed=seed)
+
+    def multicast_beamformer(self, clients: Integer) -> Complex | None:
+        """Return the beamformer of the broadcast to these clients (indices), shape (N,).
+
+        It maximises the gain of the weakest of them as the server perceives their channels, by
+        reciprocity the max-min problem of the uplink without interferers.  None: spreading the
+        power over all antennas by a space-time block code serves the weakest better, or is what
+        `radio.downlink_precoding` asks for.
+        """
+        if self.radio.scenario.radio.downlink_precoding == "space-time":
+            return None
+        chosen = np.zeros(len(self.radio.powers))
+        chosen[clients] = 1.0
+        problem = self.radio.problem(chosen)
+        quiet = replace(
+            problem,
+            powers=np.ones_like(problem.powers),
+            noise=1.0,
+            interferer_gains=problem.interferer_gains[:0],
+            interferer_directions=problem.interferer_directions[:0],
+            interferer_powers=problem.interferer_powers[:0],
+        )
+        seed = torch_seed(self.radio.seed, "multicast", self.radio.round) % 2**31
+        best = beamform(quiet, self.positions, seed=seed)
+        spread = np.mean(np.abs(self.perceived.of(clients).channel) ** 2, axis=1)
+        return best.beamformer if best.worst_gain > spread.min() else None
 
     def picture(self, effective_weights: Real) -> dict[str, Any]:
         """Return antennas, beamformer and paths as plain JSON types, to be drawn.

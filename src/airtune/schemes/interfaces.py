@@ -160,6 +160,25 @@ class AirInterface(ABC):
         `reporting`, shape (S,), tells who of them reports scales: not who stays silent, which the
         pilots decide.  None: everyone.
         """
+        pilots = self.pilots(link, clients, block_sizes, reporting)
+        radio = link.radio.scenario.radio
+        bandwidth = radio.downlink_bandwidth_hz
+        power = float(dbm_to_watt(radio.base_station_power_dbm))
+        rate = links.downlink_rate(
+            link.true.of(clients).channel,
+            power,
+            noise_power(radio.noise_psd_dbm_hz, bandwidth, radio.noise_figure_db),
+            bandwidth,
+            radio.efficiency,
+            link.multicast_beamformer(clients),
+        )
+        downlink_s = int(block_sizes.sum()) * radio.downlink_bits / rate
+        return Overheads(pilots.energies_j, pilots.time_s, downlink_s, power * downlink_s)
+
+    def pilots(
+        self, link: Link, clients: Integer, block_sizes: Integer, reporting: Mask | None = None
+    ) -> links.Airtime:
+        """Return the pilots and reports of these clients; `reporting` as in :meth:`overheads`."""
         radio = link.radio.scenario.radio
         powers = link.radio.powers[clients]
         pilots = links.pilot_airtime(radio.pilot_symbols_per_client, radio.bandwidth_hz, powers)
@@ -167,17 +186,8 @@ class AirInterface(ABC):
         if reporting is not None:
             bits = np.where(reporting, bits, 0.0)
         reports = links.sequential_airtime(bits, single_user_rates(link, clients), powers)
-        bandwidth = radio.downlink_bandwidth_hz
-        power = float(dbm_to_watt(radio.base_station_power_dbm))
-        noise = noise_power(radio.noise_psd_dbm_hz, bandwidth, radio.noise_figure_db)
-        channel = link.true.of(clients).channel
-        rate = links.downlink_rate(channel, power, noise, bandwidth, radio.efficiency)
-        downlink_s = int(block_sizes.sum()) * radio.downlink_bits / rate
-        return Overheads(
-            pilot_j=pilots.energies_j + reports.energies_j,
-            pilot_s=pilots.time_s + reports.time_s,
-            downlink_s=downlink_s,
-            downlink_j=power * downlink_s,
+        return links.Airtime(
+            pilots.times_s + reports.times_s, pilots.energies_j + reports.energies_j
         )
 
     def _reported_bits(self, link: Link, block_sizes: Integer) -> int:
@@ -199,6 +209,11 @@ class ErrorFree(AirInterface):
         self, link: Link, clients: Integer, block_sizes: Integer, reporting: Mask | None = None
     ) -> Overheads:
         return Overheads(np.zeros(len(clients)))
+
+    def pilots(
+        self, link: Link, clients: Integer, block_sizes: Integer, reporting: Mask | None = None
+    ) -> links.Airtime:
+        return links.Airtime(np.zeros(len(clients)), np.zeros(len(clients)))
 
     def combine(self, uploads: Uploads, link: Link, backoff: float) -> Reception:
         exact = uploads.omega @ uploads.updates.astype(np.float64)
