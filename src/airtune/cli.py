@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import signal
 import sys
 import threading
@@ -73,6 +74,35 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     """Stop at once; remembered, for an exception raised inside a library's callback is lost."""
     _interrupted.set()
     raise KeyboardInterrupt
+
+
+@app.callback()
+def options(
+    modules: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--import",
+            metavar="MODULE",
+            help="Import a Python module first, one that registers schemes; may be repeated.",
+        ),
+    ] = None,
+) -> None:
+    """Fine-tune large language models across wireless devices, over the air."""
+    for name in modules or []:
+        _import(name)
+
+
+def _import(name: str) -> None:
+    """Import a module of the user's, from the present folder or wherever Python finds it."""
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise InputError(f"--import {name}: needs the module {error.name!r}") from None
+        raise InputError(f"--import {name}: no such module here or among the installed") from None
+    finally:
+        sys.path.pop(0)
 
 
 @app.command()
@@ -156,12 +186,13 @@ def resume(
     as_json: AsJson = False,
 ) -> None:
     """Go on with whatever is unfinished in a run folder."""
-    from airtune import record
+    from airtune import record, study
     from airtune import sweep as sweeps
 
     run_folder = record.open_folder(run_dir.absolute())
     # Model, data and cache may be named relative to where the run was begun.
     with contextlib.chdir(run_folder.directory):
+        study.check(run_folder.scenario, run_folder.kind)
         record.check_inputs(run_folder)
         if run_folder.kind == sweeps.KIND:
             _execute_sweep(sweeps.open_sweep(run_folder), as_json)

@@ -100,7 +100,10 @@ def check(scenario: Scenario, kind: str) -> Scenario:
 
     for name in scenario.schemes:
         if name not in SCHEMES:
-            raise InputError(f"schemes: {name!r} must be one of {', '.join(SCHEMES)}")
+            raise InputError(
+                f"schemes: {name!r} must be one of {', '.join(SCHEMES)} "
+                "(or of a module that registers it: airtune --import MODULE ...)"
+            )
     for name in scenario.training.learning_rates:
         if name not in SCHEMES:
             raise InputError(f"training.learning_rates.{name}: must be one of {', '.join(SCHEMES)}")

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
+import sys
 import tracemalloc
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
+from typer.testing import CliRunner
 
 from airtune import study
+from airtune.cli import app
 from airtune.errors import InputError
 from airtune.radio.array import fixed_array
 from airtune.radio.kinds import Real
@@ -61,6 +66,55 @@ def test_all_schemes_and_one_of_one_s_own_compare_on_one_page(
     moved = {name for name, entry in results.items() if entry["latency_s"]["movement"] > 0}
     assert moved == {"movable"}  # switching antennas moves none
     assert "corner" in (tmp_path / "run" / "report.html").read_text()
+
+
+MODULE = """
+from airtune.schemes import HalfWavelengthArray, OverTheAir, Scheme, register
+
+register(Scheme("plain", HalfWavelengthArray(), OverTheAir()))
+"""
+
+
+def test_the_command_line_imports_a_scheme_and_a_resume_says_when_it_is_missing(
+    table, small_scenario, quadratic, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("own_plain.py").write_text(MODULE)
+    settings = scenario_with(small_scenario, training__rounds=2).to_dict()
+    Path("s.yaml").write_text(yaml.safe_dump(settings | {"name": "s", "schemes": ["fixed"]}))
+    own = ["--import", "own_plain"]
+    command = ["compare", "s.yaml", "--schemes", "plain,fixed", "--out", "run", "--json"]
+    refused = CliRunner().invoke(app, command)
+    assert isinstance(refused.exception, InputError)
+    assert "--import MODULE" in str(refused.exception)
+    done = CliRunner().invoke(app, own + command)
+    assert done.exit_code == 0
+    before = json.loads(Path("run/results.json").read_text())["schemes"]
+    assert before["plain"]["final_loss"] == before["fixed"]["final_loss"]
+    # another process knows nothing of it
+    del SCHEMES["plain"], sys.modules["own_plain"]
+    Path("run/plain/seed-0/finished.json").unlink()
+    refused = CliRunner().invoke(app, ["resume", "run"])
+    assert isinstance(refused.exception, InputError)
+    assert "schemes: 'plain' must be one of" in str(refused.exception)
+    assert CliRunner().invoke(app, [*own, "resume", "run"]).exit_code == 0
+    after = json.loads(Path("run/results.json").read_text())["schemes"]
+    assert after["plain"]["final_loss"] == before["plain"]["final_loss"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [(None, "no such module"), ("import not_there_at_all", "needs the module 'not_there_at_all'")],
+)
+def test_a_module_that_cannot_be_imported_is_named(
+    text: str | None, message: str, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if text is not None:
+        Path("own_broken.py").write_text(text)
+    done = CliRunner().invoke(app, ["--import", "own_broken", "schemes"])
+    assert isinstance(done.exception, InputError)
+    assert f"--import own_broken: {message}" in str(done.exception)
 
 
 def test_a_scheme_can_have_its_own_learning_rate(small_scenario) -> None:

@@ -74,7 +74,9 @@ SCHEMES: dict[str, Scheme] = {
 
 
 def register(scheme: Scheme) -> Scheme:
-    """Make a scheme of one's own known under its name, to scenarios as to the command line.
+    """Make a scheme of one's own known under its name in this process.
+
+    The command line imports the module that calls it with ``airtune --import MODULE COMMAND``.
 
     Raises
     ------
