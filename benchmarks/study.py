@@ -125,6 +125,7 @@ def estimate(options: sections.Options, names: list[str]) -> None:
 GUESSES = {
     "step-size": 60.0,
     "claims": 60.0,
+    "movement": 60.0,
     "perplexity": 40.0,
     "regimes": 12.0,
     "privacy": 40.0,

@@ -428,6 +428,33 @@ def test_only_what_is_carried_stays_where_the_plan_puts_it(
     assert (len({str(place) for place in places}) > 1) == goes_on
 
 
+def test_antennas_that_move_when_needed_stay_while_they_hear_well(small_scenario) -> None:
+    base = with_settings(small_scenario, radio__paths__doppler_hz=5.0, training__rounds=12)
+
+    def course(**settings: object) -> list[tuple[list[list[float]], bool, float]]:
+        scenario = with_settings(base, **settings)
+        run = FederatedRun(scenario, "movable", 1, QuadraticLearner(scenario, 1))  # type: ignore[arg-type]
+        found = []
+        for index in range(1, 13):
+            weights, before = run.state.effective_weights, run.state.positions
+            link = run.site.radio(index).at(before)
+            error = -10 * np.log10(link.best_beamformer(weights).worst_gain)
+            line = run.run_round()
+            still = run.state.positions.tolist() == before.tolist()
+            assert (line["round_latency_s"]["movement"] == 0) == still
+            found.append((run.state.positions.tolist(), still, error))
+        return found
+
+    each = course()
+    limit = float(np.median([error for _, _, error in each]))
+    asked = {"planning__movement": "when-needed", "planning__quality_db": limit}
+    some = course(**asked)
+    assert [still for _, still, _ in some] == [error <= limit for _, _, error in some]
+    assert {still for _, still, _ in some} == {True, False}
+    assert course(**asked | {"planning__quality_db": -300.0}) == each
+    assert all(still for _, still, _ in course(**asked | {"planning__quality_db": 300.0}))
+
+
 def test_silent_clients_book_no_reports(small_scenario) -> None:
     joules = {}
     for threshold in (-300.0, *range(-30, 50, 5)):

@@ -13,6 +13,7 @@ from statistics import mean
 from airtune import load_scenario
 from airtune.scenario import Scenario
 from airtune.schemes import SCHEMES
+from airtune.study import PROPOSAL
 from studies.cells import Cell, Point, load
 
 CONCURRENCY = (1, 2, 4, 8)
@@ -193,6 +194,18 @@ def claims(options: Options) -> Iterator[Point]:
         yield Point(name, label, scenario, schemes, seeds, rates)
 
 
+def movement(options: Options) -> Iterator[Point]:
+    """Movable antennas that move only when needed; the other cells of a seed are the claims'.
+
+    The plan is the same: it books a way every round.
+    """
+    for name in ("paper-v1", "cell-edge"):
+        scenario = options.scenario(name, "planning.movement=when-needed")
+        rates = tuned(options, name)
+        schemes = tuple(scheme for scheme in rates if scheme == PROPOSAL)
+        yield Point(name, "shared-plan-when-needed", scenario, schemes, options.seeds(5), rates)
+
+
 def perplexity(options: Options) -> Iterator[Point]:
     """Perplexity at round 30 and fairness for each number of clients that transmit together."""
     for k in _concurrency(options):
@@ -261,6 +274,7 @@ def privacy(options: Options) -> Iterator[Point]:
 SECTIONS: dict[str, Callable[[Options], Iterator[Point]]] = {
     "step-size": tuning,
     "claims": claims,
+    "movement": movement,
     "perplexity": perplexity,
     "regimes": regimes,
     "privacy": privacy,

@@ -170,7 +170,10 @@ class FederatedRun:
         """Return the antennas' places in the round, in no order."""
         state, array, joint = self.state, self.scheme.array, self.force.joint
         # what is switched, not carried, follows every round
-        if self.scenario.planning.movement == "each-round" or not array.moves:
+        planning = self.scenario.planning
+        if planning.movement != "once" or not array.moves:
+            if array.moves and planning.movement == "when-needed" and self._hears(radio):
+                return state.positions
             near = with_travel(radio, joint.outlook.max_travel)
             return array.place(near, state.effective_weights, state.positions)
         if joint.scheme == self.scheme.name:
@@ -178,6 +181,12 @@ class FederatedRun:
         if state.round > 0:
             return state.positions
         return array.place(radio, state.effective_weights, state.positions)
+
+    def _hears(self, radio: RadioRound) -> bool:
+        """Tell whether the antennas hear well enough where they are (`planning.quality_db`)."""
+        weights = self.state.effective_weights
+        best = self.scheme.array.link(radio, weights, self.state.positions).best_beamformer(weights)
+        return bool(best.worst_gain >= 10.0 ** (-self.scenario.planning.quality_db / 10.0))
 
     def _select(self, radio: RadioRound) -> Choice:
         """Choose who transmits, and expect nu_k of them from their last reports."""

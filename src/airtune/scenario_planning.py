@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from airtune.scenario_radio import (
     Constant,
     Count,
+    Decibel,
     Positive,
     PositiveConstant,
     Settings,
@@ -49,10 +50,16 @@ class Planning(Settings):
         description="all clients take part, or the plan leaves out those whose bad air costs more "
         "than the bias of their absence",
     )
-    movement: Literal["each-round", "once"] = Field(
+    movement: Literal["each-round", "when-needed", "once"] = Field(
         "each-round",
-        description="antennas are placed anew each round (the plan books the first round's way "
+        description="antennas are placed anew each round, or only in rounds in which they would "
+        "hear worse than quality_db where they are (for both the plan books the first round's way "
         "every time), or go to the plan's positions once and stay until the next plan",
+    )
+    quality_db: Decibel = Field(
+        -20.0,
+        description="movement = when-needed: largest expected error of the aligned sum with which "
+        "the antennas stay, in dB of the updates' scale",
     )
     alternate: bool = Field(
         False,
