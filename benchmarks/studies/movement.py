@@ -53,6 +53,6 @@ _CHAPTER = """\
 
 Added after the results above had been seen: there antennas move every round, whatever it brings,
 as the paper has it.  With `planning.movement: when-needed` they stay while the aligned sum is
-expected to have an error below {quality} dB where they are, the quality by which digital chooses its
-bits.  Plan, clocks and batches are the same, and so are all other schemes' cells.
+expected to have an error below {quality} dB where they are: the quality that digital chooses its
+bits by.  Plan, clocks and batches are the same, and so are all other schemes' cells.
 """
