@@ -19,6 +19,7 @@ from studies import (
     components,
     details,
     document,
+    movement,
     phrases,
     pictures,
     regimes,
@@ -244,6 +245,26 @@ def test_only_complete_seeds_are_counted_and_refused_ones_are_named(
     apart = replace(counted, cells={"ideal": {0: done, 1: done}, "movable": {0: done}})
     apart = replace(apart, infeasible={"movable": {1: "too slow"}})
     assert "Left out: Movable in seed 1, where" in phrases.which_seeds(apart)
+
+
+def test_sparing_the_drives_changes_the_proposal_and_nothing_else(
+    small_scenario, tmp_path, monkeypatch
+) -> None:
+    names = ("ideal", "movable", "fixed", "digital")
+    place = Point("cell-edge", "shared-plan", small_scenario, names, (0,), {})
+    stored(tmp_path, place, {(n, 0): d[0] for n, d in cells_of(LOSSES).items() if n in names})
+    spared = Point("cell-edge", "shared-plan-when-needed", small_scenario, ("movable",), (0, 1), {})
+    faster = history([5.0, 3.0, 1.2, 1.0], 0.5, 0.5)
+    stored(tmp_path, spared, {("movable", 0): faster, ("movable", 1): faster})
+    monkeypatch.setattr(sections, "movement", lambda options: [spared])
+    counted = tables.counted(place, tmp_path)
+    point = claims.Measured(place, counted, tables.outcomes(counted.cells))
+    text = movement.when_needed(sections.Options(tmp_path, tmp_path), [point])
+    # the target is 5 - 0.9 x 4 = 1.4: movable there in 2 rounds, fixed in 3, digital in 1 of 10 s
+    rows = {row.split("|")[2].strip(): row.split("|")[3:7] for row in text.splitlines()[-5:] if row}
+    assert [cell.strip() for cell in rows["Fixed"]] == ["66.7 %", "33.3 %", "66.7 %", "33.3 %"]
+    assert [cell.strip() for cell in rows["Digital"]] == ["90.0 %", "80.0 %", "90.0 %", "80.0 %"]
+    assert rows["the best over the air"][0].strip() == "Fixed: 66.7 %"
 
 
 def test_seeds_that_have_only_begun_count_while_none_is_complete(small_scenario, tmp_path) -> None:
