@@ -49,7 +49,7 @@ def main() -> None:
             estimate(options, given.sections)
             return
         if not given.write_docs:
-            run(options, given.sections, given.minutes, given.lock)
+            run(options, given)
         docs.mkdir(exist_ok=True)
         readme = ROOT / "README.md" if docs == DOCS else None
         print(f"wrote {document.write(options, docs, readme)}")
@@ -63,6 +63,9 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--write-docs", action="store_true", help="write the document only")
     parser.add_argument("--reduced", action="store_true", help="tiny settings, a minute")
     parser.add_argument("--minutes", type=float, help="start no cell after so long")
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", metavar="N", help="only these: processes share the work"
+    )
     parser.add_argument("--lock", type=Path, help="hold a lock on this file while a cell runs")
     parser.add_argument("--results", type=Path, help="folder of the cells")
     parser.add_argument("--docs", type=Path, help="folder of results.md and its figures")
@@ -76,13 +79,11 @@ class _Plain(argparse.RawDescriptionHelpFormatter):
     pass
 
 
-def run(
-    options: sections.Options, names: list[str], minutes: float | None, lock: Path | None
-) -> None:
+def run(options: sections.Options, given: argparse.Namespace) -> None:
     """Run the missing cells one after the other."""
-    runner, began = Runner(options.results, lock), time.monotonic()
-    while (cell := next(_missing(options, names), None)) is not None:
-        if minutes is not None and time.monotonic() - began > 60 * minutes:
+    runner, began = Runner(options.results, given.lock), time.monotonic()
+    while (cell := next(_missing(options, given.sections, given.seeds), None)) is not None:
+        if given.minutes is not None and time.monotonic() - began > 60 * given.minutes:
             print("time is up; the same command goes on")
             return
         done = runner.run(cell)
@@ -91,10 +92,12 @@ def run(
         print(f"{_name(cell)}: {told} ({done['cpu_s']:.0f} s of processor time)", flush=True)
 
 
-def _missing(options: sections.Options, names: list[str]):
+def _missing(options: sections.Options, names: list[str], seeds: list[int] | None):
     """Yield the missing cells; asked again after each cell, for step sizes decide on others."""
     for name in filter(options.runnable, names):
-        yield from (c for c in sections.cells(options, [name]) if load(c, options.results) is None)
+        for cell in sections.cells(options, [name]):
+            if (seeds is None or cell.seed in seeds) and load(cell, options.results) is None:
+                yield cell
 
 
 def _name(cell: Cell) -> str:
