@@ -445,6 +445,11 @@ def test_antennas_that_move_when_needed_stay_while_they_hear_well(small_scenario
             found.append((run.state.positions.tolist(), still, error))
         return found
 
+    def planned(**settings: object) -> float:
+        scenario = with_settings(base, **settings)
+        run = FederatedRun(scenario, "movable", 1, QuadraticLearner(scenario, 1))  # type: ignore[arg-type]
+        return float(run.force.joint.outlook.mse_star)
+
     each = course()
     limit = float(np.median([error for _, _, error in each]))
     asked = {"planning__movement": "when-needed", "planning__quality_db": limit}
@@ -453,6 +458,9 @@ def test_antennas_that_move_when_needed_stay_while_they_hear_well(small_scenario
     assert {still for _, still, _ in some} == {True, False}
     assert course(**asked | {"planning__quality_db": -300.0}) == each
     assert all(still for _, still, _ in course(**asked | {"planning__quality_db": 300.0}))
+    # the plan does not count on less error than that with which the antennas stay
+    assert planned(**asked) == pytest.approx(max(planned(), 10 ** (limit / 10)))
+    assert planned(**asked | {"planning__quality_db": -300.0}) == planned()
 
 
 def test_silent_clients_book_no_reports(small_scenario) -> None:

@@ -55,8 +55,6 @@ def _component_table(found: tables.Outcomes, quantity: str) -> str:
 
 
 _PARTS = {"time": ("parts_s", "s"), "energy": ("parts_j", "J")}
-PILOTS = 10
-"""Placing antennas takes the paths themselves: pilots from many places, not from N."""
 SMALL = 0.01
 """Differences of a component below this share of the baseline's total are not told."""
 
@@ -96,15 +94,10 @@ def explained(found: tables.Outcomes, saving: tables.Saved) -> str:
 
 
 def _drives_apart(pairs: list[tuple[tables.Outcome, tables.Outcome]], attribute: str) -> str:
-    """Say what the saving would be if moving cost nothing, and if knowing the paths cost more."""
-    free, dear = [], []
+    """Say what the saving would be if moving antennas cost nothing."""
+    free = []
     for mine, theirs in pairs:
         parts = getattr(mine, attribute)
         whole, baseline = sum(parts.values()), sum(getattr(theirs, attribute).values())
         free.append(100.0 * (1.0 - (whole - parts.get("movement", 0.0)) / baseline))
-        more = (PILOTS - 1) * parts.get("pilots", 0.0)
-        dear.append(100.0 * (1.0 - (whole + more) / baseline))
-    return (
-        f" Drives that cost nothing would bring this to {decimals(median(free), 1)} % saved, "
-        f"{PILOTS} times the pilots for movable alone to {decimals(median(dear), 1)} %."
-    )
+    return f" Drives that cost nothing would bring this to {decimals(median(free), 1)} % saved."

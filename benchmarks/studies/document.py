@@ -77,6 +77,10 @@ def _how(options: sections.Options) -> str:
         "the fewest of 4, 8 and 16 bits whose expected error is below "
         f"{decimals(digital.quality_db, 0)} dB"
     )
+    pilot_s = (
+        shared.clients.count * shared.radio.pilot_symbols_per_client / shared.radio.bandwidth_hz
+    )
+    pilots = f"{1e3 * pilot_s:g} ms"
     feedback = "with" if digital.error_feedback else "without"
     return f"""\
 ## How the schemes were compared
@@ -98,15 +102,16 @@ def _how(options: sections.Options) -> str:
   they know is not learnt: the thresholds are rules of those schemes, not tuned here, and *Fixed* is
   *Truncated* without one.
 - *What movable antennas are spared*: to place them the server must know the paths of every client,
-  not the channels of N antennas only; all schemes are booked the same pilots, and the channels are
-  known without error.
+  not the channels of N antennas only; all schemes are booked the same pilots ({pilots} a round,
+  reports of scales aside), and the channels are known without error.
 
 ### What was changed after results had been seen
 
 - The broadcast was booked as a space-time block code first, which gives arrays no gain.  Movable
   antennas then saved more against all others (a weak client hears more of a better place, and the
   broadcast was the largest part).  It is precoded now, and every cell of time and energy was run
-  again.  Losses do not depend on it.
+  again.  Plans fill the time that this leaves: clocks are slower, and own plans take larger
+  batches.  Losses of equal batches are the same, so cells of which only losses are told were kept.
 - The step sizes of paper-v2 were chosen at four clients at a time for all K first.  At K = 1 even
   the error-free reference came out badly; now they are chosen at each K.
 - The three scenarios were not changed.

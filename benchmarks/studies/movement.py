@@ -21,8 +21,11 @@ def when_needed(options: sections.Options, points: list[Measured]) -> str:
             continue
         quality = point.scenario.planning.quality_db
         spared = _with(place, cells)
+        moving = _with(
+            place, {s: d for s, d in place.counted.cells[PROPOSAL].items() if s in cells}
+        )
         for whom in ("fixed", SAME, ANY, DIGITAL):
-            told = [saved(m, what, whom) for what in ("time", "energy") for m in (spared, place)]
+            told = [saved(m, what, whom) for what in ("time", "energy") for m in (spared, moving)]
             label = whom if whom in (SAME, ANY) else scheme_style(whom).label
             rows.append([point.section, label, *told])
     if not rows:

@@ -94,15 +94,18 @@ def options(
 
 def _import(name: str) -> None:
     """Import a module of the user's, from the present folder or wherever Python finds it."""
-    sys.path.insert(0, str(Path.cwd()))
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise InputError(f"--import {name}: must be the name of a module, without .py")
+    if str(Path.cwd()) not in sys.path:  # last, and for good: it may import others later
+        sys.path.append(str(Path.cwd()))
     try:
         importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name != name:
             raise InputError(f"--import {name}: needs the module {error.name!r}") from None
         raise InputError(f"--import {name}: no such module here or among the installed") from None
-    finally:
-        sys.path.pop(0)
+    except (ImportError, SyntaxError) as error:
+        raise InputError(f"--import {name}: cannot be imported ({error})") from None
 
 
 @app.command()

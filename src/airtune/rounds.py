@@ -184,9 +184,12 @@ class FederatedRun:
 
     def _hears(self, radio: RadioRound) -> bool:
         """Tell whether the antennas hear well enough where they are (`planning.quality_db`)."""
-        weights = self.state.effective_weights
-        best = self.scheme.array.link(radio, weights, self.state.positions).best_beamformer(weights)
-        return bool(best.worst_gain >= 10.0 ** (-self.scenario.planning.quality_db / 10.0))
+        weights, sizes = self.state.effective_weights, self.site.block_sizes
+        link = self.scheme.array.link(radio, weights, self.state.positions)
+        expected = self.scheme.air.forecast(link, weights, sizes)
+        backoff = self.plan.power_backoff if expected.backoff else 1.0
+        error = expected.bias + (expected.mse - expected.bias) / backoff
+        return error <= self.scenario.planning.quality
 
     def _select(self, radio: RadioRound) -> Choice:
         """Choose who transmits, and expect nu_k of them from their last reports."""

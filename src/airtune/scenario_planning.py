@@ -52,9 +52,10 @@ class Planning(Settings):
     )
     movement: Literal["each-round", "when-needed", "once"] = Field(
         "each-round",
-        description="antennas are placed anew each round, or only in rounds in which they would "
-        "hear worse than quality_db where they are (for both the plan books the first round's way "
-        "every time), or go to the plan's positions once and stay until the next plan",
+        description="antennas are placed anew each round (the plan books the first round's way "
+        "every time), or only in rounds in which they would hear worse than quality_db where they "
+        "are (the plan books the same and no error below that), or go to the plan's positions once "
+        "and stay until the next plan",
     )
     quality_db: Decibel = Field(
         -20.0,
@@ -72,6 +73,11 @@ class Planning(Settings):
         "movement is off the plan by more than this factor; null: never (needs plan: own)",
     )
     replan_every: Count = Field(5, description="rounds between two such checks")
+
+    @property
+    def quality(self) -> float:
+        """The error with which antennas stay, relative to the squared scale; 0 if they never do."""
+        return 10.0 ** (self.quality_db / 10.0) if self.movement == "when-needed" else 0.0
 
 
 class Bound(Settings):

@@ -104,7 +104,12 @@ def test_the_command_line_imports_a_scheme_and_a_resume_says_when_it_is_missing(
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [(None, "no such module"), ("import not_there_at_all", "needs the module 'not_there_at_all'")],
+    [
+        (None, "no such module"),
+        ("import not_there_at_all", "needs the module 'not_there_at_all'"),
+        ("from json import not_there", "cannot be imported"),
+        ("def", "cannot be imported"),
+    ],
 )
 def test_a_module_that_cannot_be_imported_is_named(
     text: str | None, message: str, tmp_path, monkeypatch
@@ -115,6 +120,13 @@ def test_a_module_that_cannot_be_imported_is_named(
     done = CliRunner().invoke(app, ["--import", "own_broken", "schemes"])
     assert isinstance(done.exception, InputError)
     assert f"--import own_broken: {message}" in str(done.exception)
+
+
+@pytest.mark.parametrize("name", ["", ".own", "own.py/x", "a..b", "own scheme"])
+def test_a_name_that_no_module_has_is_refused(name: str) -> None:
+    done = CliRunner().invoke(app, ["--import", name, "schemes"])
+    assert isinstance(done.exception, InputError)
+    assert "must be the name of a module" in str(done.exception)
 
 
 def test_a_scheme_can_have_its_own_learning_rate(small_scenario) -> None:

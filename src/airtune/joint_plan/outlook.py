@@ -142,9 +142,10 @@ class RadioBlock:
         )
         if self.moves_once:
             costs = _moving_once(costs, move)
-        return Outlook(
-            positions, participants, weights, forecast.mse - forecast.bias, costs, max_travel
-        )
+        noise = forecast.mse - forecast.bias
+        if self.scheme.array.moves:  # with so much they may stay where they are
+            noise = max(noise, site.scenario.planning.quality - forecast.bias)
+        return Outlook(positions, participants, weights, noise, costs, max_travel)
 
     def choose(self, participants: NDArray[np.bool_]) -> Choice:
         """Return who would transmit in the round, at the largest batches."""

@@ -115,10 +115,12 @@ def drift(block: RadioBlock, force: PlanInForce, books: Books) -> dict[str, floa
     if outlook.mse_star > 0:
         now = block.at(force.joint.plan.participants, books.positions)
         ratios["mse_ratio"] = now.mse_star / outlook.mse_star
-    # who moves when he needs to is below the plan as a rule, not off it
-    if outlook.costs.move_s > 0 and block.site.scenario.planning.movement != "when-needed":
+    if outlook.costs.move_s > 0:
         way = (books.movement_s - force.movement_s) / rounds
-        ratios["movement_ratio"] = way / outlook.costs.move_s
+        ratio = way / outlook.costs.move_s
+        # who moves when needed only is below the plan as a rule, not off it
+        spared = block.site.scenario.planning.movement == "when-needed"
+        ratios["movement_ratio"] = max(ratio, 1.0) if spared else ratio
     return ratios
 
 

@@ -148,7 +148,8 @@ def downlink_rate(
     which needs no channel knowledge and has no array gain, ``SNR_k = P_BS |h_k|^2 / (N sigma^2)``
     (Alamouti 1998; Tarokh et al. 1999, rate losses of larger codes not counted).  The channel is
     the uplink's (reciprocity), the clients' noise figure the base station's, and interference at
-    the clients is not modelled.
+    the clients is not modelled.  The rate is what these channels carry, whatever the server
+    believed when it chose the beamformer.
 
     Parameters
     ----------
