@@ -79,6 +79,7 @@ def test_the_command_line_imports_a_scheme_and_a_resume_says_when_it_is_missing(
     table, small_scenario, quadratic, tmp_path, monkeypatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
     Path("own_plain.py").write_text(MODULE)
     settings = scenario_with(small_scenario, training__rounds=2).to_dict()
     Path("s.yaml").write_text(yaml.safe_dump(settings | {"name": "s", "schemes": ["fixed"]}))
@@ -115,6 +116,7 @@ def test_a_module_that_cannot_be_imported_is_named(
     text: str | None, message: str, tmp_path, monkeypatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
     if text is not None:
         Path("own_broken.py").write_text(text)
     done = CliRunner().invoke(app, ["--import", "own_broken", "schemes"])
