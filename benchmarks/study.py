@@ -131,6 +131,7 @@ GUESSES = {
     "movement": 60.0,
     "perplexity": 40.0,
     "regimes": 12.0,
+    "regimes-movement": 12.0,
     "privacy": 40.0,
     "real-model": 600.0,
 }

@@ -34,7 +34,12 @@ def regimes(options: sections.Options, docs: Path) -> str:
     lacking = f"; {missing} of the settings have none yet" if missing else ""
     uneven = ", where both are there" if len({row["seeds"] for row in rows}) > 1 else ""
     parts = [_REGIMES, f"Medians of {phrases.numbers(sorted(seeds))}{uneven}{lacking}.\n"]
-    parts += [_summary(rows, baselines), _READING]
+    parts.append(_summary(rows, baselines))
+    spared, of_spared, _ = _rows(options, when_needed=True)
+    if spared:
+        told = f"{_SPARED}Medians of {phrases.numbers(sorted(of_spared))}.\n"
+        parts += [told, _summary(spared, baselines)]
+    parts.append(_READING)
     parts += [markdown_figure(*figures[b, what]) for b in shown for what in KEYS]
     return "\n".join(parts)
 
@@ -52,6 +57,10 @@ noise figure, interferers, bandwidth, compute speed.
 All maps: [{APPENDIX}]({APPENDIX}); all figures as numbers: [regimes.json](figures/regimes.json).
 """
 
+_SPARED = """\
+The same places when antennas move only when needed ([above](#moving-only-when-needed)); all maps
+and figures are of antennas that move every round.  """
+
 _READING = """\
 On the maps: percent of time (or energy) to target that movable antennas save; negative: they take
 more.  –: movable did not reach the target in half of the seeds; blank: not run yet.  ≥: the
@@ -66,17 +75,25 @@ were made and are read: [results.md](results.md#where-movable-antennas-win-and-w
 """
 
 
-def _rows(options: sections.Options) -> tuple[list[Document], set[int], int]:
-    """Return every figure of every map, the seeds they are of, and how many settings lack all."""
+def _rows(
+    options: sections.Options, when_needed: bool = False
+) -> tuple[list[Document], set[int], int]:
+    """Return every figure of every map, the seeds they are of, and how many settings lack all.
+
+    With `when_needed` the proposal's cells are those in which it moves only when needed.
+    """
     rows: list[Document] = []
     seeds: set[int] = set()
     missing = 0
-    for point in sections.regimes(options):
+    points = zip(sections.regimes(options), sections.regimes(options, when_needed), strict=True)
+    for point, of_proposal in points:
         counted = tables.counted(point, options.results)
-        cells = counted.cells if counted.complete else {}
+        own = tables.counted(of_proposal, options.results)
+        cells = counted.cells if counted.complete and own.complete else {}
+        cells = cells and {**cells, PROPOSAL: own.cells.get(PROPOSAL, {})}
         missing += not cells
         for speed in sections.COMPUTE_SPEEDS if cells else ():
-            seeds.update(counted.seeds)
+            seeds.update(set(counted.seeds) & set(own.seeds))
             found = tables.outcomes(cells, speed)
             figures = tables.time_of(found), tables.energy_of(found)
             for name in [n for n in found if n not in (PROPOSAL, REFERENCE)]:

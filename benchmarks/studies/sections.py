@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from statistics import mean
 
@@ -231,8 +231,12 @@ def real_model(options: Options) -> Iterator[Point]:
         yield Point("paper-v2-smollm2", f"k-{k}", scenario, schemes, options.seeds(1), {})
 
 
-def regimes(options: Options) -> Iterator[Point]:
-    """A coarse grid of noise, interference and bandwidth on a small learner: cells of seconds."""
+def regimes(options: Options, when_needed: bool = False) -> Iterator[Point]:
+    """A coarse grid of noise, interference and bandwidth on a small learner: cells of seconds.
+
+    With `when_needed` the proposal alone, moving only when needed.
+    """
+    spared = ("planning.movement=when-needed",) if when_needed else ()
     learner = (
         *("model.small.hidden=64", "model.small.layers=2", "model.small.heads=4"),
         *("model.small.intermediate=160", "pretraining.steps=800", "training.rounds=25"),
@@ -251,10 +255,12 @@ def regimes(options: Options) -> Iterator[Point]:
             f"radio.noise_figure_db={noise}",
             f"radio.bandwidth_hz={bandwidth}",
             *others,
+            *spared,
         )
         label = "none" if interference is None else f"{interference:g}dbm"
         name = f"noise-{noise:g}db-interference-{label}-bandwidth-{bandwidth / 1e6:g}mhz"
-        schemes = options.schemes(REGIME_SCHEMES)
+        name += "-when-needed" * when_needed
+        schemes = options.schemes((PROPOSAL,) if when_needed else REGIME_SCHEMES)
         yield Point("regimes", name, scenario, schemes, options.seeds(2), {})
 
 
@@ -277,6 +283,7 @@ SECTIONS: dict[str, Callable[[Options], Iterator[Point]]] = {
     "movement": movement,
     "perplexity": perplexity,
     "regimes": regimes,
+    "regimes-movement": partial(regimes, when_needed=True),
     "privacy": privacy,
     "real-model": real_model,
 }
