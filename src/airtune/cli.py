@@ -18,9 +18,7 @@ from airtune.errors import InputError
 from airtune.terminal import show, show_json, show_rows
 
 if TYPE_CHECKING:
-    from airtune.record import RunFolder
     from airtune.scenario import Scenario
-    from airtune.sweep import Sweep
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -153,12 +151,13 @@ def sweep(
     as_json: AsJson = False,
 ) -> None:
     """Compare schemes at every point of a grid of settings."""
+    from airtune import jobs
     from airtune import sweep as sweeps
 
     settings = _settings(scenario, overrides, schemes, seeds, "sweep")
     made = sweeps.create(settings, sweeps.parse_axes(settings, vary), out)
     try:
-        _execute_sweep(made, as_json)
+        jobs.execute_sweep(made, _interrupted.is_set, as_json)
     except InputError:
         sweeps.discard_unused(made)
         raise
@@ -189,7 +188,7 @@ def resume(
     as_json: AsJson = False,
 ) -> None:
     """Go on with whatever is unfinished in a run folder."""
-    from airtune import record, study
+    from airtune import jobs, record, study
     from airtune import sweep as sweeps
 
     run_folder = record.open_folder(run_dir.absolute())
@@ -198,9 +197,9 @@ def resume(
         study.check(run_folder.scenario, run_folder.kind)
         record.check_inputs(run_folder)
         if run_folder.kind == sweeps.KIND:
-            _execute_sweep(sweeps.open_sweep(run_folder), as_json)
+            jobs.execute_sweep(sweeps.open_sweep(run_folder), _interrupted.is_set, as_json)
         else:
-            _execute(run_folder, as_json)
+            jobs.execute(run_folder, _interrupted.is_set, as_json)
 
 
 @app.command()
@@ -376,60 +375,15 @@ def _settings(
 
 
 def _start(kind: str, scenario: Scenario, out: Path | None, as_json: bool) -> None:
-    from airtune import record, study
+    from airtune import jobs, record, study
 
     scenario = study.check(scenario, kind)
     run_folder = record.create(out or study.default_folder(scenario), scenario, kind)
     try:
-        _execute(run_folder, as_json)
+        jobs.execute(run_folder, _interrupted.is_set, as_json)
     except InputError:
         record.discard_unused(run_folder.folder)
         raise
-
-
-def _execute(run_folder: RunFolder, as_json: bool) -> None:
-    from airtune import study
-    from airtune.progress import Progress
-
-    try:
-        with Progress(run_folder, _interrupted.is_set) as progress:
-            study.execute(run_folder, progress)
-    except KeyboardInterrupt:
-        print(f"airtune: go on with: airtune resume {run_folder.folder}", file=sys.stderr)
-        raise
-    results = study.summarise(run_folder)
-    page = study.publish(run_folder)
-    if as_json:
-        show_json(results)
-        return
-    from airtune.report.table import terminal_table
-
-    show(terminal_table(results))
-    print(f"page: {page}")
-
-
-def _execute_sweep(sweep: Sweep, as_json: bool) -> None:
-    from airtune import sweep as sweeps
-    from airtune.progress import SweepProgress
-
-    try:
-        with SweepProgress(sweep, _interrupted.is_set) as progress:
-            sweeps.execute(sweep, progress)
-    except KeyboardInterrupt:
-        print(f"airtune: go on with: airtune resume {sweep.folder}", file=sys.stderr)
-        raise
-    results = sweeps.summarise(sweep)
-    page = sweeps.publish(sweep)
-    if as_json:
-        show_json(results)
-        return
-    from airtune.report.sweep_table import terminal_table
-
-    show(terminal_table(results))
-    for point in results["points"]:
-        for message in point["infeasible"][:1]:
-            print(f"{point['name']}: {message}")
-    print(f"page: {page}")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from airtune import record
 from airtune.learning.server import ServerOptimizer
 from airtune.planning.cost import Components
+from airtune.scenario import Budget
 from airtune.schemes import Memory
 
 _STATE_ARRAYS = (
@@ -69,3 +70,21 @@ class State:
         self.round = round_index
         self.latency_s = Components(**state["latency_s"])
         self.energy_j = Components(**state["energy_j"])
+
+    def summary(self, budget: Budget) -> dict[str, Any]:
+        """Return what a finished cell is remembered by, in plain JSON types."""
+        limits = budget.of_clients(len(self.client_energy_j))
+        return {
+            "rounds": self.round,
+            "latency_s": self.latency_s.to_dict(),
+            "energy_j": self.energy_j.to_dict(),
+            "participation": self.participation.tolist(),
+            "client_energy_j": self.client_energy_j.tolist(),
+            "within_latency_budget": _within(self.latency_s.total, budget.latency_s),
+            "within_client_energy_budget": all(map(_within, self.client_energy_j, limits)),
+            "within_energy_budget": _within(self.energy_j.total, budget.energy_j),
+        }
+
+
+def _within(spent: float, budget: float | None) -> bool:
+    return budget is None or bool(spent <= budget * (1 + 1e-9))

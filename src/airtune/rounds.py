@@ -357,7 +357,6 @@ class FederatedRun:
         before : sequence of dict
             Answers of the model as it was before fine-tuning (`Learner.samples`).
         """
-        budget, clients = self.scenario.budget, self.scenario.clients.count
         self.learner.save_adapter(self.state.adapter, cell.folder / "adapter")
         record.write_json(cell.folder / "holdings.json", self.learner.holdings())
         after = self.learner.samples(self.state.adapter, len(before))
@@ -374,21 +373,7 @@ class FederatedRun:
             record.write_json(
                 cell.folder / "placement.json", link.picture(self.state.effective_weights)
             )
-        record.write_json(
-            cell.folder / "finished.json",
-            {
-                "rounds": self.state.round,
-                "latency_s": self.state.latency_s.to_dict(),
-                "energy_j": self.state.energy_j.to_dict(),
-                "participation": self.state.participation.tolist(),
-                "client_energy_j": self.state.client_energy_j.tolist(),
-                "within_latency_budget": _within(self.state.latency_s.total, budget.latency_s),
-                "within_client_energy_budget": all(
-                    map(_within, self.state.client_energy_j, budget.of_clients(clients))
-                ),
-                "within_energy_budget": _within(self.state.energy_j.total, budget.energy_j),
-            },
-        )
+        record.write_json(cell.folder / "finished.json", self.state.summary(self.scenario.budget))
 
 
 def _transmitters(clients: NDArray[np.int64], received: Reception | None) -> NDArray[np.int64]:
@@ -396,10 +381,6 @@ def _transmitters(clients: NDArray[np.int64], received: Reception | None) -> NDA
     if received is None:
         return clients[:0]
     return clients if received.transmitted is None else clients[received.transmitted]
-
-
-def _within(spent: float, budget: float | None) -> bool:
-    return budget is None or bool(spent <= budget * (1 + 1e-9))
 
 
 def _decibel(value: float | None) -> float | None:
