@@ -155,14 +155,14 @@ def test_a_run_knows_where_it_was_begun(tmp_path, monkeypatch) -> None:
 
 
 def test_resume_works_where_the_run_was_begun(tmp_path, monkeypatch) -> None:
-    from airtune import cli
+    from airtune import cli, jobs
 
     begun, seen = tmp_path / "project", []
     begun.mkdir()
     monkeypatch.chdir(begun)
     record.create(Path("run"), Scenario(), "run")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli, "_execute", lambda run, _: seen.append((Path.cwd(), run.folder)))
+    monkeypatch.setattr(jobs, "execute", lambda run, *_: seen.append((Path.cwd(), run.folder)))
     cli.resume(Path("project/run"))
     assert seen == [(begun, begun / "run")]
     assert Path.cwd() == tmp_path
