@@ -19,14 +19,14 @@ import numpy as np
 
 import manual
 from airtune import record
+from airtune.bound import convergence as bound
+from airtune.bound.calibrate import calibrate
 from airtune.learning.learner import Learner, prepare
-from airtune.planning import bound
-from airtune.planning.calibrate import calibrate
 from airtune.radio import scales
 from airtune.report.style import COLUMN_WIDTH, FAINT, INK, new_figure, sheet
-from airtune.rounds import FederatedRun
+from airtune.rounds.federated import FederatedRun
 from airtune.scenario import Scenario
-from airtune.scenario_file import load
+from airtune.scenario.file import load
 
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "calibration.json"
@@ -62,7 +62,7 @@ class Measured(FederatedRun):
     def _combine(self, link: Any, computed: Any, *rest: Any) -> Any:
         received = super()._combine(link, computed, *rest)
         weights = self.learner.data_sizes[computed.clients].astype(float)
-        sizes = np.array([block.size for block in self.learner.blocks])
+        sizes = np.array([block.size for block in self.learner.matrices])
         reports = scales.report_scales(computed.updates, sizes)
         rule = self.scenario.aggregation.normalise
         found = scales.normalise_updates(reports, weights / weights.sum(), rule)

@@ -36,7 +36,7 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     from flwr.simulation import run_simulation
 
     from airtune.learning.server import ServerOptimizer
-    from airtune.scenario import Training
+    from airtune.scenario.learning import Training
     from flower_client import app as client_app
 
     adapter = np.load(job["adapter"])

@@ -200,7 +200,7 @@ def flower_job(learner: Learner, rounds: int, batch: int) -> dict[str, Any]:
     return {
         "rounds": rounds,
         "cpus": CORES,
-        "blocks": [(block.name, block.shape) for block in learner.blocks],
+        "blocks": [(block.name, block.shape) for block in learner.matrices],
         "weights": weights.tolist(),
         "training": learner.scenario.training.model_dump(mode="json"),
         "config": config,

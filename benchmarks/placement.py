@@ -27,18 +27,11 @@ import numba
 import numpy as np
 import scipy
 
-from airtune.placement import (
-    Problem,
-    beamform,
-    half_wavelength,
-    load_problems,
-    solve,
-    solve_many,
-)
+from airtune.placement import Problem, beamform, half_wavelength, load_problems, solve, solve_many
 from airtune.placement.branch import multipliers, prove, whiten
 from airtune.placement.certify import upper_bound
 from airtune.placement.examples import random_problem
-from airtune.placement.field import SOURCES, channel, pack, workspace
+from airtune.placement.kernels.field import SOURCES, channel, pack, workspace
 from placement_methods import db, side_by_side, spread, table, timed
 from placement_tables import figure, write_docs
 

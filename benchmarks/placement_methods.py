@@ -22,7 +22,7 @@ from airtune.placement import (
     solve,
     sparse,
 )
-from airtune.placement.field import pack
+from airtune.placement.kernels.field import pack
 from airtune.placement.lattice import lattice
 from airtune.placement.pdd import Pdd
 from airtune.placement.references import alternating_cvxpy, differential_evolution

@@ -27,12 +27,14 @@ from typing import Any
 import numpy as np
 
 import manual
-from airtune import scenario_file
+from airtune.costs import Components
 from airtune.errors import InputError
-from airtune.joint_plan import JointPlan, Site, plan_run
-from airtune.planning.cost import Components
-from airtune.rounds import FederatedRun
+from airtune.planning.alternate import JointPlan
+from airtune.planning.plans import plan_run
+from airtune.planning.repetition import Repetition
+from airtune.rounds.federated import FederatedRun
 from airtune.scenario import Bound, Scenario
+from airtune.scenario import file as scenario_file
 
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "plan_study.json"
@@ -49,10 +51,10 @@ SETTINGS = [
 ]
 
 
-def unplanned(site: Site) -> JointPlan:
+def unplanned(repetition: Repetition) -> JointPlan:
     """All clients at their highest clock, uniform batches, no back-off; booked like a plan."""
-    joint = plan_run(site, SCHEME)
-    clients, costs = site.run.clients, joint.outlook.costs
+    joint = plan_run(repetition, SCHEME)
+    clients, costs = repetition.inputs.clients, joint.expected.costs
     batch = np.minimum(BATCH, clients.batch_max)
     work, rounds = clients.cycles * batch, joint.plan.rounds
     computing = clients.kappa * clients.f_max**2 * work
@@ -73,14 +75,17 @@ def unplanned(site: Site) -> JointPlan:
     return replace(joint, plan=plan)
 
 
-def unplanned_bound(site: Site, joint: JointPlan) -> float:
+def unplanned_bound(repetition: Repetition, joint: JointPlan) -> float:
     """Bound of the unplanned run: that of a plan with its batches as the largest and no budget."""
-    clients = replace(site.run.clients, batch_max=joint.plan.batch_sizes.astype(float))
-    from airtune.planning.plan import try_plan
+    clients = replace(repetition.inputs.clients, batch_max=joint.plan.batch_sizes.astype(float))
+    from airtune.planning.resources import try_plan
 
-    outlook = joint.outlook
+    expected = joint.expected
     plan = try_plan(
-        replace(site.run, clients=clients), outlook.mse_star, outlook.costs, outlook.participants
+        replace(repetition.inputs, clients=clients),
+        expected.mse_star,
+        expected.costs,
+        expected.participants,
     )
     assert plan is not None
     return plan.bound.total
@@ -103,7 +108,7 @@ def least_time(changes: list[str], learner: Any, energy: float, bound: float, to
         extra = [f"budget.latency_s={middle}", f"budget.energy_j={energy}"]
         scenario = scenario_with(changes, extra)
         try:
-            joint = plan_run(Site(scenario, scenario.seed, learner), SCHEME)
+            joint = plan_run(Repetition(scenario, scenario.seed, learner), SCHEME)
         except InputError:
             joint = None
         if joint is not None and joint.plan.bound.total <= bound:
@@ -119,7 +124,7 @@ def execute(scenario: Scenario, learner: Any, joint: JointPlan) -> dict[str, Any
     """Run all rounds; loss and cumulative latency and energy after each."""
     run = FederatedRun(scenario, SCHEME, scenario.seed, learner.under(scenario), joint)
     history = []
-    while run.state.round < run.force.last_round:
+    while run.state.round < run.current.last_round:
         line = run.run_round()
         history.append(
             {
@@ -142,17 +147,17 @@ def main() -> None:
     if set(runs) != {"unplanned", *PLANNED} or "calibrated" not in content:
         base = scenario_with(changes, [])
         learner = prepare(base, base.seed)
-        site = Site(base, base.seed, learner)
-        plain = unplanned(site)
+        repetition = Repetition(base, base.seed, learner)
+        plain = unplanned(repetition)
         time, energy = plain.plan.latency_s.total, plain.plan.energy_j.total
-        bound = unplanned_bound(site, plain)
+        bound = unplanned_bound(repetition, plain)
         thrifty = scenario_with(
             changes, [f"budget.latency_s={time}", f"training.batch_size_max={BATCH}"]
         )
         limits = (learner, energy, bound, time)
         cases: dict[str, Any] = {
             "unplanned": (base, plain),
-            "least energy": (thrifty, plan_run(Site(thrifty, base.seed, learner), SCHEME)),
+            "least energy": (thrifty, plan_run(Repetition(thrifty, base.seed, learner), SCHEME)),
             "least time": least_time(changes, *limits),
             "least time, rounds free": least_time([*changes, *FREE], *limits),
         }
@@ -174,9 +179,9 @@ def by_calibrated_constants(
     """Plan of the least time with free rounds, had the constants been calibrated."""
     changes = [*changes, *CALIBRATED]
     base = scenario_with(changes, [])
-    site = Site(base, base.seed, learner)
-    plain = unplanned(site)
-    bound = unplanned_bound(site, plain)
+    repetition = Repetition(base, base.seed, learner)
+    plain = unplanned(repetition)
+    bound = unplanned_bound(repetition, plain)
     _, joint = least_time([*changes, *FREE], learner, energy, bound, top)
     return {"unplanned_bound": bound, "plan": joint.to_dict()}
 

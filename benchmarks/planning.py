@@ -25,10 +25,10 @@ import manual
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from airtune.planning import bound  # noqa: E402
-from airtune.planning.problem_file import plan_problem  # noqa: E402
-from planning.problems import random_problem  # noqa: E402
-from planning.sgd import Measured, logistic, quadratic  # noqa: E402
+from airtune.bound import convergence as bound  # noqa: E402
+from airtune.commands.plan_problem import plan_problem  # noqa: E402
+from allocation.problems import random_problem  # noqa: E402
+from bound.sgd import Measured, logistic, quadratic  # noqa: E402
 
 RESULT = ROOT / "benchmarks" / "results" / "planning.json"
 MANUAL = ROOT / "docs" / "planning.md"

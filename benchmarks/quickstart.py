@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import manual
-from airtune import load_scenario, record, study
+from airtune import load_scenario, record
 from airtune.report.table import scheme_rows
+from airtune.study import cells, compare
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "quickstart.json"
@@ -31,9 +32,9 @@ def measure(folder: Path) -> dict[str, Any]:
     scenario = load_scenario("quickstart", [f"cache={folder / 'cache'}"])
     began = time.perf_counter()
     run_folder = record.create(folder / "run", scenario, "compare")
-    study.execute(run_folder)
-    results = study.summarise(run_folder)
-    study.publish(run_folder)
+    cells.execute(run_folder)
+    results = compare.summarise(run_folder)
+    compare.publish(run_folder)
     results["total_wall_s"] = time.perf_counter() - began
     results["scenario"]["cache"] = ".cache/airtune"
     for name in FIGURES:

@@ -24,7 +24,7 @@ import numpy as np
 from airtune import record
 from airtune.learning.learner import prepare
 from airtune.record import Cell
-from airtune.rounds import FederatedRun
+from airtune.rounds.federated import FederatedRun
 from airtune.scenario import Scenario
 
 ROOT = Path(__file__).parents[1]

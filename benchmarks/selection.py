@@ -22,10 +22,11 @@ import manual
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from airtune import record, study  # noqa: E402
+from airtune import record  # noqa: E402
 from airtune.record import Cell  # noqa: E402
-from airtune.rounds import FederatedRun  # noqa: E402
+from airtune.rounds.federated import FederatedRun  # noqa: E402
 from airtune.scenario import Scenario  # noqa: E402
+from airtune.study import compare  # noqa: E402
 from quadratic import QuadraticLearner  # noqa: E402
 
 RESULT = ROOT / "benchmarks" / "results" / "selection.json"
@@ -80,7 +81,7 @@ def cell_of(policy: str, scheme: str, seed: int, folder: Path) -> dict[str, floa
         "gap_left": end / start,
         "bias": float(np.mean([line["bias"] for line in lines[1:]])),
         "transmitted": float(np.mean([line["transmitted"] for line in lines[1:]])),
-        "fairness": study.jain_index(run.state.participation),
+        "fairness": compare.jain_index(run.state.participation),
     }
 
 

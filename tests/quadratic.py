@@ -7,7 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from airtune.learning.results import Block, ClientUpdate, DomainScore, Evaluation, PretrainingCost
+from airtune.learning.results import (
+    AdapterMatrix,
+    ClientUpdate,
+    DomainScore,
+    Evaluation,
+    PretrainingCost,
+)
 from airtune.scenario import Scenario
 from airtune.streams import generator
 
@@ -28,8 +34,8 @@ class QuadraticLearner:
 
     def __post_init__(self) -> None:
         ends = np.cumsum(self.sizes)
-        self.blocks = tuple(
-            Block(f"block{i}", (size,), int(end) - size, size)
+        self.matrices = tuple(
+            AdapterMatrix(f"block{i}", (size,), int(end) - size, size)
             for i, (size, end) in enumerate(zip(self.sizes, ends, strict=True))
         )
         self.size = int(ends[-1])

@@ -155,7 +155,8 @@ def test_a_run_knows_where_it_was_begun(tmp_path, monkeypatch) -> None:
 
 
 def test_resume_works_where_the_run_was_begun(tmp_path, monkeypatch) -> None:
-    from airtune import cli, jobs
+    from airtune import cli
+    from airtune.commands import run as jobs
 
     begun, seen = tmp_path / "project", []
     begun.mkdir()

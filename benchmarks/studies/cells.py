@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 
 from airtune import record
+from airtune.costs import Components
 from airtune.errors import InputError
 from airtune.learning.shared import SharedLearners
-from airtune.planning.cost import Components
-from airtune.rounds import FederatedRun
+from airtune.rounds.federated import FederatedRun
 from airtune.scenario import Scenario
 
 Document = dict[str, Any]
@@ -187,7 +187,7 @@ class Runner:
             lines.append(federated.run_round())
         return head | {
             "batch": federated.plan.batch_sizes.tolist(),
-            "largest_weight": float(federated.site.omega.max()),
+            "largest_weight": float(federated.repetition.omega.max()),
             "participation": federated.state.participation.tolist(),
             "latency_s": federated.state.latency_s.to_dict(),
             "energy_j": federated.state.energy_j.to_dict(),

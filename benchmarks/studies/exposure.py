@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from airtune import privacy as accountant
 from airtune import record
 from airtune.report.values import significant
+from airtune.study import privacy as accountant
 from studies import phrases, pictures, sections, tables
 from studies.cells import Document, Point
 from studies.markdown import markdown_figure, markdown_table
@@ -62,9 +62,9 @@ hold; a weaker bound that does is used); neighbouring data sets differ by one cl
 "As it happened" takes the updates that were sent instead of the largest that clipping allows: a
 measure of what was revealed, no guarantee.  The reported scales count as public, interference
 counts as the noise that it is modelled as, and the server's own antennas see more than the
-aggregate ([privacy.py](../src/airtune/privacy.py) has all limits).  The noise is spread over every
-entry of an update of tens of thousands, and the beamformer keeps it small: the last column says how
-far the air alone is from a useful guarantee.
+aggregate ([privacy.py](../src/airtune/study/privacy.py) has all limits).  The noise is spread over
+every entry of an update of tens of thousands, and the beamformer keeps it small: the last column
+says how far the air alone is from a useful guarantee.
 """
 
 

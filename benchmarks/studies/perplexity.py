@@ -9,8 +9,8 @@ from statistics import median
 
 from airtune.report.style import scheme_style
 from airtune.report.values import MISSING, significant
-from airtune.statistics import quantiles
-from airtune.study import REFERENCE
+from airtune.study.figures import REFERENCE
+from airtune.study.statistics import quantiles
 from studies import phrases, pictures, sections, tables
 from studies.cells import Point
 from studies.markdown import listed, markdown_figure, markdown_table

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from airtune.report.style import scheme_style
 from airtune.report.values import MISSING, decimals, significant
-from airtune.statistics import quantiles
+from airtune.study.statistics import quantiles
 from studies.markdown import listed
 from studies.tables import Counted, Saved
 

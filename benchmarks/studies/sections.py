@@ -13,7 +13,7 @@ from statistics import mean
 from airtune import load_scenario
 from airtune.scenario import Scenario
 from airtune.schemes import SCHEMES
-from airtune.study import PROPOSAL
+from airtune.study.figures import PROPOSAL
 from studies.cells import Cell, Point, load
 
 CONCURRENCY = (1, 2, 4, 8)

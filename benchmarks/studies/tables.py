@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from airtune.report.style import COMPONENTS
-from airtune.statistics import difference, jain_index, paired, quantiles
-from airtune.study import PROPOSAL, REFERENCE, target_loss
+from airtune.study.figures import PROPOSAL, REFERENCE, target_loss
+from airtune.study.statistics import difference, jain_index, paired, quantiles
 from studies.cells import Document, Point, load
 
 NOT_OVER_THE_AIR = (REFERENCE, PROPOSAL, "digital")

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from airtune.errors import InputError
     from airtune.scenario import Scenario
-    from airtune.scenario_file import load as load_scenario
-    from airtune.study import compare
+    from airtune.scenario.file import load as load_scenario
+    from airtune.study.compare import compare
 
 _HOMES = {
     "InputError": ("airtune.errors", "InputError"),
     "Scenario": ("airtune.scenario", "Scenario"),
-    "compare": ("airtune.study", "compare"),
-    "load_scenario": ("airtune.scenario_file", "load"),
+    "compare": ("airtune.study.compare", "compare"),
+    "load_scenario": ("airtune.scenario.file", "load"),
 }
 
 __all__ = ["InputError", "Scenario", "compare", "load_scenario"]

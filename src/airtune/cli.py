@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import click
 import typer
 
+from airtune.commands.terminal import show, show_json, show_rows
 from airtune.errors import InputError
-from airtune.terminal import show, show_json, show_rows
 
 if TYPE_CHECKING:
     from airtune.scenario import Scenario
@@ -111,7 +111,7 @@ def init(
     file: Annotated[Path, typer.Argument(help="File to write.")] = Path("scenario.yaml"),
 ) -> None:
     """Write a commented scenario to start from."""
-    from airtune import scenario_file
+    from airtune.scenario import file as scenario_file
 
     if file.exists():
         raise InputError(f"{file}: exists; name a new file")
@@ -151,8 +151,8 @@ def sweep(
     as_json: AsJson = False,
 ) -> None:
     """Compare schemes at every point of a grid of settings."""
-    from airtune import jobs
-    from airtune import sweep as sweeps
+    from airtune.commands import run as jobs
+    from airtune.study import sweep as sweeps
 
     settings = _settings(scenario, overrides, schemes, seeds, "sweep")
     made = sweeps.create(settings, sweeps.parse_axes(settings, vary), out)
@@ -173,7 +173,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run one scheme."""
-    from airtune import scenario_file
+    from airtune.scenario import file as scenario_file
 
     if engine != "local":
         raise InputError(f"--engine {engine}: must be local")
@@ -188,13 +188,15 @@ def resume(
     as_json: AsJson = False,
 ) -> None:
     """Go on with whatever is unfinished in a run folder."""
-    from airtune import jobs, record, study
-    from airtune import sweep as sweeps
+    from airtune import record
+    from airtune.commands import run as jobs
+    from airtune.study import compare as comparison
+    from airtune.study import sweep as sweeps
 
     run_folder = record.open_folder(run_dir.absolute())
     # Model, data and cache may be named relative to where the run was begun.
     with contextlib.chdir(run_folder.directory):
-        study.check(run_folder.scenario, run_folder.kind)
+        comparison.check(run_folder.scenario, run_folder.kind)
         record.check_inputs(run_folder)
         if run_folder.kind == sweeps.KIND:
             jobs.execute_sweep(sweeps.open_sweep(run_folder), _interrupted.is_set, as_json)
@@ -207,8 +209,9 @@ def report(
     run_dirs: Annotated[list[Path], typer.Argument(help="Run folders.")],
 ) -> None:
     """Build the figures and the page of run folders again."""
-    from airtune import record, study
-    from airtune import sweep as sweeps
+    from airtune import record
+    from airtune.study import compare as comparison
+    from airtune.study import sweep as sweeps
 
     for folder in run_dirs:
         run_folder = record.open_folder(folder)
@@ -217,8 +220,8 @@ def report(
             sweeps.summarise(opened)
             print(sweeps.publish(opened))
         else:
-            study.summarise(run_folder)
-            print(study.publish(run_folder))
+            comparison.summarise(run_folder)
+            print(comparison.publish(run_folder))
 
 
 @app.command()
@@ -233,7 +236,7 @@ def place(
     as_json: AsJson = False,
 ) -> None:
     """Solve placement problems: antenna positions and the receive beamformer."""
-    from airtune.placement.command import place_file
+    from airtune.commands.place import place_file
 
     document = place_file(file, out, mode, method, certify, seed, threads)
     if as_json:
@@ -275,7 +278,7 @@ def plan(
     if scenario is not None:
         _plan_scenario(scenario, overrides or [], scheme, out, as_json)
         return
-    from airtune.planning.problem_file import plan_file, summary
+    from airtune.commands.plan_problem import plan_file, summary
 
     assert problem is not None
     document = plan_file(problem)
@@ -288,15 +291,16 @@ def plan(
 def _plan_scenario(
     name: str, overrides: list[str], scheme: str | None, out: Path | None, as_json: bool
 ) -> None:
-    from airtune import scenario_file, study
-    from airtune.joint_plan.command import describe, plan_scenario
+    from airtune.commands.plan import describe, plan_scenario
+    from airtune.scenario import file as scenario_file
+    from airtune.study import compare as comparison
 
-    settings = study.check(scenario_file.load(name, overrides), "plan")
+    settings = comparison.check(scenario_file.load(name, overrides), "plan")
     report = plan_scenario(settings, scheme)
     if as_json and out is None:
         show_json(report.to_dict())
         return
-    folder = out or Path(f"{study.default_folder(settings)}-plan")
+    folder = out or Path(f"{comparison.default_folder(settings)}-plan")
     try:
         paths = report.write(folder)
     except OSError as error:
@@ -319,9 +323,9 @@ def calibrate(
     as_json: AsJson = False,
 ) -> None:
     """Calibrate the constants of the convergence bound from the model and the data."""
-    from airtune import scenario_file
-    from airtune.planning.calibrate import command
-    from airtune.progress import preparing
+    from airtune.commands import calibrate as command
+    from airtune.commands.progress import preparing
+    from airtune.scenario import file as scenario_file
 
     settings = scenario_file.load(scenario, overrides or [])
     with preparing() as progress:
@@ -361,7 +365,7 @@ def _settings(
     where: str,
 ) -> Scenario:
     """Return the scenario with what the options change."""
-    from airtune import scenario_file
+    from airtune.scenario import file as scenario_file
 
     settings = scenario_file.load(source, overrides or [])
     changes: dict[str, Any] = {}
@@ -375,10 +379,12 @@ def _settings(
 
 
 def _start(kind: str, scenario: Scenario, out: Path | None, as_json: bool) -> None:
-    from airtune import jobs, record, study
+    from airtune import record
+    from airtune.commands import run as jobs
+    from airtune.study import compare as comparison
 
-    scenario = study.check(scenario, kind)
-    run_folder = record.create(out or study.default_folder(scenario), scenario, kind)
+    scenario = comparison.check(scenario, kind)
+    run_folder = record.create(out or comparison.default_folder(scenario), scenario, kind)
     try:
         jobs.execute(run_folder, _interrupted.is_set, as_json)
     except InputError:

@@ -21,11 +21,13 @@ from typing import Any
 import numpy as np
 import yaml
 
-from airtune import scenario_file
 from airtune.errors import InputError
 from airtune.scenario import Scenario
+from airtune.scenario import file as scenario_file
 
 Arrays = dict[str, np.ndarray]
+Document = dict[str, Any]
+"""A JSON object."""
 
 _HEADS = {"run.json", "scenario.yaml", "environment.json", "lock"} | {
     "run.json.tmp",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from airtune.scenario_file import parse
+from airtune.scenario.file import parse
 from e2e.conftest import Run
 
 QUICK = (

@@ -11,7 +11,8 @@ import pytest
 from airtune.learning.data import Record, load_sample
 from airtune.learning.learner import Learner, prepare
 from airtune.learning.text import Encoder, Example, train_tokenizer
-from airtune.scenario import Scenario, SmallLlama
+from airtune.scenario import Scenario
+from airtune.scenario.learning import SmallLlama
 
 SHAPE = {"hidden": 32, "layers": 2, "heads": 2, "intermediate": 64, "vocabulary": 400}
 
@@ -75,7 +76,7 @@ def half_trained(encoder: Encoder, examples: list[Example]) -> Any:
     """A tiny LLaMA that knows some of the answers to `examples` by heart."""
     from airtune.learning.pretrain import fresh_model, train
     from airtune.learning.workers import Workers
-    from airtune.scenario import Pretraining
+    from airtune.scenario.learning import Pretraining
 
     model = fresh_model(SmallLlama(**{**SHAPE, "hidden": 64}), encoder.tokenizer, seed=5)
     settings = Pretraining(steps=100, batch_size=20, learning_rate=3e-3)

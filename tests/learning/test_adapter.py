@@ -11,7 +11,7 @@ import pytest
 
 from airtune.errors import InputError
 from airtune.learning.learner import Learner
-from airtune.scenario import Lora
+from airtune.scenario.learning import Lora
 
 
 def noisy(learner: Learner) -> np.ndarray:
@@ -20,17 +20,17 @@ def noisy(learner: Learner) -> np.ndarray:
 
 
 def test_blocks_cover_the_vector_with_one_matrix_each(learner: Learner) -> None:
-    ends = [block.start + block.size for block in learner.blocks]
-    assert [block.start for block in learner.blocks] == [0, *ends[:-1]]
+    ends = [block.start + block.size for block in learner.matrices]
+    assert [block.start for block in learner.matrices] == [0, *ends[:-1]]
     assert ends[-1] == learner.size == len(learner.initial_adapter())
-    assert all(np.prod(block.shape) == block.size for block in learner.blocks)
+    assert all(np.prod(block.shape) == block.size for block in learner.matrices)
     # Two layers of seven adapted matrices, each with A and B.
-    assert len(learner.blocks) == 28
+    assert len(learner.matrices) == 28
 
 
 def test_the_start_changes_nothing_and_is_a_copy(learner: Learner) -> None:
     start = learner.initial_adapter()
-    for block in learner.blocks:
+    for block in learner.matrices:
         part = start[block.start : block.start + block.size]
         assert bool(part.any()) == ("lora_A" in block.name)
     start[:] = 1
@@ -59,7 +59,7 @@ def test_a_saved_adapter_loads_in_peft_with_the_same_logits(
         theirs = loaded(input_ids=ids).logits
     assert torch.allclose(ours, theirs, atol=1e-6)
     saved = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
-    for block in learner.blocks:
+    for block in learner.matrices:
         part = adapter[block.start : block.start + block.size].reshape(block.shape)
         assert np.array_equal(saved[block.name], part)
 

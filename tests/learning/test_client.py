@@ -11,7 +11,8 @@ import pytest
 from airtune.learning.client import client_update, mini_batch
 from airtune.learning.learner import Learner
 from airtune.learning.text import Example
-from airtune.scenario import Lora, Scenario, Training
+from airtune.scenario import Scenario
+from airtune.scenario.learning import Lora, Training
 
 LORA = Lora(rank=2, alpha=4.0)
 
@@ -72,8 +73,8 @@ def test_the_gradient_matches_finite_differences(model: Any, examples: list[Exam
     model.load(point)
     gradient = model.loss_and_gradient(batch)[1].numpy()
     random = np.random.default_rng(1)
-    for number in random.permutation(len(model.blocks))[:6]:
-        block = model.blocks[number]
+    for number in random.permutation(len(model.matrices))[:6]:
+        block = model.matrices[number]
         place = slice(block.start, block.start + block.size)
         direction = np.zeros_like(point)
         # Along the gradient the slope stands out from single-precision rounding.

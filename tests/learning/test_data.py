@@ -12,15 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airtune.errors import InputError
-from airtune.learning.data import (
-    Record,
-    hold_out,
-    labels,
-    load_sample,
-    spread,
-)
+from airtune.learning.data import Record, hold_out, labels, load_sample, spread
 from airtune.learning.formats import load_records
-from airtune.scenario import Data, Fields
+from airtune.scenario.learning import Data, Fields
 
 
 def read_file(path: Path, fields: Fields, **settings: Any) -> list[Record]:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from airtune.errors import InputError
 from airtune.learning.data import Record, hold_out
 from airtune.learning.formats import load_records, pieces
-from airtune.scenario import Data, Scenario
+from airtune.scenario import Scenario
+from airtune.scenario.learning import Data
 
 DOLLY = {
     "instruction": "When did it start?",

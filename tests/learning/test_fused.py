@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airtune.learning.text import Encoder, Example
-from airtune.scenario import Lora, Scenario
+from airtune.scenario import Scenario
+from airtune.scenario.learning import Lora
 
 
 def base_model(encoder: Encoder, **changes: Any) -> Any:

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from airtune.learning.formats import load_records
-from airtune.scenario import Data
-from airtune.scenario_file import parse
+from airtune.scenario.file import parse
+from airtune.scenario.learning import Data
 
 PAGE = Path(__file__).parents[2] / "docs" / "models-and-data.md"
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
@@ -52,7 +52,7 @@ def test_a_pickled_checkpoint_is_converted_as_the_page_says(
     import torch
 
     from airtune.learning.weights import load_weights
-    from airtune.scenario import Model
+    from airtune.scenario.learning import Model
 
     folder = tmp_path / "models" / "open_llama_3b_v2"
     fresh.config.save_pretrained(folder)

@@ -12,7 +12,8 @@ import pytest
 from airtune.learning.data import load_sample
 from airtune.learning.folders import cached
 from airtune.learning.text import Encoder, Example
-from airtune.scenario import Pretraining, Scenario, SmallLlama
+from airtune.scenario import Scenario
+from airtune.scenario.learning import Pretraining, SmallLlama
 
 
 def quiet(text: str, fraction: float) -> None:

@@ -12,16 +12,17 @@ import pytest
 import torch
 import yaml
 
+from airtune.bound.calibrate import constants
+from airtune.bound.convergence import BoundConstants
+from airtune.commands import calibrate as command
 from airtune.errors import InputError
 from airtune.learning.batches import collate
 from airtune.learning.corpus import read_texts
 from airtune.learning.learner import Learner, prepare
 from airtune.learning.objective import Objective, sample_losses
 from airtune.learning.probe import Probe
-from airtune.planning.bound import BoundConstants
-from airtune.planning.calibrate import command, constants
 from airtune.scenario import Scenario
-from airtune.scenario_file import parse
+from airtune.scenario.file import parse
 from airtune.streams import generator
 
 QUICK = {

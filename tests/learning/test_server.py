@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from airtune.learning.server import ServerOptimizer
-from airtune.scenario import Training
+from airtune.scenario.learning import Training
 
 UPDATES = np.random.default_rng(0).standard_normal((6, 5)) * np.array([1, 10, 1e-3, 1, 0])
 

@@ -15,7 +15,7 @@ import pytest
 from airtune.errors import InputError
 from airtune.learning.learner import Learner, prepare
 from airtune.scenario import Scenario
-from airtune.scenario_file import load
+from airtune.scenario.file import load
 
 
 def open_source(scenario: Scenario) -> Any:

@@ -310,7 +310,7 @@ def test_all_linear_means_every_layer_but_the_head(
 ) -> None:
     lora = {"rank": 2, "alpha": 4.0, "target_modules": "all-linear"}
     every = prepare(scenario_with(model__lora=lora), seed=3)
-    assert every.blocks == learner.blocks
+    assert every.matrices == learner.matrices
 
 
 def test_an_adapter_on_the_head_is_trained_and_scored(
@@ -324,7 +324,7 @@ def test_an_adapter_on_the_head_is_trained_and_scored(
     found = prepare(scenario_with(model__lora=lora), seed=3)
     adapter = noisy(found)
     update = found.client_updates(adapter, [0], [4], 1, 1)[0].update
-    head = [block for block in found.blocks if "lm_head" in block.name]
+    head = [block for block in found.matrices if "lm_head" in block.name]
     assert len(head) == 2
     assert all(np.any(update[b.start : b.start + b.size]) for b in head)
     found.save_adapter(adapter, tmp_path / "adapter")

@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from airtune.placement.examples import random_problem
-from airtune.placement.field import Field, channel, combine, pack, workspace
-from airtune.placement.lagrangian import derivatives, hessian
-from airtune.placement.lanes import padded
+from airtune.placement.kernels.field import Field, channel, combine, pack, workspace
+from airtune.placement.kernels.lagrangian import derivatives, hessian
+from airtune.placement.kernels.lanes import padded
+from airtune.placement.kernels.qp import cholesky, dual
+from airtune.placement.kernels.relocate import score
 from airtune.placement.lattice import lattice
 from airtune.placement.pdd import Pdd, descend, project
 from airtune.placement.problem import Real
-from airtune.placement.qp import cholesky, dual
 from airtune.placement.references import random_positions
-from airtune.placement.relocate import score
 from airtune.placement.search import Search
 from airtune.placement.smooth import soft_loss
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from airtune.commands.place import place_file
 from airtune.placement import (
     Problem,
     ProblemError,
@@ -18,7 +19,6 @@ from airtune.placement import (
     save_placements,
     solve,
 )
-from airtune.placement.command import place_file
 from airtune.placement.examples import random_problem
 from airtune.placement.lattice import lattice
 from airtune.placement.problem import capacity_bound, least_distance

@@ -8,11 +8,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from airtune.joint_plan.margins import bound_over_rounds, measure_margins
-from airtune.planning.bound import BoundParts
-from airtune.planning.plan import make_plan, try_plan
+from airtune.bound.convergence import BoundParts
+from airtune.planning.margins import bound_over_rounds, measure_margins
+from airtune.planning.resources import make_plan, try_plan
 from airtune.report import plan_figure, style
-from planning.test_turns import MSE, OMEGA, costs, run_of
+from allocation.test_turns import MSE, OMEGA, costs, run_of
 
 
 def air(together: int | None = None) -> SimpleNamespace:

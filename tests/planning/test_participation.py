@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from airtune.planning.allocate import allocate
-from airtune.planning.bound import bound_constant
-from airtune.planning.feasibility import is_feasible
+from airtune.allocation.allocate import allocate
+from airtune.allocation.feasibility import is_feasible
+from airtune.bound.convergence import bound_constant
+from airtune.commands.plan_problem import parse, resource_problem
 from airtune.planning.participation import best_participants
-from airtune.planning.problem_file import parse, resource_problem
-from planning.problems import random_problem
+from allocation.problems import random_problem
 
 
 def random_value(rng: np.random.Generator, count: int):

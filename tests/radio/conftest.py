@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from airtune.radio.array import fixed_array
-from airtune.radio.kinds import Complex, Real
-from airtune.radio.paths import draw_block
+from airtune.kinds import Complex, Real
+from airtune.radio.channels.block_fading import draw_block
+from airtune.radio.layouts import fixed_array
 from airtune.radio.transmission import Air, air_at
 from airtune.scenario import Scenario
 

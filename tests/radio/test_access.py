@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from airtune.kinds import Real
 from airtune.radio.access import Uplink, ofdma, sdma, sic_rates, tdma, upload
-from airtune.radio.kinds import Real
 
 BITS = 1e5
 

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airtune.errors import InputError
-from airtune.radio import array
-from airtune.radio.kinds import Complex, Real
-from airtune.radio.paths import Paths
+from airtune.kinds import Complex, Real
+from airtune.radio import array, layouts
+from airtune.radio.channels.base import Paths
 
 
 def random_paths(count: int, length: int, seed: int) -> Paths:
@@ -63,7 +63,7 @@ def test_covariance_against_a_loop(count: int) -> None:
     [(1, 1, 1), (4, 2, 2), (6, 2, 3), (8, 2, 4), (12, 3, 4), (7, 1, 7)],
 )
 def test_fixed_array_layout(antennas: int, columns: int, rows: int) -> None:
-    positions = array.fixed_array(antennas, (4.0, 6.0))
+    positions = layouts.fixed_array(antennas, (4.0, 6.0))
     assert positions.shape == (antennas, 2)
     np.testing.assert_allclose(positions.mean(axis=0), [2.0, 3.0])
     assert sorted({round(x, 9) for x in positions[:, 0]}) == pytest.approx(
@@ -77,42 +77,42 @@ def test_fixed_array_layout(antennas: int, columns: int, rows: int) -> None:
 
 def test_fixed_array_on_a_line() -> None:
     np.testing.assert_allclose(
-        array.fixed_array(4, (4.0, 0.0)), [[1.25, 0], [1.75, 0], [2.25, 0], [2.75, 0]]
+        layouts.fixed_array(4, (4.0, 0.0)), [[1.25, 0], [1.75, 0], [2.25, 0], [2.75, 0]]
     )
-    np.testing.assert_allclose(array.fixed_array(2, (0.0, 1.0)), [[0, 0.25], [0, 0.75]])
+    np.testing.assert_allclose(layouts.fixed_array(2, (0.0, 1.0)), [[0, 0.25], [0, 0.75]])
 
 
 def test_fixed_array_in_a_tight_region() -> None:
     # 2 x 4 does not fit, 4 x 2 does
-    np.testing.assert_allclose(np.ptp(array.fixed_array(8, (1.5, 0.6)), axis=0), [1.5, 0.5])
+    np.testing.assert_allclose(np.ptp(layouts.fixed_array(8, (1.5, 0.6)), axis=0), [1.5, 0.5])
     # no divisor of 7 fits: a grid of 3 with a last row of one
-    seven = array.fixed_array(7, (1.0, 1.0))
-    assert array.is_feasible(seven, (1.0, 1.0), 0.5)
-    assert array.is_feasible(array.fixed_array(9, (1.0, 1.0)), (1.0, 1.0), 0.5)
+    seven = layouts.fixed_array(7, (1.0, 1.0))
+    assert layouts.is_feasible(seven, (1.0, 1.0), 0.5)
+    assert layouts.is_feasible(layouts.fixed_array(9, (1.0, 1.0)), (1.0, 1.0), 0.5)
     with pytest.raises(InputError, match=r"array\.region.*9 antennas.*10"):
-        array.fixed_array(10, (1.0, 1.0))
+        layouts.fixed_array(10, (1.0, 1.0))
     with pytest.raises(InputError, match=r"array\.region"):
-        array.fixed_array(10, (4.0, 0.0))
+        layouts.fixed_array(10, (4.0, 0.0))
 
 
 @given(st.integers(1, 40), st.floats(0, 5), st.floats(0, 5))
 def test_fixed_array_fits_or_is_refused(antennas: int, side_x: float, side_y: float) -> None:
     try:
-        positions = array.fixed_array(antennas, (side_x, side_y))
+        positions = layouts.fixed_array(antennas, (side_x, side_y))
     except InputError:
         assert (side_x // 0.5 + 1) * (side_y // 0.5 + 1) < antennas
         return
     assert positions.shape == (antennas, 2)
-    assert array.is_feasible(positions, (side_x, side_y), 0.5)
+    assert layouts.is_feasible(positions, (side_x, side_y), 0.5)
 
 
 def test_feasibility() -> None:
     pair = np.array([[0.0, 0.0], [0.3, 0.4]])
-    assert array.is_feasible(pair, (1.0, 1.0), 0.5)
-    assert not array.is_feasible(pair, (1.0, 1.0), 0.51)
-    assert not array.is_feasible(pair, (1.0, 0.39), 0.5)
-    assert not array.is_feasible(pair - 0.1, (1.0, 1.0), 0.5)
-    assert array.is_feasible(pair[:1], (0.0, 0.0), 0.5)
+    assert layouts.is_feasible(pair, (1.0, 1.0), 0.5)
+    assert not layouts.is_feasible(pair, (1.0, 1.0), 0.51)
+    assert not layouts.is_feasible(pair, (1.0, 0.39), 0.5)
+    assert not layouts.is_feasible(pair - 0.1, (1.0, 1.0), 0.5)
+    assert layouts.is_feasible(pair[:1], (0.0, 0.0), 0.5)
 
 
 @settings(max_examples=40, deadline=None)
@@ -121,9 +121,9 @@ def test_random_positions_are_feasible(
     antennas: int, side_x: float, side_y: float, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
-    positions = array.random_positions(antennas, (side_x, side_y), 0.5, rng)
+    positions = layouts.random_positions(antennas, (side_x, side_y), 0.5, rng)
     assert positions.shape == (antennas, 2)
-    assert array.is_feasible(positions, (side_x, side_y), 0.5)
+    assert layouts.is_feasible(positions, (side_x, side_y), 0.5)
 
 
 @pytest.mark.parametrize(
@@ -140,19 +140,19 @@ def test_random_positions_in_a_barely_large_region(
     antennas: int, region: tuple[float, float]
 ) -> None:
     rng = np.random.default_rng(1)
-    positions = array.random_positions(antennas, region, 0.5, rng, attempts=5)
+    positions = layouts.random_positions(antennas, region, 0.5, rng, attempts=5)
     assert positions.shape == (antennas, 2)
-    assert array.is_feasible(positions, region, 0.5)
+    assert layouts.is_feasible(positions, region, 0.5)
 
 
 def test_random_positions_refuse_what_cannot_fit() -> None:
     with pytest.raises(InputError, match=r"array\.region"):
-        array.random_positions(10, (1.0, 1.0), 0.5, np.random.default_rng(1), attempts=5)
+        layouts.random_positions(10, (1.0, 1.0), 0.5, np.random.default_rng(1), attempts=5)
 
 
 def test_random_positions_cover_the_region() -> None:
     rng = np.random.default_rng(2)
-    sets = np.stack([array.random_positions(4, (4.0, 2.0), 0.5, rng) for _ in range(2000)])
+    sets = np.stack([layouts.random_positions(4, (4.0, 2.0), 0.5, rng) for _ in range(2000)])
     np.testing.assert_allclose(sets.mean(axis=(0, 1)), [2.0, 1.0], atol=0.06)
     # repulsion moves antennas outwards a little: more spread than the uniform A / sqrt(12)
     assert (sets.std(axis=(0, 1)) > np.array([4.0, 2.0]) / np.sqrt(12)).all()

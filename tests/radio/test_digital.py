@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from airtune.kinds import Real
 from airtune.radio import digital as dg
-from airtune.radio.kinds import Real
 
 SIZES = (30, 10)
 UPDATES = arrays(np.float32, 40, elements=st.floats(-1e3, 1e3, width=32))

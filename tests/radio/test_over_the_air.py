@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from airtune.kinds import Complex, Real
 from airtune.radio import over_the_air as ota
 from airtune.radio import scales as s
-from airtune.radio.kinds import Complex, Real
 from airtune.radio.transmission import Air, Transmission, uniform_forcing
 
 SIZES = (300, 41, 1000, 160)

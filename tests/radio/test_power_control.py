@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from airtune.radio.kinds import Complex, Real
+from airtune.kinds import Complex, Real
 from airtune.radio.power_control import best_scale, capped_alignment, misalignment
 from airtune.radio.transmission import Transmission, uniform_forcing
 

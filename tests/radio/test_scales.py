@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from airtune.kinds import Real
 from airtune.radio import scales as s
-from airtune.radio.kinds import Real
 
 SIZES = (300, 41, 1000, 160)
 WEIGHTS = np.array([0.1, 0.4, 0.3, 0.2])

@@ -8,11 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from airtune.radio.array import channel, fixed_array
-from airtune.radio.paths import BlockFading
+from airtune.radio.array import channel
+from airtune.radio.channels.block_fading import BlockFading
+from airtune.radio.layouts import fixed_array
 from airtune.radio.surface import SurfaceFading
 from airtune.scenario import Scenario
-from airtune.schemes.phases import Reflection, configure
+from airtune.schemes.arrays.phases import Reflection, configure
 
 
 def scenario(**ris: object) -> Scenario:

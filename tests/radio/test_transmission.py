@@ -5,9 +5,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from airtune.radio.array import channel, fixed_array, noise_covariance
-from airtune.radio.kinds import Complex
-from airtune.radio.paths import draw_block
+from airtune.kinds import Complex
+from airtune.radio.array import channel, noise_covariance
+from airtune.radio.channels.block_fading import draw_block
+from airtune.radio.layouts import fixed_array
 from airtune.radio.transmission import Air, air_at, uniform_forcing
 from airtune.radio.units import client_powers
 from airtune.scenario import Scenario

@@ -9,9 +9,14 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
+from airtune.bound.convergence import (
+    BoundConstants,
+    batch_noise,
+    bound_constant,
+    participation_bias,
+)
 from airtune.placement import beamform
 from airtune.placement.choice import _shares, relaxed_orders
-from airtune.planning.bound import BoundConstants, batch_noise, bound_constant, participation_bias
 from airtune.scenario import Scenario
 from airtune.scheduling import Candidates
 from airtune.scheduling.joint import EVALUATIONS, Joint, Trials, round_terms, screened

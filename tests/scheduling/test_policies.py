@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airtune.planning.bound import BoundConstants
-from airtune.radio.paths import Block, BlockFading, perceived_block
+from airtune.bound.convergence import BoundConstants
+from airtune.radio.channels.base import Block
+from airtune.radio.channels.block_fading import BlockFading
+from airtune.radio.channels.csi import perceived_block
 from airtune.radio.units import interferer_powers, receiver_noise
 from airtune.scenario import Scenario
 from airtune.scheduling import POLICIES, Candidates, Choice

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from airtune.radio.paths import BlockFading, perceived_block
+from airtune.radio.channels.block_fading import BlockFading
+from airtune.radio.channels.csi import perceived_block
 from airtune.scenario import Scenario
 from airtune.schemes import SCHEMES, Link, RadioRound, Uploads
 

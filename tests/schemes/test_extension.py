@@ -14,14 +14,14 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from airtune import study
 from airtune.cli import app
 from airtune.errors import InputError
-from airtune.radio.array import fixed_array
-from airtune.radio.kinds import Real
-from airtune.rounds import FederatedRun, State
+from airtune.kinds import Real
+from airtune.radio.layouts import fixed_array
+from airtune.rounds.federated import FederatedRun, State
 from airtune.scenario import Scenario
 from airtune.schemes import SCHEMES, ArrayPolicy, OverTheAir, Scheme, register
+from airtune.study import compare
 from quadratic import QuadraticLearner
 from schemes.radio import gaussian, link_of, scenario_with, uploads_of
 
@@ -57,7 +57,7 @@ def test_all_schemes_and_one_of_one_s_own_compare_on_one_page(
     with pytest.raises(InputError, match="'corner' exists"):
         register(Scheme("corner", CornerArray(), OverTheAir()))
     scenario = scenario_with(small_scenario, schemes=list(SCHEMES), plan="own", training__rounds=2)
-    results = study.compare(scenario, tmp_path / "run")["schemes"]
+    results = compare.compare(scenario, tmp_path / "run")["schemes"]
     assert set(results) == set(table) | {"corner"}
     for entry in results.values():
         assert np.isfinite(entry["final_loss"])
@@ -142,7 +142,7 @@ def test_a_scheme_can_have_its_own_learning_rate(small_scenario) -> None:
     assert steps["fixed"] / steps["ideal"] == pytest.approx(6.0, rel=0.2)
     with pytest.raises(InputError, match=r"learning_rates\.fxed: must be one of"):
         wrong = scenario_with(small_scenario, training__learning_rates={"fxed": 0.05})
-        study.check(wrong, "compare")
+        compare.check(wrong, "compare")
 
 
 def test_memory_holds_those_that_have_sent_only() -> None:
@@ -194,7 +194,7 @@ def test_memory_survives_a_checkpoint(small_scenario) -> None:
     ],
 )
 def test_bad_settings_are_named(path: str, value: object, told: str) -> None:
-    from airtune import scenario_file
+    from airtune.scenario import file as scenario_file
 
     data = Scenario().to_dict()
     section, name = path.split("__")
@@ -206,11 +206,11 @@ def test_bad_settings_are_named(path: str, value: object, told: str) -> None:
 def test_a_pool_without_room_is_refused() -> None:
     cramped = scenario_with(array__region=[1.0, 1.0], schemes=["selection"])
     with pytest.raises(InputError, match=r"array\.selection_places = 4: array\.region"):
-        study.check(cramped, "compare")
+        compare.check(cramped, "compare")
 
 
 def test_quality_sets_the_bits() -> None:
-    from airtune.schemes.digital import bits_per_entry
+    from airtune.schemes.air.digital import bits_per_entry
 
     omega, sizes = np.full(10, 0.1), np.array([3000, 2000])
     chosen = [
@@ -225,7 +225,7 @@ def test_quality_sets_the_bits() -> None:
 def test_every_scheme_is_in_the_manual_and_its_example_runs(
     table, quadratic, tmp_path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(study, "publish", lambda folder: None)  # no page
+    monkeypatch.setattr(compare, "publish", lambda folder: None)  # no page
     text = PAGE.read_text(encoding="utf-8")
     for name in table:
         assert f"`{name}`" in text

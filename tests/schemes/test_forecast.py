@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from airtune.rounds import FederatedRun
+from airtune.rounds.federated import FederatedRun
 from airtune.schemes import SCHEMES
 from quadratic import QuadraticLearner
 from schemes.radio import SIZES, gaussian, link_of, scenario_with, uploads_of
@@ -71,9 +71,11 @@ def test_misalignment_and_silence_are_bias_in_the_bound_of_an_own_plan(small_sce
         learner = QuadraticLearner(scenario, 1)
         run = FederatedRun(scenario, name, 1, learner)  # type: ignore[arg-type]
         parts[name, alignment] = run.plan.bound
-        link = run.scheme.array.link(run.site.radio(1), run.site.omega, run.state.positions)
-        bias = run.scheme.air.forecast(link, run.site.omega, run.site.block_sizes).bias
-        c = run.site.constants
+        link = run.scheme.array.link(
+            run.repetition.radio(1), run.repetition.omega, run.state.positions
+        )
+        bias = run.scheme.air.forecast(link, run.repetition.omega, run.repetition.matrix_sizes).bias
+        c = run.repetition.constants
         left = 1 - (1 - c.eta * c.mu) ** run.plan.rounds
         expected = left / (2 * c.mu) * c.G_sq * bias
         assert run.plan.bound.bias == pytest.approx(expected, rel=1e-6)

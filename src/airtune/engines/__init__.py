@@ -1,5 +1,6 @@
 """Where client updates are computed; what they are is the learning wing's business."""
 
-from airtune.engines.local import LocalEngine, RoundUpdates
+from airtune.engines.base import RoundUpdates
+from airtune.engines.local import LocalEngine
 
 __all__ = ["LocalEngine", "RoundUpdates"]

@@ -10,27 +10,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from airtune.learning.learner import Learner
-
-
-@dataclass(frozen=True)
-class RoundUpdates:
-    """The updates of one round, of the clients whose update is finite.
-
-    Attributes
-    ----------
-    updates : ndarray, float32, shape (S, d)
-    clients : ndarray, int, shape (S,)
-        Their indices.
-    dropped : tuple of int
-        Clients whose update held a NaN or an infinity.
-    loss : float or None
-        Mean training loss of the S clients.
-    """
-
-    updates: NDArray[np.float32]
-    clients: NDArray[np.int64]
-    dropped: tuple[int, ...]
-    loss: float | None
+from airtune.engines.base import RoundUpdates
 
 
 @dataclass(frozen=True)

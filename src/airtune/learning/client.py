@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from airtune.learning.results import ClientUpdate, Vector
-from airtune.scenario import Training
+from airtune.scenario.learning import Training
 from airtune.streams import generator, torch_seed
 
 if TYPE_CHECKING:

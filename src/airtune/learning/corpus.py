@@ -12,7 +12,7 @@ from airtune.errors import InputError
 from airtune.learning.data import load_sample
 from airtune.learning.pretrain import CONTEXT
 from airtune.learning.text import Encoder, Example
-from airtune.scenario import Data
+from airtune.scenario.learning import Data
 
 LEAST_TOKENS = 8
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from airtune.errors import InputError
 from airtune.learning.data import Record, load_sample
-from airtune.scenario import Data, Fields
+from airtune.scenario.learning import Data, Fields
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 # Fields of well-known data sets.

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from airtune.learning.results import Block
+from airtune.learning.results import AdapterMatrix
 
 ATTENTION = "airtune_packed"
 # Response tokens whose logits are held at once: with 49 152 words 25 MB, which stay in the cache.
@@ -69,7 +69,7 @@ def current() -> Run | None:
     return getattr(_thread, "run", None)
 
 
-def views(flat: torch.Tensor, blocks: Sequence[Block]) -> list[torch.Tensor]:
+def views(flat: torch.Tensor, blocks: Sequence[AdapterMatrix]) -> list[torch.Tensor]:
     """Return the adapter matrices as views of the flat vector."""
     return [flat[b.start : b.start + b.size].view(b.shape) for b in blocks]
 
@@ -260,7 +260,7 @@ def packed_attention(
     return torch.cat(answers, dim=1), None
 
 
-def install(causal: Any, peft: Any, blocks: Sequence[Block]) -> bool:
+def install(causal: Any, peft: Any, blocks: Sequence[AdapterMatrix]) -> bool:
     """Let the layers of a model follow the thread's run, if there is one.
 
     Parameters
@@ -269,7 +269,7 @@ def install(causal: Any, peft: Any, blocks: Sequence[Block]) -> bool:
         Base model inside `peft`.
     peft : peft.PeftModel
         With one adapter named ``default``.
-    blocks : sequence of Block
+    blocks : sequence of AdapterMatrix
         The adapter matrices, named as PEFT saves them.
 
     Returns

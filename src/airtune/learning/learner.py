@@ -16,7 +16,13 @@ from airtune.learning import data
 from airtune.learning.client import choose, client_update
 from airtune.learning.formats import load_records
 from airtune.learning.partition import partition
-from airtune.learning.results import Block, ClientUpdate, Evaluation, PretrainingCost, Vector
+from airtune.learning.results import (
+    AdapterMatrix,
+    ClientUpdate,
+    Evaluation,
+    PretrainingCost,
+    Vector,
+)
 from airtune.learning.text import Encoder, Example
 from airtune.scenario import Scenario
 from airtune.streams import generator, torch_seed
@@ -36,11 +42,11 @@ Prepare = Callable[[Scenario, int, Progress | None], "Learner"]
 class Learner:
     """A model with adapters, the clients' data and the validation data, ready for rounds.
 
-    Adapters and updates are flat vectors of d entries in the order of `blocks`.
+    Adapters and updates are flat vectors of d entries in the order of `matrices`.
 
     Attributes
     ----------
-    blocks : tuple of Block
+    matrices : tuple of AdapterMatrix
         The adapter matrices.
     size : int
         Entries d.
@@ -57,7 +63,7 @@ class Learner:
     """
 
     scenario: Scenario
-    blocks: tuple[Block, ...]
+    matrices: tuple[AdapterMatrix, ...]
     size: int
     data_sizes: NDArray[np.int64]
     client_labels: tuple[str, ...]
@@ -286,7 +292,7 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
     checked: Sequence[Example] = encode(encoder, validation)
     return Learner(
         scenario=scenario,
-        blocks=model.blocks,
+        matrices=model.matrices,
         size=model.size,
         data_sizes=np.array([len(part) for part in owned]),
         client_labels=tuple(_common_label([training[i] for i in part]) for part in owned),

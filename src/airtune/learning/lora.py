@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from airtune.errors import InputError
-from airtune.learning.results import Block, Vector
-from airtune.scenario import Lora
+from airtune.learning.results import AdapterMatrix, Vector
+from airtune.scenario.learning import Lora
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
@@ -85,7 +85,7 @@ def _check_targets(base: Any, targets: Sequence[str]) -> None:
         )
 
 
-def read_adapter(folder: Path, settings: Lora, blocks: Sequence[Block]) -> Vector:
+def read_adapter(folder: Path, settings: Lora, matrices: Sequence[AdapterMatrix]) -> Vector:
     """Return the adapter of a PEFT folder as a flat vector, shape (d,).
 
     Parameters
@@ -94,7 +94,7 @@ def read_adapter(folder: Path, settings: Lora, blocks: Sequence[Block]) -> Vecto
         With ``adapter_config.json`` and ``adapter_model.safetensors``.
     settings : Lora
         Must say the same as the folder's configuration.
-    blocks : sequence of Block
+    matrices : sequence of AdapterMatrix
         The adapter matrices of the model, in the order of the vector.
 
     Raises
@@ -117,7 +117,7 @@ def read_adapter(folder: Path, settings: Lora, blocks: Sequence[Block]) -> Vecto
             f"(pickled weights are refused): {error}"
         ) from None
     _check_config(folder, config, settings)
-    expected = {block.name: block.shape for block in blocks}
+    expected = {matrix.name: matrix.shape for matrix in matrices}
     found = {name: tuple(weight.shape) for name, weight in weights.items()}
     if found != expected:
         names = sorted(set(found) ^ set(expected)) or [n for n in found if found[n] != expected[n]]
@@ -126,7 +126,7 @@ def read_adapter(folder: Path, settings: Lora, blocks: Sequence[Block]) -> Vecto
             f"model.adapter: {folder} does not fit the model and model.lora.target_modules, for "
             f"example {names[0]}; the adapter was made for target_modules {_brief(targets)}"
         )
-    return np.concatenate([weights[b.name].float().numpy().reshape(-1) for b in blocks])
+    return np.concatenate([weights[b.name].float().numpy().reshape(-1) for b in matrices])
 
 
 def _check_config(folder: Path, config: dict[str, Any], settings: Lora) -> None:

@@ -13,9 +13,9 @@ from torch.nn import functional
 from airtune.learning import fused
 from airtune.learning.batches import Batch, Packed, collate, pack, pieces
 from airtune.learning.lora import read_adapter, wrap
-from airtune.learning.results import Block, Vector
+from airtune.learning.results import AdapterMatrix, Vector
 from airtune.learning.text import Example
-from airtune.scenario import Lora
+from airtune.scenario.learning import Lora
 
 # Response tokens whose logits are held at once in evaluation.
 PIECE = 128
@@ -178,22 +178,22 @@ class AdapterModel(LanguageModel):
                 m for m in base.modules() if hasattr(m, "_gradient_checkpointing_func")
             ]
         trained = [(n, p) for n, p in self.peft.named_parameters() if p.requires_grad]
-        self.blocks = _blocks(trained)
-        self.size = sum(block.size for block in self.blocks)
+        self.matrices = _matrices_of(trained)
+        self.size = sum(matrix.size for matrix in self.matrices)
         self.flat = torch.cat([p.detach().reshape(-1) for _, p in trained])
         self._trained = [p for _, p in trained]
-        self._matrices = fused.views(self.flat, self.blocks)
-        for block, (_, parameter) in zip(self.blocks, trained, strict=True):
-            place = slice(block.start, block.start + block.size)
-            parameter.data = self.flat[place].view(block.shape)
+        self._matrices = fused.views(self.flat, self.matrices)
+        for matrix, (_, parameter) in zip(self.matrices, trained, strict=True):
+            place = slice(matrix.start, matrix.start + matrix.size)
+            parameter.data = self.flat[place].view(matrix.shape)
         if start is not None:
-            self.load(read_adapter(start, settings, self.blocks))
+            self.load(read_adapter(start, settings, self.matrices))
         self.initial: Vector = self.flat.numpy().copy()
         # What is computed again would need the same dropout again.
         self.packs = (
             not (checkpointing and settings.dropout)
             and self._head_is_plain()
-            and fused.install(self.causal, self.peft, self.blocks)
+            and fused.install(self.causal, self.peft, self.matrices)
         )
         if self.packs and not self._packs_rightly():
             self.packs = False
@@ -274,7 +274,7 @@ class AdapterModel(LanguageModel):
         self._recompute(True)
         gradient, loss = torch.zeros_like(flat), 0.0
         anchor = torch.zeros((), requires_grad=True)
-        matrices, slopes = (fused.views(vector, self.blocks) for vector in (flat, gradient))
+        matrices, slopes = (fused.views(vector, self.matrices) for vector in (flat, gradient))
         done = 0
         for piece in pieces(examples, PASS):
             batch = pack(piece)
@@ -300,7 +300,7 @@ class AdapterModel(LanguageModel):
         As :meth:`gradient_at`, for several threads at once with packed batches only.
         """
         sums = []
-        matrices = fused.views(flat, self.blocks)
+        matrices = fused.views(flat, self.matrices)
         for piece in pieces(examples, PASS):
             batch = self.batch(piece)
             if isinstance(batch, Packed):
@@ -344,11 +344,11 @@ class AdapterModel(LanguageModel):
         self.peft.save_pretrained(folder, save_embedding_layers=False)
 
 
-def _blocks(trained: list[tuple[str, torch.nn.Parameter]]) -> tuple[Block, ...]:
-    blocks, start = [], 0
+def _matrices_of(trained: list[tuple[str, torch.nn.Parameter]]) -> tuple[AdapterMatrix, ...]:
+    matrices, start = [], 0
     for name, parameter in trained:
         # PEFT saves its only adapter without the name "default".
         saved = name.replace(".default.", ".")
-        blocks.append(Block(saved, tuple(parameter.shape), start, parameter.numel()))
+        matrices.append(AdapterMatrix(saved, tuple(parameter.shape), start, parameter.numel()))
         start += parameter.numel()
-    return tuple(blocks)
+    return tuple(matrices)

@@ -34,7 +34,7 @@ class Objective:
         omega_k, sum 1.
     records : ndarray, int, shape (K,)
         Records behind each F_k.
-    block_sizes : ndarray, int, shape (B,)
+    matrix_sizes : ndarray, int, shape (B,)
         Entries of each weight matrix.
     start : ndarray, float32, shape (d,)
         Where training starts.
@@ -42,7 +42,7 @@ class Objective:
 
     weights: FloatArray
     records: NDArray[np.int64]
-    block_sizes: NDArray[np.int64]
+    matrix_sizes: NDArray[np.int64]
     start: Vector
     _flat: torch.Tensor
     _parameters: tuple[torch.Tensor, ...]

@@ -23,7 +23,8 @@ from airtune.learning.quiet import quiet
 from airtune.learning.results import PretrainingCost
 from airtune.learning.text import Encoder, Example, train_tokenizer
 from airtune.learning.workers import Workers
-from airtune.scenario import Data, Pretraining, Scenario, SmallLlama
+from airtune.scenario import Scenario
+from airtune.scenario.learning import Data, Pretraining, SmallLlama
 from airtune.streams import generator, torch_seed
 
 # Raise it whenever this module or the text encoding changes what is learnt.

@@ -105,7 +105,7 @@ class Probe:
             [p for p in model.peft.parameters() if p.requires_grad],
             tuple(self._learner._clients[k] for k in self.clients),
             self.weights,
-            np.array([block.size for block in model.blocks]),
+            np.array([block.size for block in model.matrices]),
             self._learner.initial_adapter(),
         )
 
@@ -134,7 +134,7 @@ class Probe:
                 tuning._parameters,
                 groups,
                 weights,
-                tuning.block_sizes,
+                tuning.matrix_sizes,
                 tuning.start,
             )
         causal = fresh_model(
@@ -231,7 +231,7 @@ class Probe:
         return Objective(
             weights=weights,
             records=np.array([len(pool) for pool in pools]),
-            block_sizes=sizes,
+            matrix_sizes=sizes,
             start=start,
             _flat=flat,
             _parameters=tuple(parameters),

@@ -11,7 +11,7 @@ Vector = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class AdapterMatrix:
     """One adapter matrix and its place in the flat vector.
 
     Attributes

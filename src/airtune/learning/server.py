@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airtune.learning.results import Vector
-from airtune.scenario import Training
+from airtune.scenario.learning import Training
 
 # Which moments of the update an optimiser keeps.
 KEEPS_FIRST = ("momentum", "adam", "yogi")

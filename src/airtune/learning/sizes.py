@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from airtune.errors import InputError
 from airtune.learning.learner import Learner, prepare, shares_of, split_records
-from airtune.learning.results import Block, PretrainingCost
+from airtune.learning.results import AdapterMatrix, PretrainingCost
 from airtune.learning.text import Encoder
 from airtune.scenario import Scenario
 
@@ -18,7 +18,7 @@ from airtune.scenario import Scenario
 class Sizes:
     """What a plan reads of a :class:`~airtune.learning.learner.Learner`; see there."""
 
-    blocks: tuple[Block, ...]
+    matrices: tuple[AdapterMatrix, ...]
     data_sizes: NDArray[np.int64]
     flop_per_sample: float
     pretraining_cost: PretrainingCost
@@ -58,18 +58,18 @@ def measure(scenario: Scenario, seed: int) -> Learner | Sizes:
     if pretraining.charge:  # what is not paid for need not be measured
         work = weights_used(base, Encoder(tokenizer, CONTEXT).encode(general))
     return Sizes(
-        blocks=_adapter_blocks(base, scenario),
+        matrices=_adapter_matrices(base, scenario),
         data_sizes=np.array([len(part) for part in owned]),
         flop_per_sample=4 * weights_used(base, examples),
         pretraining_cost=PretrainingCost(6 * work, pretraining.steps, pretraining.batch_size),
     )
 
 
-def _adapter_blocks(base: object, scenario: Scenario) -> tuple[Block, ...]:
+def _adapter_matrices(base: object, scenario: Scenario) -> tuple[AdapterMatrix, ...]:
     """Return the matrices A (r x in) and B (out x r) of each adapted layer, in their order."""
     import torch
 
-    settings, blocks, start = scenario.model.lora, [], 0
+    settings, matrices, start = scenario.model.lora, [], 0
     assert isinstance(base, torch.nn.Module)
     every = settings.target_modules == "all-linear"
     for name, layer in base.named_modules():
@@ -83,10 +83,12 @@ def _adapter_blocks(base: object, scenario: Scenario) -> tuple[Block, ...]:
         }
         for matrix, shape in shapes.items():
             size = shape[0] * shape[1]
-            blocks.append(Block(f"base_model.model.{name}.{matrix}.weight", shape, start, size))
+            matrices.append(
+                AdapterMatrix(f"base_model.model.{name}.{matrix}.weight", shape, start, size)
+            )
             start += size
-    if not blocks:
+    if not matrices:
         raise InputError(
             f"model.lora.target_modules = {list(settings.target_modules)}: the model has none"
         )
-    return tuple(blocks)
+    return tuple(matrices)

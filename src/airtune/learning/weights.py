@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from airtune.errors import InputError
-from airtune.scenario import Model
+from airtune.scenario.learning import Model
 from airtune.streams import torch_seed
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}

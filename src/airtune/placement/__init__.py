@@ -3,12 +3,7 @@
 from airtune.placement.files import load_problems, save_placements
 from airtune.placement.movement import Movement
 from airtune.placement.problem import Placement, Problem, ProblemError, evaluate
-from airtune.placement.references import (
-    half_wavelength,
-    random_positions,
-    select,
-    sparse,
-)
+from airtune.placement.references import half_wavelength, random_positions, select, sparse
 from airtune.placement.solver import beamform, solve, solve_many
 
 __all__ = [

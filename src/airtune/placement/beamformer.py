@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from airtune.placement.field import pack, workspace
+from airtune.placement.kernels.field import pack, workspace
+from airtune.placement.kernels.sqp import ascend
 from airtune.placement.problem import (
     Complex,
     Placement,
@@ -18,7 +19,6 @@ from airtune.placement.problem import (
     evaluate,
     normalise,
 )
-from airtune.placement.sqp import ascend
 
 METHODS = ("sqp", "oblique")
 

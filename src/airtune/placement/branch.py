@@ -29,10 +29,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from airtune.placement.field import entry, inner
-from airtune.placement.nulling import factor, leak_solve
+from airtune.placement.kernels.field import entry, inner
+from airtune.placement.kernels.nulling import factor, leak_solve
+from airtune.placement.kernels.qp import dual
 from airtune.placement.problem import Complex, Placement, Problem, Real, evaluate, normalise
-from airtune.placement.qp import dual
 
 SAFETY = 1 + 1e-8
 LEAST_PIVOT = 1e-6

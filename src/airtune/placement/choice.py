@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airtune.placement.beamformer import random_starts
-from airtune.placement.field import channel, combine, entry, inner, pack, workspace
+from airtune.placement.kernels.field import channel, combine, entry, inner, pack, workspace
 from airtune.placement.pdd import FEASIBLE, INNER, SETTLED, SHRINK, _beamformer, _misfit, _move
 from airtune.placement.problem import Problem, Real
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from airtune.placement.field import channel, combine, entry, inner, sincos
-from airtune.placement.nulling import factor, leak_solve
+from airtune.placement.kernels.field import channel, combine, entry, inner, sincos
+from airtune.placement.kernels.nulling import factor, leak_solve
 from airtune.placement.problem import Real
 
 if TYPE_CHECKING:

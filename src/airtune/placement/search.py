@@ -15,13 +15,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from airtune.placement.construct import PITCH, grasp, tabulate
-from airtune.placement.exchange import exchange
-from airtune.placement.field import Field, workspace
-from airtune.placement.neighbourhood import explore, kick
+from airtune.placement.kernels.construct import PITCH, grasp, tabulate
+from airtune.placement.kernels.exchange import exchange
+from airtune.placement.kernels.field import Field, workspace
+from airtune.placement.kernels.neighbourhood import explore, kick
+from airtune.placement.kernels.relocate import prepare
+from airtune.placement.kernels.sqp import ascend
 from airtune.placement.problem import Real
-from airtune.placement.relocate import prepare
-from airtune.placement.sqp import ascend
 
 NOBODY = np.empty(0, np.int64)
 SAMPLE = 0.1

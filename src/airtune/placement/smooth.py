@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from airtune.placement.field import channel, combine, entry, inner
+from airtune.placement.kernels.field import channel, combine, entry, inner
 from airtune.placement.lattice import spread_apart
 from airtune.placement.problem import Real
 

@@ -161,7 +161,7 @@ def _silent(problem: Problem, start: Real | None, began: float) -> Placement:
 def _unbound(
     problem: Problem, mode: str, method: str, seed: int, start: Real | None
 ) -> tuple[Real, np.ndarray]:
-    from airtune.placement.field import pack
+    from airtune.placement.kernels.field import pack
     from airtune.placement.search import WARM, Search, effort_for
 
     field, _ = pack(problem)
@@ -210,7 +210,7 @@ def _with_movement(
     problem: Problem, mode: str, method: str, seed: int, movement: Movement
 ) -> tuple[Real, np.ndarray]:
     """Best placement under a travel cap; with a price, the best of a ladder of caps."""
-    from airtune.placement.field import pack
+    from airtune.placement.kernels.field import pack
     from airtune.placement.search import Search, effort_for
 
     field, _ = pack(problem)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from airtune.planning.bound import BoundParts
-from airtune.planning.cost import Components, FloatArray, compute_energy, compute_time
-from airtune.planning.problem import ResourceProblem, server_clock, server_energy
+from airtune.allocation.problem import ResourceProblem, server_clock, server_energy
+from airtune.bound.convergence import BoundParts
+from airtune.costs import Components, FloatArray, compute_energy, compute_time
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ class FixedCosts:
     together : int or None
         How many of the participants transmit in a round; None: all.
     redrawn : bool
-        Whether they are drawn with replacement, see :func:`airtune.planning.turns.drawn_evenly`.
+        Whether they are drawn with replacement, see :func:`airtune.allocation.turns.drawn_evenly`.
     """
 
     uplink_s: float

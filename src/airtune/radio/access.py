@@ -22,7 +22,7 @@ from typing import Literal
 import numpy as np
 from scipy.optimize import brentq, linprog
 
-from airtune.radio.kinds import Complex, Integer, Real
+from airtune.kinds import Complex, Integer, Real
 from airtune.radio.links import Airtime, sequential_airtime, shannon_rate, single_user_sinr
 
 Access = Literal["best", "tdma", "ofdma", "sdma"]

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from airtune.radio.kinds import Floating, Real
+from airtune.kinds import Floating, Real
 
 RANGE_BITS = 32
 """Bits of the scale that each block carries (one float32)."""

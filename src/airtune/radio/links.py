@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from airtune.radio.kinds import Complex, Real
+from airtune.kinds import Complex, Real
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import itertools
 import numpy as np
 from scipy.special import erf
 
-from airtune.radio.kinds import Real
+from airtune.kinds import Real
 
 EXACT_VOTERS = 10
 """Up to so many voters all votes are enumerated; above, the others' sum is taken as Gaussian."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from airtune.radio.kinds import Integer, Real
+from airtune.kinds import Integer, Real
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from airtune.radio.kinds import Complex, Floating, Integer, Real
+from airtune.kinds import Complex, Floating, Integer, Real
 from airtune.radio.scales import Normalisation, pack, unpack
 from airtune.radio.transmission import Air, Transmission
 

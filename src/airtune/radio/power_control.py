@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from airtune.radio.kinds import Complex, Real
+from airtune.kinds import Complex, Real
 from airtune.radio.transmission import Transmission
 
 STARTS = 24

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from airtune.radio.kinds import Complex, Floating, Integer, Mask, Real
+from airtune.kinds import Complex, Floating, Integer, Mask, Real
 
 Normalise = Literal["block", "loaded", "global"]
 

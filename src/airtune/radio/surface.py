@@ -19,11 +19,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from airtune.radio.array import fixed_array
-from airtune.radio.cell import Stations, path_loss_db, place_stations
-from airtune.radio.directions import uniform
-from airtune.radio.kinds import Complex, Real
-from airtune.radio.paths import Block, Paths, evolve_paths, initial_paths, perceived
+from airtune.kinds import Complex, Real
+from airtune.radio.channels.base import Block, Paths
+from airtune.radio.channels.block_fading import evolve_paths, initial_paths
+from airtune.radio.channels.cell import Stations, path_loss_db, place_stations
+from airtune.radio.channels.csi import perceived
+from airtune.radio.channels.directions import uniform
+from airtune.radio.layouts import fixed_array
 from airtune.radio.units import from_db
 from airtune.scenario import Clients, Csi, Radio, Ris
 from airtune.streams import generator

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from airtune.kinds import Complex, Real
 from airtune.radio.array import channel as channel_at
 from airtune.radio.array import covariance
-from airtune.radio.kinds import Complex, Real
-from airtune.radio.paths import Block
+from airtune.radio.channels.base import Block
 from airtune.radio.units import interferer_powers, receiver_noise
 from airtune.scenario import Radio
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from airtune.radio.kinds import Real
+from airtune.kinds import Real
 from airtune.scenario import Clients, Interferers, Radio
 
 SPEED_OF_LIGHT = 299_792_458.0

@@ -20,7 +20,7 @@ def draw(document: dict[str, Any], folder: Path) -> list[Path]:
     Parameters
     ----------
     document : dict
-        What :func:`airtune.planning.calibrate.command.calibrate_scenario` returns.
+        What :func:`airtune.commands.calibrate.calibrate_scenario` returns.
     folder : Path
         Existing folder; PDF and PNG files are written there.
 

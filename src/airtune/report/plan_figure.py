@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airtune.report import style
 
 if TYPE_CHECKING:
-    from airtune.planning.bound import BoundParts
+    from airtune.bound.convergence import BoundParts
 
 PARTS = {
     "initial_gap": ("Initial gap", "#99a5b5"),

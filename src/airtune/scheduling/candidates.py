@@ -7,8 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
-from airtune.planning.bound import BoundConstants
-from airtune.radio.kinds import Integer, Real
+from airtune.bound.convergence import BoundConstants
+from airtune.kinds import Integer, Real
 from airtune.radio.units import interferer_powers, receiver_noise
 from airtune.schemes import ArrayPolicy, RadioRound
 

@@ -7,9 +7,9 @@ from functools import partial
 
 import numpy as np
 
+from airtune.bound.convergence import BoundConstants, batch_noise, participation_bias
+from airtune.kinds import Integer, Real
 from airtune.placement.choice import relaxed_orders
-from airtune.planning.bound import BoundConstants, batch_noise, participation_bias
-from airtune.radio.kinds import Integer, Real
 from airtune.scheduling.candidates import Candidates, Choice, renormalised
 from airtune.scheduling.policies import largest
 from airtune.streams import torch_seed

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from airtune.radio.kinds import Integer, Real
+from airtune.kinds import Integer, Real
 from airtune.scheduling.candidates import Candidates, Choice, renormalised
 from airtune.streams import generator
 

@@ -5,29 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from airtune.errors import InputError
-from airtune.schemes.analog import OverTheAir
-from airtune.schemes.arrays import (
-    ArrayPolicy,
-    HalfWavelengthArray,
-    Link,
-    MovableArray,
-    RadioRound,
-    RandomArray,
-)
-from airtune.schemes.digital import Digital
-from airtune.schemes.interfaces import (
-    AirInterface,
-    ErrorFree,
-    Forecast,
-    Memory,
-    Overheads,
-    Reception,
-    Uploads,
-)
-from airtune.schemes.one_bit import OneBit
-from airtune.schemes.other_arrays import SelectedArray, SparseArray
-from airtune.schemes.surface import ReflectingSurface
-from airtune.schemes.truncated import Cotaf, Truncated
+from airtune.schemes.air.aligned import OverTheAir
+from airtune.schemes.air.base import AirInterface, Forecast, Memory, Overheads, Reception, Uploads
+from airtune.schemes.air.cotaf import Cotaf
+from airtune.schemes.air.digital import Digital
+from airtune.schemes.air.ideal import ErrorFree
+from airtune.schemes.air.one_bit import OneBit
+from airtune.schemes.air.truncated import Truncated
+from airtune.schemes.arrays.base import ArrayPolicy
+from airtune.schemes.arrays.fixed import HalfWavelengthArray, RandomArray, SparseArray
+from airtune.schemes.arrays.movable import MovableArray
+from airtune.schemes.arrays.selected import SelectedArray
+from airtune.schemes.arrays.surface import ReflectingSurface
+from airtune.schemes.link import Link, RadioRound
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""The convergence bound and what it is made of: pure functions; calibration apart."""

@@ -1,0 +1,151 @@
+"""Exchange on the grid: antennas leave and go where the table says, one after the other."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from airtune.placement.kernels.construct import place
+from airtune.placement.kernels.field import combine, entry, inner, worst
+from airtune.placement.kernels.nulling import answer_leak, response, see_sums
+from airtune.placement.kernels.relocate import (
+    best_phase,
+    best_place,
+    crowd_around,
+    fence,
+    score,
+    sums_without,
+    uniform,
+)
+
+FRESH = 0.3
+"""An antenna that was taken out does not come back closer than this  [wavelengths]"""
+
+
+@inner
+def reinsert(field, table, scan, first, last, n, size, g, z, v):  # type: ignore[no-untyped-def]
+    """Score the places for antenna n, whose column of g is 0; take the best: its score or -1."""
+    ar, ai = z[0], z[1]
+    sums_without(field, g, ar, ai, n, v)
+    rest = size * size
+    for i in range(field.antennas):
+        if i != n:
+            rest += ar[i] * ar[i] + ai[i] * ai[i]
+    E, W = response(field, g)
+    see_sums(field, E, W, v)
+    score(field, scan, first, last, E, W, v, size, rest)
+    at = best_place(scan, first, last)
+    if at < 0:
+        return -1.0
+    place(field, table, at, n, g, z[2], z[3])
+    M = field.clients + field.interferers
+    t = np.empty((2, M))
+    for m in range(M):
+        t[0, m], t[1, m] = table.tr[m, at], table.ti[m, at]
+    see_sums(field, E, W, t)
+    cos, sin, top = best_phase(field, t, v, size, rest)
+    ar[n], ai[n] = size * cos, size * sin
+    return top
+
+
+@inner
+def _lift(field, n, g, column):  # type: ignore[no-untyped-def]
+    """Take antenna n out of the channel; `column` (2, M) keeps what was there."""
+    M = field.clients + field.interferers
+    for m in range(M):
+        q = n * M + m
+        column[0, m], column[1, m] = g[0, q], g[1, q]
+        g[0, q] = g[1, q] = 0.0
+
+
+@inner
+def _copy(source, target):  # type: ignore[no-untyped-def]
+    for i in range(source.shape[0]):
+        for j in range(source.shape[1]):
+            target[i, j] = source[i, j]
+
+
+@entry
+def exchange(field, table, scan, bounds, out, closed, sweeps, state, g, u, z):  # type: ignore[no-untyped-def]
+    """Put the antennas `out` elsewhere, then move any antenna to a better place while that helps.
+
+    Parameters
+    ----------
+    field : Field
+    table : Table
+    scan : Scan
+    bounds : ndarray, shape (4, N)
+        Least and greatest x, least and greatest y of every antenna  [wavelengths]
+    out : ndarray, int, shape (any,)
+        Antennas that must leave their places, in the order in which they come back.
+    closed : float
+        Share of the grid that is closed, away from a random strip, when one of `out` comes back.
+    sweeps : int
+        Most sweeps over all antennas afterwards; each takes the best grid point and phase.
+    state : ndarray, uint64, shape (1,)
+        Random generator.
+    g : ndarray, shape (6, N M)
+        Rows 0 and 1: the channel of the positions in z; updated.
+    u : ndarray, shape (2, M)
+    z : ndarray, shape (4, N)
+        Re a, Im a, x, y; updated.
+
+    Returns
+    -------
+    float
+        log t, or -inf if an antenna found no free place.
+    """
+    N, M = field.antennas, field.clients + field.interferers
+    x, y, G = z[2], z[3], len(scan.px)
+    v, column, before = np.empty((2, M)), np.empty((2, M)), np.empty((4, N))
+    scan.crowd[:] = 0
+    size = 0.0
+    for i in range(N):
+        size += (z[0, i] * z[0, i] + z[1, i] * z[1, i]) / N
+        crowd_around(scan, x[i], y[i], field.spacing, 1)
+    size = math.sqrt(size)
+    for n in out:
+        crowd_around(scan, x[n], y[n], field.spacing, -1)
+        crowd_around(scan, x[n], y[n], FRESH, 1)
+        _lift(field, n, g, column)
+        z[0, n] = z[1, n] = 0.0
+    value, moved = -np.inf, False
+    for visit in range(len(out) + sweeps * N):
+        forced = visit < len(out)
+        turn = visit - len(out)
+        n = out[visit] if forced else turn % N
+        if not forced and turn % N == 0:
+            if turn > 0 and not moved:
+                break
+            moved = False
+            value = worst(field, combine(field, z[0], z[1], g, u), u)
+        _copy(z, before)
+        open_points = int((1 - closed) * G) if forced else G
+        first = int(uniform(state) * (G - open_points + 1)) if forced else 0
+        if not forced:
+            size = math.sqrt(z[0, n] * z[0, n] + z[1, n] * z[1, n])
+            crowd_around(scan, x[n], y[n], field.spacing, -1)
+            _lift(field, n, g, column)
+        fence(scan, bounds, n, 1)
+        top = reinsert(field, table, scan, first, first + open_points, n, size, g, z, v)
+        fence(scan, bounds, n, -1)
+        if forced and top < 0:
+            return -np.inf
+        if forced:
+            crowd_around(scan, before[2, n], before[3, n], FRESH, -1)
+            answer_leak(field, g, z[0], z[1])
+        else:
+            new = -np.inf
+            if math.log(max(top, 1e-30)) > value:
+                answer_leak(field, g, z[0], z[1])
+                new = worst(field, combine(field, z[0], z[1], g, u), u)
+            if new > value + 1e-4:
+                value = new
+                moved = True
+            else:
+                _copy(before, z)
+                for m in range(M):
+                    g[0, n * M + m], g[1, n * M + m] = column[0, m], column[1, m]
+        crowd_around(scan, x[n], y[n], field.spacing, 1)
+    return worst(field, combine(field, z[0], z[1], g, u), u)

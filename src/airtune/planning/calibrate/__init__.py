@@ -1,5 +1,0 @@
-"""Constants of the convergence bound from the model and the data at hand (system-model 6)."""
-
-from airtune.planning.calibrate.constants import calibrate, constants
-
-__all__ = ["calibrate", "constants"]

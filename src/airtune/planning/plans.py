@@ -1,0 +1,50 @@
+"""The plan of each scheme of a study, and what it asks of pre-training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from airtune.errors import InputError
+from airtune.planning.alternate import JointPlan, plan_scheme
+from airtune.planning.expected_radio import RadioTurn
+from airtune.planning.repetition import Repetition
+from airtune.planning.result import Plan
+from airtune.scenario import Scenario
+from airtune.schemes import SCHEMES
+
+PLANNING_SCHEME = "movable"
+"""Whose air a shared plan is made for, whatever schemes are compared."""
+
+
+def plan_run(repetition: Repetition, scheme: str) -> JointPlan:
+    """Plan the run of a scheme; a shared plan is that of :data:`PLANNING_SCHEME`.
+
+    Raises
+    ------
+    InputError
+        When a budget cannot be met; the message names the scheme, the budget and the least value
+        that would do.
+    """
+    planned = PLANNING_SCHEME if repetition.scenario.plan == "shared" else scheme
+    start = SCHEMES[planned].array.start(repetition.scenario, repetition.seed)
+    try:
+        return plan_scheme(RadioTurn(repetition, planned, 1, start), repetition.inputs)
+    except InputError as error:
+        raise InputError(f"plan of {planned!r}: {error}") from None
+
+
+def plan_all(repetition: Repetition, schemes: Sequence[str]) -> dict[str, JointPlan]:
+    """Plan the runs of several schemes; a shared plan is made once."""
+    if repetition.scenario.plan == "own":
+        return {scheme: plan_run(repetition, scheme) for scheme in schemes}
+    return dict.fromkeys(schemes, plan_run(repetition, PLANNING_SCHEME))
+
+
+def planned_pretraining(scenario: Scenario, plan: Plan) -> Scenario:
+    """Return the scenario with phase 1 as planned: T0 steps of B0 samples."""
+    if scenario.planning.pretraining == "fixed":
+        return scenario
+    phase = scenario.pretraining.model_copy(
+        update={"steps": plan.pretraining_steps, "batch_size": plan.pretraining_batch}
+    )
+    return scenario.model_copy(update={"pretraining": phase})

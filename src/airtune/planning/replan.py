@@ -1,0 +1,195 @@
+"""Plan the remaining rounds anew, with the remaining budgets, when the air is not as planned."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from airtune.bound.convergence import pretraining_gap, shift_gap
+from airtune.costs import FloatArray
+from airtune.errors import InputError
+from airtune.planning.alternate import JointPlan, plan_scheme
+from airtune.planning.expected_radio import ExpectedRadio, RadioTurn
+from airtune.planning.repetition import Repetition
+from airtune.planning.resources import PlanInputs
+from airtune.planning.result import FixedCosts, Plan
+
+
+@dataclass(frozen=True)
+class Books:
+    """What has been spent when a round ends, and where the antennas are.
+
+    Attributes
+    ----------
+    round : rounds done
+    positions : ndarray, float, shape (N, 2)  [wavelengths]
+    latency_s, movement_s : of all, and of movements
+    energy_j : of all
+    client_energy_j : ndarray, shape (K,)
+    """
+
+    round: int
+    positions: FloatArray
+    latency_s: float
+    movement_s: float
+    energy_j: float
+    client_energy_j: FloatArray
+
+
+@dataclass(frozen=True)
+class CurrentPlan:
+    """A plan and when it was made.
+
+    Attributes
+    ----------
+    joint : JointPlan
+    gap : float
+        Bound on the gap of the loss before its first round.
+    round : int
+        Rounds done before.
+    movement_s : float
+        Booked for movements before [s].
+    """
+
+    joint: JointPlan
+    gap: float
+    round: int = 0
+    movement_s: float = 0.0
+
+    @classmethod
+    def first(cls, repetition: Repetition, joint: JointPlan) -> CurrentPlan:
+        """Return the plan that a run begins with."""
+        plan, bound = joint.plan, repetition.constants
+        start = float(pretraining_gap(bound, plan.pretraining_steps, plan.pretraining_batch))
+        return cls(joint, start + shift_gap(bound))
+
+    @property
+    def last_round(self) -> int:
+        """The round in which the run ends."""
+        return self.round + self.joint.plan.rounds
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint has to keep, as plain JSON types."""
+        costs = {
+            name: value.tolist() if isinstance(value, np.ndarray) else value
+            for name, value in asdict(self.joint.expected.costs).items()
+        }
+        began = {"gap": self.gap, "round": self.round, "movement_s": self.movement_s}
+        return {"joint": self.joint.to_dict(), "costs": costs, "began": began}
+
+    @classmethod
+    def from_dict(cls, document: dict[str, Any], repetition: Repetition) -> CurrentPlan:
+        """Return the plan of a checkpoint."""
+        radio, plan = document["joint"]["radio"], Plan.from_dict(document["joint"])
+        costs: dict[str, Any] = {
+            name: np.array(value) if isinstance(value, list) else value
+            for name, value in document["costs"].items()
+        }
+        expected = ExpectedRadio(
+            positions=np.array(radio["positions"]),
+            participants=plan.participants,
+            weights=repetition.weights(plan.participants),
+            mse_star=radio["mse_star"],
+            costs=FixedCosts(**costs),
+            max_travel=radio["max_travel"],
+        )
+        return cls(JointPlan(plan, expected, radio["scheme"], ()), **document["began"])
+
+    def gap_after(self, repetition: Repetition, rounds: int) -> float:
+        """Bound on the gap after so many rounds of this plan."""
+        kept, plan = repetition.constants.contraction, self.joint.plan
+        added = plan.bound.batch_noise + plan.bound.air_noise + plan.bound.bias  # in all its rounds
+        return kept**rounds * self.gap + (1 - kept**rounds) / (1 - kept**plan.rounds) * added
+
+
+def drift(block: RadioTurn, current: CurrentPlan, books: Books) -> dict[str, float]:
+    """How far the air is off the plan: present over planned error and time of a movement.
+
+    The error is looked at as the plan did, with the weights known before any update, for the
+    antennas where they are.  Ratios to a planned 0 are left out.
+    """
+    expected, rounds = current.joint.expected, books.round - current.round
+    ratios = {}
+    if expected.mse_star > 0:
+        now = block.at(current.joint.plan.participants, books.positions)
+        ratios["mse_ratio"] = now.mse_star / expected.mse_star
+    if expected.costs.move_s > 0:
+        way = (books.movement_s - current.movement_s) / rounds
+        ratio = way / expected.costs.move_s
+        # who moves when needed only is below the plan as a rule, not off it
+        spared = block.repetition.scenario.planning.movement == "when-needed"
+        ratios["movement_ratio"] = max(ratio, 1.0) if spared else ratio
+    return ratios
+
+
+def plan_rest(
+    repetition: Repetition, scheme: str, current: CurrentPlan, books: Books
+) -> JointPlan | None:
+    """Plan the remaining rounds with what is left of the budgets; None when it is too little."""
+    inputs = rest_of(
+        repetition.inputs,
+        current,
+        books,
+        current.gap_after(repetition, books.round - current.round),
+    )
+    block = RadioTurn(repetition, scheme, books.round + 1, books.positions)
+    try:
+        return plan_scheme(block, inputs)
+    except InputError:
+        return None
+
+
+def rest_of(inputs: PlanInputs, current: CurrentPlan, books: Books, gap: float) -> PlanInputs:
+    """Return the run that is left: its start is the gap reached, phase 1 is over.
+
+    Given rounds stay given; planned ones are at most those of the scenario.
+    """
+    given = inputs.rounds[0] == inputs.rounds[1]
+    left = (current.last_round if given else inputs.rounds[1]) - books.round
+    clients = replace(inputs.clients, budget_j=inputs.clients.budget_j - books.client_energy_j)
+    return replace(
+        inputs,
+        bound=replace(inputs.bound, delta_pre=gap, W1=0.0),
+        clients=clients,
+        rounds=(left if given else 1, left),
+        steps=(0, 0),
+        batches=(1, 1),
+        charged=False,
+        latency_s=inputs.latency_s - books.latency_s,
+        energy_j=inputs.energy_j - books.energy_j,
+    )
+
+
+def check(
+    repetition: Repetition, scheme: str, current: CurrentPlan, books: Books
+) -> tuple[CurrentPlan, dict[str, Any]] | None:
+    """Plan anew if it is time to look and the air is off the plan by more than the factor.
+
+    Returns
+    -------
+    (CurrentPlan, dict) or None
+        The plan from now on (the old one when the budgets left allow no other) and what to report;
+        None when all is as planned.
+    """
+    settings = repetition.scenario.planning
+    done = books.round - current.round
+    due = done > 0 and done % settings.replan_every == 0 and books.round < current.last_round
+    if settings.replan_factor is None or not due:
+        return None
+    ratios = drift(RadioTurn(repetition, scheme, books.round, books.positions), current, books)
+    limit = settings.replan_factor
+    if all(1 / limit <= ratio <= limit for ratio in ratios.values()):
+        return None
+    joint = plan_rest(repetition, scheme, current, books)
+    if joint is None:
+        return current, {**ratios, "accepted": False}
+    gap = current.gap_after(repetition, done)
+    told = {
+        **ratios,
+        "accepted": True,
+        "rounds": joint.plan.rounds,
+        "bound": joint.plan.bound.total,
+    }
+    return CurrentPlan(joint, gap, books.round, books.movement_s), told

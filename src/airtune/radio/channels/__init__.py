@@ -1,0 +1,1 @@
+"""Where propagation paths come from."""

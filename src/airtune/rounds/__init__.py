@@ -1,0 +1,1 @@
+"""The federated rounds of one scheme and one seed."""

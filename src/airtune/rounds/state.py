@@ -1,0 +1,90 @@
+"""All that changes from round to round."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from airtune import record
+from airtune.costs import Components
+from airtune.learning.server import ServerOptimizer
+from airtune.scenario import Budget
+from airtune.schemes import Memory
+
+_STATE_ARRAYS = (
+    "adapter",
+    "positions",
+    "effective_weights",
+    "scaled_weights",
+    "average_rates",
+    "participation",
+    "client_energy_j",
+)
+
+
+@dataclass
+class State:
+    """All that changes from round to round; enough to resume bit for bit.
+
+    `effective_weights` are nu_k of the last round, 0 for who was silent; `scaled_weights` are
+    omega_k times each client's last reported relative scale, the nu_k of a round with everybody.
+    """
+
+    adapter: NDArray[np.float32]
+    optimizer: ServerOptimizer
+    positions: NDArray[np.float64]
+    effective_weights: NDArray[np.float64]
+    scaled_weights: NDArray[np.float64]
+    average_rates: NDArray[np.float64]
+    participation: NDArray[np.int64]
+    client_energy_j: NDArray[np.float64]
+    memory: Memory = field(default_factory=dict)
+    round: int = 0
+    latency_s: Components = field(default_factory=Components)
+    energy_j: Components = field(default_factory=Components)
+
+    def arrays(self) -> record.Arrays:
+        """Return the arrays of a checkpoint."""
+        arrays = {f"optimizer.{key}": value for key, value in self.optimizer.state().items()}
+        arrays |= {name: getattr(self, name) for name in _STATE_ARRAYS}
+        arrays |= {f"memory.{client}": row for client, row in self.memory.items()}
+        return arrays
+
+    def load(self, round_index: int, arrays: record.Arrays, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        prefix = "optimizer."
+        self.optimizer.load(
+            {key.removeprefix(prefix): a for key, a in arrays.items() if key.startswith(prefix)}
+        )
+        for name in _STATE_ARRAYS:
+            setattr(self, name, arrays[name])
+        prefix = "memory."
+        self.memory = {
+            int(key.removeprefix(prefix)): row
+            for key, row in arrays.items()
+            if key.startswith(prefix)
+        }
+        self.round = round_index
+        self.latency_s = Components(**state["latency_s"])
+        self.energy_j = Components(**state["energy_j"])
+
+    def summary(self, budget: Budget) -> dict[str, Any]:
+        """Return what a finished cell is remembered by, in plain JSON types."""
+        limits = budget.of_clients(len(self.client_energy_j))
+        return {
+            "rounds": self.round,
+            "latency_s": self.latency_s.to_dict(),
+            "energy_j": self.energy_j.to_dict(),
+            "participation": self.participation.tolist(),
+            "client_energy_j": self.client_energy_j.tolist(),
+            "within_latency_budget": _within(self.latency_s.total, budget.latency_s),
+            "within_client_energy_budget": all(map(_within, self.client_energy_j, limits)),
+            "within_energy_budget": _within(self.energy_j.total, budget.energy_j),
+        }
+
+
+def _within(spent: float, budget: float | None) -> bool:
+    return budget is None or bool(spent <= budget * (1 + 1e-9))

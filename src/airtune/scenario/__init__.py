@@ -1,0 +1,58 @@
+"""Every setting of a study, once: typed, documented, validated."""
+
+from airtune.scenario.base import CALIBRATE, Settings
+from airtune.scenario.learning import (
+    TEMPLATES,
+    Data,
+    Evaluation,
+    Fields,
+    Lora,
+    Model,
+    Pretraining,
+    SmallLlama,
+    Training,
+)
+from airtune.scenario.planning import Bound, Budget, Calibration, Planning
+from airtune.scenario.radio import (
+    Aggregation,
+    Array,
+    Clients,
+    Csi,
+    Digital,
+    Interferers,
+    Paths,
+    Radio,
+    Ris,
+)
+from airtune.scenario.scenario import PlacementSettings, Processor, Scenario, Server
+
+__all__ = [
+    "CALIBRATE",
+    "TEMPLATES",
+    "Aggregation",
+    "Array",
+    "Bound",
+    "Budget",
+    "Calibration",
+    "Clients",
+    "Csi",
+    "Data",
+    "Digital",
+    "Evaluation",
+    "Fields",
+    "Interferers",
+    "Lora",
+    "Model",
+    "Paths",
+    "PlacementSettings",
+    "Planning",
+    "Pretraining",
+    "Processor",
+    "Radio",
+    "Ris",
+    "Scenario",
+    "Server",
+    "Settings",
+    "SmallLlama",
+    "Training",
+]

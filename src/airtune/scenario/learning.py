@@ -1,0 +1,205 @@
+"""Settings of the model, the data, pre-training, training and evaluation."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from airtune.scenario.base import Count, NonNegative, Positive, Settings
+
+TEMPLATES = ("auto", "alpaca", "chat", "plain")
+
+
+class Lora(Settings):
+    """Low-rank adapters (peft)."""
+
+    rank: Count = Field(8, description="rank r")
+    alpha: Positive = Field(16.0, description="scale alpha; the adapter is multiplied by alpha/r")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="LoRA dropout")
+    rslora: bool = Field(False, description="multiply by alpha/sqrt(r) instead (rsLoRA)")
+    target_modules: Literal["all-linear"] | Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
+        description="layers that carry an adapter; `all-linear`: all but the language head",
+    )
+
+
+class SmallLlama(Settings):
+    """Shape of the LLaMA that is trained from scratch when `model.source` is `small`."""
+
+    hidden: Count = Field(160, description="hidden size")
+    layers: Count = Field(3, description="decoder layers")
+    heads: Count = Field(5, description="attention heads")
+    intermediate: Count = Field(448, description="width of the feed-forward layers")
+    vocabulary: Annotated[int, Field(ge=300)] = Field(512, description="tokens of the BPE")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.hidden % self.heads or (self.hidden // self.heads) % 2:
+            raise ValueError(
+                f"hidden = {self.hidden}: must be an even multiple of heads = {self.heads}"
+            )
+        return self
+
+
+class Model(Settings):
+    """The causal language model."""
+
+    source: str = Field(
+        "small", description="`small` (trained here), a local folder, a .gguf file or a hub id"
+    )
+    obtain: str | None = Field(
+        None, description="command that gets `source` once; it is shown when `source` is missing"
+    )
+    small: SmallLlama = SmallLlama()
+    random_weights: bool = Field(
+        False, description="draw weights for the configuration of `source`, to measure its shape"
+    )
+    dtype: Literal["float32", "bfloat16"] = Field(
+        "float32", description="precision of the base model; adapters are always float32"
+    )
+    quantization: Literal["none", "nf4"] = Field(
+        "none", description="nf4: linear layers of the base in 4-bit NormalFloat (bitsandbytes)"
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="recompute each layer in the backward pass: less memory, a third slower"
+    )
+    lora: Lora = Lora()
+    adapter: str | None = Field(
+        None, description="PEFT folder of an adapter to start from; `lora` must say the same"
+    )
+    trust_remote_code: bool = Field(False, description="allow code from the hub to run")
+
+
+class Fields(Settings):
+    """Names of the fields of a data file."""
+
+    instruction: str = Field("instruction", description="field of the instruction")
+    input: str = Field("input", description="field of the optional further input")
+    output: str = Field("output", description="field of the answer")
+    label: str | None = Field(None, description="field that names the domain of a record")
+    text: str = Field("text", description="format text: field of the text")
+    messages: str = Field("messages", description="format chat: field of the conversation")
+    prompt: str = Field("prompt", description="format preference: field of the prompt")
+    chosen: str = Field("chosen", description="format preference: field of the better answer")
+    rejected: str = Field("rejected", description="format preference: field of the worse answer")
+
+
+class Data(Settings):
+    """Instruction data and how the clients share it."""
+
+    source: str = Field(
+        "sample",
+        description="`sample` (shipped instruction tasks), `reasoning-gym` (tasks generated), a "
+        "JSON, JSONL, parquet or text file, or a hub data set 'owner/name'",
+    )
+    format: Literal["instruction", "alpaca", "dolly", "chat", "text", "preference"] = Field(
+        "instruction",
+        description="`instruction` by the names in `fields`; `alpaca` and `dolly` have their own; "
+        "`chat` conversations; `text` without prompts; `preference` for training.objective dpo",
+    )
+    fields: Fields = Fields()
+    split: str = Field("train", description="split of a hub data set")
+    tasks: tuple[str, ...] = Field((), description="tasks of reasoning-gym, each a domain")
+    task_records: Count = Field(500, description="records generated of each task")
+    piece_characters: Annotated[int, Field(ge=16)] = Field(
+        400, description="format text: documents are cut at white space into pieces this long"
+    )
+    template: str = Field(
+        "auto",
+        description="prompt: `chat` (the tokenizer's), `alpaca`, `plain`, `auto` (chat if there is "
+        "one, else alpaca), or a text of your own with {instruction} and {input}",
+    )
+    partition: Literal["domain", "iid", "dirichlet", "size"] = Field(
+        "domain",
+        description="one domain per client, at random, Dirichlet over the domains, or by size",
+    )
+    dirichlet_alpha: Positive = Field(0.5, description="concentration of the Dirichlet partition")
+    sizes: tuple[Positive, ...] | None = Field(
+        None, description="partition size: shares of the clients; null is a power law"
+    )
+    size_exponent: NonNegative = Field(
+        1.0, description="power law of the sizes: client k has a share of 1/k^exponent"
+    )
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.1, description="share of the records held out for validation"
+    )
+    max_tokens: Annotated[int, Field(ge=8)] = Field(
+        96,
+        description="longest sequence; of a longer one the answer loses its end, down to half "
+        "of this, then the prompt its front",
+    )
+    max_records: Count | None = Field(None, description="use at most so many records")
+    pretraining_corpus: str | None = Field(
+        None,
+        description="plain text like what a ready model was pre-trained on: .txt (blank lines "
+        "between documents) or .jsonl (field `text`); needed to calibrate the change of data",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.template not in TEMPLATES and "{instruction}" not in self.template:
+            raise ValueError(
+                f"template = {self.template!r}: must be one of {', '.join(TEMPLATES)} or a text "
+                "with {instruction}"
+            )
+        return self
+
+
+class Pretraining(Settings):
+    """Phase 1: centralised pre-training of the small model at the server."""
+
+    steps: int = Field(2000, ge=0, description="optimiser steps T0")
+    batch_size: Count = Field(32, description="batch size B0")
+    learning_rate: Positive = Field(2e-3, description="peak AdamW learning rate")
+    sources: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        ("sample",),
+        description="what it reads: `sample` (shipped instruction tasks) and files of plain text "
+        "(.txt, or JSON, JSONL or parquet with a field `text`), in equal shares by task and file",
+    )
+    charge: bool = Field(True, description="book its latency and energy in every scheme")
+
+
+class Training(Settings):
+    """Phase 2: federated fine-tuning."""
+
+    objective: Literal["sft", "dpo"] = Field(
+        "sft",
+        description="sft: cross-entropy of the answers; dpo: direct preference optimisation on "
+        "pairs of answers (data.format: preference)",
+    )
+    beta: Positive = Field(0.1, description="dpo: pull towards the model at the start")
+    rounds: Count = Field(30, description="federated rounds T")
+    local_steps: Count = Field(1, description="local steps H; 1 sends the gradient")
+    local_learning_rate: Positive = Field(0.1, description="learning rate of local steps (H > 1)")
+    batch_size_max: Count = Field(16, description="largest mini-batch B_max of a client")
+    clip_norm: Positive | None = Field(None, description="clip a client's update to this norm")
+    server_optimizer: Literal["sgd", "momentum", "adam", "yogi"] = Field(
+        "adam", description="server optimiser (FedOpt)"
+    )
+    learning_rate: Positive = Field(1e-2, description="server learning rate eta")
+    learning_rates: dict[str, Positive] = Field(
+        default_factory=dict, description="eta of single schemes, by name, where it differs"
+    )
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="momentum: its factor")
+    beta1: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="adam, yogi: beta1")
+    beta2: Annotated[float, Field(ge=0, lt=1)] = Field(0.99, description="adam, yogi: beta2")
+    epsilon: Positive = Field(
+        1e-8, description="adam, yogi: added to the root; large means closer to momentum (tau)"
+    )
+
+    def of(self, scheme: str) -> Training:
+        """Return the settings of one scheme: with its own learning rate, if it has one."""
+        rate = self.learning_rates.get(scheme, self.learning_rate)
+        return self.model_copy(update={"learning_rate": rate})
+
+
+class Evaluation(Settings):
+    """Validation of the global model."""
+
+    every: Count = Field(1, description="rounds between evaluations (the last is always made)")
+    records: Count = Field(400, description="validation records used, spread over the domains")
+    batch_size: Count = Field(50, description="records evaluated at once")
+    answers: Annotated[int, Field(ge=0)] = Field(
+        8, description="answers written before and after fine-tuning"
+    )

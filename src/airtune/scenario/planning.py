@@ -1,0 +1,144 @@
+"""Settings of the budgets, of what the plan may choose, and of the bound that it minimises."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    Field,
+    model_validator,
+)
+
+from airtune.scenario.base import Constant, Count, Decibel, Positive, PositiveConstant, Settings
+
+
+def check_relations(known: Mapping[str, float]) -> None:
+    """Check mu <= L and eta <= 1/L, and the same for pre-training, among the known constants.
+
+    Raises
+    ------
+    ValueError
+        Names the constants, their values and what is allowed.
+    """
+    for suffix in ("", "0"):
+        smooth = known.get(f"L{suffix}")
+        if smooth is None:
+            continue
+        mu, eta = known.get(f"mu{suffix}", 0.0), known.get(f"eta{suffix}", 0.0)
+        if mu > smooth:
+            raise ValueError(f"mu{suffix} = {mu:g}: must be <= L{suffix} = {smooth:g}")
+        if eta * smooth > 1 + 1e-12:
+            raise ValueError(f"eta{suffix} = {eta:g}: must be <= 1/L{suffix} = {1 / smooth:g}")
+
+
+class Budget(Settings):
+    """Budgets of the plan; null is no limit."""
+
+    latency_s: Positive | None = Field(None, description="total latency tau_max")
+    client_energy_j: Positive | tuple[Positive | None, ...] | None = Field(
+        None, description="energy E_k of each client; one number, or one (or null) per client"
+    )
+    energy_j: Positive | None = Field(
+        None, description="total energy E_max of clients, base station, drives and pre-training"
+    )
+
+    def of_clients(self, count: int) -> tuple[float | None, ...]:
+        """Return the energy budget of each of `count` clients [J]."""
+        budget = self.client_energy_j
+        return budget if isinstance(budget, tuple) else (budget,) * count
+
+
+class Planning(Settings):
+    """What the plan chooses, besides batches, clocks and the back-off."""
+
+    rounds: Literal["fixed", "planned"] = Field(
+        "fixed", description="T is training.rounds, or planned with training.rounds as the most"
+    )
+    pretraining: Literal["fixed", "planned"] = Field(
+        "fixed",
+        description="T0 and B0 are pretraining.steps and batch_size, or planned with these as the "
+        "most; the small model is then pre-trained as planned",
+    )
+    participation: Literal["all", "planned"] = Field(
+        "all",
+        description="all clients take part, or the plan leaves out those whose bad air costs more "
+        "than the bias of their absence",
+    )
+    movement: Literal["each-round", "when-needed", "once"] = Field(
+        "each-round",
+        description="antennas are placed anew each round (the plan books the first round's way "
+        "every time), or only in rounds in which they would hear worse than quality_db where they "
+        "are (the plan books the same and no error below that), or go to the plan's positions once "
+        "and stay until the next plan",
+    )
+    quality_db: Decibel = Field(
+        -20.0,
+        description="movement = when-needed: largest expected error of the aligned sum with which "
+        "the antennas stay, in dB of the updates' scale",
+    )
+    alternate: bool = Field(
+        False,
+        description="alternate radio and resource blocks until the bound stops falling, instead of "
+        "placing first and planning then",
+    )
+    replan_factor: Annotated[float, Field(gt=1)] | None = Field(
+        None,
+        description="plan the remaining rounds anew when the error of the air or the time of a "
+        "movement is off the plan by more than this factor; null: never (needs plan: own)",
+    )
+    replan_every: Count = Field(5, description="rounds between two such checks")
+
+    @property
+    def quality(self) -> float:
+        """The error with which antennas stay, relative to the squared scale; 0 if they never do."""
+        return 10.0 ** (self.quality_db / 10.0) if self.movement == "when-needed" else 0.0
+
+
+class Bound(Settings):
+    """Convergence bound (system model, section 6): a number each, or the word `calibrate`."""
+
+    L: PositiveConstant = Field(4.0, description="smoothness of the fine-tuning loss")
+    mu: PositiveConstant = Field(0.5, description="Polyak-Lojasiewicz constant")
+    eta: PositiveConstant = Field(0.1, description="step size of the bound, eta <= 1/L")
+    sigma_g_sq: Constant = Field(4.0, description="per-sample gradient variance")
+    zeta_sq: Constant = Field(1.0, description="heterogeneity of the clients' gradients")
+    G_sq: Constant = Field(8.0, description="largest squared scale of the updates G^2")
+    L0: PositiveConstant = Field(4.0, description="smoothness of the pre-training loss")
+    mu0: PositiveConstant = Field(0.05, description="PL constant of the pre-training loss")
+    eta0: PositiveConstant = Field(0.1, description="step size of pre-training, eta0 <= 1/L0")
+    sigma0_sq: Constant = Field(4.0, description="gradient variance of pre-training")
+    delta_pre: Constant = Field(6.0, description="gap of the untrained model")
+    L_x: Constant = Field(0.5, description="Lipschitz constant of the loss in the embedding")
+    W1: Constant = Field(1.0, description="Wasserstein-1 distance, pre-training to fine-tuning")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        check_relations({name: x for name, x in self if isinstance(x, float)})
+        return self
+
+
+class Calibration(Settings):
+    """How constants of the bound are calibrated from the model and the data."""
+
+    rounds: Annotated[int, Field(ge=4)] = Field(
+        30, description="rounds of the calibration path (batches of one sample, no air)"
+    )
+    points: Annotated[int, Field(ge=2)] = Field(
+        4, description="points of the path at which gradients and curvature are measured"
+    )
+    clients: Count = Field(10, description="clients looked at; drawn when there are more")
+    samples: Annotated[int, Field(ge=2)] = Field(16, description="samples of each client")
+    curvature_samples: Count = Field(
+        4, description="samples of each client in a Hessian-vector product"
+    )
+    iterations: Count = Field(20, description="power iterations at most, at each point")
+    tolerance: Positive = Field(
+        0.02, description="relative change of the eigenvalue at which the power iteration stops"
+    )
+    shift_samples: Annotated[int, Field(ge=8)] = Field(
+        400, description="samples of each data set in the Wasserstein-1 distance"
+    )
+    transport: Literal["auto", "exact", "entropic"] = Field(
+        "auto", description="optimal transport: exact up to 1000 samples, or with entropy"
+    )

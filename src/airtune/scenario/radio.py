@@ -1,0 +1,281 @@
+"""Settings of the clients, the radio and the antennas, and the base of all settings."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    Field,
+    field_validator,
+    model_validator,
+)
+
+from airtune.scenario.base import Count, Decibel, Fraction, NonNegative, Positive, Range, Settings
+
+
+def number_or_word(value: Any, *words: str) -> Any:
+    """Refuse, with one sentence, what is neither a number nor one of the words."""
+    if isinstance(value, bool) or not (isinstance(value, int | float) or value in words):
+        raise ValueError(f"must be a number or {' or '.join(words)}")
+    return value
+
+
+def check_range(name: str, pair: Range, *, low: float = 0.0) -> None:
+    if not low <= pair[0] <= pair[1]:
+        raise ValueError(
+            f"{name} = {list(pair)}: must be two increasing numbers, the first >= {low:g}"
+        )
+
+
+class Clients(Settings):
+    """Who takes part."""
+
+    count: Count = Field(10, description="registered clients K")
+    tx_power_dbm: Decibel | tuple[Decibel, ...] = Field(
+        10.0, description="transmit power limit P_k in dBm; one number or one per client"
+    )
+    distance_m: Range = Field(
+        (100.0, 500.0), description="cell ring: least and greatest distance to the base station"
+    )
+    concurrency: Count | None = Field(
+        None, description="most clients that transmit together in a round; null is all"
+    )
+    selection: Literal["all", "random", "best-channel", "proportional-fair", "joint"] = Field(
+        "all", description="who they are: how the clients of a round are chosen"
+    )
+    fair_window: Annotated[float, Field(gt=1)] = Field(
+        10.0, description="rounds over which proportional-fair averages the rates served"
+    )
+    unbiased: bool = Field(
+        False,
+        description="random: draw by data size, with replacement, and average evenly, so that the "
+        "expected mean is the mean over all clients",
+    )
+
+    @property
+    def limit(self) -> int:
+        """Most clients that transmit together."""
+        return self.count if self.concurrency is None else self.concurrency
+
+    @model_validator(mode="after")
+    def _check_selection(self) -> Self:
+        if self.limit > self.count:
+            raise ValueError(
+                f"concurrency = {self.concurrency}: must be at most count = {self.count}"
+            )
+        if self.selection == "all" and self.limit < self.count:
+            raise ValueError(
+                f"selection = all: must be random, best-channel, proportional-fair or joint "
+                f"where concurrency = {self.concurrency} is less than count = {self.count}"
+            )
+        if self.unbiased and self.selection != "random":
+            raise ValueError(f"unbiased = true: needs selection = random, not {self.selection}")
+        return self
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if isinstance(self.tx_power_dbm, tuple) and len(self.tx_power_dbm) != self.count:
+            raise ValueError(
+                f"tx_power_dbm = {list(self.tx_power_dbm)}: must be one number or a list "
+                f"of count = {self.count}"
+            )
+        check_range("distance_m", self.distance_m, low=1.0)
+        return self
+
+
+class Interferers(Settings):
+    """Transmitters outside the cell on the same spectrum."""
+
+    count: int = Field(2, ge=0, description="number of interferers J")
+    tx_power_dbm: Decibel = Field(23.0, description="transmit power q_j in dBm")
+    distance_m: Range = Field((600.0, 1000.0), description="least and greatest distance in m")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        check_range("distance_m", self.distance_m, low=1.0)
+        return self
+
+
+class Paths(Settings):
+    """Small-scale propagation: the paths of the field-response model."""
+
+    fading: Literal["rayleigh", "rician"] = Field(
+        "rayleigh", description="equal-power random paths, or one line-of-sight path besides"
+    )
+    count: Count = Field(
+        10, description="scattered paths L of each client or interferer (line of sight besides)"
+    )
+    rician_k_db: Decibel = Field(
+        6.0, description="line-of-sight over scattered power (rician only)"
+    )
+    angles: Literal["uniform", "cluster"] = Field(
+        "uniform", description="directions over the half sphere, or clustered around the client"
+    )
+    angle_spread_deg: Positive = Field(15.0, description="standard deviation within a cluster")
+    delay_spread_s: NonNegative = Field(1e-7, description="mean of the exponential path delays")
+    doppler_hz: NonNegative = Field(
+        0.3,
+        description="largest Doppler shift; with block_interval_s it sets the round-to-round "
+        "correlation J0(2 pi doppler_hz block_interval_s) of the path gains",
+    )
+    block_interval_s: Positive = Field(1.0, description="time between the blocks of two rounds")
+    angle_drift_deg: NonNegative = Field(
+        1.0, description="standard deviation of a direction's change from round to round"
+    )
+
+
+class Csi(Settings):
+    """Channel-state error: the placement sees perturbed paths, the air uses the true ones."""
+
+    angle_error_deg: Annotated[float, Field(ge=0, le=180)] = Field(
+        0.0, description="standard deviation of angle errors"
+    )
+    gain_error: Annotated[float, Field(ge=0, le=10)] = Field(
+        0.0, description="standard deviation of path gain errors, relative to the gain"
+    )
+
+
+class Radio(Settings):
+    """Carrier, noise, path loss, fading and interference."""
+
+    carrier_hz: Positive = Field(3.5e9, description="carrier frequency")
+    bandwidth_hz: Positive = Field(1e6, description="uplink bandwidth W")
+    downlink_bandwidth_hz: Positive = Field(1e7, description="bandwidth of the broadcast")
+    downlink_bits: Annotated[int, Field(ge=8, le=32)] = Field(
+        16, description="bits of one adapter entry in the broadcast"
+    )
+    downlink_precoding: Literal["multicast", "space-time"] = Field(
+        "multicast",
+        description="broadcast with the max-min beamformer of the clients that take part, or by a "
+        "space-time block code, which needs no channel knowledge and has no array gain",
+    )
+    efficiency: Fraction = Field(
+        0.9, description="share of the time-frequency grid that carries data (cyclic prefix, guard)"
+    )
+    noise_figure_db: Annotated[float, Field(ge=0, le=60)] = Field(
+        9.0, description="receiver noise figure"
+    )
+    noise_psd_dbm_hz: Decibel = Field(-174.0, description="thermal noise density")
+    base_station_power_dbm: Decibel = Field(30.0, description="downlink power P_BS")
+    path_loss_intercept_db: Annotated[float, Field(ge=0, le=300)] = Field(
+        128.1, description="path loss at 1 km"
+    )
+    path_loss_slope_db: Annotated[float, Field(gt=0, le=100)] = Field(
+        37.6, description="path loss per decade of distance"
+    )
+    shadowing_db: Annotated[float, Field(ge=0, le=40)] = Field(
+        8.0, description="standard deviation of the shadowing"
+    )
+    pilot_symbols_per_client: int = Field(
+        8, ge=0, description="pilot symbols sent by each client in each round"
+    )
+    paths: Paths = Paths()
+    interferers: Interferers = Interferers()
+    csi: Csi = Csi()
+
+
+class Array(Settings):
+    """The base station's movable antennas; positions in wavelengths."""
+
+    antennas: Count = Field(4, description="antennas N")
+    region: tuple[NonNegative, NonNegative] = Field(
+        (4.0, 4.0), description="box [A_x, A_y] that the antennas move in; A_y = 0 is a line"
+    )
+    spacing: Positive = Field(0.5, description="least distance D between two antennas")
+    speed_mps: Positive = Field(0.5, description="speed of a moving antenna")
+    drive_power_w: NonNegative = Field(0.5, description="power of one moving drive")
+    selection_places: Annotated[int, Field(ge=2, le=8)] = Field(
+        4, description="scheme `selection`: antennas to choose from, for each of the N"
+    )
+
+
+class Aggregation(Settings):
+    """Over-the-air aggregation (system model, section 4)."""
+
+    normalise: Literal["block", "loaded", "global"] = Field(
+        "block",
+        description="one scale per adapter matrix (block), with block powers by "
+        "scale (loaded), or one scale for the whole update (global)",
+    )
+    form: Literal["scalar", "waveform"] = Field(
+        "scalar", description="draw the noise after the beamformer, or simulate every antenna"
+    )
+    scale_bits: Annotated[int, Field(ge=8, le=32)] = Field(
+        16, description="bits for each reported mean or standard deviation (side information)"
+    )
+    alignment: Literal["forcing", "capped"] = Field(
+        "forcing",
+        description="all clients aligned (unbiased), or those too weak send at full power and "
+        "stay misaligned, with the least error",
+    )
+    truncation_db: Decibel | Literal["auto"] = Field(
+        "auto",
+        description="schemes truncated, cotaf, obda: received SNR in dB below which a client stays "
+        "silent; auto takes the threshold of least estimated error",
+    )
+
+    @field_validator("truncation_db", mode="before")
+    @classmethod
+    def _check_truncation(cls, value: Any) -> Any:
+        return number_or_word(value, "auto")
+
+
+class Ris(Settings):
+    """Reconfigurable surface of the scheme `ris`."""
+
+    elements: Count = Field(100, description="elements M, half a wavelength apart")
+    position_m: tuple[float, float, float] = Field(
+        (30.0, 0.0, 40.0),
+        description="place in m from the array: x and y in the array's plane, z ahead of it",
+    )
+    base_intercept_db: Annotated[float, Field(ge=0, le=300)] = Field(
+        100.7, description="path loss from the surface to the base station at 1 km"
+    )
+    base_slope_db: Annotated[float, Field(gt=0, le=100)] = Field(
+        23.5, description="the same per decade of distance"
+    )
+    client_intercept_db: Annotated[float, Field(ge=0, le=300)] = Field(
+        103.8, description="path loss from a client to the surface at 1 km"
+    )
+    client_slope_db: Annotated[float, Field(gt=0, le=100)] = Field(
+        20.9, description="the same per decade of distance"
+    )
+    rician_k_db: Decibel = Field(
+        10.0, description="line of sight over scattered power on both hops"
+    )
+    phase_bits: Annotated[int, Field(ge=1, le=8)] | None = Field(
+        None, description="resolution of the elements' phases; null is any phase"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if sum(x**2 for x in self.position_m) < 1.0:
+            raise ValueError(
+                f"position_m = {list(self.position_m)}: must be at least 1 m from the array"
+            )
+        return self
+
+
+class Digital(Settings):
+    """Digital baseline: quantised updates at the Shannon rate."""
+
+    access: Literal["best", "tdma", "ofdma", "sdma"] = Field(
+        "best",
+        description="one client after the other, side by side in frequency, or all at once with "
+        "successive decoding; best takes the one that ends first, each round",
+    )
+    bits: Annotated[int, Field(ge=1, le=16)] | Literal["auto"] = Field(
+        "auto", description="bits per entry; auto takes the fewest of 4, 8, 16 that quality_db asks"
+    )
+    quality_db: Decibel = Field(
+        -20.0, description="bits = auto: largest quantisation error, in dB of the updates' scale"
+    )
+    error_feedback: bool = Field(True, description="clients add the last quantisation error")
+    snr_gap_db: NonNegative = Field(0.0, description="gap of the code to the Shannon rate")
+
+    @field_validator("bits", mode="before")
+    @classmethod
+    def _check_bits(cls, value: Any) -> Any:
+        if value != "auto" and (type(value) is not int or not 1 <= value <= 16):
+            raise ValueError("must be a whole number from 1 to 16, or auto")
+        return value

@@ -1,0 +1,162 @@
+"""Every setting of a study, once: typed, documented, validated; YAML in, YAML out.
+
+A :class:`Scenario` is frozen data.  The description of each field is its documentation: it is what
+``airtune init`` writes beside the value and what the manual prints.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from airtune.scenario.base import Count, NonNegative, Positive, Settings
+from airtune.scenario.learning import (
+    Data,
+    Evaluation,
+    Model,
+    Pretraining,
+    Training,
+)
+from airtune.scenario.planning import Bound, Budget, Calibration, Planning
+from airtune.scenario.radio import (
+    Aggregation,
+    Array,
+    Clients,
+    Digital,
+    Radio,
+    Ris,
+)
+
+
+class PlacementSettings(Settings):
+    """How the positions and the beamformer are found."""
+
+    mode: Literal["fast", "default", "exhaustive"] = Field(
+        "default", description="effort of the placement solver"
+    )
+    method: str = Field("auto", description="solver of the placement; auto is the best measured")
+    max_travel: Positive | None = Field(
+        None, description="longest way of an antenna between two rounds in wavelengths"
+    )
+    travel_price_db: NonNegative = Field(
+        0.0, description="gain in dB that one more wavelength of way must bring"
+    )
+
+
+class Processor(Settings):
+    """Clock and energy law: time = cycles/f, energy = kappa f^2 cycles."""
+
+    flop_per_cycle: Positive = Field(16.0, description="FLOP per cycle phi")
+    f_min_hz: Positive = Field(3e8, description="lowest clock")
+    f_max_hz: Positive | tuple[Positive, ...] = Field(
+        2e9, description="highest clock; one number or one per client"
+    )
+    kappa: Positive = Field(2.5e-28, description="effective capacitance: power = kappa f^3")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        tops = self.f_max_hz if isinstance(self.f_max_hz, tuple) else (self.f_max_hz,)
+        if any(top < self.f_min_hz for top in tops):
+            raise ValueError(f"f_max_hz = {self.f_max_hz}: must be >= f_min_hz = {self.f_min_hz:g}")
+        return self
+
+
+class Server(Settings):
+    """The edge server's accelerator; one clock (as set: 2 TFLOP/s at 10 W, 4 TFLOP/s at 80 W)."""
+
+    flop_per_cycle: Positive = Field(2048.0, description="FLOP per cycle phi_0")
+    f_min_hz: Positive = Field(1e9, description="lowest clock")
+    f_max_hz: Positive = Field(2e9, description="highest clock")
+    kappa: Positive = Field(1e-26, description="effective capacitance: power = kappa f^3")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.f_max_hz < self.f_min_hz:
+            raise ValueError(f"f_max_hz = {self.f_max_hz}: must be >= f_min_hz = {self.f_min_hz:g}")
+        return self
+
+
+class Scenario(Settings):
+    """One study: who fine-tunes what over which air, within which budgets."""
+
+    name: str = Field(
+        "scenario", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the run folders"
+    )
+    seed: int = Field(1, ge=0, description="root of every random stream")
+    seeds: Count = Field(1, description="repetitions with independent streams")
+    schemes: tuple[str, ...] = Field(
+        ("ideal", "movable", "fixed", "random-position", "digital"),
+        min_length=1,
+        description="schemes to compare (`airtune schemes` lists them)",
+    )
+    plan: Literal["shared", "own"] = Field(
+        "shared", description="one plan of batches and clocks for all schemes, or one for each"
+    )
+    threads: Count = Field(2, description="processor threads used for learning")
+    cache: str = Field(".cache/airtune", description="folder for pre-trained models")
+    clients: Clients = Clients()
+    radio: Radio = Radio()
+    array: Array = Array()
+    ris: Ris = Ris()
+    aggregation: Aggregation = Aggregation()
+    digital: Digital = Digital()
+    placement: PlacementSettings = PlacementSettings()
+    model: Model = Model()
+    data: Data = Data()
+    pretraining: Pretraining = Pretraining()
+    training: Training = Training()
+    evaluation: Evaluation = Evaluation()
+    client_processor: Processor = Processor()
+    server_processor: Server = Server()
+    budget: Budget = Budget()
+    planning: Planning = Planning()
+    bound: Bound = Bound()
+    calibration: Calibration = Calibration()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        top = self.client_processor.f_max_hz
+        if isinstance(top, tuple) and len(top) != self.clients.count:
+            raise ValueError(
+                f"client_processor.f_max_hz = {list(top)}: must be one number or a list of "
+                f"clients.count = {self.clients.count}"
+            )
+        budget = self.budget.client_energy_j
+        if isinstance(budget, tuple) and len(budget) != self.clients.count:
+            raise ValueError(
+                f"budget.client_energy_j = {json.dumps(budget)}: must be one number or a list of "
+                f"clients.count = {self.clients.count}"
+            )
+        if self.planning.replan_factor is not None and self.plan != "own":
+            raise ValueError(
+                f"planning.replan_factor = {self.planning.replan_factor:g}: needs plan = own, "
+                "for schemes that plan anew no longer share a plan"
+            )
+        if self.planning.pretraining == "planned" and not (
+            self.pretraining.charge and self.model.source == "small"
+        ):
+            raise ValueError(
+                "planning.pretraining = planned: needs pretraining.charge = true and "
+                "model.source = small"
+            )
+        if self.training.objective == "dpo" and (
+            self.data.format != "preference" or self.model.lora.dropout > 0
+        ):
+            raise ValueError(
+                "training.objective = dpo: needs data.format = preference and "
+                f"model.lora.dropout = 0, not {self.data.format} and {self.model.lora.dropout:g}"
+            )
+        if self.data.sizes is not None and len(self.data.sizes) != self.clients.count:
+            raise ValueError(
+                f"data.sizes = {list(self.data.sizes)}: must be a list of clients.count = "
+                f"{self.clients.count}"
+            )
+        if len(set(self.schemes)) != len(self.schemes):
+            raise ValueError(f"schemes = {list(self.schemes)}: must not repeat")
+        return self
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as plain JSON types."""
+        return self.model_dump(mode="json")

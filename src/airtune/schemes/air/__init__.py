@@ -1,0 +1,1 @@
+"""Air interfaces: how the updates of a round become one, one interface a file."""

@@ -1,0 +1,67 @@
+"""Convergent over-the-air federated learning (COTAF).
+
+References
+----------
+.. [1] T. Sery, N. Shlezinger, K. Cohen, Y. C. Eldar, "Over-the-air federated learning from
+   heterogeneous data", IEEE Transactions on Signal Processing 69, 2021.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from airtune.kinds import Integer, Real
+from airtune.radio import scales
+from airtune.radio.transmission import Transmission, uniform_forcing
+from airtune.schemes.air.aligned import noise_after, reports, send
+from airtune.schemes.air.base import Reception, Uploads
+from airtune.schemes.air.silencing import Truncating, excluded_error
+from airtune.schemes.link import Link
+
+
+@dataclass(frozen=True)
+class Cotaf(Truncating):
+    """Convergent over-the-air federated learning (COTAF) [1]_.
+
+    One precoding factor for all, set by the largest update norm: as the updates shrink, they are
+    sent with more gain, and the effective noise falls with them.  The norms of the round, which
+    the clients report, stand in for the expectations of the paper; one factor a block where
+    `aggregation.normalise` is not `global`, as for every analog scheme.
+
+    Fading as in the paper: inverted by each client, those below a threshold stay silent
+    (`aggregation.truncation_db`).  N antennas and interferers are our extension: each client's
+    matched filter behind a whitener, all summed with equal weight,
+    ``w = sum_k R^-1 h_k / sqrt(h_k^H R^-1 h_k)``, without any optimisation; for white noise that is
+    ``sum_k h_k / |h_k|``.  The forecast is that for updates of one norm; unlike norms raise the
+    error.
+    """
+
+    about: str = "precoding by the update norm"
+    reported_scalars: ClassVar[int] = 1
+
+    def errors(
+        self, link: Link, clients: Integer, omega: Real, chosen: Integer
+    ) -> tuple[float, float]:
+        weights = omega[chosen] / omega[chosen].sum()
+        sent = _inversion(link, clients[chosen], weights, 1.0)
+        bias = excluded_error(omega, chosen)
+        return noise_after(sent.beamformer, link.perceived.of(clients[chosen])) + bias, bias
+
+    def send(self, uploads: Uploads, link: Link, backoff: float) -> Reception:
+        rule = link.radio.scenario.aggregation.normalise
+        precoded = scales.precode_updates(reports(uploads, rule), uploads.omega, rule)
+        sent = _inversion(link, uploads.clients, uploads.omega, backoff)
+        received = send(uploads, link, precoded, sent)
+        return replace(received, uplink_j=received.uplink_j * precoded.symbol_powers)
+
+
+def _inversion(link: Link, clients: Integer, omega: Real, backoff: float) -> Transmission:
+    air = link.perceived.of(clients)
+    channel = air.channel
+    filters = np.linalg.solve(air.covariance, channel.T).T  # R^-1 h_k
+    alone = np.sum(channel.conj() * filters, axis=1).real
+    combiner = np.sum(filters / np.sqrt(alone)[:, None], axis=0)
+    return uniform_forcing(channel, combiner, omega, link.radio.powers[clients], backoff)

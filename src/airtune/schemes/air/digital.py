@@ -1,0 +1,109 @@
+"""Digital interface: every client's own update is decoded, quantised and at the Shannon rate.
+
+References
+----------
+.. [1] D. Alistarh et al., "QSGD: communication-efficient SGD via gradient quantization and
+   encoding", NeurIPS 2017.
+.. [2] S. P. Karimireddy et al., "Error feedback fixes SignSGD and other gradient compression
+   schemes", ICML 2019.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from airtune.kinds import Integer, Real
+from airtune.radio import digital
+from airtune.radio.access import Uplink, upload
+from airtune.radio.links import Airtime
+from airtune.scenario import Digital as Settings
+from airtune.schemes.air.base import (
+    AirInterface,
+    Forecast,
+    Memory,
+    Reception,
+    Uploads,
+    relative_error,
+)
+from airtune.schemes.link import Link
+from airtune.streams import generator
+
+BIT_CHOICES = (4, 8, 16)
+
+
+@dataclass(frozen=True)
+class Digital(AirInterface):
+    """Quantised updates [1]_ with error feedback [2]_ under the best multiple access.
+
+    The access is that of least time each round (:mod:`airtune.radio.access`), the bits the
+    fewest of 4, 8, 16 that keep the expected quantisation error of the mean below
+    `digital.quality_db`; both can be set by hand.
+    """
+
+    about: str = "quantised updates, best multiple access"
+
+    def forecast(self, link: Link, omega: Real, matrix_sizes: Integer) -> Forecast:
+        clients = np.flatnonzero(omega > 0)
+        bits = bits_per_entry(omega, matrix_sizes, link.radio.scenario.digital)
+        load = bits * int(matrix_sizes.sum()) + digital.RANGE_BITS * len(matrix_sizes)
+        sent = _airtime(link, clients, np.full(len(clients), float(load)))
+        airtime = np.zeros(len(omega))
+        airtime[clients] = sent.energies_j / link.radio.powers[clients]  # at full power
+        mse = float(omega @ omega) * digital.expected_error(matrix_sizes, bits)
+        return Forecast(mse, airtime, sent.time_s, backoff=False)
+
+    def combine(self, uploads: Uploads, link: Link, backoff: float) -> Reception:
+        settings, radio = link.radio.scenario.digital, link.radio
+        entry_bits = bits_per_entry(uploads.omega, uploads.matrix_sizes, settings)
+        memory: Memory = {}
+        mean, bits = np.zeros(uploads.updates.shape[1]), np.zeros(len(uploads.clients))
+        for i, (client, update) in enumerate(
+            zip(uploads.clients.tolist(), uploads.updates, strict=True)
+        ):
+            quantised, lost = digital.encode(
+                update,
+                uploads.memory.get(client),
+                uploads.matrix_sizes,
+                entry_bits,
+                None
+                if settings.error_feedback
+                else generator(radio.seed, "quantisation", radio.round, client),
+            )
+            if lost is not None:
+                memory[client] = lost
+            mean += uploads.omega[i] * quantised.values
+            bits[i] = quantised.bits
+        sent = _airtime(link, uploads.clients, bits)
+        return Reception(
+            mean=mean,
+            uplink_j=sent.energies_j,
+            uplink_s=sent.time_s,
+            mse=relative_error(mean, uploads),
+            memory=memory,
+        )
+
+
+def bits_per_entry(omega: Real, matrix_sizes: Integer, settings: Settings) -> int:
+    """Return the bits of an entry: as set, or the fewest that meet `quality_db`, else the most."""
+    if settings.bits != "auto":
+        return settings.bits
+    allowed = 10.0 ** (settings.quality_db / 10.0)
+    for bits in BIT_CHOICES:
+        if float(omega @ omega) * digital.expected_error(matrix_sizes, bits) <= allowed:
+            return bits
+    return BIT_CHOICES[-1]
+
+
+def _airtime(link: Link, clients: Integer, bits: Real) -> Airtime:
+    scenario, air = link.radio.scenario, link.true.of(clients)
+    uplink = Uplink(
+        channel=air.channel,
+        covariance=air.covariance,
+        powers=link.radio.powers[clients],
+        bandwidth_hz=scenario.radio.bandwidth_hz,
+        efficiency=scenario.radio.efficiency,
+        gap_db=scenario.digital.snr_gap_db,
+    )
+    return upload(uplink, bits, scenario.digital.access)

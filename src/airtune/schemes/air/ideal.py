@@ -1,0 +1,36 @@
+"""The error-free mean: the upper reference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from airtune.kinds import Integer, Mask, Real
+from airtune.radio import links
+from airtune.schemes.air.base import AirInterface, Forecast, Overheads, Reception, Uploads
+from airtune.schemes.link import Link
+
+
+@dataclass(frozen=True)
+class ErrorFree(AirInterface):
+    """The exact mean at no radio cost: the upper reference."""
+
+    about: str = "error-free mean, no radio cost"
+
+    def forecast(self, link: Link, omega: Real, matrix_sizes: Integer) -> Forecast:
+        return Forecast(0.0, np.zeros(len(omega)), 0.0, backoff=False)
+
+    def overheads(
+        self, link: Link, clients: Integer, matrix_sizes: Integer, reporting: Mask | None = None
+    ) -> Overheads:
+        return Overheads(np.zeros(len(clients)))
+
+    def pilots(
+        self, link: Link, clients: Integer, matrix_sizes: Integer, reporting: Mask | None = None
+    ) -> links.Airtime:
+        return links.Airtime(np.zeros(len(clients)), np.zeros(len(clients)))
+
+    def combine(self, uploads: Uploads, link: Link, backoff: float) -> Reception:
+        exact = uploads.omega @ uploads.updates.astype(np.float64)
+        return Reception(exact, np.zeros(len(uploads.clients)))

@@ -1,0 +1,82 @@
+"""One-bit over-the-air aggregation: signs, and a majority vote on the air.
+
+References
+----------
+.. [1] G. Zhu, Y. Du, D. Gündüz, K. Huang, "One-bit over-the-air aggregation for
+   communication-efficient federated edge learning: design and convergence analysis", IEEE
+   Transactions on Wireless Communications 20(3), 2021.
+.. [2] J. Bernstein, Y.-X. Wang, K. Azizzadenesheli, A. Anandkumar, "signSGD: compressed
+   optimisation for non-convex problems", ICML 2018.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from airtune.kinds import Integer, Real
+from airtune.radio import scales
+from airtune.radio.majority import vote_error
+from airtune.radio.scales import Normalisation, Scales
+from airtune.schemes.air.aligned import forced, forcing_noise, send
+from airtune.schemes.air.base import Reception, Uploads, relative_error
+from airtune.schemes.air.silencing import Truncating, renormalised
+from airtune.schemes.link import Link
+
+
+@dataclass(frozen=True)
+class OneBit(Truncating):
+    """One-bit over-the-air aggregation (OBDA) [1]_: signSGD [2]_ with the vote taken by the air.
+
+    Each client sends the signs of its update, two to a QPSK symbol, with truncated channel
+    inversion (`aggregation.truncation_db`); the server reads the sign of each received sum.  Our
+    extensions: votes weigh omega_k; N antennas with the best beamformer for the voters; and in
+    place of a step length by hand the signs are scaled by the voters' weighted mean modulus of
+    each block, one reported scalar, so that any server optimiser can use them.
+    """
+
+    about: str = "one-bit signs, majority vote"
+    reported_scalars: ClassVar[int] = 1
+
+    def errors(
+        self, link: Link, clients: Integer, omega: Real, chosen: Integer
+    ) -> tuple[float, float]:
+        """Return the error for Gaussian updates of one scale; all of it is bias."""
+        weights = renormalised(omega, chosen)
+        error = vote_error(omega, weights, forcing_noise(link, clients[chosen], weights[chosen]))
+        return error, error
+
+    def send(self, uploads: Uploads, link: Link, backoff: float) -> Reception:
+        rule = link.radio.scenario.aggregation.normalise
+        sizes = scales.block_sizes(uploads.matrix_sizes.tolist(), rule)
+        ends = np.cumsum(sizes)
+        moduli = np.add.reduceat(np.abs(uploads.updates, dtype=np.float64), ends - sizes, axis=1)
+        step = uploads.omega @ (moduli / sizes)
+        signs = np.where(uploads.updates < 0, np.float32(-1), np.float32(1))
+        sent = send(
+            replace(uploads, updates=signs),
+            link,
+            _unit_scales(sizes, step > 0, uploads.omega),
+            forced(link, uploads.clients, uploads.omega, backoff),
+        )
+        votes = np.where(sent.mean < 0, -1.0, 1.0)
+        mean = np.repeat(step, sizes) * votes
+        error = relative_error(mean, uploads)
+        return replace(sent, mean=mean, mse=error, predicted_mse=None)
+
+
+def _unit_scales(sizes: Integer, sent: np.ndarray, omega: Real) -> Normalisation:
+    """Return the scales of symbols that have unit power already."""
+    shape = (len(omega), len(sizes))
+    return Normalisation(
+        scales=Scales(sizes, np.zeros(shape), np.ones(shape)),
+        weights=omega,
+        means=np.zeros(len(sizes)),
+        deviations=sent.astype(np.float64),
+        powers=sent.astype(np.float64),
+        sent=sent,
+        entries=int(sizes[sent].sum()),
+        effective_weights=omega,
+    )

@@ -1,0 +1,157 @@
+"""Truncation: clients in a deep fade stay silent, so that they do not set the scale of all."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from airtune.kinds import Integer, Real
+from airtune.radio import links
+from airtune.radio.units import from_db
+from airtune.schemes.air.aligned import analog_forecast
+from airtune.schemes.air.base import (
+    AirInterface,
+    Forecast,
+    Reception,
+    Uploads,
+    relative_error,
+    squared_scale,
+)
+from airtune.schemes.link import Link
+
+Estimate = Callable[[Integer], float]
+"""Estimated error when these clients (indices into the round's) send."""
+
+
+class Truncating(AirInterface):
+    """An interface under which weak clients stay silent; a kind of it needs two methods."""
+
+    @abstractmethod
+    def errors(
+        self, link: Link, clients: Integer, omega: Real, chosen: Integer
+    ) -> tuple[float, float]:
+        """Return the error over v^2 when the chosen send, and the part of it that is bias.
+
+        Parameters
+        ----------
+        link : Link
+        clients : ndarray, int, shape (S,)
+        omega : ndarray, float, shape (S,)
+            Their weights, sum 1.
+        chosen : ndarray, int
+            Indices into `clients`, at least one.
+        """
+
+    @abstractmethod
+    def send(self, uploads: Uploads, link: Link, backoff: float) -> Reception:
+        """Send the updates of those who are not silent; their weights sum to 1."""
+
+    def forecast(self, link: Link, omega: Real, matrix_sizes: Integer) -> Forecast:
+        clients = np.flatnonzero(omega > 0)
+        chosen = self._survivors(link, clients, omega[clients])
+        if not len(chosen):  # nothing of the mean arrives
+            lost = float(omega @ omega)
+            return Forecast(lost, np.zeros(len(omega)), 0.0, backoff=False, bias=lost)
+        mse, bias = self.errors(link, clients, omega[clients], chosen)
+        weights = np.zeros(len(omega))
+        weights[clients] = renormalised(omega[clients], chosen)
+        forecast = analog_forecast(link, weights, matrix_sizes, mse, bias)
+        # where all of the error is bias there is nothing that a back-off scales
+        return forecast if bias < mse else replace(forecast, backoff=False)
+
+    def combine(self, uploads: Uploads, link: Link, backoff: float) -> Reception | None:
+        chosen = self._survivors(link, uploads.clients, uploads.omega)
+        return _send_of(uploads, chosen, lambda some: self.send(some, link, backoff))
+
+    def _survivors(self, link: Link, clients: Integer, omega: Real) -> Integer:
+        return survivors(
+            link, clients, omega, lambda chosen: self.errors(link, clients, omega, chosen)[0]
+        )
+
+
+def survivors(link: Link, clients: Integer, omega: Real, estimate: Estimate) -> Integer:
+    """Return who sends, as indices into `clients`; none if all are below a fixed threshold.
+
+    With `aggregation.truncation_db` a number, those whose received SNR alone on the air,
+    ``P_k h_k^H R^-1 h_k``, reaches it.  With `auto` the clients are ordered by that SNR over
+    omega_k^2, which is what alignment needs, and the first n are taken, n of the least estimated
+    error.
+
+    Parameters
+    ----------
+    link : Link
+    clients : ndarray, int, shape (S,)
+    omega : ndarray, float, shape (S,)
+        Their weights, sum 1.
+    estimate : callable
+        Error of a choice: ascending indices.
+    """
+    air = link.perceived.of(clients)
+    snr = links.single_user_sinr(air.channel, air.covariance, link.radio.powers[clients])
+    threshold = link.radio.scenario.aggregation.truncation_db
+    if threshold != "auto":
+        return np.flatnonzero(snr >= from_db(threshold))
+    order = np.argsort(-snr / omega**2, kind="stable")
+    choices = [np.sort(order[: n + 1]) for n in range(len(order))]
+    errors = [estimate(chosen) for chosen in choices]
+    return choices[int(np.argmin(errors))]
+
+
+def renormalised(omega: Real, chosen: Integer) -> Real:
+    """Return weights that are 0 but for the chosen, sum 1, shape of `omega`."""
+    weights = np.zeros_like(omega)
+    weights[chosen] = omega[chosen] / omega[chosen].sum()
+    return weights
+
+
+def excluded_error(omega: Real, chosen: Integer) -> float:
+    """Return what leaving out the others costs, ``sum_k (omega'_k - omega_k)^2``.
+
+    In units of v^2, for uncorrelated updates of one scale.
+    """
+    missing = renormalised(omega, chosen) - omega
+    return float(missing @ missing)
+
+
+def _send_of(
+    uploads: Uploads, chosen: Integer, send: Callable[[Uploads], Reception]
+) -> Reception | None:
+    """Send the updates of the chosen clients only; errors are those against the mean of all.
+
+    Parameters
+    ----------
+    uploads : Uploads
+    chosen : ndarray, int
+        Indices into the uploads; nobody sends if empty.
+    send : callable
+        Sends the uploads of the chosen.
+    """
+    if not len(chosen):
+        return None
+    weights = renormalised(uploads.omega, chosen)
+    some = replace(
+        uploads,
+        updates=uploads.updates[chosen],
+        clients=uploads.clients[chosen],
+        omega=weights[chosen],
+    )
+    received = send(some)
+    transmitted = np.zeros(len(weights), dtype=np.bool_)
+    transmitted[chosen] = True
+    uplink_j = np.zeros(len(weights))
+    uplink_j[chosen] = received.uplink_j
+    predicted, whole = received.predicted_mse, squared_scale(uploads)
+    if predicted is not None:
+        lost = (weights - uploads.omega) @ uploads.updates.astype(np.float64)
+        predicted = (predicted * squared_scale(some) + float(lost @ lost)) / whole
+    return replace(
+        received,
+        uplink_j=uplink_j,
+        effective_weights=None,  # who is silent now may send in the next round
+        mse=relative_error(received.mean, uploads),
+        predicted_mse=predicted,
+        transmitted=transmitted,
+    )

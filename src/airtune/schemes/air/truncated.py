@@ -1,0 +1,46 @@
+"""Truncated channel inversion: a client in a deep fade stays silent.
+
+References
+----------
+.. [1] G. Zhu, Y. Wang, K. Huang, "Broadband analog aggregation for low-latency federated edge
+   learning", IEEE Transactions on Wireless Communications 19(1), 2020.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from airtune.kinds import Integer, Real
+from airtune.radio import scales
+from airtune.schemes.air.aligned import forced, forcing_noise, reports, send
+from airtune.schemes.air.base import Reception, Uploads
+from airtune.schemes.air.silencing import Truncating, excluded_error
+from airtune.schemes.link import Link
+
+
+@dataclass(frozen=True)
+class Truncated(Truncating):
+    """Broadband analog aggregation with truncated channel inversion [1]_.
+
+    A client in a deep fade stays silent, so that it does not set the scale of all; the sum is
+    that of the others, their weights brought back to 1.  In the paper each subcarrier is truncated
+    by itself; here the band is flat and the whole client is.  N antennas with the best beamformer
+    for those who send are our extension, the gain ``|h|^2`` becomes the SNR of the client alone.
+    """
+
+    about: str = "truncated channel inversion"
+    reported_scalars: ClassVar[int] = 2
+
+    def errors(
+        self, link: Link, clients: Integer, omega: Real, chosen: Integer
+    ) -> tuple[float, float]:
+        weights = omega[chosen] / omega[chosen].sum()
+        bias = excluded_error(omega, chosen)
+        return forcing_noise(link, clients[chosen], weights) + bias, bias
+
+    def send(self, uploads: Uploads, link: Link, backoff: float) -> Reception:
+        rule = link.radio.scenario.aggregation.normalise
+        normalisation = scales.normalise_updates(reports(uploads, rule), uploads.omega, rule)
+        nu = normalisation.effective_weights
+        return send(uploads, link, normalisation, forced(link, uploads.clients, nu, backoff))

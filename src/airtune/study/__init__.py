@@ -1,0 +1,1 @@
+"""Comparisons and sweeps, and the figures computed from their histories."""

@@ -1,0 +1,134 @@
+"""Studies: run every cell of a run folder, and sum up what the cells found.
+
+The definitions of the headline figures are those of the system model, section 10.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airtune import record
+from airtune.errors import InputError
+from airtune.record import Document, RunFolder
+from airtune.scenario import Scenario
+from airtune.study.statistics import paired_figures
+
+if TYPE_CHECKING:
+    pass
+from airtune.study.cells import execute
+from airtune.study.figures import (
+    REFERENCE,
+    baseline_of,
+    finished_figures,
+    headline,
+    over_seeds,
+)
+
+
+def compare(scenario: Scenario, out: str | Path | None = None) -> Document:
+    """Compare the scenario's schemes and write the run folder with its page.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        What to run; `ideal`, which sets the target, is added to its schemes.
+    out : str or Path, optional
+        New or empty folder; ``runs/<name>-<time>`` by default.
+
+    Returns
+    -------
+    dict
+        The content of results.json.
+
+    Raises
+    ------
+    InputError
+        A setting or the folder cannot be used.
+    """
+    scenario = check(scenario, "compare")
+    folder = default_folder(scenario) if out is None else Path(out)
+    run_folder = record.create(folder, scenario, "compare")
+    try:
+        execute(run_folder)
+    except InputError:
+        record.discard_unused(folder)
+        raise
+    results = summarise(run_folder)
+    publish(run_folder)
+    return results
+
+
+def check(scenario: Scenario, kind: str) -> Scenario:
+    """Refuse what only the schemes and the solvers know to be impossible, before any work.
+
+    Returns
+    -------
+    Scenario
+        The scenario, with `ideal` among its schemes if `kind` is ``compare``.
+
+    Raises
+    ------
+    InputError
+        Names the setting, its value and what is allowed.
+    """
+    from airtune.placement.solver import METHODS
+    from airtune.schemes import SCHEMES
+
+    for name in scenario.schemes:
+        if name not in SCHEMES:
+            raise InputError(
+                f"schemes: {name!r} must be one of {', '.join(SCHEMES)} "
+                "(or of a module that registers it: airtune --import MODULE ...)"
+            )
+    for name in scenario.training.learning_rates:
+        if name not in SCHEMES:
+            raise InputError(f"training.learning_rates.{name}: must be one of {', '.join(SCHEMES)}")
+    method = scenario.placement.method
+    if method not in METHODS:
+        raise InputError(f"placement.method = {method!r}: must be one of {', '.join(METHODS)}")
+    for name in scenario.schemes:
+        SCHEMES[name].array.start(scenario, scenario.seed)
+    if kind == "compare" and REFERENCE not in scenario.schemes:
+        return scenario.model_copy(update={"schemes": (REFERENCE, *scenario.schemes)})
+    return scenario
+
+
+def default_folder(scenario: Scenario) -> Path:
+    """Return ``runs/<scenario>-<time>``."""
+    return Path("runs") / f"{scenario.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def publish(run_folder: RunFolder) -> Path:
+    """Build figures and page; return the page."""
+    from airtune import report
+
+    return report.build(run_folder.folder)
+
+
+def summarise(run_folder: RunFolder) -> Document:
+    """Write results.json from what the finished cells left on disk, and return it.
+
+    Raises
+    ------
+    InputError
+        No cell is finished.
+    """
+    figures, targets = finished_figures(run_folder)
+    if not figures:
+        raise InputError(f"{run_folder.folder}: no scheme has finished; `airtune resume` goes on")
+    document = {
+        "scenario": run_folder.scenario.to_dict(),
+        "target_loss": over_seeds(list(targets.values())) if targets else None,
+        "seeds": run_folder.scenario.seeds,
+        "schemes": {name: over_seeds(list(cells.values())) for name, cells in figures.items()},
+    }
+    if run_folder.kind == "compare":
+        document["headline"] = headline(figures)
+        differences = paired_figures(figures, baseline_of(figures))
+        if differences is not None:
+            document["paired"] = differences
+    document["environment"] = record.read_json(run_folder.folder / "environment.json")
+    record.write_json(run_folder.folder / "results.json", document)
+    return document

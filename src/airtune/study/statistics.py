@@ -1,0 +1,174 @@
+"""Statistics over seeds: quantiles, and paired differences on common random numbers.
+
+Every scheme of a seed meets the same channels, data and batches, so schemes are compared seed by
+seed: the differences scatter much less than the figures themselves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+QUANTILES = {"median": 0.5, "p10": 0.1, "p90": 0.9}
+COVERAGE = 0.95
+"""Wanted coverage of an interval; few seeds may not reach it, the interval says what it has."""
+
+Document = dict[str, Any]
+
+
+def quantile(values: Sequence[float], share: float) -> float | None:
+    """Return a quantile by linear interpolation; None where it is infinite."""
+    ordered = sorted(values)
+    place = share * (len(ordered) - 1)
+    low, high = ordered[math.floor(place)], ordered[math.ceil(place)]
+    weight = place - math.floor(place)
+    value = low if low == high or weight == 0 else low + (high - low) * weight
+    return value if math.isfinite(value) else None
+
+
+def quantiles(values: Sequence[float | None], missing: float = math.inf) -> Document:
+    """Return median, 10 % and 90 % quantile; None counts as `missing`.
+
+    Infinite (the default) is right for what is better small and was never reached, minus infinite
+    for a saving that was not made.
+    """
+    known = [missing if value is None else float(value) for value in values]
+    return {name: quantile(known, share) for name, share in QUANTILES.items()}
+
+
+def difference(value: float | None, baseline: float | None) -> float:
+    """Return value - baseline, where None is infinite; two infinite ones differ by nothing."""
+    first = math.inf if value is None else float(value)
+    second = math.inf if baseline is None else float(baseline)
+    return 0.0 if first == second else first - second
+
+
+def median_interval(differences: Sequence[float]) -> tuple[float, float, float]:
+    """Return an interval for the median and its coverage, whatever the distribution is.
+
+    Between the k-th least and the k-th greatest of n differences the median lies with probability
+    ``1 - 2 P(Bin(n, 1/2) < k)``; k is the greatest that keeps :data:`COVERAGE`, or 1 where n is too
+    small for any to do so.
+
+    Parameters
+    ----------
+    differences : sequence of float, length n >= 1
+
+    Returns
+    -------
+    low, high, coverage : float
+
+    References
+    ----------
+    H. A. David, H. N. Nagaraja: Order Statistics, 3rd ed., Wiley 2003, section 7.1.
+    """
+    from scipy.stats import binom
+
+    ordered, n = sorted(differences), len(differences)
+
+    def covered(k: int) -> float:
+        return float(1 - 2 * binom.cdf(k - 1, n, 0.5))
+
+    best = max((k for k in range(1, n // 2 + 1) if covered(k) >= COVERAGE), default=1)
+    return ordered[best - 1], ordered[n - best], max(covered(best), 0.0)
+
+
+def paired(differences: Sequence[float]) -> Document:
+    """Sum up the differences of one figure, seed by seed, to a baseline.
+
+    Parameters
+    ----------
+    differences : sequence of float, length n >= 1
+        Infinite where only one of the two never got there.
+
+    Returns
+    -------
+    dict
+        ``differences``, ``median``, ``p10``, ``p90``; ``interval`` (low, high, coverage) of the
+        median; ``sign_test_p`` and ``wilcoxon_p``, exact two-sided tests of a median of 0 (None
+        where all differences are 0).  Infinite numbers are null.
+    """
+    from scipy.stats import binomtest, wilcoxon
+
+    low, high, coverage = median_interval(differences)
+    moved = [x for x in differences if x != 0]
+    sign = rank = None
+    if moved:
+        above = sum(x > 0 for x in moved)
+        sign = float(binomtest(above, len(moved), 0.5).pvalue)
+        # Ranks are all that counts: an infinite difference is beyond the greatest finite one.
+        beyond = 1.0 + 2.0 * max((abs(x) for x in moved if math.isfinite(x)), default=0.0)
+        finite = [math.copysign(beyond, x) if math.isinf(x) else x for x in moved]
+        ties = len(set(map(abs, finite))) < len(finite)
+        rank = float(wilcoxon(finite, method="approx" if ties else "auto").pvalue)
+    return {
+        "differences": [_finite(x) for x in differences],
+        **quantiles(differences),
+        "interval": {"low": _finite(low), "high": _finite(high), "coverage": coverage},
+        "sign_test_p": sign,
+        "wilcoxon_p": rank,
+    }
+
+
+PAIRED_FIGURES = (
+    "rounds_to_target",
+    "time_to_target_s",
+    "energy_to_target_j",
+    "final_loss",
+    "final_perplexity",
+    "exact_match",
+    "mse_db",
+    "fairness",
+)
+
+
+def paired_figures(figures: Mapping[str, Mapping[int, Document]], baseline: str) -> Document | None:
+    """Compare every scheme with one, seed by seed.
+
+    Parameters
+    ----------
+    figures : mapping
+        Figures of one run by scheme and seed (`airtune.study.figures.cell_figures`).
+    baseline : str
+        Scheme that is subtracted.
+
+    Returns
+    -------
+    dict or None
+        ``{"baseline", "seeds", "schemes": {NAME: {FIGURE: paired(...)}}}``, each difference
+        scheme minus baseline; None with fewer than two seeds or without the baseline.
+    """
+    base = figures.get(baseline, {})
+    schemes: Document = {}
+    for name, cells in figures.items():
+        seeds = sorted(set(cells) & set(base))
+        if name == baseline or len(seeds) < 2:
+            continue
+        entry = {}
+        for figure in PAIRED_FIGURES:
+            pairs = [(cells[seed][figure], base[seed][figure]) for seed in seeds]
+            if all(one is None and other is None for one, other in pairs):
+                continue
+            if figure == "mse_db" and any(None in pair for pair in pairs):
+                continue  # the error-free reference has no error in decibels
+            entry[figure] = paired([difference(*pair) for pair in pairs])
+        schemes[name] = entry
+    return {"baseline": baseline, "seeds": len(base), "schemes": schemes} if schemes else None
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def jain_index(counts: Iterable[float]) -> float:
+    """Return Jain's fairness index, ``(sum x)^2 / (n sum x^2)``; 1 when all are 0.
+
+    References
+    ----------
+    R. Jain, D. Chiu, W. Hawe: A quantitative measure of fairness, DEC-TR-301, 1984.
+    """
+    x = np.asarray(list(counts), dtype=float)
+    return float(x.sum() ** 2 / (len(x) * (x**2).sum())) if x.any() else 1.0

@@ -1,0 +1,293 @@
+"""Sweeps: the same comparison at every point of a grid of settings.
+
+A sweep folder holds one run folder for each point.  All points of a seed that agree in everything
+that the learner reads share one learner: models and data are prepared once.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from airtune import record
+from airtune.errors import InputError
+from airtune.record import Cell, Document, RunFolder
+from airtune.scenario import Scenario
+from airtune.scenario import file as scenario_file
+from airtune.study import compare
+from airtune.study.cells import Watcher as CellWatcher
+from airtune.study.cells import run_cells
+from airtune.study.figures import baseline_of, finished_figures, headline, over_seeds
+from airtune.study.statistics import paired_figures
+
+KIND = "sweep"
+_OWN_OPTIONS = {"schemes": "--schemes", "seeds": "--seeds", "seed": "--seeds", "name": "--out"}
+_COMBINATIONS = 100
+"""Points of the grid that are tried to see whether a value is allowed at all."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A setting and the values that it takes.
+
+    Attributes
+    ----------
+    setting : str
+        Dotted path.
+    values : tuple
+        As the scenario holds them after validation, in plain JSON types.
+    """
+
+    setting: str
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point of the grid: its values and the run folder of its comparison."""
+
+    settings: Mapping[str, Any]
+    run: RunFolder
+
+    @property
+    def name(self) -> str:
+        """Name of the point's folder."""
+        return self.run.folder.name
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep folder."""
+
+    folder: Path
+    scenario: Scenario
+    axes: tuple[Axis, ...]
+
+    @property
+    def points(self) -> list[Point]:
+        """All points, the last axis fastest."""
+        grid = list(itertools.product(*(axis.values for axis in self.axes)))
+        width = max(2, len(str(len(grid) - 1)))
+        names = [axis.setting for axis in self.axes]
+        return [
+            _point(self, dict(zip(names, values, strict=True)), f"point-{index:0{width}d}")
+            for index, values in enumerate(grid)
+        ]
+
+    @property
+    def cells(self) -> list[Cell]:
+        """The cells of all points."""
+        return [cell for point in self.points for cell in point.run.cells]
+
+
+class Watcher(CellWatcher, Protocol):
+    """Whoever follows a sweep."""
+
+    def point_started(self, point: Point, seed: int) -> None:
+        """The cells of a point and a seed come next."""
+
+
+def _point(sweep: Sweep, settings: Mapping[str, Any], name: str) -> Point:
+    scenario = _at(sweep.scenario, settings)
+    return Point(settings, RunFolder(sweep.folder / name, scenario, "compare"))
+
+
+def _at(scenario: Scenario, settings: Mapping[str, Any]) -> Scenario:
+    """Return the scenario with some settings changed."""
+    data = scenario.to_dict()
+    for path, value in settings.items():
+        scenario_file.put(data, path, value, where=f"--vary {path}")
+    told = ", ".join(f"{path}={json.dumps(value)}" for path, value in settings.items())
+    return scenario_file.parse(data, where=f"--vary {told}")
+
+
+def parse_axes(scenario: Scenario, texts: Sequence[str]) -> tuple[Axis, ...]:
+    """Read ``--vary a.b=1,2,3``: values in YAML, lists in brackets.
+
+    Raises
+    ------
+    InputError
+        A setting is unknown, varied twice or not to be varied, or a value is not allowed.
+    """
+    given: dict[str, Sequence[Any]] = {}
+    for text in texts:
+        path, found = scenario_file.split_values(text)
+        if path in _OWN_OPTIONS:
+            raise InputError(f"--vary {path}: is not varied; use {_OWN_OPTIONS[path]}")
+        if path in given:
+            raise InputError(f"--vary {path}: is varied twice")
+        given[path] = found
+    axes: list[Axis] = []
+    for path, values in given.items():
+        read: list[Any] = []
+        for value in values:
+            settled = _settled(scenario, path, value, given)
+            if settled in read:
+                raise InputError(f"--vary {path}: the value {json.dumps(settled)} appears twice")
+            read.append(settled)
+        axes.append(Axis(path, tuple(read)))
+    if not axes:
+        raise InputError("--vary: name at least one setting, as in --vary array.antennas=2,4,8")
+    return tuple(axes)
+
+
+def _settled(scenario: Scenario, path: str, value: Any, given: Mapping[str, Sequence[Any]]) -> Any:
+    """Return a value as the scenario holds it: by itself, else with others that are varied, too."""
+    others = {name: values for name, values in given.items() if name != path}
+    grid = itertools.islice(itertools.product(*others.values()), _COMBINATIONS)
+    refused: InputError | None = None
+    for settings in ({}, *(dict(zip(others, point, strict=True)) for point in grid)):
+        try:
+            return scenario_file.value_at(_at(scenario, {path: value, **settings}).to_dict(), path)
+        except InputError as error:
+            refused = refused or error
+    assert refused is not None
+    raise refused
+
+
+def create(scenario: Scenario, axes: Sequence[Axis], folder: Path | None = None) -> Sweep:
+    """Check every point and make a new sweep folder, ``runs/<name>-sweep-<time>`` by default.
+
+    Raises
+    ------
+    InputError
+        A point cannot be run, or the folder cannot be used.
+    """
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    target = folder or Path("runs") / f"{scenario.name}-sweep-{stamp}"
+    sweep = Sweep(target, compare.check(scenario, "compare"), tuple(axes))
+    for point in sweep.points:
+        compare.check(point.run.scenario, "compare")
+    vary = [{"setting": axis.setting, "values": list(axis.values)} for axis in axes]
+    record.create(target, sweep.scenario, KIND, {"vary": vary})
+    return sweep
+
+
+def open_sweep(run_folder: RunFolder) -> Sweep:
+    """Open an existing sweep folder.
+
+    Raises
+    ------
+    InputError
+        What is varied cannot be read.
+    """
+    path = run_folder.folder / "run.json"
+    try:
+        vary = record.read_json(path)["vary"]
+        axes = tuple(Axis(entry["setting"], tuple(entry["values"])) for entry in vary)
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"{path}: damaged; it does not say what is varied") from None
+    return Sweep(run_folder.folder, run_folder.scenario, axes)
+
+
+def execute(sweep: Sweep, watcher: Watcher | None = None) -> None:
+    """Run all unfinished cells, seed by seed; each goes on from its checkpoint.
+
+    A point whose budgets cannot be kept is noted in its folder, and the sweep goes on.
+    """
+    with record.lock(sweep.folder):
+        for index in range(sweep.scenario.seeds):
+            for points in _sharing(sweep.points):
+                _execute(points, index, watcher)
+
+
+def _sharing(points: Sequence[Point]) -> Iterator[list[Point]]:
+    """Yield the points that can share one learner together."""
+    from airtune.learning.learner import prepared_from
+
+    groups: dict[str, list[Point]] = {}
+    for point in points:
+        key = json.dumps(prepared_from(point.run.scenario), sort_keys=True)
+        groups.setdefault(key, []).append(point)
+    yield from groups.values()
+
+
+def _execute(points: Sequence[Point], index: int, watcher: Watcher | None) -> None:
+    from airtune.learning.shared import SharedLearners
+
+    learners = SharedLearners()
+    for point in points:
+        cells = [c for c in point.run.cells if c.seed == index and not c.finished]
+        if not cells:
+            continue
+        _begin(point)
+        if watcher:
+            watcher.point_started(point, index)
+        note = point.run.folder / f"infeasible-{index}.json"
+        try:
+            run_cells(point.run.scenario, index, cells, learners, watcher)
+            note.unlink(missing_ok=True)
+        except InputError as error:
+            record.write_json(note, {"seed": index, "message": str(error)})
+
+
+def _begin(point: Point) -> None:
+    """Write the heads of a point's folder once."""
+    if not (point.run.folder / "run.json").exists():
+        record.create(point.run.folder, point.run.scenario, point.run.kind)
+
+
+def summarise(sweep: Sweep) -> Document:
+    """Write results.json from what the finished cells left on disk, and return it.
+
+    Raises
+    ------
+    InputError
+        No cell is finished.
+    """
+    points = [_summarise(point) for point in sweep.points]
+    if not any(point["schemes"] for point in points):
+        told = next((p["infeasible"][0] for p in points if p["infeasible"]), "")
+        raise InputError(told or f"{sweep.folder}: no cell has finished; `airtune resume` goes on")
+    document = {
+        "scenario": sweep.scenario.to_dict(),
+        "vary": [{"setting": a.setting, "values": list(a.values)} for a in sweep.axes],
+        "schemes": list(sweep.scenario.schemes),
+        "seeds": sweep.scenario.seeds,
+        "points": points,
+        "environment": record.read_json(sweep.folder / "environment.json"),
+    }
+    record.write_json(sweep.folder / "results.json", document)
+    return document
+
+
+def _summarise(point: Point) -> Document:
+    figures, targets = finished_figures(point.run)
+    for cells in figures.values():
+        for entry in cells.values():
+            del entry["history"]  # each point's own folder has the curves
+    notes = sorted(point.run.folder.glob("infeasible-*.json"))
+    return {
+        "name": point.name,
+        "settings": dict(point.settings),
+        "cells": len(point.run.cells),
+        "finished": sum(map(len, figures.values())),
+        "infeasible": [record.read_json(note)["message"] for note in notes],
+        "target_loss": over_seeds(list(targets.values())) if targets else None,
+        "schemes": {name: over_seeds(list(c.values())) for name, c in figures.items()},
+        "headline": headline(figures),
+        "paired": paired_figures(figures, baseline_of(figures)) if figures else None,
+    }
+
+
+def publish(sweep: Sweep) -> Path:
+    """Build figures and page; return the page."""
+    from airtune.report.sweep_page import build
+
+    return build(sweep.folder)
+
+
+def discard_unused(sweep: Sweep) -> None:
+    """Remove a sweep folder in which nothing could be computed, so that its name is free again."""
+    for point in sweep.points:
+        folder = point.run.folder
+        if folder.is_dir():
+            for note in folder.glob("infeasible-*.json"):
+                note.unlink()
+            record.discard_unused(folder)
+    record.discard_unused(sweep.folder)
