@@ -24,9 +24,9 @@ from airtune.bound.calibrate import calibrate
 from airtune.learning.learner import Learner, prepare
 from airtune.radio import scales
 from airtune.report.style import COLUMN_WIDTH, FAINT, INK, new_figure, sheet
-from airtune.rounds.federated import FederatedRun
 from airtune.scenario import Scenario
 from airtune.scenario.file import load
+from runs import run_on
 
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "calibration.json"
@@ -56,26 +56,35 @@ SETTINGS = (
 )
 
 
-class Measured(FederatedRun):
-    """A run that also keeps what the air adds to the aggregate, and the MSE behind it."""
+class Recording:
+    """An air interface that keeps what it adds to the aggregate, and the MSE behind it."""
 
-    def _combine(self, link: Any, computed: Any, *rest: Any) -> Any:
-        received = super()._combine(link, computed, *rest)
-        weights = self.learner.data_sizes[computed.clients].astype(float)
-        sizes = np.array([block.size for block in self.learner.matrices])
-        reports = scales.report_scales(computed.updates, sizes)
-        rule = self.scenario.aggregation.normalise
-        found = scales.normalise_updates(reports, weights / weights.sum(), rule)
-        variance = np.sqrt(weights @ reports.deviations**2 / weights.sum())
+    def __init__(self, air: Any, rule: scales.Normalise) -> None:
+        self._air, self._rule = air, rule
+        self.air = self.mse = 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        """Leave all else to the interface."""
+        return getattr(self._air, name)
+
+    def combine(self, uploads: Any, link: Any, backoff: float) -> Any:
+        """Combine as the interface does, and keep the error that it predicts."""
+        received = self._air.combine(uploads, link, backoff)
+        sizes, weights = uploads.matrix_sizes, uploads.omega
+        reports = scales.report_scales(uploads.updates, sizes)
+        common = scales.normalise_updates(reports, weights, self._rule)
+        variance = np.sqrt(weights @ reports.deviations**2)
         self.air = float(received.predicted_mse * (sizes @ variance**2))
-        self.mse = self.air / found.total_error
+        self.mse = self.air / common.total_error
         return received
 
 
 def follow(scenario: Scenario, scheme: str, seed: int, learner: Learner) -> dict[str, Any]:
     """Run one scheme and measure the training loss on the calibration samples as it goes."""
     objective = learner.probe(scenario.seed).tuning()
-    run = Measured(scenario, scheme, seed, learner)
+    run = run_on(learner, scenario, scheme, seed)
+    recorded = Recording(run.scheme.air, scenario.aggregation.normalise)
+    run.scheme = replace(run.scheme, air=recorded)  # type: ignore[arg-type]
     batch = np.asarray(run.plan.batch_sizes, float)
     found: dict[str, Any] = {"round": [], "training": [], "validation": [], "air": [], "mse": []}
 
@@ -88,8 +97,8 @@ def follow(scenario: Scenario, scheme: str, seed: int, learner: Learner) -> dict
     look(learner.evaluate(run.state.adapter).loss)
     for _ in range(ROUNDS):
         line = run.run_round()
-        found["air"].append(run.air)
-        found["mse"].append(run.mse)
+        found["air"].append(recorded.air)
+        found["mse"].append(recorded.mse)
         if line["loss"] is not None:
             look(line["loss"])
     omega = learner.data_sizes / learner.data_sizes.sum()

@@ -32,9 +32,9 @@ from airtune.errors import InputError
 from airtune.planning.alternate import JointPlan
 from airtune.planning.plans import plan_run
 from airtune.planning.repetition import Repetition
-from airtune.rounds.federated import FederatedRun
 from airtune.scenario import Bound, Scenario
 from airtune.scenario import file as scenario_file
+from runs import repetition_on, run_on
 
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "plan_study.json"
@@ -108,7 +108,7 @@ def least_time(changes: list[str], learner: Any, energy: float, bound: float, to
         extra = [f"budget.latency_s={middle}", f"budget.energy_j={energy}"]
         scenario = scenario_with(changes, extra)
         try:
-            joint = plan_run(Repetition(scenario, scenario.seed, learner), SCHEME)
+            joint = plan_run(repetition_on(learner, scenario, scenario.seed), SCHEME)
         except InputError:
             joint = None
         if joint is not None and joint.plan.bound.total <= bound:
@@ -122,7 +122,7 @@ def least_time(changes: list[str], learner: Any, energy: float, bound: float, to
 
 def execute(scenario: Scenario, learner: Any, joint: JointPlan) -> dict[str, Any]:
     """Run all rounds; loss and cumulative latency and energy after each."""
-    run = FederatedRun(scenario, SCHEME, scenario.seed, learner.under(scenario), joint)
+    run = run_on(learner.under(scenario), scenario, SCHEME, scenario.seed, joint)
     history = []
     while run.state.round < run.current.last_round:
         line = run.run_round()
@@ -147,7 +147,7 @@ def main() -> None:
     if set(runs) != {"unplanned", *PLANNED} or "calibrated" not in content:
         base = scenario_with(changes, [])
         learner = prepare(base, base.seed)
-        repetition = Repetition(base, base.seed, learner)
+        repetition = repetition_on(learner, base, base.seed)
         plain = unplanned(repetition)
         time, energy = plain.plan.latency_s.total, plain.plan.energy_j.total
         bound = unplanned_bound(repetition, plain)
@@ -157,7 +157,7 @@ def main() -> None:
         limits = (learner, energy, bound, time)
         cases: dict[str, Any] = {
             "unplanned": (base, plain),
-            "least energy": (thrifty, plan_run(Repetition(thrifty, base.seed, learner), SCHEME)),
+            "least energy": (thrifty, plan_run(repetition_on(learner, thrifty, base.seed), SCHEME)),
             "least time": least_time(changes, *limits),
             "least time, rounds free": least_time([*changes, *FREE], *limits),
         }
@@ -179,7 +179,7 @@ def by_calibrated_constants(
     """Plan of the least time with free rounds, had the constants been calibrated."""
     changes = [*changes, *CALIBRATED]
     base = scenario_with(changes, [])
-    repetition = Repetition(base, base.seed, learner)
+    repetition = repetition_on(learner, base, base.seed)
     plain = unplanned(repetition)
     bound = unplanned_bound(repetition, plain)
     _, joint = least_time([*changes, *FREE], learner, energy, bound, top)

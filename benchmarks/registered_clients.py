@@ -24,8 +24,9 @@ import numpy as np
 from airtune import record
 from airtune.learning.learner import prepare
 from airtune.record import Cell
-from airtune.rounds.federated import FederatedRun
+from airtune.rounds import cell_io
 from airtune.scenario import Scenario
+from runs import run_on
 
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "registered_clients.json"
@@ -74,17 +75,17 @@ class Side:
         learner = prepare(scenario, scenario.seed)
         self.prepare_s = time.perf_counter() - began
         began = time.perf_counter()
-        self.run = FederatedRun(scenario, "movable", scenario.seed, learner)
+        self.run = run_on(learner, scenario, "movable", scenario.seed)
         self.plan_s = time.perf_counter() - began
         self.cell = Cell(folder / "cell", "movable", 0)
         self.wall_s: list[float] = []
         self.cpu_s: list[float] = []
 
     def round(self) -> None:
-        """Run, book and save one round, as `FederatedRun.execute` does."""
+        """Run, book and save one round, as `cell_io.execute` does."""
         wall, cpu = time.perf_counter(), time.process_time()
         line = self.run.run_round()
-        self.run.save(self.cell, line)
+        cell_io.save(self.run, self.cell, line)
         self.wall_s.append(time.perf_counter() - wall)
         self.cpu_s.append(time.process_time() - cpu)
 

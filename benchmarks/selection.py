@@ -24,10 +24,10 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from airtune import record  # noqa: E402
 from airtune.record import Cell  # noqa: E402
-from airtune.rounds.federated import FederatedRun  # noqa: E402
+from airtune.rounds import cell_io  # noqa: E402
 from airtune.scenario import Scenario  # noqa: E402
 from airtune.study import compare  # noqa: E402
-from quadratic import QuadraticLearner  # noqa: E402
+from quadratic import QuadraticLearner, run_with  # noqa: E402
 
 RESULT = ROOT / "benchmarks" / "results" / "selection.json"
 MANUAL = ROOT / "docs" / "selection.md"
@@ -71,8 +71,8 @@ def cell_of(policy: str, scheme: str, seed: int, folder: Path) -> dict[str, floa
     scenario = scenario_of(policy)
     learner = QuadraticLearner(scenario, seed)
     cell = Cell(folder / policy / scheme / f"seed-{seed}", scheme, seed)
-    run = FederatedRun(scenario, scheme, seed, learner)  # type: ignore[arg-type]
-    run.execute(cell, lambda line: None)
+    run = run_with(scenario, scheme, seed, learner)
+    cell_io.execute(run, cell, lambda line: None)
     lines = record.read_metrics(cell)
     start, end = lines[0]["loss"] - 1.0, lines[-1]["loss"] - 1.0
     errors = [line["mse"] for line in lines[1:] if line["mse"] is not None]

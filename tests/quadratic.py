@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from airtune.engines import LocalEngine
 from airtune.learning.results import (
     AdapterMatrix,
     ClientUpdate,
@@ -14,6 +15,9 @@ from airtune.learning.results import (
     Evaluation,
     PretrainingCost,
 )
+from airtune.planning.alternate import JointPlan
+from airtune.planning.repetition import Repetition
+from airtune.rounds.federated import FederatedRun
 from airtune.scenario import Scenario
 from airtune.streams import generator
 
@@ -97,3 +101,16 @@ class QuadraticLearner:
     def save_adapter(self, adapter: np.ndarray, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         np.save(folder / "adapter.npy", adapter)
+
+
+def run_with(
+    scenario: Scenario,
+    scheme: str,
+    seed: int,
+    learner: QuadraticLearner,
+    plan: JointPlan | None = None,
+) -> FederatedRun:
+    """Return the run of a scheme on a learner at hand."""
+    engine = LocalEngine.over(learner)  # type: ignore[arg-type]
+    repetition = Repetition(scenario, seed, learner)  # type: ignore[arg-type]
+    return FederatedRun(repetition, scheme, engine, plan)

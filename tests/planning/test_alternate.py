@@ -14,10 +14,11 @@ from airtune.planning.expected_radio import RadioTurn
 from airtune.planning.plans import plan_run
 from airtune.planning.repetition import Repetition
 from airtune.planning.resources import try_plan
+from airtune.rounds import cell_io
 from airtune.rounds.federated import FederatedRun
 from airtune.scenario import Scenario
 from airtune.schemes import SCHEMES
-from quadratic import QuadraticLearner
+from quadratic import QuadraticLearner, run_with
 from rounds.test_federated import with_settings
 
 
@@ -141,7 +142,7 @@ def test_participants_are_the_only_ones_that_transmit(small_scenario, tmp_path) 
         bound__zeta_sq=0.01,
         schemes=["movable"],
     )
-    run = FederatedRun(scenario, "movable", 1, QuadraticLearner(scenario, 1))  # type: ignore[arg-type]
+    run = run_with(scenario, "movable", 1, QuadraticLearner(scenario, 1))
     assert run.plan.participants.tolist() == [True, True, False]
     lines = [run.run_round() for _ in range(2)]
     assert [line["clients"] for line in lines] == [[0, 1], [0, 1]]
@@ -173,7 +174,7 @@ def test_books_agree_with_the_plan_when_nothing_is_random(
         budget__energy_j=0.95 * loose.energy_j.total,
         budget__client_energy_j=1.5 * float(loose.client_energy_j.max()),
     )
-    run = FederatedRun(scenario, scheme, 1, QuadraticLearner(scenario, 1))  # type: ignore[arg-type]
+    run = run_with(scenario, scheme, 1, QuadraticLearner(scenario, 1))
     assert run.plan.rounds > 1
     while run.state.round < run.plan.rounds:
         run.run_round()
@@ -198,7 +199,7 @@ def test_energy_of_clients_that_take_turns_is_that_of_a_mean_round(small_scenari
         clients__selection="random",
         client_processor__f_max_hz=[4e8, 6e8, 8e8, 1e9, 2e9],
     )
-    run = FederatedRun(scenario, "fixed", 1, QuadraticLearner(scenario, 1))  # type: ignore[arg-type]
+    run = run_with(scenario, "fixed", 1, QuadraticLearner(scenario, 1))
     lines = [run.run_round() for _ in range(60)]
     for name in ("compute", "pilots"):
         joules = np.array([line["round_energy_j"][name] for line in lines])
@@ -230,7 +231,7 @@ def drifting(small: Scenario, **changes: object) -> Scenario:
 
 def test_a_drift_of_the_air_is_planned_for(small_scenario, tmp_path) -> None:
     scenario = drifting(small_scenario)
-    run = FederatedRun(scenario, "movable", 1, QuadraticLearner(scenario, 1))  # type: ignore[arg-type]
+    run = run_with(scenario, "movable", 1, QuadraticLearner(scenario, 1))
     first, lines = run.plan, []
     while run.state.round < run.current.last_round:
         lines.append(run.run_round())
@@ -248,13 +249,13 @@ def test_resume_after_a_new_plan_is_bit_for_bit(small_scenario, tmp_path) -> Non
 
     def execute(folder: str, stop: int | None) -> FederatedRun:
         learner = QuadraticLearner(scenario, 1)
-        run = FederatedRun(scenario, "movable", 1, learner)  # type: ignore[arg-type]
+        run = run_with(scenario, "movable", 1, learner)
 
         def done(line: dict[str, object]) -> None:
             if line["round"] == stop:
                 raise KeyboardInterrupt
 
-        run.execute(record.Cell(tmp_path / folder, "movable", 0), done)
+        cell_io.execute(run, record.Cell(tmp_path / folder, "movable", 0), done)
         return run
 
     whole = execute("whole", None)

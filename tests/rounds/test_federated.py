@@ -13,11 +13,12 @@ from airtune import record
 from airtune.costs import Components
 from airtune.errors import InputError
 from airtune.record import Cell
+from airtune.rounds import cell_io
 from airtune.rounds.federated import FederatedRun
 from airtune.scenario import Scenario
 from airtune.schemes import SCHEMES
 from airtune.study import cells, compare, figures
-from quadratic import QuadraticLearner
+from quadratic import QuadraticLearner, run_with
 
 
 def cell_of(folder: Path, scheme: str) -> Cell:
@@ -28,10 +29,10 @@ def execute(
     scenario: Scenario, scheme: str, folder: Path, learner: QuadraticLearner | None = None
 ) -> FederatedRun:
     learner = learner or QuadraticLearner(scenario, 1)
-    run = FederatedRun(scenario, scheme, 1, learner)  # type: ignore[arg-type]
+    run = run_with(scenario, scheme, 1, learner)
     cell = cell_of(folder, scheme)
-    run.execute(cell, lambda line: None)
-    run.finish(cell, learner.samples(learner.initial_adapter(), 1))
+    cell_io.execute(run, cell, lambda line: None)
+    cell_io.finish(run, cell, learner.samples(learner.initial_adapter(), 1))
     return run
 
 
@@ -113,9 +114,9 @@ def test_resume_is_bit_for_bit(small_scenario, tmp_path, scheme: str, killed_at:
 
     cell = cell_of(tmp_path / "killed", scheme)
     learner = QuadraticLearner(small_scenario, 1)
-    first = FederatedRun(small_scenario, scheme, 1, learner)  # type: ignore[arg-type]
+    first = run_with(small_scenario, scheme, 1, learner)
     with pytest.raises(KilledError):
-        first.execute(cell, kill)
+        cell_io.execute(first, cell, kill)
     resumed = execute(small_scenario, scheme, tmp_path / "killed")
     assert np.array_equal(resumed.state.adapter, whole.state.adapter)
 
@@ -132,10 +133,7 @@ def test_resume_is_bit_for_bit(small_scenario, tmp_path, scheme: str, killed_at:
 
 def test_schemes_meet_the_same_channels_and_batches(small_scenario) -> None:
     learner = QuadraticLearner(small_scenario, 1)
-    one, other = (
-        FederatedRun(small_scenario, name, 1, learner)  # type: ignore[arg-type]
-        for name in ("movable", "digital")
-    )
+    one, other = (run_with(small_scenario, name, 1, learner) for name in ("movable", "digital"))
     for index in (1, 4):
         a, b = one.repetition.radio(index).true.clients, other.repetition.radio(index).true.clients
         assert np.array_equal(a.gains, b.gains)
@@ -145,10 +143,7 @@ def test_schemes_meet_the_same_channels_and_batches(small_scenario) -> None:
 
 def test_another_seed_is_another_channel(small_scenario) -> None:
     learner = QuadraticLearner(small_scenario, 1)
-    one, other = (
-        FederatedRun(small_scenario, "fixed", seed, learner)  # type: ignore[arg-type]
-        for seed in (1, 2)
-    )
+    one, other = (run_with(small_scenario, "fixed", seed, learner) for seed in (1, 2))
     assert not np.allclose(
         one.repetition.radio(1).true.clients.gains, other.repetition.radio(1).true.clients.gains
     )
@@ -196,7 +191,7 @@ def test_power_backoff_saves_radio_energy_and_costs_error(small_scenario, tmp_pa
     learner = QuadraticLearner(small_scenario, 1)
     lines = {}
     for rho in (1.0, 0.25):
-        run = FederatedRun(small_scenario, "fixed", 1, learner)  # type: ignore[arg-type]
+        run = run_with(small_scenario, "fixed", 1, learner)
         object.__setattr__(run.plan, "power_backoff", rho)
         lines[rho] = run.run_round()
     energy = {rho: line["round_energy_j"]["uplink"] for rho, line in lines.items()}
@@ -237,7 +232,7 @@ def test_own_plan_differs_where_the_air_takes_longer(small_scenario) -> None:
     """A budget that leaves the digital clients little time: higher clocks, or smaller batches."""
     small_scenario = with_settings(small_scenario, digital__access="tdma", digital__bits=8)
     learner = QuadraticLearner(small_scenario, 1)
-    digital = FederatedRun(small_scenario, "digital", 1, learner)  # type: ignore[arg-type]
+    digital = run_with(small_scenario, "digital", 1, learner)
     link = digital.repetition.radio(1).at(digital.state.positions)
     forecast = digital.scheme.air.forecast(
         link, digital.repetition.omega, digital.repetition.matrix_sizes
@@ -245,10 +240,7 @@ def test_own_plan_differs_where_the_air_takes_longer(small_scenario) -> None:
     fastest = 1e9 / 16 / 2e9  # seconds of a sample at the highest clock
     budget = digital.plan.latency_s.pretraining + 5 * (2 * forecast.uplink_s + 4 * fastest)
     own = with_settings(small_scenario, plan="own", budget__latency_s=budget)
-    plans = {
-        name: FederatedRun(own, name, 1, learner).plan  # type: ignore[arg-type]
-        for name in ("ideal", "digital")
-    }
+    plans = {name: run_with(own, name, 1, learner).plan for name in ("ideal", "digital")}
     for plan in plans.values():
         assert plan.latency_s.total <= budget * (1 + 1e-9)
     # less time to compute: smaller batches, or faster clocks for the same ones
@@ -298,9 +290,9 @@ def test_resume_is_bit_for_bit_in_other_settings(small_scenario, tmp_path, chang
             raise KeyboardInterrupt
 
     learner = QuadraticLearner(scenario, 1)
-    first = FederatedRun(scenario, "movable", 1, learner)  # type: ignore[arg-type]
+    first = run_with(scenario, "movable", 1, learner)
     with pytest.raises(KeyboardInterrupt):
-        first.execute(cell_of(tmp_path / "stopped", "movable"), stop)
+        cell_io.execute(first, cell_of(tmp_path / "stopped", "movable"), stop)
     resumed = execute(scenario, "movable", tmp_path / "stopped")
     assert np.array_equal(resumed.state.adapter, whole.state.adapter)
 
@@ -423,7 +415,7 @@ def test_only_what_is_carried_stays_where_the_plan_puts_it(
     scenario = with_settings(
         small_scenario, planning__movement="once", radio__paths__doppler_hz=200.0
     )
-    run = FederatedRun(scenario, scheme, 1, QuadraticLearner(scenario, 1))  # type: ignore[arg-type]
+    run = run_with(scenario, scheme, 1, QuadraticLearner(scenario, 1))
     places = []
     for _ in range(4):
         run.run_round()
@@ -436,7 +428,7 @@ def test_antennas_that_move_when_needed_stay_while_they_hear_well(small_scenario
 
     def course(**settings: object) -> list[tuple[list[list[float]], bool, float]]:
         scenario = with_settings(base, **settings)
-        run = FederatedRun(scenario, "movable", 1, QuadraticLearner(scenario, 1))  # type: ignore[arg-type]
+        run = run_with(scenario, "movable", 1, QuadraticLearner(scenario, 1))
         found = []
         for index in range(1, 13):
             weights, before = run.state.effective_weights, run.state.positions
@@ -450,7 +442,7 @@ def test_antennas_that_move_when_needed_stay_while_they_hear_well(small_scenario
 
     def planned(**settings: object) -> float:
         scenario = with_settings(base, **settings)
-        run = FederatedRun(scenario, "movable", 1, QuadraticLearner(scenario, 1))  # type: ignore[arg-type]
+        run = run_with(scenario, "movable", 1, QuadraticLearner(scenario, 1))
         return float(run.current.joint.expected.mse_star)
 
     each = course()
@@ -470,7 +462,7 @@ def test_silent_clients_book_no_reports(small_scenario) -> None:
     joules = {}
     for threshold in (-300.0, *range(-30, 50, 5)):
         scenario = with_settings(small_scenario, aggregation__truncation_db=threshold)
-        run = FederatedRun(scenario, "truncated", 1, QuadraticLearner(scenario, 1))  # type: ignore[arg-type]
+        run = run_with(scenario, "truncated", 1, QuadraticLearner(scenario, 1))
         line = run.run_round()
         if line["transmitted"]:  # if nobody sends all have reported in vain
             joules[line["transmitted"]] = line["round_energy_j"]["pilots"]

@@ -10,12 +10,12 @@ import pytest
 from airtune import record
 from airtune.bound.convergence import participation_bias
 from airtune.record import Cell
-from airtune.rounds.federated import FederatedRun
+from airtune.rounds import cell_io
 from airtune.scenario import Scenario
 from airtune.scheduling import POLICIES
 from airtune.schemes import link as radio_link
 from airtune.study import cells, compare
-from quadratic import QuadraticLearner
+from quadratic import QuadraticLearner, run_with
 
 COUNT, LIMIT = 6, 2
 PARTIAL = [name for name in POLICIES if name != "all"]
@@ -37,22 +37,22 @@ def with_clients(scenario: Scenario, **clients: object) -> Scenario:
 
 def execute(scenario: Scenario, scheme: str, folder: Path, stop_at: int | None = None):
     learner = QuadraticLearner(scenario, 1)
-    run = FederatedRun(scenario, scheme, 1, learner)  # type: ignore[arg-type]
+    run = run_with(scenario, scheme, 1, learner)
     cell = Cell(folder / scheme / "seed-0", scheme, 0)
 
     def stop(line: dict[str, object]) -> None:
         if line["round"] == stop_at:
             raise KeyboardInterrupt
 
-    run.execute(cell, stop)
-    run.finish(cell, learner.samples(learner.initial_adapter(), 1))
+    cell_io.execute(run, cell, stop)
+    cell_io.finish(run, cell, learner.samples(learner.initial_adapter(), 1))
     return run, record.read_metrics(cell)[1:]
 
 
 def test_a_round_is_gradient_descent_on_the_clients_chosen(partial, tmp_path) -> None:
     """Weights renormalised over the set (system model, section 4)."""
     learner = QuadraticLearner(partial, 1, noise=0.0)
-    run = FederatedRun(partial, "ideal", 1, learner)  # type: ignore[arg-type]
+    run = run_with(partial, "ideal", 1, learner)
     theta = np.zeros(learner.size)
     for _ in range(4):
         line = run.run_round()
@@ -130,10 +130,10 @@ def test_scales_are_remembered_while_a_client_is_silent(partial, tmp_path) -> No
 
 def test_a_dropped_client_leaves_weights_of_the_rest(partial) -> None:
     learner = QuadraticLearner(partial, 1, noise=0.0)
-    first = FederatedRun(partial, "ideal", 1, learner)  # type: ignore[arg-type]
+    first = run_with(partial, "ideal", 1, learner)
     lost, kept = first.run_round()["clients"]
     learner.broken[(1, lost)] = True
-    run = FederatedRun(partial, "ideal", 1, learner)  # type: ignore[arg-type]
+    run = run_with(partial, "ideal", 1, learner)
     line = run.run_round()
     assert (line["clients"], line["dropped"]) == ([kept], [lost])
     assert line["share"] == pytest.approx(run.repetition.omega[kept])
@@ -166,9 +166,9 @@ def test_a_plan_counts_the_clients_that_transmit(partial) -> None:
     """Batches, clocks and each client's energy as with everybody; the energy of two in turn."""
     partial = partial.model_copy(update={"plan": "own"})
     learner = QuadraticLearner(partial, 1)
-    turn = FederatedRun(partial, "ideal", 1, learner).plan  # type: ignore[arg-type]
+    turn = run_with(partial, "ideal", 1, learner).plan
     everybody = with_clients(partial, concurrency=None, selection="all")
-    whole = FederatedRun(everybody, "ideal", 1, learner).plan  # type: ignore[arg-type]
+    whole = run_with(everybody, "ideal", 1, learner).plan
     assert np.array_equal(turn.batch_sizes, whole.batch_sizes)
     assert turn.energy_j.compute == pytest.approx(whole.energy_j.compute * LIMIT / COUNT)
     assert np.array_equal(turn.client_energy_j, whole.client_energy_j)
@@ -196,9 +196,9 @@ def test_the_work_of_a_round_does_not_grow_with_the_registered_clients(
 
         monkeypatch.setattr(learner, "client_update", counted)
         monkeypatch.setattr(radio_link, "Problem", built)
-        run = FederatedRun(scenario, "movable", 1, learner)  # type: ignore[arg-type]
+        run = run_with(scenario, "movable", 1, learner)
         cell = Cell(tmp_path / str(count), "movable", 0)
-        run.execute(cell, lambda line: None)
+        cell_io.execute(run, cell, lambda line: None)
         monkeypatch.setattr(radio_link, "Problem", build)
         state = run.state.arrays()
         sizes[count] = (
@@ -218,7 +218,7 @@ def test_a_round_in_which_nobody_could_send_has_no_sender(small_scenario) -> Non
     data["aggregation"]["truncation_db"] = 300.0
     scenario = Scenario.model_validate(data)
     learner = QuadraticLearner(scenario, 1)
-    run = FederatedRun(scenario, "truncated", 1, learner)  # type: ignore[arg-type]
+    run = run_with(scenario, "truncated", 1, learner)
     line = run.run_round()
     assert (line["transmitted"], line["clients"], line["share"]) == (0, [], 0.0)
     assert line["bias"] > 0

@@ -18,11 +18,11 @@ from airtune.cli import app
 from airtune.errors import InputError
 from airtune.kinds import Real
 from airtune.radio.layouts import fixed_array
-from airtune.rounds.federated import FederatedRun, State
+from airtune.rounds.federated import State
 from airtune.scenario import Scenario
 from airtune.schemes import SCHEMES, ArrayPolicy, OverTheAir, Scheme, register
 from airtune.study import compare
-from quadratic import QuadraticLearner
+from quadratic import QuadraticLearner, run_with
 from schemes.radio import gaussian, link_of, scenario_with, uploads_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "schemes.md"
@@ -136,7 +136,7 @@ def test_a_scheme_can_have_its_own_learning_rate(small_scenario) -> None:
     learner = QuadraticLearner(scenario, 1)
     steps = {}
     for name in ("ideal", "fixed"):
-        run = FederatedRun(scenario, name, 1, learner)  # type: ignore[arg-type]
+        run = run_with(scenario, name, 1, learner)
         run.run_round()
         steps[name] = float(np.linalg.norm(run.state.adapter))
     assert steps["fixed"] / steps["ideal"] == pytest.approx(6.0, rel=0.2)
@@ -169,10 +169,10 @@ def link_of_few(scenario: Scenario):  # type: ignore[no-untyped-def]
 
 def test_memory_survives_a_checkpoint(small_scenario) -> None:
     learner = QuadraticLearner(small_scenario, 1)
-    run = FederatedRun(small_scenario, "digital", 1, learner)  # type: ignore[arg-type]
+    run = run_with(small_scenario, "digital", 1, learner)
     run.run_round()
     saved = run.state.arrays()
-    other = FederatedRun(small_scenario, "digital", 1, learner)  # type: ignore[arg-type]
+    other = run_with(small_scenario, "digital", 1, learner)
     totals = {"latency_s": {}, "energy_j": {}}
     other.state.load(1, saved, totals)
     assert isinstance(other.state, State)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from airtune.rounds.federated import FederatedRun
 from airtune.schemes import SCHEMES
-from quadratic import QuadraticLearner
+from quadratic import QuadraticLearner, run_with
 from schemes.radio import SIZES, gaussian, link_of, scenario_with, uploads_of
 
 
@@ -69,7 +68,7 @@ def test_misalignment_and_silence_are_bias_in_the_bound_of_an_own_plan(small_sce
     for name, alignment in (("fixed", "forcing"), ("fixed", "capped"), ("truncated", "forcing")):
         scenario = scenario_with(weak, aggregation__alignment=alignment)
         learner = QuadraticLearner(scenario, 1)
-        run = FederatedRun(scenario, name, 1, learner)  # type: ignore[arg-type]
+        run = run_with(scenario, name, 1, learner)
         parts[name, alignment] = run.plan.bound
         link = run.scheme.array.link(
             run.repetition.radio(1), run.repetition.omega, run.state.positions

@@ -100,14 +100,14 @@ def test_delta_must_be_a_probability(delta: float) -> None:
 
 def test_the_noise_recorded_is_the_noise_of_the_mean(small_scenario, quadratic, tmp_path) -> None:
     """The error of each block over its entries, seen over many rounds, against the record."""
-    from airtune.rounds.federated import FederatedRun
+    from quadratic import run_with
 
     changes = {"normalise": "global"}
     aggregation = small_scenario.aggregation.model_copy(update=changes)
     training = small_scenario.training.model_copy(update={"rounds": 40, "learning_rate": 1e-9})
     scenario = small_scenario.model_copy(update={"aggregation": aggregation, "training": training})
     learner = quadratic(scenario, 1, noise=0.0)
-    run = FederatedRun(scenario, "fixed", 1, learner)
+    run = run_with(scenario, "fixed", 1, learner)
     ratios, exposures = [], []
     for _ in range(40):
         line = run.run_round()

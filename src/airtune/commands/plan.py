@@ -68,15 +68,12 @@ def plan_scenario(scenario: Scenario, scheme: str | None = None) -> PlanReport:
         The scheme is not known, or a budget cannot be met: the message names it and the least
         value that would do.
     """
-    from airtune.learning import learner, sizes
-
     name = PLANNING_SCHEME if scheme is None else scheme
     if name not in SCHEMES:
         raise InputError(f"--scheme {name}: must be one of {', '.join(SCHEMES)}")
     if name != PLANNING_SCHEME:
         scenario = scenario.model_copy(update={"plan": "own"})
-    opened = (learner.prepare if calibrated(scenario) else sizes.measure)(scenario, scenario.seed)
-    repetition = Repetition(scenario, scenario.seed, opened)
+    repetition = Repetition.open(scenario, scenario.seed)
     began = time.perf_counter()
     joint = plan_run(repetition, name)
     seconds = time.perf_counter() - began

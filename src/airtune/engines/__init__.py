@@ -1,6 +1,6 @@
 """Where client updates are computed; what they are is the learning wing's business."""
 
-from airtune.engines.base import RoundUpdates
+from airtune.engines.base import Engine, RoundUpdates
 from airtune.engines.local import LocalEngine
 
-__all__ = ["LocalEngine", "RoundUpdates"]
+__all__ = ["Engine", "LocalEngine", "RoundUpdates"]

@@ -1,15 +1,28 @@
-"""What an engine returns: the updates of one round."""
+"""What an engine is: the place where client updates are computed.
+
+An engine holds the model and the clients' data; the rounds never see them.  It is built by a study
+or a command, handed to :class:`airtune.rounds.federated.FederatedRun`, and found by name in
+:data:`airtune.registry.ENGINES`.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    pass
+    from airtune.learning.results import Evaluation
+    from airtune.learning.sizes import Sizes
+    from airtune.scenario import Scenario
+
+Progress = Callable[[str, float], None]
+"""Called with a text and the fraction done, in [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -31,3 +44,101 @@ class RoundUpdates:
     clients: NDArray[np.int64]
     dropped: tuple[int, ...]
     loss: float | None
+
+
+class Engine(ABC):
+    """Computes client updates, evaluates adapters and writes them; the contract of all engines.
+
+    An entry of :data:`airtune.registry.ENGINES` is called as ``entry(prepare)``; `prepare` makes a
+    :class:`airtune.learning.learner.Learner` in this process or returns a shared one, and an engine
+    that computes elsewhere need not call it.  :meth:`start` comes first and :meth:`close` last.
+
+    Updates depend on the adapter, the batch sizes, the seed and the round only: an engine that
+    gives the same float32 numbers as :class:`airtune.engines.local.LocalEngine` gives the same run.
+    A client without a finite update is listed in `dropped`, and the round goes on without it; any
+    other failure is raised, and the run stops with its last round saved.
+
+    Examples
+    --------
+    An engine that counts the updates and leaves the work to the local one::
+
+        class Counting(LocalEngine):
+            computed = 0
+
+            def updates(self, adapter, clients, batch_sizes, seed, round_index):
+                self.computed += len(clients)
+                return super().updates(adapter, clients, batch_sizes, seed, round_index)
+
+        airtune.registry.ENGINES.add("counting", Counting)
+    """
+
+    @abstractmethod
+    def start(self, scenario: Scenario, seed: int, progress: Progress | None = None) -> Sizes:
+        """Open or make model and data.
+
+        Parameters
+        ----------
+        scenario : Scenario
+            Its sections model, data, pretraining, training and evaluation are read.
+        seed : int
+            Root of this repetition's streams: held-out records, partition, initial adapter.
+        progress : callable, optional
+
+        Returns
+        -------
+        Sizes
+            Adapter matrices, records of each client, FLOP of a sample, cost of pre-training.
+
+        Raises
+        ------
+        InputError
+            Model, data or their settings cannot be used.
+        """
+
+    @abstractmethod
+    def initial_adapter(self) -> NDArray[np.float32]:
+        """Return the adapter to start from, shape (d,)."""
+
+    @abstractmethod
+    def updates(
+        self,
+        adapter: NDArray[np.float32],
+        clients: NDArray[np.int64],
+        batch_sizes: NDArray[np.int64],
+        seed: int,
+        round_index: int,
+    ) -> RoundUpdates:
+        """Return the updates of the selected clients.
+
+        Parameters
+        ----------
+        adapter : ndarray, float32, shape (d,)
+        clients : ndarray, int, shape (S,)
+            Selected clients.
+        batch_sizes : ndarray, int, shape (K,)
+            Samples of a local step, of all clients.
+        seed, round_index : int
+            Name the mini-batches.
+        """
+
+    @abstractmethod
+    def evaluate(self, adapter: NDArray[np.float32]) -> Evaluation:
+        """Score an adapter, shape (d,), on the validation records."""
+
+    @abstractmethod
+    def samples(self, adapter: NDArray[np.float32], count: int) -> list[dict[str, str]]:
+        """Return greedy answers to `count` validation records.
+
+        Each has ``prompt``, ``reference``, ``answer`` and ``domain``.
+        """
+
+    @abstractmethod
+    def holdings(self) -> dict[str, list[Any]]:
+        """Return the ``labels`` of the records and each client's ``counts`` of them."""
+
+    @abstractmethod
+    def save(self, adapter: NDArray[np.float32], folder: Path) -> None:
+        """Write the adapter as a standard PEFT folder that names its base model."""
+
+    def close(self) -> None:  # noqa: B027
+        """Give back what :meth:`start` took; nothing by default."""

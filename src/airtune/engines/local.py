@@ -2,27 +2,63 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from airtune.engines.base import Engine, Progress, RoundUpdates
+
 if TYPE_CHECKING:
-    from airtune.learning.learner import Learner
-from airtune.engines.base import RoundUpdates
+    from airtune.learning.learner import Learner, Prepare
+    from airtune.learning.results import Evaluation
+    from airtune.learning.sizes import Sizes
+    from airtune.scenario import Scenario
 
 
-@dataclass(frozen=True)
-class LocalEngine:
-    """Computes the updates in this process with the learner's resident model.
+class LocalEngine(Engine):
+    """Computes everything in this process with the resident model of a learner.
 
-    Attributes
+    Parameters
     ----------
-    learner : Learner
+    prepare : callable
+        Makes the learner of a scenario and a seed, or returns one that runs share; see
+        :func:`airtune.learning.learner.prepare`.
     """
 
-    learner: Learner
+    def __init__(self, prepare: Prepare) -> None:
+        self._prepare = prepare
+        self._learner: Learner | None = None
+
+    @classmethod
+    def over(cls, learner: Learner) -> LocalEngine:
+        """Return an engine that has started already, with a learner at hand."""
+        engine = cls(lambda scenario, seed, progress: learner)
+        engine._learner = learner
+        return engine
+
+    @property
+    def learner(self) -> Learner:
+        """Model and data.
+
+        Raises
+        ------
+        RuntimeError
+            The engine has not been started.
+        """
+        if self._learner is None:
+            raise RuntimeError("LocalEngine: call start first")
+        return self._learner
+
+    def start(self, scenario: Scenario, seed: int, progress: Progress | None = None) -> Sizes:
+        from airtune.learning.sizes import sizes_of
+
+        self._learner = self._prepare(scenario, seed, progress)
+        return sizes_of(self._learner)
+
+    def initial_adapter(self) -> NDArray[np.float32]:
+        return self.learner.initial_adapter()
 
     def updates(
         self,
@@ -32,26 +68,27 @@ class LocalEngine:
         seed: int,
         round_index: int,
     ) -> RoundUpdates:
-        """Return the updates of the selected clients.
-
-        Parameters
-        ----------
-        adapter : ndarray, float32, shape (d,)
-        clients : ndarray, int, shape (S,)
-            Selected clients.
-        batch_sizes : ndarray, int, shape (K,)
-            Of all clients.
-        seed, round_index : int
-            Name the mini-batches.
-        """
         results = self.learner.client_updates(
             adapter, clients.tolist(), batch_sizes[clients].tolist(), seed, round_index
         )
         finite = np.array([result.finite for result in results], dtype=bool)
-        kept = [result for result in results if result.finite]
+        usable = [result for result in results if result.finite]
+        rows = np.array([result.update for result in usable], dtype=np.float32)
         return RoundUpdates(
-            updates=np.array([r.update for r in kept], dtype=np.float32).reshape(-1, len(adapter)),
+            updates=rows.reshape(-1, len(adapter)),
             clients=clients[finite],
             dropped=tuple(int(k) for k in clients[~finite]),
-            loss=float(np.mean([result.loss for result in kept])) if kept else None,
+            loss=float(np.mean([result.loss for result in usable])) if usable else None,
         )
+
+    def evaluate(self, adapter: NDArray[np.float32]) -> Evaluation:
+        return self.learner.evaluate(adapter)
+
+    def samples(self, adapter: NDArray[np.float32], count: int) -> list[dict[str, str]]:
+        return self.learner.samples(adapter, count)
+
+    def holdings(self) -> dict[str, list[Any]]:
+        return self.learner.holdings()
+
+    def save(self, adapter: NDArray[np.float32], folder: Path) -> None:
+        self.learner.save_adapter(adapter, folder)

@@ -24,7 +24,17 @@ class Sizes:
     pretraining_cost: PretrainingCost
 
 
-def measure(scenario: Scenario, seed: int) -> Learner | Sizes:
+def sizes_of(learner: Learner | Sizes) -> Sizes:
+    """Return the sizes of a learner that has been prepared."""
+    return Sizes(
+        matrices=learner.matrices,
+        data_sizes=learner.data_sizes,
+        flop_per_sample=learner.flop_per_sample,
+        pretraining_cost=learner.pretraining_cost,
+    )
+
+
+def measure(scenario: Scenario, seed: int) -> Sizes:
     """Return the sizes of what :func:`airtune.learning.learner.prepare` would make.
 
     Nothing is pre-trained and the small model gets no weights; a ready model is opened, for its
@@ -42,7 +52,7 @@ def measure(scenario: Scenario, seed: int) -> Learner | Sizes:
         Model, data or their settings cannot be used.
     """
     if scenario.model.source != "small":
-        return prepare(scenario, seed)
+        return sizes_of(prepare(scenario, seed))
     import torch
 
     from airtune.learning.model import weights_used

@@ -162,7 +162,7 @@ class RadioTurn:
                 omega=repetition.omega,
                 scaled_weights=repetition.omega,
                 batch_sizes=np.minimum(
-                    scenario.training.batch_size_max, repetition.learner.data_sizes
+                    scenario.training.batch_size_max, repetition.sizes.data_sizes
                 ),
                 average_rates=np.zeros(count),
                 array=self.scheme.array,

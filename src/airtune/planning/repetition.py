@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +22,7 @@ from airtune.scenario.base import CALIBRATE
 from airtune.schemes import ArrayPolicy, RadioRound
 
 if TYPE_CHECKING:
-    from airtune.learning.learner import Learner, Prepare
+    from airtune.learning.learner import Prepare, Progress
     from airtune.learning.sizes import Sizes
 
 
@@ -36,40 +35,55 @@ class Repetition:
     scenario : Scenario
     seed : int
         Root of the random streams of this repetition.
-    learner : Learner or Sizes
-        Model and data of the same seed, or their sizes only: enough to plan with, unless a constant
-        of the bound is to be calibrated.
-    progress : callable, optional
-        Follows a calibration: called with a text and the fraction done.
-    known : BoundConstants, optional
-        Constants of the bound as found before; resolved from the scenario by default.
+    sizes : Sizes
+        Adapter matrices, records of the clients, and what a sample costs.
+    bound : BoundConstants, optional
+        Constants of the bound where they were calibrated; by default those of the scenario.
     """
 
     scenario: Scenario
     seed: int
-    learner: Learner | Sizes
-    progress: Callable[[str, float], None] | None = None
-    known: BoundConstants | None = None
+    sizes: Sizes
+    bound: BoundConstants | None = None
 
     @classmethod
     def open(
         cls,
         scenario: Scenario,
         seed: int,
-        progress: Callable[[str, float], None] | None = None,
         prepare: Prepare | None = None,
+        progress: Progress | None = None,
     ) -> Repetition:
-        """Return the repetition with the learner that rounds need, or with sizes if they will do.
+        """Return the repetition of a scenario; constants that are to be calibrated are.
 
-        Sizes will do while pre-training is still to be planned, unless a constant of the bound is
-        to be calibrated on the model.
+        A learner is made only where it is needed: to calibrate a constant of the bound, or where
+        `prepare` is given and pre-training is not still to be planned.
+
+        Parameters
+        ----------
+        scenario : Scenario
+        seed : int
+        prepare : callable, optional
+            Makes the learner that rounds will need, as :func:`airtune.learning.learner.prepare`
+            does.
+        progress : callable, optional
+            Called with a text and the fraction done.
+
+        Raises
+        ------
+        InputError
+            Model or data cannot be used, or a constant cannot be calibrated.
         """
-        from airtune.learning import learner, sizes
+        from airtune.learning import learner
+        from airtune.learning.sizes import measure, sizes_of
 
-        if scenario.planning.pretraining == "fixed" or calibrated(scenario):
+        if calibrated(scenario):
             made = (prepare or learner.prepare)(scenario, seed, progress)
-            return cls(scenario, seed, made, progress)
-        return cls(scenario, seed, sizes.measure(scenario, seed), progress)
+            bound = calibrate.constants(scenario, seed, made, progress)
+            return cls(scenario, seed, sizes_of(made), bound)
+        if prepare is not None and scenario.planning.pretraining == "fixed":
+            return cls(scenario, seed, sizes_of(prepare(scenario, seed, progress)))
+        return cls(scenario, seed, measure(scenario, seed))
 
     @cached_property
     def channel(self) -> BlockFading:
@@ -79,8 +93,8 @@ class Repetition:
     @cached_property
     def omega(self) -> FloatArray:
         """Weights of the clients, shape (K,), sum 1."""
-        sizes = self.learner.data_sizes
-        return np.asarray(sizes / sizes.sum())
+        records = self.sizes.data_sizes
+        return np.asarray(records / records.sum())
 
     def weights(self, participants: NDArray[np.bool_]) -> FloatArray:
         """Weights of the clients among these participants, shape (K,); 0 for the others."""
@@ -92,13 +106,13 @@ class Repetition:
     @cached_property
     def matrix_sizes(self) -> NDArray[np.int64]:
         """Entries of each adapter matrix."""
-        return np.array([block.size for block in self.learner.matrices], dtype=np.int64)
+        return np.array([matrix.size for matrix in self.sizes.matrices], dtype=np.int64)
 
     @cached_property
     def cycles_per_sample(self) -> FloatArray:
         """Processor cycles that one sample of a mini-batch costs a client in a round."""
         return cycles_per_sample(
-            self.learner.flop_per_sample,
+            self.sizes.flop_per_sample,
             self.scenario.client_processor.flop_per_cycle,
             self.scenario.training.local_steps,
         )
@@ -106,22 +120,18 @@ class Repetition:
     @cached_property
     def constants(self) -> BoundConstants:
         """Constants of the convergence bound."""
-        if self.known is not None:
-            return self.known
-        return calibrate.constants(
-            self.scenario, self.seed, cast("Learner", self.learner), self.progress
-        )
+        return self.bound or calibrate.given_constants(self.scenario.bound)
 
     @cached_property
     def inputs(self) -> PlanInputs:
         """What a plan is made for, whatever the air."""
-        pretraining = self.learner.pretraining_cost
+        pretraining = self.sizes.pretraining_cost
         return plan_inputs(
             self.scenario,
             self.constants,
             omega=self.omega,
             cycles_per_sample=self.cycles_per_sample,
-            data_sizes=self.learner.data_sizes,
+            data_sizes=self.sizes.data_sizes,
             pretraining_cycles_per_sample=pretraining.flop_per_sample
             / self.scenario.server_processor.flop_per_cycle,
             pretraining_steps=pretraining.steps,

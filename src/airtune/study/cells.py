@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, cast
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Protocol
 
 from airtune import record
 from airtune.record import Cell, Document, RunFolder
+from airtune.registry import ENGINES
 from airtune.scenario import Scenario
 from airtune.scenario.learning import Pretraining
 
 if TYPE_CHECKING:
-    from airtune.learning.learner import Learner
+    from airtune.engines import Engine
     from airtune.learning.shared import SharedLearners
+    from airtune.learning.sizes import Sizes
     from airtune.rounds.federated import FederatedRun
 
 
 class Watcher(Protocol):
-    """Whoever follows a study; :class:`airtune.progress.Progress` shows it on the terminal."""
+    """Whoever follows a study, as :class:`airtune.commands.progress.Progress` does."""
 
     def preparing(self, text: str, fraction: float) -> None:
         """Data, pre-training and model: `fraction` in [0, 1] is done."""
@@ -73,46 +76,49 @@ def run_cells(
     InputError
         No plan keeps the budgets.
     """
-    seed = scenario.seed + index
-    answers: dict[int, list[dict[str, str]]] = {}
+    from airtune.rounds import cell_io
+
     preparing = watcher.preparing if watcher else None
-    for cell, federated in _runs(scenario, seed, cells, learners, preparing):
-        learner = federated.learner
-        if id(learner) not in answers:
-            count = scenario.evaluation.answers
-            answers[id(learner)] = learner.samples(learner.initial_adapter(), count)
-        federated.execute(cell, _reporter(cell, watcher))
-        federated.finish(cell, answers[id(learner)])
-        if watcher:
-            watcher.cell_done(cell)
+    answers: dict[int, list[dict[str, str]]] = {}
+    with ExitStack() as opened:
+        runs = _runs(scenario, scenario.seed + index, cells, learners, preparing)
+        for engine in {id(run.engine): run.engine for _, run in runs}.values():
+            opened.callback(engine.close)
+            answers[id(engine)] = engine.samples(
+                engine.initial_adapter(), scenario.evaluation.answers
+            )
+        for cell, run in runs:
+            cell_io.execute(run, cell, _reporter(cell, watcher))
+            cell_io.finish(run, cell, answers[id(run.engine)])
+            if watcher:
+                watcher.cell_done(cell)
 
 
 def _runs(
     scenario: Scenario,
     seed: int,
     cells: list[Cell],
-    prepare: SharedLearners,
+    learners: SharedLearners,
     preparing: Callable[[str, float], None] | None,
 ) -> list[tuple[Cell, FederatedRun]]:
-    """Plan every cell, then make the learners: one, unless plans differ in pre-training."""
+    """Plan every cell, then start the engines: one, unless plans differ in pre-training."""
     from airtune.planning.plans import plan_all, planned_pretraining
     from airtune.planning.repetition import Repetition
     from airtune.rounds.federated import FederatedRun
 
-    repetition = Repetition.open(scenario, seed, preparing, prepare)
-    plans = plan_all(repetition, [cell.scheme for cell in cells])
-    learners: dict[Pretraining, Learner] = {}
-    if scenario.planning.pretraining == "fixed":
-        learners[scenario.pretraining] = cast("Learner", repetition.learner)
+    known = Repetition.open(scenario, seed, learners, preparing)
+    plans = plan_all(known, [cell.scheme for cell in cells])
+    started: dict[Pretraining, tuple[Engine, Sizes]] = {}
     runs = []
     for cell in cells:
         joint = plans[cell.scheme]
         own = planned_pretraining(scenario, joint.plan)
-        if own.pretraining not in learners:
-            learners[own.pretraining] = prepare(own, seed, preparing)
-        learner = learners[own.pretraining]
-        federated = FederatedRun(own, cell.scheme, seed, learner, joint, repetition.constants)
-        runs.append((cell, federated))
+        if own.pretraining not in started:
+            engine: Engine = ENGINES["local"](learners)
+            started[own.pretraining] = engine, engine.start(own, seed, preparing)
+        engine, sizes = started[own.pretraining]
+        repetition = Repetition(own, seed, sizes, known.constants)
+        runs.append((cell, FederatedRun(repetition, cell.scheme, engine, joint)))
     return runs
 
 

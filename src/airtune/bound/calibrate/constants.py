@@ -8,7 +8,7 @@ from airtune.bound.calibrate.cache import PRETRAINING, SHIFT, TUNING, Calibrator
 from airtune.bound.calibrate.path import Progress
 from airtune.bound.convergence import BoundConstants
 from airtune.errors import InputError
-from airtune.scenario import Scenario
+from airtune.scenario import Bound, Scenario
 from airtune.scenario.base import CALIBRATE
 from airtune.scenario.planning import check_relations
 
@@ -45,11 +45,30 @@ def constants(
         found = calibrate(scenario, seed, learner, wanted, progress)
         measured = {name: x for part in found.values() for name, x in part["constants"].items()}
         values |= {name: measured[name]["value"] for name in wanted}
+    note = f" ({', '.join(sorted(wanted))} calibrated)" if wanted else ""
+    return _consistent(values, note)
+
+
+def given_constants(settings: Bound) -> BoundConstants:
+    """Return the constants of a scenario that gives them all as numbers.
+
+    Raises
+    ------
+    InputError
+        A constant is to be calibrated, which needs model and data, or they contradict each other.
+    """
+    values = settings.model_dump()
+    wanted = [name for name, value in values.items() if value == CALIBRATE]
+    if wanted:
+        raise InputError(f"bound: {', '.join(wanted)} must be calibrated first")
+    return _consistent(values, "")
+
+
+def _consistent(values: dict[str, float], note: str) -> BoundConstants:
     try:
         check_relations(values)
     except ValueError as error:
-        told = f" ({', '.join(sorted(wanted))} calibrated)" if wanted else ""
-        raise InputError(f"bound: {error}{told}") from None
+        raise InputError(f"bound: {error}{note}") from None
     return BoundConstants.from_mapping(values)
 
 

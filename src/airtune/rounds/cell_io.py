@@ -1,0 +1,103 @@
+"""Run the rounds of a cell of a run folder: every round saved, any interruption resumed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from airtune import record
+from airtune.errors import InputError
+from airtune.planning.replan import CurrentPlan
+from airtune.rounds.federated import FederatedRun
+from airtune.rounds.metrics import Metrics
+
+RoundDone = Callable[[Metrics], None]
+
+
+def execute(run: FederatedRun, cell: record.Cell, round_done: RoundDone) -> None:
+    """Run all rounds that the cell still lacks; metrics and a checkpoint after each.
+
+    Parameters
+    ----------
+    run : FederatedRun
+        Before its first round.
+    cell : Cell
+        Folder of this scheme and seed; a checkpoint in it is resumed.
+    round_done : callable
+        Called with the metrics of each round, of those found on disk with the last.
+
+    Raises
+    ------
+    InputError
+        The cell was begun under another plan.
+    """
+    saved = record.load_checkpoint(cell)
+    if saved is not None:
+        _check_plan(run, cell)
+        run.state.load(*saved)
+        if "plan" in saved[2]:
+            run.current = CurrentPlan.from_dict(saved[2]["plan"], run.repetition)
+        round_done(record.read_metrics(cell)[-1])
+    else:
+        cell.folder.mkdir(parents=True, exist_ok=True)
+        first = run.first_metrics()
+        record.write_json(cell.folder / "plan.json", run.current.joint.to_dict())
+        save(run, cell, first)
+    while run.state.round < run.current.last_round:
+        line = run.run_round()
+        save(run, cell, line)
+        round_done(line)
+
+
+def save(run: FederatedRun, cell: record.Cell, line: Metrics) -> None:
+    """Append the line of the round that has just ended and replace the checkpoint."""
+    record.append_metrics(cell, line)
+    totals: dict[str, Any] = {
+        "latency_s": run.state.latency_s.to_dict(),
+        "energy_j": run.state.energy_j.to_dict(),
+    }
+    if run.current.round > 0:
+        totals["plan"] = run.current.to_dict()
+    record.save_checkpoint(cell, run.state.round, run.state.arrays(), totals)
+
+
+def finish(run: FederatedRun, cell: record.Cell, before: Sequence[dict[str, str]]) -> None:
+    """Save adapter, answers, holdings and placement; mark the cell finished.
+
+    Parameters
+    ----------
+    run : FederatedRun
+        After its last round.
+    cell : Cell
+    before : sequence of dict
+        Answers of the model as it was before fine-tuning (:meth:`airtune.engines.Engine.samples`).
+    """
+    adapter = run.state.adapter
+    run.engine.save(adapter, cell.folder / "adapter")
+    record.write_json(cell.folder / "holdings.json", run.engine.holdings())
+    after = run.engine.samples(adapter, len(before))
+    record.write_json(
+        cell.folder / "samples.json",
+        [
+            {**then, "before": then["answer"], "after": now["answer"]}
+            for then, now in zip(before, after, strict=True)
+        ],
+    )
+    picture = run.picture()
+    if picture is not None:
+        record.write_json(cell.folder / "placement.json", picture)
+    record.write_json(cell.folder / "finished.json", run.state.summary(run.scenario.budget))
+
+
+def _check_plan(run: FederatedRun, cell: record.Cell) -> None:
+    """Refuse to go on under another plan than the one that the cell began with."""
+    before, now = record.read_json(cell.folder / "plan.json"), run.plan.to_dict()
+    same = before["batch"] == now["batch"] and before["rounds"] == now["rounds"]
+    one, other = (np.array(plan["frequency_hz"]["clients"]) for plan in (before, now))
+    if not same or not np.allclose(one, other, rtol=1e-9, atol=0.0):
+        raise InputError(
+            f"{cell.folder}: plan.json is not the plan that this version of airtune makes; "
+            "resume with the version named in environment.json"
+        )

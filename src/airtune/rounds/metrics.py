@@ -1,0 +1,90 @@
+"""The line of metrics that a round leaves behind, in plain JSON types."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from airtune.bound.convergence import BoundConstants, participation_bias
+from airtune.costs import FloatArray
+from airtune.engines import RoundUpdates
+from airtune.learning.results import Evaluation
+from airtune.rounds.state import State
+from airtune.scheduling import Choice
+from airtune.schemes import Reception
+
+Metrics = dict[str, Any]
+
+
+def progress_metrics(state: State, evaluation: Evaluation | None) -> Metrics:
+    """Return how far the run is: rounds, time, energy, and validation where it was made."""
+    scores = {} if evaluation is None else evaluation.domains
+    return {
+        "round": state.round,
+        "time_s": state.latency_s.total,
+        "energy_j": state.energy_j.total,
+        "evaluated": evaluation is not None,
+        "loss": None if evaluation is None else finite_or_none(evaluation.loss),
+        "perplexity": None if evaluation is None else finite_or_none(evaluation.perplexity),
+        "exact_match": None if evaluation is None else evaluation.exact_match,
+        "domains": {
+            name: {"loss": finite_or_none(score.loss), "exact_match": score.exact_match}
+            for name, score in scores.items()
+        },
+    }
+
+
+def aggregation_metrics(computed: RoundUpdates, received: Reception | None) -> Metrics:
+    """Return the errors of the aggregated update, and the clients' training loss.
+
+    `mse` and `mse_predicted_db` are over ``v^2 = sum_b d_b v_b^2`` (system model, section 4).
+    """
+    mse = None if received is None else received.mse
+    return {
+        "mse": None if mse is None else finite_or_none(mse),
+        "mse_db": decibel(mse),
+        "mse_predicted_db": decibel(None if received is None else received.predicted_mse),
+        "noise_std": None if received is None else received.noise_std,
+        "exposure": None if received is None else received.exposure,
+        "train_loss": None if computed.loss is None else finite_or_none(computed.loss),
+    }
+
+
+def participation_metrics(
+    constants: BoundConstants,
+    omega: FloatArray,
+    transmitters: NDArray[np.int64],
+    choice: Choice,
+) -> Metrics:
+    """Return who has transmitted, their weight, and the bias that the bound allows for it.
+
+    Parameters
+    ----------
+    constants : BoundConstants
+    omega : ndarray, float, shape (K,)
+        Weights of all clients, sum 1.
+    transmitters : ndarray, int, shape (S',)
+    choice : Choice
+        Of the scheduler.
+    """
+    present = np.isin(np.arange(len(omega)), transmitters)
+    unbiased = choice.bias_free and len(transmitters) == len(choice.clients)
+    bias = participation_bias(constants, omega, present)
+    return {
+        "transmitted": len(transmitters),
+        "clients": transmitters.tolist(),
+        "share": 1.0 if present.all() else float(omega[transmitters].sum()),
+        "bias": 0.0 if unbiased else float(bias),
+    }
+
+
+def decibel(ratio: float | None) -> float | None:
+    """Return a ratio in dB; None where there is none or it is not positive and finite."""
+    return 10.0 * float(np.log10(ratio)) if ratio is not None and 0 < ratio < np.inf else None
+
+
+def finite_or_none(value: float) -> float | None:
+    """Return a figure that JSON can hold: a model that has diverged has none."""
+    return value if np.isfinite(value) else None
