@@ -14,9 +14,9 @@ from airtune.planning.expected_radio import RadioTurn
 from airtune.planning.plans import plan_run
 from airtune.planning.repetition import Repetition
 from airtune.planning.resources import try_plan
+from airtune.registry import SCHEMES
 from airtune.rounds.federated import FederatedRun
 from airtune.scenario import Scenario
-from airtune.schemes import SCHEMES
 from quadratic import QuadraticLearner
 from rounds.test_federated import with_settings
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
@@ -14,13 +14,13 @@ from airtune.bound import calibrate
 from airtune.bound.convergence import BoundConstants
 from airtune.costs import FloatArray, cycles_per_sample
 from airtune.planning.resources import PlanInputs, plan_inputs
-from airtune.radio.channels.block_fading import BlockFading
-from airtune.radio.channels.csi import perceived_block
+from airtune.radio.channels import Channel
 from airtune.radio.movement import Movement, movement, standing
 from airtune.radio.units import wavelength
+from airtune.registry import CHANNELS, SCHEMES
 from airtune.scenario import Scenario
 from airtune.scenario.base import CALIBRATE
-from airtune.schemes import ArrayPolicy, RadioRound
+from airtune.schemes import ArrayPolicy, BuiltScheme, RadioRound
 
 if TYPE_CHECKING:
     from airtune.learning.learner import Learner, Prepare
@@ -43,6 +43,8 @@ class Repetition:
         Follows a calibration: called with a text and the fraction done.
     known : BoundConstants, optional
         Constants of the bound as found before; resolved from the scenario by default.
+    channel : Channel, optional
+        Source of the propagation paths; by default the one that `radio.channel` names.
     """
 
     scenario: Scenario
@@ -50,6 +52,8 @@ class Repetition:
     learner: Learner | Sizes
     progress: Callable[[str, float], None] | None = None
     known: BoundConstants | None = None
+    channel: Channel | None = None
+    _schemes: dict[str, BuiltScheme] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def open(
@@ -72,9 +76,25 @@ class Repetition:
         return cls(scenario, seed, sizes.measure(scenario, seed), progress)
 
     @cached_property
-    def channel(self) -> BlockFading:
+    def _channel(self) -> Channel:
         """Propagation paths, block by block."""
-        return BlockFading(self.scenario.radio, self.scenario.clients, self.seed)
+        if self.channel is not None:
+            return self.channel
+        radio = self.scenario.radio
+        built: Channel = CHANNELS[radio.channel](radio, self.scenario.clients, self.seed)
+        return built
+
+    def scheme(self, name: str) -> BuiltScheme:
+        """Return a scheme with the settings of this repetition, built once.
+
+        Raises
+        ------
+        InputError
+            If the name is unknown, or its array policy cannot meet the settings.
+        """
+        if name not in self._schemes:
+            self._schemes[name] = SCHEMES[name].build(self.scenario, self.seed)
+        return self._schemes[name]
 
     @cached_property
     def omega(self) -> FloatArray:
@@ -92,7 +112,7 @@ class Repetition:
     @cached_property
     def matrix_sizes(self) -> NDArray[np.int64]:
         """Entries of each adapter matrix."""
-        return np.array([block.size for block in self.learner.matrices], dtype=np.int64)
+        return np.array([matrix.size for matrix in self.learner.matrices], dtype=np.int64)
 
     @cached_property
     def cycles_per_sample(self) -> FloatArray:
@@ -130,9 +150,8 @@ class Repetition:
 
     def radio(self, round_index: int) -> RadioRound:
         """Return the true and the perceived paths of a round."""
-        true = self.channel.block(round_index)
-        seen = perceived_block(true, self.scenario.radio.csi, self.seed, round_index)
-        return RadioRound(self.scenario, self.seed, round_index, true, seen)
+        block = self._channel.block(round_index)
+        return RadioRound.of(self.scenario, self.seed, round_index, block)
 
     def movement(
         self, policy: ArrayPolicy, old: NDArray[np.float64], new: NDArray[np.float64]

@@ -27,16 +27,16 @@ from airtune.errors import InputError
 from airtune.learning.server import ServerOptimizer
 from airtune.planning import replan
 from airtune.planning.alternate import JointPlan
-from airtune.planning.expected_radio import with_travel
 from airtune.planning.plans import plan_run
 from airtune.planning.repetition import Repetition
 from airtune.planning.replan import CurrentPlan
 from airtune.planning.result import Plan
 from airtune.radio.movement import Movement
+from airtune.registry import POLICIES
 from airtune.rounds.state import State
 from airtune.scenario import Scenario
-from airtune.scheduling import POLICIES, Candidates, Choice, Policy
-from airtune.schemes import SCHEMES, Link, Overheads, RadioRound, Reception, Scheme, Uploads
+from airtune.scheduling import Candidates, Choice, Policy
+from airtune.schemes import BuiltScheme, Link, Overheads, RadioRound, Reception, Travel, Uploads
 
 if TYPE_CHECKING:
     from airtune.learning.learner import Learner
@@ -74,16 +74,16 @@ class FederatedRun:
         constants: BoundConstants | None = None,
     ) -> None:
         self.scenario, self.seed, self.learner = scenario, seed, learner
-        self.scheme: Scheme = SCHEMES[scheme]
         self.policy: Policy = POLICIES[scenario.clients.selection]
         self.engine = LocalEngine(learner)
         self.repetition = Repetition(scenario, seed, learner, known=constants)
+        self.scheme: BuiltScheme = self.repetition.scheme(scheme)
         joint = plan_run(self.repetition, scheme) if plan is None else plan
         self.current = CurrentPlan.first(self.repetition, joint)
         self.state = State(
             adapter=learner.initial_adapter(),
             optimizer=ServerOptimizer(scenario.training.of(scheme), learner.size),
-            positions=self.scheme.array.start(scenario, seed),
+            positions=self.scheme.array.start(),
             effective_weights=self.repetition.weights(self.plan.participants),
             scaled_weights=self.repetition.omega.copy(),
             average_rates=np.zeros(scenario.clients.count),
@@ -121,7 +121,7 @@ class FederatedRun:
         silent = received is not None and received.transmitted is not None
         reporting = np.isin(selected, transmitters) if silent else None
         overheads = self.scheme.air.overheads(
-            link, selected, self.repetition.matrix_sizes, reporting
+            link, link, selected, self.repetition.matrix_sizes, reporting
         )
         latency, energy = self._book(computed.clients, selected, moved, overheads, received)
         state.latency_s += latency
@@ -171,8 +171,9 @@ class FederatedRun:
         if planning.movement != "once" or not array.moves:
             if array.moves and planning.movement == "when-needed" and self._hears(radio):
                 return state.positions
-            near = with_travel(radio, joint.expected.max_travel)
-            return array.place(near, state.effective_weights, state.positions)
+            price_db = self.scenario.placement.travel_price_db
+            travel = Travel(joint.expected.max_travel, price_db)
+            return array.place(radio, state.effective_weights, state.positions, travel)
         if joint.scheme == self.scheme.name:
             return joint.expected.positions
         if state.round > 0:
@@ -203,6 +204,8 @@ class FederatedRun:
                 array=self.scheme.array,
                 positions=state.positions,
                 constants=self.repetition.constants,
+                unbiased=self.scenario.clients.unbiased,
+                fair_window=self.scenario.clients.fair_window,
             )
         )
         if choice.average_rates is not None:
