@@ -121,6 +121,19 @@ def aggregate(
     Returns
     -------
     Aggregate
+
+    Examples
+    --------
+    Two clients and one antenna in noiseless air: the mean arrives as it is.
+
+    >>> from airtune.radio.scales import normalise_updates, report_scales
+    >>> from airtune.radio.transmission import uniform_forcing
+    >>> updates = np.array([[1.0, 2.0, 3.0, 4.0], [3.0, 0.0, 1.0, 2.0]])
+    >>> common = normalise_updates(report_scales(updates, [4]), [0.5, 0.5], "block")
+    >>> air = Air(np.array([[1.0], [0.5j]]), np.zeros((0, 1), complex), np.zeros(0), noise=0.0)
+    >>> sent = uniform_forcing(air.channel, np.ones(1), common.effective_weights, np.ones(2))
+    >>> aggregate(updates, common, sent, air, np.random.default_rng(1)).mean.round(6).tolist()
+    [2.0, 1.0, 2.0, 3.0]
     """
     common, w = normalisation, transmission.beamformer
     weights = common.effective_weights  # nu_k

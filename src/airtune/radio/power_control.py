@@ -181,8 +181,8 @@ def _descend(u: Complex, g: Complex, nu: Real, noise: float) -> Complex:
         return value, np.concatenate([slope.real, slope.imag])
 
     start = np.concatenate([u.real, u.imag])
-    found = minimize(loss, start, jac=True, method="BFGS", options={"gtol": 1e-9})
-    end = found.x if found.fun < loss(start)[0] else start
+    optimum = minimize(loss, start, jac=True, method="BFGS", options={"gtol": 1e-9})
+    end = optimum.x if optimum.fun < loss(start)[0] else start
     return np.asarray(end[:size] + 1j * end[size:])
 
 
