@@ -42,7 +42,7 @@ class Repetition:
     progress : callable, optional
         Follows a calibration: called with a text and the fraction done.
     known : BoundConstants, optional
-        Constants of the bound as found before; resolved from the scenario by default.
+        Constants of the bound from an earlier run; resolved from the scenario by default.
     channel : Channel, optional
         Source of the propagation paths; by default the one that `radio.channel` names.
     """

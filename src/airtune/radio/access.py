@@ -77,7 +77,7 @@ def upload(uplink: Uplink, bits: Real, access: Access) -> Airtime:
 
     Examples
     --------
-    Two clients, each heard by an antenna of its own, need not wait for each other:
+    Two clients, each received by an antenna of its own, need not wait for each other:
 
     >>> channel, powers = np.eye(2, dtype=complex), np.array([3.0, 3.0])
     >>> uplink = Uplink(channel, np.eye(2, dtype=complex), powers, 1e6, 1.0)
@@ -231,7 +231,7 @@ def sic_sinr(uplink: Uplink, order: Integer) -> Real:
     inverse = np.linalg.inv(uplink.covariance)
     sinr = np.zeros(len(order))
     for k in order[::-1]:  # the last one decoded meets no other
-        seen = np.sum(inverse * uplink.channel[k], axis=1)
-        sinr[k] = uplink.powers[k] * np.sum(uplink.channel[k].conj() * seen).real
-        inverse = inverse - uplink.powers[k] * np.outer(seen, seen.conj()) / (1.0 + sinr[k])
+        filtered = np.sum(inverse * uplink.channel[k], axis=1)
+        sinr[k] = uplink.powers[k] * np.sum(uplink.channel[k].conj() * filtered).real
+        inverse = inverse - uplink.powers[k] * np.outer(filtered, filtered.conj()) / (1.0 + sinr[k])
     return sinr

@@ -81,7 +81,7 @@ def random_positions(
 ) -> Real:
     """Return random feasible positions.
 
-    Antennas are dropped one after the other, uniformly over the region, and kept if they are far
+    Antennas are dropped one after the other, uniformly over the region, and stay if they are far
     enough from those before; a drop that fails 50 times starts the set anew.  When the region is
     barely large enough for this, N random nodes of a stretched lattice (square or hexagonal) are
     taken instead.

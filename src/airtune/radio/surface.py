@@ -1,4 +1,4 @@
-"""A reconfigurable surface: a second way from every transmitter to the array, over M elements.
+"""A reconfigurable surface: further paths from every transmitter to the array, over M elements.
 
 The reflected channel is ``sum_m D_nm theta_m f_km`` with ``|theta_m| = 1``: f_k from transmitter k
 to the elements, D from the elements to the antennas.  D consists of paths itself, so that for given
@@ -131,14 +131,14 @@ class SurfaceFading:
         true = self._surface(self._paths, self._base)
         if self._csi == Csi():
             return true, true
-        seen = {
+        perceived = {
             name: perceived_paths(paths, self._csi, self._stream("surface-csi", round_index, name))
             for name, paths in self._paths.items()
         }
         base = perceived_paths(
             self._base, self._csi, self._stream("surface-csi", round_index, "base")
         )
-        return true, self._surface(seen, base)
+        return true, self._surface(perceived, base)
 
     def _surface(self, paths: dict[str, Paths], base: Paths) -> Surface:
         steering = np.exp(2j * np.pi * (self._departures @ self._elements.T))  # (L, M)

@@ -30,7 +30,7 @@ class Joint(Policy):
 
     For a set S of weight p the terms are ``(L eta^2 / 2) (sigma_g^2 sum_S (omega_k / p)^2 / B_k +
     G^2 MSE(S)) + (eta / 2) min(1, 4 (1 - p)^2) zeta^2`` (system model, section 6), with MSE(S) of
-    the best placement found for S: strong clients against absent weight.  At most
+    the best placement for S: strong clients against absent weight.  At most
     `clients.concurrency` clients are taken, fewer where the weakest costs more than it brings.
 
     The relaxed choice of SCA-PDD (:mod:`airtune.placement.choice`) is rounded to its strongest
@@ -84,20 +84,20 @@ class Trials:
 
     candidates: Candidates
     pool: Integer
-    known: dict[bytes, Trial] = field(default_factory=dict)
+    cache: dict[bytes, Trial] = field(default_factory=dict)
 
     @property
     def spent(self) -> bool:
         """Whether no further set is to be tried."""
-        return len(self.known) >= EVALUATIONS
+        return len(self.cache) >= EVALUATIONS
 
     def of(self, members: Integer) -> Trial:
         """Place the antennas for a set and return what its round adds to the bound."""
         members = np.sort(members)
         key = members.tobytes()
-        if key not in self.known:
-            self.known[key] = self._place(members)
-        return self.known[key]
+        if key not in self.cache:
+            self.cache[key] = self._place(members)
+        return self.cache[key]
 
     def _place(self, members: Integer) -> Trial:
         c = self.candidates
@@ -114,7 +114,7 @@ class Trials:
         return Trial(members, terms, gains * best.worst_gain)
 
     def guess(self, gains: Real, members: Integer) -> float:
-        """Return what a set would add to the bound if its members were heard with these gains."""
+        """Return what a set would add to the bound if these were the gains of its members."""
         c = self.candidates
         gain = gains[members].min() * _share(c.omega, members) ** 2
         return round_terms(c.constants, c.omega, c.batch_sizes, members, 1 / max(gain, 1e-300))
@@ -178,7 +178,7 @@ def _orders(candidates: Candidates, pool: Integer) -> list[Integer]:
 def _improved(trials: Trials, best: Trial) -> Trial | None:
     """Return a better set, None if none is found.
 
-    Sets that differ in one client, and the heaviest of the clients heard best, are tried in the
+    Sets that differ in one client, and the heaviest of the clients received best, are tried in the
     order of what they promise with the gains that the present placement gives them and, in turn,
     with those of a placement for each client alone.
     """
@@ -200,7 +200,7 @@ def _promising(trials: Trials, best: Trial) -> list[Integer]:
     sets += [rest for rest in fewer if len(rest)]
     rankings = []
     for gains in (best.gains, _strength(c)):
-        heard = [trials.pool[gains[trials.pool] >= gains[k]] for k in trials.pool]
-        loud = [strongest(c.omega, clients, c.limit) for clients in heard]
-        rankings.append(sorted(sets + loud, key=partial(trials.guess, gains))[:TRIED])
+        at_least = [trials.pool[gains[trials.pool] >= gains[k]] for k in trials.pool]
+        heaviest = [strongest(c.omega, clients, c.limit) for clients in at_least]
+        rankings.append(sorted(sets + heaviest, key=partial(trials.guess, gains))[:TRIED])
     return [members for pair in zip(*rankings, strict=True) for members in pair]

@@ -34,7 +34,7 @@ class Paths:
 
 @dataclass(frozen=True)
 class Transmitters:
-    """The paths of everybody who is heard at the array.
+    """The paths of all transmitters that the array receives.
 
     Attributes
     ----------
