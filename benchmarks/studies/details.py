@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import median
 
+from airtune.registry import SCHEMES
 from airtune.report.style import scheme_style
 from airtune.report.values import MISSING, count, significant
-from airtune.schemes import SCHEMES
 from airtune.study.figures import PROPOSAL, REFERENCE
 from studies import phrases, tables
 from studies.claims import Measured

@@ -11,8 +11,8 @@ from pathlib import Path
 from statistics import mean
 
 from airtune import load_scenario
+from airtune.registry import SCHEMES
 from airtune.scenario import Scenario
-from airtune.schemes import SCHEMES
 from airtune.study.figures import PROPOSAL
 from studies.cells import Cell, Point, load
 

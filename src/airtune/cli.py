@@ -348,7 +348,7 @@ def calibrate(
 @app.command()
 def schemes() -> None:
     """List the schemes."""
-    from airtune.schemes import SCHEMES
+    from airtune.registry import SCHEMES
 
     show_rows(
         ("scheme", "array", "air interface", "from"),

@@ -1,4 +1,4 @@
-"""Latency and energy laws of every component of a round (system-model 7)."""
+"""Latency and energy laws of every component of a round (system model, section 7)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from dataclasses import asdict, dataclass, fields
 from typing import Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-FloatArray = NDArray[np.float64]
+from airtune.kinds import Real
+
+FloatArray = Real
+"""Another name of :data:`airtune.kinds.Real`."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,12 @@ class Components:
     compute, uplink, downlink, pilots, movement, pretraining : float
         Local computing, upload of the updates, broadcast of the adapters, pilots with the side
         information (reported scales), moving antennas, and phase 1 at the server.
+
+    Examples
+    --------
+    >>> a_round = Components(compute=1.5, uplink=0.5)
+    >>> (10 * a_round + Components(pretraining=3.0)).total
+    23.0
     """
 
     compute: float = 0.0
@@ -56,7 +65,7 @@ class Components:
 
 def cycles_per_sample(
     flop_per_sample: ArrayLike, flop_per_cycle: ArrayLike, local_steps: int = 1
-) -> FloatArray:
+) -> Real:
     """Processor cycles that one sample of the mini-batch costs in a round: C_k H / phi_k.
 
     Parameters
@@ -67,20 +76,52 @@ def cycles_per_sample(
         phi_k.
     local_steps : int
         H, local steps of a round, each with a batch of its own.
+
+    Returns
+    -------
+    ndarray, float, shape (K,)
+
+    Examples
+    --------
+    >>> cycles_per_sample([4e9, 8e9], flop_per_cycle=16.0, local_steps=2).tolist()
+    [500000000.0, 1000000000.0]
     """
     flop = np.asarray(flop_per_sample, float) * local_steps
     return np.asarray(flop / np.asarray(flop_per_cycle, float))
 
 
-def compute_time(cycles: ArrayLike, frequency: ArrayLike) -> FloatArray:
-    """Time of a computation: cycles / f  [s]; `cycles` and `frequency` [Hz] broadcast."""
+def compute_time(cycles: ArrayLike, frequency: ArrayLike) -> Real:
+    """Time of a computation: cycles / f  [s].
+
+    Parameters
+    ----------
+    cycles : array_like
+    frequency : array_like  [Hz]
+        f; broadcasts with `cycles`.
+
+    Examples
+    --------
+    >>> compute_time(4e9, [1e9, 2e9]).tolist()
+    [4.0, 2.0]
+    """
     return np.asarray(np.asarray(cycles, float) / np.asarray(frequency, float))
 
 
-def compute_energy(cycles: ArrayLike, frequency: ArrayLike, kappa: ArrayLike) -> FloatArray:
+def compute_energy(cycles: ArrayLike, frequency: ArrayLike, kappa: ArrayLike) -> Real:
     """Energy of a computation: kappa f^2 cycles  [J]; all arguments broadcast.
 
-    `kappa` [J s^2] is the effective capacitance: a processor at clock f draws kappa f^3 watts.
+    Parameters
+    ----------
+    cycles : array_like
+    frequency : array_like  [Hz]
+        f.
+    kappa : array_like  [J s^2]
+        Effective capacitance: a processor at clock f draws kappa f^3 watts.
+
+    Examples
+    --------
+    >>> compute_energy(1e9, [1e9, 2e9], 1e-27).round(6).tolist()
+    [1.0, 4.0]
     """
     power_per_clock = np.asarray(kappa, float) * np.asarray(frequency, float) ** 2
     return np.asarray(power_per_clock * np.asarray(cycles, float))
@@ -88,7 +129,7 @@ def compute_energy(cycles: ArrayLike, frequency: ArrayLike, kappa: ArrayLike) ->
 
 def batch_energy(
     batch: ArrayLike, deadline: ArrayLike, cycles: ArrayLike, kappa: ArrayLike, f_min: ArrayLike
-) -> FloatArray:
+) -> Real:
     """Least energy of a mini-batch that is done by the deadline  [J].
 
     kappa c B max(f_min, c B / D)^2: the slowest clock that meets the deadline is the cheapest, for
@@ -102,6 +143,11 @@ def batch_energy(
         D > 0; infinity where there is none.
     cycles, kappa, f_min : array_like
         Cycles per sample, effective capacitance [J s^2] and lowest clock [Hz].
+
+    Examples
+    --------
+    >>> batch_energy(8, [1.0, 100.0], 1e8, 1e-27, 3e8).round(6).tolist()
+    [0.512, 0.072]
     """
     work = np.asarray(batch, float) * np.asarray(cycles, float)
     clock = np.maximum(np.asarray(f_min, float), work / np.asarray(deadline, float))
@@ -119,22 +165,35 @@ def over_the_air_time(entries: int, bandwidth: float, efficiency: float) -> floa
         W, one complex symbol per second and hertz.
     efficiency : float
         Share of the time-frequency grid that carries data.
+
+    Examples
+    --------
+    >>> over_the_air_time(entries=1_800_000, bandwidth=1e6, efficiency=0.9)
+    1.0
     """
     return ((entries + 1) // 2) / (bandwidth * efficiency)
 
 
 def pilot_time(symbols: int, bandwidth: float) -> float:
-    """Airtime of all pilots of a round: symbols / W  [s]; W in Hz."""
+    """Airtime of all pilots of a round: symbols / W  [s].
+
+    Parameters
+    ----------
+    symbols : int
+        Of all clients together.
+    bandwidth : float  [Hz]
+        W.
+    """
     return symbols / bandwidth
 
 
-def side_information_time(scales: int, bits: int, rates: ArrayLike) -> FloatArray:
+def side_information_time(scales: int, bits: int, rates: ArrayLike) -> Real:
     """Airtime in which each client reports its scales  [s], shape (K,).
 
     Parameters
     ----------
     scales : int
-        Numbers reported: a mean and a standard deviation for each block.
+        Numbers reported: a mean and a standard deviation for each scale group.
     bits : int
         Bits of one number.
     rates : array_like, shape (K,)  [bit/s]
@@ -158,6 +217,6 @@ def downlink_time(entries: int, bits: int, rates: ArrayLike) -> float:
     return float(entries * bits / np.min(np.asarray(rates, float)))
 
 
-def transmit_energy(power: ArrayLike, airtime: ArrayLike) -> FloatArray:
+def transmit_energy(power: ArrayLike, airtime: ArrayLike) -> Real:
     """Radiated energy P t  [J] of a power [W] held over an airtime [s]; they broadcast."""
     return np.asarray(np.asarray(power, float) * np.asarray(airtime, float))

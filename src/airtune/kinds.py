@@ -1,4 +1,8 @@
-"""Names of the array types used in this package."""
+"""Names of the array types used in this package: numpy arrays of one kind of number.
+
+`Real` is float64, `Complex` complex128, `Integer` int64, `Mask` bool, `Floating` float32 or
+float64. Shapes and units stand in the docstrings of what takes and returns them.
+"""
 
 from __future__ import annotations
 

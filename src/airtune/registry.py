@@ -107,6 +107,19 @@ class Registry(Mapping[str, Any]):
         self._objects[name] = value
         self._added.append(name)
 
+    def remove(self, name: str) -> None:
+        """Forget an object that :meth:`add` made known.
+
+        Raises
+        ------
+        InputError
+            Nothing was added under the name.
+        """
+        if name not in self._added:
+            raise InputError(f"{self.kind} {name!r}: was not added")
+        self._added.remove(name)
+        del self._objects[name]
+
     def check(self, name: str, setting: str | None = None) -> None:
         """Refuse a name that nobody offers.
 

@@ -241,7 +241,7 @@ def test_a_used_folder_is_refused_and_kept(airtune, tiny, tmp_path) -> None:
 
 @pytest.mark.slow
 def test_every_scheme_runs_and_resumes_on_the_model(airtune, tiny, tmp_path) -> None:
-    from airtune.schemes import SCHEMES as TABLE
+    from airtune.registry import SCHEMES as TABLE
 
     names = ",".join(TABLE)
     small = (*tiny, "--set", "ris.elements=16", "--set", "training.rounds=2")

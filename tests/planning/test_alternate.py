@@ -17,7 +17,6 @@ from airtune.planning.resources import try_plan
 from airtune.rounds import cell_io
 from airtune.rounds.federated import FederatedRun
 from airtune.scenario import Scenario
-from airtune.schemes import SCHEMES
 from quadratic import QuadraticLearner, run_with
 from rounds.test_federated import with_settings
 
@@ -109,7 +108,7 @@ def test_pdd_can_be_the_radio_block(small_scenario) -> None:
 def bound_of(scenario: Scenario, mask: np.ndarray, positions: np.ndarray) -> float:
     """Bound with these participants and places, from the pieces: the plan of a smaller cell."""
     repetition = site_of(scenario)
-    block = RadioTurn(repetition, "movable", 1, SCHEMES["movable"].array.start(scenario, 1))
+    block = RadioTurn(repetition, "movable", 1, repetition.scheme("movable").array.start())
     air = block.at(mask, positions)
     plan = try_plan(repetition.inputs, air.mse_star, air.costs, mask)
     return np.inf if plan is None else plan.bound.total

@@ -36,7 +36,7 @@ def disturbed(air: Air, size: float, seed: int = 9) -> Air:
 def prepare(
     updates: Real, sizes: tuple[int, ...], rule: s.Normalise, air: Air, w: Complex
 ) -> tuple[s.Normalisation, Transmission]:
-    reported = s.report_scales(updates, s.block_sizes(sizes, rule))
+    reported = s.report_scales(updates, s.group_sizes(sizes, rule))
     common = s.normalise_updates(reported, WEIGHTS, rule)
     return common, uniform_forcing(air.channel, w, common.effective_weights, LIMITS)
 
@@ -112,7 +112,7 @@ def test_error_of_each_block_is_as_predicted(
         # mean square of n Gaussians: relative standard error sqrt(2 / n); five of them
         realised = errors[end - size : end].mean()
         assert realised == pytest.approx(predicted, rel=5 * np.sqrt(2 / size))
-        assert got.block_mse[b] * predicted / mse == pytest.approx(realised, rel=1e-9)
+        assert got.group_mse[b] * predicted / mse == pytest.approx(realised, rel=1e-9)
     assert got.realised_mse == pytest.approx(mse, rel=5 * np.sqrt(2 / common.entries))
     spread = common.scales.sizes @ common.deviations**2
     assert got.relative_error == pytest.approx(errors.sum() / spread, rel=1e-9)
@@ -195,7 +195,7 @@ def test_no_client_exceeds_its_power(
 ) -> None:
     updates = make_updates(10, (300, 41, 1000, 161))
     updates[3] = 0.0  # has nothing to say
-    reported = s.report_scales(updates, s.block_sizes((300, 41, 1000, 161), rule))
+    reported = s.report_scales(updates, s.group_sizes((300, 41, 1000, 161), rule))
     common = s.normalise_updates(reported, WEIGHTS, rule)
     sent = uniform_forcing(air.channel, combine(air), common.effective_weights, LIMITS, backoff)
     got = ota.aggregate(updates, common, sent, air, np.random.default_rng(5))

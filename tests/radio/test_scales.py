@@ -36,10 +36,10 @@ def test_reports_refuse_what_they_cannot_scale() -> None:
         s.report_scales(broken, [10])
 
 
-def test_block_sizes() -> None:
-    np.testing.assert_array_equal(s.block_sizes([3, 4], "block"), [3, 4])
-    np.testing.assert_array_equal(s.block_sizes([3, 4], "loaded"), [3, 4])
-    np.testing.assert_array_equal(s.block_sizes([3, 4], "global"), [7])
+def test_group_sizes() -> None:
+    np.testing.assert_array_equal(s.group_sizes([3, 4], "block"), [3, 4])
+    np.testing.assert_array_equal(s.group_sizes([3, 4], "loaded"), [3, 4])
+    np.testing.assert_array_equal(s.group_sizes([3, 4], "global"), [7])
 
 
 def test_side_information() -> None:
@@ -65,7 +65,7 @@ def test_common_scales_by_hand() -> None:
 @pytest.mark.parametrize("rule", ["block", "loaded", "global"])
 def test_symbols_have_unit_power(rule: s.Normalise, make_updates: Callable[..., Real]) -> None:
     updates = make_updates(4)
-    reported = s.report_scales(updates, s.block_sizes(SIZES, rule))
+    reported = s.report_scales(updates, s.group_sizes(SIZES, rule))
     found = s.normalise_updates(reported, WEIGHTS, rule)
     assert found.powers @ reported.sizes == pytest.approx(updates.shape[1])
     ends = np.cumsum(reported.sizes)
@@ -89,7 +89,7 @@ def test_blocks_that_nobody_has_are_not_sent() -> None:
         assert found.entries == 20
         assert found.symbols == 10
         assert found.powers @ np.array([10, 10, 10]) == pytest.approx(20)
-        assert found.powers[1] == found.block_errors[1] == 0.0
+        assert found.powers[1] == found.group_errors[1] == 0.0
         assert found.effective_weights[2] == 0.0
 
 
@@ -126,7 +126,7 @@ def test_weights_must_be_a_mean(weights: list[float]) -> None:
 
 def test_global_takes_one_block() -> None:
     reported = s.Scales(np.array([4, 4]), np.zeros((2, 2)), np.ones((2, 2)))
-    with pytest.raises(ValueError, match="one block"):
+    with pytest.raises(ValueError, match="one group"):
         s.normalise_updates(reported, [0.5, 0.5], "global")
 
 
@@ -151,7 +151,7 @@ def test_precoding_has_one_factor_a_block_and_one_client_at_its_limit(
 ) -> None:
     updates = make_updates(4) * np.repeat([[1, 5, 1, 1], [3, 1, 1, 1], [1, 1, 1, 2], [1] * 4],
                                           SIZES, axis=1)  # fmt: skip
-    sizes = s.block_sizes(SIZES, rule)
+    sizes = s.group_sizes(SIZES, rule)
     found = s.precode_updates(s.report_scales(updates, sizes), WEIGHTS, rule)
     assert found.symbol_powers.max() == pytest.approx(1.0)
     # the same factor for all clients: what is sent, measured on the symbols

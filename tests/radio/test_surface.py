@@ -53,7 +53,7 @@ def best_gain(reflection: Reflection, phases: np.ndarray) -> float:
 def test_reflection_is_a_set_of_paths() -> None:
     s = scenario(elements=12)
     fading = SurfaceFading(s.ris, s.radio, s.clients, 1)
-    block = BlockFading(s.radio, s.clients, 1).block(3)
+    block = BlockFading(s.radio, s.clients, 1).block(3).true
     surface, seen = fading.surface(3)
     assert seen is surface  # no CSI error
     positions = fixed_array(4, s.array.region)

@@ -7,19 +7,19 @@ import pytest
 
 from airtune.kinds import Complex
 from airtune.radio.array import channel, noise_covariance
-from airtune.radio.channels.block_fading import draw_block
+from airtune.radio.channels.block_fading import BlockFading
 from airtune.radio.layouts import fixed_array
 from airtune.radio.transmission import Air, air_at, uniform_forcing
-from airtune.radio.units import client_powers
+from airtune.radio.units import LinkBudget, client_powers
 from airtune.scenario import Scenario
 
 NU = np.array([0.05, 0.1, 0.0, 0.2, 0.1, 0.02, 0.1, 0.15, 0.1, 0.1])
 
 
 def test_air_at_positions(scenario: Scenario) -> None:
-    block = draw_block(scenario.radio, scenario.clients, 3, 1)
+    block = BlockFading(scenario.radio, scenario.clients, 3).block(1).true
     positions = fixed_array(4, scenario.array.region)
-    air = air_at(block, positions, scenario.radio)
+    air = air_at(block, positions, LinkBudget.of(scenario.radio, scenario.clients))
     np.testing.assert_array_equal(air.channel, channel(block.clients, positions))
     expected = noise_covariance(block.interferers, np.full(2, 10**-0.7), positions, 10**-13.5)
     np.testing.assert_allclose(air.covariance, expected, rtol=1e-12)

@@ -13,10 +13,10 @@ from airtune import record
 from airtune.costs import Components
 from airtune.errors import InputError
 from airtune.record import Cell
+from airtune.registry import SCHEMES
 from airtune.rounds import cell_io
 from airtune.rounds.federated import FederatedRun
 from airtune.scenario import Scenario
-from airtune.schemes import SCHEMES
 from airtune.study import cells, compare, figures
 from quadratic import QuadraticLearner, run_with
 

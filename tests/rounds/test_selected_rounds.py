@@ -10,9 +10,9 @@ import pytest
 from airtune import record
 from airtune.bound.convergence import participation_bias
 from airtune.record import Cell
+from airtune.registry import POLICIES
 from airtune.rounds import cell_io
 from airtune.scenario import Scenario
-from airtune.scheduling import POLICIES
 from airtune.schemes import link as radio_link
 from airtune.study import cells, compare
 from quadratic import QuadraticLearner, run_with

@@ -17,11 +17,11 @@ from airtune.bound.convergence import (
 )
 from airtune.placement import beamform
 from airtune.placement.choice import _shares, relaxed_orders
+from airtune.registry import SCHEMES
 from airtune.scenario import Scenario
 from airtune.scheduling import Candidates
 from airtune.scheduling.joint import EVALUATIONS, Joint, Trials, round_terms, screened
-from airtune.schemes import SCHEMES
-from scheduling.test_policies import candidates_of
+from scheduling.test_policies import candidates_of, perceiving
 
 
 def problem_of(
@@ -49,7 +49,8 @@ def problem_of(
     )
     constants = BoundConstants.from_mapping(scenario.bound.model_dump())
     candidates = candidates_of(scenario, seed=seed)
-    return replace(candidates, array=SCHEMES[scheme].array, constants=replace(constants, **bound))
+    array = SCHEMES[scheme].build(scenario, seed).array
+    return replace(candidates, array=array, constants=replace(constants, **bound))
 
 
 def subsets(count: int, limit: int):
@@ -149,7 +150,7 @@ def test_a_hopeless_client_is_left_out_where_nobody_has_to_be() -> None:
     gains = seen.clients.gains.copy()
     gains[1] *= 1e-4
     weak = replace(seen, clients=replace(seen.clients, gains=gains))
-    other = replace(candidates, radio=replace(candidates.radio, perceived=weak))
+    other = replace(candidates, radio=perceiving(candidates.radio, weak))
     assert Joint().select(other).clients.tolist() == [0, 2, 3]
     dear = replace(other, constants=replace(other.constants, zeta_sq=1e12))
     assert len(Joint().select(dear).clients) == 4

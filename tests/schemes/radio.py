@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from airtune.radio.channels.block_fading import BlockFading
-from airtune.radio.channels.csi import perceived_block
+from airtune.registry import SCHEMES
 from airtune.scenario import Scenario
-from airtune.schemes import SCHEMES, Link, RadioRound, Uploads
+from airtune.schemes import AirInterface, Link, RadioRound, Uploads
 
 SIZES = np.array([3000, 2000])
 
@@ -27,17 +27,21 @@ def scenario_with(base: Scenario | None = None, **changes: Any) -> Scenario:
 
 
 def radio_of(scenario: Scenario, index: int = 1, seed: int = 1) -> RadioRound:
-    true = BlockFading(scenario.radio, scenario.clients, seed).block(index)
-    seen = perceived_block(true, scenario.radio.csi, seed, index)
-    return RadioRound(scenario, seed, index, true, seen)
+    block = BlockFading(scenario.radio, scenario.clients, seed).block(index)
+    return RadioRound.of(scenario, seed, index, block)
+
+
+def air_of(scenario: Scenario, name: str) -> AirInterface:
+    """Return the air interface of a scheme."""
+    return SCHEMES[name].build(scenario, 1).air
 
 
 def link_of(scenario: Scenario, name: str, index: int = 1, seed: int = 1) -> Link:
     """Return the link of a scheme for equal weights."""
-    policy, radio = SCHEMES[name].array, radio_of(scenario, index, seed)
+    policy, radio = SCHEMES[name].build(scenario, seed).array, radio_of(scenario, index, seed)
     count = scenario.clients.count
     weights = np.full(count, 1 / count)
-    positions = policy.place(radio, weights, policy.start(scenario, seed))
+    positions = policy.place(radio, weights, policy.start())
     return policy.link(radio, weights, positions)
 
 
@@ -49,9 +53,9 @@ def uploads_of(updates: np.ndarray, sizes: np.ndarray = SIZES, **more: Any) -> U
 
 
 def gaussian(clients: int, seed: int = 0, sizes: np.ndarray = SIZES) -> np.ndarray:
-    """Return independent updates whose blocks have mean 0 and deviation 1 exactly."""
+    """Return independent updates whose matrices have mean 0 and deviation 1 exactly."""
     updates = np.random.default_rng(seed).standard_normal((clients, sizes.sum()))
-    for block in np.split(updates, np.cumsum(sizes)[:-1], axis=1):
-        block -= block.mean(axis=1, keepdims=True)
-        block /= block.std(axis=1, keepdims=True)
+    for matrix in np.split(updates, np.cumsum(sizes)[:-1], axis=1):
+        matrix -= matrix.mean(axis=1, keepdims=True)
+        matrix /= matrix.std(axis=1, keepdims=True)
     return updates

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from airtune.radio import links
-from airtune.schemes import SCHEMES
 
-from .radio import SIZES, link_of, scenario_with
+from .radio import SIZES, air_of, link_of, scenario_with
 
 CLIENTS = np.array([0, 2, 3])
 
@@ -34,7 +33,7 @@ def test_no_beamformer_of_two_antennas_serves_the_weakest_better(seed: int) -> N
 def test_the_broadcast_is_booked_at_the_rate_of_the_weakest(name: str) -> None:
     scenario = scenario_with(clients__count=4)
     link = link_of(scenario, name)
-    booked = SCHEMES[name].air.overheads(link, CLIENTS, SIZES)
+    booked = air_of(scenario, name).overheads(link, link, CLIENTS, SIZES)
     radio = scenario.radio
     noise = 10 ** ((radio.noise_psd_dbm_hz + radio.noise_figure_db - 30) / 10)
     power = 10 ** ((radio.base_station_power_dbm - 30) / 10)
@@ -47,18 +46,18 @@ def test_the_broadcast_is_booked_at_the_rate_of_the_weakest(name: str) -> None:
 
 
 def test_a_space_time_code_needs_no_channels_and_takes_longer() -> None:
-    plain = link_of(
-        scenario_with(clients__count=4, radio__downlink_precoding="space-time"), "fixed"
+    plain = scenario_with(clients__count=4, radio__downlink_precoding="space-time")
+    precoded = scenario_with(clients__count=4)
+    link = link_of(precoded, "fixed")
+    slow, fast = (
+        air_of(scenario, "fixed").overheads(link, link, CLIENTS, SIZES)
+        for scenario in (plain, precoded)
     )
-    precoded = link_of(scenario_with(clients__count=4), "fixed")
-    assert plain.multicast_beamformer(CLIENTS) is None
-    air = SCHEMES["fixed"].air
-    slow, fast = (air.overheads(link, CLIENTS, SIZES) for link in (plain, precoded))
     assert slow.downlink_s > fast.downlink_s
     assert slow.pilot_s == fast.pilot_s
-    radio = plain.radio.scenario.radio
+    radio = plain.radio
     noise = 10 ** ((radio.noise_psd_dbm_hz + radio.noise_figure_db - 30) / 10)
-    channel = plain.true.of(CLIENTS).channel
+    channel = link.true.of(CLIENTS).channel
     rate = links.downlink_rate(
         channel, 1.0, noise * radio.downlink_bandwidth_hz, radio.downlink_bandwidth_hz, 0.9
     )
@@ -88,12 +87,14 @@ def test_many_clients_are_never_served_worse_than_by_spreading_the_power() -> No
 def test_wrong_channel_knowledge_costs_airtime() -> None:
     worse = []
     for seed in range(1, 6):
-        exact = link_of(scenario_with(clients__count=4), "fixed", seed=seed)
+        scenario = scenario_with(clients__count=4)
+        exact = link_of(scenario, "fixed", seed=seed)
         wrong = link_of(
             scenario_with(clients__count=4, radio__csi__gain_error=1.0), "fixed", seed=seed
         )
         both = [
-            SCHEMES["fixed"].air.overheads(x, CLIENTS, SIZES).downlink_s for x in (wrong, exact)
+            air_of(scenario, "fixed").overheads(x, x, CLIENTS, SIZES).downlink_s
+            for x in (wrong, exact)
         ]
         worse.append(both[0] > both[1])
     assert all(worse)

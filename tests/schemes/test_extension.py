@@ -1,4 +1,4 @@
-"""A scheme of one's own, learning rates of single schemes, and memory for those that send only."""
+"""Schemes, channels and policies of one's own, step sizes of schemes, memory of those that send."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import json
 import re
 import sys
 import tracemalloc
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,44 +19,43 @@ from airtune.cli import app
 from airtune.errors import InputError
 from airtune.kinds import Real
 from airtune.radio.layouts import fixed_array
+from airtune.registry import CHANNELS, POLICIES, SCHEMES, Registry
 from airtune.rounds.federated import State
 from airtune.scenario import Scenario
-from airtune.schemes import SCHEMES, ArrayPolicy, OverTheAir, Scheme, register
+from airtune.schemes import ArrayPolicy, OverTheAir, Scheme, register
 from airtune.study import compare
 from quadratic import QuadraticLearner, run_with
-from schemes.radio import gaussian, link_of, scenario_with, uploads_of
+from schemes.radio import air_of, gaussian, link_of, radio_of, scenario_with, uploads_of
 
-PAGE = Path(__file__).parents[2] / "docs" / "schemes.md"
+DOCS = Path(__file__).parents[2] / "docs"
 
 
-@dataclass(frozen=True)
 class CornerArray(ArrayPolicy):
     """Half-wavelength array in the lower left corner."""
 
-    about: str = "array in the corner"
+    about = "array in the corner"
 
-    def start(self, scenario: Scenario, seed: int) -> Real:
-        positions = fixed_array(scenario.array.antennas, scenario.array.region)
+    def start(self) -> Real:
+        positions = fixed_array(self.array.antennas, self.array.region)
         return np.asarray(positions - positions.min(axis=0))
 
 
 @pytest.fixture
-def table(monkeypatch: pytest.MonkeyPatch) -> dict[str, Scheme]:
-    """A copy of the table of schemes that a test may add to."""
-    copy = dict(SCHEMES)
-    for name in list(SCHEMES):
-        monkeypatch.setitem(SCHEMES, name, copy[name])
-    yield copy
-    for name in set(SCHEMES) - set(copy):
-        del SCHEMES[name]
+def table() -> Iterator[dict[str, Scheme]]:
+    """A copy of the table of schemes; what a test registers is forgotten after it."""
+    before: list[tuple[Registry, set[str]]] = [(r, set(r)) for r in (SCHEMES, CHANNELS, POLICIES)]
+    yield dict(SCHEMES)
+    for registry, names in before:
+        for name in set(registry) - names:
+            registry.remove(name)
 
 
 def test_all_schemes_and_one_of_one_s_own_compare_on_one_page(
     table, small_scenario, quadratic, tmp_path
 ) -> None:
-    register(Scheme("corner", CornerArray(), OverTheAir()))
+    register(Scheme("corner", CornerArray, OverTheAir))
     with pytest.raises(InputError, match="'corner' exists"):
-        register(Scheme("corner", CornerArray(), OverTheAir()))
+        register(Scheme("corner", CornerArray, OverTheAir))
     scenario = scenario_with(small_scenario, schemes=list(SCHEMES), plan="own", training__rounds=2)
     results = compare.compare(scenario, tmp_path / "run")["schemes"]
     assert set(results) == set(table) | {"corner"}
@@ -71,7 +71,7 @@ def test_all_schemes_and_one_of_one_s_own_compare_on_one_page(
 MODULE = """
 from airtune.schemes import HalfWavelengthArray, OverTheAir, Scheme, register
 
-register(Scheme("plain", HalfWavelengthArray(), OverTheAir()))
+register(Scheme("plain", HalfWavelengthArray, OverTheAir))
 """
 
 
@@ -93,11 +93,12 @@ def test_the_command_line_imports_a_scheme_and_a_resume_says_when_it_is_missing(
     before = json.loads(Path("run/results.json").read_text())["schemes"]
     assert before["plain"]["final_loss"] == before["fixed"]["final_loss"]
     # another process knows nothing of it
-    del SCHEMES["plain"], sys.modules["own_plain"]
+    SCHEMES.remove("plain")
+    del sys.modules["own_plain"]
     Path("run/plain/seed-0/finished.json").unlink()
     refused = CliRunner().invoke(app, ["resume", "run"])
     assert isinstance(refused.exception, InputError)
-    assert "schemes: 'plain' must be one of" in str(refused.exception)
+    assert "schemes = 'plain': must be one of" in str(refused.exception)
     assert CliRunner().invoke(app, [*own, "resume", "run"]).exit_code == 0
     after = json.loads(Path("run/results.json").read_text())["schemes"]
     assert after["plain"]["final_loss"] == before["plain"]["final_loss"]
@@ -152,7 +153,7 @@ def test_memory_holds_those_that_have_sent_only() -> None:
     uploads = uploads_of(gaussian(10))
     chosen = np.arange(0, 10_000, 1000)
     tracemalloc.start()
-    received = SCHEMES["digital"].air.combine(replace(uploads, clients=chosen), link, 1.0)
+    received = air_of(scenario, "digital").combine(replace(uploads, clients=chosen), link, 1.0)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert sorted(received.memory) == chosen.tolist()
@@ -161,8 +162,6 @@ def test_memory_holds_those_that_have_sent_only() -> None:
 
 
 def link_of_few(scenario: Scenario):  # type: ignore[no-untyped-def]
-    from schemes.radio import radio_of
-
     radio = radio_of(scenario)
     return radio.at(fixed_array(scenario.array.antennas, scenario.array.region))
 
@@ -222,17 +221,98 @@ def test_quality_sets_the_bits() -> None:
     assert one == 8  # nothing is averaged over one client
 
 
-def test_every_scheme_is_in_the_manual_and_its_example_runs(
+def run_examples(page: str, folder: Path) -> None:
+    """Run the Python blocks of a page of the manual, one after the other, as one module."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    space: dict[str, object] = {}
+    for code in re.findall(r"```python\n(.*?)```", text, flags=re.S):
+        inside = re.sub(r'"runs/([a-z-]+)"', lambda m: repr(str(folder / m[1])), code)
+        exec(compile(inside, str(DOCS / page), "exec"), space)
+
+
+def test_every_scheme_is_in_the_manual_and_the_examples_run(
     table, quadratic, tmp_path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compare, "publish", lambda folder: None)  # no page
-    text = PAGE.read_text(encoding="utf-8")
+    text = (DOCS / "schemes.md").read_text(encoding="utf-8")
     for name in table:
         assert f"`{name}`" in text
-    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.S)
-    space: dict[str, object] = {}
-    exec(compile(code.replace('"runs/own"', repr(str(tmp_path / "own"))), str(PAGE), "exec"), space)
-    assert set(SCHEMES) > set(table)
+    run_examples("schemes.md", tmp_path)
+    assert set(SCHEMES) - set(table) == {"turned"}
+    assert "line-of-sight" in CHANNELS
+    results = json.loads((tmp_path / "own-channel" / "results.json").read_text())
+    assert results["scenario"]["radio"]["channel"] == "line-of-sight"
+    assert results["schemes"]["fixed"]["mse_db"] is not None
+
+
+def test_every_policy_is_in_the_manual_and_its_example_runs(
+    table, quadratic, tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare, "publish", lambda folder: None)  # no page
+    text = (DOCS / "selection.md").read_text(encoding="utf-8")
+    for name in POLICIES:
+        assert f"`{name}`" in text
+    run_examples("selection.md", tmp_path)
+    lines = (tmp_path / "own-policy" / "fixed" / "seed-0" / "metrics.jsonl").read_text()
+    chosen = [json.loads(line)["clients"] for line in lines.splitlines()[1:]]
+    assert chosen == [[0, 1], [2, 3], [0, 4], [1, 2]]
+
+
+@pytest.mark.parametrize(
+    ("setting", "group"),
+    [
+        ("radio__channel", "channel"),
+        ("clients__selection", "policy"),
+    ],
+)
+def test_an_unknown_name_is_refused_with_what_there_is(setting: str, group: str) -> None:
+    scenario = scenario_with(**{setting: "nobody-s"})
+    known = {"channel": "block-fading", "policy": "best-channel"}[group]
+    path = setting.replace("__", r"\.")
+    with pytest.raises(
+        InputError, match=f"{path} = 'nobody-s': must be one of .*{known}.*--import"
+    ):
+        compare.check(scenario, "compare")
+
+
+def test_a_repetition_takes_the_channel_that_it_is_given(small_scenario) -> None:
+    from airtune.planning.repetition import Repetition
+    from airtune.radio.channels.block_fading import BlockFading
+
+    other = BlockFading(small_scenario.radio, small_scenario.clients, 7)
+    learner = QuadraticLearner(small_scenario, 1)
+    repetition = Repetition(small_scenario, 1, learner, channel=other)  # type: ignore[arg-type]
+    assert np.array_equal(repetition.radio(2).true.clients.gains, other.block(2).true.clients.gains)
+    assert repetition.scheme("ris") is repetition.scheme("ris")
+
+
+def test_a_limit_of_travel_and_the_effort_are_handed_to_the_policy() -> None:
+    from airtune.schemes import Effort, Travel
+
+    scenario = scenario_with(placement__mode="default")
+    policy, radio = SCHEMES["movable"].build(scenario, 1).array, radio_of(scenario)
+    omega, start = np.full(10, 0.1), policy.start()
+    near = policy.place(radio, omega, start, Travel(0.2), Effort(mode="fast"))
+    distances = np.linalg.norm(near[:, None] - start[None], axis=-1).min(axis=1)
+    assert distances.max() <= 0.2 + 1e-9
+    limited = scenario_with(placement__mode="fast", placement__max_travel=0.2)
+    by_settings = SCHEMES["movable"].build(limited, 1).array
+    assert np.array_equal(by_settings.place(radio_of(limited), omega, start), near)
+    free = policy.place(radio, omega, start, effort=Effort(mode="fast"))
+    quick = SCHEMES["movable"].build(scenario_with(placement__mode="fast"), 1).array
+    assert np.array_equal(free, quick.place(radio, omega, start))
+
+
+def test_the_broadcast_is_booked_where_the_antennas_were_when_it_was_sent() -> None:
+    scenario, sizes, clients = scenario_with(), np.array([3000, 2000]), np.arange(10)
+    radio, air = radio_of(scenario), air_of(scenario, "fixed")
+    here = radio.at(fixed_array(4, scenario.array.region))
+    there = radio.at(here.positions + 1.0)
+    mixed = air.overheads(here, there, clients, sizes)
+    alike = [air.overheads(link, link, clients, sizes) for link in (here, there)]
+    assert (mixed.downlink_s, mixed.downlink_j) == (alike[0].downlink_s, alike[0].downlink_j)
+    assert mixed.pilot_s == alike[1].pilot_s
+    assert alike[0].downlink_s != alike[1].downlink_s
 
 
 def test_links_of_all_arrays_have_their_antennas() -> None:

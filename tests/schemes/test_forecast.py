@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from airtune.schemes import SCHEMES
+from airtune.registry import SCHEMES
 from quadratic import QuadraticLearner, run_with
-from schemes.radio import SIZES, gaussian, link_of, scenario_with, uploads_of
+from schemes.radio import SIZES, air_of, gaussian, link_of, scenario_with, uploads_of
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ def test_mean_realised_error_is_the_forecast(name: str, alignment: str) -> None:
         aggregation__alignment=alignment,
         digital__bits=4,
     )
-    air, omega = SCHEMES[name].air, np.full(4, 0.25)
+    air, omega = air_of(scenario, name), np.full(4, 0.25)
     realised, expected = [], []
     for index in range(1, 7):
         link = link_of(scenario, name, index)
@@ -44,7 +44,7 @@ def test_clients_of_weight_zero_neither_send_nor_cost(name: str) -> None:
     scenario = scenario_with(clients__count=5, placement__mode="fast", ris__elements=4)
     link = link_of(scenario, name)
     omega = np.array([0.5, 0.0, 0.25, 0.25, 0.0])
-    forecast = SCHEMES[name].air.forecast(link, omega, SIZES)
+    forecast = air_of(scenario, name).forecast(link, omega, SIZES)
     assert forecast.airtime_s[[1, 4]].tolist() == [0.0, 0.0]
     assert np.isfinite(forecast.mse)
 
@@ -53,9 +53,8 @@ def test_capped_bias_is_the_misalignment_and_vanishes_with_power() -> None:
     shares = []
     for power in (-20.0, 0.0, 30.0):
         scenario = scenario_with(clients__tx_power_dbm=power, aggregation__alignment="capped")
-        forecast = SCHEMES["fixed"].air.forecast(
-            link_of(scenario, "fixed"), np.full(10, 0.1), SIZES
-        )
+        air = air_of(scenario, "fixed")
+        forecast = air.forecast(link_of(scenario, "fixed"), np.full(10, 0.1), SIZES)
         assert not forecast.backoff
         shares.append(forecast.bias / forecast.mse)
     assert shares[0] > 0.5 > shares[2]

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from airtune.radio.links import single_user_sinr
-from airtune.schemes import SCHEMES, Link
-from schemes.radio import gaussian, link_of, scenario_with, uploads_of
+from airtune.registry import SCHEMES
+from airtune.schemes import Link
+from schemes.radio import air_of, gaussian, link_of, scenario_with, uploads_of
 
 LOW_POWER = {"clients__tx_power_dbm": 0.0, "placement__mode": "fast"}
 
@@ -49,7 +50,7 @@ def test_selection_is_between_fixed_and_movable_in_the_median() -> None:
 
 def test_sparse_positions_span_the_region() -> None:
     scenario = scenario_with()
-    positions = SCHEMES["sparse"].array.start(scenario, 1)
+    positions = SCHEMES["sparse"].build(scenario, 1).array.start()
     assert positions.min(axis=0).tolist() == [0.0, 0.0]
     assert positions.max(axis=0).tolist() == list(scenario.array.region)
 
@@ -71,7 +72,7 @@ def test_cotaf_noise_shrinks_with_the_update_norm(rule: str) -> None:
     updates = gaussian(10)
 
     def noise(updates: np.ndarray) -> float:
-        received = SCHEMES["cotaf"].air.combine(uploads_of(updates), link, 1.0)
+        received = air_of(scenario, "cotaf").combine(uploads_of(updates), link, 1.0)
         heard = updates[received.transmitted].astype(np.float32)
         return float(np.sum((received.mean - heard.mean(axis=0)) ** 2))
 
@@ -85,27 +86,28 @@ def test_cotaf_s_factor_is_set_by_the_largest_norm() -> None:
         **LOW_POWER, aggregation__normalise="global", aggregation__truncation_db=-300
     )
     link, updates = link_of(scenario, "cotaf"), gaussian(10)
-    even = SCHEMES["cotaf"].air.combine(uploads_of(updates), link, 1.0)
+    even = air_of(scenario, "cotaf").combine(uploads_of(updates), link, 1.0)
     uneven = updates.copy()
     uneven[0] *= 10
-    one_large = SCHEMES["cotaf"].air.combine(uploads_of(uneven), link, 1.0)
+    one_large = air_of(scenario, "cotaf").combine(uploads_of(uneven), link, 1.0)
     assert one_large.uplink_j[1:] == pytest.approx(even.uplink_j[1:] / 100, rel=1e-3)
     assert one_large.uplink_j[0] == pytest.approx(even.uplink_j[0], rel=1e-3)
 
 
 def test_cotaf_combines_plainly_in_white_noise_and_hears_no_interferer() -> None:
     quiet = link_of(scenario_with(radio__interferers__count=0), "cotaf")
-    loud = link_of(scenario_with(radio__interferers__tx_power_dbm=60.0), "cotaf")
+    noisy = scenario_with(radio__interferers__tx_power_dbm=60.0)
+    loud = link_of(noisy, "cotaf")
     omega, sizes = np.full(10, 0.1), np.array([3000, 2000])
     h = quiet.perceived.everybody.channel
     w = np.sum(h / np.linalg.norm(h, axis=1)[:, None], axis=0)
     gain = np.min(quiet.radio.powers * np.abs(h @ w.conj()) ** 2 / 0.1**2)
     noise = quiet.perceived.everybody.noise * float(np.sum(np.abs(w) ** 2))
     everybody = scenario_with(radio__interferers__count=0, aggregation__truncation_db=-300)
-    forecast = SCHEMES["cotaf"].air.forecast(link_of(everybody, "cotaf"), omega, sizes)
+    forecast = air_of(everybody, "cotaf").forecast(link_of(everybody, "cotaf"), omega, sizes)
     assert forecast.mse == pytest.approx(noise / gain, rel=1e-6)
     # two interferers of a kilowatt, four antennas: the matched filters alone would drown
-    assert SCHEMES["cotaf"].air.forecast(loud, omega, sizes).mse < 0.9
+    assert air_of(noisy, "cotaf").forecast(loud, omega, sizes).mse < 0.9
 
 
 def test_majority_vote_errs_less_with_more_voters() -> None:
@@ -117,7 +119,7 @@ def test_majority_vote_errs_less_with_more_voters() -> None:
         scenario = scenario_with(clients__count=clients, clients__distance_m=[100, 150])
         updates = truth + 2.0 * rng.standard_normal((clients, 5000))
         link = link_of(scenario, "obda")
-        received = SCHEMES["obda"].air.combine(uploads_of(updates), link, 1.0)
+        received = air_of(scenario, "obda").combine(uploads_of(updates), link, 1.0)
         wrong.append(float(np.mean(np.sign(received.mean) != truth)))
     assert wrong[0] == pytest.approx(0.309, abs=0.03)  # Q(1/2)
     assert wrong[0] > 1.5 * wrong[1] > 4 * wrong[2]
@@ -126,12 +128,12 @@ def test_majority_vote_errs_less_with_more_voters() -> None:
 def test_one_bit_sends_half_a_symbol_an_entry_at_one_power() -> None:
     scenario = scenario_with()
     link = link_of(scenario, "obda")
-    received = SCHEMES["obda"].air.combine(uploads_of(gaussian(10)), link, 1.0)
+    received = air_of(scenario, "obda").combine(uploads_of(gaussian(10)), link, 1.0)
     radio = scenario.radio
     assert received.uplink_s == pytest.approx(2500 / (radio.bandwidth_hz * radio.efficiency))
     limits = link.radio.powers * received.uplink_s
     assert (received.uplink_j <= limits * (1 + 1e-9)).all()
-    # two levels a block: the voters' mean modulus with the sign of the vote
+    # two levels a matrix: the voters' mean modulus with the sign of the vote
     assert len(np.unique(np.abs(received.mean[:3000]))) == 1
 
 
@@ -141,7 +143,7 @@ def test_truncation_trades_participation_for_noise() -> None:
     for threshold in [-300.0, *snr_db(link_of(scenario_with(**LOW_POWER), "truncated"))]:
         scenario = scenario_with(**LOW_POWER, aggregation__truncation_db=threshold)
         link = link_of(scenario, "truncated")
-        air = SCHEMES["truncated"].air
+        air = air_of(scenario, "truncated")
         forecast = air.forecast(link, np.full(10, 0.1), np.array([3000, 2000]))
         noises.append(forecast.mse - forecast.bias)
         errors.append(forecast.mse)
@@ -151,7 +153,7 @@ def test_truncation_trades_participation_for_noise() -> None:
     assert noises[0] > noises[2] > noises[3]
     assert noises[-1] == min(noises)
     auto = scenario_with(**LOW_POWER)
-    least = SCHEMES["truncated"].air.forecast(
+    least = air_of(auto, "truncated").forecast(
         link_of(auto, "truncated"), np.full(10, 0.1), np.array([3000, 2000])
     )
     assert least.mse <= min(errors) * (1 + 1e-3)
@@ -162,19 +164,20 @@ def test_truncation_trades_participation_for_noise() -> None:
 def test_nobody_above_the_threshold_sends_nothing(name: str) -> None:
     scenario = scenario_with(aggregation__truncation_db=200.0)
     link = link_of(scenario, name)
-    assert SCHEMES[name].air.combine(uploads_of(gaussian(10)), link, 1.0) is None
-    forecast = SCHEMES[name].air.forecast(link, np.full(10, 0.1), np.array([3000, 2000]))
+    assert air_of(scenario, name).combine(uploads_of(gaussian(10)), link, 1.0) is None
+    forecast = air_of(scenario, name).forecast(link, np.full(10, 0.1), np.array([3000, 2000]))
     assert forecast.mse == forecast.bias == pytest.approx(0.1)
     assert forecast.uplink_s == 0.0
 
 
 def test_who_stays_silent_reports_nothing_but_sends_pilots() -> None:
-    link, air = link_of(scenario_with(), "truncated"), SCHEMES["truncated"].air
+    scenario = scenario_with()
+    link, air = link_of(scenario, "truncated"), air_of(scenario, "truncated")
     clients, sizes = np.arange(10), np.array([3000, 2000])
-    all_report = air.overheads(link, clients, sizes)
-    some = air.overheads(link, clients, sizes, clients >= 4)
-    nobody = air.overheads(link, clients, sizes, clients < 0)
-    radio = link.radio.scenario.radio
+    all_report = air.overheads(link, link, clients, sizes)
+    some = air.overheads(link, link, clients, sizes, clients >= 4)
+    nobody = air.overheads(link, link, clients, sizes, clients < 0)
+    radio = scenario.radio
     pilots = radio.pilot_symbols_per_client / radio.bandwidth_hz
     assert nobody.pilot_s == pytest.approx(10 * pilots)
     assert nobody.pilot_j == pytest.approx(link.radio.powers * pilots)
@@ -189,7 +192,7 @@ def test_truncated_weights_are_brought_back_to_one() -> None:
     scenario = scenario_with(aggregation__truncation_db=threshold)
     link = link_of(scenario, "truncated")
     updates = np.arange(1.0, 11.0)[:, None] + 1e-6 * gaussian(10)
-    received = SCHEMES["truncated"].air.combine(uploads_of(updates), link, 1.0)
+    received = air_of(scenario, "truncated").combine(uploads_of(updates), link, 1.0)
     heard = np.flatnonzero(received.transmitted)
     assert len(heard) == 6
     assert received.mean == pytest.approx(np.mean(heard + 1.0), abs=1e-3)
@@ -201,7 +204,7 @@ def test_digital_error_falls_with_the_bits_and_airtime_grows() -> None:
     for bits in (2, 4, 8, 16):
         scenario = scenario_with(digital__bits=bits)
         link = link_of(scenario, "digital")
-        received = SCHEMES["digital"].air.combine(uploads_of(gaussian(10)), link, 1.0)
+        received = air_of(scenario, "digital").combine(uploads_of(gaussian(10)), link, 1.0)
         errors.append(received.mse)
         times.append(received.uplink_s)
     assert all(b < a / 10 for a, b in itertools.pairwise(errors))
@@ -220,7 +223,7 @@ def test_error_feedback_beats_none_over_the_rounds() -> None:
         theta, memory = np.zeros(200), {}
         for _ in range(40):
             uploads = uploads_of(theta - optima, np.array([200]), memory=memory)
-            received = SCHEMES["digital"].air.combine(uploads, link, 1.0)
+            received = air_of(scenario, "digital").combine(uploads, link, 1.0)
             memory = received.memory
             theta = theta - 0.3 * received.mean
         distance[feedback] = float(np.linalg.norm(theta - optima.mean(axis=0)))
@@ -232,8 +235,8 @@ def test_capped_alignment_errs_less_than_forcing_where_clients_are_weak() -> Non
     for alignment in ("forcing", "capped"):
         scenario = scenario_with(clients__tx_power_dbm=-15.0, aggregation__alignment=alignment)
         realised[alignment] = [
-            SCHEMES["fixed"]
-            .air.combine(uploads_of(gaussian(10)), link_of(scenario, "fixed", seed=seed), 1.0)
+            air_of(scenario, "fixed")
+            .combine(uploads_of(gaussian(10)), link_of(scenario, "fixed", seed=seed), 1.0)
             .mse
             for seed in range(1, 6)
         ]

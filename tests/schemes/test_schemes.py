@@ -7,18 +7,17 @@ import pytest
 
 from airtune.radio.array import channel
 from airtune.radio.channels.block_fading import BlockFading
-from airtune.radio.channels.csi import perceived_block
 from airtune.radio.units import receiver_noise
+from airtune.registry import SCHEMES
 from airtune.scenario import Scenario
-from airtune.schemes import SCHEMES, RadioRound, Uploads
+from airtune.schemes import RadioRound, Uploads
 
 SIZES = np.array([40, 60, 7])
 
 
 def radio_of(scenario: Scenario, index: int = 1) -> RadioRound:
-    true = BlockFading(scenario.radio, scenario.clients, 1).block(index)
-    seen = perceived_block(true, scenario.radio.csi, 1, index)
-    return RadioRound(scenario, 1, index, true, seen)
+    block = BlockFading(scenario.radio, scenario.clients, 1).block(index)
+    return RadioRound.of(scenario, 1, index, block)
 
 
 def uploads_of(scenario: Scenario, seed: int = 0) -> Uploads:
@@ -32,8 +31,8 @@ def uploads_of(scenario: Scenario, seed: int = 0) -> Uploads:
 
 @pytest.mark.parametrize("name", ["movable", "fixed", "random-position"])
 def test_uplink_energy_never_exceeds_the_power_limits(small_scenario, name: str) -> None:
-    scheme, radio = SCHEMES[name], radio_of(small_scenario)
-    start = scheme.array.start(small_scenario, 1)
+    scheme, radio = SCHEMES[name].build(small_scenario, 1), radio_of(small_scenario)
+    start = scheme.array.start()
     uploads = uploads_of(small_scenario)
     link = radio.at(scheme.array.place(radio, uploads.omega, start))
     received = scheme.air.combine(uploads, link, 1.0)
@@ -45,8 +44,8 @@ def test_forecast_is_the_error_that_uniform_forcing_meets(small_scenario) -> Non
     """With one common scale, nu = omega and the realised error is the forecast's."""
     data = small_scenario.to_dict() | {"aggregation": {"normalise": "global"}}
     scenario = Scenario.model_validate(data)
-    scheme, radio = SCHEMES["fixed"], radio_of(scenario)
-    link = radio.at(scheme.array.start(scenario, 1))
+    scheme, radio = SCHEMES["fixed"].build(scenario, 1), radio_of(scenario)
+    link = radio.at(scheme.array.start())
     rng = np.random.default_rng(3)
     count = scenario.clients.count
     omega = np.full(count, 1 / count)
@@ -64,8 +63,8 @@ def test_forecast_is_the_error_that_uniform_forcing_meets(small_scenario) -> Non
 def test_digital_takes_the_shannon_time_of_each_client(small_scenario) -> None:
     data = small_scenario.to_dict() | {"digital": {"access": "tdma", "bits": 8}}
     small_scenario = Scenario.model_validate(data)
-    scheme, radio = SCHEMES["digital"], radio_of(small_scenario)
-    positions = scheme.array.start(small_scenario, 1)
+    scheme, radio = SCHEMES["digital"].build(small_scenario, 1), radio_of(small_scenario)
+    positions = scheme.array.start()
     received = scheme.air.combine(uploads_of(small_scenario), radio.at(positions), 1.0)
     h = channel(radio.true.clients, positions)
     v = channel(radio.true.interferers, positions)
@@ -83,8 +82,8 @@ def test_digital_takes_the_shannon_time_of_each_client(small_scenario) -> None:
 
 
 def test_digital_error_is_near_its_forecast_for_gaussian_updates(small_scenario) -> None:
-    scheme, radio = SCHEMES["digital"], radio_of(small_scenario)
-    link = radio.at(scheme.array.start(small_scenario, 1))
+    scheme, radio = SCHEMES["digital"].build(small_scenario, 1), radio_of(small_scenario)
+    link = radio.at(scheme.array.start())
     rng = np.random.default_rng(0)
     sizes = np.array([20_000, 20_000])
     updates = rng.standard_normal((3, 40_000)).astype(np.float32)
@@ -97,9 +96,9 @@ def test_digital_error_is_near_its_forecast_for_gaussian_updates(small_scenario)
 def test_error_feedback_remembers_what_was_lost(small_scenario) -> None:
     data = small_scenario.to_dict() | {"digital": {"bits": 2}}
     scenario = Scenario.model_validate(data)
-    scheme, radio = SCHEMES["digital"], radio_of(scenario)
+    scheme, radio = SCHEMES["digital"].build(scenario, 1), radio_of(scenario)
     uploads = uploads_of(scenario)
-    received = scheme.air.combine(uploads, radio.at(scheme.array.start(scenario, 1)), 1.0)
+    received = scheme.air.combine(uploads, radio.at(scheme.array.start()), 1.0)
     exact = uploads.omega @ uploads.updates
     lost = np.array([received.memory[client] for client in range(3)])
     assert np.allclose(received.mean + uploads.omega @ lost, exact, atol=1e-5)
@@ -108,8 +107,8 @@ def test_error_feedback_remembers_what_was_lost(small_scenario) -> None:
 def test_movable_keeps_to_its_travel_cap(small_scenario) -> None:
     data = small_scenario.to_dict() | {"placement": {"mode": "fast", "max_travel": 0.3}}
     scenario = Scenario.model_validate(data)
-    policy = SCHEMES["movable"].array
-    positions, omega = policy.start(scenario, 1), np.full(3, 1 / 3)
+    policy = SCHEMES["movable"].build(scenario, 1).array
+    positions, omega = policy.start(), np.full(3, 1 / 3)
     for index in (1, 2):
         placed = policy.place(radio_of(scenario, index), omega, positions)
         ways = np.linalg.norm(placed[:, None] - positions[None], axis=-1)
@@ -125,12 +124,12 @@ def test_error_is_relative_to_the_same_scale_for_every_rule(small_scenario, rule
     data = small_scenario.to_dict() | {"aggregation": {"normalise": rule}}
     data["clients"]["tx_power_dbm"] = -10.0
     scenario = Scenario.model_validate(data)
-    radio, scheme = radio_of(scenario), SCHEMES["fixed"]
+    radio, scheme = radio_of(scenario), SCHEMES["fixed"].build(scenario, 1)
     sizes = np.array([20_000, 20_000, 20_000])
     scale = np.repeat([1.0, 10.0, 100.0], sizes)
     updates = scale * np.random.default_rng(0).standard_normal((3, sizes.sum()))
     uploads = Uploads(updates.astype(np.float32), np.arange(3), np.full(3, 1 / 3), sizes)
-    received = scheme.air.combine(uploads, radio.at(scheme.array.start(scenario, 1)), 1.0)
+    received = scheme.air.combine(uploads, radio.at(scheme.array.start()), 1.0)
     assert received.mse == pytest.approx(received.predicted_mse, rel=0.05)
     error = received.mean - updates.mean(axis=0)
     assert received.mse == pytest.approx((error @ error) / (20_000 * (1 + 100 + 1e4)), rel=0.05)
@@ -139,15 +138,15 @@ def test_error_is_relative_to_the_same_scale_for_every_rule(small_scenario, rule
 @pytest.mark.parametrize("name", ["ideal", "fixed", "digital"])
 def test_constant_updates_are_aggregated_exactly(small_scenario, name: str) -> None:
     uploads = Uploads(np.ones((3, 107), np.float32), np.arange(3), np.full(3, 1 / 3), SIZES)
-    scheme, radio = SCHEMES[name], radio_of(small_scenario)
-    received = scheme.air.combine(uploads, radio.at(scheme.array.start(small_scenario, 1)), 1.0)
+    scheme, radio = SCHEMES[name].build(small_scenario, 1), radio_of(small_scenario)
+    received = scheme.air.combine(uploads, radio.at(scheme.array.start()), 1.0)
     assert np.allclose(received.mean, 1.0, atol=1e-6)
 
 
 def test_reports_cost_the_weak_client_more(small_scenario) -> None:
-    scheme, radio = SCHEMES["fixed"], radio_of(small_scenario)
-    link = radio.at(scheme.array.start(small_scenario, 1))
-    joules = scheme.air.overheads(link, np.arange(3), SIZES).pilot_j
+    scheme, radio = SCHEMES["fixed"].build(small_scenario, 1), radio_of(small_scenario)
+    link = radio.at(scheme.array.start())
+    joules = scheme.air.overheads(link, link, np.arange(3), SIZES).pilot_j
     whitener = np.linalg.inv(np.linalg.cholesky(link.true.everybody.covariance))
     strength = np.linalg.norm(whitener @ link.true.everybody.channel.T, axis=0)
     assert np.argsort(joules).tolist() == np.argsort(-strength).tolist()
@@ -159,8 +158,8 @@ def test_movable_antennas_start_and_stay_at_the_least_distance(
 ) -> None:
     data = small_scenario.to_dict() | {"array": {"antennas": 3, "spacing": spacing}}
     scenario = Scenario.model_validate(data)
-    policy = SCHEMES["movable"].array
-    start = policy.start(scenario, 1)
+    policy = SCHEMES["movable"].build(scenario, 1).array
+    start = policy.start()
     for positions in (start, policy.place(radio_of(scenario), np.full(3, 1 / 3), start)):
         gaps = np.linalg.norm(positions[:, None] - positions[None], axis=-1)
         assert gaps[np.triu_indices(3, 1)].min() >= spacing - 1e-9

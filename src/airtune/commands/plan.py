@@ -13,8 +13,8 @@ from airtune.planning.alternate import JointPlan
 from airtune.planning.margins import NAMES, Margins, bound_over_rounds, measure_margins
 from airtune.planning.plans import PLANNING_SCHEME, plan_run
 from airtune.planning.repetition import Repetition, calibrated
+from airtune.registry import SCHEMES
 from airtune.scenario import Scenario
-from airtune.schemes import SCHEMES
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -86,11 +86,8 @@ def _beamformer(repetition: Repetition, joint: JointPlan) -> dict[str, Any]:
     if not joint.expected.costs.backoff:
         return {"beamformer_re": None, "beamformer_im": None, "worst_gain": None}
     weights, positions = joint.expected.weights, joint.expected.positions
-    best = (
-        SCHEMES[joint.scheme]
-        .array.link(repetition.radio(1), weights, positions)
-        .best_beamformer(weights)
-    )
+    link = repetition.scheme(joint.scheme).array.link(repetition.radio(1), weights, positions)
+    best = link.best_beamformer(weights)
     return {
         "beamformer_re": best.beamformer.real.tolist(),
         "beamformer_im": best.beamformer.imag.tolist(),

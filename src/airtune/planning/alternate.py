@@ -125,7 +125,7 @@ class _Alternation:
         """Place anew at shorter ways, and at the price that time and energy of a way now have."""
         if not self.block.scheme.array.moves:
             return
-        longest = self.block.longest_way
+        longest = self.block.longest_travel
         price = 0.0 if found is None else price_of_way(self.block, self.inputs, found)
         if price > 0:
             self.offer("radio", self.block.place(participants, price_db=price))

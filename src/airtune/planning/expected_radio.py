@@ -1,4 +1,4 @@
-"""The radio block of the joint plan: places of the antennas, and what a round costs with them."""
+"""The radio turn of the joint plan: places of the antennas, and what a round costs with them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from airtune.planning.repetition import Repetition
 from airtune.planning.result import FixedCosts
 from airtune.radio.movement import Movement
 from airtune.radio.units import wavelength
-from airtune.scenario import Scenario
-from airtune.scheduling import POLICIES, Candidates, Choice
-from airtune.schemes import SCHEMES, RadioRound, Scheme
+from airtune.registry import POLICIES
+from airtune.scheduling import Candidates, Choice, Policy
+from airtune.schemes import BuiltScheme, RadioRound, Travel
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class ExpectedRadio:
     costs : FixedCosts
         What a round costs besides computing.
     max_travel : float or None
-        Longest way of an antenna between two rounds [wavelengths].
+        Longest distance of an antenna between two rounds [wavelengths].
     """
 
     positions: FloatArray
@@ -66,9 +66,9 @@ class RadioTurn:
     start: FloatArray
 
     @property
-    def scheme(self) -> Scheme:
+    def scheme(self) -> BuiltScheme:
         """Array policy and air interface."""
-        return SCHEMES[self.scheme_name]
+        return self.repetition.scheme(self.scheme_name)
 
     @cached_property
     def radio(self) -> RadioRound:
@@ -92,14 +92,16 @@ class RadioTurn:
         ----------
         participants : ndarray of bool, shape (K,)
         max_travel : float, optional
-            Longest way of an antenna [wavelengths]; the scenario's limit by default.
+            Longest distance of an antenna [wavelengths]; the scenario's limit by default.
         price_db : float
-            Gain that one more wavelength of way must bring, at least the scenario's [dB].
+            Gain that one more wavelength of travel must bring, at least the scenario's [dB].
         """
-        limit = self.repetition.scenario.placement.max_travel if max_travel is None else max_travel
-        radio = with_travel(self.radio, limit, price_db)
+        settings = self.repetition.scenario.placement
+        limit = settings.max_travel if max_travel is None else max_travel
+        travel = Travel(limit, max(settings.travel_price_db, price_db))
         weights = self.choose(participants).spread(self.repetition.omega)
-        return self.at(participants, self.scheme.array.place(radio, weights, self.start), limit)
+        positions = self.scheme.array.place(self.radio, weights, self.start, travel)
+        return self.at(participants, positions, limit)
 
     def at(
         self,
@@ -107,7 +109,7 @@ class RadioTurn:
         positions: FloatArray,
         max_travel: float | None = None,
     ) -> ExpectedRadio:
-        """Return the expected with the antennas at given places."""
+        """Return the air to be expected with the antennas at given positions."""
         repetition, choice = self.repetition, self.choose(participants)
         weights = choice.spread(repetition.omega)
         move = repetition.movement(self.scheme.array, self.start, positions)
@@ -115,7 +117,7 @@ class RadioTurn:
         forecast = self.scheme.air.forecast(link, weights, repetition.matrix_sizes)
         reporting = forecast.airtime_s[choice.clients] > 0
         overheads = self.scheme.air.overheads(
-            link, choice.clients, repetition.matrix_sizes, reporting
+            link, link, choice.clients, repetition.matrix_sizes, reporting
         )
         if len(choice.clients) < participants.sum():  # pilots are sent in turn: means over the sets
             everyone = np.flatnonzero(participants)
@@ -154,7 +156,8 @@ class RadioTurn:
         repetition = self.repetition
         scenario, count = repetition.scenario, repetition.scenario.clients.count
         clients = np.flatnonzero(participants)
-        return POLICIES[scenario.clients.selection].select(
+        policy: Policy = POLICIES[scenario.clients.selection]
+        return policy.select(
             Candidates(
                 radio=self.radio,
                 clients=clients,
@@ -168,24 +171,26 @@ class RadioTurn:
                 array=self.scheme.array,
                 positions=self.start,
                 constants=repetition.constants,
+                unbiased=scenario.clients.unbiased,
+                fair_window=scenario.clients.fair_window,
             )
         )
 
     @property
-    def longest_way(self) -> float:
-        """Longest way that an antenna can go between two rounds [wavelengths]."""
+    def longest_travel(self) -> float:
+        """Longest distance that an antenna can travel between two rounds [wavelengths]."""
         limit = self.repetition.scenario.placement.max_travel
         return math.hypot(*self.repetition.scenario.array.region) if limit is None else limit
 
     @property
     def wavelength_time(self) -> float:
-        """Time of a way of one wavelength [s]."""
+        """Time of travelling one wavelength [s]."""
         scenario = self.repetition.scenario
         return wavelength(scenario.radio.carrier_hz) / scenario.array.speed_mps
 
     @property
     def wavelength_energy(self) -> float:
-        """Energy of a way of one wavelength of all antennas [J]."""
+        """Energy of all antennas travelling one wavelength [J]."""
         array = self.repetition.scenario.array
         return array.antennas * array.drive_power_w * self.wavelength_time
 
@@ -193,18 +198,4 @@ class RadioTurn:
 def _moving_once(costs: FixedCosts, move: Movement) -> FixedCosts:
     return replace(
         costs, move_s=0.0, move_j=0.0, first_move_s=move.time_s, first_move_j=move.energy_j
-    )
-
-
-def with_travel(radio: RadioRound, max_travel: float | None, price_db: float = 0.0) -> RadioRound:
-    """Return the round with another limit, and at least this price, of the antennas' way."""
-    scenario: Scenario = radio.scenario
-    placement = scenario.placement
-    price = max(placement.travel_price_db, price_db)
-    if (max_travel, price) == (placement.max_travel, placement.travel_price_db):
-        return radio
-    changes = {"max_travel": max_travel, "travel_price_db": price}
-    return replace(
-        radio,
-        scenario=scenario.model_copy(update={"placement": placement.model_copy(update=changes)}),
     )

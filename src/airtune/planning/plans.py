@@ -10,7 +10,6 @@ from airtune.planning.expected_radio import RadioTurn
 from airtune.planning.repetition import Repetition
 from airtune.planning.result import Plan
 from airtune.scenario import Scenario
-from airtune.schemes import SCHEMES
 
 PLANNING_SCHEME = "movable"
 """Whose air a shared plan is made for, whatever schemes are compared."""
@@ -26,7 +25,7 @@ def plan_run(repetition: Repetition, scheme: str) -> JointPlan:
         that would do.
     """
     planned = PLANNING_SCHEME if repetition.scenario.plan == "shared" else scheme
-    start = SCHEMES[planned].array.start(repetition.scenario, repetition.seed)
+    start = repetition.scheme(planned).array.start()
     try:
         return plan_scheme(RadioTurn(repetition, planned, 1, start), repetition.inputs)
     except InputError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -13,13 +13,13 @@ from airtune.bound import calibrate
 from airtune.bound.convergence import BoundConstants
 from airtune.costs import FloatArray, cycles_per_sample
 from airtune.planning.resources import PlanInputs, plan_inputs
-from airtune.radio.channels.block_fading import BlockFading
-from airtune.radio.channels.csi import perceived_block
+from airtune.radio.channels import Channel
 from airtune.radio.movement import Movement, movement, standing
 from airtune.radio.units import wavelength
+from airtune.registry import CHANNELS, SCHEMES
 from airtune.scenario import Scenario
 from airtune.scenario.base import CALIBRATE
-from airtune.schemes import ArrayPolicy, RadioRound
+from airtune.schemes import ArrayPolicy, BuiltScheme, RadioRound
 
 if TYPE_CHECKING:
     from airtune.learning.learner import Prepare, Progress
@@ -39,12 +39,16 @@ class Repetition:
         Adapter matrices, records of the clients, and what a sample costs.
     bound : BoundConstants, optional
         Constants of the bound where they were calibrated; by default those of the scenario.
+    channel : Channel, optional
+        Source of the propagation paths; by default the one that `radio.channel` names.
     """
 
     scenario: Scenario
     seed: int
     sizes: Sizes
     bound: BoundConstants | None = None
+    channel: Channel | None = None
+    _schemes: dict[str, BuiltScheme] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def open(
@@ -86,9 +90,25 @@ class Repetition:
         return cls(scenario, seed, measure(scenario, seed))
 
     @cached_property
-    def channel(self) -> BlockFading:
+    def _channel(self) -> Channel:
         """Propagation paths, block by block."""
-        return BlockFading(self.scenario.radio, self.scenario.clients, self.seed)
+        if self.channel is not None:
+            return self.channel
+        radio = self.scenario.radio
+        built: Channel = CHANNELS[radio.channel](radio, self.scenario.clients, self.seed)
+        return built
+
+    def scheme(self, name: str) -> BuiltScheme:
+        """Return a scheme with the settings of this repetition, built once.
+
+        Raises
+        ------
+        InputError
+            If the name is unknown, or its array policy cannot meet the settings.
+        """
+        if name not in self._schemes:
+            self._schemes[name] = SCHEMES[name].build(self.scenario, self.seed)
+        return self._schemes[name]
 
     @cached_property
     def omega(self) -> FloatArray:
@@ -140,9 +160,8 @@ class Repetition:
 
     def radio(self, round_index: int) -> RadioRound:
         """Return the true and the perceived paths of a round."""
-        true = self.channel.block(round_index)
-        seen = perceived_block(true, self.scenario.radio.csi, self.seed, round_index)
-        return RadioRound(self.scenario, self.seed, round_index, true, seen)
+        block = self._channel.block(round_index)
+        return RadioRound.of(self.scenario, self.seed, round_index, block)
 
     def movement(
         self, policy: ArrayPolicy, old: NDArray[np.float64], new: NDArray[np.float64]

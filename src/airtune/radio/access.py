@@ -69,17 +69,40 @@ def upload(uplink: Uplink, bits: Real, access: Access) -> Airtime:
     bits : ndarray, float, shape (K,)
         Bits of each client.
     access : {'best', 'tdma', 'ofdma', 'sdma'}
+        In turn, side by side in frequency, all at once with successive decoding, or the best.
+
+    Returns
+    -------
+    Airtime
+
+    Examples
+    --------
+    Two clients, each received by an antenna of its own, need not wait for each other:
+
+    >>> channel, powers = np.eye(2, dtype=complex), np.array([3.0, 3.0])
+    >>> uplink = Uplink(channel, np.eye(2, dtype=complex), powers, 1e6, 1.0)
+    >>> bits = np.array([2e6, 2e6])
+    >>> round(upload(uplink, bits, "tdma").time_s, 6), round(upload(uplink, bits, "best").time_s, 6)
+    (2.0, 1.0)
     """
-    ways = {"tdma": tdma, "ofdma": ofdma, "sdma": sdma}
+    methods = {"tdma": tdma, "ofdma": ofdma, "sdma": sdma}
     if access != "best":
-        return ways[access](uplink, bits)
+        return methods[access](uplink, bits)
     if len(bits) == 1:
         return tdma(uplink, bits)
-    return min((way(uplink, bits) for way in ways.values()), key=lambda airtime: airtime.time_s)
+    airtimes = [method(uplink, bits) for method in methods.values()]
+    return min(airtimes, key=lambda airtime: airtime.time_s)
 
 
 def tdma(uplink: Uplink, bits: Real) -> Airtime:
-    """Return the airtime when each client in turn has the whole band and all antennas."""
+    """Return the airtime when each client in turn has the whole band and all antennas.
+
+    Parameters
+    ----------
+    uplink : Uplink
+    bits : ndarray, float, shape (K,)
+        Bits of each client.
+    """
     sinr = single_user_sinr(uplink.channel, uplink.covariance, uplink.powers)
     return sequential_airtime(bits, uplink.rates(sinr), uplink.powers)
 
@@ -89,6 +112,12 @@ def ofdma(uplink: Uplink, bits: Real) -> Airtime:
 
     On a share beta of the band a client meets the share beta of noise and interference:
     ``rate = beta W eff log2(1 + SINR / (beta gap))``.  The shares add up to 1.
+
+    Parameters
+    ----------
+    uplink : Uplink
+    bits : ndarray, float, shape (K,)
+        Bits of each client.
     """
     sinr = single_user_sinr(uplink.channel, uplink.covariance, uplink.powers)
     alone = bits / uplink.rates(sinr)
@@ -103,11 +132,11 @@ def ofdma(uplink: Uplink, bits: Real) -> Airtime:
 
     most, least = float(alone.sum()), float(alone.max())
     if len(bits) == 1:
-        return Airtime(alone, uplink.powers * alone, together=True)
+        return Airtime(alone, uplink.powers * alone, simultaneous=True)
     # at `least` one client needs the whole band, at `most` the shares of time do as shares of band
     time = brentq(lambda t: float(shares(t).sum()) - 1.0, least, most, xtol=1e-12 * most)
     times = np.full(len(bits), time)
-    return Airtime(times, uplink.powers * times, together=True)
+    return Airtime(times, uplink.powers * times, simultaneous=True)
 
 
 def sdma(uplink: Uplink, bits: Real) -> Airtime:
@@ -121,6 +150,12 @@ def sdma(uplink: Uplink, bits: Real) -> Airtime:
 
     The time is that at full power; then each client's power is lowered as far as the same orders
     and the same time allow.
+
+    Parameters
+    ----------
+    uplink : Uplink
+    bits : ndarray, float, shape (K,)
+        Bits of each client.
     """
     count = len(bits)
     scale = float(np.max(bits))
@@ -130,18 +165,18 @@ def sdma(uplink: Uplink, bits: Real) -> Airtime:
     unit = scale / float(np.mean(columns))
     while True:
         rates = np.array(columns).T * unit / scale
-        found = linprog(np.ones(len(columns)), A_ub=-rates, b_ub=-bits / scale, method="highs-ds")
-        prices = -found.ineqlin.marginals
+        optimum = linprog(np.ones(len(columns)), A_ub=-rates, b_ub=-bits / scale, method="highs-ds")
+        prices = -optimum.ineqlin.marginals
         order = np.argsort(prices, kind="stable")
         column = sic_rates(uplink, order)
         if prices @ column * unit / scale <= 1.0 + _ROUNDING or len(columns) >= _COLUMNS:
             break
         orders.append(order)
         columns.append(column)
-    times = np.full(count, float(found.fun) * unit)
-    used = np.flatnonzero(found.x > 0)
-    powers = least_powers(uplink, bits, [orders[i] for i in used], found.x[used] * unit)
-    return Airtime(times, powers * times, together=True)
+    times = np.full(count, float(optimum.fun) * unit)
+    used = np.flatnonzero(optimum.x > 0)
+    powers = least_powers(uplink, bits, [orders[i] for i in used], optimum.x[used] * unit)
+    return Airtime(times, powers * times, simultaneous=True)
 
 
 def least_powers(uplink: Uplink, bits: Real, orders: list[Integer], times: Real) -> Real:
@@ -196,7 +231,7 @@ def sic_sinr(uplink: Uplink, order: Integer) -> Real:
     inverse = np.linalg.inv(uplink.covariance)
     sinr = np.zeros(len(order))
     for k in order[::-1]:  # the last one decoded meets no other
-        seen = np.sum(inverse * uplink.channel[k], axis=1)
-        sinr[k] = uplink.powers[k] * np.sum(uplink.channel[k].conj() * seen).real
-        inverse = inverse - uplink.powers[k] * np.outer(seen, seen.conj()) / (1.0 + sinr[k])
+        filtered = np.sum(inverse * uplink.channel[k], axis=1)
+        sinr[k] = uplink.powers[k] * np.sum(uplink.channel[k].conj() * filtered).real
+        inverse = inverse - uplink.powers[k] * np.outer(filtered, filtered.conj()) / (1.0 + sinr[k])
     return sinr

@@ -27,6 +27,14 @@ def channel(paths: Paths, positions: Real) -> Complex:
     -------
     ndarray, complex, shape (K, N)
         Row k is h_k(r).
+
+    Examples
+    --------
+    One path from the right, two antennas half a wavelength apart:
+
+    >>> paths = Paths(np.array([[2.0 + 0j]]), np.array([[[1.0, 0.0]]]), np.zeros((1, 1)))
+    >>> channel(paths, np.array([[0.0, 0.0], [0.5, 0.0]])).real.round(6).tolist()
+    [[2.0, -2.0]]
     """
     phases = np.exp(2j * np.pi * (paths.directions @ positions.T))
     return np.asarray(np.einsum("kl,kln->kn", paths.gains, phases))
@@ -48,6 +56,11 @@ def covariance(interference: Complex, powers_w: Real, noise_w: float) -> Complex
     -------
     ndarray, complex, shape (N, N)
         Hermitian covariance [W].
+
+    Examples
+    --------
+    >>> covariance(np.array([[1.0, 1j]]), np.array([2.0]), 0.5).tolist()
+    [[(2.5+0j), -2j], [2j, (2.5+0j)]]
     """
     white = noise_w * np.eye(interference.shape[1])
     return np.asarray(white + (interference.T * powers_w) @ interference.conj())

@@ -1,5 +1,7 @@
 """Quantised updates for the digital baseline, with optional error feedback.
 
+The entries of each adapter matrix form a *scale group*: they share one scale.
+
 References
 ----------
 .. [1] D. Alistarh et al., "QSGD: communication-efficient SGD via gradient quantization and
@@ -20,7 +22,7 @@ import numpy.typing as npt
 from airtune.kinds import Floating, Real
 
 RANGE_BITS = 32
-"""Bits of the scale that each block carries (one float32)."""
+"""Bits of the scale that each group carries (one float32)."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Quantised:
     values : ndarray, float, shape (d,)
         Update as decoded.
     bits : int
-        Payload: the entries of all non-zero blocks, and one scale a block.
+        Payload: the entries of all non-zero groups, and one scale a group.
     """
 
     values: Real
@@ -44,7 +46,7 @@ def quantise_unbiased(
 ) -> Quantised:
     """Round each entry at random to one of its two neighbours on a uniform grid.
 
-    Each block has 2^bits levels, evenly spread over [-M, M], M its largest modulus, as in QSGD
+    Each group has 2^bits levels, evenly spread over [-M, M], M its largest modulus, as in QSGD
     [1]_ with the maximum for the norm (finer for the same bits).  The nearer neighbour is the
     likelier, so that the mean of the result is the entry itself.
 
@@ -53,7 +55,7 @@ def quantise_unbiased(
     update : ndarray, float, shape (d,)
         Update of one client.
     sizes : array_like, int, shape (B,)
-        Block lengths, sum d.
+        Group lengths, sum d.
     bits : int
         Bits an entry, >= 1.
     rng : Generator
@@ -75,11 +77,11 @@ def quantise_unbiased(
 
 
 def quantise_contractive(update: Floating, sizes: npt.ArrayLike, bits: int) -> Quantised:
-    """Round each entry to the nearest level, then fit the block's scale by least squares.
+    """Round each entry to the nearest level, then fit the group's scale by least squares.
 
-    The grid is that of :func:`quantise_unbiased`; the scale sent with the block is the one that
-    brings the result q closest to the block x, ``<q, x> / <q, q>``.  The error is then never above
-    the block itself, ``|x - q|^2 <= |x|^2``, which error feedback needs to stay bounded [3]_; with
+    The grid is that of :func:`quantise_unbiased`; the scale sent with the group is the one that
+    brings the result q closest to the group x, ``<q, x> / <q, q>``.  The error is then never above
+    the group itself, ``|x - q|^2 <= |x|^2``, which error feedback needs to stay bounded [3]_; with
     one bit this is the scaled sign of that paper.
 
     Parameters
@@ -87,7 +89,7 @@ def quantise_contractive(update: Floating, sizes: npt.ArrayLike, bits: int) -> Q
     update : ndarray, float, shape (d,)
         Update of one client, its memory added.
     sizes : array_like, int, shape (B,)
-        Block lengths, sum d.
+        Group lengths, sum d.
     bits : int
         Bits an entry, >= 1.
 
@@ -97,21 +99,21 @@ def quantise_contractive(update: Floating, sizes: npt.ArrayLike, bits: int) -> Q
     """
     values = np.zeros(len(update))
     for span in _spans(sizes, len(update)):
-        block = update[span].astype(np.float64)
-        top = _range(block)
+        group = update[span].astype(np.float64)
+        top = _range(group)
         if top > 0:
             # in units of top: keeps the squares below away from underflow
-            level = np.floor((block / top + 1.0) * (2**bits - 1) / 2.0 + 0.5)
+            level = np.floor((group / top + 1.0) * (2**bits - 1) / 2.0 + 0.5)
             grid = 2.0 * np.clip(level, 0, 2**bits - 1) / (2**bits - 1) - 1.0
-            fit = float(grid @ (block / top)) / float(grid @ grid)
+            fit = float(grid @ (group / top)) / float(grid @ grid)
             values[span] = float(np.float32(fit * top)) * grid
     return Quantised(values, payload_bits(update, sizes, bits))
 
 
 def payload_bits(update: Floating, sizes: npt.ArrayLike, bits: int) -> int:
-    """Return the bits of a quantised update; a block of zeros costs its scale only.
+    """Return the bits of a quantised update; a group of zeros costs its scale only.
 
-    ``sum over non-zero blocks of d_b bits + B RANGE_BITS``
+    ``sum over non-zero groups of d_b bits + B RANGE_BITS``
     """
     spans = _spans(sizes, len(update))
     entries = sum(len(update[span]) for span in spans if update[span].any())
@@ -121,13 +123,13 @@ def payload_bits(update: Floating, sizes: npt.ArrayLike, bits: int) -> int:
 def expected_error(sizes: npt.ArrayLike, bits: int) -> float:
     """Return the mean squared quantisation error of Gaussian entries over their variance.
 
-    A block of n entries reaches about ``sqrt(2 ln n)`` deviations; a step of the grid over that
+    A group of n entries reaches about ``sqrt(2 ln n)`` deviations; a step of the grid over that
     range errs by ``step^2 / 12``.
 
     Parameters
     ----------
     sizes : array_like, int, shape (B,)
-        Block lengths.
+        Group lengths.
     bits : int
         Bits an entry.
     """
@@ -155,7 +157,7 @@ def encode(
     memory : ndarray, float, shape (d,), or None
         Memory e of the client; None before its first upload.
     sizes : array_like, int, shape (B,)
-        Block lengths, sum d.
+        Group lengths, sum d.
     bits : int
         Bits an entry.
     rng : Generator or None
@@ -178,15 +180,15 @@ def encode(
 
 
 def _spans(sizes: npt.ArrayLike, length: int) -> list[slice]:
-    """Return the slice of each block."""
+    """Return the slice of each group."""
     ends = np.cumsum(np.asarray(sizes, dtype=np.int64))
     if ends[-1] != length:
-        raise ValueError(f"blocks of {ends[-1]} entries for an update of {length}")
+        raise ValueError(f"groups of {ends[-1]} entries for an update of {length}")
     return [slice(int(a), int(b)) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
 
 
-def _range(block: Floating) -> float:
-    """Return the largest modulus of a block, rounded up to a float32 that can be sent."""
-    top = float(np.abs(block).max())
+def _range(group: Floating) -> float:
+    """Return the largest modulus of a group, rounded up to a float32 that can be sent."""
+    top = float(np.abs(group).max())
     sent = np.float32(top)
     return float(sent) if sent >= top else float(np.nextafter(sent, np.float32(np.inf)))

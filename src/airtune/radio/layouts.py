@@ -51,13 +51,18 @@ def fixed_array(antennas: int, region: tuple[float, float]) -> Real:
     ------
     InputError
         If no half-wavelength grid of N antennas fits.
+
+    Examples
+    --------
+    >>> fixed_array(4, (4.0, 4.0)).tolist()
+    [[1.75, 1.75], [2.25, 1.75], [1.75, 2.25], [2.25, 2.25]]
     """
-    room_x, room_y = (math.floor(side / HALF_WAVELENGTH + _ROUNDING) + 1 for side in region)
+    most_x, most_y = (math.floor(side / HALF_WAVELENGTH + _ROUNDING) + 1 for side in region)
     wanted = max(n for n in range(1, math.isqrt(antennas) + 1) if antennas % n == 0)
-    fitting = [n for n in range(1, room_x + 1) if -(-antennas // n) <= room_y]
+    fitting = [n for n in range(1, most_x + 1) if -(-antennas // n) <= most_y]
     if not fitting:
         raise InputError(
-            f"array.region {tuple(region)} holds at most {room_x * room_y} antennas of a "
+            f"array.region {tuple(region)} holds at most {most_x * most_y} antennas of a "
             f"half-wavelength array, {antennas} are asked for: enlarge it or take fewer antennas"
         )
     # full grids first, then the width nearest (in ratio) to the wanted one
@@ -76,7 +81,7 @@ def random_positions(
 ) -> Real:
     """Return random feasible positions.
 
-    Antennas are dropped one after the other, uniformly over the region, and kept if they are far
+    Antennas are dropped one after the other, uniformly over the region, and stay if they are far
     enough from those before; a drop that fails 50 times starts the set anew.  When the region is
     barely large enough for this, N random nodes of a stretched lattice (square or hexagonal) are
     taken instead.
@@ -120,7 +125,7 @@ def random_positions(
 def _drop(
     antennas: int, region: tuple[float, float], spacing: float, rng: np.random.Generator
 ) -> Real | None:
-    """Drop antennas one by one; None if one finds no room in 50 trials."""
+    """Drop antennas one by one; None if one does not fit in 50 trials."""
     positions = np.empty((antennas, 2))
     for n in range(antennas):
         trials = rng.uniform(0.0, region, size=(50, 2))

@@ -20,18 +20,18 @@ class Airtime:
         How long each client sends [s].
     energies_j : ndarray, float, shape (K,)
         Radio energy of each client, ``P_k t_k`` [J].
-    together : bool
+    simultaneous : bool
         Whether the clients send at the same time, not one after the other.
     """
 
     times_s: Real
     energies_j: Real
-    together: bool = False
+    simultaneous: bool = False
 
     @property
     def time_s(self) -> float:
         """Time until the last client has sent [s]."""
-        return float(self.times_s.max(initial=0.0) if self.together else self.times_s.sum())
+        return float(self.times_s.max(initial=0.0) if self.simultaneous else self.times_s.sum())
 
     @property
     def energy_j(self) -> float:
@@ -57,6 +57,11 @@ def single_user_sinr(channel: Complex, covariance: Complex, powers: Real) -> Rea
     -------
     ndarray, float, shape (K,)
         SINR, linear.
+
+    Examples
+    --------
+    >>> single_user_sinr(np.array([[1.0, 1j]]), 0.1 * np.eye(2), np.array([0.5])).round(6).tolist()
+    [10.0]
     """
     whitened = np.linalg.solve(covariance, channel.T)  # column k: R^-1 h_k
     return np.asarray(powers * np.einsum("kn,nk->k", channel.conj(), whitened).real)
@@ -82,6 +87,11 @@ def shannon_rate(
     -------
     ndarray, float
         Rate [bit/s], shape of `sinr`.
+
+    Examples
+    --------
+    >>> shannon_rate([1.0, 3.0], bandwidth_hz=1e6, efficiency=0.5).round(3).tolist()
+    [500000.0, 1000000.0]
     """
     gap = 10.0 ** (gap_db / 10.0)
     # log1p keeps the rate exact at very low SINR
@@ -107,6 +117,12 @@ def sequential_airtime(bits: npt.ArrayLike, rates: Real, powers: Real) -> Airtim
     Returns
     -------
     Airtime
+
+    Examples
+    --------
+    >>> sent = sequential_airtime(1000, np.array([500.0, 1000.0]), np.array([0.1, 0.2]))
+    >>> sent.time_s, round(sent.energy_j, 6)
+    (3.0, 0.4)
     """
     times = np.asarray(bits, dtype=np.float64) / rates
     return Airtime(times, powers * times)
@@ -127,6 +143,11 @@ def pilot_airtime(symbols: int, bandwidth_hz: float, powers: Real) -> Airtime:
     Returns
     -------
     Airtime
+
+    Examples
+    --------
+    >>> pilot_airtime(8, 1e6, np.array([0.01, 0.01])).time_s
+    1.6e-05
     """
     times = np.full(len(powers), symbols / bandwidth_hz)
     return Airtime(times, powers * times)
@@ -170,6 +191,16 @@ def downlink_rate(
     -------
     float
         Rate [bit/s].
+
+    Examples
+    --------
+    A beamformer for the only client gains a factor of N = 2 over a space-time block code:
+
+    >>> h = np.array([[1.0, 1.0 + 0j]])
+    >>> round(downlink_rate(h, 3.5, 1.0, 1e6, 1.0, beamformer=h[0]))
+    3000000
+    >>> round(downlink_rate(h, 7.0, 1.0, 1e6, 1.0))
+    3000000
     """
     if beamformer is None:
         gains = np.mean(np.abs(channel) ** 2, axis=1)

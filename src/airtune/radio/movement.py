@@ -21,7 +21,7 @@ class Movement:
     energy_j : float
         Energy of all drives [J].
     distances_m : ndarray, float, shape (N,)
-        Way of each antenna [m].
+        Distance that each antenna travels [m].
     order : ndarray, int, shape (N,)
         Antenna n goes to the new place ``order[n]``: reorder a beamformer by it, too.
     positions : ndarray, float, shape (N, 2)
@@ -42,21 +42,26 @@ def standing(positions: Real) -> Movement:
 
 
 def bottleneck_assignment(distances: Real) -> Integer:
-    """Assign old to new places so that the longest way is shortest, then the sum of ways.
+    """Assign old to new places so that the longest distance is least, then the sum of distances.
 
-    The least possible longest way is one of the entries: it is found by bisection over the sorted
-    entries, each time asking for a perfect matching that uses no longer way (linear sum assignment
-    on the 0-1 matrix of forbidden pairs).
+    The least possible longest distance is one of the entries: it is found by bisection over the
+    sorted entries, each time asking for a perfect matching without a longer one (linear sum
+    assignment on the 0-1 matrix of forbidden pairs).
 
     Parameters
     ----------
     distances : ndarray, float, shape (N, N)
-        Way from old place (row) to new place (column).
+        From old place (row) to new place (column).
 
     Returns
     -------
     ndarray, int, shape (N,)
         New place of each antenna.
+
+    Examples
+    --------
+    >>> bottleneck_assignment(np.array([[1.0, 5.0], [2.0, 3.0]])).tolist()
+    [0, 1]
     """
     levels = np.unique(distances)
     low, high = 0, len(levels) - 1
@@ -68,7 +73,7 @@ def bottleneck_assignment(distances: Real) -> Integer:
             low = middle + 1
         else:
             high = middle
-    # one forbidden way costs more than any set of allowed ones
+    # one forbidden pair costs more than any set of allowed ones
     penalty = 1.0 + len(distances) * levels[-1]
     _, order = linear_sum_assignment(np.where(distances > levels[low], penalty, distances))
     return np.asarray(order, dtype=np.int64)
@@ -100,12 +105,19 @@ def movement(
     ------
     ValueError
         If the two sets differ in size.
+
+    Examples
+    --------
+    >>> old, new = np.array([[0.0, 0.0], [1.0, 0.0]]), np.array([[1.0, 0.5], [0.0, 0.0]])
+    >>> moved = movement(old, new, wavelength_m=0.1, speed_mps=0.5, drive_power_w=2.0)
+    >>> moved.order.tolist(), round(moved.time_s, 6), round(moved.energy_j, 6)
+    ([1, 0], 0.1, 0.2)
     """
     if old.shape != new.shape:
         raise ValueError(f"old and new positions differ in shape: {old.shape} and {new.shape}")
-    ways = np.linalg.norm(old[:, None] - new[None], axis=-1) * wavelength_m
-    order = bottleneck_assignment(ways)
-    distances = ways[np.arange(len(old)), order]
+    lengths = np.linalg.norm(old[:, None] - new[None], axis=-1) * wavelength_m
+    order = bottleneck_assignment(lengths)
+    distances = lengths[np.arange(len(old)), order]
     times = distances / speed_mps
     return Movement(
         time_s=float(times.max()),

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from airtune.kinds import Complex, Floating, Integer, Real
+from airtune.radio.gaussian import complex_normal
 from airtune.radio.scales import Normalisation, pack, unpack
 from airtune.radio.transmission import Air, Transmission
 
@@ -45,11 +46,11 @@ class Aggregate:
     realised_mse : float
         Mean over the real entries sent of their squared error over ``v_b^2 / pi_b``; its
         expectation is `predicted_mse`.  0 when nothing was sent.
-    block_mse : ndarray, float, shape (B,)
-        The same by block; 0 for blocks not sent.
+    group_mse : ndarray, float, shape (B,)
+        The same by scale group; 0 for groups not sent.
     relative_error : float
         Squared error of the whole aggregate over ``sum_b d_b v_b^2``; comparable between rules
-        of the block powers.  0 when nothing was sent.
+        of the group powers.  0 when nothing was sent.
     """
 
     mean: Real
@@ -60,7 +61,7 @@ class Aggregate:
     noise_mse: float
     predicted_mse: float
     realised_mse: float
-    block_mse: Real
+    group_mse: Real
     relative_error: float
 
 
@@ -120,76 +121,86 @@ def aggregate(
     Returns
     -------
     Aggregate
+
+    Examples
+    --------
+    Two clients and one antenna in noiseless air: the mean arrives as it is.
+
+    >>> from airtune.radio.scales import normalise_updates, report_scales
+    >>> from airtune.radio.transmission import uniform_forcing
+    >>> updates = np.array([[1.0, 2.0, 3.0, 4.0], [3.0, 0.0, 1.0, 2.0]])
+    >>> common = normalise_updates(report_scales(updates, [4]), [0.5, 0.5], "block")
+    >>> air = Air(np.array([[1.0], [0.5j]]), np.zeros((0, 1), complex), np.zeros(0), noise=0.0)
+    >>> sent = uniform_forcing(air.channel, np.ones(1), common.effective_weights, np.ones(2))
+    >>> aggregate(updates, common, sent, air, np.random.default_rng(1)).mean.round(6).tolist()
+    [2.0, 1.0, 2.0, 3.0]
     """
-    blocks, w = normalisation, transmission.beamformer
-    weights = blocks.effective_weights  # nu_k
+    common, w = normalisation, transmission.beamformer
+    weights = common.effective_weights  # nu_k
     noise_mse = float((w.conj() @ air.covariance @ w).real)
     aligned = (air.channel @ w.conj()) * transmission.scalars  # w^H h_k b_k
     misalignment = aligned - weights
-    amplitudes = np.sqrt(blocks.block_errors)  # v_b / sqrt(pi_b)
-    decoded = np.repeat(blocks.means, blocks.scales.sizes)
+    amplitudes = np.sqrt(common.group_errors)  # v_b / sqrt(pi_b)
+    decoded = np.repeat(common.means, common.scales.sizes)
     energies = np.zeros(len(updates))
-    errors = np.zeros(len(blocks.scales.sizes))
-    for entries, block, symbols in _chunks(updates, blocks):
+    errors = np.zeros(len(common.scales.sizes))
+    for entries, group, symbols in _chunks(updates, common):
         if form == "waveform":
             received = _antennas(symbols, transmission.scalars, air, rng)
             estimate = w.conj() @ received
         else:
-            estimate = aligned @ symbols + np.sqrt(noise_mse) * _noise(symbols.shape[1:], rng)
-        decoded[entries] += amplitudes[block] * unpack(estimate, len(block))
-        error = unpack(estimate - weights @ symbols, len(block))
-        errors += np.bincount(block, weights=error**2, minlength=len(errors))
+            estimate = aligned @ symbols + np.sqrt(noise_mse) * complex_normal(
+                symbols.shape[1:], rng
+            )
+        decoded[entries] += amplitudes[group] * unpack(estimate, len(group))
+        error = unpack(estimate - weights @ symbols, len(group))
+        errors += np.bincount(group, weights=error**2, minlength=len(errors))
         energies += np.sum(np.abs(symbols) ** 2, axis=1)
     C = np.eye(len(updates)) if correlation is None else correlation
-    total = float(blocks.scales.sizes @ blocks.deviations**2) or 1.0  # no error without entries
+    total = float(common.scales.sizes @ common.deviations**2) or 1.0  # no error without entries
     return Aggregate(
         mean=decoded,
-        symbols=blocks.symbols,
+        symbols=common.symbols,
         powers=transmission.powers,
-        average_powers=transmission.powers * energies / max(blocks.symbols, 1),
+        average_powers=transmission.powers * energies / max(common.symbols, 1),
         misalignment=misalignment,
         noise_mse=noise_mse,
         predicted_mse=noise_mse + float((misalignment.conj() @ C @ misalignment).real),
-        realised_mse=float(errors.sum()) / max(blocks.entries, 1),
-        block_mse=np.where(blocks.sent, errors / blocks.scales.sizes, 0.0),
-        relative_error=float(errors @ blocks.block_errors) / total,
+        realised_mse=float(errors.sum()) / max(common.entries, 1),
+        group_mse=np.where(common.sent, errors / common.scales.sizes, 0.0),
+        relative_error=float(errors @ common.group_errors) / total,
     )
 
 
 def _chunks(
     updates: Floating, normalisation: Normalisation
 ) -> Iterator[tuple[slice | Integer, Integer, Complex]]:
-    """Yield the upload piece by piece: entries, their blocks, and the symbols x_k (K, n).
+    """Yield the upload piece by piece: entries, their groups, and the symbols x_k (K, n).
 
-    x_k packs ``sqrt(pi_b) (omega_k / nu_k) (d_kb - m_kb) / v_b`` over the blocks sent.
+    x_k packs ``sqrt(pi_b) (omega_k / nu_k) (d_kb - m_kb) / v_b`` over the groups sent.
     """
-    blocks = normalisation
-    nu = blocks.effective_weights
-    shares = np.where(nu > 0, blocks.weights / np.where(nu > 0, nu, 1.0), 0.0)
-    factors = np.zeros(len(blocks.sent))
-    factors[blocks.sent] = 1.0 / np.sqrt(blocks.block_errors[blocks.sent])  # sqrt(pi_b) / v_b
+    common = normalisation
+    nu = common.effective_weights
+    shares = np.where(nu > 0, common.weights / np.where(nu > 0, nu, 1.0), 0.0)
+    factors = np.zeros(len(common.sent))
+    factors[common.sent] = 1.0 / np.sqrt(common.group_errors[common.sent])  # sqrt(pi_b) / v_b
     scales = shares[:, None] * factors  # (K, B)
-    block_of = np.repeat(np.arange(len(blocks.sent)), blocks.scales.sizes)
-    kept = np.flatnonzero(blocks.sent[block_of])
-    contiguous = len(kept) == len(block_of)
-    for start in range(0, len(kept), 2 * CHUNK_SYMBOLS):
-        stop = min(start + 2 * CHUNK_SYMBOLS, len(kept))
-        entries = slice(start, stop) if contiguous else kept[start:stop]
-        block = block_of[entries]
-        centred = updates[:, entries] - blocks.scales.means[:, block]
-        yield entries, block, pack(scales[:, block] * centred)
+    group_of = np.repeat(np.arange(len(common.sent)), common.scales.sizes)
+    sent = np.flatnonzero(common.sent[group_of])
+    contiguous = len(sent) == len(group_of)
+    for start in range(0, len(sent), 2 * CHUNK_SYMBOLS):
+        stop = min(start + 2 * CHUNK_SYMBOLS, len(sent))
+        entries = slice(start, stop) if contiguous else sent[start:stop]
+        group = group_of[entries]
+        centred = updates[:, entries] - common.scales.means[:, group]
+        yield entries, group, pack(scales[:, group] * centred)
 
 
 def _antennas(symbols: Complex, scalars: Complex, air: Air, rng: np.random.Generator) -> Complex:
     """Return what the antennas receive, ``y = sum_k h_k b_k x_k + z``, shape (N, n)."""
     length = symbols.shape[1]
     wanted = air.channel.T @ (scalars[:, None] * symbols)
-    thermal = np.sqrt(air.noise) * _noise((air.channel.shape[1], length), rng)
-    others = _noise((len(air.interference), length), rng)
+    thermal = np.sqrt(air.noise) * complex_normal((air.channel.shape[1], length), rng)
+    others = complex_normal((len(air.interference), length), rng)
     amplitudes = np.sqrt(air.interference_powers)[:, None]
     return np.asarray(wanted + thermal + air.interference.T @ (amplitudes * others))
-
-
-def _noise(shape: tuple[int, ...], rng: np.random.Generator) -> Complex:
-    """Return independent CN(0, 1) numbers."""
-    return pack(rng.standard_normal((*shape[:-1], 2 * shape[-1])))

@@ -67,7 +67,7 @@ def capped_alignment(
         return Transmission(beamformer, np.zeros(len(channel), dtype=np.complex128))
     nu = effective_weights[active]
     whitener = _whitener(covariance)
-    # unit noise, and a unit for w in which a typical client is heard with 1
+    # unit noise, and a unit for w in which a typical client is received with 1
     g = (np.sqrt(powers[active]) / nu)[:, None] * np.einsum(
         "kn,nm->km", channel[active], whitener.conj()
     )
@@ -93,8 +93,8 @@ def capped_alignment(
 
 def misalignment(channel: Complex, transmission: Transmission, effective_weights: Real) -> Complex:
     """Return ``e_k = w^H h_k b_k - nu_k``, shape (K,)."""
-    heard = (channel @ transmission.beamformer.conj()) * transmission.scalars
-    return np.asarray(heard - effective_weights)
+    received = (channel @ transmission.beamformer.conj()) * transmission.scalars
+    return np.asarray(received - effective_weights)
 
 
 def best_scale(gains: Real, effective_weights: Real, noise: float) -> float:
@@ -122,18 +122,18 @@ def best_scale(gains: Real, effective_weights: Real, noise: float) -> float:
 def _capped_scalars(channel: Complex, w: Complex, nu: Real, powers: Real) -> Complex:
     """Return b_k: the phase of w^H h_k undone, the modulus nu_k / |w^H h_k| or the limit."""
     received = np.sum(channel * w.conj(), axis=1)
-    heard = np.maximum(np.abs(received), 1e-300)
-    moduli = np.minimum(np.sqrt(powers), nu / heard)
-    return np.asarray(moduli * received.conj() / heard)
+    modulus = np.maximum(np.abs(received), 1e-300)
+    moduli = np.minimum(np.sqrt(powers), nu / modulus)
+    return np.asarray(moduli * received.conj() / modulus)
 
 
 def _error(u: Complex, g: Complex, nu: Real, noise: float) -> Real:
     """Return f of every row of u, shape (S,)."""
-    missing = np.maximum(0.0, 1.0 - np.abs(_heard(u, g)))
+    missing = np.maximum(0.0, 1.0 - np.abs(_received(u, g)))
     return np.asarray(noise * np.sum(np.abs(u) ** 2, axis=1) + np.sum(nu**2 * missing**2, axis=1))
 
 
-def _heard(u: Complex, g: Complex) -> Complex:
+def _received(u: Complex, g: Complex) -> Complex:
     """Return u_s^H g_k, shape (S, K); sums without BLAS, whose rounding is not repeatable."""
     return np.asarray(np.einsum("sn,kn->sk", u.conj(), g))
 
@@ -141,16 +141,16 @@ def _heard(u: Complex, g: Complex) -> Complex:
 def _scaled(u: Complex, g: Complex, nu: Real, noise: float) -> Complex:
     """Return each row of u at its best scale."""
     sizes = noise * np.sum(np.abs(u) ** 2, axis=1)
-    gains = np.abs(_heard(u, g))
+    gains = np.abs(_received(u, g))
     factors = [best_scale(a, nu, n) for a, n in zip(gains, sizes, strict=True)]
     return np.asarray(np.array(factors)[:, None] * u)
 
 
 def _receivers(u: Complex, g: Complex, nu: Real, noise: float) -> Complex:
     """Return the MMSE receivers for the best powers of each row of u, shape (S, N)."""
-    heard = _heard(u, g)
-    moduli = np.maximum(np.abs(heard), 1e-300)
-    b = np.minimum(1.0, 1.0 / moduli) * heard.conj() / moduli
+    received = _received(u, g)
+    moduli = np.maximum(np.abs(received), 1e-300)
+    b = np.minimum(1.0, 1.0 / moduli) * received.conj() / moduli
     sent = b[:, :, None] * g  # (S, K, N)
     A = np.einsum("k,skn,skm->snm", nu**2, sent, sent.conj())
     A = A + noise * np.eye(g.shape[1])
@@ -173,16 +173,16 @@ def _descend(u: Complex, g: Complex, nu: Real, noise: float) -> Complex:
 
     def loss(z: Real) -> tuple[float, Real]:
         v = z[:size] + 1j * z[size:]
-        heard = np.sum(g * v.conj(), axis=1)
-        moduli = np.maximum(np.abs(heard), 1e-300)
+        received = np.sum(g * v.conj(), axis=1)
+        moduli = np.maximum(np.abs(received), 1e-300)
         missing = nu**2 * np.maximum(0.0, 1.0 - moduli)
         value = noise * float(z @ z) + float(np.sum(missing * np.maximum(0.0, 1.0 - moduli)))
-        slope = 2.0 * noise * v - 2.0 * np.sum((missing / moduli * heard.conj())[:, None] * g, 0)
+        slope = 2.0 * noise * v - 2.0 * np.sum((missing / moduli * received.conj())[:, None] * g, 0)
         return value, np.concatenate([slope.real, slope.imag])
 
     start = np.concatenate([u.real, u.imag])
-    found = minimize(loss, start, jac=True, method="BFGS", options={"gtol": 1e-9})
-    end = found.x if found.fun < loss(start)[0] else start
+    optimum = minimize(loss, start, jac=True, method="BFGS", options={"gtol": 1e-9})
+    end = optimum.x if optimum.fun < loss(start)[0] else start
     return np.asarray(end[:size] + 1j * end[size:])
 
 

@@ -1,4 +1,8 @@
-"""Scales of the updates, block powers, effective weights and packing (system model, section 4)."""
+"""Scales of the updates, group powers, effective weights and packing (system model, section 4).
+
+A *scale group* is a set of entries that share one mean and one standard deviation: an adapter
+matrix, or under ``aggregation.normalise: global`` all of them at once.  Its index is b.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +20,12 @@ Normalise = Literal["block", "loaded", "global"]
 
 @dataclass(frozen=True)
 class Scales:
-    """What each client reports about its update: two scalars a block.
+    """What each client reports about its update: two scalars a scale group.
 
     Attributes
     ----------
     sizes : ndarray, int, shape (B,)
-        Entries d_b of each block.
+        Entries d_b of each group.
     means, deviations : ndarray, float, shape (K, B)
         Mean m_kb and standard deviation v_kb.
     """
@@ -44,11 +48,11 @@ class Normalisation:
     means, deviations : ndarray, float, shape (B,)
         m_b and v_b of the weighted sum.
     powers : ndarray, float, shape (B,)
-        Block powers pi_b; 0 for blocks that are not sent.
+        Group powers pi_b; 0 for groups that are not sent.
     sent : ndarray, bool, shape (B,)
-        Blocks with v_b > 0.
+        Groups with v_b > 0.
     entries : int
-        d: real entries sent, over all sent blocks.
+        d: real entries sent, over all groups sent.
     effective_weights : ndarray, float, shape (K,)
         nu_k; a client with 0 stays silent.
     """
@@ -78,32 +82,49 @@ class Normalisation:
         return np.asarray(shares**2 * energies / max(self.entries, 1))
 
     @property
-    def block_errors(self) -> Real:
-        """Error per real entry of each block at MSE 1, ``v_b^2 / pi_b``, shape (B,)."""
+    def group_errors(self) -> Real:
+        """Error per real entry of each group at MSE 1, ``v_b^2 / pi_b``, shape (B,)."""
         safe = np.where(self.sent, self.powers, 1.0)
         return np.asarray(np.where(self.sent, self.deviations**2 / safe, 0.0))
 
     @property
     def total_error(self) -> float:
         """Squared error of the whole aggregate at MSE 1, ``sum_b d_b v_b^2 / pi_b``."""
-        return float(self.scales.sizes @ self.block_errors)
+        return float(self.scales.sizes @ self.group_errors)
 
 
-def block_sizes(sizes: Sequence[int], normalise: Normalise) -> Integer:
-    """Return the block lengths d_b: one a matrix, or for `global` one for the whole update."""
+def group_sizes(sizes: Sequence[int], normalise: Normalise) -> Integer:
+    """Return the lengths d_b of the scale groups.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Entries of each adapter matrix.
+    normalise : {'block', 'loaded', 'global'}
+        One group a matrix, or for `global` one group of the whole update.
+
+    Returns
+    -------
+    ndarray, int, shape (B,)
+
+    Examples
+    --------
+    >>> group_sizes([300, 41], "block").tolist(), group_sizes([300, 41], "global").tolist()
+    ([300, 41], [341])
+    """
     lengths = np.asarray(sizes, dtype=np.int64)
     return lengths.sum(keepdims=True) if normalise == "global" else lengths
 
 
 def report_scales(updates: Floating, sizes: npt.ArrayLike) -> Scales:
-    """Measure the mean and standard deviation of each block of each update.
+    """Measure the mean and standard deviation of each group of each update.
 
     Parameters
     ----------
     updates : ndarray, float, shape (K, d)
         Updates d_k.
     sizes : array_like, int, shape (B,)
-        Block lengths in the order of the entries, sum d.
+        Group lengths in the order of the entries, sum d.
 
     Returns
     -------
@@ -116,35 +137,35 @@ def report_scales(updates: Floating, sizes: npt.ArrayLike) -> Scales:
     """
     lengths = np.asarray(sizes, dtype=np.int64)
     if lengths.sum() != updates.shape[1] or (lengths < 1).any():
-        raise ValueError(f"blocks of {lengths.sum()} entries for updates of {updates.shape[1]}")
+        raise ValueError(f"groups of {lengths.sum()} entries for updates of {updates.shape[1]}")
     ends = np.cumsum(lengths)
     means = np.empty((len(updates), len(lengths)))
     deviations = np.empty_like(means)
     for k, update in enumerate(updates):
         for b, (end, size) in enumerate(zip(ends, lengths, strict=True)):
-            block = update[end - size : end]
-            means[k, b] = block.mean(dtype=np.float64)
-            deviations[k, b] = block.std(dtype=np.float64)
+            group = update[end - size : end]
+            means[k, b] = group.mean(dtype=np.float64)
+            deviations[k, b] = group.std(dtype=np.float64)
     broken = np.flatnonzero(~np.isfinite(deviations).all(axis=1))
     if broken.size:
         raise ValueError(f"updates of clients {broken.tolist()} are not finite")
     return Scales(lengths, means, deviations)
 
 
-def side_information_bits(blocks: int, scale_bits: int, scalars: int = 2) -> int:
-    """Return the bits of one client's report: two scalars a block, or as many as given."""
-    return scalars * blocks * scale_bits
+def side_information_bits(groups: int, scale_bits: int, scalars: int = 2) -> int:
+    """Return the bits of one client's report: two scalars a group, or as many as given."""
+    return scalars * groups * scale_bits
 
 
 def normalise_updates(
     scales: Scales, weights: npt.ArrayLike, normalise: Normalise
 ) -> Normalisation:
-    """Return the common scales, block powers and effective weights (system model, section 4).
+    """Return the common scales, group powers and effective weights (system model, section 4).
 
     ``m_b = sum_k omega_k m_kb``, ``v_b^2 = sum_k omega_k v_kb^2``,
     ``nu_k^2 = (omega_k^2 / d) sum_b d_b pi_b v_kb^2 / v_b^2``.
 
-    Block powers, with ``sum_b d_b pi_b = d`` over the blocks sent: `block` and `global` take
+    Group powers, with ``sum_b d_b pi_b = d`` over the groups sent: `block` and `global` take
     ``pi_b = 1`` (equal relative error), `loaded` takes pi_b proportional to v_b, which minimises
     ``sum_b d_b v_b^2 / pi_b`` (Lagrange).
 
@@ -155,8 +176,8 @@ def normalise_updates(
     weights : array_like, float, shape (K,)
         omega_k >= 0, sum 1.
     normalise : {'block', 'loaded', 'global'}
-        Rule of the block powers.  `global` expects the scales of one block
-        (:func:`block_sizes`).
+        Rule of the group powers.  `global` expects the scales of one group
+        (:func:`group_sizes`).
 
     Returns
     -------
@@ -165,15 +186,15 @@ def normalise_updates(
     Raises
     ------
     ValueError
-        If the weights are not a convex combination of K clients, or `global` has many blocks.
+        If the weights are not a convex combination of K clients, or `global` has many groups.
     """
     omega = np.asarray(weights, dtype=np.float64)
     if omega.shape != (len(scales.means),) or (omega < 0).any() or abs(omega.sum() - 1) > 1e-9:
         raise ValueError(f"weights must be {len(scales.means)} numbers >= 0 of sum 1, got {omega}")
     if normalise == "global" and len(scales.sizes) != 1:
-        raise ValueError(f"global normalisation of {len(scales.sizes)} blocks: take one block")
+        raise ValueError(f"global normalisation of {len(scales.sizes)} groups: take one group")
     deviations = np.sqrt(omega @ scales.deviations**2)
-    sent, entries, powers = _block_powers(scales.sizes, deviations, normalise)
+    sent, entries, powers = _group_powers(scales.sizes, deviations, normalise)
     lengths = np.where(sent, scales.sizes, 0)
     relative = scales.deviations / np.where(sent, deviations, 1.0)
     shares = lengths * powers / max(entries, 1)
@@ -192,10 +213,10 @@ def normalise_updates(
 def precode_updates(scales: Scales, weights: npt.ArrayLike, normalise: Normalise) -> Normalisation:
     """Return the scales of precoding by the largest norm: v_b as max_k rms_kb, no means.
 
-    All clients share one factor a block, set by the client whose update is largest, so that
+    All clients share one factor a group, set by the client whose update is largest, so that
     each keeps its power limit and nobody's update is scaled apart from the others; nu_k = omega_k.
     `global` is the precoding of Sery et al. (2021), with the norms of the round
-    for their expectations.  With several blocks different clients may be the largest in each, and
+    for their expectations.  With several groups different clients may be the largest in each, and
     then nobody would send with full power: all factors are raised together until one does.
 
     Parameters
@@ -205,7 +226,7 @@ def precode_updates(scales: Scales, weights: npt.ArrayLike, normalise: Normalise
     weights : array_like, float, shape (K,)
         omega_k >= 0, sum 1.
     normalise : {'block', 'loaded', 'global'}
-        Rule of the block powers, as in :func:`normalise_updates`.
+        Rule of the group powers, as in :func:`normalise_updates`.
 
     Returns
     -------
@@ -215,7 +236,7 @@ def precode_updates(scales: Scales, weights: npt.ArrayLike, normalise: Normalise
     omega = np.asarray(weights, dtype=np.float64)
     rms = np.sqrt(scales.deviations**2 + scales.means**2)
     top = rms.max(axis=0)
-    sent, entries, powers = _block_powers(scales.sizes, top, normalise)
+    sent, entries, powers = _group_powers(scales.sizes, top, normalise)
     lengths = np.where(sent, scales.sizes, 0)
     loads = (rms / np.where(sent, top, 1.0)) ** 2 @ (lengths * powers) / max(entries, 1)
     if entries:
@@ -232,8 +253,8 @@ def precode_updates(scales: Scales, weights: npt.ArrayLike, normalise: Normalise
     )
 
 
-def _block_powers(sizes: Integer, deviations: Real, normalise: Normalise) -> tuple[Mask, int, Real]:
-    """Return the blocks sent, their entries d, and the powers pi_b of a rule."""
+def _group_powers(sizes: Integer, deviations: Real, normalise: Normalise) -> tuple[Mask, int, Real]:
+    """Return the groups sent, their entries d, and the powers pi_b of a rule."""
     sent = deviations > 0
     lengths = np.where(sent, sizes, 0)
     entries = int(lengths.sum())

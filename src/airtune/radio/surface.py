@@ -1,4 +1,4 @@
-"""A reconfigurable surface: a second way from every transmitter to the array, over M elements.
+"""A reconfigurable surface: further paths from every transmitter to the array, over M elements.
 
 The reflected channel is ``sum_m D_nm theta_m f_km`` with ``|theta_m| = 1``: f_k from transmitter k
 to the elements, D from the elements to the antennas.  D consists of paths itself, so that for given
@@ -20,10 +20,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from airtune.kinds import Complex, Real
-from airtune.radio.channels.base import Block, Paths
+from airtune.radio.channels.base import Paths, Transmitters
 from airtune.radio.channels.block_fading import evolve_paths, initial_paths
 from airtune.radio.channels.cell import Stations, path_loss_db, place_stations
-from airtune.radio.channels.csi import perceived
+from airtune.radio.channels.csi import perceived_paths
 from airtune.radio.channels.directions import uniform
 from airtune.radio.layouts import fixed_array
 from airtune.radio.units import from_db
@@ -57,13 +57,25 @@ class Surface:
         phases = np.exp(2j * np.pi * (positions @ self.directions.T))
         return np.asarray(np.einsum("nl,lm->nm", phases, self.departing))
 
-    def reflect(self, block: Block, phases: Real) -> Block:
-        """Return the block with the paths by way of the surface, phases of shape (M,) [rad]."""
+    def reflect(self, direct: Transmitters, phases: Real) -> Transmitters:
+        """Return the direct paths with those that the surface reflects.
+
+        Parameters
+        ----------
+        direct : Transmitters
+            Paths without the surface.
+        phases : ndarray, float, shape (M,)
+            Phases of the elements [rad].
+
+        Returns
+        -------
+        Transmitters
+        """
         turned = np.exp(1j * phases) * self.departing
-        return Block(
-            self._with_reflection(block.clients, np.einsum("km,lm->kl", self.incident, turned)),
+        return Transmitters(
+            self._with_reflection(direct.clients, np.einsum("km,lm->kl", self.incident, turned)),
             self._with_reflection(
-                block.interferers, np.einsum("jm,lm->jl", self.interference, turned)
+                direct.interferers, np.einsum("jm,lm->jl", self.interference, turned)
             ),
         )
 
@@ -119,12 +131,14 @@ class SurfaceFading:
         true = self._surface(self._paths, self._base)
         if self._csi == Csi():
             return true, true
-        seen = {
-            name: perceived(paths, self._csi, self._stream("surface-csi", round_index, name))
+        perceived = {
+            name: perceived_paths(paths, self._csi, self._stream("surface-csi", round_index, name))
             for name, paths in self._paths.items()
         }
-        base = perceived(self._base, self._csi, self._stream("surface-csi", round_index, "base"))
-        return true, self._surface(seen, base)
+        base = perceived_paths(
+            self._base, self._csi, self._stream("surface-csi", round_index, "base")
+        )
+        return true, self._surface(perceived, base)
 
     def _surface(self, paths: dict[str, Paths], base: Paths) -> Surface:
         steering = np.exp(2j * np.pi * (self._departures @ self._elements.T))  # (L, M)
@@ -171,13 +185,13 @@ class SurfaceFading:
         u = stations.directions
         ahead = np.sqrt(np.maximum(0.0, 1.0 - np.sum(u**2, axis=1)))
         places = stations.distances[:, None] * np.column_stack([u, ahead])
-        way = places - np.array(self._ris.position_m)
-        distances = np.maximum(np.linalg.norm(way, axis=1), 1.0)
+        offsets = places - np.array(self._ris.position_m)
+        distances = np.maximum(np.linalg.norm(offsets, axis=1), 1.0)
         loss = path_loss_db(distances, self._ris.client_intercept_db, self._ris.client_slope_db)
         return replace(
             stations,
             distances=distances,
-            directions=way[:, 1:] / distances[:, None],
+            directions=offsets[:, 1:] / distances[:, None],
             path_gains=from_db(-loss),
         )
 

@@ -10,9 +10,8 @@ import numpy.typing as npt
 from airtune.kinds import Complex, Real
 from airtune.radio.array import channel as channel_at
 from airtune.radio.array import covariance
-from airtune.radio.channels.base import Block
-from airtune.radio.units import interferer_powers, receiver_noise
-from airtune.scenario import Radio
+from airtune.radio.channels.base import Transmitters
+from airtune.radio.units import LinkBudget
 
 
 @dataclass(frozen=True)
@@ -67,27 +66,27 @@ class Transmission:
         return np.abs(self.scalars) ** 2
 
 
-def air_at(block: Block, positions: Real, radio: Radio) -> Air:
-    """Return the air that antennas at `positions` meet in a block.
+def air_at(transmitters: Transmitters, positions: Real, budget: LinkBudget) -> Air:
+    """Return the air that antennas at `positions` meet in a round.
 
     Parameters
     ----------
-    block : Block
-        Paths of the round: the true ones, or the perceived ones for the planner's view.
+    transmitters : Transmitters
+        Paths of the round: the true ones, or those that the server perceives.
     positions : ndarray, float, shape (N, 2)
         Antenna positions [wavelengths].
-    radio : Radio
-        Section ``radio`` of the scenario (noise and interferers' power).
+    budget : LinkBudget
+        Noise and powers of the interferers.
 
     Returns
     -------
     Air
     """
     return Air(
-        channel=channel_at(block.clients, positions),
-        interference=channel_at(block.interferers, positions),
-        interference_powers=interferer_powers(radio.interferers),
-        noise=receiver_noise(radio),
+        channel=channel_at(transmitters.clients, positions),
+        interference=channel_at(transmitters.interferers, positions),
+        interference_powers=budget.interferer_powers,
+        noise=budget.noise,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -72,3 +74,29 @@ def interferer_powers(interferers: Interferers) -> Real:
 def receiver_noise(radio: Radio) -> float:
     """Return the noise power sigma^2 of the scenario's receivers [W]."""
     return noise_power(radio.noise_psd_dbm_hz, radio.bandwidth_hz, radio.noise_figure_db)
+
+
+@dataclass(frozen=True)
+class LinkBudget:
+    """Powers of transmitters and receivers.
+
+    Attributes
+    ----------
+    client_powers : ndarray, float, shape (K,)
+        Power limits P_k [W].
+    interferer_powers : ndarray, float, shape (J,)
+        Transmit powers q_j [W].
+    noise : float
+        Noise power sigma^2 of a receiver of the base station [W].
+    """
+
+    client_powers: Real
+    interferer_powers: Real
+    noise: float
+
+    @classmethod
+    def of(cls, radio: Radio, clients: Clients) -> LinkBudget:
+        """Return the link budget of the sections ``radio`` and ``clients`` of a scenario."""
+        return cls(
+            client_powers(clients), interferer_powers(radio.interferers), receiver_noise(radio)
+        )

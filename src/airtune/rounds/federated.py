@@ -13,11 +13,11 @@ from airtune.learning.results import Evaluation
 from airtune.learning.server import ServerOptimizer
 from airtune.planning import replan
 from airtune.planning.alternate import JointPlan
-from airtune.planning.expected_radio import with_travel
 from airtune.planning.plans import plan_run
 from airtune.planning.repetition import Repetition
 from airtune.planning.replan import CurrentPlan
 from airtune.planning.result import Plan
+from airtune.registry import POLICIES
 from airtune.rounds.books import Computing, book_round
 from airtune.rounds.metrics import (
     Metrics,
@@ -26,8 +26,8 @@ from airtune.rounds.metrics import (
     progress_metrics,
 )
 from airtune.rounds.state import State
-from airtune.scheduling import POLICIES, Candidates, Choice, Policy
-from airtune.schemes import SCHEMES, RadioRound, Reception, Scheme, Uploads
+from airtune.scheduling import Candidates, Choice, Policy
+from airtune.schemes import BuiltScheme, RadioRound, Reception, Travel, Uploads
 
 
 class FederatedRun:
@@ -60,7 +60,7 @@ class FederatedRun:
         scenario = repetition.scenario
         self.scenario, self.seed = scenario, repetition.seed
         self.repetition, self.engine = repetition, engine
-        self.scheme: Scheme = SCHEMES[scheme]
+        self.scheme: BuiltScheme = repetition.scheme(scheme)
         self.policy: Policy = POLICIES[scenario.clients.selection]
         joint = plan_run(repetition, scheme) if plan is None else plan
         self.current = CurrentPlan.first(repetition, joint)
@@ -68,7 +68,7 @@ class FederatedRun:
         self.state = State(
             adapter=adapter,
             optimizer=ServerOptimizer(scenario.training.of(scheme), len(adapter)),
-            positions=self.scheme.array.start(scenario, self.seed),
+            positions=self.scheme.array.start(),
             effective_weights=repetition.weights(self.plan.participants),
             scaled_weights=repetition.omega.copy(),
             average_rates=np.zeros(clients),
@@ -132,7 +132,7 @@ class FederatedRun:
         #    Every component is booked.
         reporting = np.isin(choice.clients, transmitters) if has_silent(received) else None
         overheads = self.scheme.air.overheads(
-            link, choice.clients, repetition.matrix_sizes, reporting
+            link, link, choice.clients, repetition.matrix_sizes, reporting
         )
         booked = book_round(self._computing(choice.clients), moved, overheads, received)
         state.latency_s += booked.latency_s
@@ -185,6 +185,8 @@ class FederatedRun:
             array=self.scheme.array,
             positions=self.state.positions,
             constants=self.repetition.constants,
+            unbiased=self.scenario.clients.unbiased,
+            fair_window=self.scenario.clients.fair_window,
         )
 
     def _places(self, radio: RadioRound) -> NDArray[np.float64]:
@@ -199,8 +201,8 @@ class FederatedRun:
             return array.place(radio, state.effective_weights, state.positions)
         if movement == "when-needed" and self._hears_well(radio):
             return state.positions
-        near = with_travel(radio, joint.expected.max_travel)
-        return array.place(near, state.effective_weights, state.positions)
+        travel = Travel(joint.expected.max_travel, self.scenario.placement.travel_price_db)
+        return array.place(radio, state.effective_weights, state.positions, travel)
 
     def _hears_well(self, radio: RadioRound) -> bool:
         """Tell whether the expected error is below `planning.quality_db` without moving."""

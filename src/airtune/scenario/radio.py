@@ -40,8 +40,10 @@ class Clients(Settings):
     concurrency: Count | None = Field(
         None, description="most clients that transmit together in a round; null is all"
     )
-    selection: Literal["all", "random", "best-channel", "proportional-fair", "joint"] = Field(
-        "all", description="who they are: how the clients of a round are chosen"
+    selection: str = Field(
+        "all",
+        description="who they are: how the clients of a round are chosen (all, random, "
+        "best-channel, proportional-fair, joint, or a policy of one's own)",
     )
     fair_window: Annotated[float, Field(gt=1)] = Field(
         10.0, description="rounds over which proportional-fair averages the rates served"
@@ -169,6 +171,9 @@ class Radio(Settings):
     pilot_symbols_per_client: int = Field(
         8, ge=0, description="pilot symbols sent by each client in each round"
     )
+    channel: str = Field(
+        "block-fading", description="where the propagation paths come from (a registered name)"
+    )
     paths: Paths = Paths()
     interferers: Interferers = Interferers()
     csi: Csi = Csi()
@@ -194,7 +199,7 @@ class Aggregation(Settings):
 
     normalise: Literal["block", "loaded", "global"] = Field(
         "block",
-        description="one scale per adapter matrix (block), with block powers by "
+        description="one scale per adapter matrix (block), with group powers by "
         "scale (loaded), or one scale for the whole update (global)",
     )
     form: Literal["scalar", "waveform"] = Field(

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 
 from airtune.bound.convergence import BoundConstants, batch_noise, participation_bias
 from airtune.kinds import Integer, Real
 from airtune.placement.choice import relaxed_orders
-from airtune.scheduling.candidates import Candidates, Choice, renormalised
-from airtune.scheduling.policies import largest
+from airtune.scheduling.base import Candidates, Choice, Policy, renormalised, strongest
+from airtune.schemes import Effort
 from airtune.streams import torch_seed
 
 SCREENED, SCREENED_PER_PLACE = 24, 3
@@ -24,13 +25,12 @@ TRIED = 6
 """Sets that are tried of each ranking before the present one is called the best."""
 
 
-@dataclass(frozen=True)
-class Joint:
+class Joint(Policy):
     """The set with the least one-round terms of the bound at its own placement.
 
     For a set S of weight p the terms are ``(L eta^2 / 2) (sigma_g^2 sum_S (omega_k / p)^2 / B_k +
     G^2 MSE(S)) + (eta / 2) min(1, 4 (1 - p)^2) zeta^2`` (system model, section 6), with MSE(S) of
-    the best placement found for S: strong clients against absent weight.  At most
+    the best placement for S: strong clients against absent weight.  At most
     `clients.concurrency` clients are taken, fewer where the weakest costs more than it brings.
 
     The relaxed choice of SCA-PDD (:mod:`airtune.placement.choice`) is rounded to its strongest
@@ -43,13 +43,14 @@ class Joint:
     Trans. Wirel. Commun. 19(3), 2020: selection with a fixed array, most clients under an error.
     """
 
-    about: str = "best set at its own placement, by the bound"
+    about: ClassVar[str] = "best set at its own placement, by the bound"
 
     def select(self, candidates: Candidates) -> Choice:
+        """Return the set of the least terms that is found."""
         pool, omega = screened(candidates), candidates.omega
         trials = Trials(candidates, pool)
         sets = [pool[order[: candidates.limit]] for order in _orders(candidates, pool)]
-        sets += [largest(s, pool, candidates.limit) for s in (_strength(candidates), omega)]
+        sets += [strongest(s, pool, candidates.limit) for s in (_strength(candidates), omega)]
         best = min((trials.of(members) for members in sets), key=lambda trial: trial.terms)
         while True:
             better = _improved(trials, best)
@@ -83,26 +84,27 @@ class Trials:
 
     candidates: Candidates
     pool: Integer
-    known: dict[bytes, Trial] = field(default_factory=dict)
+    cache: dict[bytes, Trial] = field(default_factory=dict)
 
     @property
     def spent(self) -> bool:
         """Whether no further set is to be tried."""
-        return len(self.known) >= EVALUATIONS
+        return len(self.cache) >= EVALUATIONS
 
     def of(self, members: Integer) -> Trial:
         """Place the antennas for a set and return what its round adds to the bound."""
         members = np.sort(members)
         key = members.tobytes()
-        if key not in self.known:
-            self.known[key] = self._place(members)
-        return self.known[key]
+        if key not in self.cache:
+            self.cache[key] = self._place(members)
+        return self.cache[key]
 
     def _place(self, members: Integer) -> Trial:
         c = self.candidates
         nu = renormalised(members, c.omega).spread(c.scaled_weights)
-        positions = c.array.place(c.rough, nu, c.positions)
-        link = c.array.link(c.rough, nu, positions)
+        # the solver's fast mode, for many sets are tried
+        positions = c.array.place(c.radio, nu, c.positions, effort=Effort(mode="fast"))
+        link = c.array.link(c.radio, nu, positions)
         best = link.best_beamformer(nu)
         terms = round_terms(c.constants, c.omega, c.batch_sizes, members, 1 / best.worst_gain)
         received = np.abs(link.perceived.of(self.pool).channel @ best.beamformer.conj()) ** 2
@@ -112,7 +114,7 @@ class Trials:
         return Trial(members, terms, gains * best.worst_gain)
 
     def guess(self, gains: Real, members: Integer) -> float:
-        """Return what a set would add to the bound if its members were heard with these gains."""
+        """Return what a set would add to the bound if these were the gains of its members."""
         c = self.candidates
         gain = gains[members].min() * _share(c.omega, members) ** 2
         return round_terms(c.constants, c.omega, c.batch_sizes, members, 1 / max(gain, 1e-300))
@@ -147,7 +149,9 @@ def screened(candidates: Candidates) -> Integer:
     """Return the clients worth a look: the strongest, and those that weigh most."""
     c = candidates
     count = max(SCREENED, SCREENED_PER_PLACE * c.limit)
-    return np.union1d(largest(_strength(c), c.clients, count), largest(c.omega, c.clients, c.limit))
+    return np.union1d(
+        strongest(_strength(c), c.clients, count), strongest(c.omega, c.clients, c.limit)
+    )
 
 
 def _strength(candidates: Candidates) -> Real:
@@ -174,7 +178,7 @@ def _orders(candidates: Candidates, pool: Integer) -> list[Integer]:
 def _improved(trials: Trials, best: Trial) -> Trial | None:
     """Return a better set, None if none is found.
 
-    Sets that differ in one client, and the heaviest of the clients heard best, are tried in the
+    Sets that differ in one client, and the heaviest of the clients received best, are tried in the
     order of what they promise with the gains that the present placement gives them and, in turn,
     with those of a placement for each client alone.
     """
@@ -196,7 +200,7 @@ def _promising(trials: Trials, best: Trial) -> list[Integer]:
     sets += [rest for rest in fewer if len(rest)]
     rankings = []
     for gains in (best.gains, _strength(c)):
-        heard = [trials.pool[gains[trials.pool] >= gains[k]] for k in trials.pool]
-        loud = [largest(c.omega, clients, c.limit) for clients in heard]
-        rankings.append(sorted(sets + loud, key=partial(trials.guess, gains))[:TRIED])
+        at_least = [trials.pool[gains[trials.pool] >= gains[k]] for k in trials.pool]
+        heaviest = [strongest(c.omega, clients, c.limit) for clients in at_least]
+        rankings.append(sorted(sets + heaviest, key=partial(trials.guess, gains))[:TRIED])
     return [members for pair in zip(*rankings, strict=True) for members in pair]

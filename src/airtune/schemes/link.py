@@ -11,11 +11,30 @@ import numpy as np
 
 from airtune.kinds import Complex, Integer, Real
 from airtune.placement import Placement, Problem, beamform
-from airtune.radio.channels.base import Block
+from airtune.radio.channels.base import Block, Transmitters
 from airtune.radio.transmission import Air, air_at
-from airtune.radio.units import client_powers, interferer_powers, receiver_noise
-from airtune.scenario import Radio, Scenario
+from airtune.radio.units import LinkBudget
+from airtune.scenario import Scenario
 from airtune.streams import torch_seed
+
+
+@dataclass(frozen=True)
+class AntennaRegion:
+    """Where antennas may be placed.
+
+    Attributes
+    ----------
+    antennas : int
+        Number N of antennas.
+    size : tuple of two floats
+        A_x, A_y of the box [0, A_x] x [0, A_y] [wavelengths].
+    spacing : float
+        Least distance D of two antennas [wavelengths].
+    """
+
+    antennas: int
+    size: tuple[float, float]
+    spacing: float
 
 
 @dataclass(frozen=True)
@@ -24,25 +43,61 @@ class RadioRound:
 
     Attributes
     ----------
-    scenario : Scenario
     seed : int
         Root of the repetition's streams.
     round : int
         1 to T.
-    true, perceived : Block
-        Paths of the round, and what the server believes them to be.
+    block : Block
+        Paths of the round, true and as the server perceives them.
+    budget : LinkBudget
+        Powers of clients and interferers, and the noise.
+    region : AntennaRegion
+        Where movable antennas may be placed.
     """
 
-    scenario: Scenario
     seed: int
     round: int
-    true: Block
-    perceived: Block
+    block: Block
+    budget: LinkBudget
+    region: AntennaRegion
 
-    @cached_property
+    @classmethod
+    def of(cls, scenario: Scenario, seed: int, round_index: int, block: Block) -> RadioRound:
+        """Return the radio of a round of a scenario.
+
+        Parameters
+        ----------
+        scenario : Scenario
+            Its sections ``radio``, ``clients`` and ``array`` are read.
+        seed : int
+            Root of the repetition's streams.
+        round_index : int
+        block : Block
+            What the channel gives for this round.
+        """
+        array = scenario.array
+        return cls(
+            seed,
+            round_index,
+            block,
+            LinkBudget.of(scenario.radio, scenario.clients),
+            AntennaRegion(array.antennas, array.region, array.spacing),
+        )
+
+    @property
+    def true(self) -> Transmitters:
+        """The paths as they are."""
+        return self.block.true
+
+    @property
+    def perceived(self) -> Transmitters:
+        """The paths as the server believes them to be."""
+        return self.block.perceived
+
+    @property
     def powers(self) -> Real:
         """Power limits P_k, shape (K,) [W]."""
-        return client_powers(self.scenario.clients)
+        return self.budget.client_powers
 
     def problem(self, effective_weights: Real) -> Problem:
         """Return the placement problem of these clients (system model, section 5).
@@ -52,21 +107,21 @@ class RadioRound:
         effective_weights : ndarray, float, shape (K,)
             nu_k; clients with 0 are left out.
         """
-        array, interferers = self.scenario.array, self.perceived.interferers
-        heard = np.flatnonzero(effective_weights > 0)
-        paths = self.perceived.clients.of(heard)
+        interferers = self.perceived.interferers
+        active = np.flatnonzero(effective_weights > 0)
+        paths = self.perceived.clients.of(active)
         return Problem(
             gains=paths.gains,
             directions=paths.directions,
-            weights=effective_weights[heard],
-            powers=self.powers[heard],
-            noise=receiver_noise(self.scenario.radio),
+            weights=effective_weights[active],
+            powers=self.powers[active],
+            noise=self.budget.noise,
             interferer_gains=interferers.gains,
             interferer_directions=interferers.directions,
-            interferer_powers=interferer_powers(self.scenario.radio.interferers),
-            antennas=array.antennas,
-            region=np.asarray(array.region),
-            spacing=array.spacing,
+            interferer_powers=self.budget.interferer_powers,
+            antennas=self.region.antennas,
+            region=np.asarray(self.region.size),
+            spacing=self.region.spacing,
         )
 
     def at(self, positions: Real) -> Link:
@@ -76,25 +131,41 @@ class RadioRound:
 
 @dataclass(frozen=True)
 class Response:
-    """What antennas in place hear of a block, computed for the clients asked for only."""
+    """What antennas in place receive of the transmitters, computed for the clients asked for only.
 
-    block: Block
+    Attributes
+    ----------
+    transmitters : Transmitters
+        True or perceived paths.
+    positions : ndarray, float, shape (N, 2)
+        Antenna positions [wavelengths].
+    budget : LinkBudget
+    """
+
+    transmitters: Transmitters
     positions: Real
-    radio: Radio
+    budget: LinkBudget
 
     def of(self, clients: Integer) -> Air:
         """Return the air of these clients (indices)."""
-        return air_at(self.block.of(clients), self.positions, self.radio)
+        return air_at(self.transmitters.of(clients), self.positions, self.budget)
 
     @cached_property
     def everybody(self) -> Air:
         """The air of all clients."""
-        return air_at(self.block, self.positions, self.radio)
+        return air_at(self.transmitters, self.positions, self.budget)
 
 
 @dataclass(frozen=True)
 class Link:
-    """The radio of one round with the antennas in place."""
+    """The radio of one round with the antennas in place.
+
+    Attributes
+    ----------
+    radio : RadioRound
+    positions : ndarray, float, shape (N, 2)
+        Antenna positions [wavelengths].
+    """
 
     radio: RadioRound
     positions: Real
@@ -102,12 +173,12 @@ class Link:
     @cached_property
     def true(self) -> Response:
         """The air as it is."""
-        return Response(self.radio.true, self.positions, self.radio.scenario.radio)
+        return Response(self.radio.true, self.positions, self.radio.budget)
 
     @cached_property
     def perceived(self) -> Response:
         """The air as the server believes it to be."""
-        return Response(self.radio.perceived, self.positions, self.radio.scenario.radio)
+        return Response(self.radio.perceived, self.positions, self.radio.budget)
 
     def best_beamformer(self, effective_weights: Real) -> Placement:
         """Return the best receive beamformer for these positions and weights nu_k, shape (K,)."""
@@ -119,11 +190,8 @@ class Link:
 
         It maximises the gain of the weakest of them as the server perceives their channels, by
         reciprocity the max-min problem of the uplink without interferers.  None: spreading the
-        power over all antennas by a space-time block code serves the weakest better, or is what
-        `radio.downlink_precoding` asks for.
+        power over all antennas by a space-time block code serves the weakest better.
         """
-        if self.radio.scenario.radio.downlink_precoding == "space-time":
-            return None
         chosen = np.zeros(len(self.radio.powers))
         chosen[clients] = 1.0
         problem = self.radio.problem(chosen)

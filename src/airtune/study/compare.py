@@ -74,22 +74,15 @@ def check(scenario: Scenario, kind: str) -> Scenario:
         Names the setting, its value and what is allowed.
     """
     from airtune.placement.solver import METHODS
-    from airtune.schemes import SCHEMES
+    from airtune.registry import SCHEMES
+    from airtune.scenario.names import check_names
 
-    for name in scenario.schemes:
-        if name not in SCHEMES:
-            raise InputError(
-                f"schemes: {name!r} must be one of {', '.join(SCHEMES)} "
-                "(or of a module that registers it: airtune --import MODULE ...)"
-            )
-    for name in scenario.training.learning_rates:
-        if name not in SCHEMES:
-            raise InputError(f"training.learning_rates.{name}: must be one of {', '.join(SCHEMES)}")
+    check_names(scenario)
     method = scenario.placement.method
     if method not in METHODS:
         raise InputError(f"placement.method = {method!r}: must be one of {', '.join(METHODS)}")
     for name in scenario.schemes:
-        SCHEMES[name].array.start(scenario, scenario.seed)
+        SCHEMES[name].build(scenario, scenario.seed).array.start()
     if kind == "compare" and REFERENCE not in scenario.schemes:
         return scenario.model_copy(update={"schemes": (REFERENCE, *scenario.schemes)})
     return scenario

@@ -8,8 +8,13 @@ import numpy as np
 
 from airtune.bound.calibrate.objective import FloatArray, Objective, Vector
 from airtune.errors import InputError
-from airtune.radio.scales import Normalise, Scales, normalise_updates, report_scales
-from airtune.radio.scales import block_sizes as blocks_of
+from airtune.radio.scales import (
+    Normalise,
+    Scales,
+    group_sizes,
+    normalise_updates,
+    report_scales,
+)
 
 GROUPS = 4
 
@@ -56,7 +61,7 @@ def gradient_statistics(
         No client has two samples.
     """
     sums, counts, sigma, sigma_error, reports = [], [], [], [], []
-    sizes = blocks_of(objective.matrix_sizes.tolist(), normalise)
+    sizes = group_sizes(objective.matrix_sizes.tolist(), normalise)
     clients = len(objective.weights)
     for k in range(clients):
         rows = objective.gradients(point, k)
@@ -101,7 +106,7 @@ def gradient_statistics(
 
 def squared_scale(updates: Vector, weights: FloatArray, sizes: list[int], rule: Normalise) -> float:
     """Return G^2 = sum_b d_b v_b^2 / pi_b of updates (K, d) that are sent together."""
-    reports = report_scales(updates, blocks_of(sizes, rule))
+    reports = report_scales(updates, group_sizes(sizes, rule))
     return normalise_updates(reports, weights, rule).total_error
 
 

@@ -1,7 +1,8 @@
-"""Propagation paths as data: what every source of channels gives."""
+"""The contract of a channel: the propagation paths of every coherence block."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from airtune.kinds import Complex, Integer, Real
@@ -9,7 +10,7 @@ from airtune.kinds import Complex, Integer, Real
 
 @dataclass(frozen=True)
 class Paths:
-    """Paths of K transmitters in one coherence block (system model, section 3).
+    """Propagation paths of K transmitters (system model, section 3).
 
     Attributes
     ----------
@@ -32,12 +33,90 @@ class Paths:
 
 
 @dataclass(frozen=True)
-class Block:
-    """One coherence block: the paths of the clients and of the interferers."""
+class Transmitters:
+    """The paths of all transmitters that the array receives.
+
+    Attributes
+    ----------
+    clients : Paths
+        Of the K clients, in the order of their indices.
+    interferers : Paths
+        Of the J interferers; J may be 0.
+    """
 
     clients: Paths
     interferers: Paths
 
-    def of(self, clients: Integer) -> Block:
-        """Return the block with some of its clients only (indices)."""
-        return Block(self.clients.of(clients), self.interferers)
+    def of(self, clients: Integer) -> Transmitters:
+        """Return the same with some of the clients only (indices)."""
+        return Transmitters(self.clients.of(clients), self.interferers)
+
+
+@dataclass(frozen=True)
+class Block:
+    """One coherence block: the time of one round, in which no path changes.
+
+    Attributes
+    ----------
+    true : Transmitters
+        The paths as they are; what is sent goes over these.
+    perceived : Transmitters
+        The paths as the server believes them to be; antennas, beamformers and powers are chosen
+        with these.  The same object as `true` where the server knows the channel.
+    """
+
+    true: Transmitters
+    perceived: Transmitters
+
+
+class Channel(ABC):
+    """Where the propagation paths of a run come from.
+
+    ``airtune.registry.CHANNELS`` names channels; the setting `radio.channel` chooses one.  An entry
+    is a class or function that is called as ``entry(radio, clients, seed)`` with the sections
+    ``radio`` and ``clients`` of the scenario and the seed of the repetition, and returns a
+    `Channel`.  It raises :class:`airtune.errors.InputError` if its settings cannot be met, before
+    any work is done.
+
+    Implementations draw from named streams (:func:`airtune.streams.generator`) only: a block is a
+    function of (settings, seed, round), so all schemes of a comparison meet the same channel and a
+    resumed run goes on as an uninterrupted one would.
+
+    Examples
+    --------
+    Clients in sight of the array, without scatterers:
+
+    >>> import numpy as np
+    >>> class LineOfSight(Channel):
+    ...     def __init__(self, radio, clients, seed):
+    ...         self.count = clients.count
+    ...
+    ...     def block(self, round_index):
+    ...         towards = np.linspace(-0.9, 0.9, self.count)
+    ...         directions = np.stack([towards, 0 * towards], axis=-1)[:, None]
+    ...         gains = np.full((self.count, 1), 1e-5 + 0j)
+    ...         clients = Paths(gains, directions, np.zeros((self.count, 1)))
+    ...         both = Transmitters(clients, clients.of(np.arange(0)))
+    ...         return Block(true=both, perceived=both)
+    """
+
+    @abstractmethod
+    def block(self, round_index: int) -> Block:
+        """Return the paths of a round.
+
+        Parameters
+        ----------
+        round_index : int
+            0, 1, ...; rounds of a run count from 1.  Any order of calls gives the same blocks.
+
+        Returns
+        -------
+        Block
+            Of `clients.count` clients and `radio.interferers.count` interferers.  The number of
+            paths L is the same for all transmitters of a group (fill up with gains of 0).
+
+        Raises
+        ------
+        ValueError
+            If the round is negative.
+        """

@@ -1,7 +1,7 @@
-"""Propagation paths: the field-response model, block fading between rounds, and CSI error.
+"""The channel `block-fading`: the field-response model, whose paths fade from round to round.
 
-The paths of a round are data (:class:`Block`); moving an antenna changes only phases computed from
-them (:func:`airtune.radio.array.channel`).
+The paths of a round are data (:class:`airtune.radio.channels.base.Block`); moving an antenna
+changes only phases computed from them (:func:`airtune.radio.array.channel`).
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from dataclasses import replace
 import numpy as np
 from scipy.special import j0
 
-from airtune.kinds import Complex, Real
+from airtune.kinds import Real
 from airtune.radio.channels import directions
-from airtune.radio.channels.base import Block, Paths
+from airtune.radio.channels.base import Block, Channel, Paths, Transmitters
 from airtune.radio.channels.cell import Stations, place_stations
+from airtune.radio.channels.csi import perceived
+from airtune.radio.gaussian import complex_normal
 from airtune.radio.units import from_db
 from airtune.scenario import Clients, Radio
 from airtune.scenario import Paths as PathSettings
@@ -58,7 +60,7 @@ def initial_paths(stations: Stations, settings: PathSettings, rng: np.random.Gen
         scatterers = directions.random_step(centres, np.deg2rad(settings.angle_spread_deg), rng)
     else:
         scatterers = directions.uniform(shape, rng)
-    gains = np.sqrt(powers[:, -scattered:]) * _complex_normal(shape, rng)
+    gains = np.sqrt(powers[:, -scattered:]) * complex_normal(shape, rng)
     delays = rng.exponential(settings.delay_spread_s, size=shape)
     if settings.fading == "rician":
         phase = rng.uniform(0.0, 2.0 * np.pi, size=(stations_count, 1))
@@ -96,7 +98,7 @@ def evolve_paths(
     """
     correlation = doppler_correlation(settings)
     scale = np.sqrt((1.0 - correlation**2) * _mean_powers(stations, settings))
-    gains = correlation * paths.gains + scale * _complex_normal(paths.gains.shape, rng)
+    gains = correlation * paths.gains + scale * complex_normal(paths.gains.shape, rng)
     if settings.fading == "rician":
         motion = rng.uniform(0.0, 2.0 * np.pi, size=len(gains))
         turn = 2.0 * np.pi * settings.doppler_hz * settings.block_interval_s * np.cos(motion)
@@ -110,11 +112,11 @@ def evolve_paths(
     return replace(paths, gains=gains, directions=moved)
 
 
-class BlockFading:
-    """The blocks of a run, round after round; the next round costs one step.
+class BlockFading(Channel):
+    """Paths drawn once and evolved from round to round, with CSI error; a round costs one step.
 
-    The innovation of each round has its own stream, so a block depends on (seed, round) only: a
-    resumed run meets the same channels as an uninterrupted one.
+    The innovation of each round has a stream of its own, so a block depends on (seed, round) only:
+    a resumed run meets the same channels as an uninterrupted one.
 
     Parameters
     ----------
@@ -124,48 +126,72 @@ class BlockFading:
         Section ``clients`` of the scenario.
     seed : int
         Seed of the repetition.
+
+    Examples
+    --------
+    >>> from airtune.scenario import Csi
+    >>> channel = BlockFading(Radio(csi=Csi(gain_error=0.1)), Clients(count=3), seed=1)
+    >>> block = channel.block(2)
+    >>> block.true.clients.gains.shape, block.true.interferers.gains.shape
+    ((3, 10), (2, 10))
+    >>> bool(np.array_equal(block.true.clients.gains, block.perceived.clients.gains))
+    False
     """
 
     def __init__(self, radio: Radio, clients: Clients, seed: int) -> None:
         others = radio.interferers
-        self._settings = radio.paths
+        self._settings, self._csi = radio.paths, radio.csi
         self._seed = seed
         self.clients = place_stations(clients.count, clients.distance_m, radio, seed, "clients")
         self.interferers = place_stations(
             others.count, others.distance_m, radio, seed, "interferers"
         )
         self._round = -1
-        self._block: Block | None = None
+        self._paths: Transmitters | None = None
 
     def block(self, round_index: int) -> Block:
-        """Return the block of a round (0, 1, ...); going back replays from round 0."""
+        """Return the paths of a round (0, 1, ...); going back replays from round 0.
+
+        Parameters
+        ----------
+        round_index : int
+
+        Returns
+        -------
+        Block
+
+        Raises
+        ------
+        ValueError
+            If the round is negative.
+        """
+        true = self._true(round_index)
+        return Block(true, perceived(true, self._csi, self._seed, round_index))
+
+    def _true(self, round_index: int) -> Transmitters:
+        """Return the true paths of a round."""
         if round_index < 0:
             raise ValueError(f"round must be >= 0, got {round_index}")
-        if self._block is None or round_index < self._round:
+        if self._paths is None or round_index < self._round:
             self._round = 0
-            self._block = Block(
+            self._paths = Transmitters(
                 initial_paths(self.clients, self._settings, self._stream("clients")),
                 initial_paths(self.interferers, self._settings, self._stream("interferers")),
             )
         while self._round < round_index:
             self._round += 1
-            last = self._block
-            self._block = Block(
+            last = self._paths
+            self._paths = Transmitters(
                 self._evolve(last.clients, self.clients, "clients"),
                 self._evolve(last.interferers, self.interferers, "interferers"),
             )
-        return self._block
+        return self._paths
 
     def _stream(self, group: str) -> np.random.Generator:
         return generator(self._seed, "channel", self._round, group)
 
     def _evolve(self, paths: Paths, stations: Stations, group: str) -> Paths:
         return evolve_paths(paths, stations, self._settings, self._stream(group))
-
-
-def draw_block(radio: Radio, clients: Clients, seed: int, round_index: int) -> Block:
-    """Return the block of one round from scratch, equal to ``BlockFading(...).block(round)``."""
-    return BlockFading(radio, clients, seed).block(round_index)
 
 
 def _mean_powers(stations: Stations, settings: PathSettings) -> Real:
@@ -175,9 +201,3 @@ def _mean_powers(stations: Stations, settings: PathSettings) -> Real:
         k_factor = float(from_db(settings.rician_k_db))
         shares = np.concatenate([[k_factor], shares]) / (k_factor + 1.0)
     return np.asarray(stations.path_gains[:, None] * shares)
-
-
-def _complex_normal(shape: tuple[int, ...], rng: np.random.Generator) -> Complex:
-    """Return independent CN(0, 1) numbers."""
-    parts = rng.standard_normal((*shape, 2)) * np.sqrt(0.5)
-    return np.asarray(parts.view(np.complex128)[..., 0])

@@ -1,4 +1,4 @@
-"""Errors of channel-state information: the paths as the server believes them to be."""
+"""Errors of channel-state information (CSI): the paths as the server believes them to be."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 
 from airtune.radio.channels import directions
-from airtune.radio.channels.base import Block, Paths
-from airtune.radio.channels.block_fading import _complex_normal
+from airtune.radio.channels.base import Paths, Transmitters
+from airtune.radio.gaussian import complex_normal
 from airtune.scenario import Csi
 from airtune.streams import generator
 
 
-def perceived(paths: Paths, csi: Csi, rng: np.random.Generator) -> Paths:
-    """Return the paths as the planner sees them; the air uses the true ones.
+def perceived_paths(paths: Paths, csi: Csi, rng: np.random.Generator) -> Paths:
+    """Return the paths as the server perceives them.
 
     Each gain becomes ``a (1 + gain_error CN(0, 1))``, each direction is turned by a Gaussian of
     `angle_error_deg` about both tangent axes.  Without errors the paths come back unchanged.
@@ -32,17 +32,33 @@ def perceived(paths: Paths, csi: Csi, rng: np.random.Generator) -> Paths:
     -------
     Paths
     """
-    gains, moved = paths.gains, paths.directions
+    gains, turned = paths.gains, paths.directions
     if csi.gain_error > 0:
-        gains = gains * (1.0 + csi.gain_error * _complex_normal(gains.shape, rng))
+        gains = gains * (1.0 + csi.gain_error * complex_normal(gains.shape, rng))
     if csi.angle_error_deg > 0:
-        moved = directions.random_step(moved, np.deg2rad(csi.angle_error_deg), rng)
-    return replace(paths, gains=gains, directions=moved)
+        turned = directions.random_step(turned, np.deg2rad(csi.angle_error_deg), rng)
+    return replace(paths, gains=gains, directions=turned)
 
 
-def perceived_block(block: Block, csi: Csi, seed: int, round_index: int) -> Block:
-    """Return the block of a round with CSI error, the same for every scheme of (seed, round)."""
-    return Block(
-        perceived(block.clients, csi, generator(seed, "csi", round_index, "clients")),
-        perceived(block.interferers, csi, generator(seed, "csi", round_index, "interferers")),
+def perceived(true: Transmitters, csi: Csi, seed: int, round_index: int) -> Transmitters:
+    """Return the paths of a round with CSI error, the same for every scheme of (seed, round).
+
+    Parameters
+    ----------
+    true : Transmitters
+        True paths.
+    csi : Csi
+        Section ``radio.csi`` of the scenario.
+    seed : int
+        Root of the repetition's streams.
+    round_index : int
+        Round of the block.
+
+    Returns
+    -------
+    Transmitters
+    """
+    return Transmitters(
+        perceived_paths(true.clients, csi, generator(seed, "csi", round_index, "clients")),
+        perceived_paths(true.interferers, csi, generator(seed, "csi", round_index, "interferers")),
     )

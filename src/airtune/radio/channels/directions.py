@@ -88,7 +88,7 @@ def pull(directions: Real, centres: Real, factor: float) -> Real:
     directions, centres : ndarray, float, shape (..., 2)
         In-plane parts `u`; `centres` broadcasts.
     factor : float
-        Share of the angle that is kept, in [0, 1].
+        Share of the angle that remains, in [0, 1].
 
     Returns
     -------

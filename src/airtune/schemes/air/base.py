@@ -1,21 +1,22 @@
-"""Air interfaces: how the clients' updates become one, and what that costs."""
+"""The contract of an air interface: how the clients' updates become one, and what that costs."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 
 from airtune.kinds import Floating, Integer, Mask, Real
 from airtune.radio import links, scales
 from airtune.radio.units import dbm_to_watt, noise_power
+from airtune.scenario import Aggregation, Digital, Radio, Scenario
 from airtune.schemes.link import Link
 
 Memory = dict[int, Real]
-"""What clients keep between rounds: rows of shape (d,), of those only that have sent."""
+"""What clients remember between rounds: rows of shape (d,), of those only that have sent."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Reception:
     mean : ndarray, float, shape (d,)
         Decoded weighted mean of the updates.
     uplink_j : ndarray, float, shape (S,)
-        Energy of each client that transmits [J].
+        Radiated energy of each client that transmits [J].
     uplink_s : float
         Airtime [s].
     effective_weights : ndarray, float, shape (K,), or None
@@ -84,7 +85,7 @@ class Reception:
     transmitted : ndarray, bool, shape (S,), or None
         Who has sent; None: everyone.
     noise_std : float or None
-        Standard deviation of the air's noise per entry of the mean, the least of all blocks.
+        Standard deviation of the air's noise per entry of the mean, the least of all scale groups.
     exposure : float or None
         What one client adds to the mean, as a vector, over the noise per entry: the largest of all.
     """
@@ -127,93 +128,180 @@ class Forecast:
     bias: float = 0.0
 
 
+@dataclass(frozen=True)
 class AirInterface(ABC):
     """Combines the updates of one round.
 
+    An interface holds the settings that it needs and no state; what it has to remember between
+    rounds goes out with `Reception.memory` and comes back with `Uploads.memory`.  :meth:`build`
+    makes it from a scenario.  All energies are radiated ones; :mod:`airtune.costs` and the loop of
+    rounds book them.
+
     Attributes
     ----------
+    radio, aggregation, digital : Radio, Aggregation, Digital
+        Sections of the scenario.
     about : str
-        One line for the table of schemes.
+        Of the class: one line for the table of schemes.
     reported_scalars : int
-        Numbers that each client reports about each block before it sends.
+        Of the class: numbers that each client reports about each scale group before it sends.
+
+    Examples
+    --------
+    The exact mean, sent by each client in turn as 32-bit numbers:
+
+    >>> class Uncompressed(AirInterface):
+    ...     about = "32-bit entries, one client after the other"
+    ...
+    ...     def times(self, link, clients, entries):
+    ...         return 32 * entries / self.single_user_rates(link, clients)
+    ...
+    ...     def forecast(self, link, omega, matrix_sizes):
+    ...         times, clients = np.zeros(len(omega)), np.flatnonzero(omega > 0)
+    ...         times[clients] = self.times(link, clients, matrix_sizes.sum())
+    ...         return Forecast(0.0, times, float(times.sum()), backoff=False)
+    ...
+    ...     def combine(self, uploads, link, backoff):
+    ...         times = self.times(link, uploads.clients, uploads.updates.shape[1])
+    ...         joules = link.radio.powers[uploads.clients] * times
+    ...         return Reception(uploads.omega @ uploads.updates, joules, float(times.sum()))
     """
 
-    about: str
+    radio: Radio
+    aggregation: Aggregation
+    digital: Digital
+    about: ClassVar[str]
     reported_scalars: ClassVar[int] = 0
+
+    @classmethod
+    def build(cls, scenario: Scenario) -> Self:
+        """Return the interface of a scenario."""
+        return cls(scenario.radio, scenario.aggregation, scenario.digital)
 
     @abstractmethod
     def forecast(self, link: Link, omega: Real, matrix_sizes: Integer) -> Forecast:
         """Return what one round will cost and how exact it will be.
 
-        `omega` has shape (K,); clients with 0 do not transmit.
+        Parameters
+        ----------
+        link : Link
+            The radio of the round with the antennas in place.
+        omega : ndarray, float, shape (K,)
+            Weights; clients with 0 do not transmit.
+        matrix_sizes : ndarray, int, shape (B,)
+            Entries of each adapter matrix.
         """
 
     @abstractmethod
     def combine(self, uploads: Uploads, link: Link, backoff: float) -> Reception | None:
-        """Send the updates and decode their weighted mean; None if nobody could send."""
+        """Send the updates and decode their weighted mean.
+
+        Parameters
+        ----------
+        uploads : Uploads
+            Finite updates of at least one client.
+        link : Link
+            Powers and beamformers follow what is perceived, the signals go over the true air.
+        backoff : float
+            rho in (0, 1]: share of the power limits that is used.
+
+        Returns
+        -------
+        Reception or None
+            None if nobody could send: the round has no update then, and its pilots are paid.
+        """
 
     def overheads(
-        self, link: Link, clients: Integer, matrix_sizes: Integer, reporting: Mask | None = None
+        self,
+        broadcast: Link,
+        upload: Link,
+        clients: Integer,
+        matrix_sizes: Integer,
+        reporting: Mask | None = None,
     ) -> Overheads:
-        """Return pilots, reports and the broadcast that opens a round with these clients.
+        """Return pilots, reports and the broadcast of a round.
 
-        `reporting`, shape (S,), tells who of them reports scales: not who stays silent, which the
-        pilots decide.  None: everyone.
+        Parameters
+        ----------
+        broadcast : Link
+            Of the broadcast that opens the round, with the antennas where they were when it was
+            sent: at their old positions if they move while the clients compute, at the new ones
+            if they move first (then it is `upload` itself).
+        upload : Link
+            Of pilots, reports and updates, with the antennas at the positions of the round.
+        clients : ndarray, int, shape (S,)
+            The clients selected for the round.
+        matrix_sizes : ndarray, int, shape (B,)
+            Entries of each adapter matrix.
+        reporting : ndarray, bool, shape (S,), optional
+            Who of them reports scales: not who stays silent, which the pilots decide.  By default
+            everyone.
         """
-        pilots = self.pilots(link, clients, matrix_sizes, reporting)
-        radio = link.radio.scenario.radio
+        pilots = self.pilots(upload, clients, matrix_sizes, reporting)
+        downlink_s, downlink_j = self._downlink(broadcast, clients, int(matrix_sizes.sum()))
+        return Overheads(pilots.energies_j, pilots.time_s, downlink_s, downlink_j)
+
+    def _downlink(self, link: Link, clients: Integer, entries: int) -> tuple[float, float]:
+        """Return time [s] and energy [J] of the broadcast of the adapters to these clients."""
+        radio = self.radio
         bandwidth = radio.downlink_bandwidth_hz
         power = float(dbm_to_watt(radio.base_station_power_dbm))
+        precoded = radio.downlink_precoding == "multicast"
         rate = links.downlink_rate(
             link.true.of(clients).channel,
             power,
             noise_power(radio.noise_psd_dbm_hz, bandwidth, radio.noise_figure_db),
             bandwidth,
             radio.efficiency,
-            link.multicast_beamformer(clients),
+            link.multicast_beamformer(clients) if precoded else None,
         )
-        downlink_s = int(matrix_sizes.sum()) * radio.downlink_bits / rate
-        return Overheads(pilots.energies_j, pilots.time_s, downlink_s, power * downlink_s)
+        downlink_s = entries * radio.downlink_bits / rate
+        return downlink_s, power * downlink_s
 
     def pilots(
         self, link: Link, clients: Integer, matrix_sizes: Integer, reporting: Mask | None = None
     ) -> links.Airtime:
-        """Return the pilots and reports of these clients; `reporting` as in :meth:`overheads`."""
-        radio = link.radio.scenario.radio
-        powers = link.radio.powers[clients]
+        """Return the pilots and reports of these clients.
+
+        Parameters
+        ----------
+        link : Link
+            Of the upload.
+        clients, matrix_sizes, reporting
+            As in :meth:`overheads`.
+        """
+        radio, powers = self.radio, link.radio.powers[clients]
         pilots = links.pilot_airtime(radio.pilot_symbols_per_client, radio.bandwidth_hz, powers)
-        bits = np.full(len(clients), float(self._reported_bits(link, matrix_sizes)))
+        bits = np.full(len(clients), float(self._reported_bits(matrix_sizes)))
         if reporting is not None:
             bits = np.where(reporting, bits, 0.0)
-        reports = links.sequential_airtime(bits, single_user_rates(link, clients), powers)
+        reports = links.sequential_airtime(bits, self.single_user_rates(link, clients), powers)
         return links.Airtime(
             pilots.times_s + reports.times_s, pilots.energies_j + reports.energies_j
         )
 
-    def _reported_bits(self, link: Link, matrix_sizes: Integer) -> int:
-        settings = link.radio.scenario.aggregation
-        blocks = 1 if settings.normalise == "global" else len(matrix_sizes)
-        return scales.side_information_bits(blocks, settings.scale_bits, self.reported_scalars)
+    def single_user_rates(self, link: Link, clients: Integer) -> Real:
+        """Return the uplink Shannon rates of clients that send alone, shape (S,) [bit/s]."""
+        air = link.true.of(clients)
+        sinr = links.single_user_sinr(air.channel, air.covariance, link.radio.powers[clients])
+        return links.shannon_rate(
+            sinr, self.radio.bandwidth_hz, self.radio.efficiency, self.digital.snr_gap_db
+        )
+
+    def _reported_bits(self, matrix_sizes: Integer) -> int:
+        settings = self.aggregation
+        groups = 1 if settings.normalise == "global" else len(matrix_sizes)
+        return scales.side_information_bits(groups, settings.scale_bits, self.reported_scalars)
 
 
 def squared_scale(uploads: Uploads) -> float:
-    """Return ``v^2 = sum_b d_b v_b^2`` with one block a matrix, whatever the air's rule is."""
+    """Return ``v^2 = sum_b d_b v_b^2`` with one group a matrix, whatever the air's rule is."""
     reports = scales.report_scales(uploads.updates, uploads.matrix_sizes)
     deviations = scales.normalise_updates(reports, uploads.omega, "block").deviations
-    return float(uploads.matrix_sizes @ deviations**2) or 1.0  # constant blocks have no scale
+    return float(uploads.matrix_sizes @ deviations**2) or 1.0  # constant updates have no scale
 
 
 def relative_error(mean: Real, uploads: Uploads) -> float:
     """Return the squared error of a decoded mean over ``v^2``; comparable between schemes."""
     error = mean - uploads.omega @ uploads.updates.astype(np.float64)
     return float(error @ error) / squared_scale(uploads)
-
-
-def single_user_rates(link: Link, clients: Integer) -> Real:
-    """Return the uplink Shannon rates of clients that send alone, shape (S,) [bit/s]."""
-    scenario, air = link.radio.scenario, link.true.of(clients)
-    sinr = links.single_user_sinr(air.channel, air.covariance, link.radio.powers[clients])
-    radio = scenario.radio
-    return links.shannon_rate(
-        sinr, radio.bandwidth_hz, radio.efficiency, scenario.digital.snr_gap_db
-    )

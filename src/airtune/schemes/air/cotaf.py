@@ -8,7 +8,7 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -16,19 +16,18 @@ import numpy as np
 from airtune.kinds import Integer, Real
 from airtune.radio import scales
 from airtune.radio.transmission import Transmission, uniform_forcing
-from airtune.schemes.air.aligned import noise_after, reports, send
+from airtune.schemes.air.analog import noise_after
 from airtune.schemes.air.base import Reception, Uploads
 from airtune.schemes.air.silencing import Truncating, excluded_error
 from airtune.schemes.link import Link
 
 
-@dataclass(frozen=True)
 class Cotaf(Truncating):
     """Convergent over-the-air federated learning (COTAF) [1]_.
 
     One precoding factor for all, set by the largest update norm: as the updates shrink, they are
     sent with more gain, and the effective noise falls with them.  The norms of the round, which
-    the clients report, stand in for the expectations of the paper; one factor a block where
+    the clients report, stand in for the expectations of the paper; one factor a scale group where
     `aggregation.normalise` is not `global`, as for every analog scheme.
 
     Fading as in the paper: inverted by each client, those below a threshold stay silent
@@ -39,26 +38,30 @@ class Cotaf(Truncating):
     error.
     """
 
-    about: str = "precoding by the update norm"
+    about: ClassVar[str] = "precoding by the update norm"
     reported_scalars: ClassVar[int] = 1
 
     def errors(
         self, link: Link, clients: Integer, omega: Real, chosen: Integer
     ) -> tuple[float, float]:
+        """Return the noise of the inverted channels and the weight left out, for equal norms."""
         weights = omega[chosen] / omega[chosen].sum()
         sent = _inversion(link, clients[chosen], weights, 1.0)
         bias = excluded_error(omega, chosen)
         return noise_after(sent.beamformer, link.perceived.of(clients[chosen])) + bias, bias
 
     def send(self, uploads: Uploads, link: Link, backoff: float) -> Reception:
-        rule = link.radio.scenario.aggregation.normalise
-        precoded = scales.precode_updates(reports(uploads, rule), uploads.omega, rule)
+        """Send the updates of those who are not silent, precoded by the largest norm."""
+        precoded = scales.precode_updates(
+            self.reports(uploads), uploads.omega, self.aggregation.normalise
+        )
         sent = _inversion(link, uploads.clients, uploads.omega, backoff)
-        received = send(uploads, link, precoded, sent)
+        received = self.transmit(uploads, link, precoded, sent)
         return replace(received, uplink_j=received.uplink_j * precoded.symbol_powers)
 
 
 def _inversion(link: Link, clients: Integer, omega: Real, backoff: float) -> Transmission:
+    """Return the clients' inverted channels and the sum of their whitened matched filters."""
     air = link.perceived.of(clients)
     channel = air.channel
     filters = np.linalg.solve(air.covariance, channel.T).T  # R^-1 h_k

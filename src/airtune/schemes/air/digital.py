@@ -10,7 +10,7 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -33,7 +33,6 @@ from airtune.streams import generator
 BIT_CHOICES = (4, 8, 16)
 
 
-@dataclass(frozen=True)
 class Digital(AirInterface):
     """Quantised updates [1]_ with error feedback [2]_ under the best multiple access.
 
@@ -42,20 +41,22 @@ class Digital(AirInterface):
     `digital.quality_db`; both can be set by hand.
     """
 
-    about: str = "quantised updates, best multiple access"
+    about: ClassVar[str] = "quantised updates, best multiple access"
 
     def forecast(self, link: Link, omega: Real, matrix_sizes: Integer) -> Forecast:
+        """Return quantisation error and airtime at the bits that will be taken."""
         clients = np.flatnonzero(omega > 0)
-        bits = bits_per_entry(omega, matrix_sizes, link.radio.scenario.digital)
+        bits = bits_per_entry(omega, matrix_sizes, self.digital)
         load = bits * int(matrix_sizes.sum()) + digital.RANGE_BITS * len(matrix_sizes)
-        sent = _airtime(link, clients, np.full(len(clients), float(load)))
+        sent = self._airtime(link, clients, np.full(len(clients), float(load)))
         airtime = np.zeros(len(omega))
         airtime[clients] = sent.energies_j / link.radio.powers[clients]  # at full power
         mse = float(omega @ omega) * digital.expected_error(matrix_sizes, bits)
         return Forecast(mse, airtime, sent.time_s, backoff=False)
 
     def combine(self, uploads: Uploads, link: Link, backoff: float) -> Reception:
-        settings, radio = link.radio.scenario.digital, link.radio
+        """Quantise, send and decode each client's own update, and average."""
+        settings, radio = self.digital, link.radio
         entry_bits = bits_per_entry(uploads.omega, uploads.matrix_sizes, settings)
         memory: Memory = {}
         mean, bits = np.zeros(uploads.updates.shape[1]), np.zeros(len(uploads.clients))
@@ -75,7 +76,7 @@ class Digital(AirInterface):
                 memory[client] = lost
             mean += uploads.omega[i] * quantised.values
             bits[i] = quantised.bits
-        sent = _airtime(link, uploads.clients, bits)
+        sent = self._airtime(link, uploads.clients, bits)
         return Reception(
             mean=mean,
             uplink_j=sent.energies_j,
@@ -83,6 +84,19 @@ class Digital(AirInterface):
             mse=relative_error(mean, uploads),
             memory=memory,
         )
+
+    def _airtime(self, link: Link, clients: Integer, bits: Real) -> Airtime:
+        """Return time and energy of these bits of each client, shape (S,)."""
+        air = link.true.of(clients)
+        uplink = Uplink(
+            channel=air.channel,
+            covariance=air.covariance,
+            powers=link.radio.powers[clients],
+            bandwidth_hz=self.radio.bandwidth_hz,
+            efficiency=self.radio.efficiency,
+            gap_db=self.digital.snr_gap_db,
+        )
+        return upload(uplink, bits, self.digital.access)
 
 
 def bits_per_entry(omega: Real, matrix_sizes: Integer, settings: Settings) -> int:
@@ -94,16 +108,3 @@ def bits_per_entry(omega: Real, matrix_sizes: Integer, settings: Settings) -> in
         if float(omega @ omega) * digital.expected_error(matrix_sizes, bits) <= allowed:
             return bits
     return BIT_CHOICES[-1]
-
-
-def _airtime(link: Link, clients: Integer, bits: Real) -> Airtime:
-    scenario, air = link.radio.scenario, link.true.of(clients)
-    uplink = Uplink(
-        channel=air.channel,
-        covariance=air.covariance,
-        powers=link.radio.powers[clients],
-        bandwidth_hz=scenario.radio.bandwidth_hz,
-        efficiency=scenario.radio.efficiency,
-        gap_db=scenario.digital.snr_gap_db,
-    )
-    return upload(uplink, bits, scenario.digital.access)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -12,25 +12,33 @@ from airtune.schemes.air.base import AirInterface, Forecast, Overheads, Receptio
 from airtune.schemes.link import Link
 
 
-@dataclass(frozen=True)
 class ErrorFree(AirInterface):
     """The exact mean at no radio cost: the upper reference."""
 
-    about: str = "error-free mean, no radio cost"
+    about: ClassVar[str] = "error-free mean, no radio cost"
 
     def forecast(self, link: Link, omega: Real, matrix_sizes: Integer) -> Forecast:
+        """Return a forecast without error and cost."""
         return Forecast(0.0, np.zeros(len(omega)), 0.0, backoff=False)
 
     def overheads(
-        self, link: Link, clients: Integer, matrix_sizes: Integer, reporting: Mask | None = None
+        self,
+        broadcast: Link,
+        upload: Link,
+        clients: Integer,
+        matrix_sizes: Integer,
+        reporting: Mask | None = None,
     ) -> Overheads:
+        """Return no overheads."""
         return Overheads(np.zeros(len(clients)))
 
     def pilots(
         self, link: Link, clients: Integer, matrix_sizes: Integer, reporting: Mask | None = None
     ) -> links.Airtime:
+        """Return no pilots."""
         return links.Airtime(np.zeros(len(clients)), np.zeros(len(clients)))
 
     def combine(self, uploads: Uploads, link: Link, backoff: float) -> Reception:
+        """Return the exact mean."""
         exact = uploads.omega @ uploads.updates.astype(np.float64)
         return Reception(exact, np.zeros(len(uploads.clients)))

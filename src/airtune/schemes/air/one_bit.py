@@ -11,7 +11,7 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -20,13 +20,12 @@ from airtune.kinds import Integer, Real
 from airtune.radio import scales
 from airtune.radio.majority import vote_error
 from airtune.radio.scales import Normalisation, Scales
-from airtune.schemes.air.aligned import forced, forcing_noise, send
+from airtune.schemes.air.analog import forced, forcing_noise
 from airtune.schemes.air.base import Reception, Uploads, relative_error
 from airtune.schemes.air.silencing import Truncating, renormalised
 from airtune.schemes.link import Link
 
 
-@dataclass(frozen=True)
 class OneBit(Truncating):
     """One-bit over-the-air aggregation (OBDA) [1]_: signSGD [2]_ with the vote taken by the air.
 
@@ -34,10 +33,10 @@ class OneBit(Truncating):
     inversion (`aggregation.truncation_db`); the server reads the sign of each received sum.  Our
     extensions: votes weigh omega_k; N antennas with the best beamformer for the voters; and in
     place of a step length by hand the signs are scaled by the voters' weighted mean modulus of
-    each block, one reported scalar, so that any server optimiser can use them.
+    each scale group, one reported scalar, so that any server optimiser can use them.
     """
 
-    about: str = "one-bit signs, majority vote"
+    about: ClassVar[str] = "one-bit signs, majority vote"
     reported_scalars: ClassVar[int] = 1
 
     def errors(
@@ -49,13 +48,13 @@ class OneBit(Truncating):
         return error, error
 
     def send(self, uploads: Uploads, link: Link, backoff: float) -> Reception:
-        rule = link.radio.scenario.aggregation.normalise
-        sizes = scales.block_sizes(uploads.matrix_sizes.tolist(), rule)
+        """Send the signs, decode the votes and scale them."""
+        sizes = scales.group_sizes(uploads.matrix_sizes.tolist(), self.aggregation.normalise)
         ends = np.cumsum(sizes)
         moduli = np.add.reduceat(np.abs(uploads.updates, dtype=np.float64), ends - sizes, axis=1)
         step = uploads.omega @ (moduli / sizes)
         signs = np.where(uploads.updates < 0, np.float32(-1), np.float32(1))
-        sent = send(
+        sent = self.transmit(
             replace(uploads, updates=signs),
             link,
             _unit_scales(sizes, step > 0, uploads.omega),

@@ -11,9 +11,8 @@ import numpy as np
 from airtune.kinds import Integer, Real
 from airtune.radio import links
 from airtune.radio.units import from_db
-from airtune.schemes.air.aligned import analog_forecast
+from airtune.schemes.air.analog import Analog
 from airtune.schemes.air.base import (
-    AirInterface,
     Forecast,
     Reception,
     Uploads,
@@ -26,8 +25,8 @@ Estimate = Callable[[Integer], float]
 """Estimated error when these clients (indices into the round's) send."""
 
 
-class Truncating(AirInterface):
-    """An interface under which weak clients stay silent; a kind of it needs two methods."""
+class Truncating(Analog):
+    """An analog interface under which weak clients stay silent; a subclass has two methods."""
 
     @abstractmethod
     def errors(
@@ -50,6 +49,7 @@ class Truncating(AirInterface):
         """Send the updates of those who are not silent; their weights sum to 1."""
 
     def forecast(self, link: Link, omega: Real, matrix_sizes: Integer) -> Forecast:
+        """Return error and airtime of those who will send."""
         clients = np.flatnonzero(omega > 0)
         chosen = self._survivors(link, clients, omega[clients])
         if not len(chosen):  # nothing of the mean arrives
@@ -58,42 +58,40 @@ class Truncating(AirInterface):
         mse, bias = self.errors(link, clients, omega[clients], chosen)
         weights = np.zeros(len(omega))
         weights[clients] = renormalised(omega[clients], chosen)
-        forecast = analog_forecast(link, weights, matrix_sizes, mse, bias)
+        forecast = self.forecast_of_all_entries(weights, matrix_sizes, mse, bias)
         # where all of the error is bias there is nothing that a back-off scales
         return forecast if bias < mse else replace(forecast, backoff=False)
 
     def combine(self, uploads: Uploads, link: Link, backoff: float) -> Reception | None:
+        """Send the updates of those who are not silent; None if everybody is."""
         chosen = self._survivors(link, uploads.clients, uploads.omega)
         return _send_of(uploads, chosen, lambda some: self.send(some, link, backoff))
 
     def _survivors(self, link: Link, clients: Integer, omega: Real) -> Integer:
-        return survivors(
-            link, clients, omega, lambda chosen: self.errors(link, clients, omega, chosen)[0]
-        )
+        """Return who sends, as indices into `clients`; none if all are below a fixed threshold."""
+        threshold = self.aggregation.truncation_db
+        air = link.perceived.of(clients)
+        snr = links.single_user_sinr(air.channel, air.covariance, link.radio.powers[clients])
+        if threshold != "auto":
+            return np.flatnonzero(snr >= from_db(threshold))
+        return least_error(snr, omega, lambda chosen: self.errors(link, clients, omega, chosen)[0])
 
 
-def survivors(link: Link, clients: Integer, omega: Real, estimate: Estimate) -> Integer:
-    """Return who sends, as indices into `clients`; none if all are below a fixed threshold.
+def least_error(snr: Real, omega: Real, estimate: Estimate) -> Integer:
+    """Return the set of strongest clients with the least estimated error, ascending indices.
 
-    With `aggregation.truncation_db` a number, those whose received SNR alone on the air,
-    ``P_k h_k^H R^-1 h_k``, reaches it.  With `auto` the clients are ordered by that SNR over
-    omega_k^2, which is what alignment needs, and the first n are taken, n of the least estimated
-    error.
+    The clients are ordered by their SNR over omega_k^2, which is what alignment needs, and the
+    first n are taken, n of the least estimated error.
 
     Parameters
     ----------
-    link : Link
-    clients : ndarray, int, shape (S,)
+    snr : ndarray, float, shape (S,)
+        Received SNR of each client alone on the air, ``P_k h_k^H R^-1 h_k``.
     omega : ndarray, float, shape (S,)
-        Their weights, sum 1.
+        Weights, sum 1.
     estimate : callable
         Error of a choice: ascending indices.
     """
-    air = link.perceived.of(clients)
-    snr = links.single_user_sinr(air.channel, air.covariance, link.radio.powers[clients])
-    threshold = link.radio.scenario.aggregation.truncation_db
-    if threshold != "auto":
-        return np.flatnonzero(snr >= from_db(threshold))
     order = np.argsort(-snr / omega**2, kind="stable")
     choices = [np.sort(order[: n + 1]) for n in range(len(order))]
     errors = [estimate(chosen) for chosen in choices]

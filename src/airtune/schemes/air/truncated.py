@@ -8,18 +8,15 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from airtune.kinds import Integer, Real
-from airtune.radio import scales
-from airtune.schemes.air.aligned import forced, forcing_noise, reports, send
+from airtune.schemes.air.analog import forced, forcing_noise
 from airtune.schemes.air.base import Reception, Uploads
 from airtune.schemes.air.silencing import Truncating, excluded_error
 from airtune.schemes.link import Link
 
 
-@dataclass(frozen=True)
 class Truncated(Truncating):
     """Broadband analog aggregation with truncated channel inversion [1]_.
 
@@ -29,18 +26,19 @@ class Truncated(Truncating):
     for those who send are our extension, the gain ``|h|^2`` becomes the SNR of the client alone.
     """
 
-    about: str = "truncated channel inversion"
+    about: ClassVar[str] = "truncated channel inversion"
     reported_scalars: ClassVar[int] = 2
 
     def errors(
         self, link: Link, clients: Integer, omega: Real, chosen: Integer
     ) -> tuple[float, float]:
+        """Return the error of uniform forcing and the weight left out."""
         weights = omega[chosen] / omega[chosen].sum()
         bias = excluded_error(omega, chosen)
         return forcing_noise(link, clients[chosen], weights) + bias, bias
 
     def send(self, uploads: Uploads, link: Link, backoff: float) -> Reception:
-        rule = link.radio.scenario.aggregation.normalise
-        normalisation = scales.normalise_updates(reports(uploads, rule), uploads.omega, rule)
-        nu = normalisation.effective_weights
-        return send(uploads, link, normalisation, forced(link, uploads.clients, nu, backoff))
+        """Send the updates of those who are not silent, aligned."""
+        normalisation = self.normalised(uploads)
+        sent = forced(link, uploads.clients, normalisation.effective_weights, backoff)
+        return self.transmit(uploads, link, normalisation, sent)

@@ -1,37 +1,158 @@
-"""Array policies: where the base station's antennas are in each round."""
+"""The contract of an array policy: where the base station's antennas are in each round."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import ClassVar, Self
 
 from airtune.kinds import Real
-from airtune.scenario import Scenario
+from airtune.scenario import Array, Scenario
 from airtune.schemes.link import Link, RadioRound
 
 
-class ArrayPolicy(ABC):
-    """Decides where the antennas are; by itself they stay where they start.
+@dataclass(frozen=True)
+class Travel:
+    """How far antennas may move before a round, and what distance must bring.
 
     Attributes
     ----------
-    about : str
-        One line for the table of schemes.
-    moves : bool
-        Whether other places cost time and energy: antennas are carried there by drives.
+    longest : float or None
+        Longest distance of an antenna [wavelengths]; None: no limit.
+    price_db : float
+        Gain that one more wavelength of distance must bring [dB per wavelength].
     """
 
-    about: str
+    longest: float | None = None
+    price_db: float = 0.0
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard the placement solver tries.
+
+    Attributes
+    ----------
+    mode : str or None
+        ``fast``, ``default`` or ``exhaustive``; None: the scenario's `placement.mode`.
+    method : str or None
+        Name of the solver; None: the scenario's `placement.method`.
+    """
+
+    mode: str | None = None
+    method: str | None = None
+
+
+@dataclass(frozen=True)
+class ArrayPolicy(ABC):
+    """Decides where the antennas are; by itself they stay where they start.
+
+    A policy holds the settings that it needs and no state: what is random comes from named streams
+    of (seed, round), so a round can be repeated.  :meth:`build` makes it from a scenario, once for
+    each repetition.
+
+    Attributes
+    ----------
+    array : Array
+        Section ``array`` of the scenario.
+    about : str
+        Of the class: one line for the table of schemes.
+    moves : bool
+        Of the class: whether other positions cost time and energy, because drives carry the
+        antennas there.
+
+    Examples
+    --------
+    An array in the lower left corner of the region:
+
+    >>> from airtune.radio.layouts import fixed_array
+    >>> class CornerArray(ArrayPolicy):
+    ...     about = "half-wavelength array in the corner"
+    ...
+    ...     def start(self):
+    ...         positions = fixed_array(self.array.antennas, self.array.region)
+    ...         return positions - positions.min(axis=0)
+    >>> CornerArray.build(Scenario(), seed=1).start().tolist()
+    [[0.0, 0.0], [0.5, 0.0], [0.0, 0.5], [0.5, 0.5]]
+    """
+
+    array: Array
+    about: ClassVar[str]
     moves: ClassVar[bool] = False
 
-    @abstractmethod
-    def start(self, scenario: Scenario, seed: int) -> Real:
-        """Return the positions before the first round, shape (N, 2) [wavelengths]."""
+    @classmethod
+    def build(cls, scenario: Scenario, seed: int) -> Self:
+        """Return the policy of a repetition.
 
-    def place(self, radio: RadioRound, effective_weights: Real, positions: Real) -> Real:
-        """Return the positions of a round, given nu_k of the last round and the last positions."""
+        Parameters
+        ----------
+        scenario : Scenario
+            The policy keeps the settings that it needs.
+        seed : int
+            Root of the repetition's streams.
+
+        Raises
+        ------
+        InputError
+            If the settings cannot be met; the message names them.
+        """
+        return cls(scenario.array)
+
+    @abstractmethod
+    def start(self) -> Real:
+        """Return the positions before the first round.
+
+        Returns
+        -------
+        ndarray, float, shape (N, 2)
+            Positions in the region [wavelengths].
+
+        Raises
+        ------
+        InputError
+            If the antennas do not fit into the region; the message names the setting.
+        """
+
+    def place(
+        self,
+        radio: RadioRound,
+        effective_weights: Real,
+        positions: Real,
+        travel: Travel | None = None,
+        effort: Effort | None = None,
+    ) -> Real:
+        """Return the positions of a round, in no order; where they are by default.
+
+        Parameters
+        ----------
+        radio : RadioRound
+            The round; only what the server perceives of it may be used.
+        effective_weights : ndarray, float, shape (K,)
+            nu_k as far as they are known: of the last round; 0 for clients that do not transmit.
+        positions : ndarray, float, shape (N, 2)
+            Where the antennas are [wavelengths].
+        travel : Travel, optional
+            By default the scenario's, `placement.max_travel` and `placement.travel_price_db`.
+        effort : Effort, optional
+            By default the scenario's.
+
+        Returns
+        -------
+        ndarray, float, shape (N, 2)
+            Positions in the region, pairwise at least `array.spacing` apart if `moves` is set,
+            none farther than `travel.longest` from where it was [wavelengths].
+        """
         return positions
 
     def link(self, radio: RadioRound, effective_weights: Real, positions: Real) -> Link:
-        """Return what antennas at `positions` hear in a round, given nu_k of the last one."""
+        """Return what antennas at `positions` receive in a round.
+
+        Parameters
+        ----------
+        radio : RadioRound
+        effective_weights : ndarray, float, shape (K,)
+            nu_k of the last round.
+        positions : ndarray, float, shape (N, 2)
+            Where the antennas are [wavelengths].
+        """
         return radio.at(positions)

@@ -9,6 +9,7 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -27,25 +28,51 @@ class HalfWavelengthArray(ArrayPolicy):
     Attributes
     ----------
     factor : int
-        Antennas for each of the scenario's N: 2 doubles the array.
+        Of the class: antennas for each of the scenario's N.
     """
 
-    about: str = "half-wavelength planar array"
-    factor: int = 1
+    about: ClassVar[str] = "half-wavelength planar array"
+    factor: ClassVar[int] = 1
 
-    def start(self, scenario: Scenario, seed: int) -> Real:
-        return fixed_array(self.factor * scenario.array.antennas, scenario.array.region)
+    def start(self) -> Real:
+        """Return the half-wavelength array (:func:`airtune.radio.layouts.fixed_array`)."""
+        return fixed_array(self.factor * self.array.antennas, self.array.region)
+
+
+class DoubledArray(HalfWavelengthArray):
+    """Fixed planar array of 2N antennas with half-wavelength spacing."""
+
+    about: ClassVar[str] = "2N half-wavelength array"
+    factor: ClassVar[int] = 2
+
+
+class NoArray(HalfWavelengthArray):
+    """The array of a scheme that sends nothing over the air: it is never listened to."""
+
+    about: ClassVar[str] = "none"
 
 
 @dataclass(frozen=True)
 class RandomArray(ArrayPolicy):
-    """Random feasible positions, drawn once for each repetition."""
+    """Random feasible positions, drawn once for each repetition.
 
-    about: str = "random feasible positions"
+    Attributes
+    ----------
+    seed : int
+        Root of the repetition's streams.
+    """
 
-    def start(self, scenario: Scenario, seed: int) -> Real:
-        array = scenario.array
-        random = generator(seed, "random-position")
+    about: ClassVar[str] = "random feasible positions"
+    seed: int
+
+    @classmethod
+    def build(cls, scenario: Scenario, seed: int) -> Self:
+        """Return the policy of a repetition."""
+        return cls(scenario.array, seed)
+
+    def start(self) -> Real:
+        """Return the random positions (:func:`airtune.radio.layouts.random_positions`)."""
+        array, random = self.array, generator(self.seed, "random-position")
         return random_positions(array.antennas, array.region, array.spacing, random)
 
 
@@ -53,8 +80,9 @@ class RandomArray(ArrayPolicy):
 class SparseArray(ArrayPolicy):
     """N fixed antennas spread evenly over the region in which movable ones may stand [1]_."""
 
-    about: str = "N antennas spread over the region"
+    about: ClassVar[str] = "N antennas spread over the region"
 
-    def start(self, scenario: Scenario, seed: int) -> Real:
-        array = scenario.array
+    def start(self) -> Real:
+        """Return the sparse array (:func:`airtune.placement.sparse`)."""
+        array = self.array
         return sparse(array.antennas, np.asarray(array.region), array.spacing)

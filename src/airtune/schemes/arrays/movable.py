@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -14,7 +14,8 @@ from airtune.placement.lattice import lattice
 from airtune.placement.movement import Movement
 from airtune.radio.layouts import HALF_WAVELENGTH, fixed_array
 from airtune.scenario import Scenario
-from airtune.schemes.arrays.base import ArrayPolicy
+from airtune.scenario.scenario import PlacementSettings
+from airtune.schemes.arrays.base import ArrayPolicy, Effort, Travel
 from airtune.schemes.link import RadioRound
 from airtune.streams import torch_seed
 
@@ -24,30 +25,49 @@ class MovableArray(ArrayPolicy):
     """Antennas that move to the best positions of each round; parked as the fixed array.
 
     Where the least distance is above half a wavelength they are parked on a lattice.
+
+    Attributes
+    ----------
+    placement : PlacementSettings
+        Section ``placement`` of the scenario.
     """
 
-    about: str = "movable antennas, placed each round"
+    about: ClassVar[str] = "movable antennas, placed each round"
     moves: ClassVar[bool] = True
+    placement: PlacementSettings
 
-    def start(self, scenario: Scenario, seed: int) -> Real:
-        array = scenario.array
+    @classmethod
+    def build(cls, scenario: Scenario, seed: int) -> Self:
+        """Return the policy of a repetition."""
+        return cls(scenario.array, scenario.placement)
+
+    def start(self) -> Real:
+        """Return the parking positions."""
+        array = self.array
         if array.spacing <= HALF_WAVELENGTH:
             return fixed_array(array.antennas, array.region)
         return lattice(array.antennas, np.asarray(array.region), array.spacing)
 
-    def place(self, radio: RadioRound, effective_weights: Real, positions: Real) -> Real:
-        settings = radio.scenario.placement
-        problem = radio.problem(effective_weights)
-        seed = torch_seed(radio.seed, "placement", radio.round) % 2**31
-        cap = math.inf if settings.max_travel is None else settings.max_travel
-        way = Movement(positions, cap=cap, price_db=settings.travel_price_db)
-        free = math.isinf(cap) and settings.travel_price_db == 0
+    def place(
+        self,
+        radio: RadioRound,
+        effective_weights: Real,
+        positions: Real,
+        travel: Travel | None = None,
+        effort: Effort | None = None,
+    ) -> Real:
+        """Return the positions of the largest worst gain (:func:`airtune.placement.solve`)."""
+        if travel is None:
+            travel = Travel(self.placement.max_travel, self.placement.travel_price_db)
+        effort = Effort() if effort is None else effort
+        longest = math.inf if travel.longest is None else travel.longest
+        free = math.isinf(longest) and travel.price_db == 0
         placement = solve(
-            problem,
-            mode=settings.mode,
-            method=settings.method,
-            seed=seed,
+            radio.problem(effective_weights),
+            mode=effort.mode or self.placement.mode,
+            method=effort.method or self.placement.method,
+            seed=torch_seed(radio.seed, "placement", radio.round) % 2**31,
             start=positions if free else None,
-            movement=None if free else way,
+            movement=None if free else Movement(positions, cap=longest, price_db=travel.price_db),
         )
         return placement.positions

@@ -57,12 +57,12 @@ class Reflection:
 
     def terms(self, w: Complex) -> tuple[Complex, Complex, Complex, Complex]:
         """Return A, B and the interferers' alike with ``w^H g_k = A_k + sum_m B_km theta_m``."""
-        heard = np.einsum("nm,n->m", self.to_antennas, w.conj())
+        combined = np.einsum("nm,n->m", self.to_antennas, w.conj())
         return (
             np.sum(self.direct * w.conj(), axis=1),
-            self.incident * heard,
+            self.incident * combined,
             np.sum(self.interference * w.conj(), axis=1),
-            self.interference_incident * heard,
+            self.interference_incident * combined,
         )
 
     def _sums(self, theta: Complex, w: Complex) -> tuple[Complex, Complex]:
@@ -103,7 +103,7 @@ class Reflection:
 
 @dataclass(frozen=True)
 class Configuration:
-    """Phases and beamformer found, and how the gain rose step by step (of the best start)."""
+    """Phases and beamformer, their gain, and how it rose step by step (of the best start)."""
 
     phases: Real
     beamformer: Complex
@@ -128,11 +128,11 @@ def configure(reflection: Reflection, bits: int | None = None, seed: int = 0) ->
     """
     rng = np.random.default_rng(seed)
     size = reflection.to_antennas.shape[1]
-    found = [
+    ends = [
         _climb(reflection, phases, bits, rng)
         for phases in rng.uniform(0.0, 2.0 * np.pi, size=(STARTS, size))
     ]
-    return max(found, key=lambda one: one.gain)
+    return max(ends, key=lambda end: end.gain)
 
 
 def _climb(
@@ -174,9 +174,9 @@ def _descend(
     for sharpness in _SHARPNESS:
 
         def loss(
-            free: Real, kept: Real = z[:fixed], sharpness: float = sharpness
+            free: Real, fixed_phases: Real = z[:fixed], sharpness: float = sharpness
         ) -> tuple[float, Real]:
-            value, slope = reflection.loss(np.concatenate([kept, free]), sharpness)
+            value, slope = reflection.loss(np.concatenate([fixed_phases, free]), sharpness)
             return value, slope[fixed:]
 
         end = minimize(loss, z[fixed:], jac=True, method="L-BFGS-B", options={"maxiter": 150}).x

@@ -9,13 +9,13 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from airtune.errors import InputError
 from airtune.kinds import Real
 from airtune.placement import select
 from airtune.radio.layouts import fixed_array
-from airtune.scenario import Scenario
-from airtune.schemes.arrays.base import ArrayPolicy
+from airtune.schemes.arrays.base import ArrayPolicy, Effort, Travel
 from airtune.schemes.link import RadioRound
 from airtune.streams import torch_seed
 
@@ -30,27 +30,34 @@ class SelectedArray(ArrayPolicy):
     in favour of this baseline.
     """
 
-    about: str = "best N of a larger array, each round"
+    about: ClassVar[str] = "best N of a larger array, each round"
 
-    def start(self, scenario: Scenario, seed: int) -> Real:
-        """Return the fixed array; also refuses a pool for which the region has no room."""
-        self.pool(scenario)
-        return fixed_array(scenario.array.antennas, scenario.array.region)
+    def start(self) -> Real:
+        """Return the fixed array; also refuses a pool that does not fit into the region."""
+        self.pool()
+        return fixed_array(self.array.antennas, self.array.region)
 
-    def place(self, radio: RadioRound, effective_weights: Real, positions: Real) -> Real:
+    def place(
+        self,
+        radio: RadioRound,
+        effective_weights: Real,
+        positions: Real,
+        travel: Travel | None = None,
+        effort: Effort | None = None,
+    ) -> Real:
+        """Return the positions of the antennas chosen; nothing travels."""
         seed = torch_seed(radio.seed, "selection", radio.round) % 2**31
-        problem = radio.problem(effective_weights)
-        return select(problem, self.pool(radio.scenario), seed=seed).positions
+        return select(radio.problem(effective_weights), self.pool(), seed=seed).positions
 
-    def pool(self, scenario: Scenario) -> Real:
-        """Return the places of all antennas, shape (C, 2) [wavelengths].
+    def pool(self) -> Real:
+        """Return the positions of all antennas, shape (C, 2) [wavelengths].
 
         Raises
         ------
         InputError
-            If the region has no room for them.
+            If they do not fit into the region.
         """
-        array = scenario.array
+        array = self.array
         try:
             return fixed_array(array.selection_places * array.antennas, array.region)
         except InputError as error:

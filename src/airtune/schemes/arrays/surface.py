@@ -11,16 +11,16 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from typing import ClassVar, Self
 
 import numpy as np
 
 from airtune.kinds import Real
 from airtune.radio.array import channel
+from airtune.radio.channels.base import Block
 from airtune.radio.layouts import fixed_array
 from airtune.radio.surface import Surface, SurfaceFading
-from airtune.radio.units import interferer_powers, receiver_noise
-from airtune.scenario import Clients, Radio, Ris, Scenario
+from airtune.scenario import Scenario
 from airtune.schemes.arrays.base import ArrayPolicy
 from airtune.schemes.arrays.phases import Reflection, configure
 from airtune.schemes.link import Link, RadioRound
@@ -34,48 +34,68 @@ class ReflectingSurface(ArrayPolicy):
     The phases are set anew each round for the weights of the last one (as movable antennas are),
     the beamformer for those of this round.  Switching, pilots for the M elements, and what the
     elements draw are not counted: in favour of this baseline.
+
+    Attributes
+    ----------
+    fading : SurfaceFading
+        The hops by way of the surface; a round follows from the one before.
+    phase_bits : int or None
+        Resolution of the phases; None: any phase.
     """
 
-    about: str = "half-wavelength array and a surface"
+    about: ClassVar[str] = "half-wavelength array and a surface"
+    fading: SurfaceFading
+    phase_bits: int | None
 
-    def start(self, scenario: Scenario, seed: int) -> Real:
-        return fixed_array(scenario.array.antennas, scenario.array.region)
+    @classmethod
+    def build(cls, scenario: Scenario, seed: int) -> Self:
+        """Return the policy of a repetition."""
+        fading = SurfaceFading(scenario.ris, scenario.radio, scenario.clients, seed)
+        return cls(scenario.array, fading, scenario.ris.phase_bits)
+
+    def start(self) -> Real:
+        """Return the half-wavelength array."""
+        return fixed_array(self.array.antennas, self.array.region)
 
     def link(self, radio: RadioRound, effective_weights: Real, positions: Real) -> Link:
-        scenario = radio.scenario
-        fading = _fading(scenario.ris, scenario.radio, scenario.clients, radio.seed)
-        true, seen = fading.surface(radio.round)
-        found = configure(
-            reflection(radio, seen, effective_weights, positions),
-            bits=scenario.ris.phase_bits,
+        """Return what the antennas receive directly and by way of the surface."""
+        true, perceived = self.fading.surface(radio.round)
+        phases = configure(
+            reflection(radio, perceived, effective_weights, positions),
+            bits=self.phase_bits,
             seed=torch_seed(radio.seed, "phases", radio.round) % 2**31,
+        ).phases
+        block = Block(
+            true=true.reflect(radio.true, phases),
+            perceived=perceived.reflect(radio.perceived, phases),
         )
-        return replace(
-            radio,
-            true=true.reflect(radio.true, found.phases),
-            perceived=seen.reflect(radio.perceived, found.phases),
-        ).at(positions)
+        return replace(radio, block=block).at(positions)
 
 
 def reflection(
     radio: RadioRound, surface: Surface, effective_weights: Real, positions: Real
 ) -> Reflection:
-    """Return what the phases decide on, for the clients of weight > 0 as the server sees them."""
-    heard = np.flatnonzero(effective_weights > 0)
-    scale = (np.sqrt(radio.powers[heard]) / effective_weights[heard])[:, None]
-    block, settings = radio.perceived, radio.scenario.radio
-    strength = np.sqrt(interferer_powers(settings.interferers))[:, None]
+    """Return what the phases decide on, for the clients of weight > 0 as the server sees them.
+
+    Parameters
+    ----------
+    radio : RadioRound
+    surface : Surface
+        As the server perceives it.
+    effective_weights : ndarray, float, shape (K,)
+        nu_k of the last round.
+    positions : ndarray, float, shape (N, 2)
+        Antenna positions [wavelengths].
+    """
+    active = np.flatnonzero(effective_weights > 0)
+    scale = (np.sqrt(radio.powers[active]) / effective_weights[active])[:, None]
+    direct = radio.perceived
+    strength = np.sqrt(radio.budget.interferer_powers)[:, None]
     return Reflection(
-        direct=scale * channel(block.clients.of(heard), positions),
-        incident=scale * surface.incident[heard],
-        interference=strength * channel(block.interferers, positions),
+        direct=scale * channel(direct.clients.of(active), positions),
+        incident=scale * surface.incident[active],
+        interference=strength * channel(direct.interferers, positions),
         interference_incident=strength * surface.interference,
         to_antennas=surface.to_antennas(positions),
-        noise=receiver_noise(settings),
+        noise=radio.budget.noise,
     )
-
-
-@lru_cache(maxsize=4)
-def _fading(ris: Ris, radio: Radio, clients: Clients, seed: int) -> SurfaceFading:
-    """Return the surface's hops of a repetition; kept, for a round follows from the one before."""
-    return SurfaceFading(ris, radio, clients, seed)

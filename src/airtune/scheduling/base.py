@@ -1,15 +1,16 @@
-"""What the scheduler knows when a round begins, and what it answers."""
+"""The contract of a selection policy: what it knows when a round begins, and what it answers."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
 from airtune.bound.convergence import BoundConstants
-from airtune.kinds import Integer, Real
-from airtune.radio.units import interferer_powers, receiver_noise
+from airtune.kinds import Complex, Integer, Real
 from airtune.schemes import ArrayPolicy, RadioRound
 
 
@@ -40,6 +41,10 @@ class Candidates:
         Where they are [wavelengths].
     constants : BoundConstants
         Of the convergence bound.
+    unbiased : bool
+        Setting `clients.unbiased`.
+    fair_window : float
+        Setting `clients.fair_window` [rounds].
     """
 
     radio: RadioRound
@@ -52,13 +57,8 @@ class Candidates:
     array: ArrayPolicy
     positions: Real
     constants: BoundConstants
-
-    @cached_property
-    def rough(self) -> RadioRound:
-        """The same round with the placement solver's fast mode, to try many sets."""
-        scenario = self.radio.scenario
-        placement = scenario.placement.model_copy(update={"mode": "fast"})
-        return replace(self.radio, scenario=scenario.model_copy(update={"placement": placement}))
+    unbiased: bool
+    fair_window: float
 
     @cached_property
     def sinr(self) -> Real:
@@ -67,12 +67,12 @@ class Candidates:
         ``P_k sum_l |a_kl|^2 / (sigma^2 + sum_j q_j sum_l |a_jl|^2)``: what no movement changes, so
         that all schemes of a comparison choose the same clients.
         """
-        block, settings = self.radio.perceived, self.radio.scenario.radio
-        heard = interferer_powers(settings.interferers) * _path_power(block.interferers.gains)
+        perceived, budget = self.radio.perceived, self.radio.budget
+        interference = budget.interferer_powers * _path_power(perceived.interferers.gains)
         return np.asarray(
-            self.radio.powers
-            * _path_power(block.clients.gains)
-            / (receiver_noise(settings) + heard.sum())
+            budget.client_powers
+            * _path_power(perceived.clients.gains)
+            / (budget.noise + interference.sum())
         )
 
 
@@ -108,13 +108,94 @@ class Choice:
         return spread
 
 
+class Policy(ABC):
+    """Chooses the clients that transmit together in a round.
+
+    ``airtune.registry.POLICIES`` names objects of this class; the setting `clients.selection`
+    chooses one.  A policy has no state: draws come from named streams of (seed, round), and what
+    it has to remember goes out with `Choice.average_rates` and comes back with the candidates.
+
+    Attributes
+    ----------
+    about : str
+        Of the class: one line for the manual.
+
+    Examples
+    --------
+    Clients that take turns:
+
+    >>> class RoundRobin(Policy):
+    ...     about = "one set of clients after the other"
+    ...
+    ...     def select(self, candidates):
+    ...         c = candidates
+    ...         first = (c.radio.round - 1) * c.limit
+    ...         turn = (first + np.arange(min(c.limit, len(c.clients)))) % len(c.clients)
+    ...         return renormalised(c.clients[turn], c.omega)
+    """
+
+    about: ClassVar[str]
+
+    @abstractmethod
+    def select(self, candidates: Candidates) -> Choice:
+        """Return the clients of one round.
+
+        Parameters
+        ----------
+        candidates : Candidates
+            At least one client that may be chosen.
+
+        Returns
+        -------
+        Choice
+            At least one of them and at most `candidates.limit`.
+        """
+
+
 def renormalised(clients: Integer, omega: Real, average_rates: Real | None = None) -> Choice:
-    """Return the choice of these clients with omega renormalised over them (section 4)."""
+    """Return the choice of these clients with omega renormalised over them (system model, 4).
+
+    Parameters
+    ----------
+    clients : ndarray, int, shape (S,)
+        Distinct indices, in any order.
+    omega : ndarray, float, shape (K,)
+        Weights of all clients, sum 1.
+    average_rates : ndarray, float, shape (K,), optional
+        What the policy remembers.
+
+    Examples
+    --------
+    >>> choice = renormalised(np.array([2, 0]), np.array([0.25, 0.5, 0.25]))
+    >>> choice.clients.tolist(), choice.factors.tolist()
+    ([0, 2], [2.0, 2.0])
+    """
     chosen = np.sort(clients)
     # exactly 1 where everybody transmits, whatever the rounding of the sum
     share = 1.0 if len(chosen) == len(omega) else float(omega[chosen].sum())
     return Choice(chosen, np.full(len(chosen), 1.0 / share), average_rates=average_rates)
 
 
-def _path_power(gains: np.ndarray) -> Real:
+def strongest(scores: Real, clients: Integer, count: int) -> Integer:
+    """Return the `count` clients of the largest scores (of equal ones the first).
+
+    Parameters
+    ----------
+    scores : ndarray, float, shape (K,)
+        Of all clients.
+    clients : ndarray, int
+        Indices of those that may be taken.
+    count : int
+
+    Examples
+    --------
+    >>> strongest(np.array([1.0, 5.0, 3.0]), np.array([0, 2]), 1).tolist()
+    [2]
+    """
+    order = np.argsort(-scores[clients], kind="stable")
+    return np.asarray(clients[order[:count]])
+
+
+def _path_power(gains: Complex) -> Real:
+    """Return the sum of the squared moduli over the paths, shape (K,)."""
     return np.asarray(np.sum(gains.real**2 + gains.imag**2, axis=1))

@@ -1,0 +1,58 @@
+"""The settings that name something registered: are the names known?"""
+
+from __future__ import annotations
+
+from airtune.errors import InputError
+from airtune.registry import (
+    CHANNELS,
+    CLIENT_OBJECTIVES,
+    POLICIES,
+    SCHEMES,
+    SERVER_OPTIMIZERS,
+    Registry,
+)
+from airtune.scenario.scenario import Scenario
+
+
+def check_names(scenario: Scenario) -> None:
+    """Refuse names of schemes, channels, policies, optimisers and objectives that nobody offers.
+
+    This is checked before a scenario is used, not when it is read: the record of a run can be
+    read where what it names is not installed.
+
+    Parameters
+    ----------
+    scenario : Scenario
+
+    Raises
+    ------
+    InputError
+        Names the setting, its value and what is there.
+
+    Examples
+    --------
+    >>> check_names(Scenario(schemes=("fixed", "movable")))
+    >>> check_names(Scenario(radio={"channel": "wire"}))
+    Traceback (most recent call last):
+    ...
+    airtune.errors.InputError: radio.channel = 'wire': must be one of block-fading (or of a module \
+that registers it: airtune --import MODULE ...)
+    """
+    for name in scenario.schemes:
+        _check(SCHEMES, name, "schemes")
+    for name in scenario.training.learning_rates:
+        if name not in SCHEMES:
+            raise InputError(f"training.learning_rates.{name}: must be one of {', '.join(SCHEMES)}")
+    _check(CHANNELS, scenario.radio.channel, "radio.channel")
+    _check(POLICIES, scenario.clients.selection, "clients.selection")
+    _check(SERVER_OPTIMIZERS, scenario.training.server_optimizer, "training.server_optimizer")
+    _check(CLIENT_OBJECTIVES, scenario.training.objective, "training.objective")
+
+
+def _check(registry: Registry, name: str, setting: str) -> None:
+    try:
+        registry.check(name, setting)
+    except InputError as error:
+        raise InputError(
+            f"{error} (or of a module that registers it: airtune --import MODULE ...)"
+        ) from None

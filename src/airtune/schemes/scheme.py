@@ -1,0 +1,88 @@
+"""What a scheme is: an array policy and an air interface under a name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from airtune import registry
+from airtune.scenario import Scenario
+from airtune.schemes.air.base import AirInterface
+from airtune.schemes.arrays.base import ArrayPolicy
+
+
+@dataclass(frozen=True)
+class BuiltScheme:
+    """A scheme with the settings of a scenario.
+
+    Attributes
+    ----------
+    name : str
+    array : ArrayPolicy
+        Where the antennas are.
+    air : AirInterface
+        How the updates are combined.
+    """
+
+    name: str
+    array: ArrayPolicy
+    air: AirInterface
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """How the clients' updates are brought to the server.
+
+    Attributes
+    ----------
+    name : str
+    array : type of ArrayPolicy
+        Its ``build(scenario, seed)`` makes the policy; its ``about`` is in the table of schemes.
+    air : type of AirInterface
+        Its ``build(scenario)`` makes the interface; its ``about`` is in the table of schemes.
+    source : str
+        Paper that it comes from, for the table of schemes.
+
+    Examples
+    --------
+    >>> from airtune.schemes import FIXED
+    >>> fixed = FIXED.build(Scenario(), seed=1)
+    >>> fixed.name, fixed.array.start().shape, FIXED.air.about
+    ('fixed', (4, 2), 'over the air, clients aligned')
+    """
+
+    name: str
+    array: type[ArrayPolicy]
+    air: type[AirInterface]
+    source: str = ""
+
+    def build(self, scenario: Scenario, seed: int) -> BuiltScheme:
+        """Return the scheme for a repetition.
+
+        Parameters
+        ----------
+        scenario : Scenario
+            Policy and interface keep the settings that they need.
+        seed : int
+            Root of the repetition's streams.
+
+        Raises
+        ------
+        InputError
+            If the policy cannot meet the settings.
+        """
+        return BuiltScheme(self.name, self.array.build(scenario, seed), self.air.build(scenario))
+
+
+def register(scheme: Scheme) -> Scheme:
+    """Make a scheme of one's own known under its name in this process.
+
+    The command line imports the module that calls it with ``airtune --import MODULE COMMAND``.  An
+    installed package needs no call: it names its schemes by entry points (`airtune.registry`).
+
+    Raises
+    ------
+    InputError
+        If the name is taken.
+    """
+    registry.SCHEMES.add(scheme.name, scheme)
+    return scheme
