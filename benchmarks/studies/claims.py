@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from airtune.report.style import scheme_style
 from airtune.report.values import MISSING, significant
 from studies import perplexity, phrases, sections, tables
-from studies.cells import Point
 from studies.markdown import markdown_table
+from studies.points import Point
 
 DIGITAL, ANY, SAME = "digital", "the best over the air", "the best with the same N antennas"
 PAPER_TIME = "Paper: up to 95 % faster"

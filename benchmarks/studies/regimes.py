@@ -11,8 +11,8 @@ from airtune.report.style import scheme_style
 from airtune.report.values import MISSING, decimals
 from airtune.study.figures import PROPOSAL, REFERENCE
 from studies import phrases, pictures, sections, tables
-from studies.cells import Document, Point
 from studies.markdown import markdown_figure, markdown_table
+from studies.points import Document, Point
 
 APPENDIX = "results-regimes.md"
 SPREAD_OUT = ("sparse", "selection")

@@ -14,7 +14,8 @@ from airtune import load_scenario
 from airtune.scenario import Scenario
 from airtune.schemes import SCHEMES
 from airtune.study.figures import PROPOSAL
-from studies.cells import Cell, Point, load
+from studies.points import Cell, Point
+from studies.results import Results
 
 CONCURRENCY = (1, 2, 4, 8)
 TUNING_SEEDS = {"paper-v2-k-1": (1000, 1001, 1002)}
@@ -52,8 +53,8 @@ class Options:
 
     Attributes
     ----------
-    results : Path
-        Folder of the finished cells.
+    results : Results
+        The finished cells.
     cache : Path
         Folder of pre-trained models.
     smollm2, alpaca : Path
@@ -65,7 +66,7 @@ class Options:
         Count cells, too, that wait for their step size.
     """
 
-    results: Path
+    results: Results
     cache: Path
     smollm2: Path = Path("SmolLM2-135M-Instruct.Q4_1.gguf")
     alpaca: Path = Path("alpaca_sample.jsonl")
@@ -149,7 +150,7 @@ def best_rate(options: Options, name: str, scheme: str, rates: Sequence[float]) 
     for rate in rates:
         final = []
         for cell in _tried(options, name, scheme, rate).cells():
-            document = load(cell, options.results)
+            document = options.results.find(cell)
             if document is None:
                 return None
             last = document["history"]["loss"][-1] if "history" in document else None

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from airtune.report.style import COMPONENTS
 from airtune.study.figures import PROPOSAL, REFERENCE, target_loss
 from airtune.study.statistics import difference, jain_index, paired, quantiles
-from studies.cells import Document, Point, load
+from studies.points import Document, Point
+from studies.results import Results
 
 NOT_OVER_THE_AIR = (REFERENCE, PROPOSAL, "digital")
 """The other schemes are the non-movable ones over the air."""
@@ -51,9 +51,9 @@ class Counted:
     infeasible: dict[str, dict[int, str]]
 
 
-def counted(point: Point, results: Path) -> Counted:
+def counted(point: Point, results: Results) -> Counted:
     """Return the cells of a point that compare: complete seeds where there are any."""
-    known = {(c.scheme, c.seed): d for c in point.cells() if (d := load(c, results)) is not None}
+    known = {(c.scheme, c.seed): d for c in point.cells() if (d := results.find(c)) is not None}
     begun = sorted({seed for _, seed in known})
     whole = [s for s in begun if all((name, s) in known for name in point.schemes)]
     seeds = tuple(whole or begun)
