@@ -124,15 +124,15 @@ def estimate(options: sections.Options, names: list[str]) -> None:
     total = 0.0
     options = replace(options, untuned=True)
     for name in names:
-        found = [(c, options.results.find(c)) for c in sections.cells(options, [name])]
-        known = [done["cpu_s"] for _, done in found if done is not None]
+        cells = [(c, options.results.find(c)) for c in sections.cells(options, [name])]
+        known = [done["cpu_s"] for _, done in cells if done is not None]
         each = median(known) if known else GUESSES[name]
-        missing = Counter(c.point.title for c, done in found if done is None)
+        missing = Counter(c.point.title for c, done in cells if done is None)
         hours = each * missing.total() / 3600
         total += hours
         source = "measured" if known else "guessed"
         print(
-            f"{name}: {missing.total()} of {len(found)} cells missing, "
+            f"{name}: {missing.total()} of {len(cells)} cells missing, "
             f"{each:.0f} s each ({source}): {hours:.2f} h"
         )
         for point, count in missing.items():

@@ -29,7 +29,7 @@ FURTHER = {0.003: (0.001, 0.0003), 0.03: (0.1, 0.3)}
 
 OWN_PLAN_SCHEMES = ("ideal", "movable", "fixed", "fixed-2n", "sparse", "digital")
 CAPPED_SCHEMES = ("ideal", "movable", "fixed", "fixed-2n", "sparse", "selection")
-"""Those that have the choice: the others align in their own way or not at all."""
+"""Those that have the choice: the others align by a rule of their own or not at all."""
 REGIME_SCHEMES = (
     "ideal",
     "movable",
@@ -198,7 +198,7 @@ def claims(options: Options) -> Iterator[Point]:
 def movement(options: Options) -> Iterator[Point]:
     """Movable antennas that move only when needed; the other cells of a seed are the claims'.
 
-    The plan is the same: it books a way every round.
+    The plan is the same: it books a movement every round.
     """
     for name in ("paper-v1", "cell-edge"):
         scenario = options.scenario(name, "planning.movement=when-needed")
