@@ -259,35 +259,35 @@ def ready(document: dict[str, Any], gguf: Path, alpaca: Path, corpus: Path) -> N
 
 def constants_table(constants: dict[str, Any]) -> list[str]:
     """Rows of a table of constants."""
-    rows = ["| constant | value | standard error | range |", "|---|---|---|---|"]
+    rows = []
     for name, x in constants.items():
         error = "–" if x["error"] is None else f"{x['error']:.2g}"
-        rows.append(f"| {name} | {x['value']:.3g} | {error} | {x['low']:.3g} … {x['high']:.3g} |")
-    return rows
+        rows.append([name, f"{x['value']:.3g}", error, f"{x['low']:.3g} … {x['high']:.3g}"])
+    return manual.table(["constant", "value", "standard error", "range"], rows, None)
 
 
 def tightness_table(schemes: dict[str, Any]) -> list[str]:
     """Rows of the table of the bound over the measured gap."""
     names = list(schemes[SCHEMES[0]]["compared"]["zero"]["ratio"])
-    head = " | ".join(f"bound {name}" for name in names)
-    rows = [
-        f"| scheme, mean MSE | F*, mu | round | gap [nat] | {head} | violations |",
-        "|---|---|---|---|" + "---|" * (len(names) + 1),
-    ]
+    head = ["scheme, mean MSE", "F*, mu", "round", "gap [nat]"]
+    head += [*(f"bound {name}" for name in names), "violations"]
+    rows = []
     for scheme in SCHEMES:
         for found in schemes[scheme]["compared"].values():
             broken = ", ".join(str(x) for x in found["violations"].values())
             for i in (0, 1, len(found["round"]) // 2, -1):
-                ratios = " | ".join(
-                    "–" if found["ratio"][name][i] is None else f"{found['ratio'][name][i]:.1f}"
-                    for name in names
-                )
+                ratios = [found["ratio"][name][i] for name in names]
                 rows.append(
-                    f"| {scheme}, {found['mean_mse']:.2g} | {found['F_star']:.2f}, "
-                    f"{found['mu']:.2g} | {found['round'][i]} | {found['gap'][i]:.2f} "
-                    f"| {ratios} | {broken} |"
+                    [
+                        f"{scheme}, {found['mean_mse']:.2g}",
+                        f"{found['F_star']:.2f}, {found['mu']:.2g}",
+                        f"{found['round'][i]}",
+                        f"{found['gap'][i]:.2f}",
+                        *("–" if ratio is None else f"{ratio:.1f}" for ratio in ratios),
+                        broken,
+                    ]
                 )
-    return rows
+    return manual.table(head, rows, None)
 
 
 def write_tables(document: dict[str, Any]) -> None:

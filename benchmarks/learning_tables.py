@@ -14,8 +14,7 @@ Results = dict[str, Any]
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a Markdown table."""
-    lines = ["| " + " | ".join(titles) + " |", "|---" + "|--:" * (len(titles) - 1) + "|"]
-    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+    return "\n".join(manual.table(titles, rows))
 
 
 def matmul(found: Results) -> str:

@@ -1,8 +1,30 @@
-"""Tables that benchmarks write into the manual, between marks that name them."""
+"""Tables that benchmarks write into the manual, between marks that name them.
+
+>>> table(["scheme", "loss"], [["fixed", "1.2"]])
+['| scheme | loss |', '|---|--:|', '| fixed | 1.2 |']
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], left: int | None = 1) -> list[str]:
+    """Return the lines of a table in Markdown.
+
+    Parameters
+    ----------
+    columns : sequence of str
+    rows : iterable of sequences of str
+    left : int, optional
+        So many columns, the first ones, are to the left and the others to the right; None: all
+        are to the left.
+    """
+    left = len(columns) if left is None else left
+    rule = "|" + "|".join(["---"] * left + ["--:"] * (len(columns) - left)) + "|"
+    head = ["| " + " | ".join(columns) + " |", rule]
+    return [*head, *("| " + " | ".join(row) + " |" for row in rows)]
 
 
 def put(page: Path, name: str, text: str) -> None:

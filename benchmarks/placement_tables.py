@@ -16,8 +16,8 @@ def write_docs(report: dict[str, Any], page: Path) -> None:
 
 
 def grid(head: list[str], rows: list[list[str]]) -> list[str]:
-    body = ["| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows]]
-    return [*body, ""]
+    """Return the lines of a table and an empty one."""
+    return [*manual.table(head, rows, None), ""]
 
 
 def triple(figures: dict[str, float], *names: str) -> str:

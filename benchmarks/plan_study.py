@@ -17,16 +17,15 @@ A run that is in the file is not repeated.  Run from the repository with the pac
 from __future__ import annotations
 
 import json
-import os
 import sys
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import manual
+from airtune import record
 from airtune.costs import Components
 from airtune.errors import InputError
 from airtune.planning.alternate import JointPlan
@@ -187,12 +186,8 @@ def by_calibrated_constants(
 
 
 def _write(content: dict[str, Any]) -> None:
-    packages = ("airtune", "torch", "numpy")
-    content["environment"] = {
-        "processors": os.cpu_count(),
-        "packages": {name: version(name) for name in packages},
-    }
-    RESULT.write_text(json.dumps(content, indent=1) + "\n")
+    content["environment"] = record.environment(scenario_with([], []))
+    record.write_json(RESULT, content)
 
 
 def compare(runs: dict[str, Any]) -> dict[str, Any]:
@@ -223,19 +218,17 @@ def compare(runs: dict[str, Any]) -> dict[str, Any]:
 def write_table(comparison: dict[str, Any]) -> None:
     """Put the table between its marks in the manual."""
     parts = ["compute", "uplink", "downlink", "pilots", "movement"]
-    rows = [
-        "| plan, and the loss that both reach | rounds | " + " | ".join(parts) + " | total |",
-        "|---" * (len(parts) + 3) + "|",
-    ]
+    rows = []
     for name, found in comparison.items():
         for which, run in found["to_target"].items():
             label = f"{name}, {found['target_loss']:.2f} nat: {which}"
             for key, unit in (("latency_s", "s"), ("energy_j", "J")):
                 costs = Components(**run[key])
                 cells = [f"{getattr(costs, part):.3g} {unit}" for part in parts]
-                first = f"{label} | {run['rounds']}" if unit == "s" else " | "
-                rows.append(f"| {first} | {' | '.join(cells)} | {costs.total:.3g} {unit} |")
-    manual.put(MANUAL, "study", "\n".join(rows))
+                first = [label, str(run["rounds"])] if unit == "s" else ["", ""]
+                rows.append([*first, *cells, f"{costs.total:.3g} {unit}"])
+    head = ["plan, and the loss that both reach", "rounds", *parts, "total"]
+    manual.put(MANUAL, "study", "\n".join(manual.table(head, rows, None)))
 
 
 if __name__ == "__main__":

@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import sys
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +23,10 @@ import manual
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
+from airtune import record  # noqa: E402
 from airtune.bound import convergence as bound  # noqa: E402
 from airtune.commands.plan_problem import plan_problem  # noqa: E402
+from airtune.scenario import Scenario  # noqa: E402
 from allocation.problems import random_problem  # noqa: E402
 from bound.sgd import Measured, logistic, quadratic  # noqa: E402
 
@@ -145,50 +145,42 @@ def bound_over_truth(
 
 
 def environment() -> dict[str, Any]:
-    """What the figures depend on."""
-    packages = ("airtune", "numpy", "numba", "pydantic")
-    return {
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "system": platform.platform(),
-        "processors": os.cpu_count(),
-        "load_average": os.getloadavg(),
-        "packages": {name: version(name) for name in packages},
-    }
+    """Return what the figures depend on."""
+    return record.environment(Scenario()) | {"load_average": os.getloadavg()}
 
 
 def timing_table(timings: dict[str, Any]) -> list[str]:
     """Rows of the table of timings."""
-    rows = [
-        "| budgets and clients | problems | processor time, median | largest | largest gap "
-        "| proven to 1e-6 |",
-        "|---|---|---|---|---|---|",
-    ]
+    head = ["budgets and clients", "problems", "processor time, median", "largest"]
+    head += ["largest gap", "proven to 1e-6"]
+    rows = []
     for name, case in timings.items():
         cpu, gap = case["seconds_cpu"], case["relative_gap"]
         rows.append(
-            f"| {name} | {case['instances']} | {1e3 * cpu['median']:.0f} ms "
-            f"| {1e3 * cpu['max']:.0f} ms | {gap['max']:.1e} | {case['proven_to_1e-6']} |"
+            [
+                name,
+                str(case["instances"]),
+                f"{1e3 * cpu['median']:.0f} ms",
+                f"{1e3 * cpu['max']:.0f} ms",
+                f"{gap['max']:.1e}",
+                str(case["proven_to_1e-6"]),
+            ]
         )
-    return rows
+    return manual.table(head, rows, None)
 
 
 def tightness_table(tightness: dict[str, list[dict[str, Any]]]) -> list[str]:
     """Rows of the table of the bound over the truth."""
-    rows = [
-        "| problem | L / mu | settings | violations | largest G: median (90 %) "
-        "| G of each round | G and sigma_g of each round |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    head = ["problem", "L / mu", "settings", "violations", "largest G: median (90 %)"]
+    head += ["G of each round", "G and sigma_g of each round"]
+    rows = []
     for kind, cases in tightness.items():
         for case in cases:
             ratios = case["ratio_at_the_floor"].values()
             cells = [f"{r['median']:.1f} ({r['p90']:.0f})" for r in ratios]
-            rows.append(
-                f"| {kind} | {case['condition']:g} | {case['settings']} | {case['violations']} "
-                f"| {' | '.join(cells)} |"
-            )
-    return rows
+            counts = [str(case["settings"]), str(case["violations"])]
+            rows.append([kind, f"{case['condition']:g}", *counts, *cells])
+    return manual.table(head, rows, None)
 
 
 def write_tables(content: dict[str, Any]) -> None:
@@ -214,7 +206,7 @@ def main() -> None:
             print(kind, json.dumps(tightness[kind][-1]), flush=True)
     RESULT.parent.mkdir(exist_ok=True)
     content = {"timings": timings, "bound_over_truth": tightness, "environment": environment()}
-    RESULT.write_text(json.dumps(content, indent=1) + "\n")
+    record.write_json(RESULT, content)
     write_tables(content)
 
 

@@ -46,11 +46,8 @@ def markdown(results: dict[str, Any]) -> str:
     """Return the table of schemes as Markdown."""
     sheet = scheme_rows(results)
     titles = ["Scheme", *(title for title in sheet.columns if title != "Scheme")]
-    lines = ["| " + " | ".join(titles) + " |", "|---" + "|--:" * (len(titles) - 1) + "|"]
-    for row in sheet.rows:
-        cells = [row.label, *(cell.text for cell in row.cells)][: len(titles)]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    rows = [[row.label, *(cell.text for cell in row.cells)][: len(titles)] for row in sheet.rows]
+    return "\n".join(manual.table(titles, rows))
 
 
 def main() -> None:

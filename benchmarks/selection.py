@@ -103,20 +103,24 @@ def measure() -> dict[str, Any]:
 
 def table(found: dict[str, Any]) -> str:
     """Return the table of the manual."""
-    rows = [
-        "| policy | clients a round | fairness | bias of the bound / zeta^2 "
-        "| error, movable / fixed | gap left: ideal / movable / fixed |",
-        "|---|---|---|---|---|---|",
-    ]
+    head = ["policy", "clients a round", "fairness", "bias of the bound / zeta^2"]
+    head += ["error, movable / fixed", "gap left: ideal / movable / fixed"]
+    rows = []
     for policy, schemes in found.items():
         movable = schemes["movable"]
         errors = " / ".join(f"{schemes[s]['mse_db']:.1f} dB" for s in ("movable", "fixed"))
         gaps = " / ".join(f"{100 * schemes[s]['gap_left']:.1f} %" for s in SCHEMES)
         rows.append(
-            f"| {policy} | {movable['transmitted']:.1f} | {movable['fairness']:.2f} "
-            f"| {movable['bias']:.2f} | {errors} | {gaps} |"
+            [
+                policy,
+                f"{movable['transmitted']:.1f}",
+                f"{movable['fairness']:.2f}",
+                f"{movable['bias']:.2f}",
+                errors,
+                gaps,
+            ]
         )
-    return "\n".join(rows)
+    return "\n".join(manual.table(head, rows, None))
 
 
 def main() -> None:

@@ -6,7 +6,8 @@
     python benchmarks/study.py --write-docs        # docs/results.md and its figures
     python benchmarks/study.py --reduced           # every part on tiny settings
 
-A finished cell is one small file below benchmarks/results/study; an interruption costs one cell.
+A finished cell is one line of a file in benchmarks/results/study, written at once; an interruption
+costs the cell that was running.  Several processes may share the work.
 The real model needs  --smollm2 MODEL.gguf --alpaca FILE.jsonl.
 """
 
@@ -18,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -26,7 +28,9 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(Path(__file__).parent))
 
 from studies import document, sections  # noqa: E402
-from studies.cells import Cell, Runner, load  # noqa: E402
+from studies.points import Cell, Document  # noqa: E402
+from studies.results import Results  # noqa: E402
+from studies.runner import Runner  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results" / "study"
 DOCS = ROOT / "docs"
@@ -38,7 +42,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         results = given.results or (Path(scratch) / "cells" if given.reduced else RESULTS)
         options = sections.Options(
-            results=results,
+            results=Results(results),
             cache=Path(scratch) / "cache" if given.reduced else given.cache,
             smollm2=given.smollm2 or sections.Options.smollm2,
             alpaca=given.alpaca or sections.Options.alpaca,
@@ -64,12 +68,16 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--reduced", action="store_true", help="tiny settings, a minute")
     parser.add_argument("--minutes", type=float, help="start no cell after so long")
     parser.add_argument(
-        "--seeds", type=int, nargs="+", metavar="N", help="only these: processes share the work"
+        "--seeds", type=int, nargs="+", metavar="N", help="run the cells of these only"
     )
-    parser.add_argument("--lock", type=Path, help="hold a lock on this file while a cell runs")
-    parser.add_argument("--results", type=Path, help="folder of the cells")
+    parser.add_argument("--results", type=Path, help="folder of the finished cells")
     parser.add_argument("--docs", type=Path, help="folder of results.md and its figures")
-    parser.add_argument("--cache", type=Path, default=Path(".cache/airtune"))
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        default=Path(".cache/airtune"),
+        help="folder of pre-trained models and of the run folders of unfinished cells",
+    )
     parser.add_argument("--smollm2", type=Path, help="GGUF file of SmolLM2-135M")
     parser.add_argument("--alpaca", type=Path, help="instructions in Alpaca's fields, JSONL")
     return parser.parse_args()
@@ -81,27 +89,34 @@ class _Plain(argparse.RawDescriptionHelpFormatter):
 
 def run(options: sections.Options, given: argparse.Namespace) -> None:
     """Run the missing cells one after the other."""
-    runner, began = Runner(options.results, given.lock), time.monotonic()
-    while (cell := next(_missing(options, given.sections, given.seeds), None)) is not None:
+    runner, began = Runner(options.results, options.cache / "study"), time.monotonic()
+    while (done := _run_next(runner, _missing(options, given.sections, given.seeds))) is not None:
+        cell, document = done
+        losses = document.get("history", {}).get("loss", [])
+        outcome = document.get("infeasible") or f"loss {losses[-1]}"
+        print(f"{cell.title}: {outcome} ({document['cpu_s']:.0f} s of processor time)", flush=True)
         if given.minutes is not None and time.monotonic() - began > 60 * given.minutes:
             print("time is up; the same command goes on")
             return
-        done = runner.run(cell)
-        history = done.get("history", {}).get("loss", [])
-        told = done.get("infeasible") or f"loss {history[-1]}"
-        print(f"{_name(cell)}: {told} ({done['cpu_s']:.0f} s of processor time)", flush=True)
 
 
-def _missing(options: sections.Options, names: list[str], seeds: list[int] | None):
+def _run_next(runner: Runner, missing: Iterator[Cell]) -> tuple[Cell, Document] | None:
+    """Run the first missing cell that no other process is running."""
+    for cell in missing:
+        document = runner.run(cell)
+        if document is not None:
+            return cell, document
+    return None
+
+
+def _missing(
+    options: sections.Options, names: list[str], seeds: list[int] | None
+) -> Iterator[Cell]:
     """Yield the missing cells; asked again after each cell, for step sizes decide on others."""
     for name in filter(options.runnable, names):
         for cell in sections.cells(options, [name]):
-            if (seeds is None or cell.seed in seeds) and load(cell, options.results) is None:
+            if (seeds is None or cell.seed in seeds) and options.results.find(cell) is None:
                 yield cell
-
-
-def _name(cell: Cell) -> str:
-    return f"{cell.point.section}/{cell.point.name} {cell.scheme} seed {cell.seed} lr {cell.rate:g}"
 
 
 def estimate(options: sections.Options, names: list[str]) -> None:
@@ -109,15 +124,15 @@ def estimate(options: sections.Options, names: list[str]) -> None:
     total = 0.0
     options = replace(options, untuned=True)
     for name in names:
-        found = [(c, load(c, options.results)) for c in sections.cells(options, [name])]
-        known = [done["cpu_s"] for _, done in found if done is not None]
+        cells = [(c, options.results.find(c)) for c in sections.cells(options, [name])]
+        known = [done["cpu_s"] for _, done in cells if done is not None]
         each = median(known) if known else GUESSES[name]
-        missing = Counter(f"{c.point.section}/{c.point.name}" for c, done in found if done is None)
+        missing = Counter(c.point.title for c, done in cells if done is None)
         hours = each * missing.total() / 3600
         total += hours
         source = "measured" if known else "guessed"
         print(
-            f"{name}: {missing.total()} of {len(found)} cells missing, "
+            f"{name}: {missing.total()} of {len(cells)} cells missing, "
             f"{each:.0f} s each ({source}): {hours:.2f} h"
         )
         for point, count in missing.items():

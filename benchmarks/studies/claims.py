@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from airtune.report.style import scheme_style
 from airtune.report.values import MISSING, significant
 from studies import perplexity, phrases, sections, tables
-from studies.cells import Point
 from studies.markdown import markdown_table
+from studies.points import Point
 
 DIGITAL, ANY, SAME = "digital", "the best over the air", "the best with the same N antennas"
 PAPER_TIME = "Paper: up to 95 % faster"
@@ -51,7 +51,7 @@ class Measured:
 
     point: Point
     counted: tables.Counted
-    found: tables.Outcomes
+    outcomes: tables.Outcomes
 
     @property
     def title(self) -> str:
@@ -60,7 +60,7 @@ class Measured:
 
     def figures(self) -> tuple[tables.Figure, tables.Figure]:
         """Return time and energy to target."""
-        return tables.time_of(self.found), tables.energy_of(self.found)
+        return tables.time_of(self.outcomes), tables.energy_of(self.outcomes)
 
     def against(self, quantity: str, whom: str) -> tables.Saved | None:
         """Compare movable in time or energy; the best is ranked in this figure by itself."""
@@ -73,11 +73,11 @@ class Measured:
 
 def measured(options: sections.Options) -> list[Measured]:
     """Return the points of the claims."""
-    found = []
+    points = []
     for point in sections.claims(options):
         counted = tables.counted(point, options.results)
-        found.append(Measured(point, counted, tables.outcomes(counted.cells)))
-    return found
+        points.append(Measured(point, counted, tables.outcomes(counted.cells)))
+    return points
 
 
 def verdicts(points: list[Measured], known: perplexity.Known) -> str:
@@ -101,11 +101,13 @@ def verdicts(points: list[Measured], known: perplexity.Known) -> str:
     less = sum((saving.quantiles["median"] or 0.0) > 0 for saving in tested)
     reached = sum(row[-1].startswith("yes") for row in rows)
     run = "all" if len(tested) == len(rows) else str(len(tested))
-    told = f"Of {len(rows)} tests {run} have been run: {reached or 'none'} reached the aim, and in "
-    told += f"{less or 'none'} movable takes less than what it is compared with.\n"
+    outcome = (
+        f"Of {len(rows)} tests {run} have been run: {reached or 'none'} reached the aim, and in "
+    )
+    outcome += f"{less or 'none'} movable takes less than what it is compared with.\n"
     columns = ["Claim or aim", "Scenario and plan", "Against", "Measured", "Reached"]
     notes = _NOTES + _least_p([saving.seeds for saving in tested])
-    return "\n".join([_VERDICTS, told, markdown_table(columns, rows, left=5), notes])
+    return "\n".join([_VERDICTS, outcome, markdown_table(columns, rows, left=5), notes])
 
 
 def _least_p(seeds: list[int]) -> str:

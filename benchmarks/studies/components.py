@@ -15,7 +15,7 @@ from studies.markdown import listed, markdown_table
 
 def reasons(points: list[Measured]) -> str:
     """Show time and energy to target by component where all schemes share one plan."""
-    parts = [m for m in points if m.point.scenario.plan == "shared" and PROPOSAL in m.found]
+    parts = [m for m in points if m.point.scenario.plan == "shared" and PROPOSAL in m.outcomes]
     return "\n".join([_WHY, *(x for m in parts for x in _components(m))]) if parts else ""
 
 
@@ -32,17 +32,19 @@ def _components(place: Measured) -> Iterator[str]:
     yield f"### {place.title}\n"
     for quantity in ("time", "energy"):
         savings = [place.against(quantity, whom) for whom in (ANY, "fixed", DIGITAL)]
-        told = dict.fromkeys(explained(place.found, s) for s in savings if s is not None)
-        yield "\n".join(f"- {text}" for text in told) + "\n"
-        yield _component_table(place.found, quantity)
+        texts = dict.fromkeys(explained(place.outcomes, s) for s in savings if s is not None)
+        yield "\n".join(f"- {text}" for text in texts) + "\n"
+        yield _component_table(place.outcomes, quantity)
 
 
-def _component_table(found: tables.Outcomes, quantity: str) -> str:
+def _component_table(outcomes: tables.Outcomes, quantity: str) -> str:
     attribute, unit = _PARTS[quantity]
-    names = {n for seeds in found.values() for o in seeds.values() for n in getattr(o, attribute)}
+    names = {
+        n for seeds in outcomes.values() for o in seeds.values() for n in getattr(o, attribute)
+    }
     order = ordered_components(names)
     rows = []
-    for scheme, seeds in found.items():
+    for scheme, seeds in outcomes.items():
         parts = [getattr(o, attribute) for o in seeds.values()]
         missed = sum(o.rounds is None for o in seeds.values())
         star = " *" if 2 * missed >= len(seeds) else ""
@@ -59,13 +61,13 @@ SMALL = 0.01
 """Differences of a component below this share of the baseline's total are not told."""
 
 
-def explained(found: tables.Outcomes, saving: tables.Saved) -> str:
+def explained(outcomes: tables.Outcomes, saving: tables.Saved) -> str:
     """Say which components make movable win or lose, by paired differences."""
     attribute, unit = _PARTS[saving.quantity]
     label = scheme_style(saving.baseline).label
     text = f"{saving.quantity.capitalize()} against {label}: {phrases.in_full(saving)}"
     text += f"{phrases.sign_test(saving)}."
-    mine, theirs = found[PROPOSAL], found[saving.baseline]
+    mine, theirs = outcomes[PROPOSAL], outcomes[saving.baseline]
     pairs = [(mine[s], theirs[s]) for s in saving.compared if mine[s].rounds is not None]
     if not pairs:
         return text
@@ -80,15 +82,15 @@ def explained(found: tables.Outcomes, saving: tables.Saved) -> str:
         for name in ordered_components(names)
     }
     whole = median(sum(getattr(t, attribute).values()) for _, t in pairs)
-    told = {n: x for n, x in change.items() if abs(x) >= SMALL * whole}
-    gains = sorted((x, n) for n, x in told.items() if x < 0)
-    losses = sorted(((x, n) for n, x in told.items() if x > 0), reverse=True)
+    notable = {n: x for n, x in change.items() if abs(x) >= SMALL * whole}
+    gains = sorted((x, n) for n, x in notable.items() if x < 0)
+    losses = sorted(((x, n) for n, x in notable.items() if x > 0), reverse=True)
     for verb, side in (("saves", gains), ("adds", losses)):
         if side:
             sizes = ((significant(abs(x), 2), component_label(n).lower()) for x, n in side)
             each = [f"{size} {unit} of {name}" for size, name in sizes]
             text += f" Movable {verb} {listed(each)}."
-    if not told:
+    if not notable:
         text += " No component differs by a hundredth of the whole."
     return text + _drives_apart(pairs, attribute)
 

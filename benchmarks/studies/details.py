@@ -16,7 +16,7 @@ from studies.markdown import listed, markdown_table
 
 def details(points: list[Measured]) -> str:
     """Return a table of every scheme's figures for each point."""
-    begun = [place for place in points if place.found or place.counted.infeasible]
+    begun = [place for place in points if place.outcomes or place.counted.infeasible]
     parts = [text for place in begun for text in _detail(place)]
     return "\n".join([_DETAILS, *parts]) if parts else ""
 
@@ -33,18 +33,18 @@ of the received mean, relative to the updates.
 def _detail(place: Measured) -> Iterator[str]:
     yield f"### {place.title}: every scheme\n"
     yield phrases.which_seeds(place.counted)
-    if not place.found:
+    if not place.outcomes:
         return
     own = place.point.scenario.plan == "own"
     columns = ["Scheme", "Reached", *(("Planned rounds", "Batch") if own else ()), "Rounds"]
     columns += ["Time [s]", "Energy [J]", "Final loss", "Error", "Time saved", "Energy saved"]
-    rows = [_scheme(place, name, own) for name in place.found]
+    rows = [_scheme(place, name, own) for name in place.outcomes]
     yield markdown_table(columns, rows)
     yield "\n".join(f"- {text}" for text in _remarks(place)) + "\n"
 
 
 def _scheme(place: Measured, name: str, own: bool) -> list[str]:
-    seen = list(place.found[name].values())
+    seen = list(place.outcomes[name].values())
     compared = name not in (PROPOSAL, REFERENCE)
     errors = [o.mse for o in seen if o.mse is not None]
     plans = [float(o.planned) for o in seen], [o.batch for o in seen]
@@ -65,30 +65,30 @@ def _scheme(place: Measured, name: str, own: bool) -> list[str]:
 
 
 def _remarks(place: Measured) -> Iterator[str]:
-    found, scenario = place.found, place.point.scenario
+    outcomes, scenario = place.outcomes, place.point.scenario
     if scenario.plan == "shared":
-        planned = [o for seeds in found.values() for o in seeds.values()]
+        planned = [o for seeds in outcomes.values() for o in seeds.values()]
         yield (
             f"Planned: {phrases.spread([float(o.planned) for o in planned], count)} rounds with "
             f"batches of {phrases.spread([o.batch for o in planned], count)} (the median client)."
         )
     limit = scenario.budget.latency_s
     if limit is not None:
-        over = _over(found, "spent_s", limit)
+        over = _over(outcomes, "spent_s", limit)
         rule = "" if scenario.plan == "own" else " (planned for movable, others may take longer)"
         yield f"Over the budget of {limit:g} s in all rounds{rule}: {_named(over, 's')}."
     cap = scenario.budget.client_energy_j
     if cap is not None:
-        over = _over(found, "most_client_j", float(cap))
+        over = _over(outcomes, "most_client_j", float(cap))
         yield f"With a client over its budget of {cap:g} J: {_named(over, 'J')}."
-    rounds = [o.rounds for o in found.get(PROPOSAL, {}).values() if o.rounds]
+    rounds = [o.rounds for o in outcomes.get(PROPOSAL, {}).values() if o.rounds]
     if rounds:
         share = 100.0 / median(rounds)
         yield (
             f"Resolution: the target is looked for after each round; one round is {share:.0f} % "
             "of movable's rounds to target, so one round can decide a row."
         )
-    yield from _beyond_ideal(found)
+    yield from _beyond_ideal(outcomes)
     same = tables.same_curves(place.counted.cells, "truncated", "fixed")
     if same:
         yield (
@@ -98,8 +98,8 @@ def _remarks(place: Measured) -> Iterator[str]:
     yield from _ranked_among(place)
 
 
-def _over(found: tables.Outcomes, name: str, limit: float) -> dict[str, float]:
-    worst = {s: max(getattr(o, name) for o in seeds.values()) for s, seeds in found.items()}
+def _over(outcomes: tables.Outcomes, name: str, limit: float) -> dict[str, float]:
+    worst = {s: max(getattr(o, name) for o in seeds.values()) for s, seeds in outcomes.items()}
     return {scheme: x for scheme, x in worst.items() if x > limit * (1 + 1e-6)}
 
 
@@ -108,10 +108,10 @@ def _named(figures: dict[str, float], unit: str) -> str:
     return listed(each) if each else "none"
 
 
-def _beyond_ideal(found: tables.Outcomes) -> Iterator[str]:
+def _beyond_ideal(outcomes: tables.Outcomes) -> Iterator[str]:
     losses = {
         name: median(o.loss for o in seeds.values() if o.loss is not None)
-        for name, seeds in found.items()
+        for name, seeds in outcomes.items()
         if any(o.loss is not None for o in seeds.values())
     }
     lower = [n for n in losses if n != REFERENCE and losses[n] < losses.get(REFERENCE, 0.0)]
@@ -123,6 +123,6 @@ def _beyond_ideal(found: tables.Outcomes) -> Iterator[str]:
 
 
 def _ranked_among(place: Measured) -> Iterator[str]:
-    others = [n for n in place.found if n not in tables.NOT_OVER_THE_AIR]
+    others = [n for n in place.outcomes if n not in tables.NOT_OVER_THE_AIR]
     if len(others) < len(SCHEMES) - len(tables.NOT_OVER_THE_AIR):
         yield f"Non-movable over the air, of those run here: {phrases.labels(others)}."

@@ -20,8 +20,8 @@ from studies import (
     sections,
     summary,
 )
-from studies.cells import Cell, Document, load
 from studies.markdown import listed, markdown_table
+from studies.points import Cell, Document
 
 TITLE = "# Results of the study\n"
 INTRODUCTION = """\
@@ -152,13 +152,13 @@ def _state(options: sections.Options) -> tuple[str, bool]:
     machines: set[str] = set()
     options = replace(options, untuned=True)
     for name in sections.SECTIONS:
-        found = [(c, load(c, options.results)) for c in sections.cells(options, [name])]
-        done = [document for _, document in found if document is not None]
+        cells = [(c, options.results.find(c)) for c in sections.cells(options, [name])]
+        done = [document for _, document in cells if document is not None]
         spent += sum(document.get("cpu_s", 0.0) for document in done)
         machines.update(document["machine"] for document in done)
-        missing = [cell for cell, document in found if document is None]
+        missing = [cell for cell, document in cells if document is None]
         whole = whole and not missing
-        lines.append(f"- {name}: {_how_many(done, len(found))}{_named(missing)}")
+        lines.append(f"- {name}: {_how_many(done, len(cells))}{_named(missing)}")
     who = "Every cell is there; together they" if whole else "The cells that are there"
     said = f"{who} took {spent / 3600:.1f} hours of processor time on one core"
     said += f" ({', '.join(sorted(machines))})." if machines else "."
@@ -179,7 +179,7 @@ def _named(missing: list[Cell]) -> str:
     """Name the missing seeds; settings that lack the same ones together."""
     lacking: dict[str, list[int]] = {}
     for cell in missing:
-        lacking.setdefault(f"{cell.point.section}/{cell.point.name}", []).append(cell.seed)
+        lacking.setdefault(cell.point.title, []).append(cell.seed)
     alike: dict[tuple[int, ...], list[str]] = {}
     for place, seeds in lacking.items():
         alike.setdefault(tuple(sorted(set(seeds))), []).append(place)

@@ -10,8 +10,8 @@ from airtune import record
 from airtune.report.values import significant
 from airtune.study import privacy as accountant
 from studies import phrases, pictures, sections, tables
-from studies.cells import Document, Point
 from studies.markdown import markdown_figure, markdown_table
+from studies.points import Document, Point
 
 
 def privacy(options: sections.Options, docs: Path) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import manual
+
 
 def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """Return a table in Markdown, its first `left` columns to the left."""
-    rule = "|" + "|".join(["---"] * left + ["--:"] * (len(columns) - left)) + "|"
-    head = ["| " + " | ".join(columns) + " |", rule]
-    return "\n".join([*head, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
+    """Return a table as text with an empty line behind it; see :func:`manual.table`."""
+    return "\n".join(manual.table(columns, rows, left)) + "\n"
 
 
 def markdown_figure(name: str, title: str) -> str:

@@ -25,9 +25,11 @@ def when_needed(options: sections.Options, points: list[Measured]) -> str:
             place, {s: d for s, d in place.counted.cells[PROPOSAL].items() if s in cells}
         )
         for whom in ("fixed", SAME, ANY, DIGITAL):
-            told = [saved(m, what, whom) for what in ("time", "energy") for m in (spared, moving)]
+            savings = [
+                saved(m, what, whom) for what in ("time", "energy") for m in (spared, moving)
+            ]
             label = whom if whom in (SAME, ANY) else scheme_style(whom).label
-            rows.append([point.section, label, *told])
+            rows.append([point.section, label, *savings])
     if not rows:
         return ""
     columns = ["Scenario", "Against", "Time saved", "Always moving", "Energy saved"]

@@ -12,8 +12,8 @@ from airtune.report.values import MISSING, significant
 from airtune.study.figures import REFERENCE
 from airtune.study.statistics import quantiles
 from studies import phrases, pictures, sections, tables
-from studies.cells import Point
 from studies.markdown import listed, markdown_figure, markdown_table
+from studies.points import Point
 
 Known = dict[str, tables.Counted]
 """What there is to compare, by point."""

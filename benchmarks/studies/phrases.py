@@ -82,15 +82,15 @@ def words(saving: Saved) -> str:
 
 def in_full(saving: Saved) -> str:
     """Write a saving in words with its range, and in how many seeds movable takes less."""
-    told = []
+    facts = []
     if ends := _range(saving):
-        told.append(f"saved {ends[2:-1]} %")
+        facts.append(f"saved {ends[2:-1]} %")
     single = saving.seeds == 1
-    told.append("1 seed" if single else f"less in {saving.better} of {of_seeds(saving)}")
+    facts.append("1 seed" if single else f"less in {saving.better} of {of_seeds(saving)}")
     if saving.missed:
         there = saving.seeds - saving.missed
-        told.append(f"baseline there in {there}" if there else "baseline never there")
-    return f"{words(saving)} ({'; '.join(told)})"
+        facts.append(f"baseline there in {there}" if there else "baseline never there")
+    return f"{words(saving)} ({'; '.join(facts)})"
 
 
 def of_seeds(saving: Saved) -> str:
@@ -109,10 +109,10 @@ def verdict(saving: Saved, aim: float) -> str:
     """Tell whether the median reaches an aim [%]."""
     middle = saving.quantiles["median"]
     single = sum(x is not None and x >= aim for x in saving.percents)
-    told = "yes" if middle is not None and middle >= aim else "no"
+    answer = "yes" if middle is not None and middle >= aim else "no"
     if 0 < single < saving.seeds:
-        told += f" (in {single} of {of_seeds(saving)})"
-    return f"{told}; a lower bound" if saving.missed and middle is not None else told
+        answer += f" (in {single} of {of_seeds(saving)})"
+    return f"{answer}; a lower bound" if saving.missed and middle is not None else answer
 
 
 def _rounded(text: str) -> str:
@@ -122,16 +122,16 @@ def _rounded(text: str) -> str:
 
 def which_seeds(counted: Counted) -> str:
     """Say which seeds a table counts, and why others are left out."""
-    told = []
+    sentences = []
     everywhere = [s for s in counted.seeds if not any(s in x for x in counted.cells.values())]
     shown = [s for s in counted.seeds if s not in everywhere]
     if not counted.complete:
-        told.append(f"No seed is complete yet; shown is what there is of {numbers(shown)}.")
+        sentences.append(f"No seed is complete yet; shown is what there is of {numbers(shown)}.")
     elif counted.unfinished:
         rest = f"; not finished yet: {numbers(counted.unfinished)}"
-        told.append(f"Of {numbers(shown)}{rest}.")
+        sentences.append(f"Of {numbers(shown)}{rest}.")
     else:
-        told.append(f"Of {numbers(shown)}.")
+        sentences.append(f"Of {numbers(shown)}.")
     reasons: dict[str, dict[str, list[int]]] = {}
     for scheme, seeds in counted.infeasible.items():
         for seed, reason in seeds.items():
@@ -141,7 +141,7 @@ def which_seeds(counted: Counted) -> str:
         seeds = sorted({seed for each in schemes.values() for seed in each})
         whole = set(seeds) <= set(everywhere)
         who = numbers(seeds) if whole else f"{labels(schemes)} in {numbers(seeds)}"
-        told.append(f"Left out: {who}, where no plan keeps the budget ({_rounded(reason)}).")
+        sentences.append(f"Left out: {who}, where no plan keeps the budget ({_rounded(reason)}).")
         if whole:
-            told.append("The channel is bad there: the figures are of the better channels.")
-    return " ".join(told) + "\n"
+            sentences.append("The channel is bad there: the figures are of the better channels.")
+    return " ".join(sentences) + "\n"

@@ -11,8 +11,8 @@ from airtune.report.style import scheme_style
 from airtune.report.values import MISSING, decimals
 from airtune.study.figures import PROPOSAL, REFERENCE
 from studies import phrases, pictures, sections, tables
-from studies.cells import Document, Point
 from studies.markdown import markdown_figure, markdown_table
+from studies.points import Document, Point
 
 APPENDIX = "results-regimes.md"
 SPREAD_OUT = ("sparse", "selection")
@@ -37,8 +37,8 @@ def regimes(options: sections.Options, docs: Path) -> str:
     parts.append(_summary(rows, baselines))
     spared, of_spared, _ = _rows(options, when_needed=True)
     if spared:
-        told = f"{_SPARED}Medians of {phrases.numbers(sorted(of_spared))}.\n"
-        parts += [told, _summary(spared, baselines)]
+        text = f"{_SPARED}Medians of {phrases.numbers(sorted(of_spared))}.\n"
+        parts += [text, _summary(spared, baselines)]
     parts.append(_READING)
     parts += [markdown_figure(*figures[b, what]) for b in shown for what in KEYS]
     return "\n".join(parts)
@@ -94,9 +94,9 @@ def _rows(
         missing += not cells
         for speed in sections.COMPUTE_SPEEDS if cells else ():
             seeds.update(set(counted.seeds) & set(own.seeds))
-            found = tables.outcomes(cells, speed)
-            figures = tables.time_of(found), tables.energy_of(found)
-            for name in [n for n in found if n not in (PROPOSAL, REFERENCE)]:
+            outcomes = tables.outcomes(cells, speed)
+            figures = tables.time_of(outcomes), tables.energy_of(outcomes)
+            for name in [n for n in outcomes if n not in (PROPOSAL, REFERENCE)]:
                 time, energy = (tables.saved(figure, name) for figure in figures)
                 if time is not None and energy is not None:
                     rows.append(_place(point) | {
@@ -124,8 +124,8 @@ def strongest(rows: list[Document], among: tuple[str, ...]) -> str | None:
     """Return the baseline against which movable saves the least time in the median place."""
 
     def typical(name: str) -> float:
-        found = [r["faster_pct"]["median"] for r in rows if r["baseline"] == name]
-        return median(float("-inf") if x is None else x for x in found)
+        medians = [r["faster_pct"]["median"] for r in rows if r["baseline"] == name]
+        return median(float("-inf") if x is None else x for x in medians)
 
     known = {r["baseline"] for r in rows}
     return min((name for name in among if name in known), key=typical, default=None)

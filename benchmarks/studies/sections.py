@@ -14,7 +14,8 @@ from airtune import load_scenario
 from airtune.registry import SCHEMES
 from airtune.scenario import Scenario
 from airtune.study.figures import PROPOSAL
-from studies.cells import Cell, Point, load
+from studies.points import Cell, Point
+from studies.results import Results
 
 CONCURRENCY = (1, 2, 4, 8)
 TUNING_SEEDS = {"paper-v2-k-1": (1000, 1001, 1002)}
@@ -28,7 +29,7 @@ FURTHER = {0.003: (0.001, 0.0003), 0.03: (0.1, 0.3)}
 
 OWN_PLAN_SCHEMES = ("ideal", "movable", "fixed", "fixed-2n", "sparse", "digital")
 CAPPED_SCHEMES = ("ideal", "movable", "fixed", "fixed-2n", "sparse", "selection")
-"""Those that have the choice: the others align in their own way or not at all."""
+"""Those that have the choice: the others align by a rule of their own or not at all."""
 REGIME_SCHEMES = (
     "ideal",
     "movable",
@@ -52,8 +53,8 @@ class Options:
 
     Attributes
     ----------
-    results : Path
-        Folder of the finished cells.
+    results : Results
+        The finished cells.
     cache : Path
         Folder of pre-trained models.
     smollm2, alpaca : Path
@@ -65,7 +66,7 @@ class Options:
         Count cells, too, that wait for their step size.
     """
 
-    results: Path
+    results: Results
     cache: Path
     smollm2: Path = Path("SmolLM2-135M-Instruct.Q4_1.gguf")
     alpaca: Path = Path("alpaca_sample.jsonl")
@@ -149,7 +150,7 @@ def best_rate(options: Options, name: str, scheme: str, rates: Sequence[float]) 
     for rate in rates:
         final = []
         for cell in _tried(options, name, scheme, rate).cells():
-            document = load(cell, options.results)
+            document = options.results.find(cell)
             if document is None:
                 return None
             last = document["history"]["loss"][-1] if "history" in document else None
@@ -197,7 +198,7 @@ def claims(options: Options) -> Iterator[Point]:
 def movement(options: Options) -> Iterator[Point]:
     """Movable antennas that move only when needed; the other cells of a seed are the claims'.
 
-    The plan is the same: it books a way every round.
+    The plan is the same: it books a movement every round.
     """
     for name in ("paper-v1", "cell-edge"):
         scenario = options.scenario(name, "planning.movement=when-needed")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from airtune.report.style import COMPONENTS
 from airtune.study.figures import PROPOSAL, REFERENCE, target_loss
 from airtune.study.statistics import difference, jain_index, paired, quantiles
-from studies.cells import Document, Point, load
+from studies.points import Document, Point
+from studies.results import Results
 
 NOT_OVER_THE_AIR = (REFERENCE, PROPOSAL, "digital")
 """The other schemes are the non-movable ones over the air."""
@@ -51,9 +51,9 @@ class Counted:
     infeasible: dict[str, dict[int, str]]
 
 
-def counted(point: Point, results: Path) -> Counted:
+def counted(point: Point, results: Results) -> Counted:
     """Return the cells of a point that compare: complete seeds where there are any."""
-    known = {(c.scheme, c.seed): d for c in point.cells() if (d := load(c, results)) is not None}
+    known = {(c.scheme, c.seed): d for c in point.cells() if (d := results.find(c)) is not None}
     begun = sorted({seed for _, seed in known})
     whole = [s for s in begun if all((name, s) in known for name in point.schemes)]
     seeds = tuple(whole or begun)
@@ -120,13 +120,13 @@ def outcomes(cells: Cells, compute_speed: float = 1.0) -> Outcomes:
         energy, and nothing else changes (no budget, so batches and clocks stay).
     """
     goals = targets(cells)
-    found: Outcomes = {}
+    results: Outcomes = {}
     for scheme, seeds in cells.items():
         for seed, document in seeds.items():
             if seed in goals:
                 outcome = _outcome(document, goals[seed], compute_speed)
-                found.setdefault(scheme, {})[seed] = outcome
-    return found
+                results.setdefault(scheme, {})[seed] = outcome
+    return results
 
 
 def _outcome(document: Document, target: float | None, speed: float) -> Outcome:
@@ -188,14 +188,14 @@ class Figure:
     behind: Values
 
 
-def time_of(found: Outcomes) -> Figure:
+def time_of(outcomes: Outcomes) -> Figure:
     """Return the time to target [s]."""
-    return Figure("time", *(_column(found, name) for name in ("seconds", "spent_s", "loss")))
+    return Figure("time", *(_column(outcomes, name) for name in ("seconds", "spent_s", "loss")))
 
 
-def energy_of(found: Outcomes) -> Figure:
+def energy_of(outcomes: Outcomes) -> Figure:
     """Return the energy to target [J]."""
-    return Figure("energy", *(_column(found, name) for name in ("joules", "spent_j", "loss")))
+    return Figure("energy", *(_column(outcomes, name) for name in ("joules", "spent_j", "loss")))
 
 
 def perplexity_of(cells: Cells) -> Figure:
@@ -208,10 +208,10 @@ def perplexity_of(cells: Cells) -> Figure:
     return Figure("perplexity", values, endless, values)
 
 
-def _column(found: Outcomes, name: str) -> dict[str, dict[int, float | None]]:
+def _column(outcomes: Outcomes, name: str) -> dict[str, dict[int, float | None]]:
     return {
         scheme: {seed: getattr(o, name) for seed, o in seeds.items()}
-        for scheme, seeds in found.items()
+        for scheme, seeds in outcomes.items()
     }
 
 

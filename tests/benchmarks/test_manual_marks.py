@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 import manual
 
@@ -34,3 +31,14 @@ def test_a_page_without_its_marks_is_left_alone(text: str, tmp_path: Path) -> No
     with pytest.raises(ValueError, match="<!-- a -->"):
         manual.put(page, "a", "new")
     assert page.read_text() == text
+
+
+def test_a_table_has_its_first_columns_to_the_left() -> None:
+    rows = [["fixed", "1.2", "3"]]
+    assert manual.table(["a", "b", "c"], rows) == [
+        "| a | b | c |",
+        "|---|--:|--:|",
+        "| fixed | 1.2 | 3 |",
+    ]
+    assert manual.table(["a", "b", "c"], rows, 2)[1] == "|---|---|--:|"
+    assert manual.table(["a", "b", "c"], rows, None)[1] == "|---|---|---|"

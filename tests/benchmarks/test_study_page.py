@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-
-from airtune import record
 from airtune.scenario import Scenario
 from studies import (
     claims,
@@ -26,7 +20,9 @@ from studies import (
     sections,
     tables,
 )
-from studies.cells import Point, Runner, load
+from studies.points import Point
+from studies.results import Results
+from studies.runner import Runner
 
 
 def history(losses: list[float], seconds: float, compute: float) -> dict[str, object]:
@@ -211,14 +207,12 @@ def test_the_reason_names_what_is_spent_and_saved() -> None:
     )
 
 
-def stored(folder: Path, point: Point, documents: dict[tuple[str, int], object]) -> None:
-    home = folder / point.section / point.name
-    home.mkdir(parents=True)
-    record.write_json(home / "settings.json", point.settings)
+def stored(results: Results, point: Point, documents: dict[tuple[str, int], object]) -> None:
     for cell in point.cells():
         if (cell.scheme, cell.seed) in documents:
-            content = {"learning_rate": cell.rate, **documents[cell.scheme, cell.seed]}
-            cell.path(folder).write_text(json.dumps(content))
+            content = documents[cell.scheme, cell.seed]
+            name = {"scheme": cell.scheme, "seed": cell.seed, "learning_rate": cell.rate}
+            results.add(cell, {**name, **content}, {})
 
 
 def test_only_complete_seeds_are_counted_and_refused_ones_are_named(
@@ -229,8 +223,8 @@ def test_only_complete_seeds_are_counted_and_refused_ones_are_named(
     refused = {"infeasible": "raise budget.latency_s = 12 to at least 17.400000001"}
     documents = {(name, 0): done for name in point.schemes}
     documents |= {(name, 1): refused for name in point.schemes}
-    stored(tmp_path, point, documents | {("ideal", 2): done})
-    counted = tables.counted(point, tmp_path)
+    stored(Results(tmp_path), point, documents | {("ideal", 2): done})
+    counted = tables.counted(point, Results(tmp_path))
     assert counted.seeds == (0, 1)
     assert counted.complete
     assert {name: set(seeds) for name, seeds in counted.cells.items()} == {
@@ -251,14 +245,16 @@ def test_sparing_the_drives_changes_the_proposal_and_nothing_else(
 ) -> None:
     names = ("ideal", "movable", "fixed", "digital")
     place = Point("cell-edge", "shared-plan", small_scenario, names, (0,), {})
-    stored(tmp_path, place, {(n, 0): d[0] for n, d in cells_of(LOSSES).items() if n in names})
+    stored(
+        Results(tmp_path), place, {(n, 0): d[0] for n, d in cells_of(LOSSES).items() if n in names}
+    )
     spared = Point("cell-edge", "shared-plan-when-needed", small_scenario, ("movable",), (0, 1), {})
     faster = history([5.0, 3.0, 1.2, 1.0], 0.5, 0.5)
-    stored(tmp_path, spared, {("movable", 0): faster, ("movable", 1): faster})
+    stored(Results(tmp_path), spared, {("movable", 0): faster, ("movable", 1): faster})
     monkeypatch.setattr(sections, "movement", lambda options: [spared])
-    counted = tables.counted(place, tmp_path)
+    counted = tables.counted(place, Results(tmp_path))
     point = claims.Measured(place, counted, tables.outcomes(counted.cells))
-    text = movement.when_needed(sections.Options(tmp_path, tmp_path), [point])
+    text = movement.when_needed(sections.Options(Results(tmp_path), tmp_path), [point])
     # the target is 5 - 0.9 x 4 = 1.4: movable there in 2 rounds, fixed in 3, digital in 1 of 10 s
     rows = {row.split("|")[2].strip(): row.split("|")[3:7] for row in text.splitlines()[-5:] if row}
     assert [cell.strip() for cell in rows["Fixed"]] == ["66.7 %", "33.3 %", "66.7 %", "33.3 %"]
@@ -268,8 +264,8 @@ def test_sparing_the_drives_changes_the_proposal_and_nothing_else(
 
 def test_seeds_that_have_only_begun_count_while_none_is_complete(small_scenario, tmp_path) -> None:
     point = Point("claims", "here", small_scenario, ("ideal", "movable"), (0, 1), {})
-    stored(tmp_path, point, {("ideal", 0): history([3.0, 1.0], 1.0, 0.5)})
-    counted = tables.counted(point, tmp_path)
+    stored(Results(tmp_path), point, {("ideal", 0): history([3.0, 1.0], 1.0, 0.5)})
+    counted = tables.counted(point, Results(tmp_path))
     assert (counted.seeds, counted.complete, counted.unfinished) == ((0,), False, (0, 1))
     assert phrases.which_seeds(counted).startswith("No seed is complete yet")
 
@@ -316,12 +312,12 @@ def test_the_document_is_the_same_every_time(
         return small_scenario.model_copy(update={"name": name})
 
     monkeypatch.setattr(sections, "load_scenario", small)
-    options = sections.Options(tmp_path / "cells", tmp_path / "cache", reduced=True)
-    runner = Runner(options.results)
+    options = sections.Options(Results(tmp_path / "cells"), tmp_path, reduced=True)
+    runner = Runner(options.results, tmp_path / "runs")
     for _ in range(3):  # step sizes first, then what waits for them
         for name in ("step-size", "claims", "perplexity"):
             for cell in list(sections.cells(options, [name])):
-                if cell.scheme in ("ideal", "movable") and load(cell, options.results) is None:
+                if cell.scheme in ("ideal", "movable") and options.results.find(cell) is None:
                     runner.run(cell)
     pages = [document.write(options, tmp_path / name).read_text() for name in ("a", "b")]
     assert pages[0] == pages[1]
