@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from airtune.rounds.federated import FederatedRun
 from airtune.scenario import Scenario
+from quadratic import run_with
 from studies import tables
 from studies.points import Cell, Document, Point
 from studies.results import Results
@@ -68,7 +68,7 @@ def test_a_cell_is_the_run_of_its_scheme_and_learning_rate(
     training = small_scenario.training.model_copy(update={"learning_rate": 0.1})
     scenario = small_scenario.model_copy(update={"training": training})
     seed = scenario.seed + 2
-    run = FederatedRun(scenario, "movable", seed, quadratic(scenario, seed))
+    run = run_with(scenario, "movable", seed, quadratic(scenario, seed))
     lines = [run.run_round() for _ in range(scenario.training.rounds)]
     done = runner.run(next(place.cells()))
     assert done is not None
