@@ -24,7 +24,6 @@ from airtune.bound.convergence import BoundConstants, participation_bias
 from airtune.costs import Components, compute_energy, compute_time
 from airtune.engines import LocalEngine, RoundUpdates
 from airtune.errors import InputError
-from airtune.learning.server import ServerOptimizer
 from airtune.planning import replan
 from airtune.planning.alternate import JointPlan
 from airtune.planning.expected_radio import with_travel
@@ -33,6 +32,7 @@ from airtune.planning.repetition import Repetition
 from airtune.planning.replan import CurrentPlan
 from airtune.planning.result import Plan
 from airtune.radio.movement import Movement
+from airtune.registry import SERVER_OPTIMIZERS
 from airtune.rounds.state import State
 from airtune.scenario import Scenario
 from airtune.scheduling import POLICIES, Candidates, Choice, Policy
@@ -41,6 +41,7 @@ from airtune.schemes import SCHEMES, Link, Overheads, RadioRound, Reception, Sch
 if TYPE_CHECKING:
     from airtune.learning.learner import Learner
     from airtune.learning.results import Evaluation
+    from airtune.learning.server import ServerOptimizer
 
 Metrics = dict[str, Any]
 RoundDone = Callable[[Metrics], None]
@@ -75,14 +76,17 @@ class FederatedRun:
     ) -> None:
         self.scenario, self.seed, self.learner = scenario, seed, learner
         self.scheme: Scheme = SCHEMES[scheme]
+        self.training = scenario.training.of(scheme)
+        self.optimizer: ServerOptimizer = SERVER_OPTIMIZERS[self.training.server_optimizer]
         self.policy: Policy = POLICIES[scenario.clients.selection]
         self.engine = LocalEngine(learner)
         self.repetition = Repetition(scenario, seed, learner, known=constants)
         joint = plan_run(self.repetition, scheme) if plan is None else plan
         self.current = CurrentPlan.first(self.repetition, joint)
+        adapter = learner.initial_adapter()
         self.state = State(
-            adapter=learner.initial_adapter(),
-            optimizer=ServerOptimizer(scenario.training.of(scheme), learner.size),
+            adapter=adapter,
+            optimizer_state=self.optimizer.init(adapter, self.training),
             positions=self.scheme.array.start(scenario, seed),
             effective_weights=self.repetition.weights(self.plan.participants),
             scaled_weights=self.repetition.omega.copy(),
@@ -114,7 +118,9 @@ class FederatedRun:
         received = self._combine(link, computed, choice)  # 5
         transmitters = _transmitters(computed.clients, received)
         if received is not None:  # 6
-            state.adapter = state.optimizer.step(state.adapter, received.mean)
+            state.adapter, state.optimizer_state = self.optimizer.step(
+                state.adapter, received.mean, state.optimizer_state, self.training
+            )
             state.participation[transmitters] += 1
             state.memory |= received.memory
         state.round, state.positions = index, moved.positions

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from airtune import record
 from airtune.costs import Components
-from airtune.learning.server import ServerOptimizer
+from airtune.learning.server import OptimizerState, restore
 from airtune.scenario import Budget
 from airtune.schemes import Memory
 
@@ -34,7 +34,7 @@ class State:
     """
 
     adapter: NDArray[np.float32]
-    optimizer: ServerOptimizer
+    optimizer_state: OptimizerState
     positions: NDArray[np.float64]
     effective_weights: NDArray[np.float64]
     scaled_weights: NDArray[np.float64]
@@ -48,7 +48,7 @@ class State:
 
     def arrays(self) -> record.Arrays:
         """Return the arrays of a checkpoint."""
-        arrays = {f"optimizer.{key}": value for key, value in self.optimizer.state().items()}
+        arrays = {f"optimizer.{key}": value for key, value in self.optimizer_state.items()}
         arrays |= {name: getattr(self, name) for name in _STATE_ARRAYS}
         arrays |= {f"memory.{client}": row for client, row in self.memory.items()}
         return arrays
@@ -56,8 +56,9 @@ class State:
     def load(self, round_index: int, arrays: record.Arrays, state: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
         prefix = "optimizer."
-        self.optimizer.load(
-            {key.removeprefix(prefix): a for key, a in arrays.items() if key.startswith(prefix)}
+        self.optimizer_state = restore(
+            self.optimizer_state,
+            {key.removeprefix(prefix): a for key, a in arrays.items() if key.startswith(prefix)},
         )
         for name in _STATE_ARRAYS:
             setattr(self, name, arrays[name])
