@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    pass
+    from airtune.learning.results import ClientState
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,13 @@ class RoundUpdates:
         Clients whose update held a NaN or an infinity.
     loss : float or None
         Mean training loss of the S clients.
+    states : dict of int to dict of str to ndarray
+        New states of those of the S clients that have one; see
+        :class:`airtune.learning.objectives.base.ClientObjective`.
     """
 
     updates: NDArray[np.float32]
     clients: NDArray[np.int64]
     dropped: tuple[int, ...]
     loss: float | None
+    states: dict[int, ClientState] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from airtune.learning.learner import Learner
+    from airtune.learning.results import ClientState
 from airtune.engines.base import RoundUpdates
 
 
@@ -31,6 +33,7 @@ class LocalEngine:
         batch_sizes: NDArray[np.int64],
         seed: int,
         round_index: int,
+        states: Mapping[int, ClientState] | None = None,
     ) -> RoundUpdates:
         """Return the updates of the selected clients.
 
@@ -43,9 +46,11 @@ class LocalEngine:
             Of all clients.
         seed, round_index : int
             Name the mini-batches.
+        states : mapping of int to dict of str to ndarray, optional
+            States of the clients that took part before, by index.
         """
         results = self.learner.client_updates(
-            adapter, clients.tolist(), batch_sizes[clients].tolist(), seed, round_index
+            adapter, clients.tolist(), batch_sizes[clients].tolist(), seed, round_index, states
         )
         finite = np.array([result.finite for result in results], dtype=bool)
         kept = [result for result in results if result.finite]
@@ -54,4 +59,9 @@ class LocalEngine:
             clients=clients[finite],
             dropped=tuple(int(k) for k in clients[~finite]),
             loss=float(np.mean([result.loss for result in kept])) if kept else None,
+            states={
+                client: result.state
+                for client, result in zip(clients.tolist(), results, strict=True)
+                if result.finite and result.state
+            },
         )

@@ -112,8 +112,14 @@ class FederatedRun:
         placed = self._place(radio)  # 3
         moved = self.repetition.movement(self.scheme.array, state.positions, placed)
         computed = self.engine.updates(  # 4
-            state.adapter, selected, self.plan.batch_sizes, self.seed, index
+            state.adapter,
+            selected,
+            self.plan.batch_sizes,
+            self.seed,
+            index,
+            state.client_states,
         )
+        state.client_states |= computed.states
         link = self.scheme.array.link(radio, state.effective_weights, moved.positions)
         received = self._combine(link, computed, choice)  # 5
         transmitters = _transmitters(computed.clients, received)
