@@ -50,6 +50,30 @@ def to_records(rows: Iterable[Row], settings: Data) -> list[Record]:
     """Turn rows, each with a name of its place, into records by `data.format`.
 
     Records with an empty answer are left out.
+
+    Parameters
+    ----------
+    rows : iterable of (str, object)
+        Name of the place, for messages (``data.jsonl line 3``), and the row as JSON gives it.
+    settings : Data
+        `format` and `fields` are used.
+
+    Raises
+    ------
+    InputError
+        A row lacks a field, or no record is left.
+
+    Examples
+    --------
+    >>> row = {"question": "What is the largest planet?", "context": "", "response": "Jupiter"}
+    >>> fields = Fields(instruction="question", output="response")
+    >>> to_records([("line 1", row)], Data(fields=fields))[0].output
+    'Jupiter'
+    >>> to_records([("line 1", row)], Data())
+    Traceback (most recent call last):
+    ...
+    airtune.errors.InputError: data.fields.instruction: line 1 has no field 'instruction'; it \
+has context, question, response
     """
     records: list[Record] = []
     for where, row in rows:

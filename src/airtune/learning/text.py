@@ -76,6 +76,17 @@ class Encoder:
     ------
     InputError
         The template is ``chat`` and the tokenizer has none, or it refuses a record.
+
+    Examples
+    --------
+    >>> from airtune.learning.data import Record
+    >>> tokenizer = train_tokenizer(["add the numbers"], vocabulary=300)
+    >>> encoder = Encoder(tokenizer, max_tokens=64, template="plain")
+    >>> (example,) = encoder.encode([Record("add", "1 2", "3", label="sums")])
+    >>> tokenizer.decode(example.ids[: example.prompt])
+    'add\\n\\n1 2\\n'
+    >>> tokenizer.decode(example.ids[example.prompt :])
+    '3<|end|>'
     """
 
     def __init__(self, tokenizer: Any, max_tokens: int, template: str = "auto") -> None:
