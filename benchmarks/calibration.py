@@ -22,6 +22,7 @@ from airtune import record
 from airtune.bound import convergence as bound
 from airtune.bound.calibrate import calibrate
 from airtune.learning.learner import Learner, prepare
+from airtune.learning.measurements import Measurements
 from airtune.radio import scales
 from airtune.report.style import COLUMN_WIDTH, FAINT, INK, new_figure, sheet
 from airtune.rounds.federated import FederatedRun
@@ -62,7 +63,7 @@ class Measured(FederatedRun):
     def _combine(self, link: Any, computed: Any, *rest: Any) -> Any:
         received = super()._combine(link, computed, *rest)
         weights = self.learner.data_sizes[computed.clients].astype(float)
-        sizes = np.array([block.size for block in self.learner.matrices])
+        sizes = np.array([matrix.size for matrix in self.learner.matrices])
         reports = scales.report_scales(computed.updates, sizes)
         rule = self.scenario.aggregation.normalise
         found = scales.normalise_updates(reports, weights / weights.sum(), rule)
@@ -74,15 +75,15 @@ class Measured(FederatedRun):
 
 def follow(scenario: Scenario, scheme: str, seed: int, learner: Learner) -> dict[str, Any]:
     """Run one scheme and measure the training loss on the calibration samples as it goes."""
-    objective = learner.probe(scenario.seed).tuning()
+    loss = Measurements(learner, scenario.seed).tuning()
     run = Measured(scenario, scheme, seed, learner)
     batch = np.asarray(run.plan.batch_sizes, float)
     found: dict[str, Any] = {"round": [], "training": [], "validation": [], "air": [], "mse": []}
 
     def look(validation: float) -> None:
-        losses = [x.mean() for x in objective.losses(run.state.adapter)]
+        losses = [x.mean() for x in loss.losses(run.state.adapter)]
         found["round"].append(run.state.round)
-        found["training"].append(float(objective.weights @ losses))
+        found["training"].append(float(loss.weights @ losses))
         found["validation"].append(validation)
 
     look(learner.evaluate(run.state.adapter).loss)
