@@ -79,7 +79,7 @@ def _make(path: Path, folder: Path) -> None:
 
 
 def _portions(path: Path, empty: Any) -> Iterator[dict[str, torch.Tensor]]:
-    """Yield the weights in fp32 under the names of transformers, whole layers together."""
+    """Yield the weights in fp32 under the names of transformers, whole layers at a time."""
     import gguf
     from transformers.modeling_gguf_pytorch_utils import (
         TENSOR_PROCESSORS,

@@ -1,4 +1,4 @@
-"""The one door of the learning wing: :func:`prepare` returns a :class:`Learner`."""
+"""Model and data, ready for rounds: :func:`prepare` returns a :class:`Learner`."""
 
 from __future__ import annotations
 
@@ -226,8 +226,8 @@ _NOT_PREPARED_FROM = {
 def prepared_from(scenario: Scenario) -> dict[str, Any]:
     """Return the settings that :func:`prepare` may read; equal ones give the same learner.
 
-    The learning wing never hears of the radio, and of `training` all but the objective is read as
-    the rounds go.
+    Nothing of the radio is read, and of `training` all but the client objective is read in the
+    rounds.
     """
     settings = {k: v for k, v in scenario.to_dict().items() if k not in _NOT_PREPARED_FROM}
     training = scenario.training

@@ -1,4 +1,4 @@
-"""What the learning wing hands to the others: plain records of numpy arrays and numbers."""
+"""What learning hands to the rest of the package: plain records of numpy arrays and numbers."""
 
 from __future__ import annotations
 

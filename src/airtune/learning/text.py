@@ -165,8 +165,8 @@ class Encoder:
         return int(self.tokenizer.eos_token_id if start is None else start)
 
     def _tokens(self, texts: list[str]) -> list[list[int]]:
-        found: list[list[int]] = self.tokenizer(texts, add_special_tokens=False).input_ids
-        return found
+        ids: list[list[int]] = self.tokenizer(texts, add_special_tokens=False).input_ids
+        return ids
 
     def _join(self, prompt: list[int], response: list[int], label: str) -> Example:
         response = response[: max(self.max_tokens - len(prompt), self.max_tokens // 2)]
