@@ -22,6 +22,7 @@ from airtune import record
 from airtune.bound import convergence as bound
 from airtune.bound.calibrate import calibrate
 from airtune.learning.learner import Learner, prepare
+from airtune.learning.measurements import Measurements
 from airtune.radio import scales
 from airtune.report.style import COLUMN_WIDTH, FAINT, INK, new_figure, sheet
 from airtune.scenario import Scenario
@@ -81,7 +82,7 @@ class Recording:
 
 def follow(scenario: Scenario, scheme: str, seed: int, learner: Learner) -> dict[str, Any]:
     """Run one scheme and measure the training loss on the calibration samples as it goes."""
-    objective = learner.probe(scenario.seed).tuning()
+    loss = Measurements(learner, scenario.seed).tuning()
     run = run_on(learner, scenario, scheme, seed)
     recorded = Recording(run.scheme.air, scenario.aggregation.normalise)
     run.scheme = replace(run.scheme, air=recorded)  # type: ignore[arg-type]
@@ -89,9 +90,9 @@ def follow(scenario: Scenario, scheme: str, seed: int, learner: Learner) -> dict
     found: dict[str, Any] = {"round": [], "training": [], "validation": [], "air": [], "mse": []}
 
     def look(validation: float) -> None:
-        losses = [x.mean() for x in objective.losses(run.state.adapter)]
+        losses = [x.mean() for x in loss.losses(run.state.adapter)]
         found["round"].append(run.state.round)
-        found["training"].append(float(objective.weights @ losses))
+        found["training"].append(float(loss.weights @ losses))
         found["validation"].append(validation)
 
     look(learner.evaluate(run.state.adapter).loss)

@@ -30,7 +30,7 @@ def make_model(folder: str, lora: str) -> Any:
     return get_peft_model(base, LoraConfig(task_type="CAUSAL_LM", **json.loads(lora)))
 
 
-kept_model = cache(make_model)
+cached_model = cache(make_model)
 
 
 @cache
@@ -69,7 +69,7 @@ def train(msg: Message, context: Context) -> Message:
     began = time.perf_counter()
     config = msg.content["config"]
     torch.set_num_threads(int(config["threads"]))
-    make = make_model if config["build"] else kept_model
+    make = make_model if config["build"] else cached_model
     model = make(config["folder"], config["lora"])
     set_peft_model_state_dict(model, msg.content["adapter"].to_torch_state_dict())
     model.eval()

@@ -35,23 +35,25 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     from flwr.serverapp import Grid, ServerApp
     from flwr.simulation import run_simulation
 
-    from airtune.learning.server import ServerOptimizer
+    from airtune.registry import SERVER_OPTIMIZERS
     from airtune.scenario.learning import Training
     from flower_client import app as client_app
 
     adapter = np.load(job["adapter"])
-    blocks = [(name, tuple(shape)) for name, shape in job["blocks"]]
-    ends = np.cumsum([int(np.prod(shape)) for _, shape in blocks])
+    matrices = [(name, tuple(shape)) for name, shape in job["matrices"]]
+    ends = np.cumsum([int(np.prod(shape)) for _, shape in matrices])
     weights = np.array(job["weights"], np.float64)
-    optimizer = ServerOptimizer(Training(**job["training"]), len(adapter))
+    settings = Training(**job["training"])
+    optimizer = SERVER_OPTIMIZERS[settings.server_optimizer]
+    first_state = optimizer.init(adapter, settings)
     answer: dict[str, Any] = {"losses": [], "seconds": [], "client_seconds": []}
     server_app = ServerApp()
 
-    def one_round(grid: Grid, number: int, theta: Any) -> Any:
+    def one_round(grid: Grid, number: int, theta: Any, optimizer_state: Any) -> Any:
         pieces = np.split(theta, ends[:-1])
         state = {
             name: torch.from_numpy(piece.reshape(shape))
-            for (name, shape), piece in zip(blocks, pieces, strict=True)
+            for (name, shape), piece in zip(matrices, pieces, strict=True)
         }
         config = ConfigRecord({**job["config"], "round": number})
         content = RecordDict({"adapter": ArrayRecord(state), "config": config})
@@ -65,23 +67,23 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
                 raise RuntimeError(reply.error.reason)
             metrics = reply.content["metrics"]
             client = int(metrics["client"])
-            found = reply.content["gradient"].to_torch_state_dict()
-            flat = torch.cat([found[name].reshape(-1) for name, _ in blocks]).numpy()
+            received = reply.content["gradient"].to_torch_state_dict()
+            flat = torch.cat([received[name].reshape(-1) for name, _ in matrices]).numpy()
             mean += weights[client] * flat
             losses[client] = float(metrics["loss"])
             seconds.append(float(metrics["seconds"]))
         answer["losses"].append(losses)
         answer["client_seconds"].append(float(np.mean(seconds)))
-        return optimizer.step(theta, mean)
+        return optimizer.step(theta, mean, optimizer_state, settings)
 
     @server_app.main()
     def main(grid: Grid, context: Context) -> None:
-        theta = adapter
+        theta, optimizer_state = adapter, first_state
         while len(list(grid.get_node_ids())) < len(weights):
             time.sleep(0.05)
         for number in range(job["rounds"]):
             began = time.perf_counter()
-            theta = one_round(grid, number, theta)
+            theta, optimizer_state = one_round(grid, number, theta, optimizer_state)
             answer["seconds"].append(time.perf_counter() - began)
 
     run_simulation(

@@ -41,8 +41,8 @@ from airtune.learning.batches import collate  # noqa: E402
 from airtune.learning.client import choose  # noqa: E402
 from airtune.learning.learner import Learner, prepare  # noqa: E402
 from airtune.learning.model import count_parameters  # noqa: E402
-from airtune.learning.server import ServerOptimizer  # noqa: E402
 from airtune.learning.workers import LARGE, Workers  # noqa: E402
+from airtune.registry import SERVER_OPTIMIZERS  # noqa: E402
 from airtune.scenario import Scenario  # noqa: E402
 
 HERE = Path(__file__).parent
@@ -200,7 +200,7 @@ def flower_job(learner: Learner, rounds: int, batch: int) -> dict[str, Any]:
     return {
         "rounds": rounds,
         "cpus": CORES,
-        "blocks": [(block.name, block.shape) for block in learner.matrices],
+        "matrices": [(matrix.name, matrix.shape) for matrix in learner.matrices],
         "weights": weights.tolist(),
         "training": learner.scenario.training.model_dump(mode="json"),
         "config": config,
@@ -211,14 +211,16 @@ def flower_job(learner: Learner, rounds: int, batch: int) -> dict[str, Any]:
 def own_rounds(learner: Learner, rounds: int, batch: int) -> dict[str, Any]:
     """Run the rounds here: updates, weighted mean, server step."""
     weights = learner.data_sizes / learner.data_sizes.sum()
-    optimizer = ServerOptimizer(learner.scenario.training, learner.size)
     adapter, clients = learner.initial_adapter(), range(len(weights))
+    settings = learner.scenario.training
+    optimizer = SERVER_OPTIMIZERS[settings.server_optimizer]
+    state = optimizer.init(adapter, settings)
     losses, seconds = [], []
     for number in range(rounds):
         began = time.perf_counter()
         updates = learner.client_updates(adapter, clients, [batch] * len(weights), SEED, number)
         mean = sum(w * u.update.astype(np.float64) for w, u in zip(weights, updates, strict=True))
-        adapter = optimizer.step(adapter, np.asarray(mean))
+        adapter, state = optimizer.step(adapter, np.asarray(mean), state, settings)
         seconds.append(time.perf_counter() - began)
         losses.append([u.loss for u in updates])
     return {"losses": losses, "seconds": seconds}

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from airtune.learning.learner import prepare
-from airtune.learning.server import ServerOptimizer
+from airtune.registry import SERVER_OPTIMIZERS
 from airtune.scenario import Scenario
 
 CLIENTS, TOKENS = 10, 128
@@ -81,13 +81,14 @@ def main(job: dict[str, Any]) -> dict[str, Any]:
         learner = prepare(scenario, 1)
     built, building = peak_gib(), time.perf_counter() - began
     adapter = learner.initial_adapter()
-    optimizer = ServerOptimizer(scenario.training, learner.size)
+    optimizer = SERVER_OPTIMIZERS[scenario.training.server_optimizer]
+    state = optimizer.init(adapter, scenario.training)
     began = time.perf_counter()
     updates = learner.client_updates(adapter, range(CLIENTS), [1] * CLIENTS, 1, 1)
     mean = np.zeros(learner.size)
     for weight, update in zip(learner.data_sizes, updates, strict=True):
         mean += weight / learner.data_sizes.sum() * update.update
-    optimizer.step(adapter, mean)
+    optimizer.step(adapter, mean, state, scenario.training)
     return {
         "clients": CLIENTS,
         "tokens": [update.tokens for update in updates],

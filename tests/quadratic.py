@@ -63,12 +63,12 @@ class QuadraticLearner:
         client: int,
         batch_size: int,
         seed: int,
-        round: int,  # noqa: A002
+        round_index: int,
     ) -> ClientUpdate:
-        random = generator(seed, "batch", round, client)
+        random = generator(seed, "batch", round_index, client)
         gradient = adapter - self.optima[client]
         gradient = gradient + self.noise / np.sqrt(batch_size) * random.standard_normal(self.size)
-        finite = np.isfinite(gradient).all() and not self.broken.get((round, client), False)
+        finite = np.isfinite(gradient).all() and not self.broken.get((round_index, client), False)
         update = (gradient if finite else np.zeros(self.size)).astype(np.float32)
         return ClientUpdate(update, float(gradient @ gradient) / 2, 10 * batch_size, bool(finite))
 
@@ -78,10 +78,11 @@ class QuadraticLearner:
         clients: list[int],
         batch_sizes: list[int],
         seed: int,
-        round: int,  # noqa: A002
+        round_index: int,
+        states: object = None,
     ) -> list[ClientUpdate]:
         return [
-            self.client_update(adapter, client, batch_size, seed, round)
+            self.client_update(adapter, client, batch_size, seed, round_index)
             for client, batch_size in zip(clients, batch_sizes, strict=True)
         ]
 

@@ -60,8 +60,8 @@ class QuadraticLoss:
         exact = self.hessian @ (point - self.centres[client])
         return (exact + self.drawn[client]).astype(np.float32)
 
-    def updates(self, point: np.ndarray, batch_size: int, round: int) -> np.ndarray:  # noqa: A002
-        random = generator(self.seed, "batch", round)
+    def updates(self, point: np.ndarray, batch_size: int, round_index: int) -> np.ndarray:
+        random = generator(self.seed, "batch", round_index)
         exact = (point - self.centres) @ self.hessian
         scale = self.noise / np.sqrt(len(point) * batch_size)
         return (exact + scale * random.standard_normal(exact.shape)).astype(np.float32)
@@ -94,7 +94,7 @@ class LogisticLoss:
         rows = self._slope(point)[:, None] * self.features + self.ridge * point
         return rows.astype(np.float32)
 
-    def updates(self, point: np.ndarray, batch_size: int, round: int) -> np.ndarray:  # noqa: A002
+    def updates(self, point: np.ndarray, batch_size: int, round_index: int) -> np.ndarray:
         return self.gradients(point).mean(axis=0, keepdims=True)
 
     def hessian(self, point: np.ndarray) -> np.ndarray:

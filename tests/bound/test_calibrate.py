@@ -13,7 +13,7 @@ from airtune.bound.calibrate import estimates
 from airtune.bound.calibrate.curvature import power_iteration
 from airtune.bound.calibrate.decay import fit_decay
 from airtune.bound.calibrate.gradients import gradient_statistics
-from airtune.bound.calibrate.path import CalibrationPath, run_path
+from airtune.bound.calibrate.trajectory import Trajectory, measure_trajectory
 from airtune.commands.calibrate import safe_values
 from airtune.errors import InputError
 from airtune.scenario import Calibration
@@ -23,9 +23,9 @@ from bound.losses import LogisticLoss, QuadraticLoss
 SGD = Training(server_optimizer="sgd", learning_rate=1e9)
 
 
-def follow(objective, *, training: Training = SGD, **settings) -> CalibrationPath:
-    return run_path(
-        objective,
+def follow(loss, *, training: Training = SGD, **settings) -> Trajectory:
+    return measure_trajectory(
+        loss,
         training,
         Calibration(**{"iterations": 200, "tolerance": 1e-6, **settings}),
         normalise="global",
@@ -115,23 +115,23 @@ def test_all_records_leave_no_sampling_noise_in_the_mean() -> None:
 
 def test_constants_of_an_isotropic_quadratic() -> None:
     loss = quadratic(1.0, noise=0.1)
-    path = follow(loss, rounds=10)
-    smooth = estimates.smoothness(path)
-    mu, floor = estimates.pl_constant(path, smooth.value, "mu")
+    trajectory = follow(loss, rounds=10)
+    smooth = estimates.smoothness(trajectory)
+    mu, floor = estimates.pl_constant(trajectory, smooth.value, "mu")
     assert smooth.value == pytest.approx(0.7, rel=1e-5)
     assert floor == pytest.approx(loss.floor, abs=1e-3)
     assert mu.value == pytest.approx(0.7, rel=0.01)
-    assert estimates.step_size(path, smooth.value).value == pytest.approx(1 / 0.7, rel=1e-5)
-    assert estimates.heterogeneity(path).value == pytest.approx(loss.zeta_sq, rel=0.05)
-    assert estimates.gradient_variance(path).value == pytest.approx(0.01, rel=0.35)
+    assert estimates.step_size(trajectory, smooth.value).value == pytest.approx(1 / 0.7, rel=1e-5)
+    assert estimates.heterogeneity(trajectory).value == pytest.approx(loss.zeta_sq, rel=0.05)
+    assert estimates.gradient_variance(trajectory).value == pytest.approx(0.01, rel=0.35)
 
 
 def test_pl_constant_lies_between_the_curvatures() -> None:
     loss = quadratic(8.0, noise=0.1, least=0.0)
-    path = follow(loss, rounds=60, points=6)
-    smooth = estimates.smoothness(path)
+    trajectory = follow(loss, rounds=60, points=6)
+    smooth = estimates.smoothness(trajectory)
     assert smooth.value == pytest.approx(5.6, rel=1e-3)
-    mu, floor = estimates.pl_constant(path, smooth.value, "mu")
+    mu, floor = estimates.pl_constant(trajectory, smooth.value, "mu")
     # The region visited has at least mu = 0.7; on the way the steep directions still count.
     assert mu.value * 1.05 >= 0.7 and mu.value < 5.6
     assert floor == pytest.approx(loss.floor, rel=0.05)
@@ -142,18 +142,18 @@ def test_logistic_curvature_along_the_path_stays_below_its_bound() -> None:
     features = rng.standard_normal((60, 5))
     labels = (features @ rng.standard_normal(5) + rng.standard_normal(60) > 0).astype(float)
     loss = LogisticLoss(features, labels, 0.05)
-    path = follow(loss, rounds=40, points=5)
-    smooth = estimates.smoothness(path)
+    trajectory = follow(loss, rounds=40, points=5)
+    smooth = estimates.smoothness(trajectory)
     bound = np.linalg.eigvalsh(features.T @ features / 60)[-1] / 4 + 0.05
     at_start = np.linalg.eigvalsh(loss.hessian(loss.start))[-1]
     assert smooth.value == pytest.approx(at_start, rel=1e-3)  # steepest at 0
     assert smooth.value <= bound * (1 + 1e-6)
-    mu, _ = estimates.pl_constant(path, smooth.value, "mu")
+    mu, _ = estimates.pl_constant(trajectory, smooth.value, "mu")
     assert 0.05 < mu.value < smooth.value
     # F falls at least as the bound with these constants says, in every round.
-    gaps = path.losses - path.losses.min()
-    eta = estimates.step_size(path, smooth.value).value
-    assert np.all(gaps <= gaps[0] * (1 - eta * mu.value) ** path.rounds + 0.02 * gaps[0])
+    gaps = trajectory.losses - trajectory.losses.min()
+    eta = estimates.step_size(trajectory, smooth.value).value
+    assert np.all(gaps <= gaps[0] * (1 - eta * mu.value) ** trajectory.rounds + 0.02 * gaps[0])
 
 
 @pytest.mark.parametrize("rate", [0.02, 0.2, 1.0])
@@ -174,21 +174,23 @@ def test_floor_is_between_zero_and_the_least_loss(losses: list[float]) -> None:
 
 def test_gradient_lost_in_noise_is_told() -> None:
     loss = quadratic(1.0, noise=300.0, samples=2, seed=3)
-    path = follow(loss, rounds=4, training=Training(server_optimizer="sgd", learning_rate=1e-6))
-    path.points[0].gradients.__dict__["gradient_sq"] = -1.0
-    for point in path.points:
+    trajectory = follow(
+        loss, rounds=4, training=Training(server_optimizer="sgd", learning_rate=1e-6)
+    )
+    trajectory.points[0].gradients.__dict__["gradient_sq"] = -1.0
+    for point in trajectory.points:
         point.gradients.__dict__["gradient_sq"] = -1.0
     with pytest.raises(InputError, match=r"bound\.mu .*calibration\.samples"):
-        estimates.pl_constant(path, 1.0, "mu")
+        estimates.pl_constant(trajectory, 1.0, "mu")
 
 
 def test_sgd_never_steps_longer_than_the_curvature_allows() -> None:
     loss = quadratic(8.0)
     assert follow(loss, rounds=4).step == pytest.approx(1 / 5.6, rel=1e-3)
     slow = Training(server_optimizer="sgd", learning_rate=0.01)
-    path = follow(loss, rounds=4, training=slow)
-    eta = estimates.step_size(path, 5.6)
-    assert path.step == eta.value == 0.01
+    trajectory = follow(loss, rounds=4, training=slow)
+    eta = estimates.step_size(trajectory, 5.6)
+    assert trajectory.step == eta.value == 0.01
 
 
 @settings(deadline=None)

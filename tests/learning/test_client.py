@@ -113,7 +113,9 @@ def test_local_steps_are_plain_sgd(model: Any, examples: list[Example]) -> None:
     rate, start = 0.05, some_adapter(model)
     settings = Training(local_steps=3, local_learning_rate=rate)
     model.load(start)
-    found = client_update(model, start, examples, settings, batch_size=4, seed=1, round=2, client=0)
+    found = client_update(
+        model, start, examples, settings, batch_size=4, seed=1, round_index=2, client=0
+    )
     theta, losses = start.copy(), []
     for step in range(3):
         model.load(theta)
@@ -128,7 +130,14 @@ def test_local_steps_are_plain_sgd(model: Any, examples: list[Example]) -> None:
 def one_update(model: Any, adapter: np.ndarray, examples: list[Example], **settings: Any) -> Any:
     model.load(adapter)
     return client_update(
-        model, adapter, examples, Training(**settings), batch_size=4, seed=1, round=0, client=0
+        model,
+        adapter,
+        examples,
+        Training(**settings),
+        batch_size=4,
+        seed=1,
+        round_index=0,
+        client=0,
     )
 
 
@@ -173,9 +182,9 @@ def test_updates_side_by_side_are_those_made_alone(
     together = prepare(scenario_with(threads=2, **changes), seed=3)
     adapter = some_adapter(alone._model)
     sizes = [2, 3, 4, 5, 6, 7]
-    found = together.client_updates(adapter, range(6), sizes, seed=3, round=4)
+    found = together.client_updates(adapter, range(6), sizes, seed=3, round_index=4)
     for client, update in enumerate(found):
-        expected = alone.client_update(adapter, client, sizes[client], seed=3, round=4)
+        expected = alone.client_update(adapter, client, sizes[client], seed=3, round_index=4)
         assert update.update.tobytes() == expected.update.tobytes()
         assert (update.loss, update.tokens) == (expected.loss, expected.tokens)
     assert alone.evaluate(adapter) == together.evaluate(adapter)
@@ -191,10 +200,10 @@ def test_updates_repeat_bit_for_bit(
     adapter = learner.initial_adapter()
     adapter += np.random.default_rng(0).standard_normal(learner.size).astype(np.float32) / 10
     for client in range(3):
-        one = learner.client_update(adapter, client, 6, seed=3, round=1)
+        one = learner.client_update(adapter, client, 6, seed=3, round_index=1)
         # What another client did in between leaves no trace.
-        again.client_update(-adapter, client + 1, 6, seed=3, round=7)
-        two = again.client_update(adapter, client, 6, seed=3, round=1)
+        again.client_update(-adapter, client + 1, 6, seed=3, round_index=7)
+        two = again.client_update(adapter, client, 6, seed=3, round_index=1)
         assert one.update.tobytes() == two.update.tobytes()
         assert (one.loss, one.tokens) == (two.loss, two.tokens)
     assert learner.evaluate(adapter) == again.evaluate(adapter)

@@ -286,8 +286,8 @@ def test_local_steps_with_dropout_do_not_depend_on_the_workers(
     together = prepare(scenario_with(threads=3, **changes), seed=3)
     adapter = alone.initial_adapter() + np.float32(0.05)
     sizes = [5, 2, 4, 3, 6]
-    one = alone.client_updates(adapter, range(5), sizes, seed=3, round=1)
-    other = together.client_updates(adapter, range(5), sizes, seed=3, round=1)
+    one = alone.client_updates(adapter, range(5), sizes, seed=3, round_index=1)
+    other = together.client_updates(adapter, range(5), sizes, seed=3, round_index=1)
     for first, second in zip(one, other, strict=True):
         assert first.update.tobytes() == second.update.tobytes()
         assert first.loss == second.loss

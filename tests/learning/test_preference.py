@@ -12,7 +12,9 @@ import pytest
 
 from airtune.learning.data import Record
 from airtune.learning.learner import Learner, prepare
-from airtune.learning.server import ServerOptimizer
+from airtune.learning.objectives.base import LocalTask
+from airtune.learning.objectives.dpo import DPO
+from airtune.learning.server import ADAM
 from airtune.scenario import Scenario
 
 BETA = 0.3
@@ -52,6 +54,19 @@ def somewhere(learner: Learner) -> np.ndarray:
     return (learner.initial_adapter() + 0.1 * noise).astype(np.float32)
 
 
+def task_of(learner: Learner, adapter: np.ndarray) -> LocalTask:
+    import torch
+
+    return LocalTask(learner._model, torch.from_numpy(adapter), learner.scenario.training)
+
+
+def loss_and_gradient(learner: Learner, adapter: np.ndarray, pairs: Any) -> tuple[float, Any]:
+    task = task_of(learner, adapter)
+    loss, gradient, state = DPO.step(task, task.adapter, pairs, {})
+    assert state == {}
+    return loss, gradient
+
+
 def log_probability(learner: Learner, adapter: np.ndarray, example: Any) -> float:
     """Sum over the answer, from the logits of the whole model."""
     import torch
@@ -65,8 +80,6 @@ def log_probability(learner: Learner, adapter: np.ndarray, example: Any) -> floa
 
 
 def test_the_loss_is_that_of_the_paper(tuned: Learner) -> None:
-    import torch
-
     start, adapter = tuned.initial_adapter(), somewhere(tuned)
     pairs = tuned._clients[0][:3]
     expected = []
@@ -76,11 +89,10 @@ def test_the_loss_is_that_of_the_paper(tuned: Learner) -> None:
             for e in (pair, pair.worse)
         ]
         expected.append(np.log1p(np.exp(-BETA * (ratio[0] - ratio[1]))))
-    flat = torch.from_numpy(adapter)
-    loss, _ = tuned._preference.loss_and_gradient(flat, pairs)
+    loss, _ = loss_and_gradient(tuned, adapter, pairs)
     assert loss == pytest.approx(np.mean(expected), rel=1e-5)
     # At the start there is nothing to choose.
-    loss, _ = tuned._preference.loss_and_gradient(torch.from_numpy(start), pairs)
+    loss, _ = loss_and_gradient(tuned, start, pairs)
     assert loss == pytest.approx(np.log(2), rel=1e-6)
 
 
@@ -95,9 +107,9 @@ def test_the_gradient_is_that_of_autograd(
     if not packed:
         monkeypatch.setattr(tuned._model, "packs", False)
     adapter, pairs = somewhere(tuned), tuned._clients[0][:4]
-    loss, gradient = tuned._preference.loss_and_gradient(torch.from_numpy(adapter), pairs)
+    loss, gradient = loss_and_gradient(tuned, adapter, pairs)
     model = tuned._model
-    reference = tuned._preference._reference_of([*pairs, *(p.worse for p in pairs)]).float()
+    reference = model.reference.log_probabilities([*pairs, *(p.worse for p in pairs)]).float()
 
     def log_probabilities(examples: list[Any]) -> torch.Tensor:
         sums = []
@@ -118,37 +130,36 @@ def test_the_gradient_is_that_of_autograd(
 
 
 def test_the_margin_grows_over_rounds(tuned: Learner) -> None:
-    import torch
-
-    adapter = tuned.initial_adapter()
-    server = ServerOptimizer(tuned.scenario.training, tuned.size)
+    adapter, settings = tuned.initial_adapter(), tuned.scenario.training
+    state = ADAM.init(adapter, settings)
     before = tuned.evaluate(adapter)
     assert before.loss == pytest.approx(np.log(2), rel=1e-6)
     for number in range(8):
-        updates = tuned.client_updates(adapter, [0, 1, 2], [6, 6, 6], seed=1, round=number)
+        updates = tuned.client_updates(adapter, [0, 1, 2], [6, 6, 6], seed=1, round_index=number)
         assert all(update.finite for update in updates)
-        adapter = server.step(adapter, np.mean([u.update for u in updates], axis=0))
+        mean = np.mean([u.update for u in updates], axis=0)
+        adapter, state = ADAM.step(adapter, mean, state, settings)
     after = tuned.evaluate(adapter)
     assert after.loss < 0.8 * before.loss
     assert after.exact_match > 0.9
-    margins = tuned._preference.margins(torch.from_numpy(adapter), tuned._validation_examples)
+    task = task_of(tuned, adapter)
+    margins = DPO.margins(task, task.adapter, tuned._validation_examples)
     assert float(margins.mean()) > 0.3
 
 
 def test_references_do_not_depend_on_what_was_computed_before(tuned: Learner) -> None:
-    from airtune.learning.preference import Preference, answers
+    from airtune.learning.pairs import answers
+    from airtune.learning.reference import Reference
 
-    pairs = tuned._clients[0]
-    anew = Preference(tuned._model, tuned.initial_adapter(), BETA)
-    anew._reference_of(answers(pairs[:3]))
-    calls = []
-    whole = tuned._model.log_probabilities
-    tuned._model.log_probabilities = lambda flat, some: calls.append(len(some)) or whole(flat, some)
-    try:
-        anew._reference_of(answers(pairs[:5]))
-    finally:
-        del tuned._model.log_probabilities
+    pairs, calls = tuned._clients[0], []
+    start = tuned._model.reference._compute
+    anew = Reference(lambda some: calls.append(len(some)) or start(some))  # type: ignore[func-returns-value]
+    anew.log_probabilities(answers(pairs[:3]))
+    calls.clear()
+    both = anew.log_probabilities(answers(pairs[:5]))
     assert calls == [1] * 4, "the two new pairs must be computed one by one"
+    expected = [log_probability(tuned, tuned.initial_adapter(), e) for e in answers(pairs[:5])]
+    assert both.tolist() == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_objective_is_no_part_that_learners_share(tuned: Learner) -> None:
@@ -162,7 +173,7 @@ def test_the_objective_is_no_part_that_learners_share(tuned: Learner) -> None:
 
     assert under(learning_rate=0.5) == under()
     assert under(beta=0.5) != under()
-    assert under(objective="sft") != under()
+    assert under(client_objective="sft", objective="sft") != under()
 
 
 def test_a_pair_costs_both_answers_and_a_forward_pass_more(
@@ -170,7 +181,9 @@ def test_a_pair_costs_both_answers_and_a_forward_pass_more(
 ) -> None:
     plain = prepare(
         tuned.scenario.model_copy(
-            update={"training": tuned.scenario.training.model_copy(update={"objective": "sft"})}
+            update={
+                "training": tuned.scenario.training.model_copy(update={"client_objective": "sft"})
+            }
         ),
         seed=3,
     )
@@ -189,7 +202,7 @@ def test_settings_that_do_not_fit_are_told(scenario_with: Callable[..., Scenario
 
 def test_records_without_a_worse_answer_are_told(encoder: Any) -> None:
     from airtune.errors import InputError
-    from airtune.learning.preference import encode_pairs
+    from airtune.learning.pairs import encode_pairs
 
     with pytest.raises(InputError, match=r"needs two answers"):
         encode_pairs(encoder, [Record("a", "", "b")])

@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from airtune.learning.server import ServerOptimizer
+from airtune.learning.server import OptimizerState, ServerOptimizer, restore
+from airtune.registry import SERVER_OPTIMIZERS
 from airtune.scenario.learning import Training
 
 UPDATES = np.random.default_rng(0).standard_normal((6, 5)) * np.array([1, 10, 1e-3, 1, 0])
 
 
 RATE = 0.05
+
+
+class Stepper:
+    """An optimiser with the state that a run would carry."""
+
+    def __init__(self, settings: Training, size: int) -> None:
+        self.settings = settings
+        self.optimizer: ServerOptimizer = SERVER_OPTIMIZERS[settings.server_optimizer]
+        self.state = self.optimizer.init(np.zeros(size, np.float32), settings)
+
+    def step(self, adapter: np.ndarray, update: np.ndarray) -> np.ndarray:
+        adapter, self.state = self.optimizer.step(adapter, update, self.state, self.settings)
+        return adapter
+
+    def load(self, saved: OptimizerState) -> None:
+        self.state = restore(self.state, saved)
 
 
 @pytest.mark.parametrize("kind", ["adam", "sgd", "momentum"])
@@ -34,7 +53,7 @@ def test_steps_equal_those_of_torch(kind: str, epsilon: float) -> None:
         "sgd": lambda p: torch.optim.SGD(p, lr=RATE),
         "momentum": lambda p: torch.optim.SGD(p, lr=RATE, momentum=0.7),
     }[kind]([parameter])
-    ours, adapter = ServerOptimizer(settings, 5), start
+    ours, adapter = Stepper(settings, 5), start
     for update in UPDATES:
         parameter.grad = torch.from_numpy(update)
         reference.step()
@@ -48,7 +67,7 @@ def test_yogi_by_hand() -> None:
     settings = Training(
         server_optimizer="yogi", learning_rate=0.1, beta1=0.5, beta2=0.75, epsilon=0.01
     )
-    ours, adapter = ServerOptimizer(settings, 1), np.array([5.0], np.float32)
+    ours, adapter = Stepper(settings, 1), np.array([5.0], np.float32)
     m1, v1 = 0.5 * 2, 0.25 * 4
     # v = 1 equals u^2 = 1: the sign is 0 and v stays, where adam would give 1 as well.
     m2, v2 = 0.5 * m1 + 0.5 * 1, v1
@@ -64,30 +83,58 @@ def test_yogi_by_hand() -> None:
 def test_yogi_forgets_a_large_update_more_slowly_than_adam() -> None:
     lasting = {}
     for kind in ("adam", "yogi"):
-        optimizer = ServerOptimizer(Training(server_optimizer=kind), 1)
+        optimizer = Stepper(Training(server_optimizer=kind), 1)
         adapter = np.zeros(1, np.float32)
         for update in [100.0] + 200 * [0.1]:
             adapter = optimizer.step(adapter, np.array([update]))
-        lasting[kind] = optimizer.second[0]
+        lasting[kind] = optimizer.state["second"][0]
     assert lasting["yogi"] > 5 * lasting["adam"]
 
 
 @pytest.mark.parametrize("kind", ["adam", "sgd", "momentum", "yogi"])
 def test_a_loaded_state_goes_on_bit_for_bit(kind: str) -> None:
     settings = Training(server_optimizer=kind)
-    first, adapter = ServerOptimizer(settings, 5), np.zeros(5, np.float32)
+    first, adapter = Stepper(settings, 5), np.zeros(5, np.float32)
     for update in UPDATES[:3]:
         adapter = first.step(adapter, update)
-    second = ServerOptimizer(settings, 5)
-    second.load(first.state())
+    second = Stepper(settings, 5)
+    second.load(first.state)
     for update in UPDATES[3:]:
         assert np.array_equal(first.step(adapter, update), second.step(adapter, update))
 
 
 def test_a_foreign_state_is_refused() -> None:
     with pytest.raises(ValueError, match="moments"):
-        ServerOptimizer(Training(server_optimizer="momentum"), 5).load(
-            ServerOptimizer(Training(server_optimizer="adam"), 5).state()
+        Stepper(Training(server_optimizer="momentum"), 5).load(
+            Stepper(Training(server_optimizer="adam"), 5).state
         )
     with pytest.raises(ValueError, match="moments"):
-        ServerOptimizer(Training(), 5).load(ServerOptimizer(Training(), 4).state())
+        Stepper(Training(), 5).load(Stepper(Training(), 4).state)
+
+
+@pytest.mark.parametrize("kind", list(SERVER_OPTIMIZERS))
+def test_a_step_leaves_its_arguments_as_they_are(kind: str) -> None:
+    optimizer: ServerOptimizer = SERVER_OPTIMIZERS[kind]
+    settings, adapter = Training(server_optimizer=kind), np.ones(5, np.float32)
+    state = optimizer.init(adapter, settings)
+    before: dict[str, Any] = {name: value.copy() for name, value in state.items()}
+    update = UPDATES[0].copy()
+    after, next_state = optimizer.step(adapter, update, state, settings)
+    assert after.dtype == np.float32 and not np.shares_memory(after, adapter)
+    assert np.array_equal(adapter, np.ones(5)) and np.array_equal(update, UPDATES[0])
+    assert {name: value.shape for name, value in next_state.items()} == {
+        name: value.shape for name, value in state.items()
+    }
+    for name, value in before.items():
+        assert np.array_equal(state[name], value)
+
+
+def test_checkpoints_of_earlier_versions_are_read() -> None:
+    """They held a moment of no entries where an optimiser needs none."""
+    saved = {"steps": np.array([3]), "first": np.ones(5), "second": np.zeros(0)}
+    stepper = Stepper(Training(server_optimizer="momentum"), 5)
+    stepper.load(saved)
+    assert set(stepper.state) == {"steps", "first"}
+    plain = Stepper(Training(server_optimizer="sgd"), 5)
+    plain.load({"steps": np.array([3]), "first": np.zeros(0), "second": np.zeros(0)})
+    assert plain.state["steps"] == 3

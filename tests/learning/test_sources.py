@@ -181,7 +181,7 @@ def test_smollm2_from_gguf_trains_on_its_chat_template(
     adapter = learner.initial_adapter()
     before = learner.evaluate(adapter)
     assert before.loss < 3.0
-    update = learner.client_update(adapter, 0, 2, seed=1, round=0)
+    update = learner.client_update(adapter, 0, 2, seed=1, round_index=0)
     assert update.finite and np.linalg.norm(update.update) > 0
     learner.save_adapter(adapter, tmp_path / "adapter")
     assert str(folder) in (tmp_path / "adapter" / "adapter_config.json").read_text()

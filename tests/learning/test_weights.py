@@ -94,7 +94,7 @@ def test_gradients_on_four_bits_are_those_of_the_dequantised_model(four_bits: Le
 
 def test_a_client_update_on_four_bits_repeats_bit_for_bit(four_bits: Learner) -> None:
     adapter = noisy(four_bits)
-    first, again = (four_bits.client_update(adapter, 2, 3, seed=1, round=4) for _ in range(2))
+    first, again = (four_bits.client_update(adapter, 2, 3, seed=1, round_index=4) for _ in range(2))
     assert first.finite and np.linalg.norm(first.update) > 0
     assert np.array_equal(first.update, again.update)
 
@@ -142,8 +142,8 @@ def test_bf16_works_and_is_near(scenario_with: Callable[..., Scenario], learner:
     assert half._model.causal.get_input_embeddings().weight.dtype == torch.bfloat16
     adapter = noisy(half)
     assert half.evaluate(adapter).loss == pytest.approx(learner.evaluate(adapter).loss, rel=0.01)
-    update = half.client_update(adapter, 0, 3, seed=1, round=0).update
-    exact = learner.client_update(adapter, 0, 3, seed=1, round=0).update
+    update = half.client_update(adapter, 0, 3, seed=1, round_index=0).update
+    exact = learner.client_update(adapter, 0, 3, seed=1, round_index=0).update
     assert update.dtype == np.float32
     assert np.linalg.norm(update - exact) < 0.1 * np.linalg.norm(exact)
 
@@ -154,13 +154,13 @@ def test_gradient_checkpointing_changes_no_bit(
     small = prepare(scenario_with(model__gradient_checkpointing=True), seed=3)
     layers = [m for m in small._model.causal.modules() if type(m).__name__ == "LlamaDecoderLayer"]
     adapter = noisy(learner)
-    update = small.client_update(adapter, 0, 3, seed=1, round=0)
+    update = small.client_update(adapter, 0, 3, seed=1, round_index=0)
     assert all(layer.training for layer in layers)
     loss = small.evaluate(adapter).loss
     assert not any(layer.training for layer in layers)
     # The same passes without it, and the written-out passes of the ordinary model.
     small._model._checkpointed = []
-    again = small.client_update(adapter, 0, 3, seed=1, round=0)
+    again = small.client_update(adapter, 0, 3, seed=1, round_index=0)
     assert not any(layer.training for layer in layers)
     assert np.array_equal(update.update, again.update)
     exact = learner.client_update(adapter, 0, 3, 1, 0).update

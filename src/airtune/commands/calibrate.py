@@ -8,7 +8,7 @@ from typing import Any
 
 from airtune.bound.calibrate.cache import PRETRAINING, SHIFT, TUNING
 from airtune.bound.calibrate.constants import calibrate
-from airtune.bound.calibrate.path import Progress
+from airtune.bound.calibrate.trajectory import Progress
 from airtune.scenario import Scenario
 from airtune.scenario.base import CALIBRATE
 

@@ -8,8 +8,8 @@ or a command, handed to :class:`airtune.rounds.federated.FederatedRun`, and foun
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from airtune.learning.results import Evaluation
+    from airtune.learning.results import ClientState, Evaluation
     from airtune.learning.sizes import Sizes
     from airtune.scenario import Scenario
 
@@ -38,12 +38,16 @@ class RoundUpdates:
         Clients whose update held a NaN or an infinity.
     loss : float or None
         Mean training loss of the S clients.
+    states : dict of int to dict of str to ndarray
+        New states of those of the S clients that have one; see
+        :class:`airtune.learning.objectives.base.ClientObjective`.
     """
 
     updates: NDArray[np.float32]
     clients: NDArray[np.int64]
     dropped: tuple[int, ...]
     loss: float | None
+    states: dict[int, ClientState] = field(default_factory=dict)
 
 
 class Engine(ABC):
@@ -53,8 +57,9 @@ class Engine(ABC):
     :class:`airtune.learning.learner.Learner` in this process or returns a shared one, and an engine
     that computes elsewhere need not call it.  :meth:`start` comes first and :meth:`close` last.
 
-    Updates depend on the adapter, the batch sizes, the seed and the round only: an engine that
-    gives the same float32 numbers as :class:`airtune.engines.local.LocalEngine` gives the same run.
+    Updates depend on the adapter, the batch sizes, the clients' states, the seed and the round
+    only: an engine that gives the same float32 numbers as
+    :class:`airtune.engines.local.LocalEngine` gives the same run.
     A client without a finite update is listed in `dropped`, and the round goes on without it; any
     other failure is raised, and the run stops with its last round saved.
 
@@ -65,9 +70,11 @@ class Engine(ABC):
         class Counting(LocalEngine):
             computed = 0
 
-            def updates(self, adapter, clients, batch_sizes, seed, round_index):
+            def updates(self, adapter, clients, batch_sizes, seed, round_index, states=None):
                 self.computed += len(clients)
-                return super().updates(adapter, clients, batch_sizes, seed, round_index)
+                return super().updates(
+                    adapter, clients, batch_sizes, seed, round_index, states
+                )
 
         airtune.registry.ENGINES.add("counting", Counting)
     """
@@ -107,6 +114,7 @@ class Engine(ABC):
         batch_sizes: NDArray[np.int64],
         seed: int,
         round_index: int,
+        states: Mapping[int, ClientState] | None = None,
     ) -> RoundUpdates:
         """Return the updates of the selected clients.
 
@@ -119,6 +127,8 @@ class Engine(ABC):
             Samples of a local step, of all clients.
         seed, round_index : int
             Name the mini-batches.
+        states : mapping of int to dict of str to ndarray, optional
+            What clients that took part before remember, by index.
         """
 
     @abstractmethod

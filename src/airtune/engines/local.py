@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from airtune.engines.base import Engine, Progress, RoundUpdates
 
 if TYPE_CHECKING:
     from airtune.learning.learner import Learner, Prepare
-    from airtune.learning.results import Evaluation
+    from airtune.learning.results import ClientState, Evaluation
     from airtune.learning.sizes import Sizes
     from airtune.scenario import Scenario
 
@@ -67,9 +68,10 @@ class LocalEngine(Engine):
         batch_sizes: NDArray[np.int64],
         seed: int,
         round_index: int,
+        states: Mapping[int, ClientState] | None = None,
     ) -> RoundUpdates:
         results = self.learner.client_updates(
-            adapter, clients.tolist(), batch_sizes[clients].tolist(), seed, round_index
+            adapter, clients.tolist(), batch_sizes[clients].tolist(), seed, round_index, states
         )
         finite = np.array([result.finite for result in results], dtype=bool)
         usable = [result for result in results if result.finite]
@@ -79,6 +81,11 @@ class LocalEngine(Engine):
             clients=clients[finite],
             dropped=tuple(int(k) for k in clients[~finite]),
             loss=float(np.mean([result.loss for result in usable])) if usable else None,
+            states={
+                client: result.state
+                for client, result in zip(clients.tolist(), results, strict=True)
+                if result.finite and result.state
+            },
         )
 
     def evaluate(self, adapter: NDArray[np.float32]) -> Evaluation:

@@ -1,4 +1,4 @@
-"""The learning wing: data, the language model with its adapters, client updates, evaluation.
+"""Learning: data, the language model with its adapters, client updates, evaluation.
 
 Importing this package loads neither torch nor transformers;
 :func:`airtune.learning.learner.prepare` does.

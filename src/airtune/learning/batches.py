@@ -88,13 +88,13 @@ def pack(examples: Sequence[Example]) -> Packed:
 def pieces(examples: Sequence[Example], tokens: int) -> list[list[Example]]:
     """Cut `examples`, in order, into runs of at most `tokens` tokens (or of one example)."""
     cut: list[list[Example]] = []
-    room = 0
+    free = 0
     for example in examples:
-        if not cut or len(example.ids) > room:
+        if not cut or len(example.ids) > free:
             cut.append([])
-            room = tokens
+            free = tokens
         cut[-1].append(example)
-        room -= len(example.ids)
+        free -= len(example.ids)
     return cut
 
 
@@ -120,7 +120,7 @@ def collate(examples: Sequence[Example]) -> Batch:
 
 
 def like_lengths(examples: Sequence[Example], size: int) -> list[list[int]]:
-    """Return the indices of the examples in groups of `size`, those of like length together."""
+    """Return the indices of the examples in groups of `size`, each of examples of like length."""
     order = sorted(range(len(examples)), key=lambda i: len(examples[i].ids))
     return [order[start : start + size] for start in range(0, len(order), size)]
 

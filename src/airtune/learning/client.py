@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from airtune.learning.results import ClientUpdate, Vector
+from airtune.learning.objectives.base import LocalTask
+from airtune.learning.results import ClientState, ClientUpdate, Vector
+from airtune.registry import CLIENT_OBJECTIVES
 from airtune.scenario.learning import Training
 from airtune.streams import generator, torch_seed
 
@@ -17,40 +19,39 @@ if TYPE_CHECKING:
 
     from airtune.learning.batches import Batch
     from airtune.learning.model import AdapterModel
-    from airtune.learning.preference import Preference
+    from airtune.learning.objectives.base import ClientObjective
     from airtune.learning.text import Example
 
 
 def choose(
-    examples: Sequence[Example],
-    size: int,
-    seed: int,
-    round: int,  # noqa: A002
-    client: int,
-    step: int,
+    examples: Sequence[Example], size: int, seed: int, round_index: int, client: int, step: int
 ) -> list[Example]:
     """Draw the examples of a client's mini-batch, without replacement, from its named stream.
 
     The batch of a smaller size is the beginning of that of a larger one.  A client with fewer
     records than `size` uses all of them.
+
+    Parameters
+    ----------
+    examples : sequence of Example
+        The client's training data.
+    size : int
+        Samples.
+    seed, round_index, client, step : int
+        Name the random stream; `step` counts the local steps of the round from 0.
     """
-    name = ("batch", round, client) if step == 0 else ("batch", round, client, step)
-    order = generator(seed, *name).permutation(len(examples))
-    return [examples[i] for i in order[:size]]
+    name = ("batch", round_index, client)
+    stream = generator(seed, *name) if step == 0 else generator(seed, *name, step)
+    return [examples[i] for i in stream.permutation(len(examples))[:size]]
 
 
 def mini_batch(
-    examples: Sequence[Example],
-    size: int,
-    seed: int,
-    round: int,  # noqa: A002
-    client: int,
-    step: int,
+    examples: Sequence[Example], size: int, seed: int, round_index: int, client: int, step: int
 ) -> Batch:
     """Return the padded mini-batch of :func:`choose`."""
     from airtune.learning.batches import collate
 
-    return collate(choose(examples, size, seed, round, client, step))
+    return collate(choose(examples, size, seed, round_index, client, step))
 
 
 def client_update(
@@ -61,33 +62,34 @@ def client_update(
     *,
     batch_size: int,
     seed: int,
-    round: int,  # noqa: A002
+    round_index: int,
     client: int,
-    preference: Preference | None = None,
+    state: ClientState | None = None,
 ) -> ClientUpdate:
     """Compute a client's descent direction at `adapter`.
 
-    H = 1: the gradient of :meth:`LanguageModel.training_loss` on one mini-batch.  H > 1: H steps of
-    SGD with `local_learning_rate`, each on a mini-batch of its own, and (before - after) / rate.
+    H = 1: the gradient of the client objective on one mini-batch.  H > 1: H steps of SGD with
+    `local_learning_rate`, each on a mini-batch of its own, and (before - after) / rate.
     Then the direction is scaled down to `clip_norm`, if set and exceeded.
 
     Parameters
     ----------
     model : AdapterModel
         Shared model.  Several threads may use it at once if it `packs`; otherwise they may for
-        H = 1 without dropout and with `adapter` loaded.
+        H = 1 without dropout, with a `single_pass` objective and with `adapter` loaded.
     adapter : ndarray, float32, shape (d,)
         Global adapter.
     examples : sequence of Example
         The client's training data.
     settings : Training
-        `local_steps`, `local_learning_rate`, `clip_norm` are used.
+        `client_objective` and its `beta`, `local_steps`, `local_learning_rate` and `clip_norm` are
+        used.
     batch_size : int
         Samples per step.
-    seed, round, client : int
+    seed, round_index, client : int
         Name the random streams.
-    preference : Preference, optional
-        Objective of pairs of answers, in place of the training loss.
+    state : dict of str to ndarray, optional
+        The client's state after its last round; None before its first.
 
     Returns
     -------
@@ -95,41 +97,41 @@ def client_update(
         With zeros and ``finite=False`` if a NaN or an infinity came up: it must not leave the
         client.
     """
-    import torch
-
-    steps = settings.local_steps
-    losses, tokens = [], 0
-    flat = torch.from_numpy(np.array(adapter, np.float32))
-    with _dropout(model, seed, round, client) as random:
-        for step in range(steps):
-            chosen = choose(examples, batch_size, seed, round, client, step)
-            if preference is None:
-                loss, gradient = model.gradient_at(flat, chosen, random)
-            else:
-                loss, gradient = preference.loss_and_gradient(flat, chosen)
+    objective: ClientObjective = CLIENT_OBJECTIVES[settings.client_objective]
+    with _dropout(model, seed, round_index, client) as random:
+        task = LocalTask(model, _tensor(adapter), settings, random)
+        before = objective.init(task) if state is None else state
+        after, flat, losses, tokens = objective.start(task, before), _tensor(adapter), [], 0
+        for step in range(settings.local_steps):
+            chosen = choose(examples, batch_size, seed, round_index, client, step)
+            loss, gradient, after = objective.step(task, flat, chosen, after)
             losses.append(loss)
             tokens += sum(len(example.ids) for example in chosen)
-            if steps > 1:
+            if settings.local_steps > 1:
                 flat.sub_(gradient, alpha=settings.local_learning_rate)
-    if steps > 1:
+    if settings.local_steps > 1:
         update = (adapter - flat.numpy()) / np.float32(settings.local_learning_rate)
     else:
         update = gradient.numpy()
     norm = float(np.linalg.norm(update.astype(np.float64)))
-    loss = float(np.mean(losses))
-    if not (np.isfinite(norm) and np.isfinite(loss)):
-        return ClientUpdate(np.zeros_like(update), loss, tokens, finite=False)
+    mean = float(np.mean(losses))
+    if not (np.isfinite(norm) and np.isfinite(mean)):
+        return ClientUpdate(np.zeros_like(update), mean, tokens, finite=False, state=before)
     if settings.clip_norm is not None and norm > settings.clip_norm:
         update *= np.float32(settings.clip_norm / norm)
-    return ClientUpdate(update, loss, tokens, finite=True)
+    return ClientUpdate(update, mean, tokens, finite=True, state=after)
+
+
+def _tensor(adapter: Vector) -> torch.Tensor:
+    """Return a copy of an adapter."""
+    import torch
+
+    return torch.from_numpy(np.array(adapter, np.float32))
 
 
 @contextmanager
 def _dropout(
-    model: AdapterModel,
-    seed: int,
-    round: int,  # noqa: A002
-    client: int,
+    model: AdapterModel, seed: int, round_index: int, client: int
 ) -> Iterator[torch.Generator | None]:
     """Activate the adapters' dropout, if any, on its named stream."""
     import torch
@@ -137,7 +139,7 @@ def _dropout(
     if model.settings.dropout == 0:
         yield None
         return
-    name = torch_seed(seed, "dropout", round, client)
+    name = torch_seed(seed, "dropout", round_index, client)
     if model.packs:
         yield torch.Generator().manual_seed(name)
         return

@@ -50,6 +50,30 @@ def to_records(rows: Iterable[Row], settings: Data) -> list[Record]:
     """Turn rows, each with a name of its place, into records by `data.format`.
 
     Records with an empty answer are left out.
+
+    Parameters
+    ----------
+    rows : iterable of (str, object)
+        Name of the place, for messages (``data.jsonl line 3``), and the row as JSON gives it.
+    settings : Data
+        `format` and `fields` are used.
+
+    Raises
+    ------
+    InputError
+        A row lacks a field, or no record is left.
+
+    Examples
+    --------
+    >>> row = {"question": "What is the largest planet?", "context": "", "response": "Jupiter"}
+    >>> fields = Fields(instruction="question", output="response")
+    >>> to_records([("line 1", row)], Data(fields=fields))[0].output
+    'Jupiter'
+    >>> to_records([("line 1", row)], Data())
+    Traceback (most recent call last):
+    ...
+    airtune.errors.InputError: data.fields.instruction: line 1 has no field 'instruction'; it \
+has context, question, response
     """
     records: list[Record] = []
     for where, row in rows:
@@ -146,13 +170,13 @@ _FORMATS = {"chat": _chat, "text": _plain, "preference": _preference}
 
 def pieces(text: str, size: int) -> list[str]:
     """Cut a text at white space into pieces of at most `size` characters (longer words are cut)."""
-    found, rest = [], text.strip()
+    pieces, rest = [], text.strip()
     while len(rest) > size:
         cut = max(rest.rfind(space, 1, size + 1) for space in (" ", "\n"))
         cut = cut if cut > 0 else size
-        found.append(rest[:cut].rstrip())
+        pieces.append(rest[:cut].rstrip())
         rest = rest[cut:].lstrip()
-    return [*found, rest]
+    return [*pieces, rest]
 
 
 def _label(row: dict[str, Any], fields: Fields, where: str) -> str:
@@ -282,14 +306,14 @@ def _hub_rows(settings: Data) -> Iterable[Row]:
     disable_progress_bar()
     name, split = settings.source, settings.split
     try:
-        found = load_dataset(name, split=split)
+        rows = load_dataset(name, split=split)
     except Exception as error:  # the library raises a dozen kinds, down to those of HTTP
         first = (str(error).strip() or type(error).__name__).split("\n")[0]
         raise InputError(
             f"data.source: {name!r} (split {split!r}) is neither a file nor a data set that can be "
             f"had from the hub now: {first}"
         ) from None
-    return ((f"{name}, row {number}", dict(row)) for number, row in enumerate(found, 1))
+    return ((f"{name}, row {number}", dict(row)) for number, row in enumerate(rows, 1))
 
 
 def _tasks(settings: Data) -> list[Record]:

@@ -69,9 +69,9 @@ def current() -> Run | None:
     return getattr(_thread, "run", None)
 
 
-def views(flat: torch.Tensor, blocks: Sequence[AdapterMatrix]) -> list[torch.Tensor]:
+def views(flat: torch.Tensor, matrices: Sequence[AdapterMatrix]) -> list[torch.Tensor]:
     """Return the adapter matrices as views of the flat vector."""
-    return [flat[b.start : b.start + b.size].view(b.shape) for b in blocks]
+    return [flat[m.start : m.start + m.size].view(m.shape) for m in matrices]
 
 
 def product(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> Any:
@@ -174,7 +174,7 @@ class _RmsNorm(torch.autograd.Function):
 
 
 class _ResponseLoss(torch.autograd.Function):
-    """Weighted cross-entropy of a frozen language head, piece by piece: no logits are kept."""
+    """Weighted cross-entropy of a frozen language head, piece by piece: no logits are stored."""
 
     @staticmethod
     def forward(
@@ -252,15 +252,15 @@ def packed_attention(
 
     run = current()
     if run is None or len(run.lengths) == 1:
-        found = sdpa_attention_forward(module, query, key, value, attention_mask, **settings)
-        return found[0], None
+        result = sdpa_attention_forward(module, query, key, value, attention_mask, **settings)
+        return result[0], None
     split = (torch.split(t, run.lengths, dim=2) for t in (query, key, value))
     parts = zip(*split, strict=True)
     answers = [sdpa_attention_forward(module, *part, None, **settings)[0] for part in parts]
     return torch.cat(answers, dim=1), None
 
 
-def install(causal: Any, peft: Any, blocks: Sequence[AdapterMatrix]) -> bool:
+def install(causal: Any, peft: Any, matrices: Sequence[AdapterMatrix]) -> bool:
     """Let the layers of a model follow the thread's run, if there is one.
 
     Parameters
@@ -269,7 +269,7 @@ def install(causal: Any, peft: Any, blocks: Sequence[AdapterMatrix]) -> bool:
         Base model inside `peft`.
     peft : peft.PeftModel
         With one adapter named ``default``.
-    blocks : sequence of AdapterMatrix
+    matrices : sequence of AdapterMatrix
         The adapter matrices, named as PEFT saves them.
 
     Returns
@@ -282,19 +282,19 @@ def install(causal: Any, peft: Any, blocks: Sequence[AdapterMatrix]) -> bool:
         return False
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-    places = {block.name: number for number, block in enumerate(blocks)}
-    found: dict[Any, LoraLayer] = {}
+    places = {matrix.name: number for number, matrix in enumerate(matrices)}
+    layers: dict[Any, LoraLayer] = {}
     for name, module in peft.named_modules():
         if hasattr(module, "lora_A"):
             layer = _lora_layer(name, module, places)
             if layer is None:
                 return False
-            found[module] = layer
-    if 2 * len(found) != len(blocks):
+            layers[module] = layer
+    if 2 * len(layers) != len(matrices):
         return False
     ALL_ATTENTION_FUNCTIONS.register(ATTENTION, packed_attention)
     config._attn_implementation = ATTENTION
-    for module, layer in found.items():
+    for module, layer in layers.items():
         module.forward = partial(_lora_forward, module.forward, layer)
     for module in causal.modules():
         epsilon = getattr(module, "variance_epsilon", None)

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
+import numpy as np
 import torch
 
 from airtune.learning.folders import cached
@@ -23,8 +23,9 @@ def convert_gguf(path: Path, cache: Path) -> Path:
     """Convert a GGUF file, once, to a safetensors folder in fp32, with its tokenizer.
 
     Transformers dequantises all weights at once, and refuses to save a model that it loaded from
-    such a file.  Here it is shown the file's weights in portions of whole layers; each portion
-    becomes a safetensors file, so the peak does not grow with the model.
+    such a file.  Here gguf dequantises them in portions of whole layers, with the names and the
+    order of entries that transformers gives them; each portion becomes a safetensors file, so the
+    peak does not grow with the model.
 
     Parameters
     ----------
@@ -78,32 +79,48 @@ def _make(path: Path, folder: Path) -> None:
 
 
 def _portions(path: Path, empty: Any) -> Iterator[dict[str, torch.Tensor]]:
-    """Yield the weights in fp32 under the names of transformers, whole layers together."""
+    """Yield the weights in fp32 under the names of transformers, whole layers at a time."""
     import gguf
-    from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
+    from transformers.modeling_gguf_pytorch_utils import (
+        TENSOR_PROCESSORS,
+        TensorProcessor,
+        get_gguf_hf_weights_map,
+        load_gguf_checkpoint,
+        read_field,
+    )
 
+    config = load_gguf_checkpoint(str(path))["config"]
     reader = gguf.GGUFReader(path)
-    every = reader.tensors
-    for portion in _layers(every):
-        reader.tensors = portion
-        with patch.object(gguf, "GGUFReader", lambda _: reader):
-            yield load_gguf_checkpoint(str(path), return_tensors=True, model_to_load=empty)[
-                "tensors"
-            ]
+    architecture = read_field(reader, "general.architecture")[0]
+    processor = TENSOR_PROCESSORS.get(architecture, TensorProcessor)(config=config)
+    names = get_gguf_hf_weights_map(empty, processor)
+    for portion in _layers(reader.tensors):
+        # Experts of one layer are put into one tensor by the processor itself.
+        weights: dict[str, torch.Tensor] = {}
+        for tensor in portion:
+            result = processor.process(
+                weights=gguf.dequantize(tensor.data, tensor.tensor_type),
+                name=tensor.name,
+                tensor_key_mapping=names,
+                parsed_parameters={"tensors": weights},
+            )
+            if result.name in names:
+                weights[names[result.name]] = torch.from_numpy(np.copy(result.weights))
+        yield weights
 
 
-def _layers(tensors: list[Any]) -> Iterator[list[Any]]:
-    """Yield portions of at most about `SHARD` bytes in fp32; a layer is never parted."""
+def _layers(every: list[Any]) -> Iterator[list[Any]]:
+    """Yield portions of at most about `SHARD` bytes in fp32; a layer is not split."""
     layers: dict[str, list[Any]] = {}
-    for tensor in tensors:
-        found = BLOCK.match(tensor.name)
-        layers.setdefault(found[1] if found else tensor.name, []).append(tensor)
+    for tensor in every:
+        layer = BLOCK.match(tensor.name)
+        layers.setdefault(layer[1] if layer else tensor.name, []).append(tensor)
     portion: list[Any] = []
     size = 0
-    for layer in layers.values():
-        added = sum(4 * int(tensor.n_elements) for tensor in layer)
+    for tensors in layers.values():
+        added = sum(4 * int(tensor.n_elements) for tensor in tensors)
         if portion and size + added > SHARD:
             yield portion
             portion, size = [], 0
-        portion, size = portion + layer, size + added
+        portion, size = portion + tensors, size + added
     yield portion

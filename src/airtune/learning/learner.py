@@ -1,9 +1,9 @@
-"""The one door of the learning wing: :func:`prepare` returns a :class:`Learner`."""
+"""Model and data, ready for rounds: :func:`prepare` returns a :class:`Learner`."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,22 +15,25 @@ from airtune.errors import InputError
 from airtune.learning import data
 from airtune.learning.client import choose, client_update
 from airtune.learning.formats import load_records
+from airtune.learning.objectives.base import LocalTask
+from airtune.learning.pairs import answers
 from airtune.learning.partition import partition
 from airtune.learning.results import (
     AdapterMatrix,
+    ClientState,
     ClientUpdate,
     Evaluation,
     PretrainingCost,
     Vector,
 )
 from airtune.learning.text import Encoder, Example
+from airtune.registry import CLIENT_OBJECTIVES
 from airtune.scenario import Scenario
 from airtune.streams import generator, torch_seed
 
 if TYPE_CHECKING:
     from airtune.learning.model import AdapterModel
-    from airtune.learning.preference import Preference
-    from airtune.learning.probe import Probe
+    from airtune.learning.objectives.base import ClientObjective
     from airtune.learning.workers import Workers
 
 Progress = Callable[[str, float], None]
@@ -75,7 +78,6 @@ class Learner:
     _clients: tuple[tuple[Example, ...], ...]
     _validation: tuple[data.Record, ...]
     _validation_examples: tuple[Example, ...]
-    _preference: Preference | None = None
 
     def under(self, scenario: Scenario) -> Learner:
         """Return this learner under other settings that :func:`prepare` does not read.
@@ -97,7 +99,7 @@ class Learner:
         client: int,
         batch_size: int,
         seed: int,
-        round: int,  # noqa: A002
+        round_index: int,
     ) -> ClientUpdate:
         """Compute one client's update; see :func:`airtune.learning.client.client_update`.
 
@@ -109,10 +111,10 @@ class Learner:
             Index of the client, from 0.
         batch_size : int
             Samples of each local step.
-        seed, round : int
+        seed, round_index : int
             Name the random streams.
         """
-        return self.client_updates(adapter, [client], [batch_size], seed, round)[0]
+        return self.client_updates(adapter, [client], [batch_size], seed, round_index)[0]
 
     def client_updates(
         self,
@@ -120,7 +122,8 @@ class Learner:
         clients: Sequence[int],
         batch_sizes: Sequence[int],
         seed: int,
-        round: int,  # noqa: A002
+        round_index: int,
+        states: Mapping[int, ClientState] | None = None,
     ) -> list[ClientUpdate]:
         """Compute the updates of several clients, side by side where that is possible.
 
@@ -134,10 +137,12 @@ class Learner:
             Indices of the clients, from 0.
         batch_sizes : sequence of int
             Samples of each local step, for each of `clients`.
-        seed, round : int
+        seed, round_index : int
             Name the random streams.
+        states : mapping of int to dict of str to ndarray, optional
+            States of the clients that took part before, by index; each result has the next one.
         """
-        training = self.scenario.training
+        training, known = self.scenario.training, states or {}
 
         def update(job: tuple[int, int]) -> ClientUpdate:
             client, batch_size = job
@@ -148,14 +153,14 @@ class Learner:
                 training,
                 batch_size=batch_size,
                 seed=seed,
-                round=round,
+                round_index=round_index,
                 client=client,
-                preference=self._preference,
+                state=known.get(client),
             )
 
         def tokens(job: tuple[int, int]) -> int:
             client, batch_size = job
-            chosen = choose(self._clients[client], batch_size, seed, round, client, 0)
+            chosen = choose(self._clients[client], batch_size, seed, round_index, client, 0)
             return sum(len(example.ids) for example in chosen)
 
         jobs = list(zip(map(int, clients), map(int, batch_sizes), strict=True))
@@ -164,30 +169,26 @@ class Learner:
         self._model.load(adapter)
         # Local steps change the shared adapter and dropout the shared random state.
         steady = training.local_steps == 1 and self.scenario.model.lora.dropout == 0
-        steady = steady and self._preference is None
+        steady = steady and self._objective.single_pass
         return self._workers.map(update, jobs) if steady else [update(job) for job in jobs]
 
     def evaluate(self, adapter: Vector) -> Evaluation:
         """Score an adapter on the validation records."""
-        from airtune.learning.evaluate import evaluate
-
         self._model.load(adapter)
-        if self._preference is not None:
-            return self._preference.evaluate(self._model.flat.clone(), self._validation_examples)
+        task = LocalTask(self._model, self._model.flat.clone(), self.scenario.training)
         batch_size = self.scenario.evaluation.batch_size
-        return evaluate(self._model, self._validation_examples, batch_size, self._workers)
+        return self._objective.evaluate(task, self._validation_examples, batch_size, self._workers)
 
-    def probe(self, seed: int) -> Probe:
-        """Return access to model and data for calibration; `seed` names the random streams."""
-        from airtune.learning.probe import Probe
-
-        return Probe(self, seed)
+    @property
+    def _objective(self) -> ClientObjective:
+        objective: ClientObjective = CLIENT_OBJECTIVES[self.scenario.training.client_objective]
+        return objective
 
     def holdings(self) -> dict[str, list[Any]]:
         """Return the ``labels`` and, for each client, the ``counts`` of its records of each."""
         names = sorted({example.label for part in self._clients for example in part})
         counts = [Counter(example.label for example in part) for part in self._clients]
-        return {"labels": names, "counts": [[found[n] for n in names] for found in counts]}
+        return {"labels": names, "counts": [[own[n] for n in names] for own in counts]}
 
     def save_adapter(self, adapter: Vector, folder: Path) -> None:
         """Write the adapter as a standard PEFT folder that names its base model."""
@@ -225,14 +226,14 @@ _NOT_PREPARED_FROM = {
 def prepared_from(scenario: Scenario) -> dict[str, Any]:
     """Return the settings that :func:`prepare` may read; equal ones give the same learner.
 
-    The learning wing never hears of the radio, and of `training` all but the objective is read as
-    the rounds go.
+    Nothing of the radio is read, and of `training` all but the client objective is read in the
+    rounds.
     """
     settings = {k: v for k, v in scenario.to_dict().items() if k not in _NOT_PREPARED_FROM}
     training = scenario.training
     return settings | {
         "clients": scenario.clients.count,
-        "objective": [training.objective, training.beta],
+        "objective": [training.client_objective, training.beta],
     }
 
 
@@ -258,8 +259,7 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
     """
     import torch
 
-    from airtune.learning.model import AdapterModel, count_parameters, weights_used
-    from airtune.learning.preference import Preference, answers, encode_pairs
+    from airtune.learning.model import AdapterModel, count_parameters
     from airtune.learning.pretrain import pretraining_cost
     from airtune.learning.sources import open_model
     from airtune.learning.workers import Workers
@@ -271,14 +271,10 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
     owned = shares_of(scenario, training, seed)
     base, tokenizer, name = open_model(scenario, progress or (lambda text, fraction: None))
     encoder = Encoder(tokenizer, scenario.data.max_tokens, scenario.data.template)
-    pairs = scenario.training.objective == "dpo"
-    encode = encode_pairs if pairs else Encoder.encode
-    examples: Sequence[Example] = encode(encoder, training)
+    objective: ClientObjective = CLIENT_OBJECTIVES[scenario.training.client_objective]
+    examples = objective.encode(encoder, training)
     _check_positions(scenario, base, answers(examples))
-    work = weights_used(base, examples)
-    if pairs:
-        # Two answers, and a forward pass more than the 4 FLOP per weight and token.
-        work = 1.5 * 2 * weights_used(base, answers(examples))
+    flop_per_sample = objective.flop_per_sample(base, examples)
     workers = Workers(scenario.threads, sum(count_parameters(base)))
     start = None if scenario.model.adapter is None else Path(scenario.model.adapter)
     model = AdapterModel(
@@ -289,14 +285,13 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
         start,
         checkpointing=scenario.model.gradient_checkpointing,
     )
-    checked: Sequence[Example] = encode(encoder, validation)
     return Learner(
         scenario=scenario,
         matrices=model.matrices,
         size=model.size,
         data_sizes=np.array([len(part) for part in owned]),
         client_labels=tuple(_common_label([training[i] for i in part]) for part in owned),
-        flop_per_sample=4 * work,
+        flop_per_sample=flop_per_sample,
         pretraining_cost=(
             pretraining_cost(Path(name), scenario.pretraining)
             if scenario.model.source == "small"
@@ -307,8 +302,7 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
         _encoder=encoder,
         _clients=tuple(tuple(examples[i] for i in part) for part in owned),
         _validation=tuple(validation),
-        _validation_examples=tuple(checked),
-        _preference=Preference(model, model.initial, scenario.training.beta) if pairs else None,
+        _validation_examples=tuple(objective.encode(encoder, validation)),
     )
 
 
@@ -352,5 +346,5 @@ def shares_of(
 
 
 def _common_label(records: Sequence[data.Record]) -> str:
-    found = data.labels(records)
-    return found[0] if len(found) == 1 else ""
+    names = data.labels(records)
+    return names[0] if len(names) == 1 else ""

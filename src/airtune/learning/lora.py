@@ -73,8 +73,8 @@ def wrap(base: Any, name: Path | str, settings: Lora, seed: int) -> Any:
 
 
 def _check_targets(base: Any, targets: Sequence[str]) -> None:
-    found = {name.rsplit(".", 1)[-1] for name, _ in base.named_modules()}
-    missing = sorted(set(targets) - found)
+    layers = {name.rsplit(".", 1)[-1] for name, _ in base.named_modules()}
+    missing = sorted(set(targets) - layers)
     if missing:
         linear = {
             n.rsplit(".", 1)[-1] for n, m in base.named_modules() if isinstance(m, torch.nn.Linear)
@@ -118,9 +118,11 @@ def read_adapter(folder: Path, settings: Lora, matrices: Sequence[AdapterMatrix]
         ) from None
     _check_config(folder, config, settings)
     expected = {matrix.name: matrix.shape for matrix in matrices}
-    found = {name: tuple(weight.shape) for name, weight in weights.items()}
-    if found != expected:
-        names = sorted(set(found) ^ set(expected)) or [n for n in found if found[n] != expected[n]]
+    shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
+    if shapes != expected:
+        names = sorted(set(shapes) ^ set(expected)) or [
+            n for n in shapes if shapes[n] != expected[n]
+        ]
         targets = config.get("target_modules")
         raise InputError(
             f"model.adapter: {folder} does not fit the model and model.lora.target_modules, for "

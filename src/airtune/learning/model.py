@@ -13,6 +13,7 @@ from torch.nn import functional
 from airtune.learning import fused
 from airtune.learning.batches import Batch, Packed, collate, pack, pieces
 from airtune.learning.lora import read_adapter, wrap
+from airtune.learning.reference import Reference
 from airtune.learning.results import AdapterMatrix, Vector
 from airtune.learning.text import Example
 from airtune.scenario.learning import Lora
@@ -189,6 +190,9 @@ class AdapterModel(LanguageModel):
         if start is not None:
             self.load(read_adapter(start, settings, self.matrices))
         self.initial: Vector = self.flat.numpy().copy()
+        self.reference = Reference(
+            lambda examples: self.log_probabilities(torch.from_numpy(self.initial), examples)
+        )
         # What is computed again would need the same dropout again.
         self.packs = (
             not (checkpointing and settings.dropout)

@@ -56,6 +56,20 @@ def partition(
     ----------
     .. [1] Hsu, Qi, Brown: Measuring the effects of non-identical data distribution for federated
        visual classification, 2019.
+
+    Examples
+    --------
+    Three clients and two domains: two clients share the records of the first one.
+
+    >>> labels = ["algebra"] * 4 + ["botany"] * 3
+    >>> parts = partition(labels, 3, "domain", np.random.default_rng(1))
+    >>> [sorted({labels[i] for i in part}) for part in parts]
+    [['algebra'], ['botany'], ['algebra']]
+    >>> [len(part) for part in parts]
+    [2, 3, 2]
+    >>> even = partition(labels, 3, "iid", np.random.default_rng(1))
+    >>> sorted(int(i) for part in even for i in part)
+    [0, 1, 2, 3, 4, 5, 6]
     """
     if len(labels) < clients:
         raise InputError(

@@ -221,7 +221,7 @@ def _rate(step: int, steps: int) -> float:
 
 
 def _batches(examples: Sequence[Example], size: int, seed: int) -> Iterator[list[Batch]]:
-    """Yield batches for ever: all tasks in equal shares, examples of like length together.
+    """Yield batches for ever: all tasks in equal shares, examples of like length in one batch.
 
     A batch comes in `SHARDS` equal shards, or whole when it cannot be shared equally.
     """

@@ -1,13 +1,16 @@
-"""What the learning wing hands to the others: plain records of numpy arrays and numbers."""
+"""What learning hands to the rest of the package: plain records of numpy arrays and numbers."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Vector = NDArray[np.float32]
+ClientState = dict[str, NDArray[Any]]
+"""What a client remembers from round to round: arrays by name; most objectives need none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +47,16 @@ class ClientUpdate:
         Tokens processed, padding left out.
     finite : bool
         False when the loss or the update held a NaN or an infinity.
+    state : dict of str to ndarray
+        The client's state after the round; see
+        :class:`airtune.learning.objectives.base.ClientObjective`.
     """
 
     update: Vector
     loss: float
     tokens: int
     finite: bool
+    state: ClientState = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

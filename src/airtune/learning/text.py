@@ -76,6 +76,17 @@ class Encoder:
     ------
     InputError
         The template is ``chat`` and the tokenizer has none, or it refuses a record.
+
+    Examples
+    --------
+    >>> from airtune.learning.data import Record
+    >>> tokenizer = train_tokenizer(["add the numbers"], vocabulary=300)
+    >>> encoder = Encoder(tokenizer, max_tokens=64, template="plain")
+    >>> (example,) = encoder.encode([Record("add", "1 2", "3", label="sums")])
+    >>> tokenizer.decode(example.ids[: example.prompt])
+    'add\\n\\n1 2\\n'
+    >>> tokenizer.decode(example.ids[example.prompt :])
+    '3<|end|>'
     """
 
     def __init__(self, tokenizer: Any, max_tokens: int, template: str = "auto") -> None:
@@ -154,8 +165,8 @@ class Encoder:
         return int(self.tokenizer.eos_token_id if start is None else start)
 
     def _tokens(self, texts: list[str]) -> list[list[int]]:
-        found: list[list[int]] = self.tokenizer(texts, add_special_tokens=False).input_ids
-        return found
+        ids: list[list[int]] = self.tokenizer(texts, add_special_tokens=False).input_ids
+        return ids
 
     def _join(self, prompt: list[int], response: list[int], label: str) -> Example:
         response = response[: max(self.max_tokens - len(prompt), self.max_tokens // 2)]

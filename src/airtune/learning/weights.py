@@ -141,8 +141,8 @@ def _files(name: str, local: bool) -> list[str]:
         return [whole]
     index = cached_file(name, SAFE_WEIGHTS_INDEX_NAME, **optional)
     if index is not None:
-        found: list[str] = get_checkpoint_shard_files(name, index, local_files_only=local)[0]
-        return found
+        shards: list[str] = get_checkpoint_shard_files(name, index, local_files_only=local)[0]
+        return shards
     pickled = Path(name).is_dir() and sorted(p.name for p in Path(name).glob("*.bin"))
     if pickled:
         raise InputError(

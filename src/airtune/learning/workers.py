@@ -49,6 +49,6 @@ class Workers:
         if cost is None:
             return list(self._pool.map(function, items))
         order = sorted(range(len(items)), key=lambda i: -cost(items[i]))
-        found = self._pool.map(function, [items[i] for i in order])
-        results = dict(zip(order, found, strict=True))
+        ordered = self._pool.map(function, [items[i] for i in order])
+        results = dict(zip(order, ordered, strict=True))
         return [results[i] for i in range(len(items))]

@@ -17,7 +17,7 @@ from airtune.planning.plans import plan_run
 from airtune.planning.repetition import Repetition
 from airtune.planning.replan import CurrentPlan
 from airtune.planning.result import Plan
-from airtune.registry import POLICIES
+from airtune.registry import POLICIES, SERVER_OPTIMIZERS
 from airtune.rounds.books import Computing, book_round
 from airtune.rounds.metrics import (
     Metrics,
@@ -62,12 +62,14 @@ class FederatedRun:
         self.repetition, self.engine = repetition, engine
         self.scheme: BuiltScheme = repetition.scheme(scheme)
         self.policy: Policy = POLICIES[scenario.clients.selection]
+        self.training = scenario.training.of(scheme)
+        self.optimizer: ServerOptimizer = SERVER_OPTIMIZERS[self.training.server_optimizer]
         joint = plan_run(repetition, scheme) if plan is None else plan
         self.current = CurrentPlan.first(repetition, joint)
         adapter, clients = engine.initial_adapter(), scenario.clients.count
         self.state = State(
             adapter=adapter,
-            optimizer=ServerOptimizer(scenario.training.of(scheme), len(adapter)),
+            optimizer_state=self.optimizer.init(adapter, self.training),
             positions=self.scheme.array.start(),
             effective_weights=repetition.weights(self.plan.participants),
             scaled_weights=repetition.omega.copy(),
@@ -104,8 +106,11 @@ class FederatedRun:
         # 3, 4  The adapters are broadcast, the clients compute, the antennas move.
         placed = self._places(radio)
         moved = repetition.movement(array, state.positions, placed)
-        batches = self.plan.batch_sizes
-        computed = self.engine.updates(state.adapter, choice.clients, batches, self.seed, index)
+        batches, states = self.plan.batch_sizes, state.client_states
+        computed = self.engine.updates(
+            state.adapter, choice.clients, batches, self.seed, index, states
+        )
+        state.client_states |= computed.states
         link = array.link(radio, state.effective_weights, moved.positions)
 
         # 5  The clients transmit at the same time; what arrives is the sum.
@@ -119,7 +124,9 @@ class FederatedRun:
 
         # 6  The server decodes the mean and takes a step; scales and memories are kept.
         if received is not None:
-            state.adapter = state.optimizer.step(state.adapter, received.mean)
+            state.adapter, state.optimizer_state = self.optimizer.step(
+                state.adapter, received.mean, state.optimizer_state, self.training
+            )
             state.memory |= received.memory
             state.participation[transmitters] += 1
             if received.effective_weights is not None:

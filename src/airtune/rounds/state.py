@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from airtune import record
 from airtune.costs import Components
-from airtune.learning.server import ServerOptimizer
+from airtune.learning.results import ClientState
+from airtune.learning.server import OptimizerState, restore
 from airtune.scenario import Budget
 from airtune.schemes import Memory
 
@@ -31,10 +32,12 @@ class State:
 
     `effective_weights` are nu_k of the last round, 0 for who was silent; `scaled_weights` are
     omega_k times each client's last reported relative scale, the nu_k of a round with everybody.
+    `optimizer_state` belongs to the server optimiser, `client_states` to the client objective: only
+    clients that took part and remember something are in it.
     """
 
     adapter: NDArray[np.float32]
-    optimizer: ServerOptimizer
+    optimizer_state: OptimizerState
     positions: NDArray[np.float64]
     effective_weights: NDArray[np.float64]
     scaled_weights: NDArray[np.float64]
@@ -42,22 +45,26 @@ class State:
     participation: NDArray[np.int64]
     client_energy_j: NDArray[np.float64]
     memory: Memory = field(default_factory=dict)
+    client_states: dict[int, ClientState] = field(default_factory=dict)
     round: int = 0
     latency_s: Components = field(default_factory=Components)
     energy_j: Components = field(default_factory=Components)
 
     def arrays(self) -> record.Arrays:
         """Return the arrays of a checkpoint."""
-        arrays = {f"optimizer.{key}": value for key, value in self.optimizer.state().items()}
+        arrays = {f"optimizer.{key}": value for key, value in self.optimizer_state.items()}
         arrays |= {name: getattr(self, name) for name in _STATE_ARRAYS}
         arrays |= {f"memory.{client}": row for client, row in self.memory.items()}
+        for client, state in self.client_states.items():
+            arrays |= {f"client.{client}.{name}": value for name, value in state.items()}
         return arrays
 
     def load(self, round_index: int, arrays: record.Arrays, state: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
         prefix = "optimizer."
-        self.optimizer.load(
-            {key.removeprefix(prefix): a for key, a in arrays.items() if key.startswith(prefix)}
+        self.optimizer_state = restore(
+            self.optimizer_state,
+            {key.removeprefix(prefix): a for key, a in arrays.items() if key.startswith(prefix)},
         )
         for name in _STATE_ARRAYS:
             setattr(self, name, arrays[name])
@@ -67,6 +74,11 @@ class State:
             for key, row in arrays.items()
             if key.startswith(prefix)
         }
+        self.client_states = {}
+        for key, value in arrays.items():
+            if key.startswith("client."):
+                _, client, name = key.split(".", 2)
+                self.client_states.setdefault(int(client), {})[name] = value
         self.round = round_index
         self.latency_s = Components(**state["latency_s"])
         self.energy_j = Components(**state["energy_j"])

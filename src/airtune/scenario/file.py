@@ -19,6 +19,9 @@ from airtune.scenario import Scenario
 _UNREADABLE = (yaml.YAMLError, ValueError, TypeError, RecursionError)
 """What PyYAML raises on files that are no plain settings: dates, odd keys, endless nesting."""
 
+_OLDER_NAMES = {"training.objective": "training.client_objective"}
+"""Settings that were renamed: the older name is read, and documents hold both."""
+
 _SHIPPED = resources.files("airtune") / "scenarios"
 
 
@@ -171,6 +174,7 @@ def put(data: dict[str, Any], path: str, value: Any, where: str) -> None:
     InputError
         A part of the dotted path is a value, not a section.
     """
+    path = _OLDER_NAMES.get(path, path)
     keys = path.split(".")
     for depth, key in enumerate(keys[:-1]):
         section = data.setdefault(key, {})
@@ -178,6 +182,9 @@ def put(data: dict[str, Any], path: str, value: Any, where: str) -> None:
             raise InputError(f"{where}: {'.'.join(keys[: depth + 1])} is no section")
         data = section
     data[keys[-1]] = value
+    for older, newer in _OLDER_NAMES.items():
+        if newer == path:
+            data.pop(older.rpartition(".")[2], None)
 
 
 def value_at(data: Mapping[str, Any], path: str) -> Any:

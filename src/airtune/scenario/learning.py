@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, computed_field, model_validator
 
 from airtune.scenario.base import Count, NonNegative, Positive, Settings
 
@@ -96,7 +96,7 @@ class Data(Settings):
     format: Literal["instruction", "alpaca", "dolly", "chat", "text", "preference"] = Field(
         "instruction",
         description="`instruction` by the names in `fields`; `alpaca` and `dolly` have their own; "
-        "`chat` conversations; `text` without prompts; `preference` for training.objective dpo",
+        "`chat` conversations; `text` without prompts; `preference` for the client objective dpo",
     )
     fields: Fields = Fields()
     split: str = Field("train", description="split of a hub data set")
@@ -163,10 +163,10 @@ class Pretraining(Settings):
 class Training(Settings):
     """Phase 2: federated fine-tuning."""
 
-    objective: Literal["sft", "dpo"] = Field(
+    client_objective: str = Field(
         "sft",
-        description="sft: cross-entropy of the answers; dpo: direct preference optimisation on "
-        "pairs of answers (data.format: preference)",
+        description="what clients minimise; sft: cross-entropy of the answers; dpo: direct "
+        "preference optimisation on pairs of answers (data.format: preference)",
     )
     beta: Positive = Field(0.1, description="dpo: pull towards the model at the start")
     rounds: Count = Field(30, description="federated rounds T")
@@ -174,8 +174,8 @@ class Training(Settings):
     local_learning_rate: Positive = Field(0.1, description="learning rate of local steps (H > 1)")
     batch_size_max: Count = Field(16, description="largest mini-batch B_max of a client")
     clip_norm: Positive | None = Field(None, description="clip a client's update to this norm")
-    server_optimizer: Literal["sgd", "momentum", "adam", "yogi"] = Field(
-        "adam", description="server optimiser (FedOpt)"
+    server_optimizer: str = Field(
+        "adam", description="server optimiser (FedOpt): sgd, momentum, adam or yogi"
     )
     learning_rate: Positive = Field(1e-2, description="server learning rate eta")
     learning_rates: dict[str, Positive] = Field(
@@ -187,6 +187,28 @@ class Training(Settings):
     epsilon: Positive = Field(
         1e-8, description="adam, yogi: added to the root; large means closer to momentum (tau)"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_older_name(cls, values: Any) -> Any:
+        """Take `objective` for `client_objective`, and both where they say the same."""
+        if not isinstance(values, dict) or "objective" not in values:
+            return values
+        values = dict(values)
+        older = values.pop("objective")
+        newer = values.setdefault("client_objective", older)
+        if newer != older:
+            raise ValueError(
+                f"client_objective = {newer} and objective = {older}: two names of one setting; "
+                "must not differ"
+            )
+        return values
+
+    @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated property
+    @property
+    def objective(self) -> str:
+        """`client_objective` under its older name, for readers of older documents."""
+        return self.client_objective
 
     def of(self, scheme: str) -> Training:
         """Return the settings of one scheme: with its own learning rate, if it has one."""

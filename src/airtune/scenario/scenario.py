@@ -141,11 +141,11 @@ class Scenario(Settings):
                 "planning.pretraining = planned: needs pretraining.charge = true and "
                 "model.source = small"
             )
-        if self.training.objective == "dpo" and (
+        if self.training.client_objective == "dpo" and (
             self.data.format != "preference" or self.model.lora.dropout > 0
         ):
             raise ValueError(
-                "training.objective = dpo: needs data.format = preference and "
+                "training.client_objective = dpo: needs data.format = preference and "
                 f"model.lora.dropout = 0, not {self.data.format} and {self.model.lora.dropout:g}"
             )
         if self.data.sizes is not None and len(self.data.sizes) != self.clients.count:

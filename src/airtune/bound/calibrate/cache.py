@@ -1,4 +1,4 @@
-"""The three calibrations of a scenario, made once and kept in its cache folder."""
+"""The three calibrations of a scenario, made once and stored in its cache folder."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import numpy as np
 
 from airtune.bound import shift
 from airtune.bound.calibrate import estimates
+from airtune.bound.calibrate.contract import FloatArray, Measurements, Vector
 from airtune.bound.calibrate.estimates import Estimate
-from airtune.bound.calibrate.objective import FloatArray, Probe, Vector
-from airtune.bound.calibrate.path import Progress, known, run_path
+from airtune.bound.calibrate.trajectory import Progress, finite, measure_trajectory
 from airtune.learning.folders import cached
 from airtune.scenario import Scenario
 from airtune.scenario.learning import Training
@@ -37,13 +37,13 @@ class Calibrator:
     ----------
     scenario : Scenario
     seed : int
-    probe : Probe
+    measurements : Measurements
     progress : callable
     """
 
     scenario: Scenario
     seed: int
-    probe: Probe
+    measurements: Measurements
     progress: Progress
 
     def tuning(self) -> dict[str, Any]:
@@ -52,7 +52,7 @@ class Calibrator:
 
     def pretraining(self) -> dict[str, Any]:
         """Return L0, mu0, eta0, sigma0^2 and the gap of the untrained model."""
-        return self._read(self._kept("pretraining", {}, self._make_pretraining))
+        return self._read(self._cached("pretraining", {}, self._make_pretraining))
 
     def shift(self) -> dict[str, Any]:
         """Return W1 and L_x, and the distances between clients.
@@ -63,13 +63,13 @@ class Calibrator:
         folder = self._tuning_folder()
         end = np.load(folder / END, allow_pickle=False)
         return self._read(
-            self._kept("shift", {"path": folder.name}, lambda to: self._make_shift(to, end))
+            self._cached("shift", {"path": folder.name}, lambda to: self._make_shift(to, end))
         )
 
     def _tuning_folder(self) -> Path:
-        return self._kept("tuning", {}, self._make_tuning)
+        return self._cached("tuning", {}, self._make_tuning)
 
-    def _kept(self, name: str, more: dict[str, Any], make: Callable[[Path], None]) -> Path:
+    def _cached(self, name: str, more: dict[str, Any], make: Callable[[Path], None]) -> Path:
         scenario = self.scenario
         sections = {
             section: getattr(scenario, section).model_dump(mode="json")
@@ -89,7 +89,7 @@ class Calibrator:
             "kind": name,
             "seed": self.seed,
             "root": scenario.seed,
-            "data_and_model": self.probe.fingerprint(),
+            "data_and_model": self.measurements.fingerprint(),
             **sections,
             **more,
         }
@@ -101,9 +101,9 @@ class Calibrator:
         return document
 
     def _make_tuning(self, folder: Path) -> None:
-        with self.probe.undisturbed():
-            path = run_path(
-                self.probe.tuning(),
+        with self.measurements.undisturbed():
+            trajectory = measure_trajectory(
+                self.measurements.tuning(),
                 self.scenario.training,
                 self.scenario.calibration,
                 normalise=self.scenario.aggregation.normalise,
@@ -112,69 +112,69 @@ class Calibrator:
                 name="fine-tuning",
                 progress=self.progress,
             )
-        smooth = estimates.smoothness(path)
-        mu, floor = estimates.pl_constant(path, smooth.value, "mu")
-        found = {
+        smooth = estimates.smoothness(trajectory)
+        mu, floor = estimates.pl_constant(trajectory, smooth.value, "mu")
+        constants = {
             "L": smooth,
             "mu": mu,
-            "eta": estimates.step_size(path, smooth.value),
-            "sigma_g_sq": estimates.gradient_variance(path),
-            "zeta_sq": estimates.heterogeneity(path),
-            "G_sq": estimates.update_scale(path),
+            "eta": estimates.step_size(trajectory, smooth.value),
+            "sigma_g_sq": estimates.gradient_variance(trajectory),
+            "zeta_sq": estimates.heterogeneity(trajectory),
+            "G_sq": estimates.update_scale(trajectory),
         }
-        np.save(folder / END, path.end, allow_pickle=False)
-        _write(folder, found, {"floor": floor, **path.to_dict()})
+        np.save(folder / END, trajectory.end, allow_pickle=False)
+        _write(folder, constants, {"floor": floor, **trajectory.to_dict()})
 
     def _make_pretraining(self, folder: Path) -> None:
-        settings, objective = self.scenario.pretraining, self.probe.pretraining()
+        settings, loss = self.scenario.pretraining, self.measurements.pretraining()
         training = Training(
             server_optimizer="adam", learning_rate=settings.learning_rate, beta2=0.98
         )
-        trained = self.probe.trained_weights()
-        with self.probe.undisturbed():
-            path = run_path(
-                objective,
+        trained = self.measurements.trained_weights()
+        with self.measurements.undisturbed():
+            trajectory = measure_trajectory(
+                loss,
                 training if trained is not None else self.scenario.training,
                 self.scenario.calibration,
                 normalise="global",
-                batch_size=-(-settings.batch_size // len(objective.weights)),
+                batch_size=-(-settings.batch_size // len(loss.weights)),
                 seed=self.seed,
                 name="pre-training",
                 progress=self.progress,
             )
-            reached = None if trained is None else _mean(objective.losses(trained))
-        smooth = estimates.smoothness(path)
-        mu, floor = estimates.pl_constant(path, smooth.value, "mu0", reached)
-        start = path.points[0]
+            reached = None if trained is None else _mean(loss.losses(trained))
+        smooth = estimates.smoothness(trajectory)
+        mu, floor = estimates.pl_constant(trajectory, smooth.value, "mu0", reached)
+        start = trajectory.points[0]
         where = (
-            "the loss that the kept pre-training reaches"
+            "the loss that the stored pre-training reaches"
             if reached == floor
             else "the floor of the loss curve's decay"
         )
         gap = Estimate(
             max(start.loss - floor, 0.0),
-            known(start.loss_error),
-            max(start.loss - path.losses.min(), 0.0),
+            finite(start.loss_error),
+            max(start.loss - trajectory.losses.min(), 0.0),
             start.loss,
             f"loss at the start less F* = {floor:.3g}, {where}",
         )
-        found = {
+        constants = {
             "L0": smooth,
             "mu0": mu,
             "eta0": Estimate(1 / smooth.value, None, 1 / smooth.value, 1 / smooth.value, "1/L0"),
-            "sigma0_sq": estimates.gradient_variance(path, pooled=True),
+            "sigma0_sq": estimates.gradient_variance(trajectory, pooled=True),
             "delta_pre": gap,
         }
-        _write(folder, found, {"floor": floor, **path.to_dict()})
+        _write(folder, constants, {"floor": floor, **trajectory.to_dict()})
 
     def _make_shift(self, folder: Path, end: Vector) -> None:
         self.progress("calibration: embeddings", 0.0)
-        with self.probe.undisturbed():
-            data = self.probe.data_sets()
+        with self.measurements.undisturbed():
+            data = self.measurements.data_sets()
             losses = []
-            for number, adapter in enumerate((self.probe.tuning().start, end)):
+            for number, adapter in enumerate((self.measurements.tuning().start, end)):
                 self.progress("calibration: losses", (1 + number) / 3)
-                losses.append(self.probe.data_losses(adapter))
+                losses.append(self.measurements.data_losses(adapter))
         mixture, shares = shift.mixed(data.clients, data.weights)
         method = self.scenario.calibration.transport
         distance = shift.wasserstein(data.pretraining, mixture, None, shares, method)
@@ -183,14 +183,14 @@ class Calibrator:
             shift.steepness(data.pretraining, before, mixture, np.concatenate(after))
             for before, after in losses
         ]
-        found = {"L_x": _lipschitz(slopes), "W1": _distance(distance, null, len(mixture), data)}
+        constants = {"L_x": _lipschitz(slopes), "W1": _distance(distance, null, len(mixture), data)}
         clients = shift.client_shift(data.clients, data.weights, data.pretraining)
         more = {
             "null": null,
             "sliced": shift.sliced(data.pretraining, mixture, 200, self.seed),
             "clients": {name: x.tolist() for name, x in vars(clients).items()},
         }
-        _write(folder, found, more)
+        _write(folder, constants, more)
 
 
 def _mix(samples: FloatArray) -> FloatArray:
@@ -208,18 +208,18 @@ def _lipschitz(slopes: list[FloatArray]) -> Estimate:
         min(halves),
         max(tops),
         f"largest |l(x) - l(y)| / |x - y| of {slopes[0].size} pairs, one of each data, at the "
-        f"start ({tops[0]:.3g}) and the end of the path ({tops[1]:.3g}); 99 % of them are below "
-        f"{inner:.3g}; range over quarters of the pairs",
+        f"start ({tops[0]:.3g}) and the end of the trajectory ({tops[1]:.3g}); 99 % of them are "
+        f"below {inner:.3g}; range over quarters of the pairs",
     )
 
 
-def _distance(found: shift.Distance, null: float, samples: int, data: Any) -> Estimate:
+def _distance(result: shift.Distance, null: float, samples: int, data: Any) -> Estimate:
     return Estimate(
-        found.value,
-        found.error,
-        max(found.value - null, 0.0),
-        found.value,
-        f"{found.method} optimal transport of {len(data.pretraining)} and {samples} samples in "
+        result.value,
+        result.error,
+        max(result.value - null, 0.0),
+        result.value,
+        f"{result.method} optimal transport of {len(data.pretraining)} and {samples} samples in "
         f"{data.pretraining.shape[1]} dimensions; two halves of one data set are {null:.3g} apart",
     )
 
@@ -236,6 +236,6 @@ def _digest_of(path: str | None) -> str | None:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
-def _write(folder: Path, found: dict[str, Estimate], more: dict[str, Any]) -> None:
-    document = {"constants": {name: x.to_dict() for name, x in found.items()}, **more}
+def _write(folder: Path, constants: dict[str, Estimate], more: dict[str, Any]) -> None:
+    document = {"constants": {name: x.to_dict() for name, x in constants.items()}, **more}
     (folder / FILE).write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")

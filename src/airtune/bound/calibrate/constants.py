@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airtune.bound.calibrate.cache import PRETRAINING, SHIFT, TUNING, Calibrator
-from airtune.bound.calibrate.path import Progress
+from airtune.bound.calibrate.trajectory import Progress
 from airtune.bound.convergence import BoundConstants
 from airtune.errors import InputError
 from airtune.scenario import Bound, Scenario
@@ -99,13 +99,15 @@ def calibrate(
     InputError
         A constant cannot be calibrated; the message says what to set.
     """
+    from airtune.learning.measurements import Measurements
+
     names = {*TUNING, *PRETRAINING, *SHIFT} if wanted is None else wanted
     show = progress or (lambda text, fraction: None)
-    calibrator = Calibrator(scenario, seed, learner.probe(seed), show)
-    found: Documents = {}
+    calibrator = Calibrator(scenario, seed, Measurements(learner, seed), show)
+    documents: Documents = {}
     # The corpus of a ready model first: without it there is no need to start the rest.
     for part, owned in (("pretraining", PRETRAINING), ("tuning", TUNING), ("shift", SHIFT)):
         if names & set(owned):
-            found[part] = getattr(calibrator, part)()
+            documents[part] = getattr(calibrator, part)()
     show("calibration", 1.0)
-    return found
+    return documents

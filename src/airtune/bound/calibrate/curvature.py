@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from airtune.bound.calibrate.objective import FloatArray, Vector
+from airtune.bound.calibrate.contract import FloatArray, Vector
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
 
-from airtune.bound.calibrate.objective import FloatArray
+from airtune.bound.calibrate.contract import FloatArray
 
 SLOWEST, FASTEST = 1e-3, 40.0
 
@@ -41,7 +41,7 @@ def fit_decay(rounds: ArrayLike, losses: ArrayLike) -> Decay:
     """Fit a geometric decay to a loss curve by least squares.
 
     A loss with constant mu that is trained by steps of constant length decays at least so fast.
-    The floor is kept within [0, least loss], for a cross-entropy is not negative; a curve that
+    The floor lies within [0, least loss], for a cross-entropy is not negative; a curve that
     does not bend down leaves it at 0 (a larger gap, so a smaller mu: on the safe side).
 
     Parameters
@@ -51,14 +51,14 @@ def fit_decay(rounds: ArrayLike, losses: ArrayLike) -> Decay:
     """
     t, loss = np.asarray(rounds, float), np.asarray(losses, float)
     floor, height, rate = _fit(t, loss)
-    kept = [np.arange(len(t)) != i for i in range(1, len(t))]
-    floors = np.array([_fit(t[k], loss[k])[0] for k in kept])
+    others = [np.arange(len(t)) != i for i in range(1, len(t))]
+    floors = np.array([_fit(t[k], loss[k])[0] for k in others])
     residual = loss - floor - height * np.exp(-rate * t)
     return Decay(
         floor=floor,
         height=height,
         rate=rate,
-        floor_error=float(np.sqrt(len(kept) - 1) * floors.std()),
+        floor_error=float(np.sqrt(len(others) - 1) * floors.std()),
         misfit=float(np.sqrt(np.mean(residual**2)) / height) if height > 0 else np.inf,
     )
 
@@ -79,7 +79,7 @@ def _fit(t: FloatArray, loss: FloatArray) -> tuple[float, float, float]:
     grid = np.log(np.geomspace(SLOWEST / span, FASTEST, 60))
     best = int(np.argmin([solve(x)[0] for x in grid]))
     low, high = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
-    found = minimize_scalar(lambda x: solve(x)[0], bounds=(low, high), method="bounded")
-    x = float(found.x) if found.fun <= solve(grid[best])[0] else float(grid[best])
+    nearest = minimize_scalar(lambda x: solve(x)[0], bounds=(low, high), method="bounded")
+    x = float(nearest.x) if nearest.fun <= solve(grid[best])[0] else float(grid[best])
     _, floor, height = solve(x)
     return floor, height, float(np.exp(x))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from airtune.bound.calibrate.objective import FloatArray, Objective, Vector
+from airtune.bound.calibrate.contract import FloatArray, Loss, Vector
 from airtune.errors import InputError
 from airtune.radio.scales import (
     Normalise,
@@ -45,9 +45,7 @@ class GradientStatistics:
     G_sq_error: float
 
 
-def gradient_statistics(
-    objective: Objective, point: Vector, normalise: Normalise
-) -> GradientStatistics:
+def gradient_statistics(loss: Loss, point: Vector, normalise: Normalise) -> GradientStatistics:
     """Estimate what the bound needs of the gradients at `point`.
 
     With the mean gbar_k of m_k samples drawn without replacement from N_k records,
@@ -61,10 +59,10 @@ def gradient_statistics(
         No client has two samples.
     """
     sums, counts, sigma, sigma_error, reports = [], [], [], [], []
-    sizes = group_sizes(objective.matrix_sizes.tolist(), normalise)
-    clients = len(objective.weights)
+    sizes = group_sizes(loss.matrix_sizes.tolist(), normalise)
+    clients = len(loss.weights)
     for k in range(clients):
-        rows = objective.gradients(point, k)
+        rows = loss.gradients(point, k)
         parts = np.array_split(rows, GROUPS)
         sums.append(np.stack([part.sum(axis=0) for part in parts]))
         counts.append([len(part) for part in parts])
@@ -83,13 +81,13 @@ def gradient_statistics(
         (stacked @ stacked.T).astype(np.float64),
         np.array(counts, float),
         noise,
-        objective.weights,
-        objective.records.astype(float),
+        loss.weights,
+        loss.records.astype(float),
     )
     gradient_sq, zeta = squares.estimate(np.ones(GROUPS, bool))
     gradient_error, zeta_error = squares.errors()
     scale = [
-        _total_error(reports, i, objective.weights, normalise)
+        _total_error(reports, i, loss.weights, normalise)
         for i in range(min(len(r.means) for r in reports))
     ]
     return GradientStatistics(
@@ -105,7 +103,7 @@ def gradient_statistics(
 
 
 def squared_scale(updates: Vector, weights: FloatArray, sizes: list[int], rule: Normalise) -> float:
-    """Return G^2 = sum_b d_b v_b^2 / pi_b of updates (K, d) that are sent together."""
+    """Return G^2 = sum_b d_b v_b^2 / pi_b of updates (K, d) that are sent in one round."""
     reports = report_scales(updates, group_sizes(sizes, rule))
     return normalise_updates(reports, weights, rule).total_error
 
@@ -129,12 +127,12 @@ def _standard_error(values: FloatArray) -> float:
 
 def _total_error(reports: list[Scales], sample: int, weights: FloatArray, rule: Normalise) -> float:
     """Return G^2 of a round in which every client sends the gradient of one sample."""
-    together = Scales(
+    uploads = Scales(
         reports[0].sizes,
         np.stack([report.means[sample] for report in reports]),
         np.stack([report.deviations[sample] for report in reports]),
     )
-    return normalise_updates(together, weights, rule).total_error
+    return normalise_updates(uploads, weights, rule).total_error
 
 
 @dataclass(frozen=True)
@@ -157,13 +155,13 @@ class _Squares:
     weights: FloatArray
     records: FloatArray
 
-    def estimate(self, kept: np.ndarray) -> tuple[float, FloatArray]:
-        """Return ||grad F||^2 and ||grad F_k - grad F||^2 (K,) from the groups that are kept."""
+    def estimate(self, used: np.ndarray) -> tuple[float, FloatArray]:
+        """Return ||grad F||^2 and ||grad F_k - grad F||^2 (K,) from the groups that are used."""
         clients, groups = self.counts.shape
-        samples = self.counts[:, kept].sum(axis=1)
+        samples = self.counts[:, used].sum(axis=1)
         means = np.zeros((clients, clients, groups))
         for k in range(clients):
-            means[k, k, kept] = 1 / samples[k]
+            means[k, k, used] = 1 / samples[k]
         rows = means.reshape(clients, -1)
         mean = self.weights @ rows
         left = self.noise / samples * np.maximum(0.0, 1 - samples / self.records)
@@ -177,10 +175,10 @@ class _Squares:
     def errors(self) -> tuple[float, FloatArray]:
         """Return the jackknife's standard errors of both."""
         groups = self.counts.shape[1]
-        out = [np.arange(groups) != g for g in range(groups)]
-        if any((self.counts[:, kept].sum(axis=1) == 0).any() for kept in out):
+        others = [np.arange(groups) != g for g in range(groups)]
+        if any((self.counts[:, used].sum(axis=1) == 0).any() for used in others):
             return np.nan, np.full(len(self.weights), np.nan)
-        both = [self.estimate(kept) for kept in out]
+        both = [self.estimate(used) for used in others]
         factor = (groups - 1) / np.sqrt(groups)
         gradient = np.array([value for value, _ in both])
         zeta = np.array([values for _, values in both])

@@ -18,9 +18,9 @@ from airtune.commands import calibrate as command
 from airtune.errors import InputError
 from airtune.learning.batches import collate
 from airtune.learning.corpus import read_texts
+from airtune.learning.federated_loss import FederatedLoss, sample_losses
 from airtune.learning.learner import Learner, prepare
-from airtune.learning.objective import Objective, sample_losses
-from airtune.learning.probe import Probe
+from airtune.learning.measurements import Measurements
 from airtune.scenario import Scenario
 from airtune.scenario.file import parse
 from airtune.streams import generator
@@ -46,77 +46,79 @@ def watched(scenario_with: Callable[..., Scenario]) -> Learner:
 
 
 @pytest.fixture(scope="module")
-def probe(watched: Learner) -> Probe:
-    return watched.probe(seed=3)
+def measurements(watched: Learner) -> Measurements:
+    return Measurements(watched, seed=3)
 
 
-def somewhere(objective: Objective) -> np.ndarray:
+def somewhere(loss: FederatedLoss) -> np.ndarray:
     """A point where both factors of the adapters are at work."""
-    step = generator(0, "test").standard_normal(len(objective.start)).astype(np.float32)
-    return objective.start + np.float32(0.05) * step
+    step = generator(0, "test").standard_normal(len(loss.start)).astype(np.float32)
+    return loss.start + np.float32(0.05) * step
 
 
 @pytest.mark.parametrize("kind", ["tuning", "pretraining"])
-def test_hessian_products_agree_with_differences_of_gradients(probe: Probe, kind: str) -> None:
-    with probe.undisturbed():
-        objective = getattr(probe, kind)()
-        point = somewhere(objective)
+def test_hessian_products_agree_with_differences_of_gradients(
+    measurements: Measurements, kind: str
+) -> None:
+    with measurements.undisturbed():
+        loss = getattr(measurements, kind)()
+        point = somewhere(loss)
         direction = generator(1, "test").standard_normal(len(point))
         unit = (direction / np.linalg.norm(direction)).astype(np.float32)
-        exact = objective.curvature(point, unit, 2)
-        differences = objective._differences(point, unit, 2)
+        exact = loss.curvature(point, unit, 2)
+        differences = loss._differences(point, unit, 2)
     scale = np.abs(exact).max()
     assert scale > 1e-4
     assert np.allclose(exact, differences, atol=0.02 * scale)
     assert not np.allclose(exact[0], exact[1], atol=0.02 * scale)  # other samples
 
 
-def test_gradients_of_samples_average_to_that_of_their_batch(probe: Probe) -> None:
-    with probe.undisturbed():
-        objective = probe.tuning()
-        point = somewhere(objective)
-        rows = objective.gradients(point, 1)
-        batch = collate(objective._samples[1])
-        probe._model.load(point)
-        loss, gradient = probe._model.loss_and_gradient(batch)
+def test_gradients_of_samples_average_to_that_of_their_batch(measurements: Measurements) -> None:
+    with measurements.undisturbed():
+        loss = measurements.tuning()
+        point = somewhere(loss)
+        rows = loss.gradients(point, 1)
+        batch = collate(loss._samples[1])
+        measurements._model.load(point)
+        value, gradient = measurements._model.loss_and_gradient(batch)
         assert rows.mean(axis=0) == pytest.approx(gradient.numpy(), abs=1e-5)
-        assert objective.losses(point)[1].mean() == pytest.approx(loss, rel=1e-5)
+        assert loss.losses(point)[1].mean() == pytest.approx(value, rel=1e-5)
 
 
-def test_the_learner_is_left_as_it_was(watched: Learner, probe: Probe) -> None:
-    adapter = somewhere(probe.tuning())
+def test_the_learner_is_left_as_it_was(watched: Learner, measurements: Measurements) -> None:
+    adapter = somewhere(measurements.tuning())
     watched.evaluate(adapter)
     state, legacy = torch.random.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
-    with probe.undisturbed():
-        probe.data_sets()
-        objective = probe.pretraining()
-        objective.updates(objective.start, 2, 1)
-    assert np.array_equal(probe._model.flat.numpy(), adapter)
+    with measurements.undisturbed():
+        measurements.data_sets()
+        loss = measurements.pretraining()
+        loss.updates(loss.start, 2, 1)
+    assert np.array_equal(measurements._model.flat.numpy(), adapter)
     assert torch.equal(torch.random.get_rng_state(), state)
     assert np.array_equal(np.random.get_state()[1], legacy)  # noqa: NPY002
 
 
-def test_the_pretrained_weights_lie_in_the_space_of_pretraining(probe: Probe) -> None:
-    with probe.undisturbed():
-        objective = probe.pretraining()
-        trained = probe.trained_weights()
-        assert trained is not None and trained.shape == objective.start.shape
-        losses = objective.losses(trained)
+def test_the_pretrained_weights_lie_in_the_space_of_pretraining(measurements: Measurements) -> None:
+    with measurements.undisturbed():
+        loss = measurements.pretraining()
+        trained = measurements.trained_weights()
+        assert trained is not None and trained.shape == loss.start.shape
+        losses = loss.losses(trained)
         # The learner's own model, with an adapter that does nothing, is that point.
-        probe._model.load(probe._learner.initial_adapter())
-        own = sample_losses(probe._model, objective._samples[0], probe._learner._workers)
+        measurements._model.load(measurements._learner.initial_adapter())
+        own = sample_losses(measurements._model, loss._samples[0], measurements._learner._workers)
     assert losses[0] == pytest.approx(own, rel=1e-4)
 
 
-def test_embeddings_see_the_answer_and_not_the_adapter(probe: Probe) -> None:
-    with probe.undisturbed():
-        example = probe._shift_clients()[0][0]
+def test_embeddings_see_the_answer_and_not_the_adapter(measurements: Measurements) -> None:
+    with measurements.undisturbed():
+        example = measurements._shift_clients()[0][0]
         other = type(example)(
             (*example.ids[:-2], example.ids[0], example.ids[-1]), example.prompt, ""
         )
-        before = probe._embed([example, other])
-        probe._model.load(somewhere(probe.tuning()))
-        assert np.array_equal(probe._embed([example, other]), before)
+        before = measurements._embed([example, other])
+        measurements._model.load(somewhere(measurements.tuning()))
+        assert np.array_equal(measurements._embed([example, other]), before)
     assert before.shape == (2, 32)
     assert np.linalg.norm(before[0] - before[1]) > 1e-3
 

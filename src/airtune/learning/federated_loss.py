@@ -1,4 +1,4 @@
-"""A loss over a flat vector of weights: values, gradients and curvature."""
+"""The federated loss over a flat vector of weights: values, gradients and curvature."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BATCH = 16
 
 
 @dataclass(frozen=True)
-class Objective:
+class FederatedLoss:
     """A loss sum_k omega_k F_k over a flat vector of d weights.
 
     Attributes
@@ -65,13 +65,13 @@ class Objective:
         )
         return np.stack(rows)
 
-    def updates(self, point: Vector, batch_size: int, round: int) -> Vector:  # noqa: A002
+    def updates(self, point: Vector, batch_size: int, round_index: int) -> Vector:
         """Return the clients' gradients on fresh mini-batches, shape (K, d)."""
         self._load(point)
 
         def one(client: int) -> Vector:
             pool = self._pools[client]
-            batch = mini_batch(pool, batch_size, self._seed, round, client, 0)
+            batch = mini_batch(pool, batch_size, self._seed, round_index, client, 0)
             return np.asarray(self._gradient(batch).numpy())
 
         return np.stack(self._workers.map(one, range(len(self._pools))))
@@ -165,8 +165,8 @@ def sample_losses(
         return np.asarray(sums / batch.lengths.numpy())
 
     batches = list(by_length(examples, BATCH))
-    found = np.empty(len(examples))
+    means = np.empty(len(examples))
     scores = workers.map(score, [batch for _, batch in batches])
     for (chosen, _), losses in zip(batches, scores, strict=True):
-        found[chosen] = losses
-    return found
+        means[chosen] = losses
+    return means

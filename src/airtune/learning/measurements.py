@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from airtune.learning.batches import by_length
 from airtune.learning.corpus import corpus_examples, mixture_examples
+from airtune.learning.federated_loss import BATCH, FederatedLoss, FloatArray, Groups, sample_losses
 from airtune.learning.model import LanguageModel
-from airtune.learning.objective import BATCH, FloatArray, Groups, Objective, sample_losses
 from airtune.learning.pretrain import fresh_model
 from airtune.learning.results import Vector
 from airtune.learning.text import Example
@@ -48,13 +48,15 @@ class DataSets:
     weights: FloatArray
 
 
-class Probe:
-    """Access to a learner's model and data for calibration.
+class Measurements:
+    """Measurements on a learner's model and data, for calibration.
 
     Parameters
     ----------
     learner : Learner
         Only its adapter is changed, and put back by :meth:`undisturbed`.
+    seed : int
+        Names the random streams.
 
     Attributes
     ----------
@@ -96,20 +98,20 @@ class Probe:
                 sha.update(np.array([example.prompt, *example.ids], np.int64).tobytes())
         return sha.hexdigest()
 
-    def tuning(self) -> Objective:
+    def tuning(self) -> FederatedLoss:
         """Return the fine-tuning loss over the adapters."""
         model = self._model
-        return self._objective(
-            model,
-            model.flat,
-            [p for p in model.peft.parameters() if p.requires_grad],
-            tuple(self._learner._clients[k] for k in self.clients),
-            self.weights,
-            np.array([block.size for block in model.matrices]),
-            self._learner.initial_adapter(),
+        return self._loss(
+            model=model,
+            flat=model.flat,
+            parameters=[p for p in model.peft.parameters() if p.requires_grad],
+            pools=tuple(self._learner._clients[k] for k in self.clients),
+            weights=self.weights,
+            sizes=np.array([matrix.size for matrix in model.matrices]),
+            start=self._learner.initial_adapter(),
         )
 
-    def pretraining(self) -> Objective:
+    def pretraining(self) -> FederatedLoss:
         """Return the pre-training loss: of all weights of the untrained small model; else adapters.
 
         A ready model is not trained again: its loss on `data.pretraining_corpus` over the adapters
@@ -128,14 +130,14 @@ class Probe:
         weights = np.full(len(groups), 1 / len(groups))
         if self.scenario.model.source != "small":
             tuning = self.tuning()
-            return self._objective(
-                self._model,
-                self._model.flat,
-                tuning._parameters,
-                groups,
-                weights,
-                tuning.matrix_sizes,
-                tuning.start,
+            return self._loss(
+                model=self._model,
+                flat=self._model.flat,
+                parameters=tuning._parameters,
+                pools=groups,
+                weights=weights,
+                sizes=tuning.matrix_sizes,
+                start=tuning.start,
             )
         causal = fresh_model(
             self.scenario.model.small,
@@ -147,8 +149,14 @@ class Probe:
         flat = _flatten(parameters)
         sizes = np.array([p.numel() for p in parameters])
         start = flat.numpy().copy()
-        return self._objective(
-            LanguageModel(causal), flat, parameters, groups, weights, sizes, start
+        return self._loss(
+            model=LanguageModel(causal),
+            flat=flat,
+            parameters=parameters,
+            pools=groups,
+            weights=weights,
+            sizes=sizes,
+            start=start,
         )
 
     def trained_weights(self) -> Vector | None:
@@ -156,8 +164,8 @@ class Probe:
         if self.scenario.model.source != "small":
             return None
         named = self._model.causal.named_parameters()
-        kept = [p.detach().reshape(-1) for name, p in named if "lora_" not in name]
-        return np.asarray(torch.cat(kept).numpy(), np.float32)
+        own = [p.detach().reshape(-1) for name, p in named if "lora_" not in name]
+        return np.asarray(torch.cat(own).numpy(), np.float32)
 
     def data_sets(self) -> DataSets:
         """Return embeddings of pre-training samples and of each client's samples."""
@@ -203,7 +211,7 @@ class Probe:
         """
         self._model.load(self._learner.initial_adapter())
         decoder = self._model.causal.get_decoder()
-        found: dict[int, FloatArray] = {}
+        embedded: dict[int, FloatArray] = {}
         for chosen, batch in by_length(examples, BATCH):
             with torch.inference_mode():
                 states = decoder(input_ids=batch.ids, use_cache=False).last_hidden_state.double()
@@ -211,11 +219,12 @@ class Probe:
             sums = torch.zeros(len(chosen), states.shape[-1], dtype=torch.float64)
             sums.index_add_(0, batch.rows, answers)
             means = (sums / batch.lengths[:, None]).numpy()
-            found.update(zip(chosen, means, strict=True))
-        return np.stack([found[i] for i in range(len(examples))])
+            embedded.update(zip(chosen, means, strict=True))
+        return np.stack([embedded[i] for i in range(len(examples))])
 
-    def _objective(
+    def _loss(
         self,
+        *,
         model: LanguageModel,
         flat: torch.Tensor,
         parameters: Sequence[torch.Tensor],
@@ -223,12 +232,12 @@ class Probe:
         weights: FloatArray,
         sizes: NDArray[np.int64],
         start: Vector,
-    ) -> Objective:
+    ) -> FederatedLoss:
         count = self._settings.samples
         samples = tuple(
             tuple(self._draw(pool, count, "samples", k)) for k, pool in enumerate(pools)
         )
-        return Objective(
+        return FederatedLoss(
             weights=weights,
             records=np.array([len(pool) for pool in pools]),
             matrix_sizes=sizes,

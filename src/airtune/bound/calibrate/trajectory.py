@@ -1,4 +1,4 @@
-"""A short training without air, along which everything about a loss is measured."""
+"""A short training without air: everything about a loss is measured along its trajectory."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from airtune.bound.calibrate.contract import FloatArray, Loss, Vector
 from airtune.bound.calibrate.curvature import Eigenpair, power_iteration
 from airtune.bound.calibrate.decay import Decay, fit_decay
 from airtune.bound.calibrate.gradients import GradientStatistics, gradient_statistics, squared_scale
-from airtune.bound.calibrate.objective import FloatArray, Objective, Vector
 from airtune.errors import InputError
 from airtune.learning.server import ServerOptimizer
 from airtune.radio.scales import Normalise
+from airtune.registry import SERVER_OPTIMIZERS
 from airtune.scenario import Calibration
 from airtune.scenario.learning import Training
 from airtune.streams import generator
@@ -35,7 +36,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class CalibrationPath:
+class Trajectory:
     """The course of a calibration.
 
     Attributes
@@ -44,7 +45,7 @@ class CalibrationPath:
     rounds, losses : ndarray, shape (n,)
         Loss curve on the calibration samples.
     scales : ndarray, shape (R,)
-        G_t^2 of every round, as it came out with the path's batches.
+        G_t^2 of every round, as it came out with the batches of the trajectory.
     step : float or None
         Last step of SGD; None for another optimiser.
     end : ndarray, float32, shape (d,)
@@ -77,7 +78,7 @@ def _point(point: Point) -> dict[str, Any]:
     return {
         "round": point.round,
         "loss": point.loss,
-        "loss_error": known(point.loss_error),
+        "loss_error": finite(point.loss_error),
         "curvature": {name: _plain(x) for name, x in eigen.items()},
         "gradients": {name: _plain(x) for name, x in gradients.items()},
     }
@@ -85,17 +86,17 @@ def _point(point: Point) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray):
-        return [known(x) for x in value.tolist()]
-    return known(value) if isinstance(value, float) else value
+        return [finite(x) for x in value.tolist()]
+    return finite(value) if isinstance(value, float) else value
 
 
-def known(value: float) -> float | None:
+def finite(value: float) -> float | None:
     """Return a number, or None for nan and infinity, which JSON does not have."""
     return float(value) if np.isfinite(value) else None
 
 
-def run_path(
-    objective: Objective,
+def measure_trajectory(
+    loss: Loss,
     training: Training,
     settings: Calibration,
     *,
@@ -104,15 +105,15 @@ def run_path(
     seed: int,
     name: str,
     progress: Progress,
-) -> CalibrationPath:
+) -> Trajectory:
     """Train for `settings.rounds` rounds and measure at points that get rarer as rounds go by.
 
-    The server's optimiser is the scenario's, so that the path leads where training will go.  SGD
-    takes steps of its learning rate, but never longer than 1/L for the largest L met so far.
+    The server optimiser is the scenario's, so that the trajectory leads where training will go.
+    SGD takes steps of its learning rate, but never longer than 1/L for the largest L met so far.
 
     Parameters
     ----------
-    objective : Objective
+    loss : Loss
     training : Training
         Optimiser of the server.
     settings : Calibration
@@ -128,41 +129,39 @@ def run_path(
     """
     due = _spread_out(settings.rounds, settings.points)
     curve_due = set(np.linspace(0, settings.rounds, CURVE + 1).round().astype(int)) | due
-    point = objective.start.copy()
+    point = loss.start.copy()
     vector = generator(seed, "calibration", name, "curvature").standard_normal(len(point))
     sgd = training.server_optimizer == "sgd"
-    server = ServerOptimizer(training, len(point))
+    optimizer: ServerOptimizer = SERVER_OPTIMIZERS[training.server_optimizer]
+    state = optimizer.init(point, training)
     points: list[Point] = []
     curve: list[tuple[int, float]] = []
     scales = np.empty(settings.rounds)
-    step = training.learning_rate
+    step = rate = training.learning_rate
     for t in range(settings.rounds + 1):
         progress(f"calibration: {name}, round {t}", t / (settings.rounds + 1))
         if t in curve_due:
-            curve.append((t, _mean_loss(objective, point)[0]))
+            curve.append((t, _mean_loss(loss, point)[0]))
             if not np.isfinite(curve[-1][1]):
                 raise InputError(
                     f"calibration: the loss of {name} is not finite after {t} rounds; lower "
-                    f"training.learning_rate = {training.learning_rate:g}"
+                    f"training.learning_rate = {rate:g}"
                 )
         if t in due:
-            points.append(_measure(objective, point, vector, t, settings, normalise))
+            points.append(_measure(loss, point, vector, t, settings, normalise))
             vector = points[-1].curvature.vector.astype(np.float64)
             largest = max(abs(p.curvature.value) for p in points)
             if sgd and largest > 0:
-                step = min(training.learning_rate, 1 / largest)
-                slower = training.model_copy(update={"learning_rate": step})
-                server = ServerOptimizer(slower, len(point))
+                step = min(rate, 1 / largest)
+                training = training.model_copy(update={"learning_rate": step})
         if t < settings.rounds:
-            updates = objective.updates(point, batch_size, t + 1)
-            sizes = objective.matrix_sizes.tolist()
-            scales[t] = squared_scale(updates, objective.weights, sizes, normalise)
-            point = server.step(point, objective.weights @ updates)
+            updates = loss.updates(point, batch_size, t + 1)
+            sizes = loss.matrix_sizes.tolist()
+            scales[t] = squared_scale(updates, loss.weights, sizes, normalise)
+            point, state = optimizer.step(point, loss.weights @ updates, state, training)
     rounds, losses = (np.array(column, float) for column in zip(*curve, strict=True))
     decay = fit_decay(rounds, losses)
-    return CalibrationPath(
-        tuple(points), rounds, losses, scales, step if sgd else None, point, decay
-    )
+    return Trajectory(tuple(points), rounds, losses, scales, step if sgd else None, point, decay)
 
 
 def _spread_out(rounds: int, points: int) -> set[int]:
@@ -172,27 +171,27 @@ def _spread_out(rounds: int, points: int) -> set[int]:
     return {0, rounds, *inner}
 
 
-def _mean_loss(objective: Objective, point: Vector) -> tuple[float, float]:
+def _mean_loss(loss: Loss, point: Vector) -> tuple[float, float]:
     """Return the loss on the calibration samples and its standard error."""
-    losses = objective.losses(point)
-    mean = float(objective.weights @ [x.mean() for x in losses])
+    losses = loss.losses(point)
+    mean = float(loss.weights @ [x.mean() for x in losses])
     variances = [x.var(ddof=1) / len(x) if len(x) > 1 else np.nan for x in losses]
-    return mean, float(np.sqrt(objective.weights**2 @ variances))
+    return mean, float(np.sqrt(loss.weights**2 @ variances))
 
 
 def _measure(
-    objective: Objective,
+    loss: Loss,
     point: Vector,
     vector: FloatArray,
     t: int,
     settings: Calibration,
     normalise: Normalise,
 ) -> Point:
-    loss, error = _mean_loss(objective, point)
+    mean, error = _mean_loss(loss, point)
     curvature = power_iteration(
-        lambda v: objective.curvature(point, v, settings.curvature_samples),
+        lambda v: loss.curvature(point, v, settings.curvature_samples),
         vector.astype(np.float32),
         settings.iterations,
         settings.tolerance,
     )
-    return Point(t, loss, error, curvature, gradient_statistics(objective, point, normalise))
+    return Point(t, mean, error, curvature, gradient_statistics(loss, point, normalise))

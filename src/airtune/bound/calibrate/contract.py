@@ -1,4 +1,8 @@
-"""What calibration needs of the learning wing; :mod:`airtune.learning.probe` has it."""
+"""What calibration measures on model and data.
+
+:class:`airtune.learning.measurements.Measurements` measures on a learner, tests on losses whose
+constants are known.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ FloatArray = NDArray[np.float64]
 Vector = NDArray[np.float32]
 
 
-class Objective(Protocol):
+class Loss(Protocol):
     """A loss F = sum_k omega_k F_k over a flat vector of d entries."""
 
     @property
@@ -37,7 +41,7 @@ class Objective(Protocol):
     def gradients(self, point: Vector, client: int) -> Vector:
         """Gradients of a client's calibration samples, shape (m_k, d)."""
 
-    def updates(self, point: Vector, batch_size: int, round: int) -> Vector:  # noqa: A002
+    def updates(self, point: Vector, batch_size: int, round_index: int) -> Vector:
         """Clients' gradients on fresh mini-batches, shape (K, d)."""
 
     def curvature(self, point: Vector, direction: Vector, samples: int) -> Vector:
@@ -60,8 +64,8 @@ class DataSets(Protocol):
         """omega_k, shape (K,), sum 1."""
 
 
-class Probe(Protocol):
-    """Access to one learner's model and data."""
+class Measurements(Protocol):
+    """Measurements on one learner's model and data."""
 
     def undisturbed(self) -> AbstractContextManager[None]:
         """Leave the learner as it was."""
@@ -69,10 +73,10 @@ class Probe(Protocol):
     def fingerprint(self) -> str:
         """Digest of data, base model and first adapter."""
 
-    def tuning(self) -> Objective:
+    def tuning(self) -> Loss:
         """The fine-tuning loss over the adapters."""
 
-    def pretraining(self) -> Objective:
+    def pretraining(self) -> Loss:
         """The pre-training loss."""
 
     def trained_weights(self) -> Vector | None:

@@ -1,0 +1,39 @@
+"""Supervised fine-tuning: the cross-entropy of the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from airtune.learning.objectives.base import ClientObjective, LocalTask
+from airtune.learning.results import ClientState, Evaluation
+
+if TYPE_CHECKING:
+    import torch
+
+    from airtune.learning.text import Example
+    from airtune.learning.workers import Workers
+
+
+class SupervisedFineTuning(ClientObjective):
+    """Mean over samples of each sample's mean cross-entropy over its response tokens."""
+
+    single_pass = True
+
+    def step(
+        self, task: LocalTask, flat: torch.Tensor, examples: Sequence[Example], state: ClientState
+    ) -> tuple[float, torch.Tensor, ClientState]:
+        """See :meth:`ClientObjective.step`."""
+        loss, gradient = task.model.gradient_at(flat, examples, task.random)
+        return loss, gradient, state
+
+    def evaluate(
+        self, task: LocalTask, examples: Sequence[Example], batch_size: int, workers: Workers
+    ) -> Evaluation:
+        """Return cross-entropy per response token, perplexity and exact match."""
+        from airtune.learning.evaluate import evaluate
+
+        return evaluate(task.model, examples, batch_size, workers)
+
+
+SFT = SupervisedFineTuning()

@@ -1,0 +1,39 @@
+"""Pairs of answers to one prompt, a better and a worse one, as tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from airtune.errors import InputError
+from airtune.learning.data import Record
+from airtune.learning.text import Encoder, Example
+
+
+@dataclass(frozen=True, slots=True)
+class Pair(Example):
+    """A prompt with its better answer, and `worse`, the same prompt with its worse answer."""
+
+    worse: Example
+
+
+def answers(examples: Sequence[Example]) -> list[Example]:
+    """Return the examples themselves, the better answers of pairs, then the worse ones."""
+    return [*examples, *(pair.worse for pair in examples if isinstance(pair, Pair))]
+
+
+def encode_pairs(encoder: Encoder, records: Sequence[Record]) -> list[Pair]:
+    """Return the pairs of `records`, in order.
+
+    Raises
+    ------
+    InputError
+        A record has no worse answer.
+    """
+    if not all(record.rejected for record in records):
+        raise InputError(
+            "training.client_objective: it needs two answers of each record; set "
+            "data.format=preference and name their fields"
+        )
+    better, worse = encoder.encode(records), encoder.encode(records, rejected=True)
+    return [Pair(b.ids, b.prompt, b.label, w) for b, w in zip(better, worse, strict=True)]
