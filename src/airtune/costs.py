@@ -1,4 +1,4 @@
-"""Latency and energy laws of every component of a round (system-model 7)."""
+"""Latency and energy laws of every component of a round (system model, section 7)."""
 
 from __future__ import annotations
 
@@ -121,43 +121,3 @@ def over_the_air_time(entries: int, bandwidth: float, efficiency: float) -> floa
         Share of the time-frequency grid that carries data.
     """
     return ((entries + 1) // 2) / (bandwidth * efficiency)
-
-
-def pilot_time(symbols: int, bandwidth: float) -> float:
-    """Airtime of all pilots of a round: symbols / W  [s]; W in Hz."""
-    return symbols / bandwidth
-
-
-def side_information_time(scales: int, bits: int, rates: ArrayLike) -> FloatArray:
-    """Airtime in which each client reports its scales  [s], shape (K,).
-
-    Parameters
-    ----------
-    scales : int
-        Numbers reported: a mean and a standard deviation for each block.
-    bits : int
-        Bits of one number.
-    rates : array_like, shape (K,)  [bit/s]
-        Digital uplink rate of each client; a client that reports nothing has rate infinity.
-    """
-    return np.asarray(scales * bits / np.asarray(rates, float))
-
-
-def downlink_time(entries: int, bits: int, rates: ArrayLike) -> float:
-    """Broadcast of the adapters at the rate of the weakest client  [s].
-
-    Parameters
-    ----------
-    entries : int
-        d, real entries of the adapters.
-    bits : int
-        Bits of one entry.
-    rates : array_like, shape (K,)  [bit/s]
-        Shannon rate to each client.
-    """
-    return float(entries * bits / np.min(np.asarray(rates, float)))
-
-
-def transmit_energy(power: ArrayLike, airtime: ArrayLike) -> FloatArray:
-    """Radiated energy P t  [J] of a power [W] held over an airtime [s]; they broadcast."""
-    return np.asarray(np.asarray(power, float) * np.asarray(airtime, float))

@@ -1,15 +1,14 @@
-"""The binary block, and the allocation with the bias of those left out."""
+"""The participation turn, and the allocation with the bias of those left out."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from airtune.allocation.allocate import allocate
-from airtune.allocation.feasibility import is_feasible
-from airtune.bound.convergence import bound_constant
-from airtune.commands.plan_problem import parse, resource_problem
+from airtune.allocation import allocate, is_feasible
+from airtune.bound import bound_constant
 from airtune.planning.participation import best_participants
+from airtune.planning.problem_file import parse, resource_problem
 from allocation.problems import random_problem
 
 

@@ -149,7 +149,7 @@ class FederatedRun:
     def _plan_anew(self) -> Metrics:
         """Plan the remaining rounds anew if the air has drifted; what to report of it."""
         state = self.state
-        books = replan.Books(
+        spent = replan.Spent(
             round=state.round,
             positions=state.positions,
             latency_s=state.latency_s.total,
@@ -157,7 +157,7 @@ class FederatedRun:
             energy_j=state.energy_j.total,
             client_energy_j=state.client_energy_j,
         )
-        found = replan.check(self.repetition, self.scheme.name, self.current, books)
+        found = replan.check(self.repetition, self.scheme.name, self.current, spent)
         if found is None:
             return {}
         self.current, told = found
