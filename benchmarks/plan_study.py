@@ -28,9 +28,8 @@ import manual
 from airtune import record
 from airtune.costs import Components
 from airtune.errors import InputError
-from airtune.planning.alternate import JointPlan
-from airtune.planning.plans import plan_run
-from airtune.planning.repetition import Repetition
+from airtune.planning import JointPlan, Repetition, plan_run
+from airtune.planning.resources import try_plan
 from airtune.scenario import Bound, Scenario
 from airtune.scenario import file as scenario_file
 from runs import repetition_on, run_on
@@ -77,8 +76,6 @@ def unplanned(repetition: Repetition) -> JointPlan:
 def unplanned_bound(repetition: Repetition, joint: JointPlan) -> float:
     """Bound of the unplanned run: that of a plan with its batches as the largest and no budget."""
     clients = replace(repetition.inputs.clients, batch_max=joint.plan.batch_sizes.astype(float))
-    from airtune.planning.resources import try_plan
-
     expected = joint.expected
     plan = try_plan(
         replace(repetition.inputs, clients=clients),
@@ -195,7 +192,7 @@ def compare(runs: dict[str, Any]) -> dict[str, Any]:
 
     Latency and energy until then, by component, and what is saved.
     """
-    found = {}
+    comparison = {}
     for name in PLANNED:
         pair = {"unplanned": runs["unplanned"], "planned": runs[name]}
         target = max(min(line["loss"] for line in run["history"]) for run in pair.values())
@@ -211,17 +208,17 @@ def compare(runs: dict[str, Any]) -> dict[str, Any]:
             }
             for key in ("latency_s", "energy_j")
         }
-        found[name] = {"target_loss": target, "to_target": reached, "saved": saved}
-    return found
+        comparison[name] = {"target_loss": target, "to_target": reached, "saved": saved}
+    return comparison
 
 
 def write_table(comparison: dict[str, Any]) -> None:
     """Put the table between its marks in the manual."""
     parts = ["compute", "uplink", "downlink", "pilots", "movement"]
     rows = []
-    for name, found in comparison.items():
-        for which, run in found["to_target"].items():
-            label = f"{name}, {found['target_loss']:.2f} nat: {which}"
+    for name, case in comparison.items():
+        for which, run in case["to_target"].items():
+            label = f"{name}, {case['target_loss']:.2f} nat: {which}"
             for key, unit in (("latency_s", "s"), ("energy_j", "J")):
                 costs = Components(**run[key])
                 cells = [f"{getattr(costs, part):.3g} {unit}" for part in parts]

@@ -23,9 +23,8 @@ import manual
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from airtune import record  # noqa: E402
-from airtune.bound import convergence as bound  # noqa: E402
-from airtune.commands.plan_problem import plan_problem  # noqa: E402
+from airtune import bound, record  # noqa: E402
+from airtune.planning import plan_problem  # noqa: E402
 from airtune.scenario import Scenario  # noqa: E402
 from allocation.problems import random_problem  # noqa: E402
 from bound.sgd import Measured, logistic, quadratic  # noqa: E402

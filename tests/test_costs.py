@@ -37,16 +37,6 @@ def test_upload_of_an_odd_number_of_entries() -> None:
     assert cost.over_the_air_time(8, 1e3, 0.8) == pytest.approx(4 / 800)
 
 
-def test_pilots_side_information_and_downlink() -> None:
-    assert cost.pilot_time(80, 1e6) == pytest.approx(8e-5)
-    # 2 scales of 56 blocks, 16 bit: 1792 bit
-    times = cost.side_information_time(112, 16, [1792.0, 3584.0])
-    assert times == pytest.approx([1.0, 0.5])
-    # 1000 entries of 32 bit at the rate of the weaker client
-    assert cost.downlink_time(1000, 32, [2e6, 1e6]) == pytest.approx(0.032)
-    assert cost.transmit_energy([0.1, 0.2], [3.0, 4.0]) == pytest.approx([0.3, 0.8])
-
-
 def test_components_add_up() -> None:
     first = cost.Components(compute=1.0, uplink=2.0, movement=0.5)
     second = cost.Components(uplink=1.0, downlink=4.0, pilots=0.25, pretraining=8.0)

@@ -291,7 +291,8 @@ def plan(
 def _plan_scenario(
     name: str, overrides: list[str], scheme: str | None, out: Path | None, as_json: bool
 ) -> None:
-    from airtune.commands.plan import describe, plan_scenario
+    from airtune.commands.plan import describe, write
+    from airtune.planning.scenario_plan import plan_scenario
     from airtune.scenario import file as scenario_file
     from airtune.study import compare as comparison
 
@@ -302,7 +303,7 @@ def _plan_scenario(
         return
     folder = out or Path(f"{comparison.default_folder(settings)}-plan")
     try:
-        paths = report.write(folder)
+        paths = write(report, folder)
     except OSError as error:
         raise InputError(f"--out {folder}: cannot be written ({error.strerror})") from None
     if as_json:

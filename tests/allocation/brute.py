@@ -30,13 +30,13 @@ def brute_force(problem: dict) -> tuple[float, float] | None:
         for b0 in range(1, server["batch_max"] + 1)
     ]
     for rounds, (steps, batch0) in itertools.product(range(1, top + 1), pairs):
-        found = best_of(problem, rounds, steps, batch0, batches)
-        if found is not None and (
+        least = best_of(problem, rounds, steps, batch0, batches)
+        if least is not None and (
             best is None
-            or found[0] < best[0] * (1 - 1e-12)
-            or (found[0] <= best[0] * (1 + 1e-12) and found[1] < best[1])
+            or least[0] < best[0] * (1 - 1e-12)
+            or (least[0] <= best[0] * (1 + 1e-12) and least[1] < best[1])
         ):
-            best = found
+            best = least
     return best
 
 

@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airtune.allocation.allocate import allocate
-from airtune.allocation.total_budget import Effort
-from airtune.commands.plan_problem import parse, plan_problem, resource_problem
+from airtune.allocation import Effort, allocate
 from airtune.errors import InputError
+from airtune.planning.problem_file import parse, plan_problem, resource_problem
 from allocation.brute import brute_force
 from allocation.problems import random_problem
 

@@ -4,9 +4,9 @@ import cvxpy as cp
 import numpy as np
 import pytest
 
-from airtune.allocation.kernels import kernel_data
+from airtune.allocation.kernels import RoundProblem, kernel_data
 from airtune.allocation.knapsack import solve_round
-from airtune.commands.plan_problem import parse, resource_problem
+from airtune.planning.problem_file import parse, resource_problem
 from allocation.problems import random_problem
 
 
@@ -74,10 +74,10 @@ def exact(problem: dict, rounds: int, samples: float) -> tuple[float, float]:
     """Lower bound and value of the round problem by the planner."""
     clients, limits = kernel_data(resource_problem(parse(problem)))
     batch = np.empty(len(problem["clients"]))
-    lower, value, *_ = solve_round(
-        clients, limits, float(rounds), samples, np.inf, 1.0, 12, 1_000_000, batch
+    solved = solve_round(
+        RoundProblem(clients, limits, float(rounds), samples), np.inf, 1.0, 12, 1_000_000, batch
     )
-    return lower, value
+    return solved.lower, solved.value
 
 
 @pytest.mark.filterwarnings("ignore:Solution may be inaccurate")

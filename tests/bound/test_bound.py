@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from airtune.bound import convergence as bound
+from airtune import bound
 from airtune.bound.convergence import BoundConstants
 from airtune.errors import InputError
-from bound.sgd import Measured, constants, logistic, quadratic
+from bound.sgd import Measured, logistic, quadratic
 
 FULL = BoundConstants(
     L=2.0, mu=0.5, eta=0.25, sigma_g_sq=3.0, G_sq=5.0, L0=4.0, mu0=0.2, eta0=0.1, sigma0_sq=6.0,
@@ -161,21 +161,28 @@ def test_the_bias_of_absent_clients_is_bounded() -> None:
     assert exceeded > 0  # the term is needed
 
 
+def noise_without_scales(
+    c: BoundConstants, omega: np.ndarray, batch: np.ndarray, mse: float
+) -> float:
+    """V of one global scale, without G (docs/theory.md, (9)); eta <= 1 / (L (1 + MSE))."""
+    assert c.eta <= 1 / (c.L * (1 + mse))
+    spread = float(np.sum(omega / batch))
+    return float(bound.batch_noise(c, omega, batch)) + mse * (c.zeta_sq + c.sigma_g_sq * spread)
+
+
 def test_the_bound_without_scales_covers_the_one_with_them() -> None:
     for seed in range(10):
         rng = np.random.default_rng([seed, 13])
         drawn = {**draw(rng), "mse": float(rng.uniform(0.01, 0.5)), "step": 0.6}
         measured = quadratic(rng, 3.0, **drawn)
-        noise = bound.scale_free_noise(
+        noise = noise_without_scales(
             measured.constants, drawn["omega"], drawn["batch"], drawn["mse"]
         )
         limit = bound.bound_over_rounds(
             measured.constants,
             initial=measured.gap[0],
             shift=0.0,
-            noise=np.full(measured.G_sq.size, float(noise)),
+            noise=np.full(measured.G_sq.size, noise),
             air=0.0,
         )["total"]
         assert np.all(measured.gap - 4 * measured.error <= limit)
-    with pytest.raises(InputError, match=r"bound\.eta = 0\.5: must be <= 1/\(L \(1 \+ MSE\)\)"):
-        bound.scale_free_noise(constants(2.0, 1.0, 0.5, 1.0), [1.0], [1], 0.2)

@@ -62,8 +62,8 @@ def test_sliced_is_tight_for_a_translation() -> None:
 
 def test_gaussians_and_their_sampling_error() -> None:
     # In one dimension N(0, 1) and N(2, 1) are 2 apart.
-    found = [shift.wasserstein(cloud(s, 200, 1), cloud(s + 999, 200, 1) + 2) for s in range(60)]
-    values, errors = np.array([(f.value, f.error) for f in found]).T
+    distances = [shift.wasserstein(cloud(s, 200, 1), cloud(s + 999, 200, 1) + 2) for s in range(60)]
+    values, errors = np.array([(d.value, d.error) for d in distances]).T
     assert values.mean() == pytest.approx(2.0, abs=4 * values.std() / np.sqrt(60))
     assert errors.mean() == pytest.approx(values.std(), rel=0.35)
 
@@ -80,12 +80,12 @@ def test_clients_and_mixture() -> None:
     base = cloud(5, 30, 4)
     clients = [base, base + 3.0, base]
     weights = np.array([0.25, 0.5, 0.25])
-    found = shift.client_shift(clients, weights, base)
-    assert found.pairwise == pytest.approx(found.pairwise.T)
-    assert found.pairwise[0] == pytest.approx([0, 6, 0], abs=1e-9)
+    shifts = shift.client_shift(clients, weights, base)
+    assert shifts.pairwise == pytest.approx(shifts.pairwise.T)
+    assert shifts.pairwise[0] == pytest.approx([0, 6, 0], abs=1e-9)
     # Half of the mixture is 6 away from the first and half from the second.
-    assert found.to_mixture == pytest.approx([3, 3, 3], abs=1e-9)
-    assert found.to_pretraining == pytest.approx([0, 6, 0], abs=1e-9)
+    assert shifts.to_mixture == pytest.approx([3, 3, 3], abs=1e-9)
+    assert shifts.to_pretraining == pytest.approx([0, 6, 0], abs=1e-9)
 
 
 def test_the_largest_slope_bounds_the_change_of_the_mean_loss() -> None:

@@ -9,10 +9,8 @@ import pytest
 
 from airtune import record
 from airtune.errors import InputError
-from airtune.planning.alternate import JointPlan
+from airtune.planning import JointPlan, Repetition, plan_run
 from airtune.planning.expected_radio import RadioTurn
-from airtune.planning.plans import plan_run
-from airtune.planning.repetition import Repetition
 from airtune.planning.resources import try_plan
 from airtune.rounds import cell_io
 from airtune.rounds.federated import FederatedRun
@@ -21,7 +19,7 @@ from quadratic import QuadraticLearner, run_with
 from rounds.test_federated import with_settings
 
 
-def site_of(scenario: Scenario, seed: int = 1) -> Repetition:
+def repetition_of(scenario: Scenario, seed: int = 1) -> Repetition:
     return Repetition(scenario, seed, QuadraticLearner(scenario, seed))  # type: ignore[arg-type]
 
 
@@ -45,7 +43,9 @@ def random_scenario(small: Scenario, seed: int) -> Scenario:
     }
     scenario = with_settings(small, **changes)
     loose = plan_run(
-        site_of(with_settings(scenario, planning__alternate=False, planning__participation="all")),
+        repetition_of(
+            with_settings(scenario, planning__alternate=False, planning__participation="all")
+        ),
         "movable",
     ).plan
     if rng.random() < 0.7:
@@ -64,11 +64,11 @@ def plans_of(scenario: Scenario) -> tuple[float, JointPlan | None]:
     """Bound of the plan without alternation, and the alternating plan; None where there is none."""
     plain = with_settings(scenario, planning__alternate=False, planning__participation="all")
     try:
-        first = plan_run(site_of(plain), "movable").plan.bound.total
+        first = plan_run(repetition_of(plain), "movable").plan.bound.total
     except InputError:
         first = float("inf")
     try:
-        return first, plan_run(site_of(scenario), "movable")
+        return first, plan_run(repetition_of(scenario), "movable")
     except InputError:
         return first, None
 
@@ -78,7 +78,7 @@ def check_never_rising(scenario: Scenario) -> bool:
     if joint is None:
         assert first == float("inf")
         return False
-    bounds = [step.bound for step in joint.trace]
+    bounds = [entry.bound for entry in joint.trace]
     assert all(after < before for before, after in itertools.pairwise(bounds))
     assert joint.plan.bound.total == bounds[-1] <= first
     plan, budget = joint.plan, scenario.budget
@@ -99,17 +99,17 @@ def test_alternation_never_raises_the_bound_of_many(small_scenario) -> None:
     assert sum(improved) >= 20
 
 
-def test_pdd_can_be_the_radio_block(small_scenario) -> None:
+def test_pdd_can_take_the_radio_turn(small_scenario) -> None:
     scenario = with_settings(random_scenario(small_scenario, 0), placement__method="pdd")
     check_never_rising(scenario)
-    assert plan_run(site_of(scenario), "movable").plan.bound.total > 0
+    assert plan_run(repetition_of(scenario), "movable").plan.bound.total > 0
 
 
 def bound_of(scenario: Scenario, mask: np.ndarray, positions: np.ndarray) -> float:
     """Bound with these participants and places, from the pieces: the plan of a smaller cell."""
-    repetition = site_of(scenario)
-    block = RadioTurn(repetition, "movable", 1, repetition.scheme("movable").array.start())
-    air = block.at(mask, positions)
+    repetition = repetition_of(scenario)
+    turn = RadioTurn(repetition, "movable", 1, repetition.scheme("movable").array.start())
+    air = turn.at(mask, positions)
     plan = try_plan(repetition.inputs, air.mse_star, air.costs, mask)
     return np.inf if plan is None else plan.bound.total
 
@@ -125,7 +125,7 @@ def test_participation_agrees_with_all_subsets(small_scenario) -> None:
             planning__participation="planned",
             bound__zeta_sq=float(10 ** rng.uniform(-2, 0.5)),
         )
-        joint = plan_run(site_of(scenario), "movable")
+        joint = plan_run(repetition_of(scenario), "movable")
         masks = [np.array(bits) for bits in itertools.product((True, False), repeat=4) if any(bits)]
         least = min(bound_of(scenario, mask, joint.expected.positions) for mask in masks)
         assert joint.plan.bound.total == pytest.approx(least, rel=1e-9)
@@ -160,13 +160,13 @@ STILL = {
 
 
 @pytest.mark.parametrize("scheme", ["movable", "fixed", "ideal", "digital"])
-def test_books_agree_with_the_plan_when_nothing_is_random(
+def test_the_accounts_agree_with_the_plan_when_nothing_is_random(
     small_scenario, tmp_path, scheme: str
 ) -> None:
     scenario = with_settings(
         small_scenario, **STILL, plan="own", planning__rounds="planned", planning__alternate=True
     )
-    loose = plan_run(site_of(scenario), scheme).plan
+    loose = plan_run(repetition_of(scenario), scheme).plan
     scenario = with_settings(
         scenario,
         budget__latency_s=0.9 * loose.latency_s.total,
@@ -188,7 +188,7 @@ def test_books_agree_with_the_plan_when_nothing_is_random(
     assert np.all(run.state.client_energy_j <= run.plan.client_energy_j * (1 + 1e-6))
 
 
-def test_energy_of_clients_that_take_turns_is_that_of_a_mean_round(small_scenario) -> None:
+def test_energy_of_sampled_clients_is_that_of_a_mean_round(small_scenario) -> None:
     scenario = with_settings(
         small_scenario,
         **STILL | {"training__rounds": 60},
@@ -223,7 +223,7 @@ DRIFTING = {
 def drifting(small: Scenario, **changes: object) -> Scenario:
     """A moving cell with a latency budget, planned anew when the air drifts."""
     scenario = with_settings(small, **DRIFTING, **changes)
-    latency = plan_run(site_of(scenario), "movable").plan.latency_s
+    latency = plan_run(repetition_of(scenario), "movable").plan.latency_s
     budget = latency.total - 0.5 * latency.compute
     return with_settings(scenario, budget__latency_s=budget)
 
@@ -234,11 +234,11 @@ def test_a_drift_of_the_air_is_planned_for(small_scenario, tmp_path) -> None:
     first, lines = run.plan, []
     while run.state.round < run.current.last_round:
         lines.append(run.run_round())
-    told = [line["replanned"] for line in lines if "replanned" in line]
-    assert told
+    replanned = [line["replanned"] for line in lines if "replanned" in line]
+    assert replanned
     assert len(lines) == 12
-    assert any(entry["accepted"] for entry in told)
-    assert all(entry["rounds"] < 12 for entry in told if entry["accepted"])
+    assert any(entry["accepted"] for entry in replanned)
+    assert all(entry["rounds"] < 12 for entry in replanned if entry["accepted"])
     assert run.plan is not first
     assert run.state.latency_s.total <= scenario.budget.latency_s * 1.05
 

@@ -8,16 +8,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from airtune.bound.convergence import BoundParts
-from airtune.planning.margins import bound_over_rounds, measure_margins
+from airtune.bound import BoundParts
+from airtune.planning.margins import bound_curve, measure_margins
 from airtune.planning.resources import make_plan, try_plan
 from airtune.report import plan_figure, style
-from allocation.test_turns import MSE, OMEGA, costs, run_of
+from allocation.test_client_sampling import MSE, OMEGA, costs, run_of
 
 
-def air(together: int | None = None) -> SimpleNamespace:
+def air(transmitting: int | None = None) -> SimpleNamespace:
     return SimpleNamespace(
-        mse_star=MSE, costs=costs(together), participants=np.ones(len(OMEGA), bool)
+        mse_star=MSE, costs=costs(transmitting), participants=np.ones(len(OMEGA), bool)
     )
 
 
@@ -34,17 +34,17 @@ def test_margins_are_differences_of_plans() -> None:
     assert margins.tightest == min(margins.changes, key=lambda name: margins.changes[name])
 
 
-@pytest.mark.parametrize("together", [None, 2])
-def test_the_curve_ends_where_the_budgets_do(together: int | None) -> None:
+@pytest.mark.parametrize("transmitting", [None, 2])
+def test_the_curve_ends_where_the_budgets_do(transmitting: int | None) -> None:
     run = run_of({"latency_s": 17.0})
-    curve = bound_over_rounds(run, air(together), 90)  # type: ignore[arg-type]
+    curve = bound_curve(run, air(transmitting), 90)  # type: ignore[arg-type]
     known = {T for T, bound in curve.items() if bound is not None}
     last = max(known)
     assert min(set(curve) - known) == last + 1
     for rounds, there in ((last, True), (last + 1, False)):
         fixed = replace(run, rounds=(rounds, rounds))
-        found = try_plan(fixed, MSE, costs(together), np.ones(4, bool))
-        assert (found is not None) == there
+        plan = try_plan(fixed, MSE, costs(transmitting), np.ones(4, bool))
+        assert (plan is not None) == there
 
 
 def test_the_legend_fits_into_the_figure(tmp_path) -> None:

@@ -1,15 +1,14 @@
-"""The binary block, and the allocation with the bias of those left out."""
+"""The participation turn, and the allocation with the bias of those left out."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from airtune.allocation.allocate import allocate
-from airtune.allocation.feasibility import is_feasible
-from airtune.bound.convergence import bound_constant
-from airtune.commands.plan_problem import parse, resource_problem
+from airtune.allocation import allocate, is_feasible
+from airtune.bound import bound_constant
 from airtune.planning.participation import best_participants
+from airtune.planning.problem_file import parse, resource_problem
 from allocation.problems import random_problem
 
 
@@ -29,17 +28,17 @@ def test_small_sets_are_solved_exactly_and_large_ones_never_get_worse() -> None:
     rng = np.random.default_rng(5)
     for count in (1, 3, 6, 9, 12):
         value = random_value(rng, count)
-        found = best_participants(value, np.ones(count, bool))
+        mask = best_participants(value, np.ones(count, bool))
         every = ((np.arange(1, 2**count)[:, None] >> np.arange(count)) & 1).astype(bool)
         least = min(map(value, every))
         start = value(np.ones(count, bool))
-        assert least <= value(found) <= start
+        assert least <= value(mask) <= start
         if count <= 6:
-            assert value(found) == least
+            assert value(mask) == least
         for k in range(count):  # a local optimum: no single client helps by leaving or joining
-            other = found.copy()
+            other = mask.copy()
             other[k] = not other[k]
-            assert not other.any() or value(other) >= value(found) * (1 - 1e-9)
+            assert not other.any() or value(other) >= value(mask) * (1 - 1e-9)
 
 
 @pytest.mark.parametrize("total", [False, True])

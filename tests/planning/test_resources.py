@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from airtune.bound.convergence import BoundConstants
+from airtune.bound import BoundConstants
 from airtune.errors import InputError
-from airtune.planning.resources import make_plan, plan_inputs
-from airtune.planning.result import FixedCosts, Plan
+from airtune.planning import FixedCosts, Plan, make_plan
+from airtune.planning.resources import plan_inputs
 from airtune.scenario import Scenario
 
 CYCLES = np.linspace(6e6, 1.8e7, 5)
@@ -168,7 +168,7 @@ def test_planned_rounds_and_pretraining_are_no_worse_than_the_given_ones() -> No
         assert p.energy_j.total <= 120.0 * (1 + 1e-9)
 
 
-def test_a_single_way_is_booked_once() -> None:
+def test_a_movement_that_happens_once_is_booked_once() -> None:
     once = plan({"latency_s": 26.0}, move_s=0.0, move_j=0.0, first_move_s=0.4, first_move_j=1.5)
     assert once.latency_s.movement == pytest.approx(0.4)
     assert once.energy_j.movement == pytest.approx(1.5)

@@ -13,12 +13,12 @@ from airtune.allocation.problem import (
     server_energy,
     server_time_range,
 )
-from airtune.costs import FloatArray
+from airtune.kinds import Real
 
 _HALVINGS = 200
 
 
-def least_deadline(problem: ResourceProblem, batch: FloatArray, allowance: FloatArray) -> float:
+def least_deadline(problem: ResourceProblem, batch: Real, allowance: Real) -> float:
     """Shortest compute time of a round in which all clients can do their batches.
 
     D >= c_k B_k / f_max and kappa_k c_k^3 B_k^3 / D^2 <= allowance_k.
@@ -51,7 +51,7 @@ def cheapest_server_time(
     problem: ResourceProblem,
     rounds: int,
     samples: int,
-    batch: FloatArray,
+    batch: Real,
     backoff: float,
 ) -> float | None:
     """Time of pre-training that costs the least energy in total.
@@ -97,7 +97,7 @@ def cheapest_server_time(
 
 
 def _marginal_energy(
-    problem: ResourceProblem, rounds: int, samples: int, batch: FloatArray, time: float
+    problem: ResourceProblem, rounds: int, samples: int, batch: Real, time: float
 ) -> float:
     """Derivative of the total energy in the server's time  [W]."""
     c, s = problem.clients, problem.server
@@ -114,7 +114,7 @@ def total_energy(
     problem: ResourceProblem,
     rounds: int,
     samples: int,
-    batch: FloatArray,
+    batch: Real,
     backoff: float,
     server_time: float,
 ) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from airtune.allocation.problem import ResourceProblem
 
 
 @dataclass(frozen=True)
-class Knob:
+class AdjustableBudget:
     """A budget that can be raised.
 
     Attributes
@@ -33,7 +33,7 @@ class Knob:
 
     @classmethod
     def of_client(cls, name: str, client: int, value: float) -> Self:
-        """Return the knob of one client's energy budget."""
+        """Return one client's energy budget."""
 
         def change(problem: ResourceProblem, value: float) -> ResourceProblem:
             client_j = problem.clients.budget_j / problem.clients.share
@@ -43,42 +43,51 @@ class Knob:
         return cls(name, value, change)
 
 
-def least_values(
-    problem: ResourceProblem, knobs: Sequence[Knob]
-) -> tuple[list[tuple[Knob, float]], bool]:
-    """Budgets to raise, each with the least value that would do (rounded up).
+class Conflict(NamedTuple):
+    """What has to be raised.
+
+    Attributes
+    ----------
+    budgets : list of (AdjustableBudget, float)
+        Each with the least value that would do, rounded up.
+    jointly : bool
+        False: any one of them could be raised with all others unchanged.  True: no single budget
+        helps, and these are a smallest set to be raised together, each with the least value that it
+        needs once the others of the set are lifted.
+    """
+
+    budgets: list[tuple[AdjustableBudget, float]]
+    jointly: bool
+
+
+def conflict_of(problem: ResourceProblem, budgets: Sequence[AdjustableBudget]) -> Conflict:
+    """Find the budgets to raise, with the least values that would do.
 
     Parameters
     ----------
     problem : ResourceProblem
         Infeasible.
-    knobs : sequence of Knob
+    budgets : sequence of AdjustableBudget
         All its finite budgets.
-
-    Returns
-    -------
-    (list of (Knob, float), bool)
-        Those that alone could be raised with all others kept, and False; if there are none, a
-        smallest set that has to be raised together, each with the least value it needs once the
-        others of the set are lifted, and True.
     """
-    single = [(knob, _least(problem, knob)) for knob in knobs]
-    helpful = [(knob, least) for knob, least in single if least is not None]
+    single = [(budget, _least(problem, budget)) for budget in budgets]
+    helpful = [(budget, least) for budget, least in single if least is not None]
     if helpful:
-        return helpful, False
-    together = _smallest_set(problem, list(knobs))
-    found = []
-    for knob in together:
-        least = _least(_lifted(problem, [other for other in together if other != knob]), knob)
-        found.append((knob, math.inf if least is None else least))
-    return found, True
+        return Conflict(helpful, jointly=False)
+    conflicting = _smallest_set(problem, list(budgets))
+    raised = []
+    for budget in conflicting:
+        others = [other for other in conflicting if other != budget]
+        least = _least(_lifted(problem, others), budget)
+        raised.append((budget, math.inf if least is None else least))
+    return Conflict(raised, jointly=True)
 
 
 def explain_conflict(problem: ResourceProblem) -> str:
     """Describe why no plan meets the budgets of a problem file."""
-    found, together = least_values(problem, _knobs(problem))
-    phrases = [f"{knob.name} = {knob.value:.9g} must be at least {x!r}" for knob, x in found]
-    if not together:
+    conflict = conflict_of(problem, _budgets_of(problem))
+    phrases = [f"{b.name} = {b.value:.9g} must be at least {x!r}" for b, x in conflict.budgets]
+    if not conflict.jointly:
         return "no plan meets the budgets: " + ", or ".join(phrases) + " (all others kept)"
     return (
         "no plan meets the budgets, and no single one can be raised to change that; these conflict "
@@ -86,37 +95,44 @@ def explain_conflict(problem: ResourceProblem) -> str:
     )
 
 
-def _knobs(problem: ResourceProblem) -> list[Knob]:
-    knobs, clients = [], problem.clients.budget_j
+def _budgets_of(problem: ResourceProblem) -> list[AdjustableBudget]:
+    """Finite budgets by the names of their fields in a problem file."""
+    budgets, clients = [], problem.clients.budget_j
     if math.isfinite(problem.latency_s):
-        knobs.append(
-            Knob("latency_budget_s", problem.latency_s, lambda p, x: p.with_budgets(latency_s=x))
+        budgets.append(
+            AdjustableBudget(
+                "latency_budget_s", problem.latency_s, lambda p, x: p.with_budgets(latency_s=x)
+            )
         )
     if math.isfinite(problem.energy_j):
-        knobs.append(
-            Knob("energy_budget_j", problem.energy_j, lambda p, x: p.with_budgets(energy_j=x))
+        budgets.append(
+            AdjustableBudget(
+                "energy_budget_j", problem.energy_j, lambda p, x: p.with_budgets(energy_j=x)
+            )
         )
-    return knobs + [
-        Knob.of_client(f"clients[{k}].energy_budget_j", int(k), float(clients[k]))
+    return budgets + [
+        AdjustableBudget.of_client(f"clients[{k}].energy_budget_j", int(k), float(clients[k]))
         for k in np.flatnonzero(np.isfinite(clients))
     ]
 
 
-def _least(problem: ResourceProblem, knob: Knob) -> float | None:
-    return least_budget(lambda value: knob.change(problem, value), knob.value)
+def _least(problem: ResourceProblem, budget: AdjustableBudget) -> float | None:
+    return least_budget(lambda value: budget.change(problem, value), budget.value)
 
 
-def _lifted(problem: ResourceProblem, knobs: Sequence[Knob]) -> ResourceProblem:
-    for knob in knobs:
-        problem = knob.change(problem, math.inf)
+def _lifted(problem: ResourceProblem, budgets: Sequence[AdjustableBudget]) -> ResourceProblem:
+    for budget in budgets:
+        problem = budget.change(problem, math.inf)
     return problem
 
 
-def _smallest_set(problem: ResourceProblem, knobs: list[Knob]) -> list[Knob]:
+def _smallest_set(
+    problem: ResourceProblem, budgets: list[AdjustableBudget]
+) -> list[AdjustableBudget]:
     """Leave out of the set whatever need not be lifted; what stays is needed."""
-    kept = list(knobs)
-    for knob in knobs:
-        fewer = [other for other in kept if other != knob]
+    needed = list(budgets)
+    for budget in budgets:
+        fewer = [other for other in needed if other != budget]
         if is_feasible(_lifted(problem, fewer)):
-            kept = fewer
-    return kept
+            needed = fewer
+    return needed

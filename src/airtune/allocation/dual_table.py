@@ -11,12 +11,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from airtune.allocation.compiled import compiled
 from airtune.allocation.kernels import (
     Clients,
-    FloatArray,
+    Grid,
     Limits,
     backoff_term,
     deadline_at,
@@ -25,23 +24,24 @@ from airtune.allocation.kernels import (
 )
 from airtune.allocation.lagrangian import clients_bound
 from airtune.allocation.separable import separable_noise
+from airtune.kinds import Integer, Real
 
 
 class DualTable(NamedTuple):
     """Prices (P,), air terms (P,), deadlines (M,) and convex minorants (P, M)."""
 
-    prices: FloatArray
-    air: FloatArray
-    deadlines: FloatArray
-    clients: FloatArray
+    prices: Real
+    air: Real
+    deadlines: Real
+    clients: Real
 
 
 @compiled
 def tabulate(
     clients: Clients,
     limits: Limits,
-    prices: FloatArray,
-    deadlines: FloatArray,
+    prices: Real,
+    deadlines: Real,
     rounds: float,
     least_backoff: float,
 ) -> DualTable:
@@ -86,7 +86,7 @@ def tabulate(
 
 
 @compiled
-def _convexify(x: FloatArray, y: FloatArray) -> None:
+def _convexify(x: Real, y: Real) -> None:
     """Replace y by its lower convex hull over x."""
     hull = np.empty(x.size, np.int64)
     n = 0
@@ -106,7 +106,7 @@ def _convexify(x: FloatArray, y: FloatArray) -> None:
 
 
 @compiled
-def _place(x: FloatArray, value: float) -> int:
+def _cell_of(x: Real, value: float) -> int:
     """Cell of the rising grid x that holds the value; the first or last outside."""
     low, high = 0, x.size - 2
     while low < high:
@@ -132,7 +132,7 @@ def _priced(table: DualTable, limits: Limits, rounds: float, samples: float, p: 
         return np.inf
     longest = max(longest, x[0])
     shortest = min(shortest, longest)
-    left, right = _place(x, shortest), _place(x, longest)
+    left, right = _cell_of(x, shortest), _cell_of(x, longest)
     cubic = 2 * price * limits.server_cubic * samples**3
     while left < right:  # the first cell at whose end the cost rises
         cell = (left + right) // 2
@@ -184,15 +184,12 @@ def scan_front(
     clients: Clients,
     limits: Limits,
     table: DualTable,
-    rounds: float,
-    shrink: float,
-    gain: float,
-    samples: FloatArray,
-    start: FloatArray,
+    grid: Grid,
+    t: int,
     cut: float,
     price: int,
-    at: NDArray[np.int64],
-    bounds: FloatArray,
+    at: Integer,
+    bounds: Real,
 ) -> tuple[int, int]:
     """All T0 B0 of one T whose lower bound is below `cut`.
 
@@ -201,10 +198,10 @@ def scan_front(
 
     Parameters
     ----------
-    rounds, shrink, gain : float
-        T, (1 - eta mu)^T and the factor of the noise.
-    samples, start : ndarray, shape (P,)
-        Pareto front of pre-training.
+    t : int
+        Index of T in the grid.
+    cut : float
+        Value of the best plan known.
     price : int
         Index of the price to start from.
     at, bounds : ndarray, shape (P,)
@@ -215,7 +212,9 @@ def scan_front(
     (int, int)
         How many there are, and the index of the last price.
     """
-    found, count = 0, 1
+    rounds, shrink, gain = grid.rounds[t], grid.shrink[t], grid.gain[t]
+    samples, start = grid.samples, grid.start
+    size, count = 0, 1
     first, last = np.empty(128, np.int64), np.empty(128, np.int64)
     first[0], last[0] = 0, samples.size - 1
     batch = np.empty(clients.alpha.size)
@@ -240,6 +239,6 @@ def scan_front(
             first[count + 1], last[count + 1] = middle + 1, b
             count += 2
             continue
-        at[found], bounds[found] = a, bound
-        found += 1
-    return found, price
+        at[size], bounds[size] = a, bound
+        size += 1
+    return size, price

@@ -1,22 +1,22 @@
 """Compiled pieces of the round problem that both searches share.
 
-The round problem of (T, T0 B0):  minimise  sum_k alpha_k / B_k + G^2 MSE* / rho  over batches,
-clocks and back-off, with alpha_k = sigma_g^2 omega_k^2.  With the deadline D of a round's
-computing client k spends  e_k(B, D) = max(slow_k B, cubic_k B^3 / D^2),  at the clock f_min or the
-slowest one in time.
+The round problem of (T, T0 B0), system model, section 8:  minimise
+sum_k alpha_k / B_k + G^2 MSE* / rho  over batches, clocks and back-off, with
+alpha_k = sigma_g^2 omega_k^2.  With the deadline D of a round's computing client k spends
+e_k(B, D) = max(slow_k B, cubic_k B^3 / D^2),  at the clock f_min or the slowest one in time.
 """
 
 from __future__ import annotations
 
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from airtune.allocation.compiled import compiled
 from airtune.allocation.problem import BACKOFF_MIN, ROUNDING, ResourceProblem
+from airtune.kinds import Mask, Real
 
-FloatArray = NDArray[np.float64]
 INFEASIBLE = -1.0
 _HALVINGS = 60
 
@@ -28,16 +28,16 @@ class Clients(Protocol):
     `twin` tells that the client equals the one before it.
     """
 
-    alpha: FloatArray
-    cycles: FloatArray
-    slow: FloatArray
-    cubic: FloatArray
-    f_max: FloatArray
-    batch_max: FloatArray
-    radio: FloatArray
-    fixed: FloatArray
-    budget: FloatArray
-    twin: NDArray[np.bool_]
+    alpha: Real
+    cycles: Real
+    slow: Real
+    cubic: Real
+    f_max: Real
+    batch_max: Real
+    radio: Real
+    fixed: Real
+    budget: Real
+    twin: Mask
 
 
 class Limits(Protocol):
@@ -58,6 +58,34 @@ class Limits(Protocol):
     server_fast: float
     server_slow: float
     metered: bool
+
+
+class Grid(NamedTuple):
+    """Enumerated choices: T with its factors (T,), Pareto front of pre-training (P,).
+
+    Attributes
+    ----------
+    rounds, shrink, gain : ndarray, float, shape (T,)
+        T, (1 - eta mu)^T and the factor of the noise.
+    samples, start : ndarray, float, shape (P,)
+        T0 B0 rising, and the gap Delta_0 falling; `start` may be negative, for the floor of a bias
+        is taken out of it.
+    """
+
+    rounds: Real
+    shrink: Real
+    gain: Real
+    samples: Real
+    start: Real
+
+
+class RoundProblem(NamedTuple):
+    """The round problem of one (T, T0 B0): constants, `rounds` T and `samples` T0 B0."""
+
+    clients: Clients
+    limits: Limits
+    rounds: float
+    samples: float
 
 
 def kernel_data(problem: ResourceProblem) -> tuple[Clients, Limits]:
@@ -100,8 +128,8 @@ def kernel_data(problem: ResourceProblem) -> tuple[Clients, Limits]:
 def _record(shape: tuple[int, ...], **columns: ArrayLike) -> np.recarray[Any, Any]:
     """Record array of the columns; kernels take one argument, which compiles in half the time."""
     values = {name: np.asarray(column) for name, column in columns.items()}
-    kinds = [(name, np.bool_ if v.dtype == bool else np.float64) for name, v in values.items()]
-    record = np.recarray(shape, dtype=np.dtype(kinds, align=True))
+    dtypes = [(name, np.bool_ if v.dtype == bool else np.float64) for name, v in values.items()]
+    record = np.recarray(shape, dtype=np.dtype(dtypes, align=True))
     for name, value in values.items():
         record[name] = value
     return record
@@ -123,12 +151,11 @@ def server_cost(limits: Limits, samples: float, server_time: float) -> float:
 
 
 @compiled
-def fill_caps(
-    clients: Clients, rounds: float, deadline: float, backoff: float, caps: FloatArray
-) -> bool:
+def fill_caps(clients: Clients, rounds: float, deadline: float, backoff: float, caps: Real) -> bool:
     """Write the largest batches into `caps`, (K,); False when some client cannot do one sample.
 
-    B = floor min{B_max, D f_max / c, e / slow, (e D^2 / cubic)^(1/3)},  e = E/T - fixed - rho p u.
+    B = floor min{B_max, D f_max / c, e / slow, (e D^2 / cubic)^(1/3)},  e = E/T - fixed - rho p u
+    (system model, section 8).
     """
     if deadline <= 0:
         return False
@@ -147,9 +174,9 @@ def fill_caps(
             if gain > 0:
                 batch = min(batch, np.cbrt(allowance / gain))
             batch = np.floor(batch)
-            while batch + 1 <= cap and spent(clients, k, batch + 1, gain) <= allowance:
+            while batch + 1 <= cap and compute_cost(clients, k, batch + 1, gain) <= allowance:
                 batch += 1
-            while batch >= 1 and spent(clients, k, batch, gain) > allowance:
+            while batch >= 1 and compute_cost(clients, k, batch, gain) > allowance:
                 batch -= 1
             cap = batch
         if cap < 1:
@@ -159,7 +186,7 @@ def fill_caps(
 
 
 @compiled
-def spent(clients: Clients, k: int, batch: float, gain: float) -> float:
+def compute_cost(clients: Clients, k: int, batch: float, gain: float) -> float:
     """e_k(B, D) with gain = cubic_k / D^2  [J]."""
     return float(max(clients.slow[k] * batch, gain * batch**3))
 
@@ -174,10 +201,9 @@ def backoff_term(limits: Limits, price: float, low: float, high: float) -> tuple
 
 
 @compiled
-def _server_slope(
-    clients: Clients, limits: Limits, rounds: float, samples: float, batch: FloatArray, time: float
-) -> float:
+def _server_slope(problem: RoundProblem, batch: Real, time: float) -> float:
     """Derivative of the total energy in the server's time  [W]."""
+    clients, limits, rounds, samples = problem
     limit = deadline_at(limits, rounds, time)
     if limit <= 0:
         return float(np.inf)
@@ -190,13 +216,12 @@ def _server_slope(
 
 
 @compiled
-def server_time_span(
-    clients: Clients, limits: Limits, rounds: float, samples: float, batch: FloatArray
-) -> tuple[float, float]:
+def server_time_span(problem: RoundProblem, batch: Real) -> tuple[float, float]:
     """Shortest and longest server time that leave the clients time for `batch`; empty if lo > hi.
 
     Budgets count only for clients without radio energy; the others' limit the back-off.
     """
+    clients, limits, rounds, samples = problem
     needed = 0.0
     for k in range(batch.size):
         needed = max(needed, clients.cycles[k] * batch[k] / clients.f_max[k])
@@ -218,23 +243,15 @@ def server_time_span(
 
 
 @compiled
-def cheapest_time(
-    clients: Clients,
-    limits: Limits,
-    rounds: float,
-    samples: float,
-    batch: FloatArray,
-    low: float,
-    high: float,
-) -> float:
+def cheapest_time(problem: RoundProblem, batch: Real, low: float, high: float) -> float:
     """Server time in [low, high] with the least total energy (convex; its slope is halved)."""
-    if samples == 0 or np.isinf(limits.latency):
+    if problem.samples == 0 or np.isinf(problem.limits.latency):
         return high
-    if _server_slope(clients, limits, rounds, samples, batch, high) <= 0:
+    if _server_slope(problem, batch, high) <= 0:
         return high
     for _ in range(_HALVINGS):
         middle = 0.5 * (low + high)
-        if _server_slope(clients, limits, rounds, samples, batch, middle) > 0:
+        if _server_slope(problem, batch, middle) > 0:
             high = middle
         else:
             low = middle
@@ -244,15 +261,14 @@ def cheapest_time(
 
 
 @compiled
-def _backoff_at(
-    clients: Clients, limits: Limits, rounds: float, samples: float, batch: FloatArray, time: float
-) -> tuple[float, float]:
+def _backoff_at(problem: RoundProblem, batch: Real, time: float) -> tuple[float, float]:
     """Back-off that the total budget, and that the clients' budgets, allow at a server time."""
+    clients, limits, rounds, samples = problem
     limit = deadline_at(limits, rounds, time)
     left = limits.energy / rounds - limits.fixed - server_cost(limits, samples, time) / rounds
     own = np.inf
     for k in range(batch.size):
-        energy = spent(clients, k, batch[k], clients.cubic[k] / limit**2)
+        energy = compute_cost(clients, k, batch[k], clients.cubic[k] / limit**2)
         left -= energy
         if clients.radio[k] > 0 and np.isfinite(clients.budget[k]):
             allowance = clients.budget[k] / rounds - clients.fixed[k] - energy
@@ -265,29 +281,28 @@ def _backoff_at(
 
 
 @compiled
-def best_backoff(
-    clients: Clients, limits: Limits, rounds: float, samples: float, batch: FloatArray
-) -> tuple[float, float]:
+def best_backoff(problem: RoundProblem, batch: Real) -> tuple[float, float]:
     """Largest back-off of given batches over all server times, and that time; rho -1: none.
 
     In the server's time s the clients' limits fall, the total's rises up to the cheapest time:
     the best s is the crossing, or an end.
     """
-    low, high = server_time_span(clients, limits, rounds, samples, batch)
+    limits = problem.limits
+    low, high = server_time_span(problem, batch)
     if low > high:
         return INFEASIBLE, 0.0
-    late = cheapest_time(clients, limits, rounds, samples, batch, low, high)
-    total, own = _backoff_at(clients, limits, rounds, samples, batch, late)
+    late = cheapest_time(problem, batch, low, high)
+    total, own = _backoff_at(problem, batch, late)
     if own < min(total, 1.0):
         early = low
         for _ in range(_HALVINGS):
             middle = 0.5 * (early + late)
-            total, own = _backoff_at(clients, limits, rounds, samples, batch, middle)
+            total, own = _backoff_at(problem, batch, middle)
             if own < min(total, 1.0):
                 late = middle
             else:
                 early = middle
-        total, own = _backoff_at(clients, limits, rounds, samples, batch, early)
+        total, own = _backoff_at(problem, batch, early)
         late = early
     rho = min(1.0, total, own)
     if limits.radio == 0:
@@ -300,7 +315,7 @@ def best_backoff(
 
 
 @compiled
-def noise_of(clients: Clients, limits: Limits, batch: FloatArray, backoff: float) -> float:
+def noise_of(clients: Clients, limits: Limits, batch: Real, backoff: float) -> float:
     """sum_k alpha_k / B_k + G^2 MSE* / rho."""
     noise = limits.air / backoff
     for k in range(batch.size):

@@ -10,15 +10,16 @@ known.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from airtune.allocation.compiled import compiled
-from airtune.allocation.enumeration import deviations, enumerate_batches
+from airtune.allocation.enumeration import Best, Cell, enumerate_batches
 from airtune.allocation.improvement import improve
 from airtune.allocation.kernels import (
     Clients,
-    FloatArray,
-    Limits,
+    RoundProblem,
     best_backoff,
     deadline_at,
     fill_caps,
@@ -28,9 +29,46 @@ from airtune.allocation.kernels import (
 )
 from airtune.allocation.lagrangian import cell_bound, tune_price
 from airtune.allocation.problem import BACKOFF_MIN
+from airtune.kinds import Real
 
 _CELLS = 200
 _BANDS = 64
+
+
+class RoundSolution(NamedTuple):
+    """Answer of :func:`solve_round`.
+
+    Attributes
+    ----------
+    lower : float
+        No choice has less noise; at most the value.
+    value : float
+        Noise of the best choice; infinity where nothing is below the cut.
+    backoff, server_time : float
+        rho and the time of pre-training [s] of this choice.
+    price : float
+        Of energy.
+    nodes : int
+        Nodes left of the enumeration.
+    bands : int
+        Bands of back-offs that were bounded.
+    """
+
+    lower: float
+    value: float
+    backoff: float
+    server_time: float
+    price: float
+    nodes: int
+    bands: int
+
+
+class _Band(NamedTuple):
+    """A band of back-offs `rho` with the price and the server time [s] tuned for it."""
+
+    rho: tuple[float, float]
+    price: float
+    time: float
 
 
 @compiled
@@ -43,11 +81,10 @@ def _least_energy(clients: Clients) -> float:
 
 
 @compiled
-def _admissible_times(
-    clients: Clients, limits: Limits, rounds: float, samples: float
-) -> tuple[float, float]:
+def _admissible_times(problem: RoundProblem) -> tuple[float, float]:
     """Server times that leave time for batches of one and do not use up the budget."""
-    low, high = server_time_span(clients, limits, rounds, samples, np.ones(clients.alpha.size))
+    clients, limits, rounds, samples = problem
+    low, high = server_time_span(problem, np.ones(clients.alpha.size))
     if samples > 0 and low <= high:
         left = limits.energy - rounds * (limits.fixed + _least_energy(clients))
         least = np.sqrt(limits.server_cubic * samples**3 / left) if left > 0 else np.inf
@@ -58,55 +95,54 @@ def _admissible_times(
 
 
 @compiled
+def _fill_caps_at(problem: RoundProblem, time: float, backoff: float, caps: Real) -> bool:
+    """Largest batches at a server time, see :func:`airtune.allocation.kernels.fill_caps`."""
+    deadline = deadline_at(problem.limits, problem.rounds, time)
+    return fill_caps(problem.clients, problem.rounds, deadline, backoff, caps)
+
+
+@compiled
 def _close_band(
-    clients: Clients,
-    limits: Limits,
-    rounds: float,
-    samples: float,
+    problem: RoundProblem,
     cut: float,
-    price: float,
-    time: float,
+    band: _Band,
     span: tuple[float, float],
-    rho: tuple[float, float],
     nodes: int,
-    batch: FloatArray,
-) -> tuple[float, float, float, float, int]:
+    batch: Real,
+) -> tuple[float, Best]:
     """Bound all server times of a band of back-offs; enumerate what stays open if `nodes` > 0.
 
     Returns
     -------
-    (float, float, float, float, int)
-        Lower bound of the band, value (inf: none below `cut`), rho, server time, nodes left.
+    (float, Best)
+        Lower bound of the band, and the best choice (value infinity: none below `cut`).
     """
+    rho, price, time = band
     K = batch.size
     caps, inner_caps, trial = np.empty(K), np.empty(K), np.empty(K)
-    value, best_rho, best_time, limit, lower = np.inf, 0.0, 0.0, cut, np.inf
+    best, limit, lower = Best(np.inf, 0.0, 0.0, nodes), cut, np.inf
     first, last = np.empty(_CELLS + 2), np.empty(_CELLS + 2)
     first[0], last[0] = span
     count, visited = 1, 0
     search = nodes > 0
     widest = 0.0  # how far the relaxation lies below the limit; a cell need not be much finer
-    if fill_caps(clients, rounds, deadline_at(limits, rounds, time), rho[0], caps):
-        at_best, _ = cell_bound(
-            clients, limits, rounds, samples, price, caps, time, time, rho, trial
-        )
+    if _fill_caps_at(problem, time, rho[0], caps):
+        at_best, _ = cell_bound(problem, price, caps, (time, time), rho, trial)
         widest = max(0.0, limit - at_best)
     while count > 0:
         count -= 1
         visited += 1
         early, late = first[count], last[count]
-        if not fill_caps(clients, rounds, deadline_at(limits, rounds, early), rho[0], caps):
+        if not _fill_caps_at(problem, early, rho[0], caps):
             continue
-        ends = cell_bound(clients, limits, rounds, samples, price, caps, early, late, rho, trial)
+        ends = cell_bound(problem, price, caps, (early, late), rho, trial)
         bound = min(ends[0], ends[1])
         if bound >= limit:
             continue
         middle = 0.5 * (early + late)
         inner = np.inf
-        if fill_caps(clients, rounds, deadline_at(limits, rounds, middle), rho[0], inner_caps):
-            inner, _ = cell_bound(
-                clients, limits, rounds, samples, price, inner_caps, middle, middle, rho, trial
-            )
+        if _fill_caps_at(problem, middle, rho[0], inner_caps):
+            inner, _ = cell_bound(problem, price, inner_caps, (middle, middle), rho, trial)
         widest = max(widest, limit - inner)
         fine = inner - bound <= max(0.1 * (limit - bound), 0.03 * widest, 1e-12 * abs(bound))
         if early < late and not fine and visited < _CELLS:
@@ -117,41 +153,40 @@ def _close_band(
             count += 2
             continue
         if nodes > 0:
-            deadline = deadline_at(limits, rounds, middle)
-            bend = (late - early) / (rounds * deadline) if early < late else 0.0
-            sizes, table = deviations(clients, deadline, bend, price, caps, limit, ends)
-            shares = _shares(limits, rounds, samples, early, late)
-            found, backoff, at, nodes = enumerate_batches(
-                clients,
-                limits,
-                rounds,
-                samples,
-                limit,
-                ends,
-                shares,
-                rho,
-                price,
-                caps,
-                deadline,
-                bend,
-                sizes,
-                table,
-                nodes,
-                trial,
-            )
-            if backoff > 0:
-                value, best_rho, best_time, limit = found, backoff, at, found
+            tried = _enumerate(problem, band, (early, late), ends, caps, limit, nodes, trial)
+            nodes = tried.nodes
+            if tried.backoff > 0:
+                best, limit = tried, tried.value
                 batch[:] = trial
         if nodes <= 0 or not search:
             lower = min(lower, bound)
-    return min(lower, limit), value, best_rho, best_time, nodes
+    return min(lower, limit), Best(best.value, best.backoff, best.server_time, nodes)
 
 
 @compiled
-def _shares(
-    limits: Limits, rounds: float, samples: float, early: float, late: float
-) -> tuple[float, float]:
+def _enumerate(
+    problem: RoundProblem,
+    band: _Band,
+    span: tuple[float, float],
+    ends: tuple[float, float],
+    caps: Real,
+    limit: float,
+    nodes: int,
+    batch: Real,
+) -> Best:
+    """Enumerate the batches of one cell of server times `span`."""
+    early, late = span
+    deadline = deadline_at(problem.limits, problem.rounds, 0.5 * (early + late))
+    bend = (late - early) / (problem.rounds * deadline) if early < late else 0.0
+    shares = _shares(problem, early, late)
+    cell = Cell(band.price, band.rho, ends, shares, deadline, bend, caps)
+    return enumerate_batches(problem, cell, limit, nodes, batch)
+
+
+@compiled
+def _shares(problem: RoundProblem, early: float, late: float) -> tuple[float, float]:
     """What the server leaves of the energy of a round at both ends, by its tangent  [J]."""
+    _, limits, rounds, samples = problem
     middle = 0.5 * (early + late)
     server = server_cost(limits, samples, middle)
     slope = 0.0
@@ -162,18 +197,15 @@ def _shares(
 
 
 @compiled
-def _settled(
-    clients: Clients, limits: Limits, rounds: float, time: float, rho: tuple[float, float]
-) -> bool:
+def _settled(problem: RoundProblem, time: float, rho: tuple[float, float]) -> bool:
     """Whether splitting a band of back-offs further would change no client's largest batch."""
-    if not limits.metered or rho[1] <= rho[0] * (1 + 1e-6):
+    if not problem.limits.metered or rho[1] <= rho[0] * (1 + 1e-6):
         return True
-    K = clients.alpha.size
+    K = problem.clients.alpha.size
     low, high = np.empty(K), np.empty(K)
-    deadline = deadline_at(limits, rounds, time)
-    if not fill_caps(clients, rounds, deadline, rho[0], low):
+    if not _fill_caps_at(problem, time, rho[0], low):
         return False
-    if not fill_caps(clients, rounds, deadline, rho[1], high):
+    if not _fill_caps_at(problem, time, rho[1], high):
         return False
     changed = 0
     for k in range(K):
@@ -183,41 +215,30 @@ def _settled(
 
 @compiled
 def solve_round(
-    clients: Clients,
-    limits: Limits,
-    rounds: float,
-    samples: float,
-    cut: float,
-    guess: float,
-    sweeps: int,
-    nodes: int,
-    batch: FloatArray,
-) -> tuple[float, float, float, float, float, int, int]:
-    """Round problem of (T, T0 B0) below `cut`.
+    problem: RoundProblem, cut: float, guess: float, sweeps: int, nodes: int, batch: Real
+) -> RoundSolution:
+    """Round problem of (T, T0 B0) below `cut` (system model, section 8).
 
     Parameters
     ----------
+    problem : RoundProblem
+    cut : float
+        A value that is known to be reached.
     guess : float
         Price of energy to start from, > 0.
     sweeps : int
         Alternations of price and server time.
     nodes : int
         Limit of the enumeration; 0 gives the relaxation and a good plan only.
-    batch : ndarray, shape (K,)
+    batch : ndarray, float, shape (K,)
         Receives the batches of the value returned, if it is below `cut`.
-
-    Returns
-    -------
-    (float, float, float, float, float, int, int)
-        Lower bound (at most the value), value (inf: nothing below `cut`), rho, server time, price,
-        nodes left, and bands of back-offs bounded.
     """
-    K = batch.size
-    trial = np.ones(K)
-    span = _admissible_times(clients, limits, rounds, samples)
-    top, _ = best_backoff(clients, limits, rounds, samples, trial)
+    clients, limits = problem.clients, problem.limits
+    trial = np.ones(batch.size)
+    span = _admissible_times(problem)
+    top, _ = best_backoff(problem, trial)
     if span[0] > span[1] or top < 0:
-        return np.inf, np.inf, 0.0, 0.0, guess, nodes, 0
+        return RoundSolution(np.inf, np.inf, 0.0, 0.0, guess, nodes, 0)
     floor = BACKOFF_MIN if limits.radio > 0 else 1.0
     if limits.air == 0:
         top = floor
@@ -229,38 +250,37 @@ def solve_round(
         count -= 1
         visited += 1
         rho = (lows[count], highs[count])
-        price, time = tune_price(clients, limits, rounds, samples, guess, span, rho, sweeps, trial)
+        price, time = tune_price(problem, guess, span, rho, sweeps, trial)
         guess = price if price > 0 else guess
         if visited == 1:
             at, paid = time, price
-        closed = _close_band(
-            clients, limits, rounds, samples, limit, price, time, span, rho, 0, batch
-        )
-        if closed[0] >= limit:
+        band = _Band(rho, price, time)
+        closed, _ = _close_band(problem, limit, band, span, 0, batch)
+        if closed >= limit:
             continue
-        improve(clients, limits, rounds, samples, time, trial)
-        backoff, when = best_backoff(clients, limits, rounds, samples, trial)
+        improve(problem, time, trial)
+        backoff, when = best_backoff(problem, trial)
         if backoff > 0 and noise_of(clients, limits, trial, backoff) < limit:
             limit = noise_of(clients, limits, trial, backoff)
             value, best_rho, best_time, paid = limit, backoff, when, price
             batch[:] = trial
-        if closed[0] >= limit:
+        if closed >= limit:
             continue
-        if visited < _BANDS and not _settled(clients, limits, rounds, time, rho):
+        if visited < _BANDS and not _settled(problem, time, rho):
             middle = np.sqrt(rho[0] * rho[1])
             lows[count], highs[count] = rho[0], middle
             lows[count + 1], highs[count + 1] = middle, rho[1]
             count += 2
             continue
         if nodes > 0:
-            bound, found, backoff, when, nodes = _close_band(
-                clients, limits, rounds, samples, limit, price, time, span, rho, nodes, trial
-            )
-            if backoff > 0:
-                value, best_rho, best_time, limit = found, backoff, when, found
+            bound, tried = _close_band(problem, limit, band, span, nodes, trial)
+            nodes = tried.nodes
+            if tried.backoff > 0:
+                value, best_rho, best_time = tried.value, tried.backoff, tried.server_time
+                limit = tried.value
                 batch[:] = trial
-            lower = min(lower, max(bound, closed[0]))
+            lower = min(lower, max(bound, closed))
         else:
-            lower = min(lower, closed[0])
+            lower = min(lower, closed)
     when = at if best_rho == 0 else best_time
-    return min(lower, limit), value, best_rho, when, paid, nodes, visited
+    return RoundSolution(min(lower, limit), value, best_rho, when, paid, nodes, visited)

@@ -14,15 +14,15 @@ import numpy as np
 from airtune.allocation.compiled import compiled
 from airtune.allocation.kernels import (
     Clients,
-    FloatArray,
-    Limits,
+    RoundProblem,
     backoff_term,
     cheapest_time,
+    compute_cost,
     deadline_at,
     fill_caps,
     server_cost,
-    spent,
 )
+from airtune.kinds import Real
 
 
 @compiled
@@ -77,12 +77,7 @@ def best_batch(
 
 @compiled
 def clients_bound(
-    clients: Clients,
-    deadline: float,
-    tilt: float,
-    price: float,
-    caps: FloatArray,
-    batch: FloatArray,
+    clients: Clients, deadline: float, tilt: float, price: float, caps: Real, batch: Real
 ) -> tuple[float, float]:
     """Least priced cost of all clients and their energy; `batch` receives the minimisers."""
     total, energy = 0.0, 0.0
@@ -91,28 +86,26 @@ def clients_bound(
         cost, b = best_batch(clients.alpha[k], clients.slow[k], gain, tilt, price, caps[k])
         batch[k] = b
         total += cost
-        energy += spent(clients, k, b, gain)
+        energy += compute_cost(clients, k, b, gain)
     return total, energy
 
 
 @compiled
 def cell_bound(
-    clients: Clients,
-    limits: Limits,
-    rounds: float,
-    samples: float,
+    problem: RoundProblem,
     price: float,
-    caps: FloatArray,
-    early: float,
-    late: float,
+    caps: Real,
+    span: tuple[float, float],
     rho: tuple[float, float],
-    batch: FloatArray,
+    batch: Real,
 ) -> tuple[float, float]:
-    """Lower bounds of the Lagrangian at both ends of the server times [early, late].
+    """Lower bounds of the Lagrangian at both ends of an interval `span` of server times.
 
-    `caps` must be the batches allowed at `early` and the lower end of `rho`, the largest in the
-    cell. `batch` receives the minimisers at `late`.
+    `caps` must be the batches allowed at the early end and the lower end of `rho`, the largest in
+    the cell. `batch` receives the minimisers at the late end.
     """
+    clients, limits, rounds, samples = problem
+    early, late = span
     middle = 0.5 * (early + late)
     deadline = deadline_at(limits, rounds, middle)
     air, _ = backoff_term(limits, price, rho[0], rho[1])
@@ -135,17 +128,15 @@ def cell_bound(
 
 @compiled
 def _excess(
-    clients: Clients,
-    limits: Limits,
-    rounds: float,
-    samples: float,
+    problem: RoundProblem,
     price: float,
-    caps: FloatArray,
+    caps: Real,
     time: float,
     rho: tuple[float, float],
-    batch: FloatArray,
+    batch: Real,
 ) -> float:
     """Energy of a round above its share of the budget at the priced optimum  [J]."""
+    clients, limits, rounds, samples = problem
     deadline = deadline_at(limits, rounds, time)
     _, energy = clients_bound(clients, deadline, 1.0, price, caps, batch)
     _, backoff = backoff_term(limits, price, rho[0], rho[1])
@@ -156,55 +147,50 @@ def _excess(
 
 @compiled
 def _price_at(
-    clients: Clients,
-    limits: Limits,
-    rounds: float,
-    samples: float,
+    problem: RoundProblem,
     guess: float,
     time: float,
     rho: tuple[float, float],
-    caps: FloatArray,
-    batch: FloatArray,
+    caps: Real,
+    batch: Real,
 ) -> float:
     """Price at which the priced optimum just meets the budget; 0: slack, infinity: never met."""
-    if not fill_caps(clients, rounds, deadline_at(limits, rounds, time), rho[0], caps):
+    deadline = deadline_at(problem.limits, problem.rounds, time)
+    if not fill_caps(problem.clients, problem.rounds, deadline, rho[0], caps):
         caps[:] = 1.0
-    if _excess(clients, limits, rounds, samples, 0.0, caps, time, rho, batch) <= 0:
+    if _excess(problem, 0.0, caps, time, rho, batch) <= 0:
         return 0.0
     low, high, dear = 0.0, guess, False
     for doubling in range(200):
         if doubling > 120 and dear:
             return float(np.inf)
-        if _excess(clients, limits, rounds, samples, high, caps, time, rho, batch) > 0:
+        if _excess(problem, high, caps, time, rho, batch) > 0:
             low, high, dear = high, high * 2, True
         elif dear:
             break
         else:
             low, high = high * 0.5, high
-            if _excess(clients, limits, rounds, samples, low, caps, time, rho, batch) > 0:
+            if _excess(problem, low, caps, time, rho, batch) > 0:
                 break
             high = low
     for _ in range(14):
         middle = np.sqrt(low * high)
-        if _excess(clients, limits, rounds, samples, middle, caps, time, rho, batch) > 0:
+        if _excess(problem, middle, caps, time, rho, batch) > 0:
             low = middle
         else:
             high = middle
-    _excess(clients, limits, rounds, samples, high, caps, time, rho, batch)
+    _excess(problem, high, caps, time, rho, batch)
     return high
 
 
 @compiled
 def tune_price(
-    clients: Clients,
-    limits: Limits,
-    rounds: float,
-    samples: float,
+    problem: RoundProblem,
     guess: float,
     span: tuple[float, float],
     rho: tuple[float, float],
     sweeps: int,
-    batch: FloatArray,
+    batch: Real,
 ) -> tuple[float, float]:
     """Price of energy and server time close to the optimum of the relaxation.
 
@@ -221,19 +207,19 @@ def tune_price(
     """
     caps, trial = np.ones(batch.size), np.ones(batch.size)
     early, late = span
-    time = cheapest_time(clients, limits, rounds, samples, caps, early, late)
-    price, kept_time, last = 0.0, time, guess
+    time = cheapest_time(problem, caps, early, late)
+    price, price_time, last = 0.0, time, guess
     for sweep in range(sweeps):
-        found = _price_at(clients, limits, rounds, samples, last, time, rho, caps, trial)
+        tried = _price_at(problem, last, time, rho, caps, trial)
         moved = span[0]
-        if found > 0:
-            moved = cheapest_time(clients, limits, rounds, samples, trial, span[0], span[1])
-        if np.isfinite(found) or sweep == 0:
-            price, kept_time = found, time
+        if tried > 0:
+            moved = cheapest_time(problem, trial, span[0], span[1])
+        if np.isfinite(tried) or sweep == 0:
+            price, price_time = tried, time
             batch[:] = trial
-        if np.isfinite(found) and found > 0:
-            last = found
-        if samples == 0 or np.isinf(limits.latency):
+        if np.isfinite(tried) and tried > 0:
+            last = tried
+        if problem.samples == 0 or np.isinf(problem.limits.latency):
             break
         if moved < time:
             late = time
@@ -241,8 +227,8 @@ def tune_price(
             early = time
         if abs(moved - time) <= 1e-4 * time or late - early <= 1e-4 * time:
             break
-        inside = found > 0 and early < moved < late
-        time = moved if inside or (sweep == 0 and found == 0) else 0.5 * (early + late)
+        inside = tried > 0 and early < moved < late
+        time = moved if inside or (sweep == 0 and tried == 0) else 0.5 * (early + late)
     if np.isinf(price):
         price = guess
-    return price, kept_time
+    return price, price_time

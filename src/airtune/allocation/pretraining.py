@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from airtune.bound.convergence import BoundConstants, pretraining_gap
-from airtune.costs import FloatArray
+from airtune.kinds import Integer, Real
 
 _CHUNK = 2_000_000
 
@@ -16,10 +15,10 @@ _CHUNK = 2_000_000
 class Front(NamedTuple):
     """Pre-training choices, arrays of shape (P,): samples T0 B0 rising, gap falling."""
 
-    samples: FloatArray
-    gap: FloatArray
-    steps: NDArray[np.int64]
-    batch: NDArray[np.int64]
+    samples: Real
+    gap: Real
+    steps: Integer
+    batch: Integer
 
 
 def pretraining_front(

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from airtune.bound.convergence import BoundConstants
-from airtune.costs import FloatArray, batch_energy
+from airtune.costs import batch_energy
+from airtune.kinds import Real
 
 BACKOFF_MIN = 1e-6
 ROUNDING = 1e-12  # relative slack of a budget, so that one met exactly counts as met
@@ -23,30 +24,42 @@ class Processors:
 
     Attributes
     ----------
-    omega : weights of the clients, sum 1; the root of the mean square where they take turns
-    cycles : cycles per sample c_k = C_k H / phi_k
-    kappa : effective capacitance  [J s^2]
-    f_min, f_max : clock range  [Hz]
-    batch_max : largest mini-batch, integers >= 1
-    radio_j : energy of one upload at full power, P_k u_k; scaled by the back-off  [J]
-    fixed_j : energy of a round that no decision changes (pilots, reports)  [J]
-    budget_j : energy budget over the whole run; infinity is no limit  [J]
-    share : share of the rounds that a client transmits in
+    omega : ndarray, float, shape (K,)
+        Weights, sum 1; the root of the mean squared weight where some transmit in a round.
+    cycles : ndarray, float, shape (K,)
+        Cycles per sample c_k = C_k H / phi_k (system model, section 7).
+    kappa : ndarray, float, shape (K,)  [J s^2]
+        Effective capacitance.
+    f_min, f_max : ndarray, float, shape (K,)  [Hz]
+        Range of the clock.
+    batch_max : ndarray, float, shape (K,)
+        Largest mini-batch, whole numbers >= 1.
+    radio_j : ndarray, float, shape (K,)  [J]
+        Energy of one upload at full power, P_k u_k; scaled by the back-off.
+    fixed_j : ndarray, float, shape (K,)  [J]
+        Energy of a round that no decision changes (pilots, reports).
+    budget_j : ndarray, float, shape (K,)  [J]
+        Energy budget over the whole run; infinity is no limit.
+    share : ndarray, float, shape (K,), or float
+        Share of the rounds that a client transmits in.
     """
 
-    omega: FloatArray
-    cycles: FloatArray
-    kappa: FloatArray
-    f_min: FloatArray
-    f_max: FloatArray
-    batch_max: FloatArray
-    radio_j: FloatArray
-    fixed_j: FloatArray
-    budget_j: FloatArray
-    share: FloatArray | float = 1.0
+    omega: Real
+    cycles: Real
+    kappa: Real
+    f_min: Real
+    f_max: Real
+    batch_max: Real
+    radio_j: Real
+    fixed_j: Real
+    budget_j: Real
+    share: Real | float = 1.0
 
-    def in_turn(self, weights: FloatArray, share: FloatArray) -> Processors:
-        """Return clients that transmit in a share of the rounds, shapes (K,)."""
+    def sampled(self, weights: Real, share: Real) -> Processors:
+        """Return the clients with other weights (K,), each transmitting in a share of the rounds.
+
+        See :mod:`airtune.allocation.client_sampling`.
+        """
         return replace(
             self,
             omega=weights,
@@ -60,7 +73,17 @@ class Processors:
 
 @dataclass(frozen=True)
 class ServerProcessor:
-    """The server's processor in pre-training: cycles per sample, kappa [J s^2], clocks [Hz]."""
+    """The server's processor in pre-training.
+
+    Attributes
+    ----------
+    cycles : float
+        Cycles per sample c_0; 0 where pre-training is not charged.
+    kappa : float  [J s^2]
+        Effective capacitance.
+    f_min, f_max : float  [Hz]
+        Range of the clock.
+    """
 
     cycles: float
     kappa: float
@@ -74,15 +97,23 @@ class ResourceProblem:
 
     Attributes
     ----------
-    bound : constants of the convergence bound
-    clients, server : processors
-    mse_star : MSE of the aggregation at full power; MSE = mse_star / rho
-    round_s : time of a round besides computing (uplink, downlink, pilots, movement)  [s]
-    round_j : energy of a round that no client pays (movement, downlink, pilots)  [J]
-    rounds : least and largest T
-    steps, batches : ranges of T0 (from 0) and of B0 (from 1); equal ends fix the number
-    latency_s, energy_j : total budgets; infinity is no limit
-    beta : squared bias of the clients that are left out, see `bound.participation_bias`
+    bound : BoundConstants
+    clients : Processors
+    server : ServerProcessor
+    mse_star : float
+        MSE of the aggregation at full power; MSE = mse_star / rho.
+    round_s : float  [s]
+        Time of a round besides computing (uplink, downlink, pilots, movement).
+    round_j : float  [J]
+        Energy of a round that no client pays (movement, downlink, pilots).
+    rounds : (int, int)
+        Least and largest T.
+    steps, batches : (int, int)
+        Ranges of T0 (from 0) and of B0 (from 1); equal ends fix the number.
+    latency_s, energy_j : float  [s], [J]
+        Total budgets; infinity is no limit.
+    beta : float
+        Squared bias of a round, see :func:`airtune.bound.participation_bias`.
     """
 
     bound: BoundConstants
@@ -107,7 +138,7 @@ class ResourceProblem:
         self,
         latency_s: float | None = None,
         energy_j: float | None = None,
-        client_j: FloatArray | None = None,
+        client_j: Real | None = None,
     ) -> ResourceProblem:
         """Return the problem with some budgets replaced; `client_j` as if in every round."""
         clients = self.clients
@@ -126,13 +157,13 @@ def deadline(problem: ResourceProblem, rounds: int, pretraining_s: float) -> flo
     return (problem.latency_s - pretraining_s) / rounds - problem.round_s
 
 
-def client_energy(problem: ResourceProblem, batch: FloatArray, limit: float) -> FloatArray:
+def client_energy(problem: ResourceProblem, batch: Real, limit: float) -> Real:
     """Least computing energy of one round, shape (K,)  [J], of batches (K,) by the deadline."""
     c = problem.clients
     return batch_energy(batch, limit, c.cycles, c.kappa, c.f_min)
 
 
-def compute_allowance(problem: ResourceProblem, rounds: int, backoff: float) -> FloatArray:
+def compute_allowance(problem: ResourceProblem, rounds: int, backoff: float) -> Real:
     """What a client may spend on computing in a round: E_k / T - rho p_k u - fixed, (K,)  [J]."""
     c = problem.clients
     return c.budget_j * (1 + ROUNDING) / rounds - backoff * c.radio_j - c.fixed_j
@@ -160,7 +191,7 @@ def server_clock(problem: ResourceProblem, samples: int, time: float) -> float:
     return float(np.clip(clock, problem.server.f_min, problem.server.f_max))
 
 
-def client_clocks(problem: ResourceProblem, batch: FloatArray, limit: float) -> FloatArray:
+def client_clocks(problem: ResourceProblem, batch: Real, limit: float) -> Real:
     """Slowest clocks f_k = max(f_min, c_k B_k / D), shape (K,)  [Hz]."""
     c = problem.clients
     return np.clip(c.cycles * batch / limit, c.f_min, c.f_max)

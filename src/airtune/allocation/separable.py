@@ -1,4 +1,4 @@
-"""Search without a total energy budget: the clients separate (system-model 8).
+"""Search without a total energy budget: the clients separate (system model, section 8).
 
 For given T and T0 B0 the server runs at f_max (its energy is nobody's budget), every client takes
 its largest batch, and only the back-off couples them.  T is enumerated in the order of a lower
@@ -10,30 +10,30 @@ whole interval.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from airtune.allocation.compiled import compiled
 from airtune.allocation.kernels import (
     Clients,
-    FloatArray,
+    Grid,
     Limits,
+    compute_cost,
     deadline_at,
     fill_caps,
     noise_of,
-    spent,
 )
 from airtune.allocation.problem import BACKOFF_MIN, ROUNDING
+from airtune.kinds import Integer, Real
 
 
 @compiled
 def _largest_backoff(
-    clients: Clients, limits: Limits, rounds: float, deadline: float, batch: FloatArray
+    clients: Clients, limits: Limits, rounds: float, deadline: float, batch: Real
 ) -> float:
     """Largest rho <= 1 at which all clients can afford `batch` by the deadline."""
     rho = 1.0
     for k in range(batch.size):
         if clients.radio[k] > 0 and np.isfinite(clients.budget[k]):
-            energy = spent(clients, k, batch[k], clients.cubic[k] / deadline**2)
+            energy = compute_cost(clients, k, batch[k], clients.cubic[k] / deadline**2)
             left = clients.budget[k] / rounds - clients.fixed[k] - energy
             rho = min(rho, left / clients.radio[k])
     return rho
@@ -47,7 +47,7 @@ def separable_noise(
     deadline: float,
     cut: float,
     any_below: bool,
-    batch: FloatArray,
+    batch: Real,
 ) -> tuple[float, float]:
     """Least noise of a round below `cut`, and its rho; (inf, 0) when there is none.
 
@@ -113,13 +113,10 @@ def separable_noise(
 def rounds_bounds(
     clients: Clients,
     limits: Limits,
-    shrink: FloatArray,
-    gain: FloatArray,
-    rounds: FloatArray,
-    samples: float,
-    least_start: float,
-) -> FloatArray:
+    grid: Grid,
+) -> Real:
     """Lower bound of the objective for every T: best pre-training at the cost of the least."""
+    rounds, samples, least_start = grid.rounds, grid.samples[0], grid.start[-1]
     caps, batch = np.empty(clients.alpha.size), np.ones(clients.alpha.size)
     bounds = np.full(rounds.size, np.inf)
     floor = BACKOFF_MIN if limits.radio > 0 else 1.0
@@ -129,7 +126,7 @@ def rounds_bounds(
             break
         top = max(floor, _largest_backoff(clients, limits, rounds[i], deadline, batch))
         noise = noise_of(clients, limits, caps, top)
-        bounds[i] = shrink[i] * least_start + gain[i] * noise
+        bounds[i] = grid.shrink[i] * least_start + grid.gain[i] * noise
     return bounds
 
 
@@ -137,15 +134,11 @@ def rounds_bounds(
 def search_separable(
     clients: Clients,
     limits: Limits,
-    bounds: FloatArray,
-    order: NDArray[np.int64],
-    rounds: FloatArray,
-    shrink: FloatArray,
-    gain: FloatArray,
-    samples: FloatArray,
-    start: FloatArray,
+    grid: Grid,
+    bounds: Real,
+    order: Integer,
     cut: float,
-    batch: FloatArray,
+    batch: Real,
 ) -> tuple[float, int, int, float]:
     """Best plan below `cut` without a total energy budget.
 
@@ -153,10 +146,6 @@ def search_separable(
     ----------
     bounds, order : ndarray, shape (T,)
         Lower bounds of :func:`rounds_bounds` and the order in which they rise.
-    rounds, shrink, gain : ndarray, shape (T,)
-        T, (1 - eta mu)^T and the factor of the noise.
-    samples, start : ndarray, shape (P,)
-        Pareto front of pre-training: T0 B0 rising, the gap Delta_0 falling.
     cut : float
         A value that is known to be reached.
     batch : ndarray, shape (K,)
@@ -167,6 +156,7 @@ def search_separable(
     (float, int, int, float)
         Objective, index of T, index of T0 B0, rho; index -1 when nothing is below `cut`.
     """
+    rounds, shrink, gain, samples, start = grid
     best, best_t, best_p, best_rho = cut, -1, -1, 0.0
     trial = np.empty(batch.size)
     first, last = np.empty(128, np.int64), np.empty(128, np.int64)

@@ -12,29 +12,15 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from airtune.allocation.dual_table import DualTable, scan_front, table_bound, tabulate
-from airtune.allocation.kernels import Clients, FloatArray, Limits, deadline_at
-from airtune.allocation.knapsack import solve_round
+from airtune.allocation.kernels import Clients, Grid, Limits, RoundProblem, deadline_at
+from airtune.allocation.knapsack import RoundSolution, solve_round
 from airtune.allocation.problem import BACKOFF_MIN
 from airtune.allocation.separable import separable_noise
+from airtune.kinds import Integer, Real
 
 TOLERANCE = 1e-12
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Enumerated choices: T with its factors (T,), Pareto front of pre-training (P,).
-
-    `start` may be negative: the floor of a bias is taken out of it.
-    """
-
-    rounds: FloatArray
-    shrink: FloatArray
-    gain: FloatArray
-    samples: FloatArray
-    start: FloatArray
 
 
 @dataclass(frozen=True)
@@ -43,10 +29,14 @@ class Effort:
 
     Attributes
     ----------
-    relaxations : work for the relaxations of single (T, T0 B0), in clients
-    nodes : nodes of one enumeration
-    total_nodes : nodes of all enumerations
-    gap : relative gap that is small enough
+    relaxations : int
+        Work for the relaxations of single (T, T0 B0), in clients.
+    nodes : int
+        Nodes of one enumeration.
+    total_nodes : int
+        Nodes of all enumerations.
+    gap : float
+        Relative gap that is small enough.
     """
 
     relaxations: int = 1_200_000
@@ -62,16 +52,16 @@ class Incumbent:
     value: float
     t: int = -1
     p: int = -1
-    rho: float = 0.0
-    batch: FloatArray | None = None
+    backoff: float = 0.0
+    batch: Real | None = None
 
 
 class Open(NamedTuple):
     """(T, T0 B0) still to be closed: indices and lower bounds, arrays of shape (C,)."""
 
-    t: NDArray[np.int64]
-    p: NDArray[np.int64]
-    bound: FloatArray
+    t: Integer
+    p: Integer
+    bound: Real
 
 
 @dataclass(frozen=True)
@@ -80,7 +70,7 @@ class _Search:
     limits: Limits
     grid: Grid
     best: Incumbent
-    trial: FloatArray
+    trial: Real
 
     def own_noise(self, t: int, p: int) -> float:
         """Least noise of a round if there were no total budget; infinity where there is no plan."""
@@ -93,26 +83,18 @@ class _Search:
 
     def attempt(
         self, t: int, p: int, price: float, sweeps: int, nodes: int
-    ) -> tuple[float, float, float, int, int]:
-        """Solve one round problem; its bound, server time, price, nodes left and bands."""
+    ) -> tuple[float, RoundSolution]:
+        """Solve one round problem; the lower bound of its plans, and its solution."""
         g, best = self.grid, self.best
         cut = (best.value * (1 - TOLERANCE) - g.shrink[t] * g.start[p]) / g.gain[t]
-        lower, value, rho, time, price, left, bands = solve_round(
-            self.clients,
-            self.limits,
-            g.rounds[t],
-            g.samples[p],
-            cut,
-            price,
-            sweeps,
-            nodes,
-            self.trial,
-        )
+        problem = RoundProblem(self.clients, self.limits, g.rounds[t], g.samples[p])
+        solved = solve_round(problem, cut, price, sweeps, nodes, self.trial)
         base = g.shrink[t] * g.start[p]
-        if np.isfinite(value) and base + g.gain[t] * value < best.value:
-            best.value = float(base + g.gain[t] * value)
-            best.t, best.p, best.rho, best.batch = t, p, rho, self.trial.copy()
-        return float(base + g.gain[t] * lower), time, price, int(left), int(bands)
+        if np.isfinite(solved.value) and base + g.gain[t] * solved.value < best.value:
+            best.value = float(base + g.gain[t] * solved.value)
+            best.t, best.p, best.backoff = t, p, solved.backoff
+            best.batch = self.trial.copy()
+        return float(base + g.gain[t] * solved.lower), solved
 
 
 def search_total(
@@ -129,11 +111,11 @@ def search_total(
     coarse = tabulate(clients, limits, prices, deadlines, grid.rounds[0], floor)
     price, centre = _first_plan(search, coarse)
     middle = int(np.clip(np.searchsorted(prices, price), 0, prices.size - 1))
-    found = _scan(search, coarse, middle, np.arange(grid.rounds.size))
-    if found.t.size > 64:
+    pairs = _scan(search, coarse, middle, np.arange(grid.rounds.size))
+    if pairs.t.size > 64:
         fine = _fine_prices(clients, limits, price, centre)
         parts = []
-        for rows in _groups(grid.rounds, np.unique(found.t), limits.metered):
+        for rows in _groups(grid.rounds, np.unique(pairs.t), limits.metered):
             first = grid.rounds[rows[0]]
             deadlines = _deadlines(shortest, float(deadline_at(limits, first, 0.0)), centre)
             least = floor
@@ -141,21 +123,19 @@ def search_total(
                 least = min(1.0, max(floor, _least_useful_backoff(limits, grid, rows, best.value)))
             table = tabulate(clients, limits, fine, deadlines, first, least)
             parts.append(_scan(search, table, fine.size // 2, rows))
-        found = Open(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-    return best, _refine(search, found, price, effort)
+        pairs = Open(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    return best, _refine(search, pairs, price, effort)
 
 
-def _least_useful_backoff(
-    limits: Limits, grid: Grid, rows: NDArray[np.int64], value: float
-) -> float:
+def _least_useful_backoff(limits: Limits, grid: Grid, rows: Integer, value: float) -> float:
     """Back-off below which the air noise alone lifts the bound of every such T above `value`."""
-    room = value - grid.shrink[rows] * grid.start.min()
-    with np.errstate(divide="ignore", invalid="ignore"):  # no room: no back-off is enough
-        needed = limits.air * grid.gain[rows] / np.maximum(room, 0.0)
+    margin = value - grid.shrink[rows] * grid.start.min()
+    with np.errstate(divide="ignore", invalid="ignore"):  # no margin: no back-off is enough
+        needed = limits.air * grid.gain[rows] / np.maximum(margin, 0.0)
     return float(np.nan_to_num(np.min(needed), nan=0.0))
 
 
-def _groups(rounds: FloatArray, rows: NDArray[np.int64], metered: bool) -> list[NDArray[np.int64]]:
+def _groups(rounds: Real, rows: Integer, metered: bool) -> list[Integer]:
     """Split rows of T into groups that share a table.
 
     Clients with budgets of their own may spend E_k / T in a round: such a table is made for the
@@ -168,28 +148,15 @@ def _groups(rounds: FloatArray, rows: NDArray[np.int64], metered: bool) -> list[
     return [rows[marks == mark] for mark in np.unique(marks)]
 
 
-def _scan(search: _Search, table: DualTable, price: int, among: NDArray[np.int64]) -> Open:
+def _scan(search: _Search, table: DualTable, price: int, among: Integer) -> Open:
     """All (T, T0 B0) whose bound in the table is below the best plan."""
     g, cut = search.grid, search.best.value * (1 - TOLERANCE)
     at, bounds = np.empty(g.samples.size, np.int64), np.empty(g.samples.size)
-    rows: list[tuple[NDArray[np.int64], NDArray[np.int64], FloatArray]] = []
+    rows: list[tuple[Integer, Integer, Real]] = []
     for t in among:
-        found, price = scan_front(
-            search.clients,
-            search.limits,
-            table,
-            g.rounds[t],
-            g.shrink[t],
-            g.gain[t],
-            g.samples,
-            g.start,
-            cut,
-            price,
-            at,
-            bounds,
-        )
-        if found:
-            rows.append((np.full(found, t, np.int64), at[:found].copy(), bounds[:found].copy()))
+        size, price = scan_front(search.clients, search.limits, table, g, t, cut, price, at, bounds)
+        if size:
+            rows.append((np.full(size, t, np.int64), at[:size].copy(), bounds[:size].copy()))
     if not rows:
         return Open(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
     return Open(*(np.concatenate(column) for column in zip(*rows, strict=True)))
@@ -197,7 +164,7 @@ def _scan(search: _Search, table: DualTable, price: int, among: NDArray[np.int64
 
 def _price_grid(
     clients: Clients, limits: Limits, shortest: float, longest: float, points: int = 32
-) -> FloatArray:
+) -> Real:
     """Prices from where all take their largest batch and full power to where nobody does."""
     fast = clients.cubic / shortest**2
     slow = clients.cubic / longest**2
@@ -215,7 +182,7 @@ def _price_grid(
     return np.append(0.0, np.geomspace(values.min() / 2, values.max() * 2, points))
 
 
-def _fine_prices(clients: Clients, limits: Limits, price: float, deadline: float) -> FloatArray:
+def _fine_prices(clients: Clients, limits: Limits, price: float, deadline: float) -> Real:
     """Prices around the one that matters.
 
     Where the budget is slack at the best plan, plans nearby pay what the last sample of a batch is
@@ -242,7 +209,7 @@ def _fine_prices(clients: Clients, limits: Limits, price: float, deadline: float
     return np.append(0.0, np.geomspace(worth.min() / 3, worth.max() * 100, 56))
 
 
-def _deadlines(shortest: float, longest: float, centre: float | None) -> FloatArray:
+def _deadlines(shortest: float, longest: float, centre: float | None) -> Real:
     """Grid of deadlines, denser around `centre`; wide cells would make weak tangents."""
     if np.isinf(longest):
         return np.array([np.inf])
@@ -256,7 +223,7 @@ def _deadlines(shortest: float, longest: float, centre: float | None) -> FloatAr
 
 
 def _first_plan(search: _Search, table: DualTable) -> tuple[float, float]:
-    """Try the most promising (T, T0 B0) of a coarse selection; price and deadline found."""
+    """Try the most promising (T, T0 B0) of a coarse selection; its price and deadline."""
     g = search.grid
     some_t = np.unique(np.geomspace(1, g.rounds.size, 24).astype(int)) - 1
     some_p = np.unique(np.linspace(0, g.samples.size - 1, 24).astype(int))
@@ -272,42 +239,42 @@ def _first_plan(search: _Search, table: DualTable) -> tuple[float, float]:
                 guess = float(table.prices[max(price, 1)])
                 ranked.append((float(bound), int(t), int(p), guess))
     ranked.sort()
-    found, centre = 0.0, float(table.deadlines[-1])
+    best_price, centre = 0.0, float(table.deadlines[-1])
     for _, t, p, guess in ranked[: 24 if search.limits.metered else 4]:
         before = search.best.value
-        _, time, tuned, _, _ = search.attempt(t, p, guess, 12, 0)
+        _, solved = search.attempt(t, p, guess, 12, 0)
         if search.best.value < before:
-            found = tuned
-            centre = float(deadline_at(search.limits, g.rounds[t], time))
-    return found, centre
+            best_price = solved.price
+            centre = float(deadline_at(search.limits, g.rounds[t], solved.server_time))
+    return best_price, centre
 
 
 def _refine(
     search: _Search,
-    found: Open,
+    pairs: Open,
     price: float,
     effort: Effort,
 ) -> float:
     """Close the remaining (T, T0 B0); the lower bound of all plans."""
     best, K = search.best, search.clients.alpha.size
     price = price if price > 0 else 1.0
-    order = np.argsort(found.bound)
+    order = np.argsort(pairs.bound)
     open_pairs: list[tuple[float, int, int, float]] = []
     allowed = max(50, effort.relaxations // (100 + K))
     if search.limits.metered:  # bounds for many at once are weaker: more need their own
         allowed *= 4
     lower = np.inf
     for index in order:
-        bound = float(found.bound[index])
+        bound = float(pairs.bound[index])
         if bound >= best.value * (1 - TOLERANCE):
             break
         if allowed <= 0:
             lower = bound
             break
-        t, p = int(found.t[index]), int(found.p[index])
-        own, _, tuned, _, bands = search.attempt(t, p, price, 8, 0)
-        allowed -= max(1, bands)
-        price = tuned if tuned > 0 else price
+        t, p = int(pairs.t[index]), int(pairs.p[index])
+        own, solved = search.attempt(t, p, price, 8, 0)
+        allowed -= max(1, int(solved.bands))
+        price = solved.price if solved.price > 0 else price
         open_pairs.append((max(own, bound), t, p, price))
     open_pairs.sort()
     left = effort.total_nodes
@@ -319,7 +286,7 @@ def _refine(
             lower = min(lower, bound)
             break
         nodes = min(effort.nodes, left)
-        own, _, _, rest, _ = search.attempt(t, p, guess, 12, nodes)
-        left -= nodes - rest
+        own, solved = search.attempt(t, p, guess, 12, nodes)
+        left -= nodes - int(solved.nodes)
         lower = min(lower, max(own, bound))
     return min(lower, best.value)

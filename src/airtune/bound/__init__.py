@@ -1,1 +1,37 @@
-"""The convergence bound and what it is made of: pure functions; calibration apart."""
+"""The convergence bound of the system model, section 6, and what goes into it.
+
+:func:`bound_constant` gives the five terms of the bound after T rounds of constant noise,
+:func:`bound_over_rounds` the bound after every round, the other functions single terms; the proof
+is in docs/theory.md.  :func:`wasserstein` and :func:`client_shift` measure how far data sets are
+apart.  Pure functions of arrays; only :mod:`airtune.bound.calibrate`, which measures the constants
+on a model, needs more, and nothing here imports it.
+"""
+
+from airtune.bound.convergence import (
+    BoundConstants,
+    BoundParts,
+    batch_noise,
+    bound_constant,
+    bound_over_rounds,
+    noise_gain,
+    participation_bias,
+    pretraining_gap,
+    shift_gap,
+)
+from airtune.bound.shift import ClientShift, Distance, client_shift, wasserstein
+
+__all__ = [
+    "BoundConstants",
+    "BoundParts",
+    "ClientShift",
+    "Distance",
+    "batch_noise",
+    "bound_constant",
+    "bound_over_rounds",
+    "client_shift",
+    "noise_gain",
+    "participation_bias",
+    "pretraining_gap",
+    "shift_gap",
+    "wasserstein",
+]

@@ -1,4 +1,4 @@
-"""The convergence bound, term by term (system-model 6; proof in docs/theory.md).
+"""The convergence bound, term by term (system model, section 6; proof in docs/theory.md).
 
 Every function returns one term; the sum of the terms bounds the expected optimality gap
 E F(theta_T) - F* after T rounds of SGD with one local step.
@@ -12,15 +12,15 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import ArrayLike
 
-from airtune.costs import FloatArray
 from airtune.errors import InputError
+from airtune.kinds import Real
 
 _ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
 class BoundConstants:
-    """Constants of the bound; names as in system-model 6.
+    """Constants of the bound; names as in the system model, section 6.
 
     Attributes
     ----------
@@ -98,6 +98,13 @@ class BoundParts:
         """The bound on E F(theta_T) - F*."""
         return self.initial_gap + self.shift + self.batch_noise + self.air_noise + self.bias
 
+    @property
+    def largest(self) -> str:
+        """Name of the largest term."""
+        terms = self.to_dict()
+        terms.pop("total")
+        return max(terms, key=lambda name: terms[name])
+
     def to_dict(self) -> dict[str, float]:
         """Return total and parts as plain numbers."""
         return {
@@ -110,15 +117,20 @@ class BoundParts:
         }
 
 
-def pretraining_gap(constants: BoundConstants, steps: ArrayLike, batch: ArrayLike) -> FloatArray:
-    """Gap of the pre-trained model on its own data.
+def pretraining_gap(constants: BoundConstants, steps: ArrayLike, batch: ArrayLike) -> Real:
+    """Gap of the pre-trained model on its own data (docs/theory.md, (6)).
 
     q0 Delta_pre + (1 - q0) L0 eta0 sigma_0^2 / (2 mu0 B0),  q0 = (1 - eta0 mu0)^T0.
 
     Parameters
     ----------
+    constants : BoundConstants
     steps, batch : array_like of int
         T0 >= 0 and B0 >= 1; they broadcast.
+
+    Returns
+    -------
+    ndarray
     """
     c = constants
     q0 = max(0.0, 1 - c.eta0 * c.mu0) ** np.asarray(steps, float)
@@ -127,77 +139,64 @@ def pretraining_gap(constants: BoundConstants, steps: ArrayLike, batch: ArrayLik
 
 
 def shift_gap(constants: BoundConstants) -> float:
-    """What the change of data adds to the initial gap: 2 L_x W_1."""
+    """Return what the change of data adds to the initial gap: 2 L_x W_1 (docs/theory.md, (8))."""
     return 2 * constants.L_x * constants.W1
 
 
-def noise_gain(constants: BoundConstants, rounds: ArrayLike) -> FloatArray:
-    """Factor of a constant V in the bound: (1 - q_T) / (eta mu) * L eta^2 / 2, q_T below.
+def noise_gain(constants: BoundConstants, rounds: ArrayLike) -> Real:
+    """Factor of a constant V in the bound: (1 - q_T) / (eta mu) * L eta^2 / 2.
 
     Parameters
     ----------
+    constants : BoundConstants
     rounds : array_like of int
-        T; q_T = (1 - eta mu)^T.
+        T; q_T = (1 - eta mu)^T, see docs/theory.md, (5).
+
+    Returns
+    -------
+    ndarray
     """
     c = constants
     q = c.contraction ** np.asarray(rounds, float)
     return np.asarray((1 - q) / (c.eta * c.mu) * c.L * c.eta**2 / 2)
 
 
-def batch_noise(constants: BoundConstants, omega: ArrayLike, batch: ArrayLike) -> FloatArray:
+def batch_noise(constants: BoundConstants, omega: ArrayLike, batch: ArrayLike) -> Real:
     """Variance of the mean mini-batch gradient: sigma_g^2 sum_k omega_k^2 / B_k.
 
     Parameters
     ----------
+    constants : BoundConstants
     omega : array_like, shape (..., K)
         Weights; 0 for a client that does not take part.
     batch : array_like, shape (..., K)
         Mini-batch sizes, one row for each round when they change.
+
+    Returns
+    -------
+    ndarray, shape (...)
     """
     terms = np.asarray(omega, float) ** 2 / np.asarray(batch, float)
     return np.asarray(constants.sigma_g_sq * terms.sum(axis=-1))
 
 
-def participation_bias(
-    constants: BoundConstants, weights: ArrayLike, present: ArrayLike
-) -> FloatArray:
+def participation_bias(constants: BoundConstants, weights: ArrayLike, present: ArrayLike) -> Real:
     """Squared bias of partial participation: beta = min(1, 4 (1 - p)^2) zeta^2.
 
     Parameters
     ----------
+    constants : BoundConstants
     weights : array_like, shape (K,)
         omega0, weights of all clients, sum 1.
     present : array_like of bool, shape (..., K)
         Who transmits; p is the weight of those present.
+
+    Returns
+    -------
+    ndarray, shape (...)
     """
     absent = np.where(np.asarray(present, bool), 0.0, np.asarray(weights, float)).sum(axis=-1)
     return np.asarray(np.minimum(1.0, 4 * absent**2) * constants.zeta_sq)
-
-
-def scale_free_noise(
-    constants: BoundConstants, omega: ArrayLike, batch: ArrayLike, mse: ArrayLike
-) -> FloatArray:
-    """V_t without G, for one global scale and zero means.
-
-    sigma_g^2 sum omega_k^2 / B_k + MSE (zeta^2 + sigma_g^2 sum omega_k / B_k), valid for
-    eta <= 1 / (L (1 + MSE)).
-
-    Parameters
-    ----------
-    omega, batch : array_like, shape (..., K)
-    mse : array_like, shape (...)
-
-    Raises
-    ------
-    InputError
-        When the step is too long for the largest MSE.
-    """
-    c, mse = constants, np.asarray(mse, float)
-    longest = 1 / (c.L * (1 + mse.max()))
-    if c.eta > longest * (1 + _ROUNDING):
-        raise InputError(f"bound.eta = {c.eta:.9g}: must be <= 1/(L (1 + MSE)) = {longest:.9g}")
-    spread = (np.asarray(omega, float) / np.asarray(batch, float)).sum(axis=-1)
-    return np.asarray(batch_noise(c, omega, batch) + mse * (c.zeta_sq + c.sigma_g_sq * spread))
 
 
 def bound_constant(
@@ -209,10 +208,11 @@ def bound_constant(
     mse: float,
     beta: float = 0.0,
 ) -> BoundParts:
-    """Bound after T rounds of constant noise.
+    """Bound after T rounds of constant noise: the sum that the planner minimises.
 
     Parameters
     ----------
+    constants : BoundConstants
     rounds : int
         T.
     pretraining : tuple of int
@@ -223,6 +223,26 @@ def bound_constant(
         MSE of the aggregation as sent (MSE* / rho).
     beta : float
         Squared bias of a round, see :func:`participation_bias`.
+
+    Returns
+    -------
+    BoundParts
+
+    Examples
+    --------
+    >>> from airtune.bound import BoundConstants, batch_noise, bound_constant
+    >>> constants = BoundConstants(
+    ...     L=4, mu=0.5, eta=0.1, sigma_g_sq=4, G_sq=8,
+    ...     L0=4, mu0=0.05, eta0=0.1, sigma0_sq=4, delta_pre=6, L_x=0.5, W1=1,
+    ... )
+    >>> noise = batch_noise(constants, omega=[0.5, 0.5], batch=[16, 8])
+    >>> float(noise)
+    0.1875
+    >>> parts = bound_constant(
+    ...     constants, rounds=20, pretraining=(0, 1), noise=float(noise), mse=0.05
+    ... )
+    >>> parts.largest, round(parts.total, 3), round(parts.air_noise, 3)
+    ('initial_gap', 2.66, 0.103)
     """
     c = constants
     q, gain = c.contraction**rounds, float(noise_gain(c, rounds))
@@ -243,13 +263,14 @@ def bound_over_rounds(
     noise: ArrayLike,
     air: ArrayLike,
     beta: ArrayLike = 0.0,
-) -> dict[str, FloatArray]:
-    """Bound after every round for noise that changes from round to round.
+) -> dict[str, Real]:
+    """Bound after every round for noise that changes from round to round (docs/theory.md, (4)).
 
     Runs gap_{t+1} = (1 - eta mu) gap_t + (L eta^2 / 2) V_t + (eta / 2) beta_t for each term.
 
     Parameters
     ----------
+    constants : BoundConstants
     initial, shift : float
         Delta_0 without the shift, and the shift 2 L_x W_1.
     noise : array_like, shape (T,)

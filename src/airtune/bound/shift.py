@@ -1,4 +1,4 @@
-"""Wasserstein-1 distance between data sets in an embedding space (system-model 6).
+"""Wasserstein-1 distance between data sets in an embedding space (system model, section 6).
 
 The distance of two samples is larger on average than that of the data they come from, so the
 estimate errs on the safe side of the bound.  The distance between two halves of one data set, whose
@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 from scipy.special import gammaln
 
-FloatArray = NDArray[np.float64]
+from airtune.kinds import Real
+
 Transport = Literal["auto", "exact", "entropic"]
 
 EXACT_MAX = 1000
@@ -32,6 +32,7 @@ class Distance:
     Attributes
     ----------
     value : float
+        In units of the embedding.
     error : float
         Standard error of sampling: that of the means of the dual potentials.
     method : {'exact', 'entropic'}
@@ -44,10 +45,10 @@ class Distance:
 
 
 def wasserstein(
-    x: FloatArray,
-    y: FloatArray,
-    x_weights: FloatArray | None = None,
-    y_weights: FloatArray | None = None,
+    x: Real,
+    y: Real,
+    x_weights: Real | None = None,
+    y_weights: Real | None = None,
     method: Transport = "auto",
 ) -> Distance:
     """Return W_1 of two weighted samples under the Euclidean distance.
@@ -64,6 +65,21 @@ def wasserstein(
         Of sum 1; equal by default.
     method : {'auto', 'exact', 'entropic'}
         `auto` is exact up to 1000 samples.
+
+    Returns
+    -------
+    Distance
+
+    Examples
+    --------
+    A translation is as far as it goes:
+
+    >>> import numpy as np
+    >>> from airtune.bound import wasserstein
+    >>> x = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0]])
+    >>> moved = wasserstein(x, x + np.array([3.0, 4.0]))
+    >>> round(moved.value, 6), moved.method
+    (5.0, 'exact')
 
     References
     ----------
@@ -89,12 +105,12 @@ def wasserstein(
     return Distance(value, error, "entropic")
 
 
-def _dual_error(a: FloatArray, b: FloatArray, f: FloatArray, g: FloatArray) -> float:
+def _dual_error(a: Real, b: Real, f: Real, g: Real) -> float:
     spread = [float(w**2 @ (p - w @ p) ** 2) for w, p in ((a, f), (b, g))]
     return float(np.sqrt(sum(spread)))
 
 
-def _feasible(plan: FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:
+def _feasible(plan: Real, a: Real, b: Real) -> Real:
     """Round a plan to one with exactly the given marginals [1]_.
 
     References
@@ -109,12 +125,13 @@ def _feasible(plan: FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:
     return np.asarray(plan + np.outer(rows, columns) / missing if missing > 0 else plan)
 
 
-def sliced(x: FloatArray, y: FloatArray, projections: int, seed: int) -> float:
-    """Return a lower bound of W_1 from projections on lines, in O(n log n); tight for translations.
+def sliced(x: Real, y: Real, projections: int, seed: int) -> float:
+    """Estimate a lower bound of W_1 from projections on lines, in O(n log n).
 
-    On a line in direction u the optimal plan costs at most the mean of |u . (x - y)|, which is
-    E|u_1| |x - y| on average over directions, so the mean over lines divided by
-    E|u_1| = Gamma(e/2) / (sqrt(pi) Gamma((e+1)/2)) is at most W_1 (up to the choice of the lines).
+    It is tight for translations.  On a line in direction u the optimal plan costs at most the mean
+    of |u . (x - y)|, which is E|u_1| |x - y| on average over directions, so the mean over lines
+    divided by E|u_1| = Gamma(e/2) / (sqrt(pi) Gamma((e+1)/2)) is at most W_1 (up to the choice of
+    the lines).
 
     Parameters
     ----------
@@ -123,6 +140,10 @@ def sliced(x: FloatArray, y: FloatArray, projections: int, seed: int) -> float:
         Lines.
     seed : int
         Of the directions.
+
+    Returns
+    -------
+    float
     """
     import ot
 
@@ -132,7 +153,7 @@ def sliced(x: FloatArray, y: FloatArray, projections: int, seed: int) -> float:
     return float(value / share)
 
 
-def null_distance(x: FloatArray, method: Transport = "auto") -> float:
+def null_distance(x: Real, method: Transport = "auto") -> float:
     """Return W_1 between two halves of one sample: what sampling alone brings."""
     half = len(x) // 2
     return wasserstein(x[:half], x[half : 2 * half], method=method).value
@@ -152,15 +173,13 @@ class ClientShift:
         W_1 between two halves of each client's sample.
     """
 
-    pairwise: FloatArray
-    to_mixture: FloatArray
-    to_pretraining: FloatArray
-    null: FloatArray
+    pairwise: Real
+    to_mixture: Real
+    to_pretraining: Real
+    null: Real
 
 
-def client_shift(
-    clients: Sequence[FloatArray], weights: FloatArray, pretraining: FloatArray
-) -> ClientShift:
+def client_shift(clients: Sequence[Real], weights: Real, pretraining: Real) -> ClientShift:
     """Compare the clients' samples with each other, their mixture and the pre-training data.
 
     Parameters
@@ -169,6 +188,10 @@ def client_shift(
     weights : ndarray, shape (K,)
         omega_k, sum 1.
     pretraining : ndarray, shape (n, e)
+
+    Returns
+    -------
+    ClientShift
     """
     count = len(clients)
     pairwise = np.zeros((count, count))
@@ -184,15 +207,13 @@ def client_shift(
     )
 
 
-def mixed(clients: Sequence[FloatArray], weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+def mixed(clients: Sequence[Real], weights: Real) -> tuple[Real, Real]:
     """Return the samples of all clients, and the share of each in the mixture."""
     shares = [np.full(len(x), w / len(x)) for x, w in zip(clients, weights, strict=True)]
     return np.concatenate(clients), np.concatenate(shares)
 
 
-def steepness(
-    x: FloatArray, x_losses: FloatArray, y: FloatArray, y_losses: FloatArray
-) -> FloatArray:
+def steepness(x: Real, x_losses: Real, y: Real, y_losses: Real) -> Real:
     """Return |l(y_j) - l(x_i)| / ||y_j - x_i|| of every pair, shape (n, m); 0 for equal embeddings.
 
     Their largest value is the Lipschitz constant that the step from one data set to the other needs

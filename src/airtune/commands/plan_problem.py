@@ -1,102 +1,13 @@
-"""Planning problem files: read, check, solve, and say what is wrong (`airtune plan --problem`)."""
+"""`airtune plan --problem FILE.json`: read a planning problem, and its answer for people."""
 
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Any, NoReturn
 
-import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-
-from airtune.allocation.allocate import allocate
-from airtune.allocation.conflict import explain_conflict
-from airtune.allocation.feasibility import is_feasible
-from airtune.allocation.problem import Processors, ResourceProblem, ServerProcessor
-from airtune.bound.convergence import BoundConstants
-from airtune.costs import FloatArray
 from airtune.errors import InputError
-from airtune.planning.result import FixedCosts, describe
-
-_SUM_TOLERANCE = 1e-6
-
-
-def _whole(value: Any) -> Any:
-    """Take 64.0 for 64; leave the rest to the type's own check."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value
-
-
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
-Count = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=10_000_000)]
-CountOrZero = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=10_000_000)]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
-
-
-class BoundPart(_Part):
-    """Constants of the bound."""
-
-    L: Positive
-    mu: Positive
-    eta: Positive
-    sigma_g_sq: NonNegative
-    G_sq: NonNegative
-    L0: Positive
-    mu0: Positive
-    eta0: Positive
-    sigma0_sq: NonNegative
-    delta_pre: NonNegative
-    L_x: NonNegative
-    W1: NonNegative
-
-
-class ClientPart(_Part):
-    """One client."""
-
-    omega: NonNegative
-    cycles_per_sample: Positive
-    kappa: NonNegative
-    f_min: Positive
-    f_max: Positive
-    batch_max: Count
-    tx_power_w: NonNegative
-    energy_budget_j: NonNegative | None = None
-
-
-class ServerPart(_Part):
-    """The server."""
-
-    cycles_per_sample: Positive
-    kappa: NonNegative
-    f_min: Positive
-    f_max: Positive
-    batch_max: Count
-    rounds_max: CountOrZero
-
-
-class PlanningFile(_Part):
-    """A planning problem file; units are SI."""
-
-    bound: BoundPart
-    clients: Annotated[list[ClientPart], Field(min_length=1)]
-    server: ServerPart
-    mse_star: NonNegative
-    uplink_s: NonNegative
-    downlink_s: NonNegative
-    pilot_s: NonNegative
-    move_s: NonNegative
-    move_j: NonNegative
-    downlink_j: NonNegative = 0.0
-    pilot_j: NonNegative = 0.0
-    rounds_max: Count
-    latency_budget_s: NonNegative | None = None
-    energy_budget_j: NonNegative | None = None
+from airtune.planning.problem_file import plan_problem
 
 
 def plan_file(path: str | Path) -> dict[str, Any]:
@@ -110,7 +21,7 @@ def plan_file(path: str | Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        The plan with its bound, latency, energy, certificate and time spent, as plain JSON types.
+        As of :func:`airtune.planning.problem_file.plan_problem`.
 
     Raises
     ------
@@ -128,114 +39,8 @@ def plan_file(path: str | Path) -> dict[str, Any]:
     return plan_problem(content)
 
 
-def plan_problem(content: Any) -> dict[str, Any]:
-    """Solve a planning problem given as the content of its file; see :func:`plan_file`."""
-    parsed = parse(content)
-    started = time.perf_counter()
-    problem = resource_problem(parsed)
-    if not is_feasible(problem):
-        raise InputError(explain_conflict(problem))
-    best = allocate(problem)
-    plan = describe(
-        problem,
-        fixed_costs(parsed),
-        rounds=best.rounds,
-        pretrained=(best.steps, best.pretraining_batch),
-        samples=best.steps * best.pretraining_batch,
-        batch=best.batch,
-        clocks=best.clocks,
-        backoff=best.backoff,
-        server_time=best.server_time,
-        bound=best.bound,
-        lower_bound=best.lower_bound,
-    )
-    return {**plan.to_dict(), "seconds": time.perf_counter() - started}
-
-
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a number")
-
-
-def parse(content: Any) -> PlanningFile:
-    """Check the content of a planning problem file.
-
-    Raises
-    ------
-    InputError
-        Names the first wrong field, its value and what is allowed.
-    """
-    try:
-        parsed = PlanningFile.model_validate(content)
-    except ValidationError as error:
-        raise InputError(_first_complaint(error)) from None
-    _check_clock_range("server", parsed.server.f_min, parsed.server.f_max)
-    for k, client in enumerate(parsed.clients):
-        _check_clock_range(f"clients[{k}]", client.f_min, client.f_max)
-    total = sum(client.omega for client in parsed.clients)
-    if abs(total - 1) > _SUM_TOLERANCE:
-        raise InputError(f"clients[].omega add up to {total:.9g}: they must add up to 1")
-    _constants(parsed.bound)
-    return parsed
-
-
-def _check_clock_range(name: str, low: float, high: float) -> None:
-    if high < low:
-        raise InputError(f"{name}.f_max = {high:.9g}: must be >= {name}.f_min = {low:.9g}")
-
-
-def _first_complaint(error: ValidationError) -> str:
-    first = error.errors()[0]
-    name = ""
-    for part in first["loc"]:
-        name += f"[{part}]" if isinstance(part, int) else f".{part}" if name else str(part)
-    if first["type"] == "missing":
-        return f"{name}: is missing"
-    if first["type"] == "extra_forbidden":
-        return f"{name}: is not a known field"
-    if not name:
-        return f"a planning problem must be a JSON object, not {json.dumps(first['input'])[:60]}"
-    value = json.dumps(first["input"], default=str)
-    if len(value) > 60:
-        value = value[:57] + "..."
-    return f"{name} = {value}: {first['msg'][0].lower()}{first['msg'][1:]}"
-
-
-def _constants(part: BoundPart) -> BoundConstants:
-    return BoundConstants(**part.model_dump())
-
-
-def resource_problem(parsed: PlanningFile) -> ResourceProblem:
-    """Arrange a checked file as the problem that :func:`allocate` solves."""
-    clients = parsed.clients
-
-    def column(name: str) -> FloatArray:
-        return np.array([getattr(client, name) for client in clients], dtype=float)
-
-    budgets = [np.inf if c.energy_budget_j is None else c.energy_budget_j for c in clients]
-    server, none = parsed.server, float("inf")
-    return ResourceProblem(
-        bound=_constants(parsed.bound),
-        clients=Processors(
-            omega=column("omega"),
-            cycles=column("cycles_per_sample"),
-            kappa=column("kappa"),
-            f_min=column("f_min"),
-            f_max=column("f_max"),
-            batch_max=column("batch_max"),
-            radio_j=column("tx_power_w") * parsed.uplink_s,
-            fixed_j=np.zeros(len(clients)),
-            budget_j=np.array(budgets, dtype=float),
-        ),
-        server=ServerProcessor(server.cycles_per_sample, server.kappa, server.f_min, server.f_max),
-        mse_star=parsed.mse_star,
-        round_s=parsed.uplink_s + parsed.downlink_s + parsed.pilot_s + parsed.move_s,
-        round_j=parsed.move_j + parsed.downlink_j + parsed.pilot_j,
-        rounds=(1, parsed.rounds_max),
-        steps=(0, server.rounds_max),
-        batches=(1, server.batch_max),
-        latency_s=none if parsed.latency_budget_s is None else parsed.latency_budget_s,
-        energy_j=none if parsed.energy_budget_j is None else parsed.energy_budget_j,
-    )
 
 
 def summary(document: dict[str, Any]) -> str:
@@ -253,20 +58,4 @@ def summary(document: dict[str, Any]) -> str:
             f"latency     {document['latency_s']['total']:.6g} s",
             f"energy      {document['energy_j']['total']:.6g} J",
         )
-    )
-
-
-def fixed_costs(parsed: PlanningFile) -> FixedCosts:
-    """Costs of a round that the allocation does not choose."""
-    power = np.array([client.tx_power_w for client in parsed.clients], dtype=float)
-    return FixedCosts(
-        uplink_s=parsed.uplink_s,
-        downlink_s=parsed.downlink_s,
-        pilot_s=parsed.pilot_s,
-        move_s=parsed.move_s,
-        uplink_j=power * parsed.uplink_s,
-        pilot_j=np.zeros(power.size),
-        downlink_j=parsed.downlink_j,
-        move_j=parsed.move_j,
-        pilot_shared_j=parsed.pilot_j,
     )

@@ -1,4 +1,4 @@
-"""What a run has booked against what its plan allowed, component by component."""
+"""Accounts of a run against its plan, component by component."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ ROUNDING = 1e-9
 def against_plan(
     plan: Mapping[str, Any], booked: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """Compare the books of a run with the plan that it began with.
+    """Compare what a run has booked with the plan that it began with.
 
     The plan counts P_k rho for every client that uploads, the air takes the |b_k|^2 that alignment
-    needs; the rest of the difference is chance: paths, ways and rates of later rounds.
+    needs; the rest of the difference is chance: paths, movements and rates of later rounds.
 
     Parameters
     ----------

@@ -129,7 +129,7 @@ class RadioTurn:
         airtime = np.where(participants, forecast.airtime_s[choice.clients].mean(), 0.0)
         airtime[choice.clients] = forecast.airtime_s[choice.clients]
         scenario = repetition.scenario.clients
-        together = scenario.limit if scenario.unbiased else len(choice.clients)
+        transmitting = scenario.limit if scenario.unbiased else len(choice.clients)
         costs = FixedCosts(
             uplink_s=forecast.uplink_s,
             downlink_s=overheads.downlink_s,
@@ -141,7 +141,9 @@ class RadioTurn:
             move_j=move.energy_j,
             backoff=forecast.backoff,
             misalignment=forecast.bias,
-            together=together if together < participants.sum() or scenario.unbiased else None,
+            transmitting=(
+                transmitting if transmitting < participants.sum() or scenario.unbiased else None
+            ),
             redrawn=scenario.unbiased,
         )
         if self.moves_once:
@@ -178,7 +180,7 @@ class RadioTurn:
 
     @property
     def longest_travel(self) -> float:
-        """Longest distance that an antenna can travel between two rounds [wavelengths]."""
+        """Longest travel of an antenna between two rounds [wavelengths]."""
         limit = self.repetition.scenario.placement.max_travel
         return math.hypot(*self.repetition.scenario.array.region) if limit is None else limit
 

@@ -1,4 +1,4 @@
-"""What limits a plan: how far the bound would fall if one thing were a little better."""
+"""What limits a plan: how far the bound would fall if one limit were relaxed a little."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from airtune.bound.convergence import BoundParts
+from airtune.bound import BoundParts
 from airtune.planning.expected_radio import ExpectedRadio
 from airtune.planning.resources import PlanInputs, try_plan
 
@@ -45,9 +45,17 @@ class Margins:
         By the names of :data:`NAMES`; null where the plan with the change is impossible (given
         rounds that no longer fit) and absent where there is no such limit.
     clients : dict of int to float
-        Of single clients' energy budgets, where all of them together change the bound.
+        Of single clients' energy budgets, where all of them at once change the bound.
     term : str
         Largest term of the bound.
+
+    Examples
+    --------
+    >>> margins = Margins(0.1, {"latency_s": -0.25, "rounds": 0.0}, {}, "air_noise")
+    >>> margins.tightest
+    'latency_s'
+    >>> margins.sentence()  # doctest: +ELLIPSIS
+    'the noise of the air is the largest term; what limits most is the latency budget: ...'
     """
 
     relaxed: float
@@ -74,31 +82,36 @@ class Margins:
 
     def sentence(self) -> str:
         """Say in a sentence what limits the plan."""
-        told = f"{TERMS[self.term]} is the largest term"
+        largest = f"{TERMS[self.term]} is the largest term"
         if self.tightest is None:
-            return f"{told}; relaxing no limit by {self.relaxed:.0%} lowers the bound"
+            return f"{largest}; relaxing no limit by {self.relaxed:.0%} lowers the bound"
         name = NAMES[self.tightest]
         if self.tightest == "client_energy_j" and self.clients:
             worst = min(self.clients, key=lambda k: self.clients[k])
             name += f" (most of all client {worst}'s)"
         change = self.changes[self.tightest]
         assert change is not None
-        return f"{told}; what limits most is {name}: {self.relaxed:.0%} more ease, {change:+.3g}"
+        return f"{largest}; what limits most is {name}: {self.relaxed:.0%} more ease, {change:+.3g}"
 
 
 def measure_margins(
     inputs: PlanInputs, expected: ExpectedRadio, bound: BoundParts, relaxed: float = RELAXED
 ) -> Margins:
-    """Plan again with each limit relaxed in turn.
+    """Plan again with each limit relaxed by itself.
 
     Parameters
     ----------
-    run, expected
+    inputs : PlanInputs
+    expected : ExpectedRadio
         What the plan was made for.
     bound : BoundParts
         Of the plan.
     relaxed : float
         Share by which a limit is relaxed: budgets and largest numbers up, errors down.
+
+    Returns
+    -------
+    Margins
     """
     changes: dict[str, float | None] = {}
     for name, (changed, mse_star) in _relaxations(inputs, expected.mse_star, relaxed):
@@ -111,9 +124,7 @@ def measure_margins(
             one = replace(inputs, clients=replace(inputs.clients, budget_j=budget))
             change = _change(one, expected, expected.mse_star, bound)
             clients[int(k)] = 0.0 if change is None else change
-    terms = bound.to_dict()
-    terms.pop("total")
-    return Margins(relaxed, changes, clients, max(terms, key=lambda name: terms[name]))
+    return Margins(relaxed, changes, clients, bound.largest)
 
 
 def _change(
@@ -126,7 +137,7 @@ def _change(
 def _relaxations(
     inputs: PlanInputs, mse_star: float, share: float
 ) -> Iterator[tuple[str, tuple[PlanInputs, float]]]:
-    """Yield the run and the error of the air with one limit relaxed at a time."""
+    """Yield the inputs and the error of the air with one limit relaxed at a time."""
     more, less = 1 + share, 1 - share
 
     def up(pair: tuple[int, int]) -> tuple[int, int]:
@@ -158,12 +169,20 @@ def _relaxations(
     )
 
 
-def bound_over_rounds(
+def bound_curve(
     inputs: PlanInputs, expected: ExpectedRadio, most: int
 ) -> dict[int, BoundParts | None]:
     """Bound of the best plan of each T up to `most`, at up to some fifty of them; None: no plan.
 
     The last T with a plan and the first without are among them.
+
+    Parameters
+    ----------
+    inputs : PlanInputs
+    expected : ExpectedRadio
+        What the plan was made for.
+    most : int
+        Greatest T.
     """
     dense = np.arange(1, 16)
     wide = np.unique(np.round(np.geomspace(1, max(most, 1), 28)).astype(int))

@@ -1,4 +1,4 @@
-"""Who takes part: the binary block of the joint plan (system model, section 8).
+"""The participation turn: who takes part (system model, section 8).
 
 Leaving a client out spares the air its weakest link and its energy, and costs the bias
 beta = min(1, 4 (1 - p)^2) zeta^2 of the weight 1 - p that is then missing.
@@ -10,9 +10,9 @@ import itertools
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
-Mask = NDArray[np.bool_]
+from airtune.kinds import Mask
+
 EXHAUSTIVE = 6  # clients up to which all sets are tried
 ROUNDING = 1e-12
 
@@ -34,6 +34,17 @@ def best_participants(value: Callable[[Mask], float], start: Mask) -> Mask:
     Returns
     -------
     ndarray of bool, shape (K,)
+
+    Examples
+    --------
+    The third client has the worst air, and its absence costs less than its presence:
+
+    >>> import numpy as np
+    >>> weight, error = np.array([0.4, 0.4, 0.2]), np.array([0.1, 0.2, 3.0])
+    >>> def bound(mask):
+    ...     return error[mask].max() + min(1, 4 * weight[~mask].sum() ** 2)
+    >>> best_participants(bound, np.ones(3, dtype=bool)).tolist()
+    [True, True, False]
     """
     seen: dict[bytes, float] = {}
 
@@ -47,9 +58,9 @@ def best_participants(value: Callable[[Mask], float], start: Mask) -> Mask:
     while True:
         before = least
         for mask in _all_sets(start.size) if start.size <= EXHAUSTIVE else _neighbours(best):
-            found = cached(mask)
-            if found < least * (1 - ROUNDING):
-                best, least = mask, found
+            tried = cached(mask)
+            if tried < least * (1 - ROUNDING):
+                best, least = mask, tried
         if start.size <= EXHAUSTIVE or not least < before:
             return best
 
@@ -62,7 +73,7 @@ def _all_sets(count: int) -> Iterator[Mask]:
 
 def _neighbours(mask: Mask) -> list[Mask]:
     inside, outside = np.flatnonzero(mask), np.flatnonzero(~mask)
-    found = []
+    masks = []
     for leave in [None, *inside]:
         for join in [None, *outside]:
             if leave is None and join is None:
@@ -73,5 +84,5 @@ def _neighbours(mask: Mask) -> list[Mask]:
             if join is not None:
                 other[join] = True
             if other.any():
-                found.append(other)
-    return found
+                masks.append(other)
+    return masks

@@ -1,4 +1,4 @@
-"""The plan of each scheme of a study, and what it asks of pre-training."""
+"""Plans of the schemes of a repetition, and the pre-training that they ask for."""
 
 from __future__ import annotations
 
@@ -18,6 +18,17 @@ PLANNING_SCHEME = "movable"
 def plan_run(repetition: Repetition, scheme: str) -> JointPlan:
     """Plan the run of a scheme; a shared plan is that of :data:`PLANNING_SCHEME`.
 
+    Parameters
+    ----------
+    repetition : Repetition
+        Clients, air and budgets of one seed.
+    scheme : str
+        Name of the scheme.
+
+    Returns
+    -------
+    JointPlan
+
     Raises
     ------
     InputError
@@ -33,7 +44,7 @@ def plan_run(repetition: Repetition, scheme: str) -> JointPlan:
 
 
 def plan_all(repetition: Repetition, schemes: Sequence[str]) -> dict[str, JointPlan]:
-    """Plan the runs of several schemes; a shared plan is made once."""
+    """Plan the runs of several schemes, by their names; a shared plan is made once."""
     if repetition.scenario.plan == "own":
         return {scheme: plan_run(repetition, scheme) for scheme in schemes}
     return dict.fromkeys(schemes, plan_run(repetition, PLANNING_SCHEME))

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from airtune.bound.convergence import pretraining_gap, shift_gap
-from airtune.costs import FloatArray
+from airtune.bound import pretraining_gap, shift_gap
 from airtune.errors import InputError
+from airtune.kinds import Real
 from airtune.planning.alternate import JointPlan, plan_scheme
 from airtune.planning.expected_radio import ExpectedRadio, RadioTurn
 from airtune.planning.repetition import Repetition
@@ -18,24 +18,27 @@ from airtune.planning.result import FixedCosts, Plan
 
 
 @dataclass(frozen=True)
-class Books:
+class Spent:
     """What has been spent when a round ends, and where the antennas are.
 
     Attributes
     ----------
-    round : rounds done
+    round : int
+        Rounds done.
     positions : ndarray, float, shape (N, 2)  [wavelengths]
-    latency_s, movement_s : of all, and of movements
-    energy_j : of all
-    client_energy_j : ndarray, shape (K,)
+    latency_s, movement_s : float  [s]
+        Of all components, and of movements.
+    energy_j : float  [J]
+        Of all components.
+    client_energy_j : ndarray, float, shape (K,)  [J]
     """
 
     round: int
-    positions: FloatArray
+    positions: Real
     latency_s: float
     movement_s: float
     energy_j: float
-    client_energy_j: FloatArray
+    client_energy_j: Real
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ class CurrentPlan:
         return self.round + self.joint.plan.rounds
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint has to keep, as plain JSON types."""
+        """Return what a checkpoint has to hold, as plain JSON types."""
         costs = {
             name: value.tolist() if isinstance(value, np.ndarray) else value
             for name, value in asdict(self.joint.expected.costs).items()
@@ -98,57 +101,62 @@ class CurrentPlan:
         return cls(JointPlan(plan, expected, radio["scheme"], ()), **document["began"])
 
     def gap_after(self, repetition: Repetition, rounds: int) -> float:
-        """Bound on the gap after so many rounds of this plan."""
-        kept, plan = repetition.constants.contraction, self.joint.plan
+        """Bound on the gap after so many rounds of this plan (system model, section 6)."""
+        shrink, plan = repetition.constants.contraction, self.joint.plan
         added = plan.bound.batch_noise + plan.bound.air_noise + plan.bound.bias  # in all its rounds
-        return kept**rounds * self.gap + (1 - kept**rounds) / (1 - kept**plan.rounds) * added
+        return shrink**rounds * self.gap + (1 - shrink**rounds) / (1 - shrink**plan.rounds) * added
 
 
-def drift(block: RadioTurn, current: CurrentPlan, books: Books) -> dict[str, float]:
+def drift(radio: RadioTurn, current: CurrentPlan, spent: Spent) -> dict[str, float]:
     """How far the air is off the plan: present over planned error and time of a movement.
 
     The error is looked at as the plan did, with the weights known before any update, for the
-    antennas where they are.  Ratios to a planned 0 are left out.
+    antennas where they are.
+
+    Returns
+    -------
+    dict
+        `mse_ratio` and `movement_ratio`; ratios to a planned 0 are left out.
     """
-    expected, rounds = current.joint.expected, books.round - current.round
+    expected, rounds = current.joint.expected, spent.round - current.round
     ratios = {}
     if expected.mse_star > 0:
-        now = block.at(current.joint.plan.participants, books.positions)
+        now = radio.at(current.joint.plan.participants, spent.positions)
         ratios["mse_ratio"] = now.mse_star / expected.mse_star
     if expected.costs.move_s > 0:
-        way = (books.movement_s - current.movement_s) / rounds
-        ratio = way / expected.costs.move_s
+        movement_s = (spent.movement_s - current.movement_s) / rounds
+        ratio = movement_s / expected.costs.move_s
         # who moves when needed only is below the plan as a rule, not off it
-        spared = block.repetition.scenario.planning.movement == "when-needed"
+        spared = radio.repetition.scenario.planning.movement == "when-needed"
         ratios["movement_ratio"] = max(ratio, 1.0) if spared else ratio
     return ratios
 
 
 def plan_rest(
-    repetition: Repetition, scheme: str, current: CurrentPlan, books: Books
+    repetition: Repetition, scheme: str, current: CurrentPlan, spent: Spent
 ) -> JointPlan | None:
     """Plan the remaining rounds with what is left of the budgets; None when it is too little."""
     inputs = rest_of(
         repetition.inputs,
         current,
-        books,
-        current.gap_after(repetition, books.round - current.round),
+        spent,
+        current.gap_after(repetition, spent.round - current.round),
     )
-    block = RadioTurn(repetition, scheme, books.round + 1, books.positions)
+    radio = RadioTurn(repetition, scheme, spent.round + 1, spent.positions)
     try:
-        return plan_scheme(block, inputs)
+        return plan_scheme(radio, inputs)
     except InputError:
         return None
 
 
-def rest_of(inputs: PlanInputs, current: CurrentPlan, books: Books, gap: float) -> PlanInputs:
+def rest_of(inputs: PlanInputs, current: CurrentPlan, spent: Spent, gap: float) -> PlanInputs:
     """Return the run that is left: its start is the gap reached, phase 1 is over.
 
     Given rounds stay given; planned ones are at most those of the scenario.
     """
     given = inputs.rounds[0] == inputs.rounds[1]
-    left = (current.last_round if given else inputs.rounds[1]) - books.round
-    clients = replace(inputs.clients, budget_j=inputs.clients.budget_j - books.client_energy_j)
+    left = (current.last_round if given else inputs.rounds[1]) - spent.round
+    clients = replace(inputs.clients, budget_j=inputs.clients.budget_j - spent.client_energy_j)
     return replace(
         inputs,
         bound=replace(inputs.bound, delta_pre=gap, W1=0.0),
@@ -157,13 +165,13 @@ def rest_of(inputs: PlanInputs, current: CurrentPlan, books: Books, gap: float) 
         steps=(0, 0),
         batches=(1, 1),
         charged=False,
-        latency_s=inputs.latency_s - books.latency_s,
-        energy_j=inputs.energy_j - books.energy_j,
+        latency_s=inputs.latency_s - spent.latency_s,
+        energy_j=inputs.energy_j - spent.energy_j,
     )
 
 
 def check(
-    repetition: Repetition, scheme: str, current: CurrentPlan, books: Books
+    repetition: Repetition, scheme: str, current: CurrentPlan, spent: Spent
 ) -> tuple[CurrentPlan, dict[str, Any]] | None:
     """Plan anew if it is time to look and the air is off the plan by more than the factor.
 
@@ -174,22 +182,22 @@ def check(
         None when all is as planned.
     """
     settings = repetition.scenario.planning
-    done = books.round - current.round
-    due = done > 0 and done % settings.replan_every == 0 and books.round < current.last_round
+    done = spent.round - current.round
+    due = done > 0 and done % settings.replan_every == 0 and spent.round < current.last_round
     if settings.replan_factor is None or not due:
         return None
-    ratios = drift(RadioTurn(repetition, scheme, books.round, books.positions), current, books)
+    ratios = drift(RadioTurn(repetition, scheme, spent.round, spent.positions), current, spent)
     limit = settings.replan_factor
     if all(1 / limit <= ratio <= limit for ratio in ratios.values()):
         return None
-    joint = plan_rest(repetition, scheme, current, books)
+    joint = plan_rest(repetition, scheme, current, spent)
     if joint is None:
         return current, {**ratios, "accepted": False}
     gap = current.gap_after(repetition, done)
-    told = {
+    report = {
         **ratios,
         "accepted": True,
         "rounds": joint.plan.rounds,
         "bound": joint.plan.bound.total,
     }
-    return CurrentPlan(joint, gap, books.round, books.movement_s), told
+    return CurrentPlan(joint, gap, spent.round, spent.movement_s), report

@@ -1,26 +1,27 @@
-"""The plan of one run: rounds, batches, clocks, back-off and pre-training within its budgets."""
+"""The resource turn: rounds, batches, clocks, back-off and pre-training within the budgets."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from airtune.allocation.allocate import allocate
-from airtune.allocation.conflict import Knob, least_values
-from airtune.allocation.feasibility import is_feasible
-from airtune.allocation.problem import Processors, ResourceProblem, ServerProcessor
-from airtune.allocation.turns import Turns, drawn_evenly, take_turns
-from airtune.bound.convergence import (
-    BoundConstants,
-    batch_noise,
-    bound_constant,
-    participation_bias,
-    pretraining_gap,
+from airtune.allocation import (
+    AdjustableBudget,
+    Processors,
+    ResourceProblem,
+    SamplingMeans,
+    ServerProcessor,
+    allocate,
+    conflict_of,
+    is_feasible,
+    sampled_with_replacement,
+    sampled_without_replacement,
 )
-from airtune.costs import FloatArray
+from airtune.bound import BoundConstants, participation_bias, pretraining_gap
 from airtune.errors import InputError
+from airtune.kinds import Mask, Real
 from airtune.planning.result import FixedCosts, Plan, describe, everybody
 from airtune.scenario import Scenario
 
@@ -87,6 +88,10 @@ def plan_inputs(
         |D_k|, training records of each client.
     pretraining_cycles_per_sample, pretraining_steps, pretraining_batch : float, int, int
         Phase 1 at the server; the most steps and the largest batch when they are planned.
+
+    Returns
+    -------
+    PlanInputs
     """
     rounds, settings = scenario.training.rounds, scenario.planning
     charged = scenario.pretraining.charge and pretraining_cycles_per_sample > 0
@@ -122,7 +127,7 @@ def _processors(
     processor, shape = scenario.client_processor, weights.shape
     budget = scenario.budget.client_energy_j
 
-    def spread(values: ArrayLike) -> FloatArray:
+    def spread(values: ArrayLike) -> Real:
         return np.broadcast_to(np.asarray(values, float), shape).copy()
 
     return Processors(
@@ -144,17 +149,17 @@ def make_plan(
     inputs: PlanInputs,
     mse_star: float,
     costs: FixedCosts,
-    participants: NDArray[np.bool_] | None = None,
+    participants: Mask | None = None,
 ) -> Plan:
     """Plan a run for the air it meets.
 
-    The result is exact (system-model 8) up to its certificate: no admissible choice has a bound
-    below the certificate's, and of those with the same bound it takes the least energy that was
-    met.
+    The result is exact (system model, section 8) up to its certificate: no admissible choice has a
+    bound below the certificate's, and of those with the same bound it takes the least energy that
+    was met.
 
     Parameters
     ----------
-    run : PlanInputs
+    inputs : PlanInputs
     mse_star : float
         MSE of the participants' aggregation at full power (0 for an error-free one).
     costs : FixedCosts
@@ -162,6 +167,10 @@ def make_plan(
     participants : ndarray of bool, shape (K,), optional
         Who takes part, all by default.  The others' weights are shared out in proportion, and the
         bias of their absence is part of the bound.
+
+    Returns
+    -------
+    Plan
 
     Raises
     ------
@@ -176,48 +185,31 @@ def make_plan(
     return plan
 
 
-def try_plan(
-    inputs: PlanInputs, mse_star: float, costs: FixedCosts, present: NDArray[np.bool_]
-) -> Plan | None:
-    """Plan a run as :func:`make_plan` does; None when a budget cannot be met."""
+def try_plan(inputs: PlanInputs, mse_star: float, costs: FixedCosts, present: Mask) -> Plan | None:
+    """Plan a run as :func:`make_plan` does; None when a budget cannot be met.
+
+    Pre-training that is not charged is where the run starts: the bound counts it, the budgets do
+    not.
+    """
     problem = resource_problem(inputs, mse_star, costs, present)
     if not is_feasible(problem):
         return None
-    found = allocate(problem)
-    pretrained = found.steps, found.pretraining_batch
-    if not inputs.charged:
-        pretrained = inputs.steps[1], inputs.batches[1]
-    noise = float(batch_noise(inputs.bound, problem.clients.omega, found.batch))
-    parts = bound_constant(
-        inputs.bound,
-        rounds=found.rounds,
-        pretraining=pretrained,
-        noise=noise,
-        mse=mse_star / found.backoff,
-        beta=problem.beta,
-    )
-    return describe(
-        problem,
-        costs.of(present),
-        rounds=found.rounds,
-        pretrained=pretrained,
-        samples=found.steps * found.pretraining_batch,
-        batch=found.batch,
-        clocks=found.clocks,
-        backoff=found.backoff,
-        server_time=found.server_time,
-        bound=parts,
-        lower_bound=min(found.lower_bound, parts.total),
-    ).spread(present, inputs.clients.f_min)
+    allocation = allocate(problem)
+    if inputs.charged:
+        pretraining = allocation.steps, allocation.pretraining_batch
+    else:
+        pretraining = inputs.steps[1], inputs.batches[1]
+    plan = describe(problem, costs.of(present), allocation, pretraining)
+    return plan.spread(present, inputs.clients.f_min)
 
 
 def resource_problem(
-    inputs: PlanInputs, mse_star: float, costs: FixedCosts, present: NDArray[np.bool_]
+    inputs: PlanInputs, mse_star: float, costs: FixedCosts, present: Mask
 ) -> ResourceProblem:
     """Arrange a run with these participants as the problem that `allocate` solves."""
     all_clients, mine = inputs.clients, costs.of(present)
     weights = all_clients.omega[present]
-    turns = _turns(weights, mine)
+    sampling = _sampling(weights, mine)
     clients = Processors(
         omega=weights if np.all(present) else weights / weights.sum(),
         cycles=all_clients.cycles[present],
@@ -229,8 +221,8 @@ def resource_problem(
         fixed_j=mine.pilot_j if mine.backoff else mine.pilot_j + mine.uplink_j,
         budget_j=all_clients.budget_j[present],
     )
-    if turns is not None:
-        clients = clients.in_turn(np.sqrt(turns.squares), turns.share)
+    if sampling is not None:
+        clients = clients.sampled(np.sqrt(sampling.squared_weights), sampling.share)
     bound, steps, batches = inputs.bound, inputs.steps, inputs.batches
     if not inputs.charged:  # what is not paid for is where the run starts
         gap = float(pretraining_gap(bound, steps[1], batches[1]))
@@ -247,43 +239,46 @@ def resource_problem(
         batches=batches,
         latency_s=inputs.latency_s - mine.first_move_s,
         energy_j=inputs.energy_j - mine.first_move_j,
-        beta=_squared_bias(inputs, present, mine.misalignment, turns),
+        beta=_squared_bias(inputs, present, mine.misalignment, sampling),
     )
 
 
-def _turns(weights: FloatArray, costs: FixedCosts) -> Turns | None:
+def _sampling(weights: Real, costs: FixedCosts) -> SamplingMeans | None:
     """Return the means over who of the participants transmits; None where all do."""
-    if costs.together is not None and costs.redrawn:
-        return drawn_evenly(weights, costs.together)
-    if costs.together is None or costs.together >= len(weights):
+    if costs.transmitting is not None and costs.redrawn:
+        return sampled_with_replacement(weights, costs.transmitting)
+    if costs.transmitting is None or costs.transmitting >= len(weights):
         return None
-    return take_turns(weights, costs.together)
+    return sampled_without_replacement(weights, costs.transmitting)
 
 
 def _squared_bias(
-    inputs: PlanInputs, present: NDArray[np.bool_], misalignment: float, turns: Turns | None
+    inputs: PlanInputs, present: Mask, misalignment: float, sampling: SamplingMeans | None
 ) -> float:
-    """Return beta of a round: absence, the air and the draw (docs/theory.md).
+    """Return beta of a round: absence, the air and the sampling (docs/theory.md, "A biased air").
 
-    The biases of absence and of the air, ``G^2 e^H C e``, at worst point one way; the variance of
-    a draw enters the descent with L eta^2 / 2, so L eta times it counts like a squared bias.
+    The biases of absence and of the air, ``G^2 e^H C e``, at worst have one direction and add up;
+    the variance of a draw enters the descent with L eta^2 / 2, so L eta times it counts like a
+    squared bias.
     """
     c = inputs.bound
-    if turns is None:
+    if sampling is None:
         absence, drawn = float(participation_bias(c, inputs.clients.omega, present)), 0.0
     else:
-        absence, drawn = turns.bias * c.zeta_sq, c.L * c.eta * turns.spread * c.zeta_sq
-    together = (absence**0.5 + (c.G_sq * misalignment) ** 0.5) ** 2 if misalignment else absence
-    return together + drawn
+        absence = sampling.bias * c.zeta_sq
+        drawn = c.L * c.eta * sampling.variance * c.zeta_sq
+    bias = (absence**0.5 + (c.G_sq * misalignment) ** 0.5) ** 2 if misalignment else absence
+    return bias + drawn
 
 
 def _conflict(
-    inputs: PlanInputs, problem: ResourceProblem, costs: FixedCosts, present: NDArray[np.bool_]
+    inputs: PlanInputs, problem: ResourceProblem, costs: FixedCosts, present: Mask
 ) -> str:
     """Say which budgets of a scenario to raise, to which values."""
-    found, together = least_values(problem, _knobs(inputs, costs, present))
-    told = (" and " if together else " or ").join(
-        f"{knob.name} = {knob.value:.9g} to at least {least!r}" for knob, least in found
+    conflict = conflict_of(problem, _budgets(inputs, costs, present))
+    raises = (" and " if conflict.jointly else " or ").join(
+        f"{budget.name} = {budget.value:.9g} to at least {least!r}"
+        for budget, least in conflict.budgets
     )
     fewest = problem.rounds[0]
     hint = (
@@ -291,39 +286,54 @@ def _conflict(
     )
     return (
         f"the budgets cannot be met in {fewest} round{'s' * (fewest > 1)} even with batches of one "
-        f"sample: raise {told}{' together' * together}{hint}"
+        f"sample: raise {raises}{' together' * conflict.jointly}{hint}"
     )
 
 
-def _knobs(inputs: PlanInputs, costs: FixedCosts, present: NDArray[np.bool_]) -> list[Knob]:
-    """Budgets of the run by the names of their settings; the first way is not for sale."""
-    budgets, knobs = inputs.clients.budget_j[present], []
+def _budgets(inputs: PlanInputs, costs: FixedCosts, present: Mask) -> list[AdjustableBudget]:
+    """Finite budgets of the run by the names of their settings.
+
+    Latency and energy of a movement that happens once are spent in any case: the problem has the
+    budgets less these.
+    """
+    first_s, first_j = costs.first_move_s, costs.first_move_j
+    budgets = []
     if np.isfinite(inputs.latency_s):
-        way = costs.first_move_s
-        knobs.append(
-            Knob(
-                "budget.latency_s", inputs.latency_s, lambda p, x: p.with_budgets(latency_s=x - way)
+        budgets.append(
+            AdjustableBudget(
+                "budget.latency_s",
+                inputs.latency_s,
+                lambda p, x: p.with_budgets(latency_s=x - first_s),
             )
         )
     if np.isfinite(inputs.energy_j):
-        joules = costs.first_move_j
-        knobs.append(
-            Knob(
-                "budget.energy_j", inputs.energy_j, lambda p, x: p.with_budgets(energy_j=x - joules)
+        budgets.append(
+            AdjustableBudget(
+                "budget.energy_j",
+                inputs.energy_j,
+                lambda p, x: p.with_budgets(energy_j=x - first_j),
             )
         )
-    if inputs.shared_client_budget:
-        if np.all(np.isfinite(budgets)):
-            knobs.append(
-                Knob(
-                    "budget.client_energy_j",
-                    float(budgets[0]),
-                    lambda p, x: p.with_budgets(client_j=np.full_like(budgets, x)),
-                )
+    return budgets + _client_budgets(inputs, present)
+
+
+def _client_budgets(inputs: PlanInputs, present: Mask) -> list[AdjustableBudget]:
+    """Finite energy budgets of the participants: one for all, or each by its number."""
+    budgets = inputs.clients.budget_j[present]
+    if not inputs.shared_client_budget:
+        clients = np.flatnonzero(present)
+        return [
+            AdjustableBudget.of_client(
+                f"budget.client_energy_j[{clients[i]}]", int(i), float(budgets[i])
             )
-        return knobs
-    names = np.flatnonzero(present)
-    return knobs + [
-        Knob.of_client(f"budget.client_energy_j[{names[i]}]", int(i), float(budgets[i]))
-        for i in np.flatnonzero(np.isfinite(budgets))
+            for i in np.flatnonzero(np.isfinite(budgets))
+        ]
+    if not np.all(np.isfinite(budgets)):
+        return []
+    return [
+        AdjustableBudget(
+            "budget.client_energy_j",
+            float(budgets[0]),
+            lambda p, x: p.with_budgets(client_j=np.full_like(budgets, x)),
+        )
     ]

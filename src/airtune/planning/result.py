@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from airtune.allocation.problem import ResourceProblem, server_clock, server_energy
-from airtune.bound.convergence import BoundParts
-from airtune.costs import Components, FloatArray, compute_energy, compute_time
+from airtune.allocation import Allocation, ResourceProblem
+from airtune.allocation.problem import server_energy
+from airtune.bound import BoundParts
+from airtune.costs import Components, compute_energy, compute_time
+from airtune.kinds import Mask, Real
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Plan:
     bound : BoundParts
         Terms of the convergence bound.
     latency_s, energy_j : Components
-        Of the whole run; clients together, each in its share of the rounds.
+        Of the whole run; summed over the clients, each in its share of the rounds.
     client_energy_j : ndarray, shape (K,)  [J]
         Each client's energy over the whole run, were it to transmit in every round.
     certificate : Certificate
@@ -52,7 +53,7 @@ class Plan:
 
     rounds: int
     batch_sizes: np.ndarray
-    frequencies: FloatArray
+    frequencies: Real
     power_backoff: float
     pretraining_steps: int
     pretraining_batch: int
@@ -60,12 +61,12 @@ class Plan:
     bound: BoundParts
     latency_s: Components
     energy_j: Components
-    client_energy_j: FloatArray
+    client_energy_j: Real
     certificate: Certificate
     limits: tuple[str, ...]
-    participants: NDArray[np.bool_]
+    participants: Mask
 
-    def spread(self, present: NDArray[np.bool_], idle_clocks: FloatArray) -> Plan:
+    def spread(self, present: Mask, idle_clocks: Real) -> Plan:
         """Return the plan of some of the K clients as a plan of all.
 
         Parameters
@@ -162,19 +163,20 @@ class FixedCosts:
     first_move_s, first_move_j : float  [s], [J]
         A movement that happens once in the run.
     misalignment : float
-        Error of the aggregation over v^2 that is bias, ``e^H C e``: paid in accuracy.
-    together : int or None
+        Error of the aggregation over v^2 that is bias, ``e^H C e`` (system model, section 4).
+    transmitting : int or None
         How many of the participants transmit in a round; None: all.
     redrawn : bool
-        Whether they are drawn with replacement, see :func:`airtune.allocation.turns.drawn_evenly`.
+        Whether they are drawn with replacement, see
+        :func:`airtune.allocation.sampled_with_replacement`.
     """
 
     uplink_s: float
     downlink_s: float
     pilot_s: float
     move_s: float
-    uplink_j: FloatArray
-    pilot_j: FloatArray
+    uplink_j: Real
+    pilot_j: Real
     downlink_j: float
     move_j: float
     backoff: bool = True
@@ -182,7 +184,7 @@ class FixedCosts:
     first_move_s: float = 0.0
     first_move_j: float = 0.0
     misalignment: float = 0.0
-    together: int | None = None
+    transmitting: int | None = None
     redrawn: bool = False
 
     @property
@@ -195,89 +197,104 @@ class FixedCosts:
         """Energy of a round that no client pays  [J]."""
         return self.downlink_j + self.move_j + self.pilot_shared_j
 
-    def of(self, present: NDArray[np.bool_]) -> FixedCosts:
+    def of(self, present: Mask) -> FixedCosts:
         """Return the costs with the energies of some of the clients only."""
         return replace(self, uplink_j=self.uplink_j[present], pilot_j=self.pilot_j[present])
 
 
-def everybody(omega: FloatArray) -> NDArray[np.bool_]:
+def everybody(omega: Real) -> Mask:
     """Return the mask of all clients, shape (K,)."""
     return np.ones(omega.shape, dtype=np.bool_)
 
 
 def describe(
     problem: ResourceProblem,
-    fixed: FixedCosts,
-    *,
-    rounds: int,
-    pretrained: tuple[int, int],
-    samples: int,
-    batch: FloatArray,
-    clocks: FloatArray,
-    backoff: float,
-    server_time: float,
-    bound: BoundParts,
-    lower_bound: float,
+    costs: FixedCosts,
+    allocation: Allocation,
+    pretraining: tuple[int, int] | None = None,
 ) -> Plan:
-    """Book the latency and energy of a solution by component; see :class:`Plan`."""
-    c = problem.clients
+    """Book the latency and energy of a solution by component (system model, section 7).
+
+    Parameters
+    ----------
+    problem : ResourceProblem
+    costs : FixedCosts
+        Of a round, for the clients of the problem.
+    allocation : Allocation
+        Solution of the problem.
+    pretraining : (int, int), optional
+        T0 and B0 to report; those of the allocation by default.
+
+    Returns
+    -------
+    Plan
+        Of the clients of the problem.
+    """
+    c, batch, rounds, bound = problem.clients, allocation.batch, allocation.rounds, allocation.bound
+    samples = allocation.steps * allocation.pretraining_batch
+    steps, pretraining_batch = pretraining or (allocation.steps, allocation.pretraining_batch)
     cycles = c.cycles * batch
-    upload = fixed.uplink_j * (backoff if fixed.backoff else 1.0)
-    computing = compute_energy(cycles, clocks, c.kappa)  # in a share of the rounds
-    per_client = rounds * (computing / c.share + upload + fixed.pilot_j)
+    upload = costs.uplink_j * (allocation.backoff if costs.backoff else 1.0)
+    computing = compute_energy(cycles, allocation.clocks, c.kappa)  # in a share of the rounds
+    per_client = rounds * (computing / c.share + upload + costs.pilot_j)
     latency = Components(
-        compute=rounds * float(np.max(compute_time(cycles, clocks))),
-        uplink=rounds * fixed.uplink_s,
-        downlink=rounds * fixed.downlink_s,
-        pilots=rounds * fixed.pilot_s,
-        movement=rounds * fixed.move_s + fixed.first_move_s,
-        pretraining=server_time,
+        compute=rounds * float(np.max(compute_time(cycles, allocation.clocks))),
+        uplink=rounds * costs.uplink_s,
+        downlink=rounds * costs.downlink_s,
+        pilots=rounds * costs.pilot_s,
+        movement=rounds * costs.move_s + costs.first_move_s,
+        pretraining=allocation.server_time,
     )
     energy = Components(
         compute=rounds * float(computing.sum()),
         uplink=rounds * float((c.share * upload).sum()),
-        downlink=rounds * fixed.downlink_j,
-        pilots=rounds * (float((c.share * fixed.pilot_j).sum()) + fixed.pilot_shared_j),
-        movement=rounds * fixed.move_j + fixed.first_move_j,
-        pretraining=server_energy(problem, samples, server_time),
+        downlink=rounds * costs.downlink_j,
+        pilots=rounds * (float((c.share * costs.pilot_j).sum()) + costs.pilot_shared_j),
+        movement=rounds * costs.move_j + costs.first_move_j,
+        pretraining=server_energy(problem, samples, allocation.server_time),
     )
-    total = bound.total
+    total, lower_bound = bound.total, allocation.lower_bound
+    spent = latency.total, energy.total, c.share * per_client
     return Plan(
         rounds=rounds,
         batch_sizes=batch.astype(int),
-        frequencies=clocks,
-        power_backoff=backoff,
-        pretraining_steps=pretrained[0],
-        pretraining_batch=pretrained[1],
-        server_frequency=server_clock(problem, samples, server_time),
+        frequencies=allocation.clocks,
+        power_backoff=allocation.backoff,
+        pretraining_steps=steps,
+        pretraining_batch=pretraining_batch,
+        server_frequency=allocation.server_clock,
         bound=bound,
         latency_s=latency,
         energy_j=energy,
         client_energy_j=per_client,
         certificate=Certificate(lower_bound, (total - lower_bound) / total if total > 0 else 0.0),
-        limits=limiting(
-            problem, rounds, batch, latency.total, energy.total, c.share * per_client, bound
-        ),
+        limits=limiting(problem, allocation, *spent),
         participants=everybody(batch),
     )
 
 
 def limiting(
     problem: ResourceProblem,
-    rounds: int,
-    batch: FloatArray,
+    allocation: Allocation,
     latency: float,
     energy: float,
-    per_client: FloatArray,
-    bound: BoundParts,
+    per_client: Real,
 ) -> tuple[str, ...]:
     """Name what keeps the bound from falling, the largest term of the bound first.
 
     A budget is named when less than the price of one more sample is left of it.
+
+    Parameters
+    ----------
+    problem : ResourceProblem
+    allocation : Allocation
+    latency, energy : float  [s], [J]
+        Of the whole run.
+    per_client : ndarray, float, shape (K,)  [J]
+        Energy of each client in its share of the rounds.
     """
-    c, terms = problem.clients, bound.to_dict()
-    terms.pop("total")
-    names = [max(terms, key=lambda name: terms[name])]
+    c, rounds, batch = problem.clients, allocation.rounds, allocation.batch
+    names = [allocation.bound.largest]
     growing = batch < c.batch_max
     if problem.rounds[0] < rounds == problem.rounds[1]:
         names.append("number of rounds")

@@ -266,10 +266,10 @@ class FederatedRun:
             kappa=self.scenario.client_processor.kappa,
         )
 
-    def _spent(self) -> replan.Books:
+    def _spent(self) -> replan.Spent:
         """Return what has been spent so far, and where the antennas are."""
         state = self.state
-        return replan.Books(
+        return replan.Spent(
             round=state.round,
             positions=state.positions,
             latency_s=state.latency_s.total,

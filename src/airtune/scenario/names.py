@@ -46,7 +46,7 @@ that registers it: airtune --import MODULE ...)
     _check(CHANNELS, scenario.radio.channel, "radio.channel")
     _check(POLICIES, scenario.clients.selection, "clients.selection")
     _check(SERVER_OPTIMIZERS, scenario.training.server_optimizer, "training.server_optimizer")
-    _check(CLIENT_OBJECTIVES, scenario.training.objective, "training.objective")
+    _check(CLIENT_OBJECTIVES, scenario.training.client_objective, "training.client_objective")
 
 
 def _check(registry: Registry, name: str, setting: str) -> None:

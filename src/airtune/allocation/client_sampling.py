@@ -1,8 +1,8 @@
-"""Rounds in which some of the participants transmit: means over who is chosen.
+"""Client sampling: rounds in which some of the participants transmit, on average.
 
 The plan knows of a policy how many clients it takes, not whom: every set of M participants is
-taken to be as likely as another.  The bound of a round holds given its set (docs/theory.md), so
-the means of its terms over the sets are the terms of the plan.
+taken to be as likely as another.  The bound of a round holds given its set (docs/theory.md, "Sets
+that change"), so the means of its terms over the sets are the terms of the plan.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
-from airtune.costs import FloatArray
+from airtune.kinds import Real
 from airtune.streams import generator
 
 ENUMERATED = 5000
@@ -28,62 +27,76 @@ _CHUNK, _MOST = 2_000_000, 10_000_000
 
 
 @dataclass(frozen=True)
-class Turns:
-    """Who transmits in a round, on average; arrays of shape (E,) for the E participants.
+class SamplingMeans:
+    """Means over who transmits in a round; arrays have shape (E,) for the E participants.
 
     Attributes
     ----------
-    squares : ndarray
+    squared_weights : ndarray, float, shape (E,)
         Mean of the client's squared weight in a round, 0 where it is silent.
-    share : ndarray
+    share : ndarray, float, shape (E,)
         Share of the rounds that it transmits in.
     bias : float
-        Mean of min(1, 4 (1 - p)^2), p the weight of those that transmit.
-    spread : float
+        Mean of min(1, 4 (1 - p)^2), p the weight of those that transmit; times zeta^2 it is beta.
+    variance : float
         Variance of the weighted mean over the draws, at most this times zeta^2.
     """
 
-    squares: FloatArray
-    share: FloatArray
+    squared_weights: Real
+    share: Real
     bias: float
-    spread: float = 0.0
+    variance: float = 0.0
 
 
-def take_turns(weights: FloatArray, together: int) -> Turns:
-    """Return the means over the sets of `together` participants, all equally likely.
+def sampled_without_replacement(weights: Real, transmitting: int) -> SamplingMeans:
+    """Return the means over the sets of `transmitting` participants, all equally likely.
 
     The weights of those that transmit are renormalised to sum 1.  Exact for equal weights and for
     up to :data:`ENUMERATED` sets; else random ones stand for all, the same every time.
 
     Parameters
     ----------
-    weights : ndarray, shape (E,)
+    weights : ndarray, float, shape (E,)
         omega0 of the participants; less than 1 in sum where clients are left out.
-    together : int
+    transmitting : int
         M, how many transmit in a round.
+
+    Returns
+    -------
+    SamplingMeans
+
+    Examples
+    --------
+    Two of four clients of equal weight transmit: each in half of the rounds, with weight 1/2.
+
+    >>> import numpy as np
+    >>> means = sampled_without_replacement(np.full(4, 0.25), 2)
+    >>> means.squared_weights.tolist(), means.share.tolist(), means.bias
+    ([0.125, 0.125, 0.125, 0.125], [0.5, 0.5, 0.5, 0.5], 1.0)
     """
-    return _take_turns(tuple(np.asarray(weights, float).tolist()), min(together, len(weights)))
+    given = tuple(np.asarray(weights, float).tolist())
+    return _without_replacement(given, min(transmitting, len(weights)))
 
 
 @lru_cache(maxsize=512)
-def _take_turns(given: tuple[float, ...], together: int) -> Turns:
+def _without_replacement(given: tuple[float, ...], transmitting: int) -> SamplingMeans:
     weights = np.array(given)
     count = len(weights)
-    share = np.full(count, together / count)
+    share = np.full(count, transmitting / count)
     if np.ptp(weights) <= 1e-12 * weights.max():
-        present = np.array([together * weights.mean()])
-        return Turns(np.full(count, 1 / (count * together)), share, _bias(present))
-    if math.comb(count, together) <= ENUMERATED:
-        sets = np.array(list(itertools.combinations(range(count), together)))
+        present = np.array([transmitting * weights.mean()])
+        return SamplingMeans(np.full(count, 1 / (count * transmitting)), share, _bias(present))
+    if math.comb(count, transmitting) <= ENUMERATED:
+        sets = np.array(list(itertools.combinations(range(count), transmitting)))
         present = weights[sets].sum(axis=1)
         squares = np.zeros(count)
         np.add.at(squares, sets, (weights[sets] / present[:, None]) ** 2)
-        return Turns(squares / len(sets), share, _bias(present))
-    squares, present = _drawn(weights, together)
-    return Turns(squares * share, share, _bias(present))
+        return SamplingMeans(squares / len(sets), share, _bias(present))
+    squares, present = _over_random_sets(weights, transmitting)
+    return SamplingMeans(squares * share, share, _bias(present))
 
 
-def _drawn(weights: FloatArray, together: int) -> tuple[FloatArray, FloatArray]:
+def _over_random_sets(weights: Real, transmitting: int) -> tuple[Real, Real]:
     """Mean square of each client's weight in sets that hold it, and the weights of the sets.
 
     A set without the client becomes one with it when its last member makes room: given that the
@@ -97,7 +110,7 @@ def _drawn(weights: FloatArray, together: int) -> tuple[FloatArray, FloatArray]:
     for start in range(0, wanted, rows):
         size = min(rows, wanted - start)
         keys = random.random((size, count))
-        sets = np.argpartition(keys, together - 1, axis=1)[:, :together]
+        sets = np.argpartition(keys, transmitting - 1, axis=1)[:, :transmitting]
         whole = weights[sets].sum(axis=1)
         others = np.repeat((whole - weights[sets[:, -1]])[:, None], count, axis=1) + weights
         np.put_along_axis(others, sets, whole[:, None], axis=1)
@@ -106,7 +119,7 @@ def _drawn(weights: FloatArray, together: int) -> tuple[FloatArray, FloatArray]:
     return sums / wanted, np.concatenate(present)
 
 
-def drawn_evenly(weights: FloatArray, draws: int) -> Turns:
+def sampled_with_replacement(weights: Real, draws: int) -> SamplingMeans:
     """Return the means over `draws` draws with replacement, with odds as the weights.
 
     The mean over the draws is the mean over the participants on average; its variance is at most
@@ -114,18 +127,23 @@ def drawn_evenly(weights: FloatArray, draws: int) -> Turns:
 
     Parameters
     ----------
-    weights : ndarray, shape (E,)
+    weights : ndarray, float, shape (E,)
         omega0 of the participants.
     draws : int
         M.
+
+    Returns
+    -------
+    SamplingMeans
     """
     total = float(weights.sum())
     odds = weights / total
     squares = odds**2 + odds * (1 - odds) / draws
     absent = max(0.0, 1.0 - total) if total < 1 - 1e-12 else 0.0
-    return Turns(squares, 1 - (1 - odds) ** draws, min(1.0, 4 * absent**2), 1 / draws)
+    return SamplingMeans(squares, 1 - (1 - odds) ** draws, min(1.0, 4 * absent**2), 1 / draws)
 
 
-def _bias(present: NDArray[np.float64]) -> float:
+def _bias(present: Real) -> float:
+    """Mean of min(1, 4 (1 - p)^2) over the weights p of the sets (docs/theory.md, (2))."""
     absent = np.where(present < 1 - 1e-12, 1 - present, 0.0)
     return float(np.mean(np.minimum(1.0, 4 * absent**2)))

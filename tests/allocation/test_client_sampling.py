@@ -8,9 +8,12 @@ import math
 import numpy as np
 import pytest
 
-from airtune.allocation import turns
-from airtune.allocation.turns import drawn_evenly, take_turns
-from airtune.bound.convergence import (
+from airtune.allocation import (
+    client_sampling,
+    sampled_with_replacement,
+    sampled_without_replacement,
+)
+from airtune.bound import (
     BoundConstants,
     BoundParts,
     batch_noise,
@@ -33,57 +36,57 @@ KAPPA, FLOOR, TOP = 2.5e-28, 3e8, 2e9
 FIXED_S, FIXED_J = 0.3, 0.1
 
 
-def sets_of(count: int, together: int) -> list[np.ndarray]:
-    return [np.array(chosen) for chosen in itertools.combinations(range(count), together)]
+def sets_of(count: int, transmitting: int) -> list[np.ndarray]:
+    return [np.array(chosen) for chosen in itertools.combinations(range(count), transmitting)]
 
 
-@pytest.mark.parametrize("together", [1, 2, 4])
+@pytest.mark.parametrize("transmitting", [1, 2, 4])
 @pytest.mark.parametrize("left_out", [0.0, 0.3])
-def test_means_are_those_over_all_sets(together: int, left_out: float) -> None:
+def test_means_are_those_over_all_sets(transmitting: int, left_out: float) -> None:
     weights = (1 - left_out) * OMEGA
-    found = take_turns(weights, together)
+    means = sampled_without_replacement(weights, transmitting)
     squares, bias = np.zeros(4), 0.0
-    sets = sets_of(4, together)
+    sets = sets_of(4, transmitting)
     for chosen in sets:
         p = weights[chosen].sum()
         squares[chosen] += (weights[chosen] / p) ** 2 / len(sets)
         bias += min(1.0, 4 * (1 - p) ** 2) / len(sets)
-    assert found.squares == pytest.approx(squares)
-    assert found.bias == pytest.approx(bias, abs=1e-12)
-    assert found.share == pytest.approx(np.full(4, together / 4))
+    assert means.squared_weights == pytest.approx(squares)
+    assert means.bias == pytest.approx(bias, abs=1e-12)
+    assert means.share == pytest.approx(np.full(4, transmitting / 4))
 
 
 def test_equal_weights_need_no_sets() -> None:
-    found = take_turns(np.full(5000, 1 / 5000), 50)
-    assert found.squares.sum() == pytest.approx(1 / 50)
-    assert found.bias == 1.0
-    few = take_turns(np.full(5, 0.2), 4)
+    means = sampled_without_replacement(np.full(5000, 1 / 5000), 50)
+    assert means.squared_weights.sum() == pytest.approx(1 / 50)
+    assert means.bias == 1.0
+    few = sampled_without_replacement(np.full(5, 0.2), 4)
     assert few.bias == pytest.approx(4 * 0.2**2)
 
 
 def test_drawn_sets_stand_for_all(monkeypatch) -> None:
     weights = np.random.default_rng(3).dirichlet(np.full(12, 3.0))
-    exact = take_turns(weights, 5)
-    assert math.comb(12, 5) <= turns.ENUMERATED
-    monkeypatch.setattr(turns, "ENUMERATED", 0)
-    turns._take_turns.cache_clear()
-    drawn = take_turns(weights, 5)
-    turns._take_turns.cache_clear()
-    assert drawn.squares == pytest.approx(exact.squares, rel=0.05)
+    exact = sampled_without_replacement(weights, 5)
+    assert math.comb(12, 5) <= client_sampling.ENUMERATED
+    monkeypatch.setattr(client_sampling, "ENUMERATED", 0)
+    client_sampling._without_replacement.cache_clear()
+    drawn = sampled_without_replacement(weights, 5)
+    client_sampling._without_replacement.cache_clear()
+    assert drawn.squared_weights == pytest.approx(exact.squared_weights, rel=0.05)
     assert drawn.bias == pytest.approx(exact.bias, rel=0.05)
 
 
 def test_draws_with_replacement() -> None:
-    found = drawn_evenly(OMEGA, 3)
+    means = sampled_with_replacement(OMEGA, 3)
     squares, silent = np.zeros(4), np.zeros(4)
     for drawn in itertools.product(range(4), repeat=3):
         odds = np.prod(OMEGA[list(drawn)])
         counts = np.bincount(drawn, minlength=4)
         squares += odds * (counts / 3) ** 2
         silent += odds * (counts == 0)
-    assert found.squares == pytest.approx(squares)
-    assert found.share == pytest.approx(1 - silent)
-    assert (found.bias, found.spread) == (0.0, pytest.approx(1 / 3))
+    assert means.squared_weights == pytest.approx(squares)
+    assert means.share == pytest.approx(1 - silent)
+    assert (means.bias, means.variance) == (0.0, pytest.approx(1 / 3))
 
 
 def run_of(budget: dict[str, object], **changes: object):
@@ -101,7 +104,7 @@ def run_of(budget: dict[str, object], **changes: object):
     return plan_inputs(scenario, constants, omega=OMEGA, cycles_per_sample=CYCLES, data_sizes=SIZES)
 
 
-def costs(together: int | None, *, redrawn: bool = False) -> FixedCosts:
+def costs(transmitting: int | None, *, redrawn: bool = False) -> FixedCosts:
     return FixedCosts(
         uplink_s=0.1,
         downlink_s=0.1,
@@ -111,19 +114,19 @@ def costs(together: int | None, *, redrawn: bool = False) -> FixedCosts:
         pilot_j=PILOT_J,
         downlink_j=0.04,
         move_j=0.06,
-        together=together,
+        transmitting=transmitting,
         redrawn=redrawn,
     )
 
 
-def plan(budget: dict[str, object], together: int | None, **changes: object) -> Plan:
-    return make_plan(run_of(budget, **changes), MSE, costs(together))
+def plan(budget: dict[str, object], transmitting: int | None, **changes: object) -> Plan:
+    return make_plan(run_of(budget, **changes), MSE, costs(transmitting))
 
 
-def mean_bound(constants: BoundConstants, batch: np.ndarray, rho: float, together: int):
+def mean_bound(constants: BoundConstants, batch: np.ndarray, rho: float, transmitting: int):
     """Mean of the bound over the sets, each set the same in every round: it is linear in V."""
     bounds = []
-    for chosen in sets_of(4, together):
+    for chosen in sets_of(4, transmitting):
         omega = OMEGA[chosen] / OMEGA[chosen].sum()
         bounds.append(
             bound_constant(
@@ -139,21 +142,23 @@ def mean_bound(constants: BoundConstants, batch: np.ndarray, rho: float, togethe
     return BoundParts(*(float(np.mean([getattr(b, n) for b in bounds])) for n in names))
 
 
-def mean_energy(batch: np.ndarray, clocks: np.ndarray, rho: float, together: int) -> np.ndarray:
+def mean_energy(batch: np.ndarray, clocks: np.ndarray, rho: float, transmitting: int) -> np.ndarray:
     """Mean energy of a round over the sets: computing, uplink, pilots."""
     parts = np.stack([KAPPA * clocks**2 * CYCLES * batch, rho * UPLINK_J, PILOT_J])
-    return np.mean([parts[:, chosen].sum(axis=1) for chosen in sets_of(4, together)], axis=0)
+    return np.mean([parts[:, chosen].sum(axis=1) for chosen in sets_of(4, transmitting)], axis=0)
 
 
-@pytest.mark.parametrize("together", [1, 2, 3])
-def test_bound_and_energy_are_the_means_over_the_sets(together: int) -> None:
-    loose = plan({"latency_s": 5.0}, together)
+@pytest.mark.parametrize("transmitting", [1, 2, 3])
+def test_bound_and_energy_are_the_means_over_the_sets(transmitting: int) -> None:
+    loose = plan({"latency_s": 5.0}, transmitting)
     tight = 0.7 * (loose.energy_j.total - T * FIXED_J) + T * FIXED_J
-    p = plan({"latency_s": 5.0, "energy_j": tight}, together)
+    p = plan({"latency_s": 5.0, "energy_j": tight}, transmitting)
     constants = run_of({}).bound
-    expected = mean_bound(constants, p.batch_sizes, p.power_backoff, together)
+    expected = mean_bound(constants, p.batch_sizes, p.power_backoff, transmitting)
     assert p.bound.to_dict() == pytest.approx(expected.to_dict())
-    compute, uplink, pilots = mean_energy(p.batch_sizes, p.frequencies, p.power_backoff, together)
+    compute, uplink, pilots = mean_energy(
+        p.batch_sizes, p.frequencies, p.power_backoff, transmitting
+    )
     energy = p.energy_j
     assert (energy.compute, energy.uplink, energy.pilots) == pytest.approx(
         (T * compute, T * uplink, T * pilots)
@@ -166,16 +171,16 @@ def test_bound_and_energy_are_the_means_over_the_sets(together: int) -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_no_batches_and_backoff_are_better(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    together = int(rng.integers(1, 4))
+    transmitting = int(rng.integers(1, 4))
     deadline = float(rng.uniform(0.1, 0.4))
     budget: dict[str, object] = {"latency_s": T * (FIXED_S + deadline)}
-    loose = plan(budget, together)
+    loose = plan(budget, transmitting)
     spare = loose.energy_j.total - T * FIXED_J
     total = T * FIXED_J + spare * rng.uniform(0.3, 0.9)
     own = float(loose.client_energy_j.max() * rng.uniform(0.4, 1.1))
     budget |= {"energy_j": total, "client_energy_j": own}
-    p = plan(budget, together)
-    constants, share = run_of({}).bound, together / 4
+    p = plan(budget, transmitting)
+    constants, share = run_of({}).bound, transmitting / 4
     least = np.inf
     for batch in itertools.product(range(1, H + 3), repeat=4):
         sizes = np.array(batch, float)
@@ -187,22 +192,22 @@ def test_no_batches_and_backoff_are_better(seed: int) -> None:
         left = total / T - FIXED_J - share * float(np.sum(computing + PILOT_J))
         rho = min(rho, left / (share * float(UPLINK_J.sum())))
         if rho > 1e-6:
-            least = min(least, mean_bound(constants, sizes, rho, together).total)
+            least = min(least, mean_bound(constants, sizes, rho, transmitting).total)
     assert p.bound.total == pytest.approx(least, rel=1e-9)
     assert p.certificate.lower_bound <= p.bound.total
     assert p.certificate.relative_gap <= 1e-6
 
 
-def test_everybody_in_every_round_is_the_plan_without_turns() -> None:
+def test_everybody_in_every_round_is_the_plan_without_sampling() -> None:
     assert plan({"latency_s": 5.0}, None).to_dict() == plan({"latency_s": 5.0}, 4).to_dict()
 
 
 def test_the_least_total_budget_is_that_of_a_mean_round() -> None:
     least = {}
-    for together in (2, None):
+    for transmitting in (2, None):
         with pytest.raises(ValueError, match=r"budget\.energy_j = 0\.5 to at least") as error:
-            plan({"energy_j": 0.5}, together)
-        least[together] = float(str(error.value).split("at least ")[1].split(" ")[0])
+            plan({"energy_j": 0.5}, transmitting)
+        least[transmitting] = float(str(error.value).split("at least ")[1].split(" ")[0])
     assert least[2] - T * FIXED_J == pytest.approx((least[None] - T * FIXED_J) / 2, rel=1e-6)
     with pytest.raises(ValueError, match=r"client_energy_j = 0\.01 to at least") as error:
         plan({"client_energy_j": 0.01}, 2)
@@ -236,7 +241,7 @@ def test_measured_gap_of_sgd_over_changing_sets_is_below_the_bound(
 ) -> None:
     """Losses |theta - c_k|^2 / 2, so L = mu = 1; sets drawn anew in every round, noisy air."""
     rng = np.random.default_rng(7)
-    together, sigma_sq, air, size, runs = 2, 0.5, 0.3, 3, 4000
+    transmitting, sigma_sq, air, size, runs = 2, 0.5, 0.3, 3, 4000
     optima, batch = rng.normal(size=(4, size)), np.array([1.0, 2.0, 1.0, 4.0])
     optimum = OMEGA @ optima
     zeta_sq = float(np.max(np.sum((optima - optimum) ** 2, axis=1)))
@@ -246,24 +251,28 @@ def test_measured_gap_of_sgd_over_changing_sets_is_below_the_bound(
     c = BoundConstants(
         L=1.0, mu=1.0, eta=eta, sigma_g_sq=sigma_sq, G_sq=1.0, zeta_sq=zeta_sq, **numbers
     )
-    means = drawn_evenly(OMEGA, together) if redrawn else take_turns(OMEGA, together)
-    beta = (means.bias + c.L * c.eta * means.spread) * zeta_sq
+    means = (
+        sampled_with_replacement(OMEGA, transmitting)
+        if redrawn
+        else sampled_without_replacement(OMEGA, transmitting)
+    )
+    beta = (means.bias + c.L * c.eta * means.variance) * zeta_sq
     theta = np.tile(optimum + 1.0, (runs, 1))
     start = float(np.mean(np.sum((theta - optimum) ** 2, axis=1)) / 2)
     limit = bound_over_rounds(
         c,
         initial=start,
         shift=0.0,
-        noise=np.full(30, sigma_sq * np.sum(means.squares / batch)),
+        noise=np.full(30, sigma_sq * np.sum(means.squared_weights / batch)),
         air=air,
         beta=beta,
     )["total"]
     for t in range(30):
         weights = np.zeros((runs, 4))
         if redrawn:
-            weights = rng.multinomial(together, OMEGA, size=runs) / together
+            weights = rng.multinomial(transmitting, OMEGA, size=runs) / transmitting
         else:
-            chosen = np.argsort(rng.random((runs, 4)), axis=1)[:, :together]
+            chosen = np.argsort(rng.random((runs, 4)), axis=1)[:, :transmitting]
             np.put_along_axis(weights, chosen, OMEGA[chosen], axis=1)
             weights /= weights.sum(axis=1, keepdims=True)
         deviation = np.sqrt((weights**2 / batch).sum(axis=1) * sigma_sq / size + air / size)

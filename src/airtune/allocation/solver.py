@@ -1,4 +1,4 @@
-"""Exact joint allocation of T, T0, B0, batches, clocks and back-off (system-model 8)."""
+"""Exact joint allocation of T, T0, B0, batches, clocks and back-off (system model, section 8)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from airtune.allocation.clocks import cheapest_server_time, total_energy
 from airtune.allocation.feasibility import least_backoff
-from airtune.allocation.kernels import best_backoff, kernel_data
+from airtune.allocation.kernels import Grid, RoundProblem, best_backoff, kernel_data
 from airtune.allocation.pretraining import Front, pretraining_front
 from airtune.allocation.problem import (
     BACKOFF_MIN,
@@ -18,7 +18,7 @@ from airtune.allocation.problem import (
     server_clock,
 )
 from airtune.allocation.separable import rounds_bounds, search_separable
-from airtune.allocation.total_budget import TOLERANCE, Effort, Grid, search_total
+from airtune.allocation.total_budget import TOLERANCE, Effort, search_total
 from airtune.bound.convergence import (
     BoundParts,
     batch_noise,
@@ -27,7 +27,7 @@ from airtune.bound.convergence import (
     pretraining_gap,
     shift_gap,
 )
-from airtune.costs import FloatArray
+from airtune.kinds import Real
 
 
 @dataclass(frozen=True)
@@ -38,24 +38,29 @@ class Allocation:
     ----------
     rounds, steps, pretraining_batch : int
         T, T0, B0.
-    batch, clocks : ndarray, shape (K,)
-        B_k, and f_k [Hz].
+    batch : ndarray, float, shape (K,)
+        B_k, whole numbers.
+    clocks : ndarray, float, shape (K,)  [Hz]
+        f_k.
     backoff : float
         rho.
-    server_time, server_clock : float
-        Time of pre-training [s] and f_0 [Hz].
+    server_time : float  [s]
+        Time of pre-training.
+    server_clock : float  [Hz]
+        f_0.
     bound : BoundParts
+        Terms of the bound that is minimised.
     lower_bound : float
         No admissible choice has a smaller bound.
-    energy_j : float
+    energy_j : float  [J]
         Of the whole run.
     """
 
     rounds: int
     steps: int
     pretraining_batch: int
-    batch: FloatArray
-    clocks: FloatArray
+    batch: Real
+    clocks: Real
     backoff: float
     server_time: float
     server_clock: float
@@ -69,7 +74,7 @@ class _Choice:
     rounds: int
     steps: int
     pretraining_batch: int
-    batch: FloatArray
+    batch: Real
     backoff: float
 
     @property
@@ -78,7 +83,10 @@ class _Choice:
 
 
 def allocate(problem: ResourceProblem, effort: Effort | None = None) -> Allocation:
-    """Minimise the convergence bound within the budgets.
+    """Minimise the convergence bound within the budgets (system model, section 8).
+
+    Without a total energy budget the clients separate and the answer is exact; with one the search
+    is branch and bound, and `lower_bound` of the answer says how far it may be from the least.
 
     Parameters
     ----------
@@ -91,6 +99,39 @@ def allocate(problem: ResourceProblem, effort: Effort | None = None) -> Allocati
     -------
     Allocation
         Of the plans with the same bound, the one of least energy that was met.
+
+    Raises
+    ------
+    ArithmeticError
+        When the clocks of an admissible plan are lost to rounding.
+
+    Examples
+    --------
+    Two clients of which the second computes at half the speed, in at most 4 rounds and 6 seconds:
+
+    >>> import numpy as np
+    >>> from airtune.allocation import Processors, ResourceProblem, ServerProcessor, allocate
+    >>> from airtune.bound import BoundConstants
+    >>> constants = BoundConstants(
+    ...     L=4, mu=0.5, eta=0.1, sigma_g_sq=4, G_sq=8,
+    ...     L0=4, mu0=0.05, eta0=0.1, sigma0_sq=4, delta_pre=6, L_x=0.5, W1=1,
+    ... )
+    >>> two = np.ones(2)
+    >>> clients = Processors(
+    ...     omega=0.5 * two, cycles=np.array([1e8, 2e8]), kappa=2.5e-28 * two,
+    ...     f_min=3e8 * two, f_max=2e9 * two, batch_max=16 * two,
+    ...     radio_j=0.003 * two, fixed_j=0 * two, budget_j=np.inf * two,
+    ... )
+    >>> problem = ResourceProblem(
+    ...     constants, clients, ServerProcessor(1e7, 1e-27, 1e9, 3e9),
+    ...     mse_star=0.05, round_s=0.6, round_j=0.5, rounds=(1, 4), steps=(0, 0), batches=(1, 1),
+    ...     latency_s=6, energy_j=np.inf,
+    ... )
+    >>> answer = allocate(problem)
+    >>> answer.rounds, answer.batch.astype(int).tolist(), answer.backoff
+    (4, [16, 9], 1.0)
+    >>> (answer.clocks / 1e9).round(3).tolist()  # the slowest clocks that meet the deadline
+    [1.778, 2.0]
     """
     if problem.bound.contraction == 0:  # one round forgets the start: more only cost
         fewest = problem.rounds[0]
@@ -105,21 +146,14 @@ def allocate(problem: ResourceProblem, effort: Effort | None = None) -> Allocati
     lower = None
     if np.isfinite(problem.energy_j):
         best, lower = search_total(clients, limits, grid, value, effort or Effort())
-        found = best.t, best.p, best.rho
+        t, p, rho = best.t, best.p, best.backoff
         lower += offset
         batch = batch if best.batch is None else best.batch
     else:
-        bounds = rounds_bounds(
-            clients, limits, grid.shrink, grid.gain, grid.rounds, grid.samples[0], grid.start[-1]
-        )
+        bounds = rounds_bounds(clients, limits, grid)
         order = np.argsort(bounds)
-        _, t, p, rho = search_separable(
-            clients, limits, bounds, order, grid.rounds, grid.shrink, grid.gain, grid.samples,
-            grid.start, value, batch,
-        )  # fmt: skip
-        found = t, p, rho
-    if found[0] >= 0:
-        t, p, rho = found
+        _, t, p, rho = search_separable(clients, limits, grid, bounds, order, value, batch)
+    if t >= 0:
         choice = _Choice(
             int(grid.rounds[t]), int(front.steps[p]), int(front.batch[p]), batch.copy(), float(rho)
         )
@@ -206,7 +240,7 @@ def _thriftier(problem: ResourceProblem, grid: Grid, front: Front, choice: _Choi
 def _cheaper_twin(problem: ResourceProblem, choice: _Choice) -> _Choice:
     """Among clients of equal weight, give the larger batches to those that compute cheaply.
 
-    The bound does not change, the energy falls; kept when it is admissible with no less power.
+    The bound does not change, the energy falls; taken when it is admissible with no less power.
     """
     c = problem.clients
     clients, limits = kernel_data(problem)
@@ -217,7 +251,9 @@ def _cheaper_twin(problem: ResourceProblem, choice: _Choice) -> _Choice:
         batch[cheap_first] = np.sort(batch[group])[::-1]
     if np.any(batch > c.batch_max) or np.array_equal(batch, choice.batch):
         return choice
-    rho, _ = best_backoff(clients, limits, float(choice.rounds), float(choice.samples), batch)
+    rho, _ = best_backoff(
+        RoundProblem(clients, limits, float(choice.rounds), float(choice.samples)), batch
+    )
     if rho < choice.backoff:
         return choice
     other = replace(choice, batch=batch, backoff=max(rho, choice.backoff))

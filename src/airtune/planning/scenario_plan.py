@@ -1,0 +1,103 @@
+"""The plan of a scenario without a run: what `airtune plan SCENARIO` computes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from airtune.bound import BoundParts
+from airtune.errors import InputError
+from airtune.planning.alternate import JointPlan
+from airtune.planning.margins import Margins, bound_curve, measure_margins
+from airtune.planning.plans import PLANNING_SCHEME, plan_run
+from airtune.planning.repetition import Repetition
+from airtune.registry import SCHEMES
+from airtune.scenario import Scenario
+
+
+@dataclass(frozen=True)
+class ScenarioPlan:
+    """A plan with what limits it and the time spent.
+
+    Attributes
+    ----------
+    repetition : Repetition
+    joint : JointPlan
+    margins : Margins
+    seconds : float
+        Time that planning took.
+    """
+
+    repetition: Repetition
+    joint: JointPlan
+    margins: Margins
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document that ``airtune plan --json`` prints."""
+        document = self.joint.to_dict()
+        document["radio"] |= _beamformer(self.repetition, self.joint)
+        return {
+            "scenario": self.repetition.scenario.name,
+            **document,
+            "margins": self.margins.to_dict(),
+            "seconds": self.seconds,
+        }
+
+    def bound_curve(self) -> dict[int, BoundParts | None]:
+        """Bound of the best plan of each T in rising order, the T of the plan among them.
+
+        T goes up to the greatest that may be planned, or to twice the given one.
+        """
+        inputs, plan = self.repetition.inputs, self.joint.plan
+        most = inputs.rounds[1] if inputs.rounds[0] < inputs.rounds[1] else 2 * inputs.rounds[1]
+        curve = bound_curve(inputs, self.joint.expected, most)
+        curve[plan.rounds] = plan.bound
+        return dict(sorted(curve.items()))
+
+
+def plan_scenario(scenario: Scenario, scheme: str | None = None) -> ScenarioPlan:
+    """Plan a scenario as a run would, for its first seed; nothing is trained.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    scheme : str, optional
+        Whose air to plan for; that of the shared plan by default.
+
+    Returns
+    -------
+    ScenarioPlan
+
+    Raises
+    ------
+    InputError
+        The scheme is not known, or a budget cannot be met: the message names it and the least
+        value that would do.
+    """
+    name = PLANNING_SCHEME if scheme is None else scheme
+    if name not in SCHEMES:
+        raise InputError(f"--scheme {name}: must be one of {', '.join(SCHEMES)}")
+    if name != PLANNING_SCHEME:
+        scenario = scenario.model_copy(update={"plan": "own"})
+    repetition = Repetition.open(scenario, scenario.seed)
+    began = time.perf_counter()
+    joint = plan_run(repetition, name)
+    seconds = time.perf_counter() - began
+    margins = measure_margins(repetition.inputs, joint.expected, joint.plan.bound)
+    return ScenarioPlan(repetition, joint, margins, seconds)
+
+
+def _beamformer(repetition: Repetition, joint: JointPlan) -> dict[str, Any]:
+    """Return the receive beamformer of the plan and the worst gain; null where there is none."""
+    if not joint.expected.costs.backoff:
+        return {"beamformer_re": None, "beamformer_im": None, "worst_gain": None}
+    weights, positions = joint.expected.weights, joint.expected.positions
+    link = repetition.scheme(joint.scheme).array.link(repetition.radio(1), weights, positions)
+    best = link.best_beamformer(weights)
+    return {
+        "beamformer_re": best.beamformer.real.tolist(),
+        "beamformer_im": best.beamformer.imag.tolist(),
+        "worst_gain": float(best.worst_gain),
+    }
