@@ -1,5 +1,5 @@
 # make demo   install the pinned set and compare five schemes on a small LLaMA
-# make test   run the test suite (everything that is not marked slow)
+# make test   run the test suite (everything that is not marked slow) and the examples in docstrings
 # make lint   ruff and mypy
 #
 # TORCH_INDEX can name a package index with CPU builds of torch, for example
