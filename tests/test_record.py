@@ -66,7 +66,7 @@ def test_an_interrupted_checkpoint_leaves_the_last_one(
     def torn(*args: object) -> None:
         raise KeyboardInterrupt
 
-    target = "safetensors.numpy.save_file" if victim == "save_file" else "airtune.record.write_json"
+    target = "safetensors.numpy.save_file" if victim == "save_file" else "airtune.record.metrics.write_json"
     monkeypatch.setattr(target, torn)
     with pytest.raises(KeyboardInterrupt):
         record.save_checkpoint(cell, 1, {"a": np.ones(3)}, {"x": 1})
@@ -192,7 +192,7 @@ def test_changed_data_is_noticed(tmp_path, monkeypatch) -> None:
 
 
 def test_large_files_are_read_in_pieces(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(record, "_PIECE", 4)
+    monkeypatch.setattr("airtune.record.inputs._PIECE", 4)
     file = tmp_path / "weights.gguf"
     file.write_bytes(bytes(range(256)) * 8)
     scenario = Scenario.model_validate({"model": {"source": str(file)}})
