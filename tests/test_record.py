@@ -66,7 +66,11 @@ def test_an_interrupted_checkpoint_leaves_the_last_one(
     def torn(*args: object) -> None:
         raise KeyboardInterrupt
 
-    target = "safetensors.numpy.save_file" if victim == "save_file" else "airtune.record.metrics.write_json"
+    target = (
+        "safetensors.numpy.save_file"
+        if victim == "save_file"
+        else "airtune.record.metrics.write_json"
+    )
     monkeypatch.setattr(target, torn)
     with pytest.raises(KeyboardInterrupt):
         record.save_checkpoint(cell, 1, {"a": np.ones(3)}, {"x": 1})

@@ -6,7 +6,6 @@ has the names of its files, :mod:`airtune.record.documents` what stands in them.
 
 from airtune.record.cells import Cell
 from airtune.record.documents import SCHEMA_VERSION
-from airtune.record.machine import environment, made_with
 from airtune.record.files import (
     Document,
     parse_document,
@@ -26,6 +25,7 @@ from airtune.record.folder import (
     lock,
     open_folder,
 )
+from airtune.record.machine import environment, made_with
 from airtune.record.metrics import (
     Arrays,
     append_metrics,

@@ -12,9 +12,9 @@ from airtune.errors import InputError
 from airtune.record import names
 from airtune.record.cells import Cell
 from airtune.record.documents import SCHEMA_VERSION, RunDocument
-from airtune.record.machine import environment, made_with
 from airtune.record.files import read_document, read_json, write_document, write_json, write_text
 from airtune.record.inputs import digest, input_files
+from airtune.record.machine import environment, made_with
 from airtune.scenario import Scenario
 from airtune.scenario import file as scenario_file
 

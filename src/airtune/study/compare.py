@@ -74,6 +74,7 @@ def check(scenario: Scenario, kind: str) -> Scenario:
         Names the setting, its value and what is allowed.
     """
     from airtune.placement.solver import METHODS
+    from airtune.registry import ENGINES
     from airtune.schemes import SCHEMES
 
     for name in scenario.schemes:
@@ -88,6 +89,7 @@ def check(scenario: Scenario, kind: str) -> Scenario:
     method = scenario.placement.method
     if method not in METHODS:
         raise InputError(f"placement.method = {method!r}: must be one of {', '.join(METHODS)}")
+    ENGINES.check(scenario.engine.name, "engine.name")
     for name in scenario.schemes:
         SCHEMES[name].array.start(scenario, scenario.seed)
     if kind == "compare" and REFERENCE not in scenario.schemes:
