@@ -16,7 +16,7 @@ from airtune.record import Cell
 from airtune.rounds.federated import FederatedRun
 from airtune.scenario import Scenario
 from airtune.schemes import SCHEMES
-from airtune.study import cells, compare, figures
+from airtune.study import cells, compare, figures, histories
 from quadratic import QuadraticLearner
 
 
@@ -330,7 +330,9 @@ def test_seeds_are_repetitions_with_quantiles(small_scenario, quadratic, tmp_pat
     results = compare.compare(scenario, tmp_path / "run")
     assert list(results["schemes"]) == ["ideal", "movable", "fixed"]  # ideal sets the target
     cells = [
-        figures.cell_figures(record.Cell(tmp_path / "run/fixed" / f"seed-{i}", "fixed", i), None)
+        figures.cell_figures(
+            histories.read_cell(record.Cell(tmp_path / "run/fixed" / f"seed-{i}", "fixed", i)), None
+        )
         for i in range(3)
     ]
     losses = [figure["final_loss"] for figure in cells]

@@ -4,6 +4,7 @@ A run folder holds one cell for each scheme and seed (:class:`Cell`).  :mod:`air
 has the names of its files, :mod:`airtune.record.documents` what stands in them.
 """
 
+from airtune.record import documents, names
 from airtune.record.cells import Cell
 from airtune.record.documents import SCHEMA_VERSION
 from airtune.record.files import (
@@ -47,10 +48,12 @@ __all__ = [
     "check_version",
     "create",
     "discard_unused",
+    "documents",
     "environment",
     "load_checkpoint",
     "lock",
     "made_with",
+    "names",
     "open_folder",
     "parse_document",
     "read_document",
