@@ -249,10 +249,9 @@ def _whole_numbers(axes: Any) -> None:
 
 def _plain_decades(axes: Any) -> None:
     """Write 1, 10, 100 instead of powers of ten; between them, too, where decades are few."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import LogLocator
 
     low, high = axes.get_xlim()
     few = high < 100 * low
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: significant(x, 1)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    style.plain_decades(axes.xaxis, lambda x: significant(x, 1))
