@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from airtune.report.values import si
-
-if TYPE_CHECKING:
-    pass
 
 COLUMN_WIDTH = 3.5
 PNG_DPI, SMALL_DPI = 300, 200
