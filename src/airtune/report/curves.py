@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from airtune.registry import PROPOSAL
 from airtune.report import style
 from airtune.report.run_folder import RunFolder, SchemeRun
 from airtune.report.values import prefix_of, read, seconds_unit, significant
@@ -99,7 +100,7 @@ def _loss(run: RunFolder, field: str, xlabel: str, scale: float) -> Any | None:
             markevery=_marks(len(points), index, len(curves)),
             markeredgewidth=0,
             label=look.label,
-            zorder=3 if scheme.name == "movable" else 2.5,
+            zorder=3 if scheme.name == PROPOSAL else 2.5,
         )
         labels.append((*points[-1], look.label, look.color))
     axes.set_xlabel(xlabel)

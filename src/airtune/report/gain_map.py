@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from airtune.errors import InputError
 from airtune.record import names
 from airtune.record.documents import InterfererPaths, PlacementDocument
+from airtune.registry import PROPOSAL
 from airtune.report import style
 from airtune.report.run_folder import RunFolder
 
@@ -122,7 +123,7 @@ def antenna_positions(run: RunFolder) -> Any | None:
             placements[scheme.name] = as_arrays(document, f"{scheme.name}: {names.PLACEMENT}")
     if not placements:
         return None
-    base = placements.get("movable") or next(iter(placements.values()))
+    base = placements.get(PROPOSAL) or next(iter(placements.values()))
     if not np.any(base.gains) or base.region[0] <= 0:
         return None
     if base.region[1] > 0:
@@ -208,13 +209,13 @@ def _antennas(axes: Any, names: list[str], x: Array, y: Array) -> None:
         x,
         y,
         name,
-        markersize=7.5 if name == "movable" else 6,
+        markersize=7.5 if name == PROPOSAL else 6,
         # A light rim keeps a marker apart from the map, whatever its colour there.
         markeredgecolor=style.PAPER,
         markeredgewidth=1.0,
         label=_joint_label(names),
         clip_on=False,
-        zorder=4 if name == "movable" else 3,
+        zorder=4 if name == PROPOSAL else 3,
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airtune.record.documents import HoldingsDocument
+from airtune.registry import PROPOSAL
 from airtune.report import style
 from airtune.report.run_folder import RunFolder
 
@@ -49,7 +50,7 @@ def label_distribution(run: RunFolder) -> Any | None:
         client + 1,
         label,
         s=LARGEST * counts[client, label] / counts.max(),
-        color=style.scheme_style("movable").color,
+        color=style.scheme_style(PROPOSAL).color,
         linewidths=0,
         clip_on=False,
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from airtune.record import names, write_text
+from airtune.registry import PROPOSAL
 from airtune.report import figures, headline, paired, run_folder, style, table
 from airtune.report.run_folder import RunFolder, SchemeRun
 from airtune.report.values import count, decimals, read
@@ -201,7 +202,7 @@ def _power(power: Any) -> str:
 
 def _sampled(run: RunFolder) -> SchemeRun | None:
     """Return the scheme whose generations are shown: the proposal, or the first that has any."""
-    chosen = run.scheme(headline.PROPOSAL)
+    chosen = run.scheme(PROPOSAL)
     if chosen is not None and chosen.first_with("samples"):
         return chosen
     return next((s for s in run.schemes if s.first_with("samples")), None)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from airtune.record import names
+from airtune.registry import PROPOSAL
 from airtune.report import style
 from airtune.report.figures import Drawn, write_figure
 from airtune.report.sweep_table import point_text, short_name, value_text
@@ -138,7 +139,7 @@ def _draw_panel(
             marker=look.marker,
             markeredgewidth=0,
             label=look.label,
-            zorder=3 if name == "movable" else 2.5,
+            zorder=3 if name == PROPOSAL else 2.5,
         )
         if any(value.spread for _, value in line):
             # A quantile that is infinite has no edge to draw: the band ends at the median.

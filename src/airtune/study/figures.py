@@ -12,14 +12,28 @@ import numpy as np
 from airtune.costs import Components
 from airtune.planning.deviation import against_plan
 from airtune.record.documents import FinishedDocument, MetricsLine, PlanDocument
+from airtune.registry import PROPOSAL, REFERENCE
 from airtune.study.statistics import Quantiles, jain_index, quantiles
 
-REFERENCE = "ideal"
-PROPOSAL = "movable"
 TARGET_SHARE = 0.9
 """The target loss is reached when this share of the reference's improvement is."""
 
 Number = int | float
+
+__all__ = [
+    "PROPOSAL",
+    "REFERENCE",
+    "CellFigures",
+    "CellHistory",
+    "Figures",
+    "Headline",
+    "RoundFigures",
+    "baseline_of",
+    "cell_figures",
+    "headline",
+    "over_seeds",
+    "target_loss",
+]
 
 
 @dataclass(frozen=True)
