@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from airtune import record
 from airtune.errors import InputError
+from airtune.record import documents
 from airtune.scenario import Scenario
 
 
@@ -66,7 +69,11 @@ def test_an_interrupted_checkpoint_leaves_the_last_one(
     def torn(*args: object) -> None:
         raise KeyboardInterrupt
 
-    target = "safetensors.numpy.save_file" if victim == "save_file" else "airtune.record.write_json"
+    target = (
+        "safetensors.numpy.save_file"
+        if victim == "save_file"
+        else "airtune.record.metrics.write_json"
+    )
     monkeypatch.setattr(target, torn)
     with pytest.raises(KeyboardInterrupt):
         record.save_checkpoint(cell, 1, {"a": np.ones(3)}, {"x": 1})
@@ -192,7 +199,7 @@ def test_changed_data_is_noticed(tmp_path, monkeypatch) -> None:
 
 
 def test_large_files_are_read_in_pieces(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(record, "_PIECE", 4)
+    monkeypatch.setattr("airtune.record.inputs._PIECE", 4)
     file = tmp_path / "weights.gguf"
     file.write_bytes(bytes(range(256)) * 8)
     scenario = Scenario.model_validate({"model": {"source": str(file)}})
@@ -228,3 +235,83 @@ def test_json_refuses_nan(tmp_path) -> None:
 def test_environment_names_versions() -> None:
     text = json.dumps(record.environment(Scenario()))
     assert "numpy" in text
+
+
+@pytest.fixture
+def version_1(tmp_path) -> Path:
+    """A finished comparison made before run folders had a version."""
+    folder = tmp_path / "old"
+    with ZipFile(Path(__file__).with_name("record_version_1.zip")) as file:
+        file.extractall(folder)
+    return folder
+
+
+def test_report_of_a_version_1_folder_is_what_it_was(version_1: Path) -> None:
+    from airtune.commands.run import rebuild_reports
+
+    before = record.read_json(version_1 / "results.json")
+    assert record.open_folder(version_1).version == 1
+    rebuild_reports([version_1])
+    after = record.read_json(version_1 / "results.json")
+    assert after.pop("schema_version") == record.SCHEMA_VERSION
+    # settings that are new stand at what the run was made with
+    assert after["scenario"].items() >= before["scenario"].items()
+    assert {**after, "scenario": None} == {**before, "scenario": None}
+    assert "Movable" in (version_1 / "report.html").read_text()
+
+
+def test_unfinished_version_1_folder_names_what_resumes_it(version_1: Path) -> None:
+    from airtune.commands import run as jobs
+
+    (version_1 / "movable" / "seed-0" / "finished.json").unlink()
+    before = (version_1 / "movable" / "seed-0" / "metrics.jsonl").read_bytes()
+    with pytest.raises(InputError, match=r"version 1 is not resumed .*with airtune 0\.1\.0"):
+        jobs.resume(version_1, False, lambda: False)
+    assert (version_1 / "movable" / "seed-0" / "metrics.jsonl").read_bytes() == before
+
+
+def test_folder_of_a_newer_version_is_refused(tmp_path) -> None:
+    from airtune import report
+
+    run = record.create(tmp_path / "run", Scenario(), "run")
+    content = record.read_json(run.folder / "run.json")
+    assert content["schema_version"] == record.SCHEMA_VERSION
+    record.write_json(run.folder / "run.json", {"schema_version": 99})
+    for open_it in (record.open_folder, report.build):
+        with pytest.raises(InputError, match=r"version 99, newer than .* use airtune \d"):
+            open_it(run.folder)
+
+
+def test_one_process_at_a_time(tmp_path) -> None:
+    with (
+        record.lock(tmp_path),
+        pytest.raises(InputError, match="another process"),
+        record.lock(tmp_path),
+    ):
+        pass
+    with record.lock(tmp_path):
+        pass
+
+
+def test_documents_are_written_as_they_are_with_their_version_in_front(tmp_path) -> None:
+    path = tmp_path / "finished.json"
+    content = {
+        "rounds": 2,
+        "latency_s": {"compute": 1, "uplink": 0.1 + 0.2},
+        "energy_j": {},
+        "participation": [2, 0],
+        "within_latency_budget": True,
+        "within_client_energy_budget": True,
+        "a key of another package": [1, None],
+    }
+    record.write_document(path, documents.FinishedDocument, content)
+    text = json.dumps({"schema_version": record.SCHEMA_VERSION, **content}, indent=1)
+    assert path.read_text() == text + "\n"
+    read = record.read_document(path, documents.FinishedDocument)
+    assert read.model_dump(exclude_unset=True) == json.loads(text)
+    assert json.dumps(read.latency_s) == json.dumps(content["latency_s"])
+    with pytest.raises(ValidationError):
+        record.write_document(path, documents.FinishedDocument, {"rounds": 2})
+    path.write_text('{"rounds": "many"}')
+    with pytest.raises(InputError, match=r"finished\.json: not a finished \(rounds"):
+        record.read_document(path, documents.FinishedDocument)

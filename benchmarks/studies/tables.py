@@ -103,8 +103,7 @@ def targets(cells: Cells) -> dict[int, float | None]:
     for seed, document in cells.get(REFERENCE, {}).items():
         losses = document["history"]["loss"]
         last = len(losses) - 1
-        lines = [{"evaluated": x is not None or i == last, "loss": x} for i, x in enumerate(losses)]
-        goals[seed] = target_loss(lines)
+        goals[seed] = target_loss([x for i, x in enumerate(losses) if x is not None or i == last])
     return goals
 
 

@@ -1,24 +1,18 @@
-"""The command line: parses, calls, prints."""
+"""The command line: parses, calls, and ends with one of the documented exit codes."""
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import signal
 import sys
 import threading
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import click
 import typer
 
-from airtune.commands.terminal import show, show_json, show_rows
 from airtune.errors import InputError
-
-if TYPE_CHECKING:
-    from airtune.scenario import Scenario
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -40,10 +34,17 @@ Overrides = Annotated[
 Out = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Run folder (new or empty).")
 ]
+FiguresOut = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="Folder for figures and JSON.")
+]
 Schemes = Annotated[
     str | None, typer.Option(metavar="a,b", help="Schemes; ideal always runs besides.")
 ]
 Seeds = Annotated[int | None, typer.Option(help="Independent repetitions.")]
+Engine = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Where client updates run: engine.name (local)."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
 
@@ -86,24 +87,10 @@ def options(
     ] = None,
 ) -> None:
     """Fine-tune large language models across wireless devices, over the air."""
+    from airtune.commands.modules import import_module
+
     for name in modules or []:
-        _import(name)
-
-
-def _import(name: str) -> None:
-    """Import a module of the user's, from the present folder or wherever Python finds it."""
-    if not all(part.isidentifier() for part in name.split(".")):
-        raise InputError(f"--import {name}: must be the name of a module, without .py")
-    if str(Path.cwd()) not in sys.path:  # last, and for good: it may import others later
-        sys.path.append(str(Path.cwd()))
-    try:
-        importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name != name:
-            raise InputError(f"--import {name}: needs the module {error.name!r}") from None
-        raise InputError(f"--import {name}: no such module here or among the installed") from None
-    except (ImportError, SyntaxError) as error:
-        raise InputError(f"--import {name}: cannot be imported ({error})") from None
+        import_module(name)
 
 
 @app.command()
@@ -111,17 +98,9 @@ def init(
     file: Annotated[Path, typer.Argument(help="File to write.")] = Path("scenario.yaml"),
 ) -> None:
     """Write a commented scenario to start from."""
-    from airtune.scenario import file as scenario_file
+    from airtune.commands.init import write_scenario
 
-    if file.exists():
-        raise InputError(f"{file}: exists; name a new file")
-    name = file.stem if file.stem.replace("-", "").replace("_", "").isalnum() else "scenario"
-    scenario = scenario_file.load("quickstart").model_copy(update={"name": name})
-    try:
-        file.write_text(scenario_file.commented(scenario), encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{file}: cannot be written ({error.strerror})") from None
-    print(f"wrote {file}; try: airtune compare {file}")
+    write_scenario(file)
 
 
 @app.command()
@@ -130,11 +109,17 @@ def compare(
     overrides: Overrides = None,
     schemes: Schemes = None,
     seeds: Seeds = None,
+    engine: Engine = None,
     out: Out = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare schemes on the same channels, data and budgets: the main job."""
-    _start("compare", _settings(scenario, overrides, schemes, seeds, "compare"), out, as_json)
+    from airtune.commands import run as command
+
+    settings = command.read_settings(
+        scenario, overrides, "compare", schemes=schemes, seeds=seeds, engine=engine
+    )
+    command.start("compare", settings, out, as_json, _interrupted.is_set)
 
 
 @app.command()
@@ -147,20 +132,17 @@ def sweep(
     overrides: Overrides = None,
     schemes: Schemes = None,
     seeds: Seeds = None,
+    engine: Engine = None,
     out: Out = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare schemes at every point of a grid of settings."""
-    from airtune.commands import run as jobs
-    from airtune.study import sweep as sweeps
+    from airtune.commands import run as command
 
-    settings = _settings(scenario, overrides, schemes, seeds, "sweep")
-    made = sweeps.create(settings, sweeps.parse_axes(settings, vary), out)
-    try:
-        jobs.execute_sweep(made, _interrupted.is_set, as_json)
-    except InputError:
-        sweeps.discard_unused(made)
-        raise
+    settings = command.read_settings(
+        scenario, overrides, "sweep", schemes=schemes, seeds=seeds, engine=engine
+    )
+    command.start_sweep(settings, vary, out, as_json, _interrupted.is_set)
 
 
 @app.command()
@@ -168,18 +150,15 @@ def run(
     scenario: ScenarioName,
     scheme: Annotated[str, typer.Option(help="Scheme to run.")],
     overrides: Overrides = None,
-    engine: Annotated[str, typer.Option(help="Where client updates run: local.")] = "local",
+    engine: Engine = None,
     out: Out = None,
     as_json: AsJson = False,
 ) -> None:
     """Run one scheme."""
-    from airtune.scenario import file as scenario_file
+    from airtune.commands import run as command
 
-    if engine != "local":
-        raise InputError(f"--engine {engine}: must be local")
-    settings = scenario_file.load(scenario, overrides or [])
-    settings = scenario_file.parse(settings.to_dict() | {"schemes": [scheme]}, where="run")
-    _start("run", settings, out, as_json)
+    settings = command.read_settings(scenario, overrides, "run", schemes=[scheme], engine=engine)
+    command.start("run", settings, out, as_json, _interrupted.is_set)
 
 
 @app.command()
@@ -188,20 +167,9 @@ def resume(
     as_json: AsJson = False,
 ) -> None:
     """Go on with whatever is unfinished in a run folder."""
-    from airtune import record
-    from airtune.commands import run as jobs
-    from airtune.study import compare as comparison
-    from airtune.study import sweep as sweeps
+    from airtune.commands import run as command
 
-    run_folder = record.open_folder(run_dir.absolute())
-    # Model, data and cache may be named relative to where the run was begun.
-    with contextlib.chdir(run_folder.directory):
-        comparison.check(run_folder.scenario, run_folder.kind)
-        record.check_inputs(run_folder)
-        if run_folder.kind == sweeps.KIND:
-            jobs.execute_sweep(sweeps.open_sweep(run_folder), _interrupted.is_set, as_json)
-        else:
-            jobs.execute(run_folder, _interrupted.is_set, as_json)
+    command.resume(run_dir, as_json, _interrupted.is_set)
 
 
 @app.command()
@@ -209,19 +177,9 @@ def report(
     run_dirs: Annotated[list[Path], typer.Argument(help="Run folders.")],
 ) -> None:
     """Build the figures and the page of run folders again."""
-    from airtune import record
-    from airtune.study import compare as comparison
-    from airtune.study import sweep as sweeps
+    from airtune.commands.run import rebuild_reports
 
-    for folder in run_dirs:
-        run_folder = record.open_folder(folder)
-        if run_folder.kind == sweeps.KIND:
-            opened = sweeps.open_sweep(run_folder)
-            sweeps.summarise(opened)
-            print(sweeps.publish(opened))
-        else:
-            comparison.summarise(run_folder)
-            print(comparison.publish(run_folder))
+    rebuild_reports(run_dirs)
 
 
 @app.command()
@@ -236,22 +194,9 @@ def place(
     as_json: AsJson = False,
 ) -> None:
     """Solve placement problems: antenna positions and the receive beamformer."""
-    from airtune.commands.place import place_file
+    from airtune.commands.place import place_file, show_placements
 
-    document = place_file(file, out, mode, method, certify, seed, threads)
-    if as_json:
-        show_json(document)
-        return
-    columns = {"worst_gain_db": "gain [dB]", "upper_bound_db": "bound [dB]", "seconds": "seconds"}
-    rows = ([row.get(name) for name in columns] for row in document["instances"])
-    show_rows(
-        ("instance", *columns.values()),
-        (
-            (str(index), *("" if x is None else f"{x:.3f}" for x in row))
-            for index, row in enumerate(rows)
-        ),
-    )
-    print(f"wrote {out}")
+    show_placements(place_file(file, out, mode, method, certify, seed, threads), as_json)
 
 
 @app.command()
@@ -267,130 +212,42 @@ def plan(
     scheme: Annotated[
         str | None, typer.Option(help="Scheme to plan for; the shared plan's by default.")
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Folder for figure and plan.json.")
-    ] = None,
+    out: FiguresOut = None,
     as_json: AsJson = False,
 ) -> None:
     """Plan rounds, batches, clocks and power within the budgets, without training."""
-    if (scenario is None) == (problem is None):
+
+    if scenario is not None and problem is None:
+        from airtune.commands.plan import plan_and_show
+
+        plan_and_show(scenario, overrides or [], scheme, out, as_json)
+    elif problem is not None and scenario is None:
+        from airtune.commands.plan_problem import plan_problem_and_show
+
+        plan_problem_and_show(problem, as_json)
+    else:
         raise InputError("plan: name a SCENARIO, or a planning problem with --problem FILE.json")
-    if scenario is not None:
-        _plan_scenario(scenario, overrides or [], scheme, out, as_json)
-        return
-    from airtune.commands.plan_problem import plan_file, summary
-
-    assert problem is not None
-    document = plan_file(problem)
-    if as_json:
-        show_json(document)
-        return
-    print(summary(document))
-
-
-def _plan_scenario(
-    name: str, overrides: list[str], scheme: str | None, out: Path | None, as_json: bool
-) -> None:
-    from airtune.commands.plan import describe, write
-    from airtune.planning.scenario_plan import plan_scenario
-    from airtune.scenario import file as scenario_file
-    from airtune.study import compare as comparison
-
-    settings = comparison.check(scenario_file.load(name, overrides), "plan")
-    report = plan_scenario(settings, scheme)
-    if as_json and out is None:
-        show_json(report.to_dict())
-        return
-    folder = out or Path(f"{comparison.default_folder(settings)}-plan")
-    try:
-        paths = write(report, folder)
-    except OSError as error:
-        raise InputError(f"--out {folder}: cannot be written ({error.strerror})") from None
-    if as_json:
-        show_json({**report.to_dict(), "files": [str(path) for path in paths]})
-        return
-    show(describe(report))
-    for path in paths:
-        print(path)
 
 
 @app.command()
 def calibrate(
     scenario: ScenarioName,
     overrides: Overrides = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Folder for figures and JSON.")
-    ] = None,
+    out: FiguresOut = None,
     as_json: AsJson = False,
 ) -> None:
     """Calibrate the constants of the convergence bound from the model and the data."""
-    from airtune.commands import calibrate as command
-    from airtune.commands.progress import preparing
-    from airtune.scenario import file as scenario_file
+    from airtune.commands.calibrate import calibrate_and_show
 
-    settings = scenario_file.load(scenario, overrides or [])
-    with preparing() as progress:
-        document = command.calibrate_scenario(settings, out, progress)
-    if as_json:
-        show_json(document)
-        return
-    show_rows(("constant", "value", "uncertainty", "how"), command.rows(document))
-    clients = command.shift_rows(document)
-    if clients:
-        columns = ("client", "to the mixture", "to pre-training", "halves (null)")
-        show_rows(columns, clients, title="W1")
-    if document["left_out"]:
-        print(f"left out: {document['left_out']}")
-    print(command.snippet(document))
-    if out is not None:
-        print(f"# figures: {out}")
+    calibrate_and_show(scenario, overrides or [], out, as_json)
 
 
 @app.command()
 def schemes() -> None:
     """List the schemes."""
-    from airtune.registry import SCHEMES
+    from airtune.commands.schemes import list_schemes
 
-    show_rows(
-        ("scheme", "array", "air interface", "from"),
-        ((s.name, s.array.about, s.air.about, s.source) for s in SCHEMES.values()),
-        width=130,
-    )
-
-
-def _settings(
-    source: str,
-    overrides: list[str] | None,
-    schemes: str | None,
-    seeds: int | None,
-    where: str,
-) -> Scenario:
-    """Return the scenario with what the options change."""
-    from airtune.scenario import file as scenario_file
-
-    settings = scenario_file.load(source, overrides or [])
-    changes: dict[str, Any] = {}
-    if schemes is not None:
-        changes["schemes"] = [name.strip() for name in schemes.split(",")]
-    if seeds is not None:
-        changes["seeds"] = seeds
-    if changes:
-        settings = scenario_file.parse(settings.to_dict() | changes, where=where)
-    return settings
-
-
-def _start(kind: str, scenario: Scenario, out: Path | None, as_json: bool) -> None:
-    from airtune import record
-    from airtune.commands import run as jobs
-    from airtune.study import compare as comparison
-
-    scenario = comparison.check(scenario, kind)
-    run_folder = record.create(out or comparison.default_folder(scenario), scenario, kind)
-    try:
-        jobs.execute(run_folder, _interrupted.is_set, as_json)
-    except InputError:
-        record.discard_unused(run_folder.folder)
-        raise
+    list_schemes()
 
 
 if __name__ == "__main__":

@@ -139,6 +139,9 @@ class Registry(Mapping[str, Any]):
             raise InputError(f"{where}: must be one of {', '.join(self)}")
 
 
+PROPOSAL, REFERENCE = "movable", "ideal"
+"""The scheme that is compared with the baselines, and the error-free one that sets the target."""
+
 SCHEMES = Registry(
     "scheme",
     "airtune.schemes",

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import cmath
 import math
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from airtune import record
 from airtune.errors import InputError
+from airtune.record.documents import PlacementDocument
 from airtune.report import gain_map, run_folder, style
+
+
+def parse(document: dict[str, Any], where: str) -> gain_map.Placement:
+    typed = record.parse_document(document, PlacementDocument, Path(where))
+    return gain_map.as_arrays(typed, where)
 
 
 def test_map_agrees_with_a_direct_loop(make_placement) -> None:
     document = make_placement("movable")
     document["clients"]["auxiliary_scale"] = [1.0 + 0.3 * k for k in range(10)]
-    placement = gain_map.parse(document, "here")
+    placement = parse(document, "here")
     x, y = np.array([0.0, 0.37, 3.1]), np.array([0.2, 2.9])
     level = gain_map.weakest_gain_db(placement, x, y)
     assert level.shape == (2, 3)
@@ -48,19 +57,19 @@ def test_map_agrees_with_a_direct_loop(make_placement) -> None:
 
 def test_map_without_interferers(make_placement) -> None:
     document = make_placement("movable")
-    alone = gain_map.parse({**document, "interferers": {"gains_re": [], "powers": []}}, "here")
-    both = gain_map.parse(document, "here")
+    alone = parse({**document, "interferers": {"gains_re": [], "powers": []}}, "here")
+    both = parse(document, "here")
     at = np.linspace(0, 4, 5)
     assert np.all(gain_map.weakest_gain_db(alone, at, at) > gain_map.weakest_gain_db(both, at, at))
 
 
 def test_silent_clients_do_not_count(make_placement) -> None:
     document = make_placement("movable")
-    before = gain_map.weakest_gain_db(gain_map.parse(document, ""), np.zeros(1), np.zeros(1))
+    before = gain_map.weakest_gain_db(parse(document, ""), np.zeros(1), np.zeros(1))
     for part in ("gains_re", "gains_im", "directions"):
         document["clients"][part].append(np.zeros_like(document["clients"][part][0]).tolist())
     document["clients"]["auxiliary_scale"].append(1.0)
-    after = gain_map.weakest_gain_db(gain_map.parse(document, ""), np.zeros(1), np.zeros(1))
+    after = gain_map.weakest_gain_db(parse(document, ""), np.zeros(1), np.zeros(1))
     assert after == pytest.approx(before)
 
 
@@ -117,4 +126,4 @@ def test_missing_fields_are_named(make_placement, field: str) -> None:
     document = make_placement("movable")
     del document[field]
     with pytest.raises(InputError, match=f"here: not a placement.*{field}"):
-        gain_map.parse(document, "here")
+        parse(document, "here")

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
+from airtune.record.documents import HoldingsDocument
 from airtune.report import holdings
 from airtune.report.run_folder import RunFolder, SchemeRun, SeedRun
 
 
 def a_run(content: dict[str, object] | None) -> RunFolder:
-    seed = SeedRun(0, (), None, (), True, content)
+    document = None if content is None else HoldingsDocument.model_validate(content)
+    seed = SeedRun(0, (), None, (), True, document)
     return RunFolder(Path(), {}, "", {}, {}, (SchemeRun("ideal", None, (seed,)),), ())
 
 

@@ -293,7 +293,7 @@ def test_curves_use_metrics_that_results_do_not_hold(write_run) -> None:
     assert scheme is not None
     rounds, predicted = scheme.series("round", "mse_predicted_db")
     assert rounds == list(range(1, 31))
-    seeds = [[line.get("mse_predicted_db") for line in seed.metrics] for seed in scheme.seeds]
+    seeds = [[line.mse_predicted_db for line in seed.metrics] for seed in scheme.seeds]
     np.testing.assert_allclose(predicted, np.median(np.array(seeds, float)[:, 1:], axis=0))
 
 

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
+from airtune.record.documents import MetricsLine
 from airtune.report.participation import course, participation
 from airtune.report.run_folder import RunFolder, SchemeRun, SeedRun
 
 
 def scheme_of(rounds: list[list[int]], name: str = "fixed") -> SchemeRun:
-    lines = [{"round": 0, "evaluated": True}]
-    lines += [{"round": t, "clients": clients} for t, clients in enumerate(rounds, start=1)]
+    lines = [MetricsLine(round=0, evaluated=True)]
+    lines += [MetricsLine(round=t, clients=clients) for t, clients in enumerate(rounds, start=1)]
     return SchemeRun(name, None, (SeedRun(0, tuple(lines), None, (), False),))
 
 

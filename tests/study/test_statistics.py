@@ -31,6 +31,16 @@ def test_median_interval_covers_the_median_as_often_as_it_says() -> None:
         assert found[0][2] >= (0.95 if n > 5 else 0.93)
 
 
+@pytest.mark.parametrize("n", [6, 7, 12, 31])
+def test_median_interval_is_that_of_scipy_where_it_has_one(n: int) -> None:
+    from scipy.stats import quantile_test
+
+    differences = np.random.default_rng(n).normal(size=n).tolist()
+    low, high, _ = statistics.median_interval(differences)
+    interval = quantile_test(differences, q=0, p=0.5).confidence_interval(statistics.COVERAGE)
+    assert (low, high) == (interval.low, interval.high)
+
+
 def test_sign_and_rank_tests_agree_with_enumeration() -> None:
     differences = [0.3, -0.1, 0.5, 0.7, 1.1]
     signs = list(itertools.product((-1, 1), repeat=5))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from airtune.bound.calibrate.cache import PRETRAINING, SHIFT, TUNING
 from airtune.bound.calibrate.constants import calibrate
 from airtune.bound.calibrate.trajectory import Progress
+from airtune.commands.terminal import show_json, show_rows
 from airtune.scenario import Scenario
 from airtune.scenario.base import CALIBRATE
 
@@ -140,3 +142,28 @@ def shift_rows(document: dict[str, Any]) -> list[tuple[str, ...]]:
         (f"{k} {name}".strip(), *("–" if x is None else f"{x:.3g}" for x in row))
         for k, (name, row) in enumerate(zip(names, rows, strict=True))
     ]
+
+
+def calibrate_and_show(
+    source: str, overrides: Sequence[str], out: Path | None, as_json: bool
+) -> None:
+    """Calibrate the constants of the bound, and print them; parameters as of :func:`calibrate_scenario`."""
+    from airtune.commands.progress import preparing
+    from airtune.scenario import file as scenario_file
+
+    scenario = scenario_file.load(source, overrides)
+    with preparing() as progress:
+        document = calibrate_scenario(scenario, out, progress)
+    if as_json:
+        show_json(document)
+        return
+    show_rows(("constant", "value", "uncertainty", "how"), rows(document))
+    clients = shift_rows(document)
+    if clients:
+        columns = ("client", "to the mixture", "to pre-training", "halves (null)")
+        show_rows(columns, clients, title="W1")
+    if document["left_out"]:
+        print(f"left out: {document['left_out']}")
+    print(snippet(document))
+    if out is not None:
+        print(f"# figures: {out}")

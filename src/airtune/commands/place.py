@@ -114,3 +114,22 @@ def _summary(instances: list[dict[str, Any]]) -> dict[str, Any]:
         "median_gap_db": float(np.median(gaps)) if gaps else None,
         "seconds": sum(row["seconds"] for row in instances),
     }
+
+
+_GAINS = {"worst_gain_db": "gain [dB]", "upper_bound_db": "bound [dB]", "seconds": "seconds"}
+
+
+def show_placements(document: dict[str, Any], as_json: bool) -> None:
+    """Print the answer of :func:`place_file`."""
+    if as_json:
+        show_json(document)
+        return
+    rows = ([row.get(name) for name in _GAINS] for row in document["instances"])
+    show_rows(
+        ("instance", *_GAINS.values()),
+        (
+            (str(index), *("" if x is None else f"{x:.3f}" for x in row))
+            for index, row in enumerate(rows)
+        ),
+    )
+    print(f"wrote {document['out']}")

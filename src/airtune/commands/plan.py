@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from airtune.commands.terminal import show, show_json
+from airtune.errors import InputError
 from airtune.kinds import Real
 from airtune.planning.margins import NAMES
 from airtune.planning.repetition import calibrated
@@ -24,6 +27,50 @@ def write(report: ScenarioPlan, folder: Path) -> list[Path]:
     paths = draw_bound(report.bound_curve(), report.joint.plan.rounds, folder)
     (folder / "plan.json").write_text(json.dumps(report.to_dict(), indent=1) + "\n")
     return [*paths, folder / "plan.json"]
+
+
+def plan_and_show(
+    source: str, overrides: Sequence[str], scheme: str | None, out: Path | None, as_json: bool
+) -> None:
+    """Plan a scenario, write figure and JSON, and print the plan.
+
+    Parameters
+    ----------
+    source : str
+        A file, or the name of a shipped scenario.
+    overrides : sequence of str
+        Assignments ``a.b=c``.
+    scheme : str, optional
+        Scheme to plan for; that of the shared plan by default.
+    out : Path, optional
+        Folder; with `as_json` and without it nothing is written.
+    as_json : bool
+
+    Raises
+    ------
+    InputError
+        A setting cannot be used, no plan keeps the budgets, or the folder cannot be written.
+    """
+    from airtune.planning.scenario_plan import plan_scenario
+    from airtune.scenario import file as scenario_file
+    from airtune.study import compare
+
+    scenario = compare.check(scenario_file.load(source, overrides), "plan")
+    report = plan_scenario(scenario, scheme)
+    if as_json and out is None:
+        show_json(report.to_dict())
+        return
+    folder = out or Path(f"{compare.default_folder(scenario)}-plan")
+    try:
+        paths = write(report, folder)
+    except OSError as error:
+        raise InputError(f"--out {folder}: cannot be written ({error.strerror})") from None
+    if as_json:
+        show_json({**report.to_dict(), "files": [str(path) for path in paths]})
+        return
+    show(describe(report))
+    for path in paths:
+        print(path)
 
 
 def describe(report: ScenarioPlan) -> RenderableType:

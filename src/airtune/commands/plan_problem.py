@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, NoReturn
 
+from airtune.commands.terminal import show_json
 from airtune.errors import InputError
 from airtune.planning.problem_file import plan_problem
 
@@ -59,3 +60,12 @@ def summary(document: dict[str, Any]) -> str:
             f"energy      {document['energy_j']['total']:.6g} J",
         )
     )
+
+
+def plan_problem_and_show(file: Path, as_json: bool) -> None:
+    """Solve a planning problem, and print the plan; parameters and errors as of :func:`plan_file`."""
+    document = plan_file(file)
+    if as_json:
+        show_json(document)
+        return
+    print(summary(document))

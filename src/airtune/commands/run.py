@@ -1,19 +1,160 @@
-"""Runs and sweeps of the command line: progress while they last, results, how to go on."""
+"""``airtune run``, ``compare``, ``sweep``, ``resume`` and ``report``."""
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
+from airtune import record
 from airtune.commands.progress import Progress, SweepProgress
 from airtune.commands.terminal import show, show_json
+from airtune.errors import InputError
 from airtune.record import RunFolder
 from airtune.report import sweep_table, table
+from airtune.scenario import Scenario
+from airtune.scenario import file as scenario_file
 from airtune.study import cells, compare
 from airtune.study import sweep as sweeps
 from airtune.study.sweep import Sweep
 
 Interrupted = Callable[[], bool]
+"""Whether to stop after the work in hand."""
+
+
+def read_settings(
+    source: str,
+    overrides: Sequence[str] | None,
+    where: str,
+    *,
+    schemes: str | Sequence[str] | None = None,
+    seeds: int | None = None,
+    engine: str | None = None,
+) -> Scenario:
+    """Return a scenario with what the options of a command change.
+
+    Parameters
+    ----------
+    source : str
+        A file, or the name of a shipped scenario.
+    overrides : sequence of str or None
+        Assignments ``a.b=c``.
+    where : str
+        The command, for messages.
+    schemes : str or sequence of str, optional
+        Names; in one string with commas between them.
+    seeds : int, optional
+        Number of repetitions.
+    engine : str, optional
+        Sets `engine.name`.
+
+    Raises
+    ------
+    InputError
+        A setting cannot be used.
+    """
+    scenario = scenario_file.load(source, overrides or [])
+    changes: dict[str, Any] = {}
+    if schemes is not None:
+        names = schemes.split(",") if isinstance(schemes, str) else schemes
+        changes["schemes"] = [name.strip() for name in names]
+    if seeds is not None:
+        changes["seeds"] = seeds
+    if engine is not None:
+        changes["engine"] = scenario.engine.model_dump() | {"name": engine}
+    if changes:
+        scenario = scenario_file.parse(scenario.to_dict() | changes, where=where)
+    return scenario
+
+
+def start(
+    kind: str, scenario: Scenario, out: Path | None, as_json: bool, interrupted: Interrupted
+) -> None:
+    """Begin a run or a comparison, and print its results.
+
+    Parameters
+    ----------
+    kind : str
+        ``run`` or ``compare``.
+    scenario : Scenario
+    out : Path, optional
+        New or empty folder; ``runs/<name>-<time>`` by default.
+    as_json : bool
+        Print one JSON document instead of a table.
+    interrupted : callable
+        Whether to stop after the work in hand.
+
+    Raises
+    ------
+    InputError
+        A setting or the folder cannot be used.
+    """
+    scenario = compare.check(scenario, kind)
+    run_folder = record.create(out or compare.default_folder(scenario), scenario, kind)
+    try:
+        execute(run_folder, interrupted, as_json)
+    except InputError:
+        record.discard_unused(run_folder.folder)
+        raise
+
+
+def start_sweep(
+    scenario: Scenario,
+    vary: Sequence[str],
+    out: Path | None,
+    as_json: bool,
+    interrupted: Interrupted,
+) -> None:
+    """Begin a sweep over ``a.b=1,2,3`` and print its results; other parameters as of `start`."""
+    sweep = sweeps.create(scenario, sweeps.parse_axes(scenario, vary), out)
+    try:
+        execute_sweep(sweep, interrupted, as_json)
+    except InputError:
+        sweeps.discard_unused(sweep)
+        raise
+
+
+def resume(folder: Path, as_json: bool, interrupted: Interrupted) -> None:
+    """Go on with whatever is unfinished in the folder of a run, a comparison or a sweep.
+
+    Raises
+    ------
+    InputError
+        The folder holds no run, or one that cannot be gone on with here.
+    """
+    run_folder = record.open_folder(folder.absolute())
+    # Model, data and cache may be named relative to where the run was begun.
+    with contextlib.chdir(run_folder.directory):
+        sweep = sweeps.open_sweep(run_folder) if run_folder.kind == sweeps.KIND else None
+        if not all(cell.finished for cell in (sweep or run_folder).cells):
+            record.check_resumable(run_folder)
+        compare.check(run_folder.scenario, run_folder.kind)
+        record.check_inputs(run_folder)
+        if sweep is not None:
+            execute_sweep(sweep, interrupted, as_json)
+        else:
+            execute(run_folder, interrupted, as_json)
+
+
+def rebuild_reports(folders: Sequence[Path]) -> None:
+    """Sum up run folders again, build their figures and pages, and print where the pages are.
+
+    Raises
+    ------
+    InputError
+        A folder holds no run, or nothing in it is finished.
+    """
+    for folder in folders:
+        run_folder = record.open_folder(folder)
+        if run_folder.kind == sweeps.KIND:
+            sweep = sweeps.open_sweep(run_folder)
+            sweeps.summarise(sweep)
+            print(sweeps.publish(sweep))
+        else:
+            compare.summarise(run_folder)
+            print(compare.publish(run_folder))
 
 
 def execute(run_folder: RunFolder, interrupted: Interrupted, as_json: bool) -> None:
@@ -27,12 +168,8 @@ def execute(run_folder: RunFolder, interrupted: Interrupted, as_json: bool) -> N
     as_json : bool
         Print one JSON document instead of a table.
     """
-    try:
-        with Progress(run_folder, interrupted) as progress:
-            cells.execute(run_folder, progress)
-    except KeyboardInterrupt:
-        print(f"airtune: go on with: airtune resume {run_folder.folder}", file=sys.stderr)
-        raise
+    with _hint_at_resume(run_folder.folder), Progress(run_folder, interrupted) as progress:
+        cells.execute(run_folder, progress)
     results = compare.summarise(run_folder)
     page = compare.publish(run_folder)
     if as_json:
@@ -44,12 +181,8 @@ def execute(run_folder: RunFolder, interrupted: Interrupted, as_json: bool) -> N
 
 def execute_sweep(sweep: Sweep, interrupted: Interrupted, as_json: bool) -> None:
     """Run what is unfinished of a sweep, and print its results; parameters as of `execute`."""
-    try:
-        with SweepProgress(sweep, interrupted) as progress:
-            sweeps.execute(sweep, progress)
-    except KeyboardInterrupt:
-        print(f"airtune: go on with: airtune resume {sweep.folder}", file=sys.stderr)
-        raise
+    with _hint_at_resume(sweep.folder), SweepProgress(sweep, interrupted) as progress:
+        sweeps.execute(sweep, progress)
     results = sweeps.summarise(sweep)
     page = sweeps.publish(sweep)
     if as_json:
@@ -60,3 +193,13 @@ def execute_sweep(sweep: Sweep, interrupted: Interrupted, as_json: bool) -> None
         for message in point["infeasible"][:1]:
             print(f"{point['name']}: {message}")
     print(f"page: {page}")
+
+
+@contextlib.contextmanager
+def _hint_at_resume(folder: Path) -> Iterator[None]:
+    """Say how to go on with what is interrupted."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(f"airtune: go on with: airtune resume {folder}", file=sys.stderr)
+        raise

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from airtune.record.documents import MetricsLine
 from airtune.report import style
-from airtune.report.run_folder import RunFolder, SchemeRun
+from airtune.report.run_folder import RunFolder
 from airtune.report.values import common_prefix, members, number, seconds_unit, si
 
 # Totals further apart than this leave no bar to read but the longest: shares are shown instead.
@@ -95,9 +96,8 @@ def _bars(axes: Any, found: Mapping[str, Any], names: list[str], quantity: str, 
             va="center",
             annotation_clip=False,
         )
-    axes.set_yticks(rows, [style.scheme_style(name).label for name in found])
+    style.name_rows(axes, [style.scheme_style(name).label for name in found])
     axes.invert_yaxis()
-    axes.tick_params(axis="y", length=0)
     axes.grid(visible=False)
     axes.margins(x=0)
     # Room for the totals, which stand right of the bars.
@@ -117,34 +117,22 @@ def _axis_unit(sums: list[float], unit: str) -> tuple[float, str]:
 def _points(
     axes: Any, found: Mapping[str, Any], names: list[str], quantity: str, unit: str
 ) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import LogLocator
 
     step = _step(len(found))
     for index, (name, split) in enumerate(found.items()):
-        look = style.scheme_style(name)
         shift = (index - (len(found) - 1) / 2) * step
         known = [(split[part], row + shift) for row, part in enumerate(names) if part in split]
-        axes.plot(
-            [p[0] for p in known],
-            [p[1] for p in known],
-            linestyle="none",
-            marker=look.marker,
-            color=look.color,
-            markersize=4.0,
-            markeredgewidth=0,
-            label=look.label,
-        )
+        style.draw_points(axes, [p[0] for p in known], [p[1] for p in known], name)
     axes.set_xscale("log")
-    axes.set_yticks(range(len(names)), [style.component_label(part) for part in names])
+    style.name_rows(axes, [style.component_label(part) for part in names])
     axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
     axes.grid(visible=True, axis="x")
     for row in range(1, len(names)):
         axes.axhline(row - 0.5, color=style.GRID, linewidth=0.5)
     axes.xaxis.set_major_locator(LogLocator(numticks=6))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: si(x, unit, 1)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    style.plain_decades(axes.xaxis, lambda x: si(x, unit, 1))
     axes.set_xlabel(f"{quantity} by component (log scale)")
 
 
@@ -178,24 +166,12 @@ def domain_match(run: RunFolder) -> Any | None:
                 clip_on=False,
             )
     for index, (scheme, scores) in enumerate(after.items()):
-        look = style.scheme_style(scheme)
         shift = (index - (len(after) - 1) / 2) * step
         rows = [row + shift for row, name in enumerate(domains) if name in scores]
         values = [100 * scores[name] for name in domains if name in scores]
-        axes.plot(
-            values,
-            rows,
-            linestyle="none",
-            marker=look.marker,
-            color=look.color,
-            markersize=4.0,
-            markeredgewidth=0,
-            label=look.label,
-            clip_on=False,
-        )
-    axes.set_yticks(range(len(domains)), [_short(name) for name in domains])
+        style.draw_points(axes, values, rows, scheme, clip_on=False)
+    style.name_rows(axes, [_short(name) for name in domains])
     axes.set_ylim(len(domains) - 0.5, -0.5)
-    axes.tick_params(axis="y", length=0)
     axes.grid(visible=True, axis="x")
     axes.grid(visible=False, axis="y")
     axes.set_xlim(-2, 102)
@@ -211,9 +187,8 @@ def domain_scores(run: RunFolder) -> tuple[dict[str, float], dict[str, dict[str,
     # After half the rounds a scheme is not to be compared with the finished ones.
     finished = [scheme for scheme in run.schemes if scheme.result is not None]
     for scheme in finished or run.schemes:
-        scored = [
-            (int(line["round"]), got) for line in _first_seed(scheme) if (got := _domains(line))
-        ]
+        lines = scheme.seeds[0].metrics if scheme.seeds else ()
+        scored = [(line.round, scores) for line in lines if (scores := _domains(line))]
         if not scored:
             continue
         # All schemes start from the same model: the first one that tells is enough.
@@ -224,19 +199,9 @@ def domain_scores(run: RunFolder) -> tuple[dict[str, float], dict[str, dict[str,
     return before, after
 
 
-def _first_seed(scheme: SchemeRun) -> tuple[dict[str, Any], ...]:
-    return scheme.seeds[0].metrics if scheme.seeds else ()
-
-
-def _domains(line: Mapping[str, Any]) -> dict[str, float]:
-    domains = line.get("domains")
-    if not isinstance(domains, Mapping):
-        return {}
-    scores = {
-        str(name): number(score.get("exact_match"))
-        for name, score in domains.items()
-        if isinstance(score, Mapping)
-    }
+def _domains(line: MetricsLine) -> dict[str, float]:
+    """Return exact match by domain, of the domains where it is known."""
+    scores = {name: number(score.exact_match) for name, score in (line.domains or {}).items()}
     return {name: score for name, score in scores.items() if score is not None}
 
 

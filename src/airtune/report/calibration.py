@@ -7,11 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from airtune.report.style import COLUMN_WIDTH, FAINT, INK, legend_above, new_figure, sheet
+from airtune.report.style import (
+    COLUMN_WIDTH,
+    FAINT,
+    INK,
+    SMALL_DPI,
+    legend_above,
+    new_figure,
+    save,
+    sheet,
+)
 
 _BLUE, _RED = "#0072b2", "#d55e00"
-FORMATS = ("pdf", "png")
-RESOLUTION = 200
 
 
 def draw(document: dict[str, Any], folder: Path) -> list[Path]:
@@ -31,19 +38,10 @@ def draw(document: dict[str, Any], folder: Path) -> list[Path]:
     written = []
     with sheet():
         if "tuning" in document:
-            written += _save(_decay(document), folder, "calibration-path")
+            written += save(_decay(document), folder / "calibration-path", SMALL_DPI)
         if "shift" in document:
-            written += _save(_distances(document), folder, "client-shift")
+            written += save(_distances(document), folder / "client-shift", SMALL_DPI)
     return written
-
-
-def _save(figure: Any, folder: Path, name: str) -> list[Path]:
-    paths = [folder / f"{name}.{kind}" for kind in FORMATS]
-    for path in paths:
-        # Without the time of day the same figures are the same bytes.
-        options = {"metadata": {"CreationDate": None}} if path.suffix == ".pdf" else {}
-        figure.savefig(path, dpi=RESOLUTION, **options)
-    return paths
 
 
 def _decay(document: dict[str, Any]) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from airtune.registry import PROPOSAL
 from airtune.report import style
 from airtune.report.run_folder import RunFolder, SchemeRun
 from airtune.report.values import prefix_of, read, seconds_unit, significant
@@ -99,7 +100,7 @@ def _loss(run: RunFolder, field: str, xlabel: str, scale: float) -> Any | None:
             markevery=_marks(len(points), index, len(curves)),
             markeredgewidth=0,
             label=look.label,
-            zorder=3 if scheme.name == "movable" else 2.5,
+            zorder=3 if scheme.name == PROPOSAL else 2.5,
         )
         labels.append((*points[-1], look.label, look.color))
     axes.set_xlabel(xlabel)
@@ -249,10 +250,9 @@ def _whole_numbers(axes: Any) -> None:
 
 def _plain_decades(axes: Any) -> None:
     """Write 1, 10, 100 instead of powers of ten; between them, too, where decades are few."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import LogLocator
 
     low, high = axes.get_xlim()
     few = high < 100 * low
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: significant(x, 1)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    style.plain_decades(axes.xaxis, lambda x: significant(x, 1))

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from airtune.record import names
 from airtune.report import bars, curves, gain_map, holdings, participation, style, svg
 from airtune.report.run_folder import RunFolder
 from airtune.report.values import decimals, number
-
-PNG_DPI = 300
 
 
 @dataclass(frozen=True)
@@ -111,15 +110,14 @@ def draw_all(run: RunFolder) -> list[Drawn]:
 
     The same run folder gives the same bytes: no dates, fixed fonts, fixed identifiers.
     """
-    folder = run.folder / "figures"
+    folder = run.folder / names.FIGURES
     folder.mkdir(exist_ok=True)
     drawn = []
     with style.sheet():
         for kind in KINDS:
             figure = kind.draw(run)
             if figure is None:
-                for suffix in (".pdf", ".png"):
-                    (folder / f"{kind.name}{suffix}").unlink(missing_ok=True)
+                style.discard(folder / kind.name)
                 continue
             drawn.append(_write(kind, figure, run.folder, run))
     return drawn
@@ -139,10 +137,10 @@ def write_figure(figure: Any, folder: Path, name: str, title: str, caption: str,
     figure.draw_without_rendering()
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
-    pdf, png = f"figures/{name}.pdf", f"figures/{name}.png"
-    nothing = {"CreationDate": None, "ModDate": None, "Creator": "airtune", "Producer": None}
-    figure.savefig(folder / pdf, metadata=nothing)
-    figure.savefig(folder / png, dpi=PNG_DPI, metadata={"Software": "airtune"})
+    pdf, png = (
+        path.relative_to(folder).as_posix()
+        for path in style.save(figure, folder / names.FIGURES / name)
+    )
     text = io.StringIO()
     figure.savefig(text, format="svg", facecolor="none", metadata=dict.fromkeys(svg.METADATA))
     inline = svg.inline(text.getvalue(), name.replace(".", "-"), alt)
@@ -162,8 +160,8 @@ def describe(kind: Kind, run: RunFolder) -> str:
         return f"Dot chart. Share of right answers in {len(domains)} domains, before and after."
     if kind.name == "antenna-positions":
         shown = [s.name for s in run.schemes if s.first_with("placement")]
-        names = ", ".join(style.scheme_style(name).label for name in shown)
-        return f"Map of the weakest client's gain over the region, with the antennas of: {names}."
+        labels = ", ".join(style.scheme_style(name).label for name in shown)
+        return f"Map of the weakest client's gain over the region, with the antennas of: {labels}."
     if kind.name == "participation":
         return f"Map of clients over rounds. {kind.title}, by scheme."
     key, unit = ("energy_j", "J") if kind.name == "energy-split" else ("latency_s", "s")
@@ -175,10 +173,10 @@ def describe(kind: Kind, run: RunFolder) -> str:
 
 
 def _last(run: RunFolder, field: str, unit: str, places: int) -> str:
-    told = []
+    values_by_scheme = []
     for scheme in run.schemes:
         values = [x for entry in scheme.history() if (x := number(entry.get(field))) is not None]
         if values:
             label = style.scheme_style(scheme.name).label
-            told.append(f"{label} {decimals(values[-1], places)}{unit}")
-    return ", ".join(told)
+            values_by_scheme.append(f"{label} {decimals(values[-1], places)}{unit}")
+    return ", ".join(values_by_scheme)

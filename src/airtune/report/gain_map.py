@@ -9,6 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airtune.errors import InputError
+from airtune.record import names
+from airtune.record.documents import InterfererPaths, PlacementDocument
+from airtune.registry import PROPOSAL
 from airtune.report import style
 from airtune.report.run_folder import RunFolder
 
@@ -37,36 +40,42 @@ class Placement:
     noise_w: float
 
 
-def parse(document: dict[str, Any], where: str) -> Placement:
+def as_arrays(document: PlacementDocument, where: str) -> Placement:
     """Return the arrays of a placement.json.
+
+    Parameters
+    ----------
+    document : PlacementDocument
+    where : str
+        Names the file in messages.
 
     Raises
     ------
     InputError
-        A field is missing or does not have the shape of the others.
+        A field does not have the shape of the others.
     """
+    clients, others = document.clients, document.interferers or InterfererPaths()
     try:
-        clients, others = document["clients"], document.get("interferers") or {}
-        scale = np.asarray(clients["auxiliary_scale"], float)
-        gains = np.asarray(clients["gains_re"], float) + 1j * np.asarray(clients["gains_im"], float)
-        power = np.asarray(others.get("powers") or [], float)
+        gains = np.asarray(clients.gains_re, float) + 1j * np.asarray(clients.gains_im, float)
+        scale = np.asarray(clients.auxiliary_scale, float)
+        power = np.asarray(others.powers, float)
         strength = np.zeros((0, gains.shape[1]), complex)
         towards = np.zeros((0, gains.shape[1], 2))
         if power.size:
-            strength = np.asarray(others["gains_re"], float) + 1j * np.asarray(others["gains_im"])
+            strength = np.asarray(others.gains_re, float) + 1j * np.asarray(others.gains_im)
             strength = np.sqrt(power)[:, None] * strength
-            towards = np.asarray(others["directions"], float).reshape(*strength.shape, 2)
+            towards = np.asarray(others.directions, float).reshape(*strength.shape, 2)
         return Placement(
-            int(document.get("round", 0)),
-            np.asarray(document["positions"], float).reshape(-1, 2),
-            np.asarray(document["region"], float).reshape(2),
+            document.round,
+            np.asarray(document.positions, float).reshape(-1, 2),
+            np.asarray(document.region, float),
             scale[:, None] * gains,
-            np.asarray(clients["directions"], float).reshape(*gains.shape, 2),
+            np.asarray(clients.directions, float).reshape(*gains.shape, 2),
             strength,
             towards,
-            float(document["noise_w"]),
+            float(document.noise_w),
         )
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (ValueError, IndexError) as error:
         raise InputError(f"{where}: not a placement ({type(error).__name__}: {error})") from error
 
 
@@ -109,12 +118,12 @@ def antenna_positions(run: RunFolder) -> Any | None:
     """Draw the antennas of every array scheme over the gain map of the last placement."""
     placements = {}
     for scheme in run.schemes:
-        document = scheme.first_with("placement")
-        if document and (document.get("clients") or {}).get("gains_re"):
-            placements[scheme.name] = parse(document, f"{scheme.name}: placement.json")
+        document: PlacementDocument | None = scheme.first_with("placement")
+        if document is not None and document.clients.gains_re:
+            placements[scheme.name] = as_arrays(document, f"{scheme.name}: {names.PLACEMENT}")
     if not placements:
         return None
-    base = placements.get("movable") or next(iter(placements.values()))
+    base = placements.get(PROPOSAL) or next(iter(placements.values()))
     if not np.any(base.gains) or base.region[0] <= 0:
         return None
     if base.region[1] > 0:
@@ -150,8 +159,8 @@ def _map(base: Placement, placements: dict[str, Placement]) -> Any:
     bar.update_ticks()
     bar.set_label("Weakest client's gain [dB]")
     bar.outline.set_visible(False)
-    for names, at in _distinct(placements):
-        _antennas(axes, names, at[:, 0], at[:, 1])
+    for schemes, at in _distinct(placements):
+        _antennas(axes, schemes, at[:, 0], at[:, 1])
     axes.set_xlabel("x [wavelengths]")
     axes.set_ylabel("y [wavelengths]")
     axes.grid(visible=False)
@@ -171,8 +180,8 @@ def _line(base: Placement, placements: dict[str, Placement]) -> Any:
     figure = style.new_figure(2.4)
     axes = figure.add_subplot()
     axes.plot(x, level, color=style.FAINT, linewidth=1.0)
-    for names, at in _distinct(placements):
-        _antennas(axes, names, at[:, 0], np.interp(at[:, 0], x, level))
+    for schemes, at in _distinct(placements):
+        _antennas(axes, schemes, at[:, 0], np.interp(at[:, 0], x, level))
     axes.set_xlim(0, base.region[0])
     axes.set_xlabel("x [wavelengths]")
     axes.set_ylabel("Weakest client's gain [dB]")
@@ -182,33 +191,31 @@ def _line(base: Placement, placements: dict[str, Placement]) -> Any:
 
 def _distinct(placements: dict[str, Placement]) -> list[tuple[list[str], Array]]:
     """Return positions with the schemes that share them: one marker must not hide another."""
-    found: list[tuple[list[str], Array]] = []
+    groups: list[tuple[list[str], Array]] = []
     for name, placement in placements.items():
-        for names, at in found:
+        for schemes, at in groups:
             if at.shape == placement.positions.shape and np.allclose(at, placement.positions):
-                names.append(name)
+                schemes.append(name)
                 break
         else:
-            found.append(([name], placement.positions))
-    return found
+            groups.append(([name], placement.positions))
+    return groups
 
 
 def _antennas(axes: Any, names: list[str], x: Array, y: Array) -> None:
     name = names[0]
-    look = style.scheme_style(name)
-    axes.plot(
+    style.draw_points(
+        axes,
         x,
         y,
-        linestyle="none",
-        marker=look.marker,
-        markersize=7.5 if name == "movable" else 6,
-        markerfacecolor=look.color,
+        name,
+        markersize=7.5 if name == PROPOSAL else 6,
         # A light rim keeps a marker apart from the map, whatever its colour there.
         markeredgecolor=style.PAPER,
         markeredgewidth=1.0,
         label=_joint_label(names),
         clip_on=False,
-        zorder=4 if name == "movable" else 3,
+        zorder=4 if name == PROPOSAL else 3,
     )
 
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from airtune.registry import PROPOSAL, REFERENCE
 from airtune.report.style import scheme_style
 from airtune.report.table import Cell
 from airtune.report.values import MISSING, Value, count, decimals, read, si, significant
 
-PROPOSAL, REFERENCE = "movable", "ideal"
 _MISSED = "movable did not reach the target"
 
 

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from airtune.record.documents import HoldingsDocument
+from airtune.registry import PROPOSAL
 from airtune.report import style
 from airtune.report.run_folder import RunFolder
 
@@ -24,12 +26,15 @@ def holdings(run: RunFolder) -> tuple[list[str], NDArray[np.float64]]:
     They are those of the first repetition, the most frequent labels first; without records of them
     in the run folder there are none.
     """
-    found = next((got for s in run.schemes if (got := s.first_with("holdings"))), None) or {}
-    labels, counts = found.get("labels") or [], np.array(found.get("counts") or [[]], float)
-    if not labels or counts.ndim != 2 or counts.shape[1] != len(labels):
+    documents = (scheme.first_with("holdings") for scheme in run.schemes)
+    document: HoldingsDocument | None = next((each for each in documents if each), None)
+    if document is None or not document.labels or not document.counts:
         return [], np.zeros((0, 0))
+    if any(len(row) != len(document.labels) for row in document.counts):
+        return [], np.zeros((0, 0))
+    counts = np.array(document.counts, float)
     order = np.argsort(-counts.sum(axis=0), kind="stable")
-    return [str(labels[i]) for i in order], counts[:, order]
+    return [document.labels[i] for i in order], counts[:, order]
 
 
 def label_distribution(run: RunFolder) -> Any | None:
@@ -45,15 +50,14 @@ def label_distribution(run: RunFolder) -> Any | None:
         client + 1,
         label,
         s=LARGEST * counts[client, label] / counts.max(),
-        color=style.scheme_style("movable").color,
+        color=style.scheme_style(PROPOSAL).color,
         linewidths=0,
         clip_on=False,
     )
-    axes.set_yticks(range(len(labels)), [name or "(none)" for name in labels])
+    style.name_rows(axes, [name or "(none)" for name in labels])
     axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.set_xlim(0.4, len(counts) + 0.6)
     axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.tick_params(axis="y", length=0)
     axes.set_xlabel("Client")
     return figure
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from airtune.record import names, write_text
+from airtune.registry import PROPOSAL
 from airtune.report import figures, headline, paired, run_folder, style, table
 from airtune.report.run_folder import RunFolder, SchemeRun
 from airtune.report.values import count, decimals, read
@@ -29,7 +31,7 @@ def build(folder: Path) -> Path:
     Returns
     -------
     Path
-        ``folder / "report.html"``.
+        ``folder / names.PAGE``.
 
     Raises
     ------
@@ -39,30 +41,45 @@ def build(folder: Path) -> Path:
     folder = Path(folder)
     run = run_folder.load(folder)
     drawn = figures.draw_all(run)
-    page = folder / "report.html"
-    temporary = page.with_suffix(".html.tmp")
-    temporary.write_text(render(run, drawn), encoding="utf-8")
-    temporary.replace(page)
+    page = folder / names.PAGE
+    write_text(page, render(run, drawn))
     return page
 
 
 def render(run: RunFolder, drawn: list[figures.Drawn]) -> str:
-    """Return the page as text."""
-    from jinja2 import Environment, StrictUndefined
+    """Return the page of a run as text."""
+    return fill("page.html", drawn, _content(run))
+
+
+def fill(name: str, drawn: Sequence[figures.Drawn], content: Mapping[str, Any]) -> str:
+    """Return a page as text.
+
+    Parameters
+    ----------
+    name : str
+        Template in this package.
+    drawn : sequence of Drawn
+        Its figures.
+    content : mapping
+        What else the template shows; markup in it is escaped.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    package = resources.files("airtune.report")
-    sheet = (package / "page.css").read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    template = environment.from_string((package / "page.html").read_text(encoding="utf-8"))
-    # The sheet and the figures are ours, not the user's: they alone go in as they are.
-    plots = [(figure, Markup(figure.svg)) for figure in drawn]  # noqa: S704
-    return template.render(
+    sheet = (resources.files("airtune.report") / "page.css").read_text(encoding="utf-8")
+    environment = Environment(
+        loader=PackageLoader("airtune", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+    )
+    return environment.get_template(name).render(
+        # The sheet and the figures are ours, not the user's: they alone go in as they are.
         sheet=Markup(sheet),  # noqa: S704
+        figures=[(figure, Markup(figure.svg)) for figure in drawn],  # noqa: S704
         policy=content_policy(sheet),
-        figures=plots,
         swatch=swatch,
-        **_content(run),
+        **content,
     )
 
 
@@ -185,7 +202,7 @@ def _power(power: Any) -> str:
 
 def _sampled(run: RunFolder) -> SchemeRun | None:
     """Return the scheme whose generations are shown: the proposal, or the first that has any."""
-    chosen = run.scheme(headline.PROPOSAL)
+    chosen = run.scheme(PROPOSAL)
     if chosen is not None and chosen.first_with("samples"):
         return chosen
     return next((s for s in run.schemes if s.first_with("samples")), None)
@@ -202,7 +219,7 @@ def _samples(run: RunFolder) -> list[dict[str, Any]]:
         return []
     shown = []
     for sample in scheme.first_with("samples")[:SAMPLES_SHOWN]:
-        entry: dict[str, Any] = {key: _string(sample.get(key)) for key in _SAMPLE_KEYS}
+        entry: dict[str, Any] = {key: getattr(sample, key) or "" for key in _SAMPLE_KEYS}
         reference = entry["reference"].strip()
         entry["before_right"] = bool(reference) and entry["before"].strip() == reference
         entry["after_right"] = bool(reference) and entry["after"].strip() == reference

@@ -40,19 +40,19 @@ def participation(run: RunFolder) -> Any | None:
 
 def _courses(run: RunFolder, count: int) -> list[tuple[list[str], np.ndarray]]:
     """Return the different courses with the names of the schemes that took them."""
-    found: list[tuple[list[str], np.ndarray]] = []
+    courses: list[tuple[list[str], np.ndarray]] = []
     for scheme in run.schemes:
         shares = course(scheme, count)
         if shares is None:
             continue
         label = style.scheme_style(scheme.name).label
-        for names, known in found:
+        for names, known in courses:
             if known.shape == shares.shape and np.array_equal(known, shares):
                 names.append(label)
                 break
         else:
-            found.append(([label], shares))
-    return found
+            courses.append(([label], shares))
+    return courses
 
 
 def course(scheme: SchemeRun, count: int) -> np.ndarray | None:
@@ -70,7 +70,7 @@ def course(scheme: SchemeRun, count: int) -> np.ndarray | None:
         None where there are no rounds yet, or everybody transmitted in each.
     """
     lines = [line for seed in scheme.seeds[:1] for line in seed.metrics]
-    rounds = [line["clients"] for line in lines if isinstance(line.get("clients"), list)]
+    rounds = [line.clients for line in lines if line.clients is not None]
     if not rounds or all(len(clients) == count for clients in rounds):
         return None
     bands = min(count, ROWS)

@@ -19,7 +19,6 @@ PARTS = {
     "bias": ("Bias", "#44bb99"),
 }
 _HEIGHT = 2.7
-_DPI = 200
 
 
 def draw_bound(
@@ -43,15 +42,11 @@ def draw_bound(
     list of Path
     """
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{name}.pdf", folder / f"{name}.png"]
     with style.sheet():
         figure = style.new_figure(_HEIGHT)
         _fill(figure.add_subplot(), curve, chosen)
         style.legend_above(figure, figure.axes[0])
-        nothing = {"CreationDate": None, "ModDate": None, "Creator": "airtune", "Producer": None}
-        figure.savefig(paths[0], metadata=nothing)
-        figure.savefig(paths[1], dpi=_DPI, metadata={"Software": "airtune"})
-    return paths
+        return style.save(figure, folder / name, style.SMALL_DPI)
 
 
 def _fill(axes: Any, curve: Mapping[int, BoundParts | None], chosen: int) -> None:

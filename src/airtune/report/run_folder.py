@@ -1,4 +1,4 @@
-"""Read a run folder: settings, results, the metrics of each seed, whatever is there."""
+"""Read a run folder: settings, results, the typed documents of each seed, whatever is there."""
 
 from __future__ import annotations
 
@@ -8,11 +8,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
+from pydantic import ValidationError
 
+from airtune import record
 from airtune.errors import InputError
+from airtune.record import names
+from airtune.record.documents import (
+    HoldingsDocument,
+    MetricsLine,
+    PlacementDocument,
+    RecordDocument,
+    Sample,
+)
 from airtune.report.values import number
 
 Json = dict[str, Any]
@@ -23,11 +33,11 @@ class SeedRun:
     """What one repetition of one scheme left behind."""
 
     number: int
-    metrics: tuple[Json, ...]
-    placement: Json | None
-    samples: tuple[Json, ...]
+    metrics: tuple[MetricsLine, ...]
+    placement: PlacementDocument | None
+    samples: tuple[Sample, ...]
     finished: bool
-    holdings: Json | None = None
+    holdings: HoldingsDocument | None = None
 
 
 @dataclass(frozen=True)
@@ -41,9 +51,9 @@ class SchemeRun:
     @property
     def rounds_done(self) -> int:
         """Rounds of the repetition that has got furthest."""
-        return max((int(line.get("round") or 0) for line in self.lines()), default=0)
+        return max((line.round for line in self.lines()), default=0)
 
-    def lines(self) -> Iterable[Json]:
+    def lines(self) -> Iterable[MetricsLine]:
         """Return the metric lines of all repetitions."""
         return (line for seed in self.seeds for line in seed.metrics)
 
@@ -60,14 +70,14 @@ class SchemeRun:
         return [merged[index] for index in sorted(merged)]
 
     def _from_metrics(self) -> Iterable[Json]:
-        by_round: dict[int, list[Json]] = {}
+        by_round: dict[int, list[MetricsLine]] = {}
         for line in self.lines():
-            by_round.setdefault(int(line["round"]), []).append(line)
+            by_round.setdefault(line.round, []).append(line)
         for index, lines in by_round.items():
-            names = {name for line in lines for name in line}
+            figures = {name for line in lines for name in line.model_fields_set}
             entry: Json = {}
-            for name in names:
-                known = [x for line in lines if (x := number(line.get(name))) is not None]
+            for name in figures:
+                known = [x for line in lines if (x := number(line.number(name))) is not None]
                 if known:
                     entry[name] = median(known)
             yield {**entry, "round": index}
@@ -82,8 +92,9 @@ class SchemeRun:
         return [p[0] for p in points], [p[1] for p in points]
 
     def first_with(self, attribute: str) -> Any:
-        """Return an optional file's content of the first repetition that has it."""
-        return next((got for seed in self.seeds if (got := getattr(seed, attribute))), None)
+        """Return an optional document of the first repetition that has it."""
+        documents = (getattr(seed, attribute) for seed in self.seeds)
+        return next((document for document in documents if document), None)
 
 
 @dataclass(frozen=True)
@@ -120,49 +131,51 @@ def load(folder: Path) -> RunFolder:
     Raises
     ------
     InputError
-        The folder does not hold a run, or a file in it is not what it should be.
+        The folder does not hold a run, it is of a newer version, or a file in it is not what it
+        should be.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give the folder of a run or a comparison")
-    results = _json_object(folder / "results.json")
-    text = _text(folder / "scenario.yaml")
-    scenario = _yaml_object(folder / "scenario.yaml", text) or dict(results.get("scenario") or {})
+    record.check_version(folder)
+    results = _json_object(folder / names.RESULTS)
+    text = _text(folder / names.SCENARIO)
+    scenario = _yaml_object(folder / names.SCENARIO, text) or dict(results.get("scenario") or {})
     entries = {str(k): v for k, v in (results.get("schemes") or {}).items()}
-    started = {path.parent.parent.name for path in folder.glob("*/seed-*/metrics.jsonl")}
+    metrics = folder.glob(f"*/{names.SEED_FOLDERS}/{names.METRICS}")
+    started = {path.parent.parent.name for path in metrics}
     asked = [str(name) for name in scenario.get("schemes") or ()]
-    names = [name for name in asked if name in entries or name in started]
-    names += [name for name in (*entries, *sorted(started)) if name not in names]
-    names = list(dict.fromkeys(names))
-    if not names:
+    known = [name for name in asked if name in entries or name in started]
+    known = list(dict.fromkeys((*known, *entries, *sorted(started))))
+    if not known:
         raise InputError(
-            f"{folder}: holds neither results.json nor <scheme>/seed-<i>/metrics.jsonl"
+            f"{folder}: holds neither {names.RESULTS} nor <scheme>/seed-<i>/{names.METRICS}"
         )
-    schemes = tuple(SchemeRun(name, entries.get(name), _seeds(folder / name)) for name in names)
-    environment = _json_object(folder / "environment.json") or results.get("environment") or {}
+    schemes = tuple(SchemeRun(name, entries.get(name), _seeds(folder / name)) for name in known)
+    environment = _json_object(folder / names.ENVIRONMENT) or results.get("environment") or {}
     # `airtune run` is complete with one scheme and has no headline; a comparison always has one.
     single = len(entries) == 1 and "headline" not in results
-    missing = () if single else tuple(name for name in asked if name not in names)
+    missing = () if single else tuple(name for name in asked if name not in known)
     if not text:
         text = yaml.safe_dump(scenario, sort_keys=False, allow_unicode=True) if scenario else ""
     return RunFolder(folder, scenario, text, dict(environment), results, schemes, missing)
 
 
 def _seeds(folder: Path) -> tuple[SeedRun, ...]:
-    found = [
+    numbered = [
         (int(match[1]), path)
-        for path in folder.glob("seed-*")
+        for path in folder.glob(names.SEED_FOLDERS)
         if (match := re.fullmatch(r"seed-(\d+)", path.name))
     ]
     return tuple(
         SeedRun(
-            index,
-            tuple(_lines(path / "metrics.jsonl")),
-            _json_object(path / "placement.json") or None,
-            tuple(_json_list(path / "samples.json")),
-            (path / "finished.json").is_file(),
-            _json_object(path / "holdings.json") or None,
+            number=index,
+            metrics=tuple(_lines(path / names.METRICS)),
+            placement=_document(path / names.PLACEMENT, PlacementDocument),
+            samples=tuple(_samples(path / names.SAMPLES)),
+            finished=(path / names.FINISHED).is_file(),
+            holdings=_document(path / names.HOLDINGS, HoldingsDocument),
         )
-        for index, path in sorted(found)
+        for index, path in sorted(numbered)
     )
 
 
@@ -181,31 +194,42 @@ def _parse(path: Path) -> Any:
 
 
 def _json_object(path: Path) -> Json:
-    got = _parse(path)
-    if got is not None and not isinstance(got, dict):
-        raise InputError(f"{path}: must hold a JSON object, holds a {type(got).__name__}")
-    return got or {}
+    content = _parse(path)
+    if content is not None and not isinstance(content, dict):
+        raise InputError(f"{path}: must hold a JSON object, holds a {type(content).__name__}")
+    return content or {}
 
 
-def _json_list(path: Path) -> list[Json]:
-    got = _parse(path)
-    if got is not None and not isinstance(got, list):
-        raise InputError(f"{path}: must hold a JSON list, holds a {type(got).__name__}")
-    return [entry for entry in got or () if isinstance(entry, dict)]
+Kind = TypeVar("Kind", bound=RecordDocument)
+
+
+def _document(path: Path, kind: type[Kind]) -> Kind | None:
+    """Return a document, or None where there is none or it is empty."""
+    content = _json_object(path)
+    return record.parse_document(content, kind, path) if content else None
+
+
+def _samples(path: Path) -> list[Sample]:
+    content = _parse(path)
+    if content is not None and not isinstance(content, list):
+        raise InputError(f"{path}: must hold a JSON list, holds a {type(content).__name__}")
+    try:
+        return [Sample.model_validate(entry) for entry in content or ()]
+    except ValidationError as error:
+        raise InputError(f"{path}: not samples ({error.errors()[0]['msg']})") from None
 
 
 def _yaml_object(path: Path, text: str) -> Json:
     try:
-        got = yaml.safe_load(text) if text else None
+        content = yaml.safe_load(text) if text else None
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not valid YAML ({error})") from error
-    return got if isinstance(got, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
-def _lines(path: Path) -> Iterable[Json]:
+def _lines(path: Path) -> Iterable[MetricsLine]:
     """Yield the rounds of a metrics file; a last line cut short by a kill is left out."""
     lines = _text(path).splitlines()
-    cumulated = {"time_s": 0.0, "energy_j": 0.0}
     for index, line in enumerate(lines):
         try:
             entry = json.loads(line)
@@ -213,15 +237,11 @@ def _lines(path: Path) -> Iterable[Json]:
             if index == len(lines) - 1:
                 return
             raise InputError(f"{path}: line {index + 1} is not valid JSON ({error})") from error
-        if isinstance(entry, dict) and number(entry.get("round")) is not None:
-            yield _with_totals(entry, cumulated)
-
-
-def _with_totals(entry: Json, cumulated: dict[str, float]) -> Json:
-    """Give a line the running totals, where it only has this round's components."""
-    for name, parts in (("time_s", "latency_s"), ("energy_j", "energy_j")):
-        split = entry.get(parts)
-        if isinstance(split, Mapping) and number(entry.get(name)) is None:
-            cumulated[name] += sum(number(x) or 0.0 for x in split.values())
-            entry = {**entry, f"{parts}_split": split, name: cumulated[name]}
-    return entry
+        try:
+            yield MetricsLine.model_validate(entry)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(map(str, first["loc"]))
+            raise InputError(
+                f"{path}: line {index + 1} is not a round ({field}: {first['msg']})"
+            ) from None

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from airtune.report.values import si
+
 COLUMN_WIDTH = 3.5
+PNG_DPI, SMALL_DPI = 300, 200
+SUFFIXES = (".pdf", ".png")
 LEGEND_COLUMNS = 3
 INK, FAINT, GRID, PAPER = "#1b1f24", "#6b7280", "#d9dce1", "#ffffff"
 
@@ -18,6 +26,7 @@ INK, FAINT, GRID, PAPER = "#1b1f24", "#6b7280", "#d9dce1", "#ffffff"
 _BLACK, _ORANGE, _SKY, _GREEN = "#111111", "#e69f00", "#56b4e9", "#009e73"
 _BLUE, _VERMILLION, _PURPLE = "#0072b2", "#d55e00", "#cc79a7"
 
+Points = Sequence[float] | NDArray[np.float64]
 Dash = str | tuple[int, tuple[float, ...]]
 
 
@@ -147,14 +156,64 @@ def legend_above(figure: Any, axes: Any, **options: Any) -> None:
         legend.remove()
 
 
-def plain_decades(axis: Any) -> None:
-    """Label a logarithmic axis with 1, 10, 100, 1 k instead of powers of ten."""
+def _with_prefix(x: float) -> str:
+    return si(x, "", 1)
+
+
+def plain_decades(axis: Any, write: Callable[[float], str] = _with_prefix) -> None:
+    """Label a logarithmic axis with 1, 10, 100, 1 k instead of powers of ten.
+
+    Parameters
+    ----------
+    axis : matplotlib axis
+    write : callable
+        Writes a number; minor ticks have none.
+    """
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
-    from airtune.report.values import si
-
-    axis.set_major_formatter(FuncFormatter(lambda x, _: si(x, "", 1)))
+    axis.set_major_formatter(FuncFormatter(lambda x, _: write(x)))
     axis.set_minor_formatter(NullFormatter())
+
+
+def draw_points(axes: Any, x: Points, y: Points, name: str, **look: Any) -> None:
+    """Draw a scheme's points by its marker and its colour."""
+    scheme = scheme_style(name)
+    options = {"markersize": 4.0, "markeredgewidth": 0, "label": scheme.label, **look}
+    axes.plot(x, y, linestyle="none", marker=scheme.marker, color=scheme.color, **options)
+
+
+def name_rows(axes: Any, labels: Sequence[str]) -> None:
+    """Name the rows of a chart from the top, without ticks."""
+    axes.set_yticks(range(len(labels)), labels)
+    axes.tick_params(axis="y", length=0)
+
+
+def save(figure: Any, stem: Path, dpi: int = PNG_DPI) -> list[Path]:
+    """Write a figure as PDF and PNG; the same figure gives the same bytes.
+
+    Parameters
+    ----------
+    figure : matplotlib figure
+    stem : Path
+        Of both files, without suffix.
+    dpi : int
+        Of the PNG.
+
+    Returns
+    -------
+    list of Path
+    """
+    paths = [stem.with_name(f"{stem.name}{suffix}") for suffix in SUFFIXES]
+    nothing = {"CreationDate": None, "ModDate": None, "Creator": "airtune", "Producer": None}
+    figure.savefig(paths[0], metadata=nothing)
+    figure.savefig(paths[1], dpi=dpi, metadata={"Software": "airtune"})
+    return paths
+
+
+def discard(stem: Path) -> None:
+    """Remove the files of a figure that there is nothing to draw for."""
+    for suffix in SUFFIXES:
+        stem.with_name(f"{stem.name}{suffix}").unlink(missing_ok=True)
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from airtune.record import names
+from airtune.registry import PROPOSAL
 from airtune.report import style
 from airtune.report.figures import Drawn, write_figure
 from airtune.report.sweep_table import point_text, short_name, value_text
@@ -41,15 +43,14 @@ METRICS = (
 
 def draw_all(results: Results, folder: Path) -> list[Drawn]:
     """Draw every metric over every varied setting into DIR/figures, as PDF and PNG."""
-    (folder / "figures").mkdir(exist_ok=True)
+    (folder / names.FIGURES).mkdir(exist_ok=True)
     drawn = []
     with style.sheet():
         for metric, axis in itertools.product(METRICS, results["vary"]):
             figure = over_setting(results, metric, axis["setting"])
             name = f"{metric.key.replace('_', '-')}-over-{axis['setting'].replace('_', '-')}"
             if figure is None:
-                for suffix in (".pdf", ".png"):
-                    (folder / "figures" / f"{name}{suffix}").unlink(missing_ok=True)
+                style.discard(folder / names.FIGURES / name)
                 continue
             caption = "Medians over the seeds; bands: 10 to 90 %." if results["seeds"] > 1 else ""
             title = f"{metric.title} over {short_name(axis['setting'])}"
@@ -138,7 +139,7 @@ def _draw_panel(
             marker=look.marker,
             markeredgewidth=0,
             label=look.label,
-            zorder=3 if name == "movable" else 2.5,
+            zorder=3 if name == PROPOSAL else 2.5,
         )
         if any(value.spread for _, value in line):
             # A quantile that is infinite has no edge to draw: the band ends at the median.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from airtune import record
 from airtune.errors import InputError
+from airtune.record import names
 from airtune.report import page, sweep_figures
 from airtune.report.figures import Drawn
 from airtune.report.sweep_table import point_text, short_name, sweep_rows, value_text
@@ -23,41 +23,32 @@ def build(folder: Path) -> Path:
     """
     folder = Path(folder)
     try:
-        results = record.read_json(folder / "results.json")
+        results = record.read_json(folder / names.RESULTS)
     except (OSError, ValueError) as error:
         raise InputError(f"{folder}: results.json cannot be read ({error})") from None
     if "vary" not in results:
         raise InputError(f"{folder}: results.json is not of a sweep")
     drawn = sweep_figures.draw_all(results, folder)
-    target = folder / "report.html"
+    target = folder / names.PAGE
     record.write_text(target, render(results, drawn))
     return target
 
 
 def render(results: dict[str, Any], drawn: list[Drawn]) -> str:
     """Return the page as text."""
-    from jinja2 import Environment, StrictUndefined
-    from markupsafe import Markup
-
-    package = resources.files("airtune.report")
-    sheet = (package / "page.css").read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    template = environment.from_string((package / "sweep.html").read_text(encoding="utf-8"))
-    return template.render(
-        sheet=Markup(sheet),  # noqa: S704
-        policy=page.content_policy(sheet),
-        swatch=page.swatch,
-        figures=[(figure, Markup(figure.svg)) for figure in drawn],  # noqa: S704
-        name=results["scenario"]["name"],
-        axes=[
-            (short_name(a["setting"]), ", ".join(map(value_text, a["values"])))
-            for a in results["vary"]
-        ],
-        seeds=results["seeds"],
-        rows=sweep_rows(results),
-        notices=_notices(results),
-        savings=_savings(results),
-    )
+    facts = [
+        (short_name(axis["setting"]), ", ".join(map(value_text, axis["values"])))
+        for axis in results["vary"]
+    ]
+    content = {
+        "name": results["scenario"]["name"],
+        "facts": [*facts, ("seeds", results["seeds"])],
+        "seeds": results["seeds"],
+        "rows": sweep_rows(results),
+        "notices": _notices(results),
+        "savings": _savings(results),
+    }
+    return page.fill("sweep.html", drawn, content)
 
 
 def _notices(results: dict[str, Any]) -> list[str]:

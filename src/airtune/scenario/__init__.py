@@ -24,7 +24,7 @@ from airtune.scenario.radio import (
     Radio,
     Ris,
 )
-from airtune.scenario.scenario import PlacementSettings, Processor, Scenario, Server
+from airtune.scenario.scenario import Engine, PlacementSettings, Processor, Scenario, Server
 
 __all__ = [
     "CALIBRATE",
@@ -38,6 +38,7 @@ __all__ = [
     "Csi",
     "Data",
     "Digital",
+    "Engine",
     "Evaluation",
     "Fields",
     "Interferers",

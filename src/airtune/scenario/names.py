@@ -6,6 +6,7 @@ from airtune.errors import InputError
 from airtune.registry import (
     CHANNELS,
     CLIENT_OBJECTIVES,
+    ENGINES,
     POLICIES,
     SCHEMES,
     SERVER_OPTIMIZERS,
@@ -46,6 +47,7 @@ that registers it: airtune --import MODULE ...)
     _check(CHANNELS, scenario.radio.channel, "radio.channel")
     _check(POLICIES, scenario.clients.selection, "clients.selection")
     _check(SERVER_OPTIMIZERS, scenario.training.server_optimizer, "training.server_optimizer")
+    _check(ENGINES, scenario.engine.name, "engine.name")
     _check(CLIENT_OBJECTIVES, scenario.training.client_objective, "training.client_objective")
 
 

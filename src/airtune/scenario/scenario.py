@@ -78,6 +78,12 @@ class Server(Settings):
         return self
 
 
+class Engine(Settings):
+    """Where the clients' updates are computed."""
+
+    name: str = Field("local", description="local, or an engine of another package")
+
+
 class Scenario(Settings):
     """One study: who fine-tunes what over which air, within which budgets."""
 
@@ -114,6 +120,7 @@ class Scenario(Settings):
     planning: Planning = Planning()
     bound: Bound = Bound()
     calibration: Calibration = Calibration()
+    engine: Engine = Engine()
 
     @model_validator(mode="after")
     def _check(self) -> Self:

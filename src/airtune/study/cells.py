@@ -114,7 +114,7 @@ def _runs(
         joint = plans[cell.scheme]
         own = planned_pretraining(scenario, joint.plan)
         if own.pretraining not in started:
-            engine: Engine = ENGINES["local"](learners)
+            engine: Engine = ENGINES[own.engine.name](learners)
             started[own.pretraining] = engine, engine.start(own, seed, preparing)
         engine, sizes = started[own.pretraining]
         repetition = Repetition(own, seed, sizes, known.constants)

@@ -1,4 +1,4 @@
-"""Studies: run every cell of a run folder, and sum up what the cells found.
+"""Comparisons: every cell of a run folder is run, and what the cells leave is summed up.
 
 The definitions of the headline figures are those of the system model, section 10.
 """
@@ -7,24 +7,16 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from airtune import record
 from airtune.errors import InputError
-from airtune.record import Document, RunFolder
+from airtune.record import Document, RunFolder, names
+from airtune.record.documents import ResultsDocument
 from airtune.scenario import Scenario
-from airtune.study.statistics import paired_figures
-
-if TYPE_CHECKING:
-    pass
 from airtune.study.cells import execute
-from airtune.study.figures import (
-    REFERENCE,
-    baseline_of,
-    finished_figures,
-    headline,
-    over_seeds,
-)
+from airtune.study.figures import REFERENCE, baseline_of, headline, over_seeds
+from airtune.study.histories import finished_figures
+from airtune.study.statistics import paired_figures
 
 
 def compare(scenario: Scenario, out: str | Path | None = None) -> Document:
@@ -111,7 +103,7 @@ def summarise(run_folder: RunFolder) -> Document:
     figures, targets = finished_figures(run_folder)
     if not figures:
         raise InputError(f"{run_folder.folder}: no scheme has finished; `airtune resume` goes on")
-    document = {
+    document: Document = {
         "scenario": run_folder.scenario.to_dict(),
         "target_loss": over_seeds(list(targets.values())) if targets else None,
         "seeds": run_folder.scenario.seeds,
@@ -122,6 +114,5 @@ def summarise(run_folder: RunFolder) -> Document:
         differences = paired_figures(figures, baseline_of(figures))
         if differences is not None:
             document["paired"] = differences
-    document["environment"] = record.read_json(run_folder.folder / "environment.json")
-    record.write_json(run_folder.folder / "results.json", document)
-    return document
+    document["environment"] = record.read_json(run_folder.folder / names.ENVIRONMENT)
+    return record.write_document(run_folder.folder / names.RESULTS, ResultsDocument, document)

@@ -3,42 +3,106 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 
-from airtune import record
 from airtune.costs import Components
 from airtune.planning.deviation import against_plan
-from airtune.record import Cell, Document, RunFolder
-from airtune.study.statistics import jain_index, quantiles
-
-if TYPE_CHECKING:
-    pass
-
-REFERENCE = "ideal"
-
-
-PROPOSAL = "movable"
-
+from airtune.record.documents import FinishedDocument, MetricsLine, PlanDocument
+from airtune.registry import PROPOSAL, REFERENCE
+from airtune.study.statistics import Quantiles, jain_index, quantiles
 
 TARGET_SHARE = 0.9
 """The target loss is reached when this share of the reference's improvement is."""
 
+Number = int | float
 
-Figures = dict[str, dict[int, Document]]
+__all__ = [
+    "PROPOSAL",
+    "REFERENCE",
+    "CellFigures",
+    "CellHistory",
+    "Figures",
+    "Headline",
+    "RoundFigures",
+    "baseline_of",
+    "cell_figures",
+    "headline",
+    "over_seeds",
+    "target_loss",
+]
+
+
+@dataclass(frozen=True)
+class CellHistory:
+    """What a finished cell left behind.
+
+    Attributes
+    ----------
+    rounds : sequence of MetricsLine
+        Round 0, the untuned model, first.
+    finished : FinishedDocument
+    plan : PlanDocument or None
+    """
+
+    rounds: Sequence[MetricsLine]
+    finished: FinishedDocument
+    plan: PlanDocument | None
+
+    @property
+    def losses(self) -> list[Number | None]:
+        """Losses of the rounds that were validated; None where the model had diverged."""
+        return [line.loss for line in self.rounds if line.evaluated]
+
+
+class RoundFigures(TypedDict):
+    """One validated round of a history."""
+
+    round: int
+    time_s: Number | None
+    energy_j: Number | None
+    loss: Number | None
+    mse_db: Number | None
+    exact_match: Number | None
+
+
+class CellFigures(TypedDict):
+    """Figures of one scheme and one seed, as they stand in results.json."""
+
+    rounds_to_target: int | None
+    time_to_target_s: Number | None
+    energy_to_target_j: Number | None
+    energy_j: dict[str, Number]
+    latency_s: dict[str, Number]
+    final_loss: Number | None
+    final_perplexity: Number | None
+    exact_match: Number | None
+    initial_loss: Number | None
+    initial_exact_match: Number | None
+    mse_db: float | None
+    fairness: float
+    dropped: int
+    within_latency_budget: bool
+    within_client_energy_budget: bool
+    within_energy_budget: bool
+    diverged: bool
+    plan: dict[str, Any] | None
+    history: list[RoundFigures]
+
+
+class Headline(TypedDict):
+    """The proposal against each baseline [%]; the baselines whose percentage is a lower bound."""
+
+    faster_pct: dict[str, float | Quantiles | None]
+    less_energy_pct: dict[str, float | Quantiles | None]
+    lower_bounds: list[str]
+
+
+Figures = dict[str, dict[int, CellFigures]]
 """Figures of finished cells by scheme and seed."""
-
-
-def finished_figures(run_folder: RunFolder) -> tuple[Figures, dict[int, float | None]]:
-    """Return the figures of the finished cells, and the target loss of each seed."""
-    finished = [cell for cell in run_folder.cells if cell.finished]
-    targets = {c.seed: target_loss(record.read_metrics(c)) for c in finished if _is_reference(c)}
-    figures: Figures = {}
-    for cell in finished:
-        entry = cell_figures(cell, targets.get(cell.seed))
-        figures.setdefault(cell.scheme, {})[cell.seed] = entry
-    return figures, targets
 
 
 def baseline_of(figures: Figures) -> str:
@@ -46,70 +110,118 @@ def baseline_of(figures: Figures) -> str:
     return PROPOSAL if PROPOSAL in figures else next(iter(figures))
 
 
-def _is_reference(cell: Cell) -> bool:
-    return cell.scheme == REFERENCE
-
-
-def target_loss(history: list[Document]) -> float | None:
+def target_loss(losses: Sequence[float | None]) -> float | None:
     """Return the initial loss minus 90 % of the improvement that the reference reaches.
 
-    None when the reference does not improve: there is nothing to reach then.
+    Parameters
+    ----------
+    losses : sequence of float or None
+        Validation losses of the reference, those of the untuned model first; None where it has
+        diverged.
+
+    Returns
+    -------
+    float or None
+        None when the reference does not improve: there is nothing to reach then.
+
+    Examples
+    --------
+    >>> round(target_loss([5.0, 3.0, 1.0]), 6)
+    1.4
+    >>> target_loss([5.0, 6.0]) is None
+    True
     """
-    losses = [line["loss"] for line in history if line["evaluated"]]
-    if losses[-1] is None or losses[-1] >= losses[0]:
+    first, last = losses[0], losses[-1]
+    if last is None or first is None or last >= first:
         return None
-    return float(losses[0] - TARGET_SHARE * (losses[0] - losses[-1]))
+    return float(first - TARGET_SHARE * (first - last))
 
 
-def cell_figures(cell: Cell, target: float | None) -> Document:
-    """Return the figures of one finished cell (one scheme, one seed)."""
-    lines = record.read_metrics(cell)
-    totals = record.read_json(cell.folder / "finished.json")
-    plan = record.read_json(file) if (file := cell.folder / "plan.json").exists() else None
-    last = next(line for line in reversed(lines) if line["evaluated"])
+def cell_figures(history: CellHistory, target: float | None) -> CellFigures:
+    """Return the figures of one finished cell.
+
+    Parameters
+    ----------
+    history : CellHistory
+    target : float or None
+        Target loss of its seed.
+    """
+    lines, totals = history.rounds, history.finished
+    last = next(line for line in reversed(lines) if line.evaluated)
     reached = None
     if target is not None:
         reached = next(
-            (line for line in lines if line["loss"] is not None and line["loss"] <= target), None
+            (line for line in lines if line.loss is not None and line.loss <= target), None
         )
-    errors = [line["mse"] for line in lines if line["mse"] is not None]
+    errors = [line.mse for line in lines if line.mse is not None]
     mean_error = float(np.mean(errors)) if errors else 0.0
     return {
-        "rounds_to_target": reached["round"] if reached else None,
-        "time_to_target_s": reached["time_s"] if reached else None,
-        "energy_to_target_j": reached["energy_j"] if reached else None,
-        "energy_j": totals["energy_j"],
-        "latency_s": totals["latency_s"],
-        "final_loss": last["loss"],
-        "final_perplexity": last["perplexity"],
-        "exact_match": last["exact_match"],
-        "initial_loss": lines[0]["loss"],
-        "initial_exact_match": lines[0]["exact_match"],
+        "rounds_to_target": reached.round if reached else None,
+        "time_to_target_s": reached.time_s if reached else None,
+        "energy_to_target_j": reached.energy_j if reached else None,
+        "energy_j": totals.energy_j,
+        "latency_s": totals.latency_s,
+        "final_loss": last.loss,
+        "final_perplexity": last.perplexity,
+        "exact_match": last.exact_match,
+        "initial_loss": lines[0].loss,
+        "initial_exact_match": lines[0].exact_match,
         "mse_db": 10.0 * math.log10(mean_error) if mean_error > 0 else None,
-        "fairness": jain_index(totals["participation"]),
-        "dropped": sum(len(line.get("dropped", ())) for line in lines),
-        "within_latency_budget": totals["within_latency_budget"],
-        "within_client_energy_budget": totals["within_client_energy_budget"],
-        "within_energy_budget": totals.get("within_energy_budget", True),
-        "diverged": last["loss"] is None,
-        "plan": against_plan(plan, totals, lines) if plan else None,
-        "history": [{name: line[name] for name in _HISTORY} for line in lines if line["evaluated"]],
+        "fairness": jain_index(totals.participation),
+        "dropped": sum(len(line.dropped) for line in lines),
+        "within_latency_budget": totals.within_latency_budget,
+        "within_client_energy_budget": totals.within_client_energy_budget,
+        "within_energy_budget": totals.within_energy_budget,
+        "diverged": last.loss is None,
+        "plan": _against_plan(history),
+        "history": [_round_figures(line) for line in lines if line.evaluated],
     }
 
 
-_HISTORY = ("round", "time_s", "energy_j", "loss", "mse_db", "exact_match")
+def _against_plan(history: CellHistory) -> dict[str, Any] | None:
+    """Return what was booked against the plan; None for a cell without a plan."""
+    if history.plan is None:
+        return None
+    return against_plan(
+        history.plan.model_dump(),
+        history.finished.model_dump(),
+        [{"replanned": line.replanned} for line in history.rounds],
+    )
 
 
-def over_seeds(values: list[Any], missing: float = math.inf) -> Any:
+def _round_figures(line: MetricsLine) -> RoundFigures:
+    return {
+        "round": line.round,
+        "time_s": line.time_s,
+        "energy_j": line.energy_j,
+        "loss": line.loss,
+        "mse_db": line.mse_db,
+        "exact_match": line.exact_match,
+    }
+
+
+def over_seeds(values: Sequence[Any], missing: float = math.inf) -> Any:
     """Merge one figure over the seeds: median, 10 % and 90 % quantile; as it is for one seed.
 
-    A figure that is null in a seed counts as `missing` there: infinite for what is better small
-    (a target never reached), minus infinite for a saving that was not made.
+    Parameters
+    ----------
+    values : sequence
+        The figure of each seed: a number, None, or a mapping of names to figures.
+    missing : float
+        What None counts as: infinite for what is better small (a target never reached), minus
+        infinite for a saving that was not made.
+
+    Examples
+    --------
+    >>> over_seeds([3.0])
+    3.0
+    >>> over_seeds([{"loss": 1.0}, {"loss": 3.0}])["loss"]["median"]
+    2.0
     """
     if len(values) == 1:
         return values[0]
     first = values[0]
-    if isinstance(first, dict):
+    if isinstance(first, Mapping):
         return {name: _merge_named(name, [value[name] for value in values]) for name in first}
     return quantiles(values, missing)
 
@@ -122,10 +234,10 @@ def _merge_named(name: str, values: list[Any]) -> Any:
     return any(values) if name == "diverged" else over_seeds(values)
 
 
-def _merge_round(lines: tuple[Document, ...]) -> Document:
+def _merge_round(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the medians of one round over the seeds; `loss` also with its quantiles."""
-    merged: Document = {"round": lines[0]["round"]}
-    for name in _HISTORY[1:]:
+    merged: dict[str, Any] = {"round": lines[0]["round"]}
+    for name in list(RoundFigures.__annotations__)[1:]:
         values = [line[name] for line in lines]
         if all(value is None for value in values):
             merged[name] = None
@@ -137,16 +249,24 @@ def _merge_round(lines: tuple[Document, ...]) -> Document:
     return merged
 
 
-def headline(figures: Figures) -> Document:
+def headline(figures: Figures) -> Headline:
     """Return how much faster and how much less energy the proposal is, seed by seed.
 
-    ``x % = 100 (1 - movable / baseline)`` at equal target.  A baseline that never reaches the
-    target counts with what it had spent when it stopped: the percentage is then a lower bound
-    and the baseline is listed under `lower_bounds`.  Null when the proposal never reaches it.
+    ``x % = 100 (1 - movable / baseline)`` at equal target (system model, section 10).  A baseline
+    that never reaches the target counts with what it had spent when it stopped: the percentage is
+    then a lower bound and the baseline is listed under `lower_bounds`.  None when the proposal
+    never reaches it.
+
+    Examples
+    --------
+    >>> mine = {"time_to_target_s": 3.0, "energy_to_target_j": 1.0}
+    >>> theirs = {"time_to_target_s": 4.0, "energy_to_target_j": 2.0}
+    >>> headline({"movable": {0: mine}, "fixed": {0: theirs}})
+    {'faster_pct': {'fixed': 25.0}, 'less_energy_pct': {'fixed': 50.0}, 'lower_bounds': []}
     """
     proposal = figures.get(PROPOSAL, {})
-    faster: Document = {}
-    less: Document = {}
+    faster: dict[str, float | Quantiles | None] = {}
+    less: dict[str, float | Quantiles | None] = {}
     bounds = []
     for name, cells in figures.items():
         if name in (PROPOSAL, REFERENCE):
@@ -163,7 +283,12 @@ def headline(figures: Figures) -> Document:
     return {"faster_pct": faster, "less_energy_pct": less, "lower_bounds": bounds}
 
 
-def _saving(proposal: Document, baseline: Document, figure: str, spent: str) -> float | None:
+def _saving(
+    proposal: CellFigures,
+    baseline: CellFigures,
+    figure: Literal["time_to_target_s", "energy_to_target_j"],
+    spent: Literal["latency_s", "energy_j"],
+) -> float | None:
     mine, theirs = proposal[figure], baseline[figure]
     if mine is None:
         return None

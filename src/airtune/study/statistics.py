@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -16,11 +16,51 @@ QUANTILES = {"median": 0.5, "p10": 0.1, "p90": 0.9}
 COVERAGE = 0.95
 """Wanted coverage of an interval; few seeds may not reach it, the interval says what it has."""
 
-Document = dict[str, Any]
+
+class Quantiles(TypedDict):
+    """Median, 10 % and 90 % quantile; None where one is infinite."""
+
+    median: float | None
+    p10: float | None
+    p90: float | None
+
+
+class Interval(TypedDict):
+    """An interval for a median and the probability that the median lies in it."""
+
+    low: float | None
+    high: float | None
+    coverage: float
+
+
+class Paired(Quantiles):
+    """Differences of one figure, seed by seed, to a baseline; infinite numbers are None."""
+
+    differences: list[float | None]
+    interval: Interval
+    sign_test_p: float | None
+    wilcoxon_p: float | None
+
+
+class PairedFigures(TypedDict):
+    """Differences of every figure of every scheme to one baseline."""
+
+    baseline: str
+    seeds: int
+    schemes: dict[str, dict[str, Paired]]
 
 
 def quantile(values: Sequence[float], share: float) -> float | None:
-    """Return a quantile by linear interpolation; None where it is infinite."""
+    """Return a quantile by linear interpolation; None where it is infinite.
+
+    As ``numpy.quantile``, which makes NaN of values between two infinite ones.
+
+    Parameters
+    ----------
+    values : sequence of float, length n >= 1
+    share : float
+        In [0, 1]; 0.5 is the median.
+    """
     ordered = sorted(values)
     place = share * (len(ordered) - 1)
     low, high = ordered[math.floor(place)], ordered[math.ceil(place)]
@@ -29,14 +69,31 @@ def quantile(values: Sequence[float], share: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def quantiles(values: Sequence[float | None], missing: float = math.inf) -> Document:
-    """Return median, 10 % and 90 % quantile; None counts as `missing`.
+def quantiles(values: Sequence[float | None], missing: float = math.inf) -> Quantiles:
+    """Return median, 10 % and 90 % quantile.
 
-    Infinite (the default) is right for what is better small and was never reached, minus infinite
-    for a saving that was not made.
+    Parameters
+    ----------
+    values : sequence of float or None, length n >= 1
+    missing : float
+        What None counts as.  Infinite (the default) is right for what is better small and was never
+        reached, minus infinite for a saving that was not made.
+
+    Returns
+    -------
+    dict
+        ``median``, ``p10``, ``p90``; None where a quantile is infinite.
+
+    Examples
+    --------
+    >>> quantiles([1.0, 2.0, 4.0, None])["median"]
+    3.0
+    >>> quantiles([1.0, 2.0, None])["p90"] is None
+    True
     """
     known = [missing if value is None else float(value) for value in values]
-    return {name: quantile(known, share) for name, share in QUANTILES.items()}
+    median, p10, p90 = (quantile(known, share) for share in QUANTILES.values())
+    return {"median": median, "p10": p10, "p90": p90}
 
 
 def difference(value: float | None, baseline: float | None) -> float:
@@ -51,7 +108,9 @@ def median_interval(differences: Sequence[float]) -> tuple[float, float, float]:
 
     Between the k-th least and the k-th greatest of n differences the median lies with probability
     ``1 - 2 P(Bin(n, 1/2) < k)``; k is the greatest that keeps :data:`COVERAGE`, or 1 where n is too
-    small for any to do so.
+    small for any to do so.  From six differences on these are the ends that
+    ``scipy.stats.quantile_test`` gives; with fewer it has none, and it does not say what coverage
+    an interval has.
 
     Parameters
     ----------
@@ -60,6 +119,11 @@ def median_interval(differences: Sequence[float]) -> tuple[float, float, float]:
     Returns
     -------
     low, high, coverage : float
+
+    Examples
+    --------
+    >>> median_interval([3.0, 1.0, 2.0])
+    (1.0, 3.0, 0.75)
 
     References
     ----------
@@ -76,7 +140,7 @@ def median_interval(differences: Sequence[float]) -> tuple[float, float, float]:
     return ordered[best - 1], ordered[n - best], max(covered(best), 0.0)
 
 
-def paired(differences: Sequence[float]) -> Document:
+def paired(differences: Sequence[float]) -> Paired:
     """Sum up the differences of one figure, seed by seed, to a baseline.
 
     Parameters
@@ -125,7 +189,9 @@ PAIRED_FIGURES = (
 )
 
 
-def paired_figures(figures: Mapping[str, Mapping[int, Document]], baseline: str) -> Document | None:
+def paired_figures(
+    figures: Mapping[str, Mapping[int, Mapping[str, Any]]], baseline: str
+) -> PairedFigures | None:
     """Compare every scheme with one, seed by seed.
 
     Parameters
@@ -142,7 +208,7 @@ def paired_figures(figures: Mapping[str, Mapping[int, Document]], baseline: str)
         scheme minus baseline; None with fewer than two seeds or without the baseline.
     """
     base = figures.get(baseline, {})
-    schemes: Document = {}
+    schemes: dict[str, dict[str, Paired]] = {}
     for name, cells in figures.items():
         seeds = sorted(set(cells) & set(base))
         if name == baseline or len(seeds) < 2:
@@ -165,6 +231,16 @@ def _finite(value: float) -> float | None:
 
 def jain_index(counts: Iterable[float]) -> float:
     """Return Jain's fairness index, ``(sum x)^2 / (n sum x^2)``; 1 when all are 0.
+
+    Parameters
+    ----------
+    counts : iterable of float, length n >= 1
+        How often each of n clients took part.
+
+    Examples
+    --------
+    >>> jain_index([4, 4, 4]), jain_index([1, 0, 0, 0])
+    (1.0, 0.25)
 
     References
     ----------

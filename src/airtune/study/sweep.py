@@ -16,13 +16,15 @@ from typing import Any, Protocol
 
 from airtune import record
 from airtune.errors import InputError
-from airtune.record import Cell, Document, RunFolder
+from airtune.record import Cell, Document, RunFolder, names
+from airtune.record.documents import InfeasibleDocument, SweepResultsDocument, SweepRunDocument
 from airtune.scenario import Scenario
 from airtune.scenario import file as scenario_file
 from airtune.study import compare
 from airtune.study.cells import Watcher as CellWatcher
 from airtune.study.cells import run_cells
-from airtune.study.figures import baseline_of, finished_figures, headline, over_seeds
+from airtune.study.figures import CellFigures, baseline_of, headline, over_seeds
+from airtune.study.histories import finished_figures
 from airtune.study.statistics import paired_figures
 
 KIND = "sweep"
@@ -73,9 +75,9 @@ class Sweep:
         """All points, the last axis fastest."""
         grid = list(itertools.product(*(axis.values for axis in self.axes)))
         width = max(2, len(str(len(grid) - 1)))
-        names = [axis.setting for axis in self.axes]
+        settings = [axis.setting for axis in self.axes]
         return [
-            _point(self, dict(zip(names, values, strict=True)), f"point-{index:0{width}d}")
+            _point(self, dict(zip(settings, values, strict=True)), f"point-{index:0{width}d}")
             for index, values in enumerate(grid)
         ]
 
@@ -102,8 +104,8 @@ def _at(scenario: Scenario, settings: Mapping[str, Any]) -> Scenario:
     data = scenario.to_dict()
     for path, value in settings.items():
         scenario_file.put(data, path, value, where=f"--vary {path}")
-    told = ", ".join(f"{path}={json.dumps(value)}" for path, value in settings.items())
-    return scenario_file.parse(data, where=f"--vary {told}")
+    assignments = ", ".join(f"{path}={json.dumps(value)}" for path, value in settings.items())
+    return scenario_file.parse(data, where=f"--vary {assignments}")
 
 
 def parse_axes(scenario: Scenario, texts: Sequence[str]) -> tuple[Axis, ...]:
@@ -116,12 +118,12 @@ def parse_axes(scenario: Scenario, texts: Sequence[str]) -> tuple[Axis, ...]:
     """
     given: dict[str, Sequence[Any]] = {}
     for text in texts:
-        path, found = scenario_file.split_values(text)
+        path, listed = scenario_file.split_values(text)
         if path in _OWN_OPTIONS:
             raise InputError(f"--vary {path}: is not varied; use {_OWN_OPTIONS[path]}")
         if path in given:
             raise InputError(f"--vary {path}: is varied twice")
-        given[path] = found
+        given[path] = listed
     axes: list[Axis] = []
     for path, values in given.items():
         read: list[Any] = []
@@ -176,12 +178,12 @@ def open_sweep(run_folder: RunFolder) -> Sweep:
     InputError
         What is varied cannot be read.
     """
-    path = run_folder.folder / "run.json"
+    path = run_folder.folder / names.RUN
     try:
-        vary = record.read_json(path)["vary"]
-        axes = tuple(Axis(entry["setting"], tuple(entry["values"])) for entry in vary)
-    except (ValueError, KeyError, TypeError):
+        vary = record.read_document(path, SweepRunDocument).vary
+    except InputError:
         raise InputError(f"{path}: damaged; it does not say what is varied") from None
+    axes = tuple(Axis(axis.setting, tuple(axis.values)) for axis in vary)
     return Sweep(run_folder.folder, run_folder.scenario, axes)
 
 
@@ -218,17 +220,18 @@ def _execute(points: Sequence[Point], index: int, watcher: Watcher | None) -> No
         _begin(point)
         if watcher:
             watcher.point_started(point, index)
-        note = point.run.folder / f"infeasible-{index}.json"
+        note = point.run.folder / names.infeasible(index)
         try:
             run_cells(point.run.scenario, index, cells, learners, watcher)
             note.unlink(missing_ok=True)
         except InputError as error:
-            record.write_json(note, {"seed": index, "message": str(error)})
+            content = {"seed": index, "message": str(error)}
+            record.write_document(note, InfeasibleDocument, content)
 
 
 def _begin(point: Point) -> None:
     """Write the heads of a point's folder once."""
-    if not (point.run.folder / "run.json").exists():
+    if not (point.run.folder / names.RUN).exists():
         record.create(point.run.folder, point.run.scenario, point.run.kind)
 
 
@@ -242,37 +245,43 @@ def summarise(sweep: Sweep) -> Document:
     """
     points = [_summarise(point) for point in sweep.points]
     if not any(point["schemes"] for point in points):
-        told = next((p["infeasible"][0] for p in points if p["infeasible"]), "")
-        raise InputError(told or f"{sweep.folder}: no cell has finished; `airtune resume` goes on")
+        message = next((p["infeasible"][0] for p in points if p["infeasible"]), "")
+        raise InputError(
+            message or f"{sweep.folder}: no cell has finished; `airtune resume` goes on"
+        )
     document = {
         "scenario": sweep.scenario.to_dict(),
         "vary": [{"setting": a.setting, "values": list(a.values)} for a in sweep.axes],
         "schemes": list(sweep.scenario.schemes),
         "seeds": sweep.scenario.seeds,
         "points": points,
-        "environment": record.read_json(sweep.folder / "environment.json"),
+        "environment": record.read_json(sweep.folder / names.ENVIRONMENT),
     }
-    record.write_json(sweep.folder / "results.json", document)
-    return document
+    return record.write_document(sweep.folder / names.RESULTS, SweepResultsDocument, document)
 
 
 def _summarise(point: Point) -> Document:
     figures, targets = finished_figures(point.run)
-    for cells in figures.values():
-        for entry in cells.values():
-            del entry["history"]  # each point's own folder has the curves
-    notes = sorted(point.run.folder.glob("infeasible-*.json"))
+    notes = sorted(point.run.folder.glob(names.INFEASIBLE))
     return {
         "name": point.name,
         "settings": dict(point.settings),
         "cells": len(point.run.cells),
         "finished": sum(map(len, figures.values())),
-        "infeasible": [record.read_json(note)["message"] for note in notes],
+        "infeasible": [record.read_document(note, InfeasibleDocument).message for note in notes],
         "target_loss": over_seeds(list(targets.values())) if targets else None,
-        "schemes": {name: over_seeds(list(c.values())) for name, c in figures.items()},
+        "schemes": {name: _without_history(list(c.values())) for name, c in figures.items()},
         "headline": headline(figures),
         "paired": paired_figures(figures, baseline_of(figures)) if figures else None,
     }
+
+
+def _without_history(cells: Sequence[CellFigures]) -> Document:
+    """Merge the figures of a scheme over the seeds; each point's own folder has the curves."""
+    merged: Document = over_seeds(
+        [{name: x for name, x in entry.items() if name != "history"} for entry in cells]
+    )
+    return merged
 
 
 def publish(sweep: Sweep) -> Path:
@@ -287,7 +296,7 @@ def discard_unused(sweep: Sweep) -> None:
     for point in sweep.points:
         folder = point.run.folder
         if folder.is_dir():
-            for note in folder.glob("infeasible-*.json"):
+            for note in folder.glob(names.INFEASIBLE):
                 note.unlink()
             record.discard_unused(folder)
     record.discard_unused(sweep.folder)

@@ -1,0 +1,261 @@
+"""The documents of a run folder, typed.
+
+Every document allows more fields than are named here: later versions and other packages add theirs.
+Numbers keep the type that they have in the file, so that what is read and written again is the same
+bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = 2
+"""Version of the run folder that this version of airtune writes; a folder without one is of 1."""
+
+Number = int | float
+
+
+class RecordDocument(BaseModel):
+    """Base of the documents; `schema_version` is 1 where the document does not say."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    schema_version: int = 1
+
+
+class Part(BaseModel):
+    """Base of what stands within a document."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
+class InputFile(Part):
+    """A file or folder that the scenario names, as it was when the run began."""
+
+    path: str
+    sha256: str
+
+
+class RunDocument(RecordDocument):
+    """``run.json``: what the folder is of, and what it was begun with.
+
+    Attributes
+    ----------
+    kind : str
+        ``run``, ``compare`` or ``sweep``.
+    directory : str
+        Working directory of the run; relative paths in its settings begin there.
+    settings : str or None
+        Digest of the settings.
+    files : dict of str to InputFile
+        By the setting that names the file.
+    """
+
+    kind: str
+    directory: str = "."
+    settings: str | None = None
+    files: dict[str, InputFile] = Field(default_factory=dict)
+
+
+class Axis(Part):
+    """A setting that a sweep varies, and its values."""
+
+    setting: str
+    values: list[Any]
+
+
+class SweepRunDocument(RunDocument):
+    """``run.json`` of a sweep."""
+
+    vary: list[Axis]
+
+
+class EnvironmentDocument(RecordDocument):
+    """``environment.json``: the machine and the installed packages."""
+
+    packages: dict[str, str | None] = Field(default_factory=dict)
+
+
+class DomainScore(Part):
+    """Validation of one domain."""
+
+    loss: Number | None = None
+    exact_match: Number | None = None
+
+
+class MetricsLine(Part):
+    """One round in ``metrics.jsonl``; `run.json` has the version of all lines.
+
+    Attributes
+    ----------
+    round : int
+        0 is the untuned model.
+    time_s, energy_j : float or None
+        Simulated seconds and joules from the start to the end of the round.
+    evaluated : bool
+        Whether the model was validated; `loss`, `perplexity`, `exact_match` and `domains` are empty
+        otherwise, and where the model has diverged.
+    mse, mse_db, mse_predicted_db : float or None
+        Aggregation error as it was, over v^2 and in dB, and as predicted [dB].
+    clients : list of int or None
+        Clients that transmitted.
+    dropped : list of int
+        Clients whose update was not finite.
+    """
+
+    round: int
+    time_s: Number | None = None
+    energy_j: Number | None = None
+    evaluated: bool = False
+    loss: Number | None = None
+    perplexity: Number | None = None
+    exact_match: Number | None = None
+    domains: dict[str, DomainScore] | None = None
+    mse: Number | None = None
+    mse_db: Number | None = None
+    mse_predicted_db: Number | None = None
+    clients: list[int] | None = None
+    dropped: list[int] = Field(default_factory=list)
+    replanned: dict[str, Any] = Field(default_factory=dict)
+
+    def number(self, name: str) -> Number | None:
+        """Return a figure of the round by its name in the file; None where it holds no number."""
+        value = getattr(self, name, None)
+        return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+class FinishedDocument(RecordDocument):
+    """``finished.json``: the totals of a finished cell, components in seconds and joules."""
+
+    rounds: int
+    latency_s: dict[str, Number]
+    energy_j: dict[str, Number]
+    participation: list[int]
+    client_energy_j: list[Number] = Field(default_factory=list)
+    within_latency_budget: bool
+    within_client_energy_budget: bool
+    within_energy_budget: bool = True
+
+
+class PlanDocument(RecordDocument):
+    """``plan.json``: the joint plan that a cell began with (`airtune plan --json`)."""
+
+    rounds: dict[str, int]
+    batch: dict[str, Any]
+    frequency_hz: dict[str, Any]
+    bound: dict[str, Number]
+    latency_s: dict[str, Number]
+    energy_j: dict[str, Any]
+
+
+class ClientPaths(Part):
+    """Propagation paths of the clients: gains of shape (K, L), directions of shape (K, L, 2)."""
+
+    gains_re: list[list[Number]] = Field(default_factory=list)
+    gains_im: list[list[Number]] = Field(default_factory=list)
+    directions: list[list[list[Number]]] = Field(default_factory=list)
+    auxiliary_scale: list[Number] = Field(default_factory=list)
+
+
+class InterfererPaths(Part):
+    """Propagation paths of the interferers, shapes as of the clients', and powers (J,) [W]."""
+
+    gains_re: list[list[Number]] = Field(default_factory=list)
+    gains_im: list[list[Number]] = Field(default_factory=list)
+    directions: list[list[list[Number]]] = Field(default_factory=list)
+    powers: list[Number] = Field(default_factory=list)
+
+
+class PlacementDocument(RecordDocument):
+    """``placement.json``: antennas and paths of a cell's last round.
+
+    Attributes
+    ----------
+    positions : list of [float, float]  [wavelengths]
+    region : [float, float]  [wavelengths]
+    noise_w : float  [W]
+    """
+
+    round: int = 0
+    positions: list[tuple[Number, Number]]
+    region: tuple[Number, Number]
+    clients: ClientPaths
+    interferers: InterfererPaths | None = None
+    noise_w: Number
+
+
+class HoldingsDocument(RecordDocument):
+    """``holdings.json``: how many training records of each label the clients hold."""
+
+    labels: list[str] = Field(default_factory=list)
+    counts: list[list[int]] = Field(default_factory=list)
+
+
+class Sample(Part):
+    """One entry of ``samples.json``: answers to a held-out prompt before and after fine-tuning."""
+
+    prompt: str | None = None
+    reference: str | None = None
+    before: str | None = None
+    after: str | None = None
+    domain: str | None = None
+
+
+class InfeasibleDocument(RecordDocument):
+    """``infeasible-<i>.json``: why a point of a sweep could not be run in a repetition."""
+
+    seed: int
+    message: str
+
+
+class ResultsDocument(RecordDocument):
+    """``results.json`` of a run or a comparison.
+
+    Attributes
+    ----------
+    scenario : dict
+        All settings.
+    target_loss : float, dict or None
+        A figure: a number, the quantiles of several seeds, or nothing.
+    schemes : dict of str to dict
+        Figures of each scheme by name.
+    headline, paired : dict or None
+        The proposal against each baseline, and the differences seed by seed.
+    environment : dict
+        Content of environment.json.
+    """
+
+    scenario: dict[str, Any] = Field(default_factory=dict)
+    target_loss: Any = None
+    seeds: int | None = None
+    schemes: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    headline: dict[str, Any] | None = None
+    paired: dict[str, Any] | None = None
+    environment: dict[str, Any] = Field(default_factory=dict)
+
+
+class PointResults(Part):
+    """One point of a sweep: its settings, and results as of a comparison."""
+
+    name: str
+    settings: dict[str, Any]
+    cells: int
+    finished: int
+    infeasible: list[str]
+    target_loss: Any
+    schemes: dict[str, dict[str, Any]]
+    headline: dict[str, Any]
+    paired: dict[str, Any] | None
+
+
+class SweepResultsDocument(RecordDocument):
+    """``results.json`` of a sweep."""
+
+    scenario: dict[str, Any]
+    vary: list[Axis]
+    schemes: list[str]
+    seeds: int
+    points: list[PointResults]
+    environment: dict[str, Any]

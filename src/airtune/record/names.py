@@ -1,0 +1,56 @@
+"""Names of the files and folders of a run folder, each spelt here and nowhere else.
+
+A run folder (``airtune run``, ``airtune compare``) holds::
+
+    run.json  scenario.yaml  environment.json  results.json  report.html  figures/  lock
+    <scheme>/seed-<i>/  metrics.jsonl  plan.json  finished.json  placement.json  samples.json
+                        holdings.json  checkpoint/  adapter/
+
+A sweep folder holds the same head and one run folder for each point of its grid.
+"""
+
+from __future__ import annotations
+
+RUN = "run.json"
+SCENARIO = "scenario.yaml"
+ENVIRONMENT = "environment.json"
+RESULTS = "results.json"
+PAGE = "report.html"
+FIGURES = "figures"
+LOCK = "lock"
+
+METRICS = "metrics.jsonl"
+PLAN = "plan.json"
+FINISHED = "finished.json"
+PLACEMENT = "placement.json"
+SAMPLES = "samples.json"
+HOLDINGS = "holdings.json"
+ADAPTER = "adapter"
+CHECKPOINT = "checkpoint"
+CHECKPOINT_STATE = "state.json"
+
+INFEASIBLE = "infeasible-*.json"
+"""Pattern of the notes that a sweep leaves where a point's budgets cannot be kept."""
+
+SEED_FOLDERS = "seed-*"
+"""Pattern of the folders of a scheme's repetitions."""
+
+
+def seed_folder(seed: int) -> str:
+    """Return the folder of a repetition within that of its scheme."""
+    return SEED_FOLDERS.replace("*", str(seed))
+
+
+def infeasible(seed: int) -> str:
+    """Return the note that the budgets of a sweep's point cannot be kept in a repetition."""
+    return INFEASIBLE.replace("*", str(seed))
+
+
+def checkpoint_arrays(round_index: int) -> str:
+    """Return the file of a checkpoint's arrays."""
+    return f"round-{round_index:06d}.safetensors"
+
+
+def temporary(name: str) -> str:
+    """Return the name under which a file is written until it is whole."""
+    return f"{name}.tmp"
