@@ -129,6 +129,7 @@ def sweep(
         list[str],
         typer.Option("--vary", metavar="a.b=1,2", help="Values of a setting; may be repeated."),
     ],
+    *,
     overrides: Overrides = None,
     schemes: Schemes = None,
     seeds: Seeds = None,
@@ -186,6 +187,7 @@ def report(
 def place(
     file: Annotated[Path, typer.Argument(metavar="FILE.npz", help="Placement problems.")],
     out: Annotated[Path, typer.Option(metavar="FILE.npz", help="File for the placements.")],
+    *,
     mode: Annotated[str, typer.Option(help="fast, default or exhaustive.")] = "default",
     method: Annotated[str, typer.Option(help="Local solver; auto is the best measured.")] = "auto",
     certify: Annotated[bool, typer.Option("--certify", help="Add an upper bound.")] = False,

@@ -147,7 +147,7 @@ def shift_rows(document: dict[str, Any]) -> list[tuple[str, ...]]:
 def calibrate_and_show(
     source: str, overrides: Sequence[str], out: Path | None, as_json: bool
 ) -> None:
-    """Calibrate the constants of the bound, and print them; parameters as of :func:`calibrate_scenario`."""
+    """Calibrate the constants of the bound and print them; see :func:`calibrate_scenario`."""
     from airtune.commands.progress import preparing
     from airtune.scenario import file as scenario_file
 

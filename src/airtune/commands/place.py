@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from airtune.commands.terminal import show_json, show_rows
 from airtune.placement.files import load_problems, save_placements
 from airtune.placement.problem import Placement, ProblemError
 from airtune.placement.solver import check_choice, solve, solve_many

@@ -63,7 +63,7 @@ def summary(document: dict[str, Any]) -> str:
 
 
 def plan_problem_and_show(file: Path, as_json: bool) -> None:
-    """Solve a planning problem, and print the plan; parameters and errors as of :func:`plan_file`."""
+    """Solve a planning problem and print the plan; see :func:`plan_file`."""
     document = plan_file(file)
     if as_json:
         show_json(document)

@@ -275,7 +275,7 @@ def _parse_lines(text: str, path: Path) -> list[Row]:
 
 
 def _read_parquet(path: Path) -> list[Row]:
-    from pyarrow import ArrowException, parquet  # type: ignore[import-untyped]
+    from pyarrow import ArrowException, parquet
 
     try:
         rows = parquet.read_table(path).to_pylist()

@@ -221,7 +221,7 @@ def response_loss(
 
 
 def _apply(function: type[torch.autograd.Function], *values: Any) -> Any:
-    return function.apply(*values)  # type: ignore[no-untyped-call]
+    return function.apply(*values)  # type: ignore[no-untyped-call]  # torch: untyped
 
 
 def _lora_forward(

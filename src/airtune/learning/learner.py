@@ -266,7 +266,7 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
 
     torch.use_deterministic_algorithms(True)
     # It would write into every new tensor before the operation that fills it does.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # set on the module
     training, validation = split_records(scenario, seed)
     owned = shares_of(scenario, training, seed)
     base, tokenizer, name = open_model(scenario, progress or (lambda text, fraction: None))

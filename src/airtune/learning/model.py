@@ -294,7 +294,7 @@ class AdapterModel(LanguageModel):
                     batch.targets,
                     shares[batch.rows],
                 )
-                part.backward()  # type: ignore[no-untyped-call]
+                part.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             loss += float(part.detach())
         return loss, gradient
 

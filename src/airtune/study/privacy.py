@@ -117,7 +117,7 @@ def _epsilon(total: NDArray[np.float64], delta: float) -> float:
 
 def _accountant() -> Any:
     try:
-        from opacus.accountants.analysis import rdp  # type: ignore[import-untyped]
+        from opacus.accountants.analysis import rdp
     except ImportError:
         raise InputError("privacy needs opacus: pip install 'airtune[privacy]'") from None
     return rdp
