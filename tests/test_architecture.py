@@ -41,7 +41,6 @@ MODELS = ("torch", "transformers", "peft", "accelerate", "tokenizers")
 MAY_KNOW_MODELS = ("learning", "engines", "bound.calibrate")
 
 EXCEPTIONS: dict[str, set[str]] = {
-    "short files": {"tests/rounds/test_federated.py"},
     "short signatures": {
         "airtune.placement.kernels.exchange.exchange",
         "airtune.placement.kernels.lagrangian.hessian",

@@ -1,0 +1,162 @@
+"""Runs on disk: interrupted, resumed, refused (`airtune.rounds.cell_io`)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from airtune import record
+from airtune.costs import Components
+from airtune.errors import InputError
+from airtune.registry import SCHEMES
+from airtune.rounds import cell_io
+from airtune.study import cells, compare
+from quadratic import QuadraticLearner, run_with
+from rounds.test_federated import cell_of, execute, with_settings
+
+
+@pytest.mark.parametrize(
+    ("scheme", "killed_at"),
+    [*((name, 1) for name in SCHEMES), ("movable", 0), ("movable", 3), ("digital", 3)],
+)
+def test_resume_is_bit_for_bit(small_scenario, tmp_path, scheme: str, killed_at: int) -> None:
+    whole = execute(small_scenario, scheme, tmp_path / "whole")
+
+    class KilledError(Exception):
+        """Stands for the end of the process."""
+
+    def kill(line: dict[str, object]) -> None:
+        if line["round"] == killed_at + 1:
+            raise KilledError
+
+    cell = cell_of(tmp_path / "killed", scheme)
+    learner = QuadraticLearner(small_scenario, 1)
+    first = run_with(small_scenario, scheme, 1, learner)
+    with pytest.raises(KilledError):
+        cell_io.execute(first, cell, kill)
+    resumed = execute(small_scenario, scheme, tmp_path / "killed")
+    assert np.array_equal(resumed.state.adapter, whole.state.adapter)
+
+    def timeless(folder: Path) -> list[dict[str, object]]:
+        lines = record.read_metrics(cell_of(folder, scheme))
+        return [{k: v for k, v in line.items() if not k.endswith("_wall_s")} for line in lines]
+
+    assert timeless(tmp_path / "killed") == timeless(tmp_path / "whole")
+    for name in ("finished.json", "placement.json", "samples.json"):
+        one, other = (tmp_path / f / scheme / "seed-0" / name for f in ("killed", "whole"))
+        assert one.exists() == other.exists()
+        assert not one.exists() or one.read_bytes() == other.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"training__server_optimizer": "adam", "training__learning_rate": 0.1},
+        {"radio__paths__fading": "rician", "radio__paths__angles": "cluster"},
+        {"radio__csi__angle_error_deg": 3.0, "radio__csi__gain_error": 0.1},
+        {"aggregation__form": "waveform", "aggregation__normalise": "loaded"},
+        {"placement__max_travel": 0.4},
+        {"aggregation__normalise": "global", "array__region": [4.0, 0.0]},
+        {"radio__interferers__count": 0, "clients__count": 1},
+        {"evaluation__every": 3},
+    ],
+    ids=lambda changes: ",".join(changes),
+)
+def test_resume_is_bit_for_bit_in_other_settings(small_scenario, tmp_path, changes) -> None:
+    scenario = with_settings(small_scenario, **changes)
+    whole = execute(scenario, "movable", tmp_path / "whole")
+
+    def stop(line: dict[str, object]) -> None:
+        if line["round"] == 3:
+            raise KeyboardInterrupt
+
+    learner = QuadraticLearner(scenario, 1)
+    first = run_with(scenario, "movable", 1, learner)
+    with pytest.raises(KeyboardInterrupt):
+        cell_io.execute(first, cell_of(tmp_path / "stopped", "movable"), stop)
+    resumed = execute(scenario, "movable", tmp_path / "stopped")
+    assert np.array_equal(resumed.state.adapter, whole.state.adapter)
+
+
+def test_an_interrupted_finish_is_repeated(
+    small_scenario, quadratic, tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scenario = with_settings(small_scenario, schemes=["ideal", "fixed"])
+    folder = record.create(tmp_path / "run", scenario, "compare")
+    write = record.write_json
+
+    def torn(path: Path, document: object) -> None:
+        if path.name == "samples.json":
+            raise KeyboardInterrupt
+        write(path, document)
+
+    monkeypatch.setattr("airtune.record.write_json", torn)
+    with pytest.raises(KeyboardInterrupt):
+        cells.execute(folder)
+    monkeypatch.setattr("airtune.record.write_json", write)
+    cells.execute(folder)
+    assert compare.summarise(folder) == compare.compare(scenario, tmp_path / "whole")
+
+
+def test_two_processes_cannot_write_one_run(small_scenario, tmp_path) -> None:
+    folder = record.create(tmp_path / "run", small_scenario, "compare")
+    with record.lock(folder.folder), pytest.raises(InputError, match="another process"):
+        cells.execute(folder)
+
+
+def test_damaged_cells_are_named(small_scenario, tmp_path) -> None:
+    execute(small_scenario, "fixed", tmp_path)
+    cell = cell_of(tmp_path, "fixed")
+    (cell.folder / "metrics.jsonl").unlink()
+    with pytest.raises(InputError, match="seed-0: damaged"):
+        record.load_checkpoint(cell)
+
+
+def test_another_plan_is_refused_on_resume(small_scenario, tmp_path) -> None:
+    execute(small_scenario, "fixed", tmp_path)
+    other = with_settings(small_scenario, training__batch_size_max=4)
+    with pytest.raises(InputError, match=r"plan\.json"):
+        execute(other, "fixed", tmp_path)
+
+
+def test_compare_writes_the_documented_folder(small_scenario, quadratic, tmp_path) -> None:
+    scenario = with_settings(small_scenario, clients__tx_power_dbm=-10.0)
+    results = compare.compare(scenario, tmp_path / "run")
+    assert json.loads((tmp_path / "run" / "results.json").read_text()) == results
+    for name in ("scenario.yaml", "environment.json", "report.html"):
+        assert (tmp_path / "run" / name).stat().st_size > 0
+    assert set(results["schemes"]) == set(scenario.schemes)
+    components = {"compute", "uplink", "downlink", "pilots", "movement", "pretraining"}
+    for name, entry in results["schemes"].items():
+        assert set(entry["energy_j"]) == set(entry["latency_s"]) == components
+        assert entry["fairness"] == 1.0
+        assert (entry["mse_db"] is None) == (name == "ideal")
+        folder = tmp_path / "run" / name / "seed-0"
+        assert (folder / "adapter").is_dir()
+        assert (folder / "checkpoint" / "state.json").is_file()
+        assert len((folder / "metrics.jsonl").read_text().splitlines()) == 6
+        total = Components(**entry["energy_j"]).total
+        assert entry["history"][-1]["energy_j"] == pytest.approx(total)
+
+
+def test_repeating_a_compare_gives_the_same_results(small_scenario, quadratic, tmp_path) -> None:
+    one, other = (compare.compare(small_scenario, tmp_path / name) for name in ("one", "other"))
+    assert one == other
+
+
+def test_a_plan_that_cannot_be_made_stops_before_any_round(
+    small_scenario, quadratic, tmp_path
+) -> None:
+    scenario = with_settings(
+        small_scenario,
+        plan="own",
+        budget__client_energy_j=0.031,
+        clients__distance_m=[2000, 2000],
+        pretraining__charge=False,
+    )
+    with pytest.raises(InputError, match=r"'digital'.*budget\.client_energy_j"):
+        compare.compare(scenario, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
