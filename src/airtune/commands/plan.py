@@ -15,6 +15,7 @@ from airtune.planning.plans import PLANNING_SCHEME, plan_run
 from airtune.planning.repetition import Repetition, calibrated
 from airtune.registry import SCHEMES
 from airtune.scenario import Scenario
+from airtune.scenario.names import check_names
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -70,6 +71,7 @@ def plan_scenario(scenario: Scenario, scheme: str | None = None) -> PlanReport:
     """
     from airtune.learning import learner, sizes
 
+    check_names(scenario)
     name = PLANNING_SCHEME if scheme is None else scheme
     if name not in SCHEMES:
         raise InputError(f"--scheme {name}: must be one of {', '.join(SCHEMES)}")
