@@ -14,6 +14,7 @@ from airtune.planning.plans import PLANNING_SCHEME, plan_run
 from airtune.planning.repetition import Repetition
 from airtune.registry import SCHEMES
 from airtune.scenario import Scenario
+from airtune.scenario.names import check_names
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ def plan_scenario(scenario: Scenario, scheme: str | None = None) -> ScenarioPlan
         The scheme is not known, or a budget cannot be met: the message names it and the least
         value that would do.
     """
+    check_names(scenario)
     name = PLANNING_SCHEME if scheme is None else scheme
     if name not in SCHEMES:
         raise InputError(f"--scheme {name}: must be one of {', '.join(SCHEMES)}")
