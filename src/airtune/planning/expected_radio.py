@@ -175,19 +175,19 @@ class RadioTurn:
 
     @property
     def longest_travel(self) -> float:
-        """Longest travel of an antenna between two rounds [wavelengths]."""
+        """Longest distance that an antenna can travel between two rounds [wavelengths]."""
         limit = self.repetition.scenario.placement.max_travel
         return math.hypot(*self.repetition.scenario.array.region) if limit is None else limit
 
     @property
     def wavelength_time(self) -> float:
-        """Time of a way of one wavelength [s]."""
+        """Time of travelling one wavelength [s]."""
         scenario = self.repetition.scenario
         return wavelength(scenario.radio.carrier_hz) / scenario.array.speed_mps
 
     @property
     def wavelength_energy(self) -> float:
-        """Energy of a way of one wavelength of all antennas [J]."""
+        """Energy of all antennas travelling one wavelength [J]."""
         array = self.repetition.scenario.array
         return array.antennas * array.drive_power_w * self.wavelength_time
 
