@@ -180,7 +180,7 @@ class RadioTurn:
 
     @property
     def longest_travel(self) -> float:
-        """Longest travel of an antenna between two rounds [wavelengths]."""
+        """Longest distance that an antenna can travel between two rounds [wavelengths]."""
         limit = self.repetition.scenario.placement.max_travel
         return math.hypot(*self.repetition.scenario.array.region) if limit is None else limit
 
