@@ -30,6 +30,7 @@ PAGES = sorted(
 
 RUN_ELSEWHERE = {
     "docs/calibration.md": "tests/bound/test_calibrate.py",
+    "docs/engines.md": "tests/engines/test_engines.py",
     "docs/learning.md": "tests/learning",
     "docs/models-and-data.md": "tests/learning/test_manual.py",
     "docs/planning.md": "tests/commands/test_plan_manual.py",
