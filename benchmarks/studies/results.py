@@ -60,13 +60,15 @@ class Results:
     def fresh(self, point: Point) -> bool:
         """Tell whether a point's cells, if there are any, were run with its settings of today.
 
-        A setting that did not exist then does not count: its default keeps the results.
+        A setting that did not exist then does not count: its default keeps the results.  The version
+        of airtune is recorded, not compared: `FORMAT` says when cells no longer compare.
         """
         recorded = self._read(point.section).settings.get(point.name)
         if recorded is None:
             return False
         now = point.settings
-        return all(now.get(name, _GONE) == value for name, value in recorded.items())
+        compared = {name: value for name, value in recorded.items() if name != "version"}
+        return all(now.get(name, _GONE) == value for name, value in compared.items())
 
     def add(self, cell: Cell, document: Document, environment: Document) -> None:
         """Write a finished cell to disk; the first of a point with its settings.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from airtune import record
 from airtune.commands.terminal import show, show_json
 from airtune.errors import InputError
 from airtune.kinds import Real
@@ -25,8 +26,9 @@ def write(report: ScenarioPlan, folder: Path) -> list[Path]:
     from airtune.report.plan_figure import draw_bound
 
     paths = draw_bound(report.bound_curve(), report.joint.plan.rounds, folder)
-    (folder / "plan.json").write_text(json.dumps(report.to_dict(), indent=1) + "\n")
-    return [*paths, folder / "plan.json"]
+    file = folder / record.names.PLAN
+    file.write_text(json.dumps(report.to_dict(), indent=1) + "\n")
+    return [*paths, file]
 
 
 def plan_and_show(

@@ -217,7 +217,7 @@ class Learner:
 
 
 _NOT_PREPARED_FROM = {
-    *("name", "seed", "seeds", "schemes", "plan"),
+    *("name", "seed", "seeds", "schemes", "plan", "engine"),
     *("radio", "array", "aggregation", "digital", "placement"),
     *("client_processor", "server_processor", "budget", "bound", "training"),
 }

@@ -10,6 +10,7 @@ import numpy as np
 from airtune import record
 from airtune.errors import InputError
 from airtune.planning.replan import CurrentPlan
+from airtune.record import documents
 from airtune.rounds.federated import FederatedRun
 from airtune.rounds.metrics import Metrics
 
@@ -43,7 +44,7 @@ def execute(run: FederatedRun, cell: record.Cell, round_done: RoundDone) -> None
     else:
         cell.folder.mkdir(parents=True, exist_ok=True)
         first = run.first_metrics()
-        record.write_json(cell.folder / "plan.json", run.current.joint.to_dict())
+        record.write_document(cell.plan_file, documents.PlanDocument, run.current.joint.to_dict())
         save(run, cell, first)
     while run.state.round < run.current.last_round:
         line = run.run_round()
@@ -75,11 +76,11 @@ def finish(run: FederatedRun, cell: record.Cell, before: Sequence[dict[str, str]
         Answers of the model as it was before fine-tuning (:meth:`airtune.engines.Engine.samples`).
     """
     adapter = run.state.adapter
-    run.engine.save(adapter, cell.folder / "adapter")
-    record.write_json(cell.folder / "holdings.json", run.engine.holdings())
+    run.engine.save(adapter, cell.adapter_folder)
+    record.write_document(cell.holdings_file, documents.HoldingsDocument, run.engine.holdings())
     after = run.engine.samples(adapter, len(before))
     record.write_json(
-        cell.folder / "samples.json",
+        cell.samples_file,
         [
             {**then, "before": then["answer"], "after": now["answer"]}
             for then, now in zip(before, after, strict=True)
@@ -87,13 +88,14 @@ def finish(run: FederatedRun, cell: record.Cell, before: Sequence[dict[str, str]
     )
     picture = run.picture()
     if picture is not None:
-        record.write_json(cell.folder / "placement.json", picture)
-    record.write_json(cell.folder / "finished.json", run.state.summary(run.scenario.budget))
+        record.write_document(cell.placement_file, documents.PlacementDocument, picture)
+    summary = run.state.summary(run.scenario.budget)
+    record.write_document(cell.finished_file, documents.FinishedDocument, summary)
 
 
 def _check_plan(run: FederatedRun, cell: record.Cell) -> None:
     """Refuse to go on under another plan than the one that the cell began with."""
-    before, now = record.read_json(cell.folder / "plan.json"), run.plan.to_dict()
+    before, now = record.read_json(cell.plan_file), run.plan.to_dict()
     same = before["batch"] == now["batch"] and before["rounds"] == now["rounds"]
     one, other = (np.array(plan["frequency_hz"]["clients"]) for plan in (before, now))
     if not same or not np.allclose(one, other, rtol=1e-9, atol=0.0):
