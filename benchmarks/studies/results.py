@@ -60,8 +60,8 @@ class Results:
     def fresh(self, point: Point) -> bool:
         """Tell whether a point's cells, if there are any, were run with its settings of today.
 
-        A setting that did not exist then does not count: its default keeps the results.  The version
-        of airtune is recorded, not compared: `FORMAT` says when cells no longer compare.
+        A setting that did not exist then does not count: its default keeps the results.  The
+        version of airtune is recorded, not compared: `FORMAT` says when cells no longer compare.
         """
         recorded = self._read(point.section).settings.get(point.name)
         if recorded is None:
