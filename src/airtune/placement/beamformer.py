@@ -8,14 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from airtune.kinds import Complex, Real
 from airtune.placement.kernels.field import pack, workspace
-from airtune.placement.kernels.sqp import ascend
+from airtune.placement.kernels.sqp import Limits, ascend
 from airtune.placement.problem import (
-    Complex,
     Placement,
     Problem,
     ProblemError,
-    Real,
     evaluate,
     normalise,
 )
@@ -121,15 +120,16 @@ def _solve(A: Complex, B: Complex) -> Complex:
 def _climb(problem: Problem, positions: Real, W: Complex) -> Complex:
     """Best end of SQP climbs from the columns of W."""
     field, _ = pack(problem, antennas=len(positions))
-    g, rays, u = workspace(field)
+    work = workspace(field)
     unused = np.empty((4, len(positions)))
-    best, kept = -math.inf, W[:, 0]
+    best, best_w = -math.inf, W[:, 0]
+    limits = Limits(60, 1e-6, -math.inf)
     for w in W.T:
         z = np.stack([w.real, -w.imag, positions[:, 0], positions[:, 1]])
-        value = ascend(field, z, unused, 60, False, 1e-6, -math.inf, g, rays, u)
+        value = ascend(field, z, unused, limits, False, work)
         if value > best:
-            best, kept = value, z[0] - 1j * z[1]
-    return kept
+            best, best_w = value, z[0] - 1j * z[1]
+    return best_w
 
 
 def oblique(

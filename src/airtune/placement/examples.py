@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from airtune.placement.problem import Complex, Problem, Real
+from airtune.kinds import Complex, Real
+from airtune.placement.problem import Problem
 
 
 def random_problem(

@@ -110,7 +110,7 @@ def save_placements(path: str | Path, placements: Sequence[Placement]) -> None:
     placements : sequence of Placement
         All with the same number of antennas. `upper_bound` is written if every one has it.
     """
-    arrays = {
+    arrays: dict[str, Any] = {
         "positions": np.array([p.positions for p in placements]),
         "beamformer": np.array([p.beamformer for p in placements]),
         "worst_gain": np.array([p.worst_gain for p in placements]),
@@ -120,4 +120,4 @@ def save_placements(path: str | Path, placements: Sequence[Placement]) -> None:
     if placements and len(bounds) == len(placements):
         arrays["upper_bound"] = np.array(bounds)
     with Path(path).open("wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
+        np.savez(file, **arrays)

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from airtune.placement.problem import ProblemError, Real
+from airtune.kinds import Real
+from airtune.placement.problem import ProblemError
 
 SLACK = 1e-9
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from airtune.placement.problem import Problem, ProblemError, Real
+from airtune.kinds import Integer, Real
+from airtune.placement.problem import Problem, ProblemError
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Movement:
         return np.ascontiguousarray([low[0], high[0], low[1], high[1]])
 
 
-def match(origin: Real, positions: Real) -> tuple[np.ndarray, float]:
+def match(origin: Real, positions: Real) -> tuple[Integer, float]:
     """Bottleneck matching of old to new places: antennas are interchangeable.
 
     Parameters
@@ -86,4 +87,4 @@ def match(origin: Real, positions: Real) -> tuple[np.ndarray, float]:
         else:
             low = middle + 1
     order = maximum_bipartite_matching(csr_matrix(distance <= levels[low]), perm_type="column")
-    return np.asarray(order), float(levels[low])
+    return np.asarray(order, dtype=np.int64), float(levels[low])

@@ -12,9 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airtune.errors import InputError
-
-Real = NDArray[np.float64]
-Complex = NDArray[np.complex128]
+from airtune.kinds import Complex, Mask, Real
 
 FEASIBILITY = 1e-9
 """Tolerance of positions against the region and the spacing  [wavelengths]."""
@@ -89,7 +87,7 @@ class Problem:
         self._check_region()
 
     @property
-    def active(self) -> NDArray[np.bool_]:
+    def active(self) -> Mask:
         """Clients that transmit, shape (K,): those with a positive weight."""
         return self.weights > 0
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from airtune.kinds import Real
 from airtune.placement.lattice import lattice, spread_apart
 from airtune.placement.problem import (
     FEASIBILITY,
     Placement,
     Problem,
     ProblemError,
-    Real,
     evaluate,
     least_distance,
 )

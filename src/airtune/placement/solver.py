@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from airtune.kinds import Complex, Real
 from airtune.placement.lattice import lattice, spread_apart
 from airtune.placement.movement import Movement, match
 from airtune.placement.problem import (
@@ -19,17 +20,16 @@ from airtune.placement.problem import (
     Placement,
     Problem,
     ProblemError,
-    Real,
     evaluate,
     normalise,
 )
 
 if TYPE_CHECKING:
-    from airtune.placement.search import Effort, Search
+    from airtune.placement.search import Effort, Local, Search
 
 MODES = ("fast", "default", "exhaustive")
 METHODS = ("auto", "sqp", "pdd", "smooth")
-CAPS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, math.inf)
+LADDER = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, math.inf)
 
 
 def solve(
@@ -79,7 +79,7 @@ def solve(
     else:
         positions, a = _unbound(problem, mode, method, seed, start)
     positions, w = _feasible(problem, positions, a.conj())
-    found = Placement(
+    placement = Placement(
         positions,
         w,
         evaluate(problem, positions, w),
@@ -87,11 +87,13 @@ def solve(
         method="sqp" if method == "auto" else method,
     )
     if not certify:
-        return found
+        return placement
     from airtune.placement.certify import upper_bound
 
     bound, kind = upper_bound(problem)
-    return replace(found, upper_bound=bound, bound_kind=kind, seconds=time.perf_counter() - began)
+    return replace(
+        placement, upper_bound=bound, bound_kind=kind, seconds=time.perf_counter() - began
+    )
 
 
 def solve_many(
@@ -160,7 +162,7 @@ def _silent(problem: Problem, start: Real | None, began: float) -> Placement:
 
 def _unbound(
     problem: Problem, mode: str, method: str, seed: int, start: Real | None
-) -> tuple[Real, np.ndarray]:
+) -> tuple[Real, Complex]:
     from airtune.placement.kernels.field import pack
     from airtune.placement.search import WARM, Search, effort_for
 
@@ -171,7 +173,7 @@ def _unbound(
     return _run(run, method, effort, z)
 
 
-def _run(run: Search, method: str, effort: Effort, start: Real | None) -> tuple[Real, np.ndarray]:
+def _run(run: Search, method: str, effort: Effort, start: Real | None) -> tuple[Real, Complex]:
     """Search; positions (N, 2) and a (N,)."""
     from airtune.placement.search import search
 
@@ -183,7 +185,8 @@ def _run(run: Search, method: str, effort: Effort, start: Real | None) -> tuple[
     return np.ascontiguousarray(z[2:].T), z[0] + 1j * z[1]
 
 
-def _local(run: Search, method: str):  # type: ignore[no-untyped-def]
+def _local(run: Search, method: str) -> Local | None:
+    """Local method of the search; None for its own, SQP."""
     if method == "pdd":
         from airtune.placement.pdd import Pdd
 
@@ -208,7 +211,7 @@ def _aim(problem: Problem, positions: Real) -> Real:
 
 def _with_movement(
     problem: Problem, mode: str, method: str, seed: int, movement: Movement
-) -> tuple[Real, np.ndarray]:
+) -> tuple[Real, Complex]:
     """Best placement under a travel cap; with a price, the best of a ladder of caps."""
     from airtune.placement.kernels.field import pack
     from airtune.placement.search import Search, effort_for
@@ -216,7 +219,7 @@ def _with_movement(
     field, _ = pack(problem)
     fallback = np.asarray(movement.origin, dtype=np.float64)
     z = _aim(problem, fallback)
-    caps = [cap for cap in CAPS if cap < movement.cap] if movement.price_db > 0 else []
+    caps = [cap for cap in LADDER if cap < movement.cap] if movement.price_db > 0 else []
     effort = effort_for(mode, field.antennas, field.interferers)
     best, answer = -math.inf, (fallback, z[0] + 1j * z[1])
     for cap in [*caps, movement.cap]:
@@ -237,7 +240,7 @@ def _with_movement(
     return answer
 
 
-def _feasible(problem: Problem, positions: Real, w: np.ndarray) -> tuple[Real, np.ndarray]:
+def _feasible(problem: Problem, positions: Real, w: Complex) -> tuple[Real, Complex]:
     """Clip rounding; if the spacing is still violated, push apart and aim again."""
     positions = np.clip(positions, 0.0, problem.region)
     if problem.violation(positions) > FEASIBILITY:
