@@ -51,14 +51,14 @@ class Node(NamedTuple):
 
 
 def prove(
-    problem: Problem, found: Placement, *, gap_db: float = 0.01, nodes: int = 20_000
+    problem: Problem, placement: Placement, *, gap_db: float = 0.01, nodes: int = 20_000
 ) -> Placement:
-    """The best beamformer at the positions of `found`, with a bound that no other one exceeds.
+    """The best beamformer at the positions of `placement`, with a bound that no other one exceeds.
 
     Parameters
     ----------
     problem : Problem
-    found : Placement
+    placement : Placement
         Its beamformer is where the search starts from; it is replaced if a better one turns up.
     gap_db : float
         Stop when the bound is this close  [dB]
@@ -71,17 +71,17 @@ def prove(
         `upper_bound` is for these positions only.
     """
     if not problem.active.any():
-        return replace(found, upper_bound=math.inf, bound_kind="no active client")
-    G, R = problem.auxiliary_channel(found.positions), problem.covariance(found.positions)
-    L, H = whiten(R, G / math.sqrt(found.worst_gain))  # ||b|| = 1 is what was found
+        return replace(placement, upper_bound=math.inf, bound_kind="no active client")
+    G, R = problem.auxiliary_channel(placement.positions), problem.covariance(placement.positions)
+    L, H = whiten(R, G / math.sqrt(placement.worst_gain))  # ||b|| = 1 is the beamformer at hand
     tree = _Tree(H, 10 ** (gap_db / 10))
     least, b = tree.search(nodes)
-    w, gain = found.beamformer, found.worst_gain
+    w, gain = placement.beamformer, placement.worst_gain
     if b is not None:
-        w = normalise(problem, found.positions, unwhiten(L, b))
-        gain = evaluate(problem, found.positions, w)
-    bound = max(gain, found.worst_gain / least * SAFETY)
-    return replace(found, beamformer=w, worst_gain=gain, upper_bound=bound, bound_kind=KIND)
+        w = normalise(problem, placement.positions, unwhiten(L, b))
+        gain = evaluate(problem, placement.positions, w)
+    bound = max(gain, placement.worst_gain / least * SAFETY)
+    return replace(placement, beamformer=w, worst_gain=gain, upper_bound=bound, bound_kind=KIND)
 
 
 class _Tree:

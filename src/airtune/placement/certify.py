@@ -41,7 +41,7 @@ Sparse = Any
 """scipy.sparse.csr_matrix; scipy has no types"""
 KIND = "cells: linear program over cells of the region"
 ROUNDS, STEP = 5, 1 / 16
-"""Trials of another b, and the first part of the way to the least-squares answer"""
+"""Trials of another b, and the first step towards the least-squares answer, as a share"""
 
 
 def upper_bound(problem: Problem) -> tuple[float, str]:
@@ -58,6 +58,18 @@ def upper_bound(problem: Problem) -> tuple[float, str]:
     kind : str
         The argument behind the bound. It is a proof up to rounding, which a factor 1 + 1e-9
         covers.
+
+    Examples
+    --------
+    >>> from airtune.placement.examples import random_problem
+    >>> from airtune.placement.problem import evaluate
+    >>> problem = random_problem(0, antennas=2, clients=2, paths=2, region=(1.0, 1.0))
+    >>> bound, kind = upper_bound(problem)
+    >>> kind
+    'cells: linear program over cells of the region, no interferers'
+    >>> corners = np.array([[0.0, 0.0], [1.0, 1.0]])
+    >>> evaluate(problem, corners, np.ones(2)) <= bound
+    True
     """
     if not problem.active.any():
         return math.inf, "no active client"

@@ -3,7 +3,7 @@
 Local optima, not the local method, cost the decibels: starts are cheap and only the promising
 ones are climbed; the rest of the time goes into taking a few antennas out of an incumbent and
 putting them back where the table says, each trial given up as soon as it cannot win. Several
-incumbents are kept at first, and fewer and fewer of them as the search goes on.
+incumbents stay at first, and fewer and fewer of them as the search goes on.
 """
 
 from __future__ import annotations

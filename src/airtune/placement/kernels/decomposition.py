@@ -139,7 +139,7 @@ def project(
 
     2 D_ni . (s - r_n) >= D^2 - |D_ni|^2 with D_ni = r_n - r_i: an inner approximation. In the
     plane the nearest point is the point itself, its foot on one line, or a corner of two; the
-    present place is always feasible and is kept if rounding leaves no other.
+    present place is always feasible and stays if rounding leaves no other.
     """
     N, count = field.antennas, 4
     x, y = z[2], z[3]

@@ -166,7 +166,7 @@ def solve_dual(dual: Dual, rows: int, count: int, known: bool) -> tuple[int, flo
             if trial[i] < trial[low]:
                 low = i
         if trial[low] < -1e-12:
-            # leave by the first row to reach zero on the way from a dual feasible point,
+            # leave by the first row to reach zero on the line from a dual feasible point,
             # or, from a mere guess, by the most negative row
             leave, part = low, 1.0
             if known:

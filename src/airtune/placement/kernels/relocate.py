@@ -30,7 +30,7 @@ Random = NDArray[np.uint64]
 
 
 class Scan(NamedTuple):
-    """Single-precision table for screening, and work space; G points, room for P >= G + SINGLES.
+    """Single-precision table for screening, and work space; G points, padded to P >= G + SINGLES.
 
     tr, ti : ndarray, float32, shape (M, P)
         The table.

@@ -40,7 +40,7 @@ class MovableArray(ArrayPolicy):
         problem = radio.problem(effective_weights)
         seed = torch_seed(radio.seed, "placement", radio.round) % 2**31
         cap = math.inf if settings.max_travel is None else settings.max_travel
-        way = Movement(positions, cap=cap, price_db=settings.travel_price_db)
+        way = Movement(positions, longest=cap, price_db=settings.travel_price_db)
         free = math.isinf(cap) and settings.travel_price_db == 0
         placement = solve(
             problem,
