@@ -27,11 +27,21 @@ import numba
 import numpy as np
 import scipy
 
-from airtune.placement import Problem, beamform, half_wavelength, load_problems, solve, solve_many
-from airtune.placement.branch import multipliers, prove, whiten
+from airtune.compiled import sources
+from airtune.placement import (
+    Problem,
+    beamform,
+    half_wavelength,
+    kernels,
+    load_problems,
+    solve,
+    solve_many,
+)
+from airtune.placement.branch import prove
 from airtune.placement.certify import upper_bound
 from airtune.placement.examples import random_problem
-from airtune.placement.kernels.field import SOURCES, channel, pack, workspace
+from airtune.placement.kernels.field import channel, pack, workspace
+from airtune.placement.kernels.phases import multipliers, whiten
 from placement_methods import db, side_by_side, spread, table, timed
 from placement_tables import figure, write_docs
 
@@ -77,10 +87,10 @@ def environment() -> dict[str, Any]:
         platform.processor(),
     )
     field, _ = pack(random_problem(0))
-    g, rays, _ = workspace(field)
+    work = workspace(field)
     x = np.linspace(0, 4, 8)
-    channel(field, x, x, g, rays)
-    _, cpu, _ = timed(lambda: [channel(field, x, x, g, rays) for _ in range(1000)])
+    channel(field, x, x, work)
+    _, cpu, _ = timed(lambda: [channel(field, x, x, work) for _ in range(1000)])
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -332,9 +342,9 @@ def main() -> None:
 def measure(files: list[Path], main_class: Path, out: Path, quick: bool, anew: bool) -> Any:
     """All sections; those that an interrupted run of the same code left behind are not repeated."""
     unfinished = out / "placement.partial.json"
-    stamp = [quick, *map(list, SOURCES)]
-    kept = json.loads(unfinished.read_text()) if unfinished.exists() and not anew else {}
-    report: dict[str, Any] = kept if kept.get("stamp") == stamp else {"stamp": stamp}
+    stamp = [quick, *map(list, sources(Path(kernels.__file__).parent))]
+    last = json.loads(unfinished.read_text()) if unfinished.exists() and not anew else {}
+    report: dict[str, Any] = last if last.get("stamp") == stamp else {"stamp": stamp}
     instances = 4 if quick else 32
 
     def section(where: dict[str, Any], name: str, job: Callable[[], Any]) -> None:

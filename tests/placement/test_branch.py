@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airtune.kinds import Complex
 from airtune.placement import Placement, beamform, evaluate, half_wavelength
-from airtune.placement.branch import multipliers, prove, relax, whiten
+from airtune.placement.branch import prove
 from airtune.placement.examples import random_problem
-from airtune.placement.problem import Complex, Problem
+from airtune.placement.kernels.phases import multipliers, relax, whiten
+from airtune.placement.problem import Problem
 
 GAP = 10**0.001
 

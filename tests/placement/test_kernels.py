@@ -8,18 +8,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
+from airtune.kinds import Real
 from airtune.placement.examples import random_problem
+from airtune.placement.kernels.decomposition import descend, project
 from airtune.placement.kernels.field import Field, channel, combine, pack, workspace
 from airtune.placement.kernels.lagrangian import derivatives, hessian
 from airtune.placement.kernels.lanes import padded
-from airtune.placement.kernels.qp import cholesky, dual
+from airtune.placement.kernels.qp import Dual, cholesky, solve_dual
 from airtune.placement.kernels.relocate import score
+from airtune.placement.kernels.smoothed import soft_loss
+from airtune.placement.kernels.subproblem import Model
 from airtune.placement.lattice import lattice
-from airtune.placement.pdd import Pdd, descend, project
-from airtune.placement.problem import Real
+from airtune.placement.pdd import Pdd
 from airtune.placement.references import random_positions
 from airtune.placement.search import Search
-from airtune.placement.smooth import soft_loss
 
 EPS = 1e-6
 
@@ -32,10 +34,10 @@ def point(field: Field, seed: int) -> Real:
 
 
 def log_gains(field: Field, z: Real) -> Real:
-    g, rays, u = workspace(field)
-    channel(field, z[2], z[3], g, rays)
-    p = combine(field, z[0], z[1], g, u)
-    return np.log((u[:, : field.clients] ** 2).sum(axis=0) / p)
+    work = workspace(field)
+    channel(field, z[2], z[3], work)
+    p = combine(field, z, work)
+    return np.log((work.u[:, : field.clients] ** 2).sum(axis=0) / p)
 
 
 @pytest.mark.parametrize("antennas", [1, 4, 6, 16])
@@ -58,14 +60,15 @@ def test_gradient_and_hessian_match_finite_differences(interferers: int) -> None
     K, M, n = field.clients, field.clients + field.interferers, 12
     z = point(field, 3)
     lam = np.random.default_rng(4).dirichlet(np.ones(K))
-    g, rays, u = workspace(field)
+    work = workspace(field)
     # rows are padded to 16 for the vectors of the kernels
-    Z, J, f, H = np.zeros((2 * M + 1, 16)), np.zeros((K, 16)), np.empty(K), np.zeros((n, 16))
+    J, H = np.zeros((K, 16)), np.zeros((n, 16))
+    model = Model(np.zeros((2 * M + 1, 16)), J, np.empty(K), lam, H, H.copy(), np.zeros(16))
 
     def fill(z: Real) -> float:
-        channel(field, z[2], z[3], g, rays)
-        p: float = combine(field, z[0], z[1], g, u)
-        derivatives(field, z[0], z[1], g, u, p, n, Z, J, f)
+        channel(field, z[2], z[3], work)
+        p = combine(field, z, work)
+        derivatives(field, z, work, p, model)
         return p
 
     numeric, bend = np.empty((K, n)), np.empty((n, n))
@@ -80,7 +83,7 @@ def test_gradient_and_hessian_match_finite_differences(interferers: int) -> None
         bend[:, i] = -(high - lam @ J[:, :n]) / (2 * EPS)
     p = fill(z)
     assert pytest.approx(numeric, abs=1e-5 * np.abs(numeric).max()) == J[:, :n]
-    hessian(field, z[0], z[1], g, rays, u, p, lam, n, Z, J, H)
+    hessian(field, z, work, p, model)
     H = np.triu(H[:, :n]) + np.triu(H[:, :n], 1).T
     a = np.concatenate([z[0], z[1], np.zeros(6)])
     turned = np.concatenate([-z[1], z[0], np.zeros(6)])
@@ -98,14 +101,14 @@ def test_gradient_of_the_smoothed_loss() -> None:
     rng = np.random.default_rng(0)
     z = rng.normal(size=(4, 4))
     z[2:] *= 0.1  # close together: the spacing penalty is active
-    g, rays, u = workspace(field)
+    work = workspace(field)
     x, y, grad, spare = np.empty(4), np.empty(4), np.empty((4, 4)), np.empty((4, 4))
-    soft_loss(field, z, 30.0, x, y, g, rays, u, grad)
+    soft_loss(field, z, 30.0, x, y, work, grad)
     for index in np.ndindex(4, 4):
         step = np.zeros((4, 4))
         step[index] = EPS
-        up = soft_loss(field, z + step, 30.0, x, y, g, rays, u, spare)
-        down = soft_loss(field, z - step, 30.0, x, y, g, rays, u, spare)
+        up = soft_loss(field, z + step, 30.0, x, y, work, spare)
+        down = soft_loss(field, z - step, 30.0, x, y, work, spare)
         assert (up - down) / (2 * EPS) == pytest.approx(grad[index], rel=1e-3, abs=1e-3)
 
 
@@ -122,7 +125,7 @@ def test_dual_active_set_is_optimal(seed: int) -> None:
     active, nu = np.zeros(rows + 1, np.int64), np.zeros(rows + 1)
     T, work = np.empty((rows + 1, rows + 1)), np.empty((3, rows + 1))
     Q = B @ B.T
-    count, s = dual(Q, h, e, rows, active, 1, nu, T, work, False)
+    count, s = solve_dual(Dual(Q, h, e, active, nu, T, work), rows, 1, False)
     full = np.zeros(rows)
     full[active[:count]] = nu[:count]
     assert full.min() >= -1e-10
@@ -142,10 +145,10 @@ def test_warm_dual_equals_the_dual_from_nothing() -> None:
         T, work = np.empty((10, 10)), np.empty((3, 10))
         count, known = 1, False
         for rows in range(5, 10):  # rows join one by one, as in the trust region
-            count, s = dual(Q, h, e, rows, active, count, nu, T, work, known)
+            count, s = solve_dual(Dual(Q, h, e, active, nu, T, work), rows, count, known)
             known = True
         fresh, other = np.zeros(10, np.int64), np.zeros(10)
-        size, again = dual(Q, h, e, 9, fresh, 1, other, T, work, False)
+        size, again = solve_dual(Dual(Q, h, e, fresh, other, T, work), 9, 1, False)
         assert s == pytest.approx(again, abs=1e-7)
         warm, cold = np.zeros(9), np.zeros(9)
         warm[active[:count]], cold[fresh[:size]] = nu[:count], other[:size]
@@ -175,8 +178,9 @@ def test_score_matches_every_grid_point(interferers: int) -> None:
     J, size, rest = interferers, 0.7, 2.0
     rng = np.random.default_rng(1)
     a, r = rng.normal(size=3) + 1j * rng.normal(size=3), rng.uniform(0, 1, (3, 2))
-    g, rays, _ = workspace(field)
-    channel(field, np.append(r[:, 0], 0.0), np.append(r[:, 1], 0.0), g, rays)
+    work = workspace(field)
+    channel(field, np.append(r[:, 0], 0.0), np.append(r[:, 1], 0.0), work)
+    g = work.g
     everyone = (g[0, : 4 * (3 + J)] + 1j * g[1, : 4 * (3 + J)]).reshape(4, 3 + J)[:3]
     G, V = everyone[:, :3].T, everyone[:, 3:].T
     A = V @ V.conj().T + np.eye(J)
@@ -185,22 +189,22 @@ def test_score_matches_every_grid_point(interferers: int) -> None:
     sums = np.append(v, s)
     score(
         field,
-        run.scan,
+        run.grid.scan,
         0,
-        len(run.scan.px),
+        len(run.grid.scan.px),
         E,
         W,
         np.stack([sums.real, sums.imag]),
         size,
         rest,
     )
-    T = run.table.tr + 1j * run.table.ti
+    T = run.grid.table.tr + 1j * run.grid.table.ti
     best = np.zeros(T.shape[1])
     for phase in np.exp(1j * np.pi / 4 * np.arange(8)):
         u = v[:, None] + size * phase * (T[:3] - E @ T[3:])
         p = rest + (np.abs(s[:, None] + size * phase * np.linalg.solve(W, T[3:])) ** 2).sum(axis=0)
         best = np.maximum(best, (np.abs(u) ** 2).min(axis=0) / p)
-    assert run.scan.top[: len(best)] == pytest.approx(best, rel=2e-3, abs=1e-4)
+    assert run.grid.scan.top[: len(best)] == pytest.approx(best, rel=2e-3, abs=1e-4)
 
 
 @pytest.mark.parametrize("interferers", [0, 2])
@@ -211,7 +215,7 @@ def test_augmented_lagrangian_never_rises_within_an_outer_step(interferers: int)
     for _ in range(3):
         _, z = run.construct(0)
         trace = np.full((4000, 2), np.nan)
-        descend(field, z, 1.0, run.g, run.rays, run.u, trace)
+        descend(field, z, 1.0, run.work, trace)
         trace = trace[~np.isnan(trace[:, 0])]
         same = trace[1:, 0] == trace[:-1, 0]
         assert same.any()
@@ -241,8 +245,10 @@ def test_projection_is_feasible_and_nearest(seed: int, px: float, py: float) -> 
     gap = z[2:, :1] - z[2:, 1:]  # D_0i
 
     def allowed(points: Real, slack: float) -> np.ndarray:
-        room = ((points - z[2:, 0]) @ (2 * gap)) >= 0.25 - (gap**2).sum(axis=0) - slack
-        return room.all(axis=1) & (points >= -slack).all(axis=1) & (points <= 2 + slack).all(axis=1)
+        reached = ((points - z[2:, 0]) @ (2 * gap)) >= 0.25 - (gap**2).sum(axis=0) - slack
+        return (
+            reached.all(axis=1) & (points >= -slack).all(axis=1) & (points <= 2 + slack).all(axis=1)
+        )
 
     assert allowed(np.array([[qx, qy]]), 1e-9).all()
     moved = z.copy()

@@ -163,7 +163,7 @@ def test_movement_cap_and_price() -> None:
     stay = beamform(problem, origin).worst_gain
     free = solve(problem, mode="fast").worst_gain
     for cap in (0.0, 0.3):
-        found = solve(problem, mode="fast", movement=Movement(origin, cap=cap))
+        found = solve(problem, mode="fast", movement=Movement(origin, longest=cap))
         check(problem, found)
         assert np.linalg.norm(found.positions - origin, axis=1).max() <= cap + 1e-9
         assert found.worst_gain >= stay * (1 - 1e-3)
@@ -177,7 +177,7 @@ def test_movement_cap_and_price() -> None:
     with pytest.raises(ProblemError, match="origin must have shape"):
         solve(problem, movement=Movement(origin[:2]))
     with pytest.raises(ProblemError, match="must not be negative"):
-        solve(problem, movement=Movement(origin, cap=-1.0))
+        solve(problem, movement=Movement(origin, longest=-1.0))
 
 
 def test_bottleneck_matching_is_optimal() -> None:

@@ -16,7 +16,8 @@ from airtune.bound.convergence import (
     participation_bias,
 )
 from airtune.placement import beamform
-from airtune.placement.choice import _shares, relaxed_orders
+from airtune.placement.choice import relaxed_orders
+from airtune.placement.kernels.shares import shares
 from airtune.registry import SCHEMES
 from airtune.scenario import Scenario
 from airtune.scheduling import Candidates
@@ -107,7 +108,7 @@ def test_shares_are_the_nearest_copies(count) -> None:
         u = np.stack([v, np.zeros(6)])
         copy = np.empty((2, 6))
         field = type("Field", (), {"clients": 6})
-        _shares.py_func(field, u, np.zeros((2, 6)), 1.0, count, copy)
+        shares.py_func(field, u, np.zeros((2, 6)), 1.0, count, copy)
         found = np.hypot(*copy)
         assert np.minimum(1.0, found**2).sum() >= count - 1e-9
 

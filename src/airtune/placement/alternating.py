@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from airtune.kinds import Complex, Real
 from airtune.placement.problem import (
     FEASIBILITY,
-    Complex,
     Placement,
     Problem,
     ProblemError,
-    Real,
     evaluate,
     normalise,
 )

@@ -8,14 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from airtune.kinds import Complex, Real
 from airtune.placement.kernels.field import pack, workspace
-from airtune.placement.kernels.sqp import ascend
+from airtune.placement.kernels.sqp import Limits, ascend
 from airtune.placement.problem import (
-    Complex,
     Placement,
     Problem,
     ProblemError,
-    Real,
     evaluate,
     normalise,
 )
@@ -71,22 +70,22 @@ def beamform(
     W = random_starts(problem, positions, starts, seed)
     w = _climb(problem, positions, W) if method == "sqp" else oblique(problem, positions, W)
     w = normalise(problem, positions, w)
-    found = Placement(positions, w, evaluate(problem, positions, w), method=method)
+    placement = Placement(positions, w, evaluate(problem, positions, w), method=method)
     if certify:
-        found = _proved(problem, found)
-    return replace(found, seconds=time.perf_counter() - began)
+        placement = _proved(problem, placement)
+    return replace(placement, seconds=time.perf_counter() - began)
 
 
-def _proved(problem: Problem, found: Placement) -> Placement:
-    """With a bound; a better beamformer, should the proof have met one, is climbed to its top."""
+def _proved(problem: Problem, placement: Placement) -> Placement:
+    """Add a bound; a better beamformer, should the proof meet one, is improved by SQP first."""
     from airtune.placement.branch import prove
 
-    better = prove(problem, found)
-    if better.worst_gain > found.worst_gain and better.upper_bound is not None:
-        w = _climb(problem, found.positions, better.beamformer[:, None])
-        gain = evaluate(problem, found.positions, w)
+    better = prove(problem, placement)
+    if better.worst_gain > placement.worst_gain and better.upper_bound is not None:
+        w = _climb(problem, placement.positions, better.beamformer[:, None])
+        gain = evaluate(problem, placement.positions, w)
         if gain > better.worst_gain:
-            w = normalise(problem, found.positions, w)
+            w = normalise(problem, placement.positions, w)
             bound = max(gain, better.upper_bound)
             better = replace(better, beamformer=w, worst_gain=gain, upper_bound=bound)
     return better
@@ -121,15 +120,16 @@ def _solve(A: Complex, B: Complex) -> Complex:
 def _climb(problem: Problem, positions: Real, W: Complex) -> Complex:
     """Best end of SQP climbs from the columns of W."""
     field, _ = pack(problem, antennas=len(positions))
-    g, rays, u = workspace(field)
+    work = workspace(field)
     unused = np.empty((4, len(positions)))
-    best, kept = -math.inf, W[:, 0]
+    best, best_w = -math.inf, W[:, 0]
+    limits = Limits(60, 1e-6, -math.inf)
     for w in W.T:
         z = np.stack([w.real, -w.imag, positions[:, 0], positions[:, 1]])
-        value = ascend(field, z, unused, 60, False, 1e-6, -math.inf, g, rays, u)
+        value = ascend(field, z, unused, limits, False, work)
         if value > best:
-            best, kept = value, z[0] - 1j * z[1]
-    return kept
+            best, best_w = value, z[0] - 1j * z[1]
+    return best_w
 
 
 def oblique(
@@ -139,8 +139,9 @@ def oblique(
 
     With the whitened channel g~_k = R^{-1/2} g_k and w = R^{-1/2} b the gain of a unit column is
     min_k |b^H g~_k|^2; every column is one start, and all of them minimise the smoothed loss
-    (1/mu) log sum_k exp(-mu log |b^H g~_k|^2) together. Polak-Ribiere with restarts, transport by
-    projection, Armijo steps of their own for every column (Absil, Mahony and Sepulchre 2008).
+    (1/mu) log sum_k exp(-mu log |b^H g~_k|^2) at the same time. Polak-Ribiere with restarts,
+    transport by projection, Armijo steps of their own for every column (Absil, Mahony and
+    Sepulchre 2008).
 
     Parameters
     ----------

@@ -27,17 +27,21 @@ while that lowers the bound, which holds for whatever b that ends in.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
-from airtune.placement.problem import Complex, Problem, Real
+from airtune.kinds import Complex, Real
+from airtune.placement.problem import Problem
 
 PITCH = 1 / 16
 MOST_CELLS = 6000
 SAFETY = 1 + 1e-9
+Sparse = Any
+"""scipy.sparse.csr_matrix; scipy has no types"""
 KIND = "cells: linear program over cells of the region"
 ROUNDS, STEP = 5, 1 / 16
-"""Trials of another b, and the first part of the way to the least-squares answer"""
+"""Trials of another b, and the first step towards the least-squares answer, as a share"""
 
 
 def upper_bound(problem: Problem) -> tuple[float, str]:
@@ -54,6 +58,18 @@ def upper_bound(problem: Problem) -> tuple[float, str]:
     kind : str
         The argument behind the bound. It is a proof up to rounding, which a factor 1 + 1e-9
         covers.
+
+    Examples
+    --------
+    >>> from airtune.placement.examples import random_problem
+    >>> from airtune.placement.problem import evaluate
+    >>> problem = random_problem(0, antennas=2, clients=2, paths=2, region=(1.0, 1.0))
+    >>> bound, kind = upper_bound(problem)
+    >>> kind
+    'cells: linear program over cells of the region, no interferers'
+    >>> corners = np.array([[0.0, 0.0], [1.0, 1.0]])
+    >>> evaluate(problem, corners, np.ones(2)) <= bound
+    True
     """
     if not problem.active.any():
         return math.inf, "no active client"
@@ -75,8 +91,8 @@ def upper_bound(problem: Problem) -> tuple[float, str]:
     return bound * SAFETY, f"{KIND}, {taken}"
 
 
-def _bound(  # type: ignore[no-untyped-def]
-    problem: Problem, centres: Real, half: Real, windows, mix: Complex
+def _bound(
+    problem: Problem, centres: Real, half: Real, windows: Sparse, mix: Complex
 ) -> tuple[float, Real]:
     """The bound for a given b (K, J), and the placement x (C,) of its linear program."""
     # sum x_c = N: the constant ||b_k||^2 may be spread over the antennas
@@ -182,7 +198,7 @@ def _peak(weight: Real, n: Real, half: Real) -> Real:
     return np.asarray(xx * hx**2 + 2 * np.abs(xy) * hx * hy + yy * hy**2)
 
 
-def window_matrix(shape: tuple[int, int], half: Real, spacing: float):  # type: ignore[no-untyped-def]
+def window_matrix(shape: tuple[int, int], half: Real, spacing: float) -> Sparse:
     """Windows of cells whose diameter is below the spacing: sparse 0/1 matrix (windows, cells)."""
     from scipy.sparse import csr_matrix
 
@@ -190,22 +206,22 @@ def window_matrix(shape: tuple[int, int], half: Real, spacing: float):  # type: 
     hx, hy = 2 * half
     best = (0, 0)
     for wx in range(1, nx + 1):
-        room = (spacing * (1 - 1e-9)) ** 2 - (wx * hx) ** 2
-        if room <= 0:
+        left = (spacing * (1 - 1e-9)) ** 2 - (wx * hx) ** 2
+        if left <= 0:
             break
-        wy = ny if hy == 0 else min(ny, math.floor(math.sqrt(room) / hy))
+        wy = ny if hy == 0 else min(ny, math.floor(math.sqrt(left) / hy))
         if wx * wy > best[0] * best[1]:
             best = (wx, wy)
     wx, wy = best
     if wx * wy == 0:
         return csr_matrix((0, nx * ny))
     index = np.arange(nx * ny).reshape(nx, ny)
-    blocks = np.lib.stride_tricks.sliding_window_view(index, (wx, wy)).reshape(-1, wx * wy)
-    rows = np.repeat(np.arange(len(blocks)), wx * wy)
-    return csr_matrix((np.ones(blocks.size), (rows, blocks.ravel())), shape=(len(blocks), nx * ny))
+    members = np.lib.stride_tricks.sliding_window_view(index, (wx, wy)).reshape(-1, wx * wy)
+    rows, cells = np.repeat(np.arange(len(members)), wx * wy), members.ravel()
+    return csr_matrix((np.ones(cells.size), (rows, cells)), shape=(len(members), nx * ny))
 
 
-def dual_value(value: Real, windows, antennas: int, lam: Real, mu: Real) -> float:  # type: ignore[no-untyped-def]
+def dual_value(value: Real, windows: Sparse, antennas: int, lam: Real, mu: Real) -> float:
     """The bound for any lam, mu: made feasible first (lam >= 0 with sum 1, mu >= 0).
 
     Parameters
@@ -223,7 +239,7 @@ def dual_value(value: Real, windows, antennas: int, lam: Real, mu: Real) -> floa
     return float(mu.sum() + antennas * max(0.0, float(worth.max())))
 
 
-def _dual(value: Real, windows, antennas: int) -> tuple[Real, Real, Real]:  # type: ignore[no-untyped-def]
+def _dual(value: Real, windows: Sparse, antennas: int) -> tuple[Real, Real, Real]:
     """Multipliers and x of the linear program from HiGHS; uniform ones and 0 if it fails."""
     from scipy.optimize import linprog
     from scipy.sparse import csr_matrix, hstack, vstack

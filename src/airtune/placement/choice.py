@@ -14,108 +14,13 @@ sqrt(s_k) = min(1, kappa |v_k|), |u_k| = max(|v_k|, sqrt(s_k)), one kappa >= 1 f
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
-from numpy.typing import NDArray
 
+from airtune.kinds import Integer, Real
 from airtune.placement.beamformer import random_starts
-from airtune.placement.kernels.field import channel, combine, entry, inner, pack, workspace
-from airtune.placement.pdd import FEASIBLE, INNER, SETTLED, SHRINK, _beamformer, _misfit, _move
-from airtune.placement.problem import Problem, Real
-
-OUTER = 60
-FIRST_PENALTY = 10.0
-"""rho of the first outer step: starts are random combinations."""
-
-
-@inner
-def _shares(field, u, lam, rho, count, copy):  # type: ignore[no-untyped-def]
-    """u step with shares: stretch |v_k| by the least kappa >= 1 with sum min(1, kappa |v|)^2 >= M.
-
-    The sum grows with kappa between |v| sorted downwards, so kappa is where it meets M: with the
-    i strongest at 1, kappa^2 = (M - i) / (sum of the other |v|^2).
-    """
-    K = field.clients
-    v = np.empty(K)
-    for k in range(K):
-        copy[0, k], copy[1, k] = u[0, k] - rho * lam[0, k], u[1, k] - rho * lam[1, k]
-        v[k] = math.sqrt(copy[0, k] ** 2 + copy[1, k] ** 2)
-        if v[k] < 1e-12:
-            copy[0, k], copy[1, k], v[k] = 1e-12, 0.0, 1e-12
-    order = np.argsort(-v)
-    rest = 0.0
-    for k in range(K):
-        rest += v[k] * v[k]
-    kappa = 1.0
-    for i in range(count):
-        kappa = max(1.0, math.sqrt((count - i) / max(rest, 1e-300)))
-        if kappa * v[order[i]] <= 1.0:
-            break
-        rest -= v[order[i]] ** 2
-        kappa = max(1.0, 1.0 / v[order[i]])
-    for k in range(K):
-        stretch = max(1.0, min(1.0, kappa * v[k]) / v[k])
-        copy[0, k] *= stretch
-        copy[1, k] *= stretch
-
-
-@entry
-def relax(field, z, count, moving, g, rays, u):  # type: ignore[no-untyped-def]
-    """PDD over a, the shares and, if `moving`, the positions, from z = (Re a, Im a, x, y) in place.
-
-    Parameters
-    ----------
-    field : Field
-    z : ndarray, shape (4, N)
-    count : int
-        M, 1 to K.
-    moving : bool
-    g, rays, u : ndarray
-        Work space from `workspace`; u holds the sums a^T g_k at the end.
-    """
-    N, K = field.antennas, field.clients
-    M = K + field.interferers
-    lam, copy, t = np.zeros((2, K)), np.empty((2, K)), np.empty((2, K))
-    column, fresh, lines = np.empty((6, M)), np.empty((6, M)), np.empty((N + 4, 3))
-    channel(field, z[2], z[3], g, rays)
-    combine(field, z[0], z[1], g, u)
-    power = np.sort(u[0, :K] ** 2 + u[1, :K] ** 2)
-    scale = 1 / math.sqrt(max(power[K - count], 1e-6))
-    for i in range(N):
-        z[0, i] *= scale
-        z[1, i] *= scale
-    rho, eta = FIRST_PENALTY, np.inf
-    for _ in range(OUTER):
-        before = np.inf
-        for _ in range(INNER):
-            combine(field, z[0], z[1], g, u)
-            _shares(field, u, lam, rho, count, copy)
-            for k in range(K):
-                t[0, k], t[1, k] = copy[0, k] + rho * lam[0, k], copy[1, k] + rho * lam[1, k]
-            _beamformer(field, g, t, rho, z)
-            combine(field, z[0], z[1], g, u)
-            size = 0.0
-            for n in range(N):
-                if moving:
-                    _move(field, z, n, t, rho, g, u, column, fresh, lines)
-                size += z[0, n] ** 2 + z[1, n] ** 2
-            now = _misfit(field, u, t, rho, size)
-            if before - now < SETTLED * abs(now):
-                break
-            before = now
-        h = 0.0
-        for k in range(K):
-            h = max(h, math.hypot(copy[0, k] - u[0, k], copy[1, k] - u[1, k]))
-        if h < FEASIBLE:
-            break
-        if h <= eta:
-            for k in range(K):
-                lam[0, k] += (copy[0, k] - u[0, k]) / rho
-                lam[1, k] += (copy[1, k] - u[1, k]) / rho
-        else:
-            rho *= SHRINK
-        eta = 0.9 * h
+from airtune.placement.kernels.field import channel, combine, pack, workspace
+from airtune.placement.kernels.shares import relax
+from airtune.placement.problem import Problem
 
 
 def relaxed_orders(
@@ -126,8 +31,8 @@ def relaxed_orders(
     moving: bool,
     starts: int = 4,
     seed: int = 0,
-) -> list[NDArray[np.int64]]:
-    """Order the clients by how well they go together with `count` of them to be heard.
+) -> list[Integer]:
+    """Order the clients by how well they are received with the best `count` of them.
 
     Parameters
     ----------
@@ -156,14 +61,14 @@ def relaxed_orders(
     """
     positions = np.ascontiguousarray(positions, dtype=np.float64)
     field, _ = pack(problem, antennas=len(positions))
-    g, rays, u = workspace(field)
-    found = []
+    work = workspace(field)
+    orders = []
     for w in random_starts(problem, positions, starts, seed).T:
         z = np.stack([w.real, -w.imag, positions[:, 0], positions[:, 1]])
-        relax(field, z, count, moving, g, rays, u)
-        channel(field, z[2], z[3], g, rays)
-        p = combine(field, z[0], z[1], g, u)
-        heard = (u[:, : field.clients] ** 2).sum(axis=0)
-        order = np.argsort(-heard, kind="stable")
-        found.append((float(heard[order[count - 1]] / p), order))
-    return [order for _, order in sorted(found, key=lambda pair: -pair[0])]
+        relax(field, z, count, moving, work)
+        channel(field, z[2], z[3], work)
+        p = combine(field, z, work)
+        power = (work.u[:, : field.clients] ** 2).sum(axis=0)
+        order = np.argsort(-power, kind="stable")
+        orders.append((float(power[order[count - 1]] / p), order))
+    return [order for _, order in sorted(orders, key=lambda pair: -pair[0])]

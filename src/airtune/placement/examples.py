@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from airtune.placement.problem import Complex, Problem, Real
+from airtune.kinds import Complex, Real
+from airtune.placement.problem import Problem
 
 
 def random_problem(
@@ -40,6 +41,12 @@ def random_problem(
     Returns
     -------
     Problem
+
+    Examples
+    --------
+    >>> problem = random_problem(0, antennas=4, clients=3, paths=5, interferers=1)
+    >>> problem.antennas, problem.gains.shape, problem.interferer_gains.shape
+    (4, (3, 5), (1, 5))
     """
     rng = np.random.default_rng(seed)
 

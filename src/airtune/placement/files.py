@@ -45,6 +45,19 @@ def load_problems(path: str | Path) -> list[Problem]:
     ------
     ProblemError
         If the file cannot be read, an array is missing, or an instance is not valid.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from airtune.placement.examples import random_problem
+    >>> problem = random_problem(0, antennas=2, clients=3)
+    >>> arrays = {name: np.array([getattr(problem, name)]) for name in PER_INSTANCE}
+    >>> arrays |= {name: np.array(getattr(problem, name)) for name in SHARED}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.savez(f"{folder}/problems.npz", **arrays)
+    ...     problems = load_problems(f"{folder}/problems.npz")
+    >>> len(problems), problems[0].antennas, problems[0].gains.shape
+    (1, 2, (3, 10))
     """
     data = _arrays(path)
     missing = [name for name in (*PER_INSTANCE, *SHARED) if name not in data]
@@ -109,8 +122,18 @@ def save_placements(path: str | Path, placements: Sequence[Placement]) -> None:
     path : str or Path
     placements : sequence of Placement
         All with the same number of antennas. `upper_bound` is written if every one has it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> placement = Placement(np.zeros((1, 2)), np.ones(1, np.complex128), worst_gain=2.0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_placements(f"{folder}/out.npz", [placement])
+    ...     with np.load(f"{folder}/out.npz") as file:
+    ...         sorted(file), file["positions"].shape
+    (['beamformer', 'positions', 'seconds', 'worst_gain'], (1, 1, 2))
     """
-    arrays = {
+    arrays: dict[str, Any] = {
         "positions": np.array([p.positions for p in placements]),
         "beamformer": np.array([p.beamformer for p in placements]),
         "worst_gain": np.array([p.worst_gain for p in placements]),
@@ -120,4 +143,4 @@ def save_placements(path: str | Path, placements: Sequence[Placement]) -> None:
     if placements and len(bounds) == len(placements):
         arrays["upper_bound"] = np.array(bounds)
     with Path(path).open("wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
+        np.savez(file, **arrays)

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from airtune.placement.problem import ProblemError, Real
+from airtune.kinds import Real
+from airtune.placement.problem import ProblemError
 
 SLACK = 1e-9
 
@@ -28,7 +29,12 @@ def lattice(antennas: int, region: Real, spacing: float) -> Real:
     Raises
     ------
     ProblemError
-        If no arrangement was found. Between the best lattice and Oler's bound this is no proof.
+        If no arrangement was found; that is no proof that there is none.
+
+    Examples
+    --------
+    >>> lattice(4, np.array([1.0, 1.0]), 0.5).tolist()
+    [[0.0, 0.0], [0.5, 0.0], [0.5, 1.0], [1.0, 1.0]]
     """
     width, height = float(region[0]), float(region[1])
     layouts: tuple[Callable[[], Real], ...] = (
@@ -41,13 +47,13 @@ def lattice(antennas: int, region: Real, spacing: float) -> Real:
         if len(points) >= antennas:
             pick = np.linspace(0, len(points) - 1, antennas).round().astype(int)
             return np.ascontiguousarray(points[pick])
-    found = _repel(antennas, width, height, spacing)
-    if found is None:
+    pushed = _repel(antennas, width, height, spacing)
+    if pushed is None:
         raise ProblemError(
             f"region {width:g} x {height:g} wavelengths with spacing {spacing:g}: "
             f"no arrangement of {antennas} antennas was found"
         )
-    return found
+    return pushed
 
 
 def _axis(length: float, pitch: float) -> Real:

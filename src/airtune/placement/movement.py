@@ -1,4 +1,4 @@
-"""Moving costs time: limits on travel between two rounds and what a longer way must bring."""
+"""What moving the antennas costs: a longest travel, and the gain that more travel must bring."""
 
 from __future__ import annotations
 
@@ -7,30 +7,50 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from airtune.placement.problem import Problem, ProblemError, Real
+from airtune.kinds import Integer, Real
+from airtune.placement.problem import Problem, ProblemError
 
 
 @dataclass(frozen=True)
 class Movement:
     """Where the antennas are now and what moving them costs.
 
+    All antennas move at the same time, so what counts is the travel of the one that moves farthest.
+
     Attributes
     ----------
     origin : ndarray, shape (N, 2)
         Present positions, feasible  [wavelengths]
-    cap : float
-        Longest way of any antenna  [wavelengths]
+    longest : float
+        Longest travel of any antenna  [wavelengths]
     price_db : float
-        Gain that a longer way must bring: the solver maximises
-        10 log10 t - price_db * (longest way of any antenna)  [dB per wavelength]
+        Gain that more travel must bring: the solver maximises
+        10 log10 t - price_db * (longest travel of any antenna)  [dB per wavelength]
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from airtune.placement.examples import random_problem
+    >>> problem = random_problem(0, antennas=2)
+    >>> movement = Movement(np.array([[1.0, 2.0], [0.1, 2.0]]), longest=0.5)
+    >>> movement.bounds(problem, movement.longest).round(3)  # least, greatest x; least, greatest y
+    array([[0.646, 0.   ],
+           [1.354, 0.454],
+           [1.646, 1.646],
+           [2.354, 2.354]])
     """
 
     origin: Real
-    cap: float = math.inf
+    longest: float = math.inf
     price_db: float = 0.0
 
     def check(self, problem: Problem) -> None:
-        """Raise ProblemError unless the origin fits the problem and the numbers make sense."""
+        """Check that the origin fits the problem and the numbers make sense.
+
+        Raises
+        ------
+        ProblemError
+        """
         origin = np.asarray(self.origin, dtype=np.float64)
         if origin.shape != (problem.antennas, 2):
             raise ProblemError(
@@ -38,11 +58,16 @@ class Movement:
             )
         if not problem.violation(origin) <= 1e-6:
             raise ProblemError("movement origin must lie in the region and keep the spacing")
-        if not (self.cap >= 0 and self.price_db >= 0):
-            raise ProblemError("movement cap and price_db must not be negative")
+        if not (self.longest >= 0 and self.price_db >= 0):
+            raise ProblemError("movement longest and price_db must not be negative")
 
-    def bounds(self, problem: Problem, cap: float) -> Real:
-        """Box of every antenna, inside the disc of radius `cap` around its origin; shape (4, N).
+    def bounds(self, problem: Problem, radius: float) -> Real:
+        """Box of every antenna, inside the region and the disc of a radius around its origin.
+
+        Parameters
+        ----------
+        problem : Problem
+        radius : float  [wavelengths]
 
         Returns
         -------
@@ -51,14 +76,14 @@ class Movement:
         """
         width, height = problem.region
         # on a line the whole radius is along the line; in the plane the square inside the disc
-        reach = cap if min(width, height) == 0 else cap / math.sqrt(2)
+        reach = radius if min(width, height) == 0 else radius / math.sqrt(2)
         x, y = np.asarray(self.origin, dtype=np.float64).T
         low = np.maximum([x - reach, y - reach], 0.0)
         high = np.minimum([x + reach, y + reach], [[width], [height]])
         return np.ascontiguousarray([low[0], high[0], low[1], high[1]])
 
 
-def match(origin: Real, positions: Real) -> tuple[np.ndarray, float]:
+def match(origin: Real, positions: Real) -> tuple[Integer, float]:
     """Bottleneck matching of old to new places: antennas are interchangeable.
 
     Parameters
@@ -70,7 +95,7 @@ def match(origin: Real, positions: Real) -> tuple[np.ndarray, float]:
     order : ndarray, int, shape (N,)
         Antenna n goes to positions[order[n]].
     longest : float
-        The least possible longest way  [wavelengths]
+        The least possible longest travel  [wavelengths]
     """
     from scipy.sparse import csr_matrix
     from scipy.sparse.csgraph import maximum_bipartite_matching
@@ -86,4 +111,4 @@ def match(origin: Real, positions: Real) -> tuple[np.ndarray, float]:
         else:
             low = middle + 1
     order = maximum_bipartite_matching(csr_matrix(distance <= levels[low]), perm_type="column")
-    return np.asarray(order), float(levels[low])
+    return np.asarray(order, dtype=np.int64), float(levels[low])

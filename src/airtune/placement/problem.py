@@ -12,9 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airtune.errors import InputError
-
-Real = NDArray[np.float64]
-Complex = NDArray[np.complex128]
+from airtune.kinds import Complex, Mask, Real
 
 FEASIBILITY = 1e-9
 """Tolerance of positions against the region and the spacing  [wavelengths]."""
@@ -89,7 +87,7 @@ class Problem:
         self._check_region()
 
     @property
-    def active(self) -> NDArray[np.bool_]:
+    def active(self) -> Mask:
         """Clients that transmit, shape (K,): those with a positive weight."""
         return self.weights > 0
 
@@ -118,7 +116,16 @@ class Problem:
         return _field_response(self.effective_gains(), self.directions[self.active], positions)
 
     def covariance(self, positions: Real) -> Complex:
-        """R(r) = sigma^2 I + sum_j q_j v_j v_j^H (system model, section 3), shape (N, N)  [W]."""
+        """R(r) = sigma^2 I + sum_j q_j v_j v_j^H (system model, section 3).
+
+        Parameters
+        ----------
+        positions : ndarray, shape (N, 2)  [wavelengths]
+
+        Returns
+        -------
+        ndarray, complex, shape (N, N)  [W]
+        """
         v = _field_response(
             np.sqrt(self.interferer_powers)[:, None] * self.interferer_gains,
             self.interferer_directions,
@@ -128,7 +135,17 @@ class Problem:
         return np.asarray(self.noise * np.eye(len(positions)) + outer, dtype=np.complex128)
 
     def violation(self, positions: Real) -> float:
-        """Largest violation of region and spacing by `positions` (N, 2), 0 if feasible."""
+        """Largest violation of region and spacing.
+
+        Parameters
+        ----------
+        positions : ndarray, shape (N, 2)  [wavelengths]
+
+        Returns
+        -------
+        float
+            0 if feasible  [wavelengths]
+        """
         outside = max(0.0, float(-positions.min()), float((positions - self.region).max()))
         return max(outside, self.spacing - least_distance(positions))
 
@@ -149,9 +166,9 @@ class Problem:
             ("interferer_powers", (J,)),
             ("region", (2,)),
         ):
-            found = getattr(self, name).shape
-            if found != expected:
-                raise ProblemError(f"{name} must have shape {expected}, not {found}")
+            shape = getattr(self, name).shape
+            if shape != expected:
+                raise ProblemError(f"{name} must have shape {expected}, not {shape}")
 
     def _check_values(self) -> None:
         if not (math.isfinite(self.noise) and self.noise > 0):
@@ -223,6 +240,27 @@ def evaluate(problem: Problem, positions: Real, w: Complex) -> float:
     -------
     float
         Infinite if no client is active (nothing limits the gain).
+
+    Examples
+    --------
+    One client, one path from broadside, unit power, weight and noise: two antennas double the gain.
+
+    >>> import numpy as np
+    >>> problem = Problem(
+    ...     gains=np.ones((1, 1)),
+    ...     directions=np.zeros((1, 1, 2)),
+    ...     weights=np.ones(1),
+    ...     powers=np.ones(1),
+    ...     noise=1.0,
+    ...     interferer_gains=np.zeros((0, 1)),
+    ...     interferer_directions=np.zeros((0, 1, 2)),
+    ...     interferer_powers=np.zeros(0),
+    ...     antennas=2,
+    ...     region=np.array([1.0, 1.0]),
+    ... )
+    >>> positions = np.array([[0.0, 0.0], [1.0, 1.0]])
+    >>> round(evaluate(problem, positions, np.array([1.0, 1.0])), 6)
+    2.0
     """
     if not problem.active.any():
         return math.inf
@@ -231,9 +269,23 @@ def evaluate(problem: Problem, positions: Real, w: Complex) -> float:
 
 
 def normalise(problem: Problem, positions: Real, w: Complex) -> Complex:
-    """Scale w so that min_k |w^H g_k| = 1 over the active clients; shape (N,).
+    """Scale w so that min_k |w^H g_k| = 1 over the active clients.
 
-    With no active client, w is scaled to w^H R w = 1.
+    Parameters
+    ----------
+    problem : Problem
+    positions : ndarray, shape (N, 2)  [wavelengths]
+    w : ndarray, complex, shape (N,)
+
+    Returns
+    -------
+    ndarray, complex, shape (N,)
+        With no active client, w is scaled to w^H R w = 1.
+
+    Raises
+    ------
+    ProblemError
+        If w^H g_k = 0 for a client.
     """
     if not problem.active.any():
         return np.asarray(w / math.sqrt(_power(problem, positions, w)), dtype=np.complex128)
@@ -248,6 +300,22 @@ def capacity_bound(region: Real, spacing: float) -> int:
 
     Oler's inequality (1961) for a compact convex set X: the number is at most
     (2 / sqrt 3) area(X) / D^2 + perimeter(X) / (2 D) + 1; on a line this is A / D + 1, exact.
+
+    Parameters
+    ----------
+    region : ndarray, shape (2,)  [wavelengths]
+    spacing : float
+        D  [wavelengths]
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> capacity_bound(np.array([2.0, 0.0]), 0.5)
+    5
     """
     if spacing == 0:
         return 2**31

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from airtune.kinds import Real
 from airtune.placement.lattice import lattice, spread_apart
 from airtune.placement.problem import (
     FEASIBILITY,
     Placement,
     Problem,
     ProblemError,
-    Real,
     evaluate,
     least_distance,
 )
@@ -24,7 +24,7 @@ def half_wavelength(antennas: int, region: Real, spacing: float = 0.5) -> Real:
     """Planar array centred in the region (system model, section 3).
 
     n_x is the largest divisor of N not above sqrt N, along x; N / n_x along y. The array may
-    stick out of a small region: a fixed array needs no room to move.
+    stick out of a small region, since it does not move.
 
     Parameters
     ----------
@@ -36,6 +36,11 @@ def half_wavelength(antennas: int, region: Real, spacing: float = 0.5) -> Real:
     Returns
     -------
     ndarray, shape (N, 2)  [wavelengths]
+
+    Examples
+    --------
+    >>> half_wavelength(2, np.array([1.0, 1.0])).tolist()
+    [[0.5, 0.25], [0.5, 0.75]]
     """
     nx = max(n for n in range(1, math.isqrt(antennas) + 1) if antennas % n == 0)
     ny = antennas // nx
@@ -131,6 +136,26 @@ def select(problem: Problem, candidates: Real, *, seed: int = 0, sweeps: int = 3
     Returns
     -------
     Placement
+
+    Raises
+    ------
+    ProblemError
+        With fewer than N candidates.
+
+    Examples
+    --------
+    >>> from airtune.placement.examples import random_problem
+    >>> select(random_problem(0, antennas=2), np.zeros((1, 2)))
+    Traceback (most recent call last):
+        ...
+    airtune.placement.problem.ProblemError: selection needs at least 2 candidates, not 1
+
+    The real thing compiles the solver at the first call, so it is not run here:
+
+    >>> problem = random_problem(0, antennas=2)
+    >>> places = half_wavelength(4, problem.region)
+    >>> select(problem, places).positions.shape  # doctest: +SKIP
+    (2, 2)
     """
     if len(candidates) < problem.antennas:
         raise ProblemError(
@@ -190,8 +215,8 @@ def differential_evolution(
         return 10 * crowded - math.log(t + 1e-300)
 
     bounds = [(-1.0, 1.0)] * (2 * N) + [(0.0, float(a)) for _ in range(N) for a in problem.region]
-    found = evolve(loss, bounds, seed=seed, maxiter=iterations, popsize=population, polish=False)
-    x, y = found.x[2 * N :].reshape(N, 2).T.copy()
+    best = evolve(loss, bounds, seed=seed, maxiter=iterations, popsize=population, polish=False)
+    x, y = best.x[2 * N :].reshape(N, 2).T.copy()
     positions = np.column_stack([x, y])
     if problem.violation(positions) > FEASIBILITY:
         width, height = map(float, problem.region)
@@ -214,7 +239,7 @@ def alternating_cvxpy(
 
     Beamformer step: minimise w^H R w with Re(e^{-j theta_k} w^H g_k) >= 1, theta_k the phases of
     the last round. Then the positions: one antenna after the other by successive convex
-    approximation with curvature bounds (`single`, the usual way), or all together on the
+    approximation with curvature bounds (`single`, as is usual), or all at once on the
     linearised problem in a trust region (`joint`, stronger). All are cvxpy problems that are built
     once with parameters (DPP), so only the solver and the parameter update are paid for.
 

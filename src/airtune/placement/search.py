@@ -3,7 +3,7 @@
 Local optima, not the local method, cost the decibels: starts are cheap and only the promising
 ones are climbed; the rest of the time goes into taking a few antennas out of an incumbent and
 putting them back where the table says, each trial given up as soon as it cannot win. Several
-incumbents are kept at first, and fewer and fewer of them as the search goes on.
+incumbents stay at first, and fewer and fewer of them as the search goes on.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from airtune.kinds import Real
 from airtune.placement.kernels.construct import PITCH, grasp, tabulate
-from airtune.placement.kernels.exchange import exchange
+from airtune.placement.kernels.exchange import Grid, exchange
 from airtune.placement.kernels.field import Field, workspace
-from airtune.placement.kernels.neighbourhood import explore, kick
+from airtune.placement.kernels.neighbourhood import Trials, explore, kick
 from airtune.placement.kernels.relocate import prepare
-from airtune.placement.kernels.sqp import ascend
-from airtune.placement.problem import Real
+from airtune.placement.kernels.sqp import Limits, ascend
 
 NOBODY = np.empty(0, np.int64)
 SAMPLE = 0.1
@@ -45,7 +45,7 @@ class Effort:
     climbs : int
         Constructions that are climbed, the best by their value.
     rounds : tuple of (int, int)
-        Large-neighbourhood search: incumbents kept and trials, round after round.
+        Large-neighbourhood search: incumbents and trials, round after round.
     steps : int
         SQP steps of one climb.
     """
@@ -111,29 +111,26 @@ class Search:
     def __init__(self, field: Field, seed: int, fallback: Real, bounds: Real | None = None) -> None:
         self.field = field
         self.fallback = fallback
-        self.fenced = bounds is not None
-        self.bounds = np.zeros((4, field.antennas)) if bounds is None else bounds
+        self.bounded = bounds is not None
         if bounds is None:
-            self.bounds[1], self.bounds[3] = field.width, field.height
-        self.g, self.rays, self.u = workspace(field)
-        self.table = tabulate(field, PITCH)
-        self.scan = prepare(self.table, field.interferers)
+            bounds = np.zeros((4, field.antennas))
+            bounds[1], bounds[3] = field.width, field.height
+        self.work = workspace(field)
+        table = tabulate(field, PITCH)
+        self.grid = Grid(table, prepare(table, field.interferers), bounds)
         # after a kick a sweep over all antennas doubles the share of trials that improve; where
         # interferers have to be held down it is dear, and pays for small arrays only
         self.sweeps = int(field.interferers == 0 or field.antennas <= SMALL)
-        self._places = (field, self.table, self.scan, self.bounds)
         self.random = random.Random(seed)  # noqa: S311 (no secrets; cheap single draws)
         self.state = np.array([self.random.getrandbits(63)], np.uint64)
 
     def construct(self, sweeps: int) -> tuple[float, Real]:
         """One GRASP start after exchange: log t and z (4, N)."""
-        z = np.empty((4, self.field.antennas))
-        if self.fenced or not grasp(
-            self.field, self.table, self.scan, SAMPLE, self.state, self.g, z
-        ):
+        field, (table, scan, _), work = self.field, self.grid, self.work
+        z = np.empty((4, field.antennas))
+        if self.bounded or not grasp(field, table, scan, SAMPLE, self.state, work.g, z):
             return -math.inf, self.scatter()
-        value: float = exchange(*self._places, NOBODY, 0.0, sweeps, self.state, self.g, self.u, z)
-        return value, z
+        return exchange(field, self.grid, NOBODY, 0.0, sweeps, self.state, work, z), z
 
     def scatter(self) -> Real:
         """The fallback positions with a random beamformer, z (4, N)."""
@@ -142,32 +139,18 @@ class Search:
 
     def climb(self, z: Real, steps: int, tolerance: float, target: float = -math.inf) -> float:
         """SQP from z in place; log t."""
-        value: float = ascend(
-            self.field, z, self.bounds, steps, True, tolerance, target, self.g, self.rays, self.u
-        )
-        return value
+        limits = Limits(steps, tolerance, target)
+        return ascend(self.field, z, self.grid.bounds, limits, True, self.work)
 
     def kick(self, z: Real) -> tuple[float, Real]:
         """Take random antennas out of z and put them elsewhere: log t and the new z."""
         z = z.copy()
-        value: float = kick(*self._places, self.sweeps, self.state, self.g, self.rays, self.u, z)
-        return value, z
+        return kick(self.field, self.grid, self.sweeps, self.state, self.work, z), z
 
     def explore(self, values: Real, pool: Real, trials: int, steps: int) -> None:
         """`neighbourhood.explore` with SQP as the local method."""
-        explore(
-            *self._places,
-            self.sweeps,
-            values,
-            pool,
-            trials,
-            steps,
-            ROUGH,
-            self.state,
-            self.g,
-            self.rays,
-            self.u,
-        )
+        plan = Trials(trials, self.sweeps, steps, ROUGH)
+        explore(self.field, self.grid, values, pool, plan, self.state, self.work)
 
 
 def search(

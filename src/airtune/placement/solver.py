@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from airtune.kinds import Complex, Real
 from airtune.placement.lattice import lattice, spread_apart
 from airtune.placement.movement import Movement, match
 from airtune.placement.problem import (
@@ -19,17 +20,17 @@ from airtune.placement.problem import (
     Placement,
     Problem,
     ProblemError,
-    Real,
     evaluate,
     normalise,
 )
 
 if TYPE_CHECKING:
-    from airtune.placement.search import Effort, Search
+    from airtune.placement.search import Effort, Local, Search
 
 MODES = ("fast", "default", "exhaustive")
 METHODS = ("auto", "sqp", "pdd", "smooth")
-CAPS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, math.inf)
+LADDER = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, math.inf)
+"""Longest travels that are tried where travel has a price  [wavelengths]"""
 
 
 def solve(
@@ -56,7 +57,7 @@ def solve(
     start : ndarray, shape (N, 2), optional
         Positions to start from, such as last round's; the search is then shorter  [wavelengths]
     movement : Movement, optional
-        Limit or price of the way from the present positions.
+        Limit or price of the travel from the present positions.
     certify : bool
         Add an upper bound that holds for every placement.
 
@@ -68,6 +69,20 @@ def solve(
     ------
     ProblemError
         On an unknown mode or method, or positions that do not fit.
+
+    Examples
+    --------
+    The first call of a process compiles for some seconds, or reads the machine code from the disk.
+
+    >>> from airtune.placement import half_wavelength
+    >>> from airtune.placement.examples import random_problem
+    >>> problem = random_problem(0, antennas=2, clients=3, paths=3, region=(1.0, 1.0))
+    >>> movable = solve(problem, mode="fast")
+    >>> fixed = beamform(problem, half_wavelength(2, problem.region))
+    >>> movable.positions.shape, problem.violation(movable.positions) <= 1e-9
+    ((2, 2), True)
+    >>> movable.worst_gain > fixed.worst_gain
+    True
     """
     check_choice(mode, method)
     began = time.perf_counter()
@@ -79,7 +94,7 @@ def solve(
     else:
         positions, a = _unbound(problem, mode, method, seed, start)
     positions, w = _feasible(problem, positions, a.conj())
-    found = Placement(
+    placement = Placement(
         positions,
         w,
         evaluate(problem, positions, w),
@@ -87,11 +102,13 @@ def solve(
         method="sqp" if method == "auto" else method,
     )
     if not certify:
-        return found
+        return placement
     from airtune.placement.certify import upper_bound
 
     bound, kind = upper_bound(problem)
-    return replace(found, upper_bound=bound, bound_kind=kind, seconds=time.perf_counter() - began)
+    return replace(
+        placement, upper_bound=bound, bound_kind=kind, seconds=time.perf_counter() - began
+    )
 
 
 def solve_many(
@@ -133,7 +150,11 @@ def beamform(
     seed: int = 0,
     certify: bool = False,
 ) -> Placement:
-    """Best beamformer for antennas that stay where they are: `beamformer.beamform`, loaded late."""
+    """Best beamformer for antennas that stay where they are (fixed arrays).
+
+    Parameters, returns and errors are those of `beamformer.beamform`, which is imported when this
+    is called; the example of `solve` shows both.
+    """
     from airtune.placement import beamformer
 
     return beamformer.beamform(
@@ -142,7 +163,13 @@ def beamform(
 
 
 def check_choice(mode: str, method: str) -> None:
-    """Raise ProblemError for an unknown mode or method."""
+    """Check the names of mode and method.
+
+    Raises
+    ------
+    ProblemError
+        If one is unknown; the message lists what there is.
+    """
     if mode not in MODES:
         raise ProblemError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
     if method not in METHODS:
@@ -160,7 +187,7 @@ def _silent(problem: Problem, start: Real | None, began: float) -> Placement:
 
 def _unbound(
     problem: Problem, mode: str, method: str, seed: int, start: Real | None
-) -> tuple[Real, np.ndarray]:
+) -> tuple[Real, Complex]:
     from airtune.placement.kernels.field import pack
     from airtune.placement.search import WARM, Search, effort_for
 
@@ -171,7 +198,7 @@ def _unbound(
     return _run(run, method, effort, z)
 
 
-def _run(run: Search, method: str, effort: Effort, start: Real | None) -> tuple[Real, np.ndarray]:
+def _run(run: Search, method: str, effort: Effort, start: Real | None) -> tuple[Real, Complex]:
     """Search; positions (N, 2) and a (N,)."""
     from airtune.placement.search import search
 
@@ -183,7 +210,8 @@ def _run(run: Search, method: str, effort: Effort, start: Real | None) -> tuple[
     return np.ascontiguousarray(z[2:].T), z[0] + 1j * z[1]
 
 
-def _local(run: Search, method: str):  # type: ignore[no-untyped-def]
+def _local(run: Search, method: str) -> Local | None:
+    """Local method of the search; None for its own, SQP."""
     if method == "pdd":
         from airtune.placement.pdd import Pdd
 
@@ -208,36 +236,36 @@ def _aim(problem: Problem, positions: Real) -> Real:
 
 def _with_movement(
     problem: Problem, mode: str, method: str, seed: int, movement: Movement
-) -> tuple[Real, np.ndarray]:
-    """Best placement under a travel cap; with a price, the best of a ladder of caps."""
+) -> tuple[Real, Complex]:
+    """Best placement within the longest travel; with a price, the best of a ladder of limits."""
     from airtune.placement.kernels.field import pack
     from airtune.placement.search import Search, effort_for
 
     field, _ = pack(problem)
     fallback = np.asarray(movement.origin, dtype=np.float64)
     z = _aim(problem, fallback)
-    caps = [cap for cap in CAPS if cap < movement.cap] if movement.price_db > 0 else []
+    limits = [step for step in LADDER if step < movement.longest] if movement.price_db > 0 else []
     effort = effort_for(mode, field.antennas, field.interferers)
     best, answer = -math.inf, (fallback, z[0] + 1j * z[1])
-    for cap in [*caps, movement.cap]:
-        if cap == 0.0:
+    for limit in [*limits, movement.longest]:
+        if limit == 0.0:
             positions, a = fallback, z[0] + 1j * z[1]
-        elif cap == math.inf:
+        elif limit == math.inf:
             positions, a = _run(Search(field, seed, fallback), method, effort, z.copy())
         else:
-            run = Search(field, seed, fallback, movement.bounds(problem, cap))
+            run = Search(field, seed, fallback, movement.bounds(problem, limit))
             positions, a = _run(run, method, replace(effort, starts=4, climbs=4), z.copy())
         order, longest = match(fallback, positions)
         positions, a = positions[order], a[order]
         gain = 10 * math.log10(evaluate(problem, positions, a.conj()))
         if gain - movement.price_db * longest > best:
             best, answer = gain - movement.price_db * longest, (positions, a)
-        # the wider search starts from what the narrower one found
+        # the wider search starts from the answer of the narrower one
         z = np.stack([a.real, a.imag, positions[:, 0], positions[:, 1]])
     return answer
 
 
-def _feasible(problem: Problem, positions: Real, w: np.ndarray) -> tuple[Real, np.ndarray]:
+def _feasible(problem: Problem, positions: Real, w: Complex) -> tuple[Real, Complex]:
     """Clip rounding; if the spacing is still violated, push apart and aim again."""
     positions = np.clip(positions, 0.0, problem.region)
     if problem.violation(positions) > FEASIBILITY:

@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from airtune.placement.kernels.field import entry, inner, sincos
+from airtune.compiled import entry, inner
+from airtune.kinds import Complex, Real
+from airtune.placement.kernels.field import Field, sincos
 from airtune.placement.kernels.nulling import answer_leak, response, see_sums
-from airtune.placement.kernels.relocate import crowd_around, sums_without, uniform
-from airtune.placement.problem import Real
+from airtune.placement.kernels.relocate import Random, Scan, close_disc, sums_without, uniform
 
 PITCH = 1 / 6
 """Grid pitch  [wavelengths]"""
@@ -30,7 +31,7 @@ class Table(NamedTuple):
 
 
 @entry
-def tabulate(field, pitch):  # type: ignore[no-untyped-def]
+def tabulate(field: Field, pitch: float) -> Table:
     """Channels on a grid that includes the borders, separable: exp(j x a) exp(j y b).
 
     Parameters
@@ -41,8 +42,7 @@ def tabulate(field, pitch):  # type: ignore[no-untyped-def]
 
     Returns
     -------
-    px, py : ndarray, shape (G,)  [wavelengths]
-    tr, ti : ndarray, shape (M, G)
+    Table
     """
     M, L = field.clients + field.interferers, field.ux.shape[0]
     nx = math.ceil(field.width / pitch - 1e-9) + 1
@@ -71,7 +71,9 @@ def tabulate(field, pitch):  # type: ignore[no-untyped-def]
 
 
 @entry
-def grasp(field, table, scan, share, state, g, z):  # type: ignore[no-untyped-def]
+def grasp(
+    field: Field, table: Table, scan: Scan, share: float, state: Random, g: Real, z: Real
+) -> bool:
     """One greedy randomised start.
 
     Antennas one by one: of a random `share` of the free grid points, each with 4 phases from a
@@ -82,7 +84,7 @@ def grasp(field, table, scan, share, state, g, z):  # type: ignore[no-untyped-de
     field : Field
     table : Table
     scan : Scan
-        `crowd` is overwritten.
+        `obstacles` is overwritten.
     share : float
     state : ndarray, uint64, shape (1,)
         Random generator.
@@ -98,14 +100,13 @@ def grasp(field, table, scan, share, state, g, z):  # type: ignore[no-untyped-de
     """
     M = field.clients + field.interferers
     G = len(table.px)
-    ar, ai, x, y = z[0], z[1], z[2], z[3]
     v = np.empty((2, M))
-    scan.crowd[:] = 0
+    scan.obstacles[:] = 0
     g[:] = 0.0
     z[:] = 0.0
     wanted = max(8, int(share * G))
     for n in range(field.antennas):
-        sums_without(field, g, ar, ai, n, v)
+        sums_without(field, g, z, n, v)
         E, W = response(field, g)
         see_sums(field, E, W, v)
         best, at, br, bi = np.inf, -1, 1.0, 0.0
@@ -114,31 +115,40 @@ def grasp(field, table, scan, share, state, g, z):  # type: ignore[no-untyped-de
             q = int(uniform(state) * G) if tried < wanted else tried - wanted
             if tried == wanted and at >= 0:
                 break
-            if scan.crowd[q] != 0:
+            if scan.obstacles[q] != 0:
                 continue
             cost, c, s = _cost(field, table, E, W, v, q, uniform(state), n + 1)
             if cost < best:
                 best, at, br, bi = cost, q, c, s
         if at < 0:
             return False
-        place(field, table, at, n, g, x, y)
-        ar[n], ai[n] = br, bi
-        crowd_around(scan, x[n], y[n], field.spacing, 1)
-        answer_leak(field, g, ar, ai)
+        place(field, table, at, n, g, z)
+        z[0, n], z[1, n] = br, bi
+        close_disc(scan, z[2, n], z[3, n], field.spacing, 1)
+        answer_leak(field, g, z)
     return True
 
 
 @inner
-def place(field, table, at, n, g, x, y):  # type: ignore[no-untyped-def]
+def place(field: Field, table: Table, at: int, n: int, g: Real, z: Real) -> None:
     """Put antenna n on grid point `at`: position and channel."""
     M = field.clients + field.interferers
-    x[n], y[n] = table.px[at], table.py[at]
+    z[2, n], z[3, n] = table.px[at], table.py[at]
     for m in range(M):
         g[0, n * M + m], g[1, n * M + m] = table.tr[m, at], table.ti[m, at]
 
 
 @inner
-def _cost(field, table, E, W, v, q, offset, n):  # type: ignore[no-untyped-def]
+def _cost(
+    field: Field,
+    table: Table,
+    E: Complex,
+    W: Complex,
+    v: Real,
+    q: int,
+    offset: float,
+    n: int,
+) -> tuple[float, float, float]:
     """Least p sum_k 1 / (|u_k|^2 + 0.02 n) over 4 phases of u = v + e^{j phi} T~_q, and phase."""
     K, M = field.clients, field.clients + field.interferers
     t = np.empty((2, M))

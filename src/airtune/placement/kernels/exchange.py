@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
-from airtune.placement.kernels.construct import place
-from airtune.placement.kernels.field import combine, entry, inner, worst
+from airtune.compiled import entry, inner
+from airtune.kinds import Integer, Real
+from airtune.placement.kernels.construct import Table, place
+from airtune.placement.kernels.field import Field, Workspace, combine, worst
 from airtune.placement.kernels.nulling import answer_leak, response, see_sums
 from airtune.placement.kernels.relocate import (
+    Random,
+    Scan,
     best_phase,
     best_place,
-    crowd_around,
-    fence,
+    close_disc,
+    close_outside,
     score,
     sums_without,
     uniform,
@@ -23,11 +28,35 @@ FRESH = 0.3
 """An antenna that was taken out does not come back closer than this  [wavelengths]"""
 
 
+class Grid(NamedTuple):
+    """Where the antennas may go.
+
+    table : Table
+    scan : Scan
+    bounds : ndarray, shape (4, N)
+        Least and greatest x, least and greatest y of every antenna  [wavelengths]
+    """
+
+    table: Table
+    scan: Scan
+    bounds: Real
+
+
 @inner
-def reinsert(field, table, scan, first, last, n, size, g, z, v):  # type: ignore[no-untyped-def]
-    """Score the places for antenna n, whose column of g is 0; take the best: its score or -1."""
+def reinsert(
+    field: Field, grid: Grid, span: tuple[int, int], n: int, size: float, g: Real, z: Real
+) -> float:
+    """Score the grid points of a span for antenna n, whose column of g is 0, and take the best.
+
+    Returns
+    -------
+    float
+        Its score; -1 if none is free.
+    """
+    (first, last), table, scan = span, grid.table, grid.scan
     ar, ai = z[0], z[1]
-    sums_without(field, g, ar, ai, n, v)
+    v = np.empty((2, field.clients + field.interferers))
+    sums_without(field, g, z, n, v)
     rest = size * size
     for i in range(field.antennas):
         if i != n:
@@ -38,7 +67,7 @@ def reinsert(field, table, scan, first, last, n, size, g, z, v):  # type: ignore
     at = best_place(scan, first, last)
     if at < 0:
         return -1.0
-    place(field, table, at, n, g, z[2], z[3])
+    place(field, table, at, n, g, z)
     M = field.clients + field.interferers
     t = np.empty((2, M))
     for m in range(M):
@@ -50,8 +79,8 @@ def reinsert(field, table, scan, first, last, n, size, g, z, v):  # type: ignore
 
 
 @inner
-def _lift(field, n, g, column):  # type: ignore[no-untyped-def]
-    """Take antenna n out of the channel; `column` (2, M) keeps what was there."""
+def _lift(field: Field, n: int, g: Real, column: Real) -> None:
+    """Take antenna n out of the channel; what was there goes to `column` (2, M)."""
     M = field.clients + field.interferers
     for m in range(M):
         q = n * M + m
@@ -60,23 +89,29 @@ def _lift(field, n, g, column):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _copy(source, target):  # type: ignore[no-untyped-def]
+def _copy(source: Real, target: Real) -> None:
     for i in range(source.shape[0]):
         for j in range(source.shape[1]):
             target[i, j] = source[i, j]
 
 
 @entry
-def exchange(field, table, scan, bounds, out, closed, sweeps, state, g, u, z):  # type: ignore[no-untyped-def]
+def exchange(
+    field: Field,
+    grid: Grid,
+    out: Integer,
+    closed: float,
+    sweeps: int,
+    state: Random,
+    work: Workspace,
+    z: Real,
+) -> float:
     """Put the antennas `out` elsewhere, then move any antenna to a better place while that helps.
 
     Parameters
     ----------
     field : Field
-    table : Table
-    scan : Scan
-    bounds : ndarray, shape (4, N)
-        Least and greatest x, least and greatest y of every antenna  [wavelengths]
+    grid : Grid
     out : ndarray, int, shape (any,)
         Antennas that must leave their places, in the order in which they come back.
     closed : float
@@ -85,9 +120,8 @@ def exchange(field, table, scan, bounds, out, closed, sweeps, state, g, u, z):  
         Most sweeps over all antennas afterwards; each takes the best grid point and phase.
     state : ndarray, uint64, shape (1,)
         Random generator.
-    g : ndarray, shape (6, N M)
-        Rows 0 and 1: the channel of the positions in z; updated.
-    u : ndarray, shape (2, M)
+    work : Workspace
+        Rows 0 and 1 of g: the channel of the positions in z; updated. `u` is overwritten.
     z : ndarray, shape (4, N)
         Re a, Im a, x, y; updated.
 
@@ -97,17 +131,17 @@ def exchange(field, table, scan, bounds, out, closed, sweeps, state, g, u, z):  
         log t, or -inf if an antenna found no free place.
     """
     N, M = field.antennas, field.clients + field.interferers
-    x, y, G = z[2], z[3], len(scan.px)
-    v, column, before = np.empty((2, M)), np.empty((2, M)), np.empty((4, N))
-    scan.crowd[:] = 0
+    x, y, g, scan = z[2], z[3], work.g, grid.scan
+    column, before, G = np.empty((2, M)), np.empty((4, N)), len(scan.px)
+    scan.obstacles[:] = 0
     size = 0.0
     for i in range(N):
         size += (z[0, i] * z[0, i] + z[1, i] * z[1, i]) / N
-        crowd_around(scan, x[i], y[i], field.spacing, 1)
+        close_disc(scan, x[i], y[i], field.spacing, 1)
     size = math.sqrt(size)
     for n in out:
-        crowd_around(scan, x[n], y[n], field.spacing, -1)
-        crowd_around(scan, x[n], y[n], FRESH, 1)
+        close_disc(scan, x[n], y[n], field.spacing, -1)
+        close_disc(scan, x[n], y[n], FRESH, 1)
         _lift(field, n, g, column)
         z[0, n] = z[1, n] = 0.0
     value, moved = -np.inf, False
@@ -119,27 +153,27 @@ def exchange(field, table, scan, bounds, out, closed, sweeps, state, g, u, z):  
             if turn > 0 and not moved:
                 break
             moved = False
-            value = worst(field, combine(field, z[0], z[1], g, u), u)
+            value = worst(field, combine(field, z, work), work.u)
         _copy(z, before)
         open_points = int((1 - closed) * G) if forced else G
         first = int(uniform(state) * (G - open_points + 1)) if forced else 0
         if not forced:
             size = math.sqrt(z[0, n] * z[0, n] + z[1, n] * z[1, n])
-            crowd_around(scan, x[n], y[n], field.spacing, -1)
+            close_disc(scan, x[n], y[n], field.spacing, -1)
             _lift(field, n, g, column)
-        fence(scan, bounds, n, 1)
-        top = reinsert(field, table, scan, first, first + open_points, n, size, g, z, v)
-        fence(scan, bounds, n, -1)
+        close_outside(scan, grid.bounds, n, 1)
+        top = reinsert(field, grid, (first, first + open_points), n, size, g, z)
+        close_outside(scan, grid.bounds, n, -1)
         if forced and top < 0:
             return -np.inf
         if forced:
-            crowd_around(scan, before[2, n], before[3, n], FRESH, -1)
-            answer_leak(field, g, z[0], z[1])
+            close_disc(scan, before[2, n], before[3, n], FRESH, -1)
+            answer_leak(field, g, z)
         else:
             new = -np.inf
             if math.log(max(top, 1e-30)) > value:
-                answer_leak(field, g, z[0], z[1])
-                new = worst(field, combine(field, z[0], z[1], g, u), u)
+                answer_leak(field, g, z)
+                new = worst(field, combine(field, z, work), work.u)
             if new > value + 1e-4:
                 value = new
                 moved = True
@@ -147,5 +181,5 @@ def exchange(field, table, scan, bounds, out, closed, sweeps, state, g, u, z):  
                 _copy(before, z)
                 for m in range(M):
                     g[0, n * M + m], g[1, n * M + m] = column[0, m], column[1, m]
-        crowd_around(scan, x[n], y[n], field.spacing, 1)
-    return worst(field, combine(field, z[0], z[1], g, u), u)
+        close_disc(scan, x[n], y[n], field.spacing, 1)
+    return worst(field, combine(field, z, work), work.u)

@@ -8,50 +8,19 @@ p(a, r) = w^H R w / sigma^2 is ||a||^2, with a = conj(w).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from airtune.placement.kernels.lanes import WIDTH, fill, load, store
-from airtune.placement.problem import Problem, Real
+from airtune.compiled import entry, inner
+from airtune.kinds import Real
+from airtune.placement.kernels.lanes import WIDTH, Vector, fill, load, store
+from airtune.placement.problem import Problem
 
-# Strict arithmetic: with any licence to reorder or fuse operations the last bits depend on how a
-# kernel was inlined, and kept machine code can then differ from the code that was just compiled.
-FAST = False
 QUARTER = math.pi / 2
 ROUND = 1.5 * 2.0**52
 """Adding and taking away this number rounds to an integer"""
-
-# Entry points are called from Python and kept on disk; inner kernels only ever end up inside
-# them, so the wrappers that Python would need are not compiled.
-inner = njit(fastmath=FAST, nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-
-
-def _sources() -> tuple[tuple[str, int, int], ...]:
-    """Name, time and size of every file of this package."""
-    files = sorted(Path(__file__).parent.glob("*.py"))
-    return tuple((f.name, f.stat().st_mtime_ns, f.stat().st_size) for f in files)
-
-
-SOURCES = _sources()
-
-
-def entry(function: Callable[..., Any]) -> Any:
-    """Compile at the first call and keep the machine code on disk.
-
-    Numba takes kept code for valid while the function's own file is unchanged; the code also
-    contains the inner kernels of the other files here, so they are made part of the stamp.
-    """
-    kernel = njit(cache=True, fastmath=FAST, nogil=True)(function)
-    with suppress(AttributeError):  # not a public part of numba
-        kept = kernel._cache._cache_file
-        kept._source_stamp = (kept._source_stamp, SOURCES)
-    return kernel
 
 
 class Field(NamedTuple):
@@ -80,6 +49,23 @@ class Field(NamedTuple):
     spacing: float
 
 
+class Workspace(NamedTuple):
+    """What the antennas receive, written by `channel` and `combine`; with spare entries at the end.
+
+    g : ndarray, shape (6, >= N M)
+        Re, Im of the channel g_m(r_n), of its derivative along x / 2 pi and along y / 2 pi; entry
+        n M + m.
+    rays : ndarray, shape (2, >= L N M)
+        Re, Im of the single terms of g.
+    u : ndarray, shape (2, M)
+        Re, Im of the sums u_m = sum_n a_n g_m(r_n).
+    """
+
+    g: Real
+    rays: Real
+    u: Real
+
+
 def pack(problem: Problem, antennas: int | None = None) -> tuple[Field, float]:
     """Scale and lay out a problem, for its own number of antennas or another one.
 
@@ -90,13 +76,13 @@ def pack(problem: Problem, antennas: int | None = None) -> tuple[Field, float]:
         Multiply a gain in the solver's scale by this to get the problem's  [1]
     """
     alpha = problem.effective_gains()
-    heard = problem.interferer_powers > 0
-    amplitude = np.sqrt(problem.interferer_powers[heard] / problem.noise)
-    beta = amplitude[:, None] * problem.interferer_gains[heard]
+    sending = problem.interferer_powers > 0
+    amplitude = np.sqrt(problem.interferer_powers[sending] / problem.noise)
+    beta = amplitude[:, None] * problem.interferer_gains[sending]
     power = np.sort((np.abs(alpha) ** 2).sum(axis=1))
     weak = float(power[: max(1, (len(power) + 1) // 2)].mean())
     gains = _stack(alpha / math.sqrt(weak), beta)
-    u = _stack(problem.directions[problem.active], problem.interferer_directions[heard])
+    u = _stack(problem.directions[problem.active], problem.interferer_directions[sending])
     n, rows = antennas or problem.antennas, len(gains)
     group = next(r for r in range(1, n + 1) if n % r == 0 and (r * rows >= 64 or r == n))
 
@@ -135,7 +121,7 @@ def _stack(first: NDArray[Any], second: NDArray[Any]) -> NDArray[Any]:
 
 
 @inner
-def sincos(turns):  # type: ignore[no-untyped-def]
+def sincos(turns: float) -> tuple[float, float]:
     """sin and cos of 2 pi turns to 1e-10: quarter angle by Taylor, doubled twice, no branch."""
     h = (turns - math.floor(turns + 0.5)) * QUARTER
     z = h * h
@@ -149,7 +135,7 @@ def sincos(turns):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _sincos(turns):  # type: ignore[no-untyped-def]
+def _sincos(turns: Vector) -> tuple[Vector, Vector]:
     """`sincos` of a vector; |turns| < 2^51."""
     far, one, two = fill(ROUND), fill(1.0), fill(2.0)
     h = (turns - ((turns + far) - far)) * fill(QUARTER)
@@ -164,18 +150,17 @@ def _sincos(turns):  # type: ignore[no-untyped-def]
 
 
 @entry
-def channel(field, x, y, g, rays):  # type: ignore[no-untyped-def]
+def channel(field: Field, x: Real, y: Real, work: Workspace) -> None:
     """g_m(r_n) = sum_l a_ml exp(j 2 pi u_ml . r_n) and its gradient, all rows and antennas.
 
     Parameters
     ----------
     field : Field
     x, y : ndarray, shape (N,)  [wavelengths]
-    g : ndarray, shape (6, >= N M)
-        Out: Re, Im of g, of dg/dx / 2 pi and of dg/dy / 2 pi; entry n M + m.
-    rays : ndarray, shape (2, >= L N M)
-        Out: Re, Im of the single terms, for `bending`.
+    work : Workspace
+        Out: `g` and `rays`.
     """
+    g, rays = work.g, work.rays
     M = field.clients + field.interferers
     R, L = field.group, field.ux.shape[0]
     W = R * M
@@ -183,8 +168,8 @@ def channel(field, x, y, g, rays):  # type: ignore[no-untyped-def]
     er, ei = rays[0], rays[1]
     for part in range(field.antennas // R):
         _spread(x, y, part * R, R, M, xs, ys)
-        for block in range(0, W, WIDTH):
-            i = max(0, min(block, W - WIDTH))  # the last one overlaps the one before
+        for start in range(0, W, WIDTH):
+            i = max(0, min(start, W - WIDTH))  # the last one overlaps the one before
             o = part * W + i
             px, py, zero = load(xs, i), load(ys, i), fill(0.0)
             gr, gi, xr, xi, yr, yi = zero, zero, zero, zero, zero, zero
@@ -212,7 +197,7 @@ def channel(field, x, y, g, rays):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _spread(x, y, first, R, M, xs, ys):  # type: ignore[no-untyped-def]
+def _spread(x: Real, y: Real, first: int, R: int, M: int, xs: Real, ys: Real) -> None:
     """Coordinates of R antennas, each repeated for its M rows."""
     for r in range(R):
         for m in range(M):
@@ -221,7 +206,7 @@ def _spread(x, y, first, R, M, xs, ys):  # type: ignore[no-untyped-def]
 
 
 @inner
-def bending(field, rays, cr, ci, bend):  # type: ignore[no-untyped-def]
+def bending(field: Field, rays: Real, cr: Real, ci: Real, bend: Real) -> None:
     """Re sum_m c_nm (d2g/dx2, d2g/dxdy, d2g/dy2) / (2 pi)^2 of every antenna.
 
     Parameters
@@ -240,8 +225,8 @@ def bending(field, rays, cr, ci, bend):  # type: ignore[no-untyped-def]
     er, ei = rays[0], rays[1]
     xx, xy, yy = np.empty(W + WIDTH), np.empty(W + WIDTH), np.empty(W + WIDTH)
     for part in range(field.antennas // R):
-        for block in range(0, W, WIDTH):
-            i = max(0, min(block, W - WIDTH))
+        for start in range(0, W, WIDTH):
+            i = max(0, min(start, W - WIDTH))
             kr, ki, zero = load(cr, part * W + i), load(ci, part * W + i), fill(0.0)
             bxx, bxy, byy = zero, zero, zero
             for path in range(L):
@@ -266,8 +251,15 @@ def bending(field, rays, cr, ci, bend):  # type: ignore[no-untyped-def]
 
 
 @entry
-def combine(field, ar, ai, g, u):  # type: ignore[no-untyped-def]
-    """u_m = sum_n a_n g_m(r_n); u has shape (2, M): Re, Im. Returns p = ||a||^2 + sum_j |u_j|^2."""
+def combine(field: Field, z: Real, work: Workspace) -> float:
+    """Write u_m = sum_n a_n g_m(r_n) with a in the first two rows of z, (>= 2, N).
+
+    Returns
+    -------
+    float
+        p = ||a||^2 + sum_j |u_j|^2.
+    """
+    ar, ai, g, u = z[0], z[1], work.g, work.u
     M = field.clients + field.interferers
     u[:] = 0.0
     ur, ui, gr, gi = u[0], u[1], g[0], g[1]
@@ -285,7 +277,7 @@ def combine(field, ar, ai, g, u):  # type: ignore[no-untyped-def]
 
 
 @inner
-def worst(field, p, u):  # type: ignore[no-untyped-def]
+def worst(field: Field, p: float, u: Real) -> float:
     """log t = min_k log |u_k|^2 - log p."""
     least = np.inf
     for k in range(field.clients):
@@ -293,8 +285,9 @@ def worst(field, p, u):  # type: ignore[no-untyped-def]
     return math.log((least + 1e-300) / p)
 
 
-def workspace(field: Field) -> tuple[Real, Real, Real]:
-    """Arrays for `channel` and `combine`: g (6, N M), rays (2, L N M) with spare room, u (2, M)."""
+def workspace(field: Field) -> Workspace:
+    """Arrays for `channel` and `combine`."""
     rows = field.clients + field.interferers
     size, paths = field.antennas * rows, field.ux.shape[0]
-    return np.empty((6, size + WIDTH)), np.empty((2, paths * size + WIDTH)), np.empty((2, rows))
+    g, rays = np.empty((6, size + WIDTH)), np.empty((2, paths * size + WIDTH))
+    return Workspace(g, rays, np.empty((2, rows)))

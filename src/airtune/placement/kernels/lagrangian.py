@@ -6,34 +6,34 @@ import math
 
 import numpy as np
 
-from airtune.placement.kernels.field import bending, entry, inner
+from airtune.compiled import entry, inner
+from airtune.kinds import Real
+from airtune.placement.kernels.field import Field, Workspace, bending
 from airtune.placement.kernels.lanes import WIDTH, fill, load, store
 from airtune.placement.kernels.nulling import leak_matrix, leak_solve
+from airtune.placement.kernels.subproblem import Model
 
 TAU = 2 * math.pi
 
 
 @entry
-def derivatives(field, ar, ai, g, u, p, n, Z, J, f):  # type: ignore[no-untyped-def]
+def derivatives(field: Field, z: Real, work: Workspace, p: float, model: Model) -> None:
     """Values f_k, gradients J_k and the rows of the Hessian's low-rank part.
 
     Parameters
     ----------
     field : Field
-    ar, ai : ndarray, shape (N,)
-    g : ndarray, shape (>= 6, N M)
-    u : ndarray, shape (2, M)
+    z : ndarray, shape (4, N)
+        Re a, Im a, x, y.
+    work : Workspace
+        As `channel` and `combine` leave it at z.
     p : float
-    n : int
-        4 N, or 2 N if the positions stay.
-    Z : ndarray, shape (2 M + 1, P)
-        Out: Re and Im of z_k = grad u_k / u_k (rows 2k, 2k + 1) for clients, of grad u_j for
-        interferers, then grad p. P >= n, zeros from n on: see `lanes`.
-    J : ndarray, shape (K, P)
-        Out: J_k = 2 Re z_k - grad log p.
-    f : ndarray, shape (K,)
-        Out.
+        From `combine`.
+    model : Model
+        Out: `Z`, `J` and `f`.
     """
+    Z, J, f, n = model.Z, model.J, model.f, model.H.shape[0]
+    ar, ai, g, u = z[0], z[1], work.g, work.u
     N, K = field.antennas, field.clients
     M = K + field.interferers
     for m in range(M):
@@ -70,11 +70,14 @@ def derivatives(field, ar, ai, g, u, p, n, Z, J, f):  # type: ignore[no-untyped-
 
 
 @entry
-def hessian(field, ar, ai, g, rays, u, p, lam, n, Z, J, H):  # type: ignore[no-untyped-def]
+def hessian(field: Field, z: Real, work: Workspace, p: float, model: Model) -> None:
     """H = - sum_k lam_k Hess f_k, plus positive terms on the gauge directions a and j a.
 
     H = sum_k 2 lam_k Re(z_k z_k' - Hess u_k / u_k) + Hess log p; upper triangle of H (n, P).
+    Parameters are those of `derivatives`, after it.
     """
+    Z, J, H, lam, n = model.Z, model.J, model.H, model.lam, model.H.shape[0]
+    ar, ai = z[0], z[1]
     N, K = field.antennas, field.clients
     M = K + field.interferers
     V, weight = np.zeros((2 * M + 3, H.shape[1])), np.zeros(2 * M + 3)
@@ -104,12 +107,12 @@ def hessian(field, ar, ai, g, rays, u, p, lam, n, Z, J, H):  # type: ignore[no-u
         for k in range(K):
             for i in range(n):
                 slope[i] += lam[k] * J[k, i]
-        _curve(field, ar, ai, g, rays, u, p, lam, slope, H)
+        _curve(field, z, work, p, slope, model)
 
 
 @inner
-def _low_rank(V, weight, rows, n, H):  # type: ignore[no-untyped-def]
-    """H = sum_r weight_r v_r v_r', upper triangle (more in blocks on the diagonal)."""
+def _low_rank(V: Real, weight: Real, rows: int, n: int, H: Real) -> None:
+    """H = sum_r weight_r v_r v_r', upper triangle (and more within WIDTH of the diagonal)."""
     S = np.empty((n, rows))
     for r in range(rows):
         line = V[r]
@@ -125,12 +128,14 @@ def _low_rank(V, weight, rows, n, H):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _curve(field, ar, ai, g, rays, u, p, lam, slope, H):  # type: ignore[no-untyped-def]
+def _curve(field: Field, z: Real, work: Workspace, p: float, slope: Real, model: Model) -> None:
     """Add sum_m 2 Re(c_m Hess u_m), local to an antenna.
 
     c_k = -lam_k / u_k for clients and conj(u_j) / p + e_j / 2 for interferers; e = gamma P is how
     `hold_leak` bends the path, with P = V^H (V V^H + I)^{-1} and dLagrangian = Re sum gamma_n da_n.
     """
+    ar, ai, g, u = z[0], z[1], work.g, work.u
+    lam, H = model.lam, model.H
     N, K = field.antennas, field.clients
     M = K + field.interferers
     cr, ci = np.zeros(M), np.zeros(M)
@@ -166,7 +171,7 @@ def _curve(field, ar, ai, g, rays, u, p, lam, slope, H):  # type: ignore[no-unty
         H[N + i, X] -= TAU * sxi
         H[i, Y] += TAU * syr
         H[N + i, Y] -= TAU * syi
-    bending(field, rays, dr, di, bend)
+    bending(field, work.rays, dr, di, bend)
     for i in range(N):
         X, Y = 2 * N + i, 3 * N + i
         H[X, X] += TAU * TAU * bend[0, i]

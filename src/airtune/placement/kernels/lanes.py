@@ -9,13 +9,18 @@ processors with shorter registers split a vector in two or four.
 from __future__ import annotations
 
 import operator
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol, cast
 
-from llvmlite import ir  # type: ignore[import-untyped]
-from numba import njit, types
+import numpy as np
+from llvmlite import ir
+from numba import types
 from numba.core.typing import signature
-from numba.core.typing.templates import AbstractTemplate, infer_global
+from numba.core.typing.templates import infer_global, make_concrete_template
 from numba.extending import intrinsic, lower_builtin, models, register_model
+
+from airtune.compiled import entry
+from airtune.kinds import Floating
 
 WIDTH = 8
 """Doubles in a vector; rows that vectors run over are padded to a multiple of it with zeros"""
@@ -23,13 +28,23 @@ SINGLES = 16
 """Singles in a vector"""
 
 
-@njit
-def padded(count):  # type: ignore[no-untyped-def]
+class Vector(Protocol):
+    """A vector as the type checker sees it; in compiled code a register."""
+
+    def __add__(self, other: Vector) -> Vector: ...
+    def __sub__(self, other: Vector) -> Vector: ...
+    def __mul__(self, other: Vector) -> Vector: ...
+    def __truediv__(self, other: Vector) -> Vector: ...
+
+
+@entry
+def padded(count: int) -> int:
     """The least multiple of WIDTH that is at least `count`."""
     return (count + WIDTH - 1) // WIDTH * WIDTH
 
 
-class Lanes(types.Type):  # type: ignore[misc]
+# numba has no types of its own: to the type checker these two bases are unknown
+class Lanes(types.Type):  # type: ignore[misc]  # numba has no types for mypy
     """Numba type of a vector of `count` numbers of type `element`."""
 
     def __init__(self, element: Any, count: int) -> None:
@@ -37,27 +52,27 @@ class Lanes(types.Type):  # type: ignore[misc]
         super().__init__(name=f"Lanes({element}, {count})")
 
 
-DOUBLES = {types.float64: Lanes(types.float64, WIDTH), types.float32: Lanes(types.float32, SINGLES)}
+KINDS = {types.float64: Lanes(types.float64, WIDTH), types.float32: Lanes(types.float32, SINGLES)}
 
 
-@register_model(Lanes)
-class _Model(models.PrimitiveModel):  # type: ignore[misc]
+class _Model(models.PrimitiveModel):  # type: ignore[misc]  # as above
     def __init__(self, manager: Any, kind: Lanes) -> None:
         element = ir.DoubleType() if kind.element == types.float64 else ir.FloatType()
         super().__init__(manager, kind, ir.VectorType(element, kind.count))
 
 
-def _operator(symbol: Any, instruction: str) -> None:
-    @infer_global(symbol)
-    class Typing(AbstractTemplate):  # type: ignore[misc]
-        def generic(self, args, kws):  # type: ignore[no-untyped-def]
-            first, second = args
-            same = isinstance(first, Lanes) and first == second
-            return signature(first, first, second) if same else None
+register_model(Lanes)(_Model)
 
-    @lower_builtin(symbol, Lanes, Lanes)
-    def emit(context, builder, sig, args):  # type: ignore[no-untyped-def]
+
+def _operator(symbol: Callable[[Any, Any], Any], instruction: str) -> None:
+    """Let a Python operator on two equal vectors be one instruction."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         return getattr(builder, instruction)(*args)
+
+    cases = [signature(kind, kind, kind) for kind in KINDS.values()]
+    infer_global(symbol)(make_concrete_template(f"Lanes_{symbol.__name__}", symbol, cases))
+    lower_builtin(symbol, Lanes, Lanes)(emit)
 
 
 for _symbol, _instruction in (
@@ -73,28 +88,23 @@ for _symbol, _instruction in (
 def _pointer(context: Any, builder: Any, kind: Any, array: Any, at: Any) -> Any:
     """Address of array[at:at + count] as a vector."""
     view = context.make_array(kind)(context, builder, array)
-    lanes = DOUBLES[kind.dtype]
+    lanes = KINDS[kind.dtype]
     vector = context.get_value_type(lanes)
     return builder.bitcast(builder.gep(view.data, [at]), vector.as_pointer())
 
 
-@intrinsic
-def load(typing, array, at):  # type: ignore[no-untyped-def]
-    """The vector array[at], array[at + 1], ... of a contiguous 1-D array."""
-    lanes = DOUBLES[array.dtype]
+def _load(typing: Any, array: Any, at: Any) -> Any:
+    lanes = KINDS[array.dtype]
 
-    def emit(context, builder, sig, args):  # type: ignore[no-untyped-def]
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         size = 8 if array.dtype == types.float64 else 4
         return builder.load(_pointer(context, builder, array, *args), align=size)
 
     return lanes(array, types.intp), emit
 
 
-@intrinsic
-def store(typing, array, at, value):  # type: ignore[no-untyped-def]
-    """Write a vector to array[at], array[at + 1], ..."""
-
-    def emit(context, builder, sig, args):  # type: ignore[no-untyped-def]
+def _store(typing: Any, array: Any, at: Any, value: Any) -> Any:
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         size = 8 if array.dtype == types.float64 else 4
         builder.store(args[2], _pointer(context, builder, array, *args[:2]), align=size)
         return context.get_dummy_value()
@@ -102,12 +112,10 @@ def store(typing, array, at, value):  # type: ignore[no-untyped-def]
     return types.void(array, types.intp, value), emit
 
 
-@intrinsic
-def fill(typing, number):  # type: ignore[no-untyped-def]
-    """The vector with `number` in every place."""
-    lanes = DOUBLES[number]
+def _fill(typing: Any, number: Any) -> Any:
+    lanes = KINDS[number]
 
-    def emit(context, builder, sig, args):  # type: ignore[no-untyped-def]
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         kind = context.get_value_type(lanes)
         one = builder.insert_element(
             ir.Constant(kind, ir.Undefined), args[0], ir.Constant(ir.IntType(32), 0)
@@ -118,31 +126,20 @@ def fill(typing, number):  # type: ignore[no-untyped-def]
     return lanes(number), emit
 
 
-@intrinsic
-def lesser(typing, first, second):  # type: ignore[no-untyped-def]
-    """Elementwise minimum."""
+def _chosen(comparison: str) -> Callable[..., Any]:
+    """Elementwise choice between two vectors by a comparison."""
 
-    def emit(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        return builder.select(builder.fcmp_ordered("<", *args), *args)
+    def choose(typing: Any, first: Any, second: Any) -> Any:
+        def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            return builder.select(builder.fcmp_ordered(comparison, *args), *args)
 
-    return first(first, second), emit
+        return first(first, second), emit
 
-
-@intrinsic
-def greater(typing, first, second):  # type: ignore[no-untyped-def]
-    """Elementwise maximum."""
-
-    def emit(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        return builder.select(builder.fcmp_ordered(">", *args), *args)
-
-    return first(first, second), emit
+    return choose
 
 
-@intrinsic
-def total(typing, vector):  # type: ignore[no-untyped-def]
-    """Sum of the entries, halves first."""
-
-    def emit(context, builder, sig, args):  # type: ignore[no-untyped-def]
+def _total(typing: Any, vector: Any) -> Any:
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         value, count = args[0], vector.count
         while count > 1:
             count //= 2
@@ -157,3 +154,17 @@ def total(typing, vector):  # type: ignore[no-untyped-def]
         return builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
 
     return vector.element(vector), emit
+
+
+load = cast("Callable[[Floating, int], Vector]", intrinsic(_load))
+"""load(array, at): the vector array[at], array[at + 1], ... of a contiguous 1-D array"""
+store = cast("Callable[[Floating, int, Vector], None]", intrinsic(_store))
+"""store(array, at, value): write a vector to array[at], array[at + 1], ..."""
+fill = cast("Callable[[float | np.float32], Vector]", intrinsic(_fill))
+"""fill(number): the vector with `number` in every place"""
+lesser = cast("Callable[[Vector, Vector], Vector]", intrinsic(_chosen("<")))
+"""lesser(first, second): elementwise minimum"""
+greater = cast("Callable[[Vector, Vector], Vector]", intrinsic(_chosen(">")))
+"""greater(first, second): elementwise maximum"""
+total = cast("Callable[[Vector], float]", intrinsic(_total))
+"""total(vector): sum of the entries, halves first"""

@@ -2,67 +2,87 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-from airtune.placement.kernels.exchange import exchange
-from airtune.placement.kernels.field import channel, entry
-from airtune.placement.kernels.relocate import uniform
-from airtune.placement.kernels.room import room
-from airtune.placement.kernels.sqp import climb
+from airtune.compiled import entry
+from airtune.kinds import Real
+from airtune.placement.kernels.exchange import Grid, exchange
+from airtune.placement.kernels.field import Field, Workspace, channel
+from airtune.placement.kernels.relocate import Random, uniform
+from airtune.placement.kernels.sqp import Limits, climb
+from airtune.placement.kernels.subproblem import subproblem
 
 REMOVED = (1, 1, 2, 2, 3)
 CLOSED = (0.0, 0.0, 0.5)
 
 
+class Trials(NamedTuple):
+    """What `explore` does with its incumbents.
+
+    kicks : int
+        How many in total.
+    sweeps : int
+        Sweeps over all antennas after a kick.
+    steps, tolerance
+        Limits of a climb.
+    """
+
+    kicks: int
+    sweeps: int
+    steps: int
+    tolerance: float
+
+
 @entry
-def kick(field, table, scan, bounds, sweeps, state, g, rays, u, z):  # type: ignore[no-untyped-def]
+def kick(field: Field, grid: Grid, sweeps: int, state: Random, work: Workspace, z: Real) -> float:
     """Take random antennas out of z (4, N) and put them elsewhere; log t, -inf if that failed."""
     N = field.antennas
-    channel(field, z[2], z[3], g, rays)
+    channel(field, z[2], z[3], work)
     count = min(max(1, N // 2), REMOVED[int(uniform(state) * len(REMOVED))])
     order = np.arange(N)
     for i in range(count):
         j = i + int(uniform(state) * (N - i))
         order[i], order[j] = order[j], order[i]
     closed = CLOSED[int(uniform(state) * len(CLOSED))]
-    return exchange(field, table, scan, bounds, order[:count], closed, sweeps, state, g, u, z)
+    return exchange(field, grid, order[:count], closed, sweeps, state, work, z)
 
 
 @entry
-def explore(  # type: ignore[no-untyped-def]
-    field, table, scan, bounds, sweeps, values, pool, trials, steps, tolerance, state, g, rays, u
-):
+def explore(
+    field: Field,
+    grid: Grid,
+    values: Real,
+    pool: Real,
+    trials: Trials,
+    state: Random,
+    work: Workspace,
+) -> None:
     """Kick the incumbents in turn, climb, keep what is better; in place.
 
     Parameters
     ----------
     field : Field
-    table : Table
-    scan : Scan
-    bounds : ndarray, shape (4, N)
-        Least and greatest x, least and greatest y of every antenna  [wavelengths]
-    sweeps : int
-        Sweeps over all antennas after a kick.
+    grid : Grid
     values : ndarray, shape (S,)
         log t of the incumbents.
     pool : ndarray, shape (S, 4, N)
         Incumbents.
-    trials : int
-    steps, tolerance
-        For `climb`.
+    trials : Trials
     state : ndarray, uint64, shape (1,)
         Random generator.
-    g, rays, u : ndarray
-        Work space from `workspace`.
+    work : Workspace
     """
     z = np.empty((4, field.antennas))
-    model, rows = room(field, 4 * field.antennas)
-    for trial in range(trials):
+    model, rows = subproblem(field, 4 * field.antennas)
+    for trial in range(trials.kicks):
         at = trial % len(values)
         z[:] = pool[at]
-        if kick(field, table, scan, bounds, sweeps, state, g, rays, u, z) == -np.inf:
+        if kick(field, grid, trials.sweeps, state, work, z) == -np.inf:
             continue
-        value = climb(field, z, bounds, steps, tolerance, values[at], model, rows, g, rays, u)
+        limits = Limits(trials.steps, trials.tolerance, values[at])
+        value = climb(field, z, grid.bounds, limits, model, rows, work)
         if value > values[at]:
             values[at] = value
             pool[at] = z

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from airtune.placement.kernels.field import inner
+from airtune.compiled import inner
+from airtune.kinds import Complex, Real
+from airtune.placement.kernels.field import Field
 
 
 @inner
-def leak_matrix(field, g):  # type: ignore[no-untyped-def]
+def leak_matrix(field: Field, g: Real) -> Complex:
     """Cholesky factor of V V^H + I, V (J, N) from the channel g (>= 2, N M)."""
     K, J = field.clients, field.interferers
     M = K + J
@@ -35,7 +37,7 @@ def leak_matrix(field, g):  # type: ignore[no-untyped-def]
 
 
 @inner
-def factor(W):  # type: ignore[no-untyped-def]
+def factor(W: Complex) -> None:
     """Cholesky factor of a Hermitian positive definite matrix, in its lower triangle, in place."""
     size = W.shape[0]
     for j in range(size):
@@ -49,7 +51,7 @@ def factor(W):  # type: ignore[no-untyped-def]
 
 
 @inner
-def leak_solve(W, b):  # type: ignore[no-untyped-def]
+def leak_solve(W: Complex, b: Complex) -> None:
     """b <- A^{-1} b in place, with W the factor of A from `leak_matrix` or `factor`."""
     J = len(b)
     for i in range(J):
@@ -63,8 +65,9 @@ def leak_solve(W, b):  # type: ignore[no-untyped-def]
 
 
 @inner
-def hold_leak(field, g, wanted, ar, ai):  # type: ignore[no-untyped-def]
-    """Correct a in place so that the leak V a comes back towards `wanted` (J,) complex."""
+def hold_leak(field: Field, g: Real, wanted: Complex, z: Real) -> None:
+    """Correct a (rows 0 and 1 of z) so that the leak V a comes back towards `wanted` (J,)."""
+    ar, ai = z[0], z[1]
     K, J = field.clients, field.interferers
     M = K + J
     delta = np.empty(J, np.complex128)
@@ -84,14 +87,14 @@ def hold_leak(field, g, wanted, ar, ai):  # type: ignore[no-untyped-def]
 
 
 @inner
-def answer_leak(field, g, ar, ai):  # type: ignore[no-untyped-def]
-    """Correct a in place so that the leak goes towards 0."""
+def answer_leak(field: Field, g: Real, z: Real) -> None:
+    """Correct a (rows 0 and 1 of z) so that the leak goes towards 0."""
     if field.interferers:
-        hold_leak(field, g, np.zeros(field.interferers, np.complex128), ar, ai)
+        hold_leak(field, g, np.zeros(field.interferers, np.complex128), z)
 
 
 @inner
-def response(field, g):  # type: ignore[no-untyped-def]
+def response(field: Field, g: Real) -> tuple[Complex, Complex]:
     """How the placed antennas answer a leak s: the clients' sums change by -E s.
 
     Columns of g of antennas that are not placed must be 0.
@@ -125,7 +128,7 @@ def response(field, g):  # type: ignore[no-untyped-def]
 
 
 @inner
-def see_sums(field, E, W, v):  # type: ignore[no-untyped-def]
+def see_sums(field: Field, E: Complex, W: Complex, v: Real) -> None:
     """v (2, M) in place: clients v_k - E_k s, interferers W^{-1} s, with s = v_J."""
     K, J = field.clients, field.interferers
     if J == 0:

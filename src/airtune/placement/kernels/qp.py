@@ -13,13 +13,54 @@ are few, so everything is done with dense triangles of the size of the active se
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
-from airtune.placement.kernels.field import entry, inner
+import numpy as np
+
+from airtune.compiled import entry, inner
+from airtune.kinds import Integer, Real
 from airtune.placement.kernels.lanes import WIDTH, fill, load, store
 
 
+class Dual(NamedTuple):
+    """A dual problem of up to R rows, its answer and work space.
+
+    Q : ndarray, shape (R, R)
+    h, e : ndarray, shape (R,)
+    active : ndarray, int, shape (R,)
+        The active set, in its first entries.
+    nu : ndarray, shape (R,)
+        Multiplier of the row active[i] at i.
+    T : ndarray, shape (R, R)
+        Triangle of Q on the active rows; its diagonal holds reciprocals.
+    work : ndarray, shape (3, R)
+    """
+
+    Q: Real
+    h: Real
+    e: Real
+    active: Integer
+    nu: Real
+    T: Real
+    work: Real
+
+
+@inner
+def dual_space(rows: int) -> Dual:
+    """Arrays for a dual problem of up to `rows` rows."""
+    return Dual(
+        np.empty((rows, rows)),
+        np.empty(rows),
+        np.empty(rows),
+        np.empty(rows, np.int64),
+        np.empty(rows),
+        np.empty((rows, rows)),
+        np.empty((3, rows)),
+    )
+
+
 @entry
-def cholesky(H, shift, U):  # type: ignore[no-untyped-def]
+def cholesky(H: Real, shift: float, U: Real) -> bool:
     """Upper U with U' U = H + shift I; False if not positive definite.
 
     Parameters
@@ -50,13 +91,15 @@ def cholesky(H, shift, U):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _solve_active(Q, h, e, active, kept, count, T, first, second, nu):  # type: ignore[no-untyped-def]
-    """Equality-constrained dual on the active rows: nu (in order of `active`) and s.
+def _solve_active(dual: Dual, valid: int, count: int) -> float:
+    """Equality-constrained dual on the active rows: nu (in order of `active`) to work[2]; gives s.
 
     Q_PP nu + h_P - s e_P = 0,  e_P' nu = 1, through two triangular solves with Q_PP = T T'; the
-    first `kept` rows of T are still valid. The diagonal of T holds reciprocals.
+    first `valid` rows of T, and entries of work[0] and work[1], need no change.
     """
-    for i in range(kept, count):
+    Q, h, e, active, T = dual.Q, dual.h, dual.e, dual.active, dual.T
+    first, second, nu = dual.work[0], dual.work[1], dual.work[2]
+    for i in range(valid, count):
         a = active[i]
         row, line = T[i], Q[a]
         for j in range(i):
@@ -77,7 +120,7 @@ def _solve_active(Q, h, e, active, kept, count, T, first, second, nu):  # type: 
     for i in range(count):
         ee += first[i] * first[i]
         eh += first[i] * second[i]
-    s = (1 + eh) / max(ee, 1e-300)
+    s: float = (1 + eh) / max(ee, 1e-300)
     for i in range(count):
         nu[i] = s * first[i] - second[i]
     for i in range(count - 1, -1, -1):
@@ -89,41 +132,41 @@ def _solve_active(Q, h, e, active, kept, count, T, first, second, nu):  # type: 
 
 
 @entry
-def dual(Q, h, e, rows, active, count, nu, T, work, known):  # type: ignore[no-untyped-def]
-    """Active-set solution of the dual; returns (size of the active set, s).
+def solve_dual(dual: Dual, rows: int, count: int, known: bool) -> tuple[int, float]:
+    """Active-set solution of the dual.
 
     Parameters
     ----------
-    Q : ndarray, shape (m, m)
-    h, e : ndarray, shape (m,)
+    dual : Dual
+        In: Q, h, e, and in `active` a guess with at least one row of e = 1. Out: `active`, `nu`.
     rows : int
         Rows in use.
-    active : ndarray, int, shape (m,)
-        In: a guess with at least one row of e = 1. Out: the active set.
     count : int
         Size of the guess.
-    nu : ndarray, shape (m,)
-        Out: multiplier of active[i] at i.
-    T : ndarray, shape (m, m)
-        Its first `count` rows are those that belong to the guess if `known`.
-    work : ndarray, shape (3, m)
     known : bool
-        The guess is the answer, with nu, of a problem with fewer rows.
+        The guess is the answer, with nu, T and work, of a problem with fewer rows.
+
+    Returns
+    -------
+    count : int
+        Size of the active set.
+    s : float
+        Multiplier of the equality.
     """
-    first, second, trial = work[0], work[1], work[2]
-    kept = count if known else 0
+    Q, h, e, active, nu, trial = dual.Q, dual.h, dual.e, dual.active, dual.nu, dual.work[2]
+    valid = count if known else 0
     if not known:
         nu[:count] = 0.0
     s = 0.0
     for _ in range(4 * rows + 8):
-        s = _solve_active(Q, h, e, active, kept, count, T, first, second, trial)
-        kept = count
+        s = _solve_active(dual, valid, count)
+        valid = count
         low = 0
         for i in range(count):
             if trial[i] < trial[low]:
                 low = i
         if trial[low] < -1e-12:
-            # leave by the first row to reach zero on the way from a dual feasible point,
+            # leave by the first row to reach zero on the line from a dual feasible point,
             # or, from a mere guess, by the most negative row
             leave, part = low, 1.0
             if known:
@@ -141,7 +184,7 @@ def dual(Q, h, e, rows, active, count, nu, T, work, known):  # type: ignore[no-u
                 if clients == 1:
                     return count, s
             count -= 1
-            kept = leave
+            valid = leave
             for i in range(leave, count):
                 active[i] = active[i + 1]
                 nu[i] = nu[i + 1]

@@ -14,9 +14,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from airtune.placement.kernels.field import entry, inner
-from airtune.placement.kernels.lanes import SINGLES, fill, greater, lesser, load, store
-from airtune.placement.problem import Real
+from airtune.compiled import entry, inner
+from airtune.kinds import Complex, Real
+from airtune.placement.kernels.field import Field
+from airtune.placement.kernels.lanes import SINGLES, Vector, fill, greater, lesser, load, store
 
 COS, SIN = np.cos(np.pi / 8 * np.arange(16)), np.sin(np.pi / 8 * np.arange(16))
 ROOT = np.float32(np.sqrt(0.5))
@@ -24,10 +25,12 @@ TWO = np.float32(2.0)
 HUGE = np.float32(1e30)
 
 Single = NDArray[np.float32]
+Random = NDArray[np.uint64]
+"""State of the random generator, shape (1,)"""
 
 
 class Scan(NamedTuple):
-    """Single-precision table for screening, and work space; G points, room for P >= G + SINGLES.
+    """Single-precision table for screening, and work space; G points, padded to P >= G + SINGLES.
 
     tr, ti : ndarray, float32, shape (M, P)
         The table.
@@ -35,8 +38,8 @@ class Scan(NamedTuple):
     top : ndarray, float32, shape (P,)
         Score of each grid point, the best of 8 phases.
     leak : ndarray, float32, shape (2, J, SINGLES)
-    crowd : ndarray, int32, shape (G,)
-        Antennas closer than D to each grid point.
+    obstacles : ndarray, int32, shape (G,)
+        How many things close a grid point: antennas that are too near, the box of the one to move.
     """
 
     tr: Single
@@ -45,7 +48,7 @@ class Scan(NamedTuple):
     py: Single
     top: Single
     leak: Single
-    crowd: NDArray[np.int32]
+    obstacles: NDArray[np.int32]
 
 
 def prepare(table: tuple[Real, Real, Real, Real], interferers: int) -> Scan:
@@ -66,7 +69,7 @@ def prepare(table: tuple[Real, Real, Real, Real], interferers: int) -> Scan:
 
 
 @inner
-def uniform(state):  # type: ignore[no-untyped-def]
+def uniform(state: Random) -> float:
     """Next number in [0, 1) of splitmix64 (Steele, Lea and Flood 2014)."""
     state[0] += np.uint64(0x9E3779B97F4A7C15)
     z = state[0]
@@ -77,32 +80,33 @@ def uniform(state):  # type: ignore[no-untyped-def]
 
 
 @inner
-def crowd_around(scan, x, y, distance, change):  # type: ignore[no-untyped-def]
-    """Add `change` to the crowd of every grid point closer than `distance` to (x, y)."""
-    px, py, crowd = scan.px, scan.py, scan.crowd
+def close_disc(scan: Scan, x: float, y: float, distance: float, change: int) -> None:
+    """Add `change` obstacles to every grid point closer than `distance` to (x, y)."""
+    px, py, obstacles = scan.px, scan.py, scan.obstacles
     X, Y = np.float32(x), np.float32(y)
     limit = np.float32((distance - 1e-6) ** 2) if distance > 1e-6 else np.float32(-1.0)
     delta = np.int32(change)
     for q in range(len(px)):
         dx, dy = px[q] - X, py[q] - Y
-        crowd[q] += delta if dx * dx + dy * dy < limit else np.int32(0)
+        obstacles[q] += delta if dx * dx + dy * dy < limit else np.int32(0)
 
 
 @inner
-def fence(scan, bounds, n, change):  # type: ignore[no-untyped-def]
-    """Add `change` to the crowd of every grid point outside the box of antenna n."""
-    px, py, crowd = scan.px, scan.py, scan.crowd
+def close_outside(scan: Scan, bounds: Real, n: int, change: int) -> None:
+    """Add `change` obstacles to every grid point outside the box of antenna n."""
+    px, py, obstacles = scan.px, scan.py, scan.obstacles
     left, right = np.float32(bounds[0, n] - 1e-6), np.float32(bounds[1, n] + 1e-6)
     low, high = np.float32(bounds[2, n] - 1e-6), np.float32(bounds[3, n] + 1e-6)
     delta = np.int32(change)
     for q in range(len(px)):
         inside = left <= px[q] and px[q] <= right and low <= py[q] and py[q] <= high
-        crowd[q] += np.int32(0) if inside else delta
+        obstacles[q] += np.int32(0) if inside else delta
 
 
 @inner
-def sums_without(field, g, ar, ai, n, v):  # type: ignore[no-untyped-def]
+def sums_without(field: Field, g: Real, z: Real, n: int, v: Real) -> None:
     """v_m = sum over the antennas with a_i != 0 other than n of a_i g_m(r_i), v (2, M)."""
+    ar, ai = z[0], z[1]
     M = field.clients + field.interferers
     v[:] = 0.0
     for i in range(field.antennas):
@@ -115,14 +119,16 @@ def sums_without(field, g, ar, ai, n, v):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _multiply(cr, ci, tr, ti):  # type: ignore[no-untyped-def]
+def _multiply(cr: np.float32, ci: np.float32, tr: Vector, ti: Vector) -> tuple[Vector, Vector]:
     """Real and imaginary part of c t for a complex number and vectors."""
     fr, fi = fill(cr), fill(ci)
     return fr * tr - fi * ti, fr * ti + fi * tr
 
 
 @inner
-def _turned(v, j, m, re, im):  # type: ignore[no-untyped-def]
+def _turned(
+    v: Real, j: int, m: np.float32, re: Vector, im: Vector
+) -> tuple[Vector, Vector, Vector]:
     """|v_j + m e^{j phi} T|^2 as e + c cos phi - s sin phi: e, c and s."""
     vr, vi = np.float32(v[0, j]), np.float32(v[1, j])
     both = TWO * m * vr, TWO * m * vi
@@ -132,7 +138,9 @@ def _turned(v, j, m, re, im):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _leaks(field, scan, b, W, v, m):  # type: ignore[no-untyped-def]
+def _leaks(
+    field: Field, scan: Scan, b: int, W: Complex, v: Real, m: np.float32
+) -> tuple[Vector, Vector, Vector]:
     """Sum over j of |v_j + m e^{j phi} s_j|^2, s = W^-1 T_J, in the form of `_turned`."""
     K, zero = field.clients, fill(np.float32(0.0))
     e, c, s = zero, zero, zero
@@ -156,7 +164,17 @@ def _leaks(field, scan, b, W, v, m):  # type: ignore[no-untyped-def]
 
 
 @entry
-def score(field, scan, first, last, E, W, v, size, rest):  # type: ignore[no-untyped-def]
+def score(
+    field: Field,
+    scan: Scan,
+    first: int,
+    last: int,
+    E: Complex,
+    W: Complex,
+    v: Real,
+    size: float,
+    rest: float,
+) -> None:
     """The best over 8 phases of min_k |v_k + size e^{j phi} T~_kp|^2 / p at first <= p < last.
 
     |v + m e^{j phi} T|^2 = |v|^2 + m^2 |T|^2 + 2 m Re(e^{j phi} conj(v) T).
@@ -212,22 +230,24 @@ def score(field, scan, first, last, E, W, v, size, rest):  # type: ignore[no-unt
 
 
 @inner
-def best_place(scan, first, last):  # type: ignore[no-untyped-def]
+def best_place(scan: Scan, first: int, last: int) -> int:
     """Free grid point with the highest score; -1 if none is free."""
-    top, busy = scan.top[first:last], scan.crowd[first:last]
+    top, closed = scan.top[first:last], scan.obstacles[first:last]
     peak = np.float32(-1.0)
     for q in range(len(top)):
-        peak = max(peak, top[q] if busy[q] == 0 else np.float32(-1.0))
+        peak = max(peak, top[q] if closed[q] == 0 else np.float32(-1.0))
     if peak < 0:
         return -1
     for q in range(len(top)):
-        if top[q] == peak and busy[q] == 0:
+        if top[q] == peak and closed[q] == 0:
             return first + q
     return -1
 
 
 @inner
-def best_phase(field, t, v, size, rest):  # type: ignore[no-untyped-def]
+def best_phase(
+    field: Field, t: Real, v: Real, size: float, rest: float
+) -> tuple[float, float, float]:
     """cos, sin of the best of 16 phases for the channel t (2, M), and the score with it."""
     K, M = field.clients, field.clients + field.interferers
     at, top = 0, -1.0

@@ -8,15 +8,18 @@ every iterate is feasible and min f alone decides on a step.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
-from airtune.placement.kernels.field import channel, combine, entry, inner, worst
+from airtune.compiled import entry, inner
+from airtune.kinds import Complex, Real
+from airtune.placement.kernels.field import Field, Workspace, channel, combine, worst
 from airtune.placement.kernels.lagrangian import derivatives, hessian
 from airtune.placement.kernels.lanes import WIDTH, fill, load, store, total
 from airtune.placement.kernels.nulling import hold_leak
-from airtune.placement.kernels.qp import cholesky, dual
-from airtune.placement.kernels.room import room
+from airtune.placement.kernels.qp import cholesky, solve_dual
+from airtune.placement.kernels.subproblem import Model, Rows, subproblem
 
 TRUST = 0.15
 REACH = 2.0
@@ -25,17 +28,41 @@ OPTIMISM = 2.0
 """What a climb gains in total, as a multiple of what its model predicts for the next step."""
 
 
+class Limits(NamedTuple):
+    """When a climb ends.
+
+    steps : int
+        At most so many steps.
+    tolerance : float
+        Stop when the model predicts less  [nat]
+    target : float
+        Give up when even OPTIMISM times the predicted gain stays below this log t  [nat]
+    """
+
+    steps: int
+    tolerance: float
+    target: float
+
+
+class Leak(NamedTuple):
+    """Interferers' sums u_j, all (J,): now, their first-order change along a step, and wanted."""
+
+    now: Complex
+    change: Complex
+    wanted: Complex
+
+
 @inner
-def _add_clients(field, model, value, n, rows):  # type: ignore[no-untyped-def]
+def _add_clients(field: Field, model: Model, value: float, n: int, rows: Rows) -> int:
     """Append s <= f_k - value + J_k d of all clients in REACH: B = U'^-1 J', Q = B' B.
 
     Sums run over the rows of B, so that vectors hold neighbouring clients; returns their number.
     """
-    f, B, Q, U = model.f, rows.B, rows.Q, model.U
+    f, B, U, dual = model.f, rows.B, model.U, rows.dual
     count = 0
     for k in range(field.clients):
         if f[k] - value < REACH:
-            rows.owner[count], rows.h[count], rows.e[count] = k, f[k] - value, 1.0
+            rows.owner[count], dual.h[count], dual.e[count] = k, f[k] - value, 1.0
             slope = model.J[k]
             for i in range(n):
                 B[i, count] = slope[i]
@@ -54,14 +81,14 @@ def _add_clients(field, model, value, n, rows):  # type: ignore[no-untyped-def]
             for i in range(n):
                 line = B[i]
                 acc += fill(line[r]) * load(line, b)
-            store(Q[r], b, acc)
+            store(dual.Q[r], b, acc)
     return count
 
 
 @inner
-def _add_row(U, c, start, n, h, rows, at):  # type: ignore[no-untyped-def]
+def _add_row(U: Real, start: int, n: int, h: float, rows: Rows, at: int) -> None:
     """Append the row 0 <= h + c'd, c = 0 before `start`: b = U'^-1 c, its products with all b."""
-    B, Q = rows.B, rows.Q
+    B, Q, c = rows.B, rows.dual.Q, rows.c
     for i in range(start):
         B[i, at] = 0.0
     line = Q[at]
@@ -77,12 +104,14 @@ def _add_row(U, c, start, n, h, rows, at):  # type: ignore[no-untyped-def]
             store(line, b, load(line, b) + factor * load(B[i], b))
     for r in range(at):
         Q[r, at] = line[r]
-    rows.h[at], rows.e[at] = h, 0.0
+    rows.dual.h[at], rows.dual.e[at] = h, 0.0
 
 
 @inner
-def _step(U, B, active, count, nu, n, d):  # type: ignore[no-untyped-def]
-    """d = U^-1 sum_i nu_i b_i."""
+def _step(model: Model, rows: Rows, count: int) -> None:
+    """d = U^-1 sum_i nu_i b_i over the active rows."""
+    U, B, d, n = model.U, rows.B, model.d, model.H.shape[0]
+    active, nu = rows.dual.active, rows.dual.nu
     for i in range(n - 1, -1, -1):
         line, row, value = B[i], U[i], 0.0
         for r in range(count):
@@ -99,11 +128,14 @@ def _step(U, B, active, count, nu, n, d):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _violated(field, x, y, bounds, trust, d, N, c, taken):  # type: ignore[no-untyped-def]
+def _violated(
+    field: Field, z: Real, bounds: Real, trust: float, d: Real, rows: Rows
+) -> tuple[float, int]:
     """Most violated row of box, trust region and spacing at step d.
 
     Returns (h, key): the row is 0 <= h + c'd with c filled in; key < 0 if none.
     """
+    x, y, N, c, taken = z[2], z[3], field.antennas, rows.c, rows.taken
     most, h_best, key = 1e-9, 0.0, -1
     for i in range(N):
         for axis in range(2):
@@ -142,7 +174,7 @@ def _violated(field, x, y, bounds, trust, d, N, c, taken):  # type: ignore[no-un
 
 
 @inner
-def _unit(field, z):  # type: ignore[no-untyped-def]
+def _unit(field: Field, z: Real) -> float:
     """Scale a to ||a|| = 1; returns the factor."""
     size = 0.0
     for i in range(field.antennas):
@@ -155,7 +187,7 @@ def _unit(field, z):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _least(field, f):  # type: ignore[no-untyped-def]
+def _least(field: Field, f: Real) -> float:
     value = np.inf
     for k in range(field.clients):
         value = min(value, f[k])
@@ -163,7 +195,7 @@ def _least(field, f):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _first_multipliers(field, f, value, lam):  # type: ignore[no-untyped-def]
+def _first_multipliers(field: Field, f: Real, value: float, lam: Real) -> None:
     """lam_k proportional to exp(-10 f_k) before there are any from a subproblem."""
     total = 0.0
     for k in range(field.clients):
@@ -174,61 +206,78 @@ def _first_multipliers(field, f, value, lam):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _direction(field, z, bounds, value, trust, warm, n, model, rows):  # type: ignore[no-untyped-def]
+def _direction(
+    field: Field,
+    z: Real,
+    bounds: Real,
+    value: float,
+    trust: float,
+    warm: bool,
+    model: Model,
+    rows: Rows,
+) -> float:
     """Solve the subproblem into model.d and model.lam; returns the predicted gain s.
 
     Only clients within REACH of the weakest are in; box, trust region and spacing enter one by
     one, as they are violated. With `warm` the clients with a multiplier are the first guess.
     """
-    N, K = field.antennas, field.clients
-    f, lam = model.f, model.lam
+    N, K, n = field.antennas, field.clients, model.H.shape[0]
+    f, lam, active = model.f, model.lam, rows.dual.active
     filled = clients = _add_clients(field, model, value, n, rows)
     count = 0
     for r in range(clients):
         k = rows.owner[r]
         if (warm and lam[k] > 0) or f[k] <= value:
-            rows.active[count] = r
+            active[count] = r
             count += 1
     for i in range(len(rows.taken)):
         rows.taken[i] = False
     s, known = 0.0, False
     while True:
-        count, s = dual(
-            rows.Q, rows.h, rows.e, filled, rows.active, count, rows.nu, rows.T, rows.work, known
-        )
+        count, s = solve_dual(rows.dual, filled, count, known)
         known = True
-        _step(model.U, rows.B, rows.active, count, rows.nu, n, model.d)
-        if n == 2 * N or filled >= len(rows.h) - 1:
+        _step(model, rows, count)
+        if n == 2 * N or filled >= len(rows.dual.h) - 1:
             break
-        level, key = _violated(field, z[2], z[3], bounds, trust, model.d, N, rows.c, rows.taken)
+        level, key = _violated(field, z, bounds, trust, model.d, rows)
         if key < 0:
             break
         rows.taken[key] = True
-        _add_row(model.U, rows.c, 2 * N, n, level, rows, filled)
+        _add_row(model.U, 2 * N, n, level, rows, filled)
         filled += 1
     for k in range(K):
         lam[k] = 0.0
     for i in range(count):
-        if rows.active[i] < clients:
-            lam[rows.owner[rows.active[i]]] = max(0.0, rows.nu[i])
+        if active[i] < clients:
+            lam[rows.owner[active[i]]] = max(0.0, rows.dual.nu[i])
     return s
 
 
 @inner
-def _linear_leak(field, u, Z, d, n, held, leak):  # type: ignore[no-untyped-def]
-    """Leak u_j now and its first-order change along d, both (J,) complex."""
-    K = field.clients
+def _linear_leak(field: Field, u: Real, model: Model, leak: Leak) -> None:
+    """Write the leak u_j now and its first-order change along the step d."""
+    K, n, Z, d = field.clients, model.H.shape[0], model.Z, model.d
     for j in range(field.interferers):
-        held[j] = complex(u[0, K + j], u[1, K + j])
+        leak.now[j] = complex(u[0, K + j], u[1, K + j])
         change = complex(0.0, 0.0)
         for i in range(n):
             change += complex(Z[2 * (K + j), i], Z[2 * (K + j) + 1, i]) * d[i]
-        leak[j] = change
+        leak.change[j] = change
 
 
 @inner
-def _try_step(field, z, d, step, bounds, movable, held, leak, wanted, trial, g, rays, u):  # type: ignore[no-untyped-def]
-    """trial = z + step d with the leak held on its linear path; returns p, fills g, rays and u."""
+def _try_step(
+    field: Field,
+    z: Real,
+    model: Model,
+    step: float,
+    bounds: Real,
+    leak: Leak,
+    trial: Real,
+    work: Workspace,
+) -> float:
+    """trial = z + step d with the leak held on its linear path; returns p, fills `work`."""
+    d, movable = model.d, model.H.shape[0] > 2 * field.antennas
     N = field.antennas
     for i in range(N):
         trial[0, i] = z[0, i] + step * d[i]
@@ -239,23 +288,33 @@ def _try_step(field, z, d, step, bounds, movable, held, leak, wanted, trial, g, 
             trial[2, i] = min(bounds[1, i], max(bounds[0, i], x))
             trial[3, i] = min(bounds[3, i], max(bounds[2, i], y))
     if movable:
-        channel(field, trial[2], trial[3], g, rays)
+        channel(field, trial[2], trial[3], work)
         if field.interferers:
             for j in range(field.interferers):
-                wanted[j] = held[j] + step * leak[j]
-            hold_leak(field, g, wanted, trial[0], trial[1])
-    return combine(field, trial[0], trial[1], g, u)
+                leak.wanted[j] = leak.now[j] + step * leak.change[j]
+            hold_leak(field, work.g, leak.wanted, trial)
+    return combine(field, trial, work)
 
 
 @entry
-def ascend(field, z, bounds, steps, movable, tolerance, target, g, rays, u):  # type: ignore[no-untyped-def]
-    """Climb from (a, r) in place, with work space of its own; returns log t. See `climb`."""
-    model, rows = room(field, 4 * field.antennas if movable else 2 * field.antennas)
-    return climb(field, z, bounds, steps, tolerance, target, model, rows, g, rays, u)
+def ascend(
+    field: Field, z: Real, bounds: Real, limits: Limits, movable: bool, work: Workspace
+) -> float:
+    """Climb from (a, r) in place, with step arrays of its own; returns log t. See `climb`."""
+    model, rows = subproblem(field, 4 * field.antennas if movable else 2 * field.antennas)
+    return climb(field, z, bounds, limits, model, rows, work)
 
 
 @inner
-def climb(field, z, bounds, steps, tolerance, target, model, rows, g, rays, u):  # type: ignore[no-untyped-def]
+def climb(
+    field: Field,
+    z: Real,
+    bounds: Real,
+    limits: Limits,
+    model: Model,
+    rows: Rows,
+    work: Workspace,
+) -> float:
     """Climb from (a, r) in place; returns log t.
 
     Parameters
@@ -265,49 +324,40 @@ def climb(field, z, bounds, steps, tolerance, target, model, rows, g, rays, u): 
         Re a, Im a, x, y. In: a start with feasible positions. Out: the end, ||a|| = 1.
     bounds : ndarray, shape (4, N)
         Least and greatest x, least and greatest y of every antenna  [wavelengths]
-    steps : int
-        At most so many steps.
-    tolerance : float
-        Stop when the model predicts less  [nat]
-    target : float
-        Give up when even OPTIMISM times the predicted gain stays below this  [nat]
+    limits : Limits
     model : Model
     rows : Rows
-        Work space from `room`; with that for 2 N variables the positions stay.
-    g, rays, u : ndarray
-        Work space from `workspace`.
+        From `subproblem`; with those for 2 N variables the positions stay.
+    work : Workspace
     """
     N, J = field.antennas, field.interferers
-    M, n = field.clients + J, model.H.shape[0]
-    movable = n > 2 * N
+    M, u = field.clients + J, work.u
     trial = np.empty((4, N))
-    held, leak, wanted = (
+    leak = Leak(
         np.empty(J, np.complex128),
         np.empty(J, np.complex128),
         np.empty(J, np.complex128),
     )
     trust, shift, value = TRUST, 0.0, -np.inf
     _unit(field, z)
-    channel(field, z[2], z[3], g, rays)
-    p = combine(field, z[0], z[1], g, u)
-    for iteration in range(steps):
-        derivatives(field, z[0], z[1], g, u, p, n, model.Z, model.J, model.f)
+    channel(field, z[2], z[3], work)
+    p = combine(field, z, work)
+    for iteration in range(limits.steps):
+        derivatives(field, z, work, p, model)
         value = _least(field, model.f)
         if iteration == 0:
             _first_multipliers(field, model.f, value, model.lam)
-        hessian(field, z[0], z[1], g, rays, u, p, model.lam, n, model.Z, model.J, model.H)
+        hessian(field, z, work, p, model)
         shift = shift / 4 if shift > 1e-3 else 0.0
         while not cholesky(model.H, shift, model.U):
             shift = max(0.05, 2.5 * shift)
-        s = _direction(field, z, bounds, value, trust, iteration > 0, n, model, rows)
-        if s < tolerance or value + OPTIMISM * s < target:
+        s = _direction(field, z, bounds, value, trust, iteration > 0, model, rows)
+        if s < limits.tolerance or value + OPTIMISM * s < limits.target:
             break
-        _linear_leak(field, u, model.Z, model.d, n, held, leak)
+        _linear_leak(field, u, model, leak)
         step, gained = 1.0, -np.inf
         for _ in range(10):
-            p = _try_step(
-                field, z, model.d, step, bounds, movable, held, leak, wanted, trial, g, rays, u
-            )
+            p = _try_step(field, z, model, step, bounds, leak, trial, work)
             gained = worst(field, p, u) - value
             if gained > 1e-3 * step * s:
                 break

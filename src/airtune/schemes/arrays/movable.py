@@ -62,12 +62,13 @@ class MovableArray(ArrayPolicy):
         effort = Effort() if effort is None else effort
         longest = math.inf if travel.longest is None else travel.longest
         free = math.isinf(longest) and travel.price_db == 0
+        limited = None if free else Movement(positions, longest, travel.price_db)
         placement = solve(
             radio.problem(effective_weights),
             mode=effort.mode or self.placement.mode,
             method=effort.method or self.placement.method,
             seed=torch_seed(radio.seed, "placement", radio.round) % 2**31,
             start=positions if free else None,
-            movement=None if free else Movement(positions, cap=longest, price_db=travel.price_db),
+            movement=limited,
         )
         return placement.positions
