@@ -72,7 +72,7 @@ def test_an_interrupted_checkpoint_leaves_the_last_one(
     target = (
         "safetensors.numpy.save_file"
         if victim == "save_file"
-        else "airtune.record.metrics.write_json"
+        else "airtune.record.checkpoint.write_json"
     )
     monkeypatch.setattr(target, torn)
     with pytest.raises(KeyboardInterrupt):

@@ -7,7 +7,7 @@ from statistics import median
 
 from airtune.report.style import component_label, ordered_components, scheme_style
 from airtune.report.values import count, decimals, significant
-from airtune.study.figures import PROPOSAL
+from airtune.study.outcomes import PROPOSAL
 from studies import phrases, tables
 from studies.claims import ANY, DIGITAL, Measured
 from studies.markdown import listed, markdown_table

@@ -8,7 +8,7 @@ from statistics import median
 from airtune.registry import SCHEMES
 from airtune.report.style import scheme_style
 from airtune.report.values import MISSING, count, significant
-from airtune.study.figures import PROPOSAL, REFERENCE
+from airtune.study.outcomes import PROPOSAL, REFERENCE
 from studies import phrases, tables
 from studies.claims import Measured
 from studies.markdown import listed, markdown_table

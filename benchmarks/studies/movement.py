@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airtune.report.style import scheme_style
 from airtune.report.values import MISSING, decimals
-from airtune.study.figures import PROPOSAL
+from airtune.study.outcomes import PROPOSAL
 from studies import phrases, sections, tables
 from studies.claims import ANY, DIGITAL, SAME, Measured
 from studies.markdown import markdown_table

@@ -9,7 +9,7 @@ from statistics import median
 
 from airtune.report.style import scheme_style
 from airtune.report.values import MISSING, significant
-from airtune.study.figures import REFERENCE
+from airtune.study.outcomes import REFERENCE
 from airtune.study.statistics import quantiles
 from studies import phrases, pictures, sections, tables
 from studies.markdown import listed, markdown_figure, markdown_table

@@ -9,7 +9,7 @@ from statistics import median
 from airtune import record
 from airtune.report.style import scheme_style
 from airtune.report.values import MISSING, decimals
-from airtune.study.figures import PROPOSAL, REFERENCE
+from airtune.study.outcomes import PROPOSAL, REFERENCE
 from studies import phrases, pictures, sections, tables
 from studies.markdown import markdown_figure, markdown_table
 from studies.points import Document, Point

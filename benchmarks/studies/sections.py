@@ -13,7 +13,7 @@ from statistics import mean
 from airtune import load_scenario
 from airtune.registry import SCHEMES
 from airtune.scenario import Scenario
-from airtune.study.figures import PROPOSAL
+from airtune.study.outcomes import PROPOSAL
 from studies.points import Cell, Point
 from studies.results import Results
 

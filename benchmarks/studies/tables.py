@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from airtune.report.style import COMPONENTS
-from airtune.study.figures import PROPOSAL, REFERENCE, target_loss
+from airtune.study.outcomes import PROPOSAL, REFERENCE, target_loss
 from airtune.study.statistics import difference, jain_index, paired, quantiles
 from studies.points import Document, Point
 from studies.results import Results

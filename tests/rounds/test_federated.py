@@ -14,7 +14,7 @@ from airtune.registry import SCHEMES
 from airtune.rounds import cell_io
 from airtune.rounds.federated import FederatedRun
 from airtune.scenario import Scenario
-from airtune.study import compare, figures, histories
+from airtune.study import compare, histories, outcomes
 from quadratic import QuadraticLearner, run_with
 
 
@@ -236,7 +236,7 @@ def test_seeds_are_repetitions_with_quantiles(small_scenario, quadratic, tmp_pat
     results = compare.compare(scenario, tmp_path / "run")
     assert list(results["schemes"]) == ["ideal", "movable", "fixed"]  # ideal sets the target
     cells = [
-        figures.cell_figures(
+        outcomes.cell_figures(
             histories.read_cell(record.Cell(tmp_path / "run/fixed" / f"seed-{i}", "fixed", i)), None
         )
         for i in range(3)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from airtune import record
 from airtune.errors import InputError
 from airtune.scenario import Scenario
-from airtune.study import compare, figures, statistics
+from airtune.study import compare, outcomes, statistics
 
 PARTS = {"compute": 1.0, "uplink": 2.0, "downlink": 0.5, "pilots": 0.25, "movement": 0.25}
 
@@ -165,7 +165,7 @@ def test_jain_index_of_known_cases() -> None:
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=12))
 def test_quantiles_agree_with_numpy(values: list[float]) -> None:
-    merged = figures.over_seeds(list(values))
+    merged = outcomes.over_seeds(list(values))
     for name, share in (("median", 0.5), ("p10", 0.1), ("p90", 0.9)):
         assert merged[name] == pytest.approx(np.quantile(values, share), rel=1e-9, abs=1e-6)
 

@@ -72,6 +72,48 @@ def wrap(base: Any, name: Path | str, settings: Lora, seed: int) -> Any:
         return get_peft_model(base, config)
 
 
+def adapter_matrices(base: object, settings: Lora) -> tuple[AdapterMatrix, ...]:
+    """Return the matrices A (r x in) and B (out x r) that :func:`wrap` would add, in their order.
+
+    Parameters
+    ----------
+    base : torch.nn.Module
+        The model, without weights is enough (device ``meta``).
+    settings : Lora
+        Rank and target layers.
+
+    Raises
+    ------
+    InputError
+        No layer is adapted.
+    """
+    import torch
+
+    matrices, start = [], 0
+    assert isinstance(base, torch.nn.Module)
+    every = settings.target_modules == "all-linear"
+    for name, layer in base.named_modules():
+        if not isinstance(layer, torch.nn.Linear) or (every and name == "lm_head"):
+            continue
+        if not every and name.rsplit(".", 1)[-1] not in settings.target_modules:
+            continue
+        shapes = {
+            "lora_A": (settings.rank, layer.in_features),
+            "lora_B": (layer.out_features, settings.rank),
+        }
+        for matrix, shape in shapes.items():
+            size = shape[0] * shape[1]
+            matrices.append(
+                AdapterMatrix(f"base_model.model.{name}.{matrix}.weight", shape, start, size)
+            )
+            start += size
+    if not matrices:
+        raise InputError(
+            f"model.lora.target_modules = {list(settings.target_modules)}: the model has none"
+        )
+    return tuple(matrices)
+
+
 def _check_targets(base: Any, targets: Sequence[str]) -> None:
     layers = {name.rsplit(".", 1)[-1] for name, _ in base.named_modules()}
     missing = sorted(set(targets) - layers)

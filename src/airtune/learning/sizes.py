@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from airtune.errors import InputError
 from airtune.learning.learner import Learner, prepare, shares_of, split_records
+from airtune.learning.lora import adapter_matrices
 from airtune.learning.results import AdapterMatrix, PretrainingCost
 from airtune.learning.text import Encoder
 from airtune.scenario import Scenario
@@ -68,37 +68,8 @@ def measure(scenario: Scenario, seed: int) -> Sizes:
     if pretraining.charge:  # what is not paid for need not be measured
         work = weights_used(base, Encoder(tokenizer, CONTEXT).encode(general))
     return Sizes(
-        matrices=_adapter_matrices(base, scenario),
+        matrices=adapter_matrices(base, scenario.model.lora),
         data_sizes=np.array([len(part) for part in owned]),
         flop_per_sample=4 * weights_used(base, examples),
         pretraining_cost=PretrainingCost(6 * work, pretraining.steps, pretraining.batch_size),
     )
-
-
-def _adapter_matrices(base: object, scenario: Scenario) -> tuple[AdapterMatrix, ...]:
-    """Return the matrices A (r x in) and B (out x r) of each adapted layer, in their order."""
-    import torch
-
-    settings, matrices, start = scenario.model.lora, [], 0
-    assert isinstance(base, torch.nn.Module)
-    every = settings.target_modules == "all-linear"
-    for name, layer in base.named_modules():
-        if not isinstance(layer, torch.nn.Linear) or (every and name == "lm_head"):
-            continue
-        if not every and name.rsplit(".", 1)[-1] not in settings.target_modules:
-            continue
-        shapes = {
-            "lora_A": (settings.rank, layer.in_features),
-            "lora_B": (layer.out_features, settings.rank),
-        }
-        for matrix, shape in shapes.items():
-            size = shape[0] * shape[1]
-            matrices.append(
-                AdapterMatrix(f"base_model.model.{name}.{matrix}.weight", shape, start, size)
-            )
-            start += size
-    if not matrices:
-        raise InputError(
-            f"model.lora.target_modules = {list(settings.target_modules)}: the model has none"
-        )
-    return tuple(matrices)

@@ -6,6 +6,7 @@ has the names of its files, :mod:`airtune.record.documents` what stands in them.
 
 from airtune.record import documents, names
 from airtune.record.cells import Cell
+from airtune.record.checkpoint import Arrays, load_checkpoint, save_checkpoint
 from airtune.record.documents import SCHEMA_VERSION
 from airtune.record.files import (
     Document,
@@ -27,14 +28,7 @@ from airtune.record.folder import (
     open_folder,
 )
 from airtune.record.machine import environment, made_with
-from airtune.record.metrics import (
-    Arrays,
-    append_metrics,
-    load_checkpoint,
-    read_history,
-    read_metrics,
-    save_checkpoint,
-)
+from airtune.record.metrics import append_metrics, read_history, read_metrics
 
 __all__ = [
     "SCHEMA_VERSION",

@@ -1,8 +1,4 @@
-"""Metrics and checkpoints of a cell: what a process that is killed leaves behind.
-
-Metrics are flushed to disk each round; checkpoints are replaced atomically, so at most one round is
-lost.
-"""
+"""Metrics of a cell, one line a round, flushed to disk before the next round begins."""
 
 from __future__ import annotations
 
@@ -11,15 +7,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from airtune.errors import InputError
-from airtune.record import names
 from airtune.record.cells import Cell
 from airtune.record.documents import MetricsLine
-from airtune.record.files import read_json, write_json, write_text
-
-Arrays = dict[str, np.ndarray]
 
 
 def append_metrics(cell: Cell, line: Mapping[str, Any]) -> None:
@@ -43,64 +32,3 @@ def read_metrics(cell: Cell) -> list[dict[str, Any]]:
 def read_history(cell: Cell) -> list[MetricsLine]:
     """Return the rounds of metrics.jsonl, typed; a torn last line is left out."""
     return [MetricsLine.model_validate(line) for line in read_metrics(cell)]
-
-
-def save_checkpoint(cell: Cell, round_index: int, arrays: Arrays, state: Mapping[str, Any]) -> None:
-    """Replace the checkpoint: arrays as safetensors, then the JSON that names them.
-
-    The JSON is replaced last and atomically; whatever is interrupted, it names a whole file.
-
-    Parameters
-    ----------
-    cell : Cell
-    round_index : int
-        Round that has just ended.
-    arrays : dict of str to ndarray
-    state : mapping
-        The rest of the state in plain JSON types.
-    """
-    from safetensors.numpy import save_file
-
-    folder = cell.checkpoint_folder
-    folder.mkdir(parents=True, exist_ok=True)
-    name = names.checkpoint_arrays(round_index)
-    temporary = folder / names.temporary(name)
-    save_file({key: np.ascontiguousarray(value) for key, value in arrays.items()}, temporary)
-    with temporary.open("rb+") as file:
-        os.fsync(file.fileno())
-    temporary.replace(folder / name)
-    write_json(
-        folder / names.CHECKPOINT_STATE,
-        {"round": round_index, "arrays": name, "state": dict(state)},
-    )
-    for stale in folder.glob("round-*"):
-        if stale.name != name:
-            stale.unlink()
-
-
-def load_checkpoint(cell: Cell) -> tuple[int, Arrays, dict[str, Any]] | None:
-    """Return (round, arrays, state) of the last checkpoint and drop metrics beyond it.
-
-    Raises
-    ------
-    InputError
-        The checkpoint or the metrics up to it are damaged.
-    """
-    from safetensors.numpy import load_file
-
-    path = cell.checkpoint_folder / names.CHECKPOINT_STATE
-    if not path.is_file():
-        cell.metrics_file.unlink(missing_ok=True)
-        return None
-    try:
-        document = read_json(path)
-        arrays = load_file(path.with_name(document["arrays"]))
-        lines = [line for line in read_metrics(cell) if line["round"] <= document["round"]]
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{cell.folder}: damaged ({error}); delete it to start anew") from None
-    if [line["round"] for line in lines] != list(range(document["round"] + 1)):
-        raise InputError(f"{cell.folder}: damaged (rounds are missing); delete it to start anew")
-    write_text(
-        cell.metrics_file, "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines)
-    )
-    return document["round"], arrays, document["state"]

@@ -14,8 +14,8 @@ from airtune.record import Document, RunFolder, names
 from airtune.record.documents import ResultsDocument
 from airtune.scenario import Scenario
 from airtune.study.cells import execute
-from airtune.study.figures import REFERENCE, baseline_of, headline, over_seeds
 from airtune.study.histories import finished_figures
+from airtune.study.outcomes import REFERENCE, baseline_of, headline, over_seeds
 from airtune.study.statistics import paired_figures
 
 

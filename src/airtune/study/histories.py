@@ -5,7 +5,7 @@ from __future__ import annotations
 from airtune import record
 from airtune.record import Cell, RunFolder
 from airtune.record.documents import FinishedDocument, PlanDocument
-from airtune.study.figures import REFERENCE, CellHistory, Figures, cell_figures, target_loss
+from airtune.study.outcomes import REFERENCE, CellHistory, Figures, cell_figures, target_loss
 
 
 def read_cell(cell: Cell) -> CellHistory:

@@ -197,7 +197,7 @@ def paired_figures(
     Parameters
     ----------
     figures : mapping
-        Figures of one run by scheme and seed (`airtune.study.figures.cell_figures`).
+        Figures of one run by scheme and seed (`airtune.study.outcomes.cell_figures`).
     baseline : str
         Scheme that is subtracted.
 

@@ -23,8 +23,8 @@ from airtune.scenario import file as scenario_file
 from airtune.study import compare
 from airtune.study.cells import Watcher as CellWatcher
 from airtune.study.cells import run_cells
-from airtune.study.figures import CellFigures, baseline_of, headline, over_seeds
 from airtune.study.histories import finished_figures
+from airtune.study.outcomes import CellFigures, baseline_of, headline, over_seeds
 from airtune.study.statistics import paired_figures
 
 KIND = "sweep"
