@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import subprocess
 import sys
 import tempfile
@@ -79,9 +80,22 @@ def ask(worker: subprocess.Popen[str], *question: object) -> Any:
     return json.loads(worker.stdout.readline())
 
 
+def environment() -> dict[str, Any]:
+    """Where the times were taken."""
+    from importlib.metadata import version
+
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+        "load_average": list(os.getloadavg()),
+        **{name: version(name) for name in ("numpy", "numba", "llvmlite")},
+    }
+
+
 def compare(files: list[Path], instances: int) -> dict[str, Any]:
     """Ratios of the CPU times, plain over vectors, and how many answers differ."""
-    report: dict[str, Any] = {"modes": {}, "load_average": list(os.getloadavg())}
+    report: dict[str, Any] = {"modes": {}, "environment": environment()}
     with tempfile.TemporaryDirectory() as cache:
         workers = {kind: start(kind, files, cache) for kind in ("vectors", "plain")}
         counts, _ = (ask(worker) for worker in workers.values())
@@ -127,12 +141,13 @@ def main() -> None:
     report = compare(files, options.instances)
     (options.out / "placement_vectors.json").write_text(json.dumps(report, indent=1) + "\n")
     modes = report["modes"]
-    text = ", ".join(f"{modes[mode]['ratio_median']:.2f} times in `{mode}` mode" for mode in MODES)
+    fast, default = (modes[mode]["ratio_median"] for mode in MODES)
     same = all(modes[mode]["gains_changed"] == 0 for mode in MODES)
     manual.put(
         ROOT / "docs" / "placement.md",
         "vectors",
-        f"The same loops in plain numba (`benchmarks/plain_kernels.py`) cost {text}\n"
+        f"With plain numba loops instead (`benchmarks/plain_kernels.py`) a solve takes {fast:.2f} times as "
+        f"long in `fast` mode\nand {default:.2f} times in `default` "
         f"(median of {modes['fast']['instances']} public instances, "
         f"{'with the same bits' if same else 'with other bits'}; "
         "`benchmarks/placement_vectors.py`).",
