@@ -146,8 +146,8 @@ def main() -> None:
     manual.put(
         ROOT / "docs" / "placement.md",
         "vectors",
-        f"With plain numba loops instead (`benchmarks/plain_kernels.py`) a solve takes {fast:.2f} times as "
-        f"long in `fast` mode\nand {default:.2f} times in `default` "
+        "With plain numba loops instead (`benchmarks/plain_kernels.py`) a solve takes "
+        f"{fast:.2f} times as long in `fast` mode\nand {default:.2f} times in `default` "
         f"(median of {modes['fast']['instances']} public instances, "
         f"{'with the same bits' if same else 'with other bits'}; "
         "`benchmarks/placement_vectors.py`).",
