@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from airtune.placement import (
-    Movement,
     Placement,
     Problem,
     ProblemError,
+    TravelLimit,
     beamform,
     evaluate,
     half_wavelength,
@@ -25,8 +25,8 @@ from airtune.placement import (
     sparse,
 )
 from airtune.placement.examples import random_problem
-from airtune.placement.movement import match
 from airtune.placement.references import alternating_cvxpy, differential_evolution
+from airtune.placement.travel import match
 
 PUBLIC = sorted(
     (Path(__file__).parents[2].parent / "shared" / "data" / "placement").glob("public_*.npz")
@@ -163,21 +163,21 @@ def test_movement_cap_and_price() -> None:
     stay = beamform(problem, origin).worst_gain
     free = solve(problem, mode="fast").worst_gain
     for cap in (0.0, 0.3):
-        found = solve(problem, mode="fast", movement=Movement(origin, longest=cap))
+        found = solve(problem, mode="fast", travel=TravelLimit(origin, longest=cap))
         check(problem, found)
         assert np.linalg.norm(found.positions - origin, axis=1).max() <= cap + 1e-9
         assert found.worst_gain >= stay * (1 - 1e-3)
-    dear = solve(problem, mode="fast", movement=Movement(origin, price_db=1e6))
+    dear = solve(problem, mode="fast", travel=TravelLimit(origin, price_db=1e6))
     assert np.linalg.norm(dear.positions - origin, axis=1).max() <= 1e-5
-    fair = solve(problem, mode="fast", movement=Movement(origin, price_db=1.0))
+    fair = solve(problem, mode="fast", travel=TravelLimit(origin, price_db=1.0))
     _, longest = match(origin, fair.positions)
     assert db(fair.worst_gain) - longest >= db(stay) - 1e-6
-    cheap = solve(problem, mode="fast", movement=Movement(origin, price_db=1e-9))
+    cheap = solve(problem, mode="fast", travel=TravelLimit(origin, price_db=1e-9))
     assert db(cheap.worst_gain / free) > -0.5
     with pytest.raises(ProblemError, match="origin must have shape"):
-        solve(problem, movement=Movement(origin[:2]))
+        solve(problem, travel=TravelLimit(origin[:2]))
     with pytest.raises(ProblemError, match="must not be negative"):
-        solve(problem, movement=Movement(origin, longest=-1.0))
+        solve(problem, travel=TravelLimit(origin, longest=-1.0))
 
 
 def test_bottleneck_matching_is_optimal() -> None:

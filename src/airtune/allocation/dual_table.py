@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from airtune.allocation.compiled import compiled
 from airtune.allocation.kernels import (
     Clients,
     Grid,
@@ -24,6 +23,7 @@ from airtune.allocation.kernels import (
 )
 from airtune.allocation.lagrangian import clients_bound
 from airtune.allocation.separable import separable_noise
+from airtune.compiled import compiled
 from airtune.kinds import Integer, Real
 
 

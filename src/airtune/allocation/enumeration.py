@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from airtune.allocation.compiled import compiled
 from airtune.allocation.kernels import (
     Clients,
     RoundProblem,
@@ -19,6 +18,7 @@ from airtune.allocation.kernels import (
     noise_of,
 )
 from airtune.allocation.lagrangian import best_batch, priced_cost
+from airtune.compiled import compiled
 from airtune.kinds import Integer, Real
 
 _PRICES = np.array([0.6, 0.8, 0.92, 1.08, 1.25, 1.6])  # relative to the cell's price

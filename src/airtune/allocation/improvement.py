@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from airtune.allocation.compiled import compiled
 from airtune.allocation.kernels import (
     Clients,
     Limits,
@@ -16,6 +15,7 @@ from airtune.allocation.kernels import (
     server_cost,
 )
 from airtune.allocation.problem import BACKOFF_MIN
+from airtune.compiled import compiled
 from airtune.kinds import Real
 
 

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, Protocol, cast
 import numpy as np
 from numpy.typing import ArrayLike
 
-from airtune.allocation.compiled import compiled
 from airtune.allocation.problem import BACKOFF_MIN, ROUNDING, ResourceProblem
+from airtune.compiled import compiled
 from airtune.kinds import Mask, Real
 
 INFEASIBLE = -1.0

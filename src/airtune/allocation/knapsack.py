@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from airtune.allocation.compiled import compiled
 from airtune.allocation.enumeration import Best, Cell, enumerate_batches
 from airtune.allocation.improvement import improve
 from airtune.allocation.kernels import (
@@ -29,6 +28,7 @@ from airtune.allocation.kernels import (
 )
 from airtune.allocation.lagrangian import cell_bound, tune_price
 from airtune.allocation.problem import BACKOFF_MIN
+from airtune.compiled import compiled
 from airtune.kinds import Real
 
 _CELLS = 200

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from airtune.allocation.compiled import compiled
 from airtune.allocation.kernels import (
     Clients,
     RoundProblem,
@@ -22,6 +21,7 @@ from airtune.allocation.kernels import (
     fill_caps,
     server_cost,
 )
+from airtune.compiled import compiled
 from airtune.kinds import Real
 
 

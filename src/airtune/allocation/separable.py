@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from airtune.allocation.compiled import compiled
 from airtune.allocation.kernels import (
     Clients,
     Grid,
@@ -22,6 +21,7 @@ from airtune.allocation.kernels import (
     noise_of,
 )
 from airtune.allocation.problem import BACKOFF_MIN, ROUNDING
+from airtune.compiled import compiled
 from airtune.kinds import Integer, Real
 
 

@@ -1,16 +1,17 @@
 """Movable-antenna placement: near-optimal positions and receive beamformer for aligned sums."""
 
 from airtune.placement.files import load_problems, save_placements
-from airtune.placement.movement import Movement
 from airtune.placement.problem import Placement, Problem, ProblemError, evaluate
-from airtune.placement.references import half_wavelength, random_positions, select, sparse
+from airtune.placement.references import half_wavelength, random_positions, sparse
+from airtune.placement.selection import select
 from airtune.placement.solver import beamform, solve, solve_many
+from airtune.placement.travel import TravelLimit
 
 __all__ = [
-    "Movement",
     "Placement",
     "Problem",
     "ProblemError",
+    "TravelLimit",
     "beamform",
     "evaluate",
     "half_wavelength",

@@ -1,4 +1,4 @@
-"""The one door to the placement solver: methods, modes, warm starts, movement, batches."""
+"""The one door to the placement solver: methods, modes, warm starts, limited travel, batches."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ import numpy as np
 
 from airtune.kinds import Complex, Real
 from airtune.placement.lattice import lattice, spread_apart
-from airtune.placement.movement import Movement, match
 from airtune.placement.problem import (
     FEASIBILITY,
     Placement,
@@ -23,6 +22,7 @@ from airtune.placement.problem import (
     evaluate,
     normalise,
 )
+from airtune.placement.travel import TravelLimit, match
 
 if TYPE_CHECKING:
     from airtune.placement.search import Effort, Local, Search
@@ -40,7 +40,7 @@ def solve(
     method: str = "auto",
     seed: int = 0,
     start: Real | None = None,
-    movement: Movement | None = None,
+    travel: TravelLimit | None = None,
     certify: bool = False,
 ) -> Placement:
     """Maximise the worst client's gain over positions and beamformer (system model, section 5).
@@ -56,7 +56,7 @@ def solve(
         The answer depends on it, on the problem and on nothing else.
     start : ndarray, shape (N, 2), optional
         Positions to start from, such as last round's; the search is then shorter  [wavelengths]
-    movement : Movement, optional
+    travel : TravelLimit, optional
         Limit or price of the travel from the present positions.
     certify : bool
         Add an upper bound that holds for every placement.
@@ -88,9 +88,9 @@ def solve(
     began = time.perf_counter()
     if not problem.active.any():
         return _silent(problem, start, began)
-    if movement is not None:
-        movement.check(problem)
-        positions, a = _with_movement(problem, mode, method, seed, movement)
+    if travel is not None:
+        travel.check(problem)
+        positions, a = _within_travel(problem, mode, method, seed, travel)
     else:
         positions, a = _unbound(problem, mode, method, seed, start)
     positions, w = _feasible(problem, positions, a.conj())
@@ -234,32 +234,32 @@ def _aim(problem: Problem, positions: Real) -> Real:
     return np.stack([w.real, -w.imag, positions[:, 0], positions[:, 1]])
 
 
-def _with_movement(
-    problem: Problem, mode: str, method: str, seed: int, movement: Movement
+def _within_travel(
+    problem: Problem, mode: str, method: str, seed: int, travel: TravelLimit
 ) -> tuple[Real, Complex]:
     """Best placement within the longest travel; with a price, the best of a ladder of limits."""
     from airtune.placement.kernels.field import pack
     from airtune.placement.search import Search, effort_for
 
     field, _ = pack(problem)
-    fallback = np.asarray(movement.origin, dtype=np.float64)
+    fallback = np.asarray(travel.origin, dtype=np.float64)
     z = _aim(problem, fallback)
-    limits = [step for step in LADDER if step < movement.longest] if movement.price_db > 0 else []
+    limits = [step for step in LADDER if step < travel.longest] if travel.price_db > 0 else []
     effort = effort_for(mode, field.antennas, field.interferers)
     best, answer = -math.inf, (fallback, z[0] + 1j * z[1])
-    for limit in [*limits, movement.longest]:
+    for limit in [*limits, travel.longest]:
         if limit == 0.0:
             positions, a = fallback, z[0] + 1j * z[1]
         elif limit == math.inf:
             positions, a = _run(Search(field, seed, fallback), method, effort, z.copy())
         else:
-            run = Search(field, seed, fallback, movement.bounds(problem, limit))
+            run = Search(field, seed, fallback, travel.bounds(problem, limit))
             positions, a = _run(run, method, replace(effort, starts=4, climbs=4), z.copy())
         order, longest = match(fallback, positions)
         positions, a = positions[order], a[order]
         gain = 10 * math.log10(evaluate(problem, positions, a.conj()))
-        if gain - movement.price_db * longest > best:
-            best, answer = gain - movement.price_db * longest, (positions, a)
+        if gain - travel.price_db * longest > best:
+            best, answer = gain - travel.price_db * longest, (positions, a)
         # the wider search starts from the answer of the narrower one
         z = np.stack([a.real, a.imag, positions[:, 0], positions[:, 1]])
     return answer

@@ -11,7 +11,7 @@ import numpy as np
 from airtune.kinds import Real
 from airtune.placement import solve
 from airtune.placement.lattice import lattice
-from airtune.placement.movement import Movement
+from airtune.placement.travel import TravelLimit
 from airtune.radio.layouts import HALF_WAVELENGTH, fixed_array
 from airtune.scenario import Scenario
 from airtune.scenario.scenario import PlacementSettings
@@ -62,13 +62,13 @@ class MovableArray(ArrayPolicy):
         effort = Effort() if effort is None else effort
         longest = math.inf if travel.longest is None else travel.longest
         free = math.isinf(longest) and travel.price_db == 0
-        limited = None if free else Movement(positions, longest, travel.price_db)
+        limited = None if free else TravelLimit(positions, longest, travel.price_db)
         placement = solve(
             radio.problem(effective_weights),
             mode=effort.mode or self.placement.mode,
             method=effort.method or self.placement.method,
             seed=torch_seed(radio.seed, "placement", radio.round) % 2**31,
             start=positions if free else None,
-            movement=limited,
+            travel=limited,
         )
         return placement.positions

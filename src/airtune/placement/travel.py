@@ -12,7 +12,7 @@ from airtune.placement.problem import Problem, ProblemError
 
 
 @dataclass(frozen=True)
-class Movement:
+class TravelLimit:
     """Where the antennas are now and what moving them costs.
 
     All antennas move at the same time, so what counts is the travel of the one that moves farthest.
@@ -32,8 +32,8 @@ class Movement:
     >>> import numpy as np
     >>> from airtune.placement.examples import random_problem
     >>> problem = random_problem(0, antennas=2)
-    >>> movement = Movement(np.array([[1.0, 2.0], [0.1, 2.0]]), longest=0.5)
-    >>> movement.bounds(problem, movement.longest).round(3)  # least, greatest x; least, greatest y
+    >>> travel = TravelLimit(np.array([[1.0, 2.0], [0.1, 2.0]]), longest=0.5)
+    >>> travel.bounds(problem, travel.longest).round(3)  # least, greatest x; least, greatest y
     array([[0.646, 0.   ],
            [1.354, 0.454],
            [1.646, 1.646],
@@ -54,12 +54,12 @@ class Movement:
         origin = np.asarray(self.origin, dtype=np.float64)
         if origin.shape != (problem.antennas, 2):
             raise ProblemError(
-                f"movement origin must have shape {(problem.antennas, 2)}, not {origin.shape}"
+                f"travel origin must have shape {(problem.antennas, 2)}, not {origin.shape}"
             )
         if not problem.violation(origin) <= 1e-6:
-            raise ProblemError("movement origin must lie in the region and keep the spacing")
+            raise ProblemError("travel origin must lie in the region and keep the spacing")
         if not (self.longest >= 0 and self.price_db >= 0):
-            raise ProblemError("movement longest and price_db must not be negative")
+            raise ProblemError("travel longest and price_db must not be negative")
 
     def bounds(self, problem: Problem, radius: float) -> Real:
         """Box of every antenna, inside the region and the disc of a radius around its origin.

@@ -1,5 +1,0 @@
-"""The decorator of this package's kernels."""
-
-from airtune.compiled import compiled
-
-__all__ = ["compiled"]
