@@ -54,8 +54,8 @@ class Registry(Mapping[str, Any]):
     @cached_property
     def _installed(self) -> dict[str, EntryPoint]:
         """Entry points of other packages; what the package itself has is not replaced."""
-        found = {point.name: point for point in entry_points(group=self.group)}
-        return {name: found[name] for name in sorted(found) if name not in self._built_in}
+        points = {point.name: point for point in entry_points(group=self.group)}
+        return {name: points[name] for name in sorted(points) if name not in self._built_in}
 
     def __getitem__(self, name: str) -> Any:
         """Return the object of a name.

@@ -56,8 +56,8 @@ def calibrate_scenario(
             f"{', '.join((*PRETRAINING, *SHIFT))}: the pre-training data of a ready model is not "
             "known; name a plain-text file that is like it in data.pretraining_corpus"
         )
-    found = calibrate(scenario, scenario.seed, learner, names, progress)
-    constants = {name: x for part in found.values() for name, x in part["constants"].items()}
+    documents = calibrate(scenario, scenario.seed, learner, names, progress)
+    constants = {name: x for part in documents.values() for name, x in part["constants"].items()}
     document = {
         "scenario": scenario.name,
         "seed": scenario.seed,
@@ -68,7 +68,7 @@ def calibrate_scenario(
         "clients": list(learner.client_labels),
         **{
             part: {name: x for name, x in measured.items() if name != "constants"}
-            for part, measured in found.items()
+            for part, measured in documents.items()
         },
     }
     if out is not None:
@@ -120,14 +120,14 @@ def snippet(document: dict[str, Any]) -> str:
 
 def rows(document: dict[str, Any]) -> list[tuple[str, str, str, str]]:
     """Return constant, value, uncertainty and origin of every line of the table."""
-    found = []
+    rows = []
     for name, x in document["constants"].items():
         error = "" if x["error"] is None else f"±{x['error']:.2g}"
         spread = f"{x['low']:.3g} … {x['high']:.3g}"
-        found.append(
+        rows.append(
             (name, f"{x['value']:.4g}", "  ".join(p for p in (error, spread) if p), x["how"])
         )
-    return found
+    return rows
 
 
 def shift_rows(document: dict[str, Any]) -> list[tuple[str, ...]]:

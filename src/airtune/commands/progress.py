@@ -66,8 +66,8 @@ class SweepProgress:
 
     def point_started(self, point: Point, seed: int) -> None:
         """Name the point whose cells come next."""
-        told = ", ".join(f"{name.rpartition('.')[2]}={x}" for name, x in point.settings.items())
-        self._bars.update(self._all, status=f"{told}, seed {seed}")
+        settings = ", ".join(f"{name.rpartition('.')[2]}={x}" for name, x in point.settings.items())
+        self._bars.update(self._all, status=f"{settings}, seed {seed}")
         self._bars.update(self._cell, total=point.run.scenario.training.rounds)
 
     def preparing(self, text: str, fraction: float) -> None:

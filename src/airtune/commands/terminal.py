@@ -18,9 +18,9 @@ def console(width: int = WIDTH) -> Console:
     """Return a console as wide as the terminal, or `width` columns where there is none."""
     from rich.console import Console
 
-    found = Console()
-    found.width = found.width if found.is_terminal else width
-    return found
+    console = Console()
+    console.width = console.width if console.is_terminal else width
+    return console
 
 
 def show(*parts: object, width: int = WIDTH) -> None:

@@ -37,26 +37,29 @@ def latency_split(run: RunFolder) -> Any | None:
 
 def splits(run: RunFolder, key: str) -> dict[str, dict[str, float]]:
     """Return each finished scheme's positive components."""
-    found = {}
+    by_scheme = {}
     for scheme in run.schemes:
         parts = members((scheme.result or {}).get(key))
         positive = {name: part.median for name, part in parts.items() if part.median}
         if positive:
-            found[scheme.name] = positive
-    return found
+            by_scheme[scheme.name] = positive
+    return by_scheme
 
 
 def _split(run: RunFolder, key: str, quantity: str, unit: str) -> Any | None:
     """Draw bars for the whole above points on a log axis, where small components show too."""
-    found = splits(run, key)
-    if not found:
+    by_scheme = splits(run, key)
+    if not by_scheme:
         return None
-    names = style.ordered_components({part for split in found.values() for part in split})
-    upper, lower = _BAR * len(found) + 0.35, _strip(len(found)) * len(names) + 0.35
-    figure = style.new_figure(upper + lower + 0.8 + style.legend_height(len(found)))
+    names = style.ordered_components({part for split in by_scheme.values() for part in split})
+    upper, lower = (
+        _BAR * len(by_scheme) + 0.35,
+        _strip(len(by_scheme)) * len(names) + 0.35,
+    )
+    figure = style.new_figure(upper + lower + 0.8 + style.legend_height(len(by_scheme)))
     bars, points = figure.subplots(2, 1, height_ratios=(upper, lower))
-    _bars(bars, found, names, quantity, unit)
-    _points(points, found, names, quantity, unit)
+    _bars(bars, by_scheme, names, quantity, unit)
+    _points(points, by_scheme, names, quantity, unit)
     style.legend_above(figure, bars, handlelength=0.9, handleheight=0.9, columnspacing=1.4)
     handles, labels = points.get_legend_handles_labels()
     figure.legend(
@@ -65,16 +68,18 @@ def _split(run: RunFolder, key: str, quantity: str, unit: str) -> Any | None:
     return figure
 
 
-def _bars(axes: Any, found: Mapping[str, Any], names: list[str], quantity: str, unit: str) -> None:
-    sums = {name: sum(split.values()) for name, split in found.items()}
+def _bars(
+    axes: Any, by_scheme: Mapping[str, Any], names: list[str], quantity: str, unit: str
+) -> None:
+    sums = {name: sum(split.values()) for name, split in by_scheme.items()}
     shares = max(sums.values()) > SHARES_ABOVE * min(sums.values())
     scale, prefix = _axis_unit(list(sums.values()), unit)
-    rows = list(range(len(found)))
-    left = [0.0] * len(found)
+    rows = list(range(len(by_scheme)))
+    left = [0.0] * len(by_scheme)
     for part in names:
         widths = [
             split.get(part, 0.0) * (100 / sums[name] if shares else 1 / scale)
-            for name, split in found.items()
+            for name, split in by_scheme.items()
         ]
         axes.barh(
             rows,
@@ -87,7 +92,7 @@ def _bars(axes: Any, found: Mapping[str, Any], names: list[str], quantity: str, 
             label=style.component_label(part),
         )
         left = [a + b for a, b in zip(left, widths, strict=True)]
-    for row, name in enumerate(found):
+    for row, name in enumerate(by_scheme):
         axes.annotate(
             si(sums[name], unit),
             (left[row], row),
@@ -96,7 +101,7 @@ def _bars(axes: Any, found: Mapping[str, Any], names: list[str], quantity: str, 
             va="center",
             annotation_clip=False,
         )
-    style.name_rows(axes, [style.scheme_style(name).label for name in found])
+    style.name_rows(axes, [style.scheme_style(name).label for name in by_scheme])
     axes.invert_yaxis()
     axes.grid(visible=False)
     axes.margins(x=0)
@@ -115,13 +120,13 @@ def _axis_unit(sums: list[float], unit: str) -> tuple[float, str]:
 
 
 def _points(
-    axes: Any, found: Mapping[str, Any], names: list[str], quantity: str, unit: str
+    axes: Any, by_scheme: Mapping[str, Any], names: list[str], quantity: str, unit: str
 ) -> None:
     from matplotlib.ticker import LogLocator
 
-    step = _step(len(found))
-    for index, (name, split) in enumerate(found.items()):
-        shift = (index - (len(found) - 1) / 2) * step
+    step = _step(len(by_scheme))
+    for index, (name, split) in enumerate(by_scheme.items()):
+        shift = (index - (len(by_scheme) - 1) / 2) * step
         known = [(split[part], row + shift) for row, part in enumerate(names) if part in split]
         style.draw_points(axes, [p[0] for p in known], [p[1] for p in known], name)
     axes.set_xscale("log")

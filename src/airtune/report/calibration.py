@@ -67,10 +67,12 @@ def _decay(document: dict[str, Any]) -> Any:
 
 
 def _distances(document: dict[str, Any]) -> Any:
-    found = document["shift"]["clients"]
-    table = np.column_stack([found["pairwise"], found["to_mixture"], found["to_pretraining"]])
+    distances = document["shift"]["clients"]
+    table = np.column_stack(
+        [distances["pairwise"], distances["to_mixture"], distances["to_pretraining"]]
+    )
     # The diagonal shows what sampling alone brings, to compare the others with.
-    table[np.arange(len(table)), np.arange(len(table))] = [x or 0.0 for x in found["null"]]
+    table[np.arange(len(table)), np.arange(len(table))] = [x or 0.0 for x in distances["null"]]
     names = [label or str(k) for k, label in enumerate(document["clients"])]
     if len(names) != len(table):
         names = [str(k) for k in range(len(table))]

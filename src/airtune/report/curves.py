@@ -125,8 +125,8 @@ def _draw_seeds(axes: Any, scheme: SchemeRun, field: str, scale: float, positive
     color = style.scheme_style(scheme.name).color
     for seed in scheme.seeds:
         points = SchemeRun(scheme.name, None, (seed,)).series(field, "loss")
-        kept = [(x / scale, y) for x, y in zip(*points, strict=True) if x > 0 or not positive]
-        axes.plot([p[0] for p in kept], [p[1] for p in kept], color=color, lw=0.4, alpha=0.45)
+        shown = [(x / scale, y) for x, y in zip(*points, strict=True) if x > 0 or not positive]
+        axes.plot([p[0] for p in shown], [p[1] for p in shown], color=color, lw=0.4, alpha=0.45)
 
 
 def _ends(run: RunFolder, field: str) -> list[float]:

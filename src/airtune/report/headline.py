@@ -81,8 +81,8 @@ def sentences(results: Mapping[str, Any]) -> list[str]:
     if reached is None:
         opening = "Movable antennas did not reach the target loss"
         others = [phrase(n) for n, e in schemes.items() if n != PROPOSAL and _reached(e)]
-        told = f"{_listed(others)} did" if others else "nor did any other scheme"
-        return [f"{opening} of {decimals(target.median, 3)}; {told}."]
+        others_text = f"{_listed(others)} did" if others else "nor did any other scheme"
+        return [f"{opening} of {decimals(target.median, 3)}; {others_text}."]
     text = f"Movable antennas reached the target loss of {decimals(target.median, 3)} in {reached}"
     text += f" (medians over {seeds} seeds)." if seeds > 1 else "."
     return [text, *_against(results, schemes)]
@@ -111,11 +111,11 @@ def _against(results: Mapping[str, Any], schemes: Mapping[str, Any]) -> list[str
             speed = _compared(time, "faster", "slower", name in least)
             joules = _compared(energy, "less energy", "more energy", name in least)
             parts.append(f"{speed} with {joules} than {phrase(name)}")
-    told = [f"That is {_listed(parts, ', and ')}."] if parts else []
+    sentences = [f"That is {_listed(parts, ', and ')}."] if parts else []
     if never:
         text = _listed(never)
-        told.append(f"{text[0].upper()}{text[1:]} did not reach it by the last round.")
-    return told
+        sentences.append(f"{text[0].upper()}{text[1:]} did not reach it by the last round.")
+    return sentences
 
 
 def _compared(percent: float, saved: str, lost: str, at_least: bool) -> str:
@@ -129,8 +129,8 @@ def _reached(entry: Mapping[str, Any]) -> str | None:
     if time.median is None or energy.median is None:
         return None
     rounds = read(entry.get("rounds_to_target")).median
-    told = f"{count(rounds)} rounds, " if rounds is not None else ""
-    return f"{told}{significant(time.median)} simulated seconds and {si(energy.median, 'J')}"
+    prefix = f"{count(rounds)} rounds, " if rounds is not None else ""
+    return f"{prefix}{significant(time.median)} simulated seconds and {si(energy.median, 'J')}"
 
 
 def _plain(name: str, entry: Mapping[str, Any]) -> str:

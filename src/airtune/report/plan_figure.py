@@ -50,17 +50,17 @@ def draw_bound(
 
 
 def _fill(axes: Any, curve: Mapping[int, BoundParts | None], chosen: int) -> None:
-    found = {rounds: parts.to_dict() for rounds, parts in curve.items() if parts is not None}
-    rounds = sorted(found)
-    drawn = [name for name in PARTS if any(found[T][name] > 0 for T in rounds)]
+    terms = {rounds: parts.to_dict() for rounds, parts in curve.items() if parts is not None}
+    rounds = sorted(terms)
+    drawn = [name for name in PARTS if any(terms[T][name] > 0 for T in rounds)]
     axes.stackplot(
         rounds,
-        [[found[T][name] for T in rounds] for name in drawn],
+        [[terms[T][name] for T in rounds] for name in drawn],
         labels=[PARTS[name][0] for name in drawn],
         colors=[PARTS[name][1] for name in drawn],
         linewidth=0,
     )
-    axes.plot(rounds, [found[T]["total"] for T in rounds], color=style.INK, linewidth=0.9)
+    axes.plot(rounds, [terms[T]["total"] for T in rounds], color=style.INK, linewidth=0.9)
     axes.axvline(chosen, color=style.INK, linewidth=0.9, linestyle=(0, (3, 2)))
     early = chosen < 0.6 * max(curve)
     axes.annotate(
@@ -76,6 +76,6 @@ def _fill(axes: Any, curve: Mapping[int, BoundParts | None], chosen: int) -> Non
     if over:
         axes.axvspan(min(over), max(over), color=style.GRID, zorder=0, label="Beyond the budgets")
     axes.set_xlim(min(curve), max(max(curve), chosen))
-    axes.set_ylim(0, 1.05 * max(found[T]["total"] for T in rounds))
+    axes.set_ylim(0, 1.05 * max(terms[T]["total"] for T in rounds))
     axes.set_xlabel("Federated rounds T")
     axes.set_ylabel("Convergence bound")

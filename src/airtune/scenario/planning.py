@@ -67,7 +67,7 @@ class Planning(Settings):
     )
     movement: Literal["each-round", "when-needed", "once"] = Field(
         "each-round",
-        description="antennas are placed anew each round (the plan books the first round's way "
+        description="antennas are placed anew each round (the plan books the first round's travel "
         "every time), or only in rounds in which they would hear worse than quality_db where they "
         "are (the plan books the same and no error below that), or go to the plan's positions once "
         "and stay until the next plan",

@@ -38,10 +38,10 @@ class PlacementSettings(Settings):
     )
     method: str = Field("auto", description="solver of the placement; auto is the best measured")
     max_travel: Positive | None = Field(
-        None, description="longest way of an antenna between two rounds in wavelengths"
+        None, description="longest travel of an antenna between two rounds in wavelengths"
     )
     travel_price_db: NonNegative = Field(
-        0.0, description="gain in dB that one more wavelength of way must bring"
+        0.0, description="gain in dB that one more wavelength of travel must bring"
     )
 
 

@@ -42,8 +42,8 @@ def constants(
     values = scenario.bound.model_dump()
     wanted = {name for name, value in values.items() if value == CALIBRATE}
     if wanted:
-        found = calibrate(scenario, seed, learner, wanted, progress)
-        measured = {name: x for part in found.values() for name, x in part["constants"].items()}
+        documents = calibrate(scenario, seed, learner, wanted, progress)
+        measured = {name: x for part in documents.values() for name, x in part["constants"].items()}
         values |= {name: measured[name]["value"] for name in wanted}
     note = f" ({', '.join(sorted(wanted))} calibrated)" if wanted else ""
     return _consistent(values, note)
