@@ -120,14 +120,14 @@ def snippet(document: dict[str, Any]) -> str:
 
 def rows(document: dict[str, Any]) -> list[tuple[str, str, str, str]]:
     """Return constant, value, uncertainty and origin of every line of the table."""
-    rows = []
+    table = []
     for name, x in document["constants"].items():
         error = "" if x["error"] is None else f"±{x['error']:.2g}"
         spread = f"{x['low']:.3g} … {x['high']:.3g}"
-        rows.append(
+        table.append(
             (name, f"{x['value']:.4g}", "  ".join(p for p in (error, spread) if p), x["how"])
         )
-    return rows
+    return table
 
 
 def shift_rows(document: dict[str, Any]) -> list[tuple[str, ...]]:
