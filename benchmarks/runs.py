@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from airtune.engines import LocalEngine
 from airtune.learning.learner import Learner
+from airtune.learning.sizes import sizes_of
 from airtune.planning.alternate import JointPlan
 from airtune.planning.repetition import Repetition
 from airtune.rounds.federated import FederatedRun
@@ -12,7 +13,7 @@ from airtune.scenario import Scenario
 
 def repetition_on(learner: Learner, scenario: Scenario, seed: int) -> Repetition:
     """Return the repetition of a scenario; constants of the bound are calibrated if it asks so."""
-    return Repetition.open(scenario, seed, lambda *given: learner)
+    return Repetition.open(scenario, seed, lambda *given: learner, sizes=sizes_of(learner))
 
 
 def run_on(

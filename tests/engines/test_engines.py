@@ -78,6 +78,46 @@ def test_a_study_starts_and_closes_the_engine_that_is_named(
     assert named["schemes"] == plain["schemes"]
 
 
+@pytest.mark.parametrize("fails", ["start", "initial_adapter", "samples", "updates"])
+def test_an_engine_that_fails_is_closed(
+    small_scenario, quadratic, engines, tmp_path, fails: str
+) -> None:
+    closed: list[bool] = []
+
+    class Failing(LocalEngine):
+        def close(self) -> None:
+            closed.append(True)
+
+    def fail(*given: object, **named: object) -> None:
+        raise OSError("the machine is gone")
+
+    setattr(Failing, fails, fail)
+    engines.add("failing", Failing)
+    with pytest.raises(OSError, match="the machine is gone"):
+        compare.compare(with_engine(small_scenario, "failing"), tmp_path / "run")
+    assert closed == [True]
+
+
+def test_an_engine_elsewhere_makes_no_learner_here(
+    small_scenario, engines, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(compare, "publish", lambda folder: None)  # no page
+
+    def here(*given: object) -> None:
+        pytest.fail("a learner was made in this process")
+
+    monkeypatch.setattr("airtune.learning.learner.prepare", here)
+
+    class Elsewhere(LocalEngine):
+        def start(self, scenario, seed, progress=None):
+            self._prepare = lambda scenario, seed, progress: QuadraticLearner(scenario, seed)
+            return super().start(scenario, seed, progress)
+
+    engines.add("elsewhere", Elsewhere)
+    results = compare.compare(with_engine(small_scenario, "elsewhere"), tmp_path / "run")
+    assert results["schemes"]["fixed"]["rounds_to_target"] is not None
+
+
 def test_an_unknown_engine_is_refused_before_any_work(small_scenario, tmp_path) -> None:
     with pytest.raises(InputError, match=r"engine\.name = 'cloud': must be one of local"):
         compare.compare(with_engine(small_scenario, "cloud"), tmp_path / "run")

@@ -1,4 +1,4 @@
-"""Where client updates are computed; what they are is the learning wing's business."""
+"""Where client updates are computed: the contract, and the engine of this process."""
 
 from airtune.engines.base import Engine, RoundUpdates
 from airtune.engines.local import LocalEngine

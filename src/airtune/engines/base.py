@@ -55,7 +55,8 @@ class Engine(ABC):
 
     An entry of :data:`airtune.registry.ENGINES` is called as ``entry(prepare)``; `prepare` makes a
     :class:`airtune.learning.learner.Learner` in this process or returns a shared one, and an engine
-    that computes elsewhere need not call it.  :meth:`start` comes first and :meth:`close` last.
+    that computes elsewhere need not call it.  :meth:`start` comes first and :meth:`close` last,
+    also after a :meth:`start` that failed.
 
     Updates depend on the adapter, the batch sizes, the clients' states, the seed and the round
     only: an engine that gives the same float32 numbers as
@@ -151,4 +152,7 @@ class Engine(ABC):
         """Write the adapter as a standard PEFT folder that names its base model."""
 
     def close(self) -> None:  # noqa: B027
-        """Give back what :meth:`start` took; nothing by default."""
+        """Give back what :meth:`start` took, or as much as it took before it failed.
+
+        By default there is nothing to give back.
+        """

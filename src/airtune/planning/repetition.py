@@ -57,21 +57,21 @@ class Repetition:
         seed: int,
         prepare: Prepare | None = None,
         progress: Progress | None = None,
+        sizes: Sizes | None = None,
     ) -> Repetition:
         """Return the repetition of a scenario; constants that are to be calibrated are.
-
-        A learner is made only where it is needed: to calibrate a constant of the bound, or where
-        `prepare` is given and pre-training is not still to be planned.
 
         Parameters
         ----------
         scenario : Scenario
         seed : int
         prepare : callable, optional
-            Makes the learner that rounds will need, as :func:`airtune.learning.learner.prepare`
-            does.
+            Makes the learner on which constants of the bound are calibrated, where the scenario
+            asks for it; :func:`airtune.learning.learner.prepare` by default.
         progress : callable, optional
             Called with a text and the fraction done.
+        sizes : Sizes, optional
+            What an engine has returned; by default they are measured without training anything.
 
         Raises
         ------
@@ -81,17 +81,16 @@ class Repetition:
         from airtune.learning import learner
         from airtune.learning.sizes import measure, sizes_of
 
+        bound = None
         if calibrated(scenario):
             made = (prepare or learner.prepare)(scenario, seed, progress)
             bound = calibrate.constants(scenario, seed, made, progress)
-            return cls(scenario, seed, sizes_of(made), bound)
-        if prepare is not None and scenario.planning.pretraining == "fixed":
-            return cls(scenario, seed, sizes_of(prepare(scenario, seed, progress)))
-        return cls(scenario, seed, measure(scenario, seed))
+            sizes = sizes or sizes_of(made)
+        return cls(scenario, seed, sizes or measure(scenario, seed), bound)
 
     @cached_property
-    def _channel(self) -> Channel:
-        """Propagation paths, block by block."""
+    def paths(self) -> Channel:
+        """Source of the propagation paths, block by block."""
         if self.channel is not None:
             return self.channel
         radio = self.scenario.radio
@@ -160,7 +159,7 @@ class Repetition:
 
     def radio(self, round_index: int) -> RadioRound:
         """Return the true and the perceived paths of a round."""
-        block = self._channel.block(round_index)
+        block = self.paths.block(round_index)
         return RadioRound.of(self.scenario, self.seed, round_index, block)
 
     def movement(

@@ -21,8 +21,8 @@ from airtune.registry import POLICIES, SERVER_OPTIMIZERS
 from airtune.rounds.books import Computing, book_round
 from airtune.rounds.metrics import (
     Metrics,
-    aggregation_metrics,
-    participation_metrics,
+    RoundOutcome,
+    outcome_metrics,
     progress_metrics,
 )
 from airtune.rounds.state import State
@@ -103,29 +103,30 @@ class FederatedRun:
             state.average_rates = choice.average_rates
         state.effective_weights = choice.spread(state.scaled_weights)
 
-        # 3, 4  The adapters are broadcast, the clients compute, the antennas move.
-        placed = self._places(radio)
-        moved = repetition.movement(array, state.positions, placed)
-        batches, states = self.plan.batch_sizes, state.client_states
-        computed = self.engine.updates(
-            state.adapter, choice.clients, batches, self.seed, index, states
-        )
-        state.client_states |= computed.states
-        link = array.link(radio, state.effective_weights, moved.positions)
+        # 3  The server broadcasts the adapter; its cost is booked below with that of the pilots.
+        adapter = state.adapter
 
-        # 5  The clients transmit at the same time; what arrives is the sum.
+        # 4  The selected clients compute their updates, and the antennas move.
+        batches, states = self.plan.batch_sizes, state.client_states
+        computed = self.engine.updates(adapter, choice.clients, batches, self.seed, index, states)
+        state.client_states |= computed.states
+        moved = repetition.movement(array, state.positions, self._positions(radio))
+        state.positions = moved.positions
+
+        # 5  The clients report their scales and transmit at the same time; the antennas receive
+        #    the sum.
+        link = array.link(radio, state.effective_weights, state.positions)
         uploads = self._uploads(computed, choice)
-        received = (
-            None
-            if uploads is None
-            else self.scheme.air.combine(uploads, link, self.plan.power_backoff)
-        )
+        received = None
+        if uploads is not None:
+            received = self.scheme.air.combine(uploads, link, self.plan.power_backoff)
         transmitters = who_transmitted(computed.clients, received)
 
-        # 6  The server decodes the mean and takes a step; scales and memories are kept.
+        # 6  The server decodes the mean and takes a step; what clients reported and remember is
+        #    stored for the next round.
         if received is not None:
             state.adapter, state.optimizer_state = self.optimizer.step(
-                state.adapter, received.mean, state.optimizer_state, self.training
+                adapter, received.mean, state.optimizer_state, self.training
             )
             state.memory |= received.memory
             state.participation[transmitters] += 1
@@ -134,9 +135,9 @@ class FederatedRun:
                     computed.clients, choice, received.effective_weights
                 )
                 state.effective_weights = received.effective_weights
-        state.round, state.positions = index, moved.positions
+        state.round = index
 
-        #    Every component is booked.
+        #    It books every component.
         reporting = np.isin(choice.clients, transmitters) if has_silent(received) else None
         overheads = self.scheme.air.overheads(
             link, link, choice.clients, repetition.matrix_sizes, reporting
@@ -148,22 +149,17 @@ class FederatedRun:
         if received is not None:
             state.client_energy_j[computed.clients] += booked.uplink_j
 
-        #    The adapter is evaluated, and the remaining rounds are planned anew if the air drifts.
+        #    It evaluates the adapter, and plans the remaining rounds anew if the air drifts.
         evaluation = self._evaluate(index)
         replanned = replan.check(repetition, self.scheme.name, self.current, self._spent())
         if replanned is not None:
             self.current = replanned[0]
 
-        omega = repetition.omega
+        outcome = RoundOutcome(choice, computed, transmitters, received, moved, booked)
         return {
             **({} if replanned is None else {"replanned": replanned[1]}),
             **progress_metrics(state, evaluation),
-            **aggregation_metrics(computed, received),
-            **participation_metrics(repetition.constants, omega, transmitters, choice),
-            "dropped": list(computed.dropped),
-            "moved_m": float(moved.distances_m.max()),
-            "round_latency_s": booked.latency_s.to_dict(),
-            "round_energy_j": booked.energy_j.to_dict(),
+            **outcome_metrics(outcome, repetition.constants, repetition.omega),
             "round_wall_s": time.perf_counter() - began,
         }
 
@@ -196,7 +192,7 @@ class FederatedRun:
             fair_window=self.scenario.clients.fair_window,
         )
 
-    def _places(self, radio: RadioRound) -> NDArray[np.float64]:
+    def _positions(self, radio: RadioRound) -> NDArray[np.float64]:
         """Return where the antennas go in the round, in no order (`planning.movement`)."""
         state, array, joint = self.state, self.scheme.array, self.current.joint
         movement = self.scenario.planning.movement if array.moves else "each-round"

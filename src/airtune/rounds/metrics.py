@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from airtune.bound.convergence import BoundConstants, participation_bias
 from airtune.costs import FloatArray
 from airtune.engines import RoundUpdates
 from airtune.learning.results import Evaluation
+from airtune.radio.movement import Movement
+from airtune.rounds.books import Booked
 from airtune.rounds.state import State
 from airtune.scheduling import Choice
 from airtune.schemes import Reception
@@ -33,6 +36,54 @@ def progress_metrics(state: State, evaluation: Evaluation | None) -> Metrics:
             name: {"loss": finite_or_none(score.loss), "exact_match": score.exact_match}
             for name, score in scores.items()
         },
+    }
+
+
+@dataclass(frozen=True)
+class RoundOutcome:
+    """What a round has brought.
+
+    Attributes
+    ----------
+    choice : Choice
+        Of the scheduler.
+    computed : RoundUpdates
+        Of the engine.
+    transmitters : ndarray, int, shape (S',)
+        Clients whose update was received.
+    received : Reception or None
+        None: nobody could send.
+    moved : Movement
+        Of the antennas.
+    booked : Booked
+        Latency and energy.
+    """
+
+    choice: Choice
+    computed: RoundUpdates
+    transmitters: NDArray[np.int64]
+    received: Reception | None
+    moved: Movement
+    booked: Booked
+
+
+def outcome_metrics(outcome: RoundOutcome, constants: BoundConstants, omega: FloatArray) -> Metrics:
+    """Return errors, participation, movement and costs of a round.
+
+    Parameters
+    ----------
+    outcome : RoundOutcome
+    constants : BoundConstants
+    omega : ndarray, float, shape (K,)
+        Weights of all clients, sum 1.
+    """
+    return {
+        **aggregation_metrics(outcome.computed, outcome.received),
+        **participation_metrics(constants, omega, outcome.transmitters, outcome.choice),
+        "dropped": list(outcome.computed.dropped),
+        "moved_m": float(outcome.moved.distances_m.max()),
+        "round_latency_s": outcome.booked.latency_s.to_dict(),
+        "round_energy_j": outcome.booked.energy_j.to_dict(),
     }
 
 

@@ -81,9 +81,9 @@ def run_cells(
     preparing = watcher.preparing if watcher else None
     answers: dict[int, list[dict[str, str]]] = {}
     with ExitStack() as opened:
-        runs = _runs(scenario, scenario.seed + index, cells, learners, preparing)
+        seed = scenario.seed + index
+        runs = _runs(scenario, seed, cells, _Engines(learners, seed, preparing, opened))
         for engine in {id(run.engine): run.engine for _, run in runs}.values():
-            opened.callback(engine.close)
             answers[id(engine)] = engine.samples(
                 engine.initial_adapter(), scenario.evaluation.answers
             )
@@ -94,30 +94,51 @@ def run_cells(
                 watcher.cell_done(cell)
 
 
+class _Engines:
+    """The engines of a seed: one for each pre-training that plans ask for, closed at the end."""
+
+    def __init__(
+        self,
+        learners: SharedLearners,
+        seed: int,
+        preparing: Callable[[str, float], None] | None,
+        opened: ExitStack,
+    ) -> None:
+        self.learners, self.seed, self.preparing = learners, seed, preparing
+        self._opened = opened
+        self._started: dict[Pretraining, tuple[Engine, Sizes]] = {}
+
+    def start(self, scenario: Scenario) -> tuple[Engine, Sizes]:
+        """Return a started engine and the sizes that it has."""
+        key = scenario.pretraining
+        if key not in self._started:
+            engine: Engine = ENGINES[scenario.engine.name](self.learners)
+            self._opened.callback(engine.close)  # also when it fails to start
+            self._started[key] = engine, engine.start(scenario, self.seed, self.preparing)
+        return self._started[key]
+
+
 def _runs(
-    scenario: Scenario,
-    seed: int,
-    cells: list[Cell],
-    learners: SharedLearners,
-    preparing: Callable[[str, float], None] | None,
+    scenario: Scenario, seed: int, cells: list[Cell], engines: _Engines
 ) -> list[tuple[Cell, FederatedRun]]:
-    """Plan every cell, then start the engines: one, unless plans differ in pre-training."""
+    """Start an engine, plan every cell, and return the runs; nothing is written yet.
+
+    Where pre-training is planned, the plans come first and the engines start with what they ask
+    for.
+    """
     from airtune.planning.plans import plan_all, planned_pretraining
     from airtune.planning.repetition import Repetition
     from airtune.rounds.federated import FederatedRun
 
-    known = Repetition.open(scenario, seed, learners, preparing)
+    sizes = engines.start(scenario)[1] if scenario.planning.pretraining == "fixed" else None
+    known = Repetition.open(scenario, seed, engines.learners, engines.preparing, sizes)
     plans = plan_all(known, [cell.scheme for cell in cells])
-    started: dict[Pretraining, tuple[Engine, Sizes]] = {}
     runs = []
     for cell in cells:
         joint = plans[cell.scheme]
         own = planned_pretraining(scenario, joint.plan)
-        if own.pretraining not in started:
-            engine: Engine = ENGINES[own.engine.name](learners)
-            started[own.pretraining] = engine, engine.start(own, seed, preparing)
-        engine, sizes = started[own.pretraining]
-        repetition = Repetition(own, seed, sizes, known.constants)
+        engine, sizes = engines.start(own)
+        repetition = Repetition(own, seed, sizes, known.constants, known.paths)
         runs.append((cell, FederatedRun(repetition, cell.scheme, engine, joint)))
     return runs
 
