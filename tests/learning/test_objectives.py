@@ -158,8 +158,7 @@ def test_either_name_overrides_a_file(written: str, named: str, tmp_path: Path) 
 
 
 def test_a_checkpoint_keeps_the_state_of_clients(small_scenario: Scenario) -> None:
-    from airtune.rounds.federated import FederatedRun
-    from quadratic import QuadraticLearner
+    from quadratic import QuadraticLearner, run_with
 
     class Remembering(QuadraticLearner):
         """Counts the rounds of each client in its state."""
@@ -173,10 +172,10 @@ def test_a_checkpoint_keeps_the_state_of_clients(small_scenario: Scenario) -> No
             return found
 
     learner = Remembering(small_scenario, 1)
-    run = FederatedRun(small_scenario, "ideal", 1, learner)  # type: ignore[arg-type]
+    run = run_with(small_scenario, "ideal", 1, learner)
     run.run_round()
     run.run_round()
-    other = FederatedRun(small_scenario, "ideal", 1, learner)  # type: ignore[arg-type]
+    other = run_with(small_scenario, "ideal", 1, learner)
     other.state.load(2, run.state.arrays(), {"latency_s": {}, "energy_j": {}})
     counts = {k: float(s["count"].item()) for k, s in other.state.client_states.items()}
     assert counts == dict.fromkeys(range(small_scenario.clients.count), 2.0)
