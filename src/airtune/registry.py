@@ -6,14 +6,19 @@ from :meth:`Registry.add` in this process, and from other installed packages by 
 
     [project.entry-points."airtune.policies"]
     round-robin = "my_package.policies:ROUND_ROBIN"
+
+A name of the package itself cannot be replaced: an entry point of that name is ignored with a
+warning.  A name that several packages offer is refused when it is used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from inspect import getattr_static, isfunction
 from typing import Any
 
 from airtune.errors import InputError
@@ -30,6 +35,10 @@ class Registry(Mapping[str, Any]):
         Group of the entry points by which other packages add objects: ``airtune.schemes``.
     built_in : mapping of str to str
         Name to ``module:attribute``.
+    methods : sequence of str, optional
+        What every object has to have.
+    is_called : bool, optional
+        Whether the objects are called: classes and functions.
 
     Examples
     --------
@@ -45,43 +54,105 @@ class Registry(Mapping[str, Any]):
     airtune.errors.InputError: number 'e': must be one of pi, two
     """
 
-    def __init__(self, kind: str, group: str, built_in: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        kind: str,
+        group: str,
+        built_in: Mapping[str, str],
+        *,
+        methods: Sequence[str] = (),
+        is_called: bool = False,
+    ) -> None:
         self.kind, self.group = kind, group
+        self.methods, self.is_called = tuple(methods), is_called
         self._built_in = dict(built_in)
         self._objects: dict[str, Any] = {}
         self._added: list[str] = []
 
     @cached_property
-    def _installed(self) -> dict[str, EntryPoint]:
-        """Entry points of other packages; what the package itself has is not replaced."""
-        points = {point.name: point for point in entry_points(group=self.group)}
-        return {name: points[name] for name in sorted(points) if name not in self._built_in}
+    def _installed(self) -> dict[str, list[EntryPoint]]:
+        """Entry points of other packages by name, those of built-in names left out."""
+        offered: dict[str, list[EntryPoint]] = {}
+        for point in entry_points(group=self.group):
+            if point.name in self._built_in:
+                warnings.warn(
+                    f"{self.kind} {point.name!r}: {_origin(point)} is ignored, "
+                    f"for airtune itself has a {self.kind} of this name",
+                    stacklevel=2,
+                )
+            else:
+                offered.setdefault(point.name, []).append(point)
+        return {name: offered[name] for name in sorted(offered)}
 
     def __getitem__(self, name: str) -> Any:
-        """Return the object of a name.
+        """Return the object of a name; see :meth:`load`."""
+        return self.load(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the object of a name, or `default` if nobody offers the name.
 
         Raises
         ------
         InputError
-            The name is unknown, or the package that offers it cannot be imported.
+            The name is offered, but its object cannot be used.
+        """
+        return self.load(name) if name in self else default
+
+    def load(self, name: str, setting: str | None = None) -> Any:
+        """Return the object of a name, imported if it is not yet.
+
+        Parameters
+        ----------
+        name : str
+        setting : str, optional
+            Dotted name of the setting that it comes from, for messages.
+
+        Raises
+        ------
+        InputError
+            The name is unknown, several packages offer it, the one that offers it cannot be
+            imported, or what it offers is not of this kind.
         """
         if name not in self._objects:
-            self._objects[name] = self._load(name)
+            subject = f"{self.kind} {name!r}" if setting is None else f"{setting} = {name!r}"
+            self._objects[name] = self._import(name, subject)
         return self._objects[name]
 
-    def _load(self, name: str) -> Any:
+    def _import(self, name: str, subject: str) -> Any:
+        """Import an object; `subject` begins the messages."""
+        installed = self._installed  # looked up in any case: it warns of what is ignored
         if name in self._built_in:
             module, attribute = self._built_in[name].split(":")
             return getattr(import_module(module), attribute)
-        self.check(name)
-        point = self._installed[name]
-        try:
-            return point.load()
-        except Exception as error:
+        if name not in installed:
+            raise InputError(f"{subject}: must be one of {', '.join(self)}")
+        point, *others = installed[name]
+        if any(other.value != point.value for other in others):
+            offers = " and ".join(sorted(_origin(one) for one in installed[name]))
             raise InputError(
-                f"{self.kind} {name!r}: {point.value} cannot be loaded "
-                f"({type(error).__name__}: {error})"
+                f"{subject}: offered more than once, by {offers}; uninstall all but one"
+            )
+        try:
+            value = point.load()
+        except (Exception, SystemExit) as error:
+            raise InputError(
+                f"{subject}: {_origin(point)} cannot be loaded ({type(error).__name__}: {error})"
             ) from error
+        self._refuse_other_kinds(value, f"{subject}: {_origin(point)}")
+        return value
+
+    def _refuse_other_kinds(self, value: Any, subject: str) -> None:
+        """Refuse an object that lacks what this kind needs; `subject` begins the message."""
+        lack = None
+        if self.is_called and not callable(value):
+            lack = "it cannot be called"
+        for method in self.methods:
+            if not callable(getattr(value, method, None)):
+                lack = f"it has no method {method!r}"
+            elif isinstance(value, type) and isfunction(getattr_static(value, method, None)):
+                lack = "it is a class; register an instance"
+        if lack is not None:
+            raise InputError(f"{subject} is no {self.kind}: {lack}")
 
     def __contains__(self, name: object) -> bool:
         known = name in self._built_in or name in self._objects
@@ -100,10 +171,11 @@ class Registry(Mapping[str, Any]):
         Raises
         ------
         InputError
-            The name is taken.
+            The name is taken, or the object is not of this kind.
         """
         if name in self:
             raise InputError(f"{self.kind} {name!r} exists; choose another name")
+        self._refuse_other_kinds(value, f"{self.kind} {name!r}: what is added, {value!r},")
         self._objects[name] = value
         self._added.append(name)
 
@@ -120,23 +192,11 @@ class Registry(Mapping[str, Any]):
         self._added.remove(name)
         del self._objects[name]
 
-    def check(self, name: str, setting: str | None = None) -> None:
-        """Refuse a name that nobody offers.
 
-        Parameters
-        ----------
-        name : str
-        setting : str, optional
-            Dotted name of the setting that it comes from, for the message.
-
-        Raises
-        ------
-        InputError
-            Lists what is there.
-        """
-        if name not in self:
-            where = f"{self.kind} {name!r}" if setting is None else f"{setting} = {name!r}"
-            raise InputError(f"{where}: must be one of {', '.join(self)}")
+def _origin(point: EntryPoint) -> str:
+    """Say what an entry point names and which package it belongs to."""
+    package = point.dist.name if point.dist is not None else None
+    return f"{point.value} of the package {package or 'without a name'}"
 
 
 PROPOSAL, REFERENCE = "movable", "ideal"
@@ -159,11 +219,13 @@ SCHEMES = Registry(
         "truncated": "airtune.schemes:TRUNCATED",
         "digital": "airtune.schemes:DIGITAL",
     },
+    methods=("build",),
 )
 CHANNELS = Registry(
     "channel",
     "airtune.channels",
     {"block-fading": "airtune.radio.channels.block_fading:BlockFading"},
+    is_called=True,
 )
 POLICIES = Registry(
     "policy",
@@ -175,6 +237,7 @@ POLICIES = Registry(
         "proportional-fair": "airtune.scheduling:PROPORTIONAL_FAIR",
         "joint": "airtune.scheduling:JOINT",
     },
+    methods=("select",),
 )
 SERVER_OPTIMIZERS = Registry(
     "server optimiser",
@@ -183,6 +246,7 @@ SERVER_OPTIMIZERS = Registry(
         name: f"airtune.learning.server:{name.upper()}"
         for name in ("sgd", "momentum", "adam", "yogi")
     },
+    methods=("init", "step"),
 )
 CLIENT_OBJECTIVES = Registry(
     "client objective",
@@ -191,9 +255,11 @@ CLIENT_OBJECTIVES = Registry(
         "sft": "airtune.learning.objectives.sft:SFT",
         "dpo": "airtune.learning.objectives.dpo:DPO",
     },
+    methods=("encode", "step"),
 )
 ENGINES = Registry(
     "engine",
     "airtune.engines",
     {"local": "airtune.engines.local:LocalEngine"},
+    is_called=True,
 )

@@ -28,5 +28,5 @@ def test_an_unknown_engine_lists_what_is_there(monkeypatch) -> None:
         compare.check(scenario, "run")
     monkeypatch.setattr(ENGINES, "_objects", dict(ENGINES._objects))
     monkeypatch.setattr(ENGINES, "_added", list(ENGINES._added))
-    ENGINES.add("elsewhere", object())
+    ENGINES.add("elsewhere", ENGINES["local"])
     assert compare.check(scenario, "run") == scenario

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import traceback
 from pathlib import Path
 
 from airtune.errors import InputError
@@ -23,9 +24,22 @@ def import_module(name: str) -> None:
         sys.path.append(str(Path.cwd()))
     try:
         importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name != name:
-            raise InputError(f"--import {name}: needs the module {error.name!r}") from None
-        raise InputError(f"--import {name}: no such module here or among the installed") from None
-    except (ImportError, SyntaxError) as error:
-        raise InputError(f"--import {name}: cannot be imported ({error})") from None
+    except InputError as error:  # of what it registers
+        raise InputError(f"--import {name}: {error}") from error
+    except (Exception, SystemExit) as error:
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing == name:
+            message = "no such module here or among the installed"
+            raise InputError(f"--import {name}: {message}") from None
+        if missing:
+            raise InputError(f"--import {name}: needs the module {missing!r}") from error
+        raise InputError(
+            f"--import {name}: cannot be imported ({type(error).__name__}: {error}{_place(error)})"
+        ) from error
+
+
+def _place(error: BaseException) -> str:
+    """Return the line of a module's top level that an import came to, as `` at FILE, line N``."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame for frame in frames if frame.name == "<module>"]
+    return f" at {lines[-1].filename}, line {lines[-1].lineno}" if lines else ""

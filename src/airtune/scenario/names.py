@@ -1,4 +1,4 @@
-"""The settings that name something registered: are the names known?"""
+"""The settings that name something registered: can what they name be used?"""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from airtune.scenario.scenario import Scenario
 
 
 def check_names(scenario: Scenario) -> None:
-    """Refuse names of schemes, channels, policies, optimisers and objectives that nobody offers.
+    """Refuse names of schemes, channels, policies, engines and so on that cannot be used.
 
-    This is checked before a scenario is used, not when it is read: the record of a run can be
-    read where what it names is not installed.
+    Everything that the scenario names is imported, and nothing else.  This is checked before a
+    scenario is used, not when it is read: the record of a run can be read where what it names is
+    not installed.
 
     Parameters
     ----------
@@ -28,7 +29,7 @@ def check_names(scenario: Scenario) -> None:
     Raises
     ------
     InputError
-        Names the setting, its value and what is there.
+        Names the setting, its value and what is there, or why the object cannot be used.
 
     Examples
     --------
@@ -52,9 +53,9 @@ that registers it: airtune --import MODULE ...)
 
 
 def _check(registry: Registry, name: str, setting: str) -> None:
-    try:
-        registry.check(name, setting)
-    except InputError as error:
+    if name not in registry:
         raise InputError(
-            f"{error} (or of a module that registers it: airtune --import MODULE ...)"
-        ) from None
+            f"{setting} = {name!r}: must be one of {', '.join(registry)} "
+            "(or of a module that registers it: airtune --import MODULE ...)"
+        )
+    registry.load(name, setting)

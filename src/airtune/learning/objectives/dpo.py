@@ -20,14 +20,13 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch.nn import functional
-
 from airtune.learning.objectives.base import ClientObjective, LocalTask
 from airtune.learning.pairs import answers, encode_pairs
 from airtune.learning.results import ClientState, DomainScore, Evaluation
 
 if TYPE_CHECKING:
+    import torch
+
     from airtune.learning.data import Record
     from airtune.learning.text import Encoder, Example
     from airtune.learning.workers import Workers
@@ -60,6 +59,9 @@ class DirectPreference(ClientObjective):
         self, task: LocalTask, flat: torch.Tensor, examples: Sequence[Example], state: ClientState
     ) -> tuple[float, torch.Tensor, ClientState]:
         """Return the mean loss of pairs and its gradient; there is no dropout."""
+        import torch
+        from torch.nn import functional
+
         z = self.margins(task, flat, examples)
         pull = task.settings.beta * torch.sigmoid(-z) / len(examples)
         weights = torch.cat([pull, -pull]).float()
@@ -73,6 +75,9 @@ class DirectPreference(ClientObjective):
 
         The perplexity is that of the better answers.
         """
+        import torch
+        from torch.nn import functional
+
         z = self.margins(task, task.adapter, examples)
         losses = -functional.logsigmoid(z)
         tokens = sum(len(pair.ids) - pair.prompt for pair in examples)
