@@ -1,4 +1,4 @@
-"""The settings that name something registered: are the names known?"""
+"""Check the settings that name a registered object."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from airtune.scenario.scenario import Scenario
 
 
 def check_names(scenario: Scenario) -> None:
-    """Refuse names of schemes, channels, policies, optimisers and objectives that nobody offers.
+    """Refuse names of schemes, channels, policies, optimisers and objectives that are unknown.
 
     This is checked before a scenario is used, not when it is read: the record of a run can be
     read where what it names is not installed.
