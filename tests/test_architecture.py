@@ -35,7 +35,10 @@ LINES = 400
 POSITIONAL, POSITIONAL_OF_KERNELS = 7, 10
 TYPE_IGNORES = 10
 KERNEL_DECORATORS = {"compiled", "entry", "inner", "intrinsic", "njit", "vectorize"}
-NOT_LAZY = ("torch", "transformers", "peft", "accelerate", "datasets", "matplotlib", "jinja2")
+NOT_LAZY = (
+    *("torch", "transformers", "peft", "accelerate", "datasets", "matplotlib", "jinja2"),
+    *("sionna", "ray", "flwr", "opacus"),
+)
 """Libraries that take long to import: the command line and what it imports at once do without."""
 MODELS = ("torch", "transformers", "peft", "accelerate", "tokenizers")
 MAY_KNOW_MODELS = ("learning", "engines", "bound.calibrate")

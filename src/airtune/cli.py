@@ -70,7 +70,10 @@ _interrupted = threading.Event()
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Stop at once; remembered, for an exception raised inside a library's callback is lost."""
+    """Raise KeyboardInterrupt, and note it for the commands to look up between rounds.
+
+    A signal that arrives inside a library's callback raises there, and the library may drop it.
+    """
     _interrupted.set()
     raise KeyboardInterrupt
 

@@ -53,7 +53,7 @@ def test_covariance_against_a_loop(count: int) -> None:
         for m in range(5):
             for n in range(5):
                 expected[m, n] += power * v[m] * v[n].conjugate()
-    found = array.noise_covariance(paths, powers, positions, 0.01)
+    found = array.covariance(array.channel(paths, positions), powers, 0.01)
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
     np.testing.assert_allclose(found, found.conj().T)
 

@@ -41,8 +41,8 @@ def prepare(
     return common, uniform_forcing(air.channel, w, common.effective_weights, LIMITS)
 
 
-def by_hand(updates: Real, common: s.Normalisation, sent: Transmission, air: Air) -> Real:
-    """Noiseless decoding, block by block and symbol by symbol, straight from section 4."""
+def symbols_by_hand(updates: Real, common: s.Normalisation) -> Complex:
+    """The clients' symbols x_k, shape (K, n), straight from section 4."""
     ends, d = np.cumsum(common.scales.sizes), common.entries
     entries = np.zeros((len(updates), d + d % 2))
     for k, update in enumerate(updates):
@@ -54,7 +54,19 @@ def by_hand(updates: Real, common: s.Normalisation, sent: Transmission, air: Air
             for b, (end, size) in enumerate(zip(ends, common.scales.sizes, strict=True))
         ]
         entries[k, :d] = np.concatenate(parts)
-    x = (entries[:, 0::2] + 1j * entries[:, 1::2]) / np.sqrt(2)
+    return np.asarray((entries[:, 0::2] + 1j * entries[:, 1::2]) / np.sqrt(2))
+
+
+def symbol_correlation(updates: Real, common: s.Normalisation) -> Complex:
+    """C_jk = mean(x_j^* x_k) over the symbols, shape (K, K)."""
+    x = symbols_by_hand(updates, common)
+    return np.asarray(2 * x.conj() @ x.T / common.entries)
+
+
+def by_hand(updates: Real, common: s.Normalisation, sent: Transmission, air: Air) -> Real:
+    """Noiseless decoding, matrix by matrix and symbol by symbol, straight from section 4."""
+    ends, d = np.cumsum(common.scales.sizes), common.entries
+    x = symbols_by_hand(updates, common)
     y = sum(np.outer(h, b * x_k) for h, b, x_k in zip(air.channel, sent.scalars, x, strict=True))
     heard = sent.beamformer.conj() @ y
     flat = np.sqrt(2) * np.stack([heard.real, heard.imag], axis=1).ravel()[:d]
@@ -173,7 +185,7 @@ def test_prediction_with_the_measured_correlation_is_exact_without_noise(
     updates = 0.3 * make_updates(10, (700, 800)) + common_part  # alike clients
     common, sent = prepare(updates, (700, 800), "block", air, combine(air))
     true = silent(disturbed(air, 0.1))
-    correlation = ota.symbol_correlation(updates, common)
+    correlation = symbol_correlation(updates, common)
     np.testing.assert_allclose(np.diag(correlation), 1.0, rtol=1e-9)
     np.testing.assert_allclose(correlation, correlation.conj().T, atol=1e-12)
     rng = np.random.default_rng(1)

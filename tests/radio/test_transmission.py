@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from airtune.kinds import Complex
-from airtune.radio.array import channel, noise_covariance
+from airtune.radio.array import channel, covariance
 from airtune.radio.channels.block_fading import BlockFading
 from airtune.radio.layouts import fixed_array
 from airtune.radio.transmission import Air, air_at, uniform_forcing
@@ -21,7 +21,8 @@ def test_air_at_positions(scenario: Scenario) -> None:
     positions = fixed_array(4, scenario.array.region)
     air = air_at(block, positions, LinkBudget.of(scenario.radio, scenario.clients))
     np.testing.assert_array_equal(air.channel, channel(block.clients, positions))
-    expected = noise_covariance(block.interferers, np.full(2, 10**-0.7), positions, 10**-13.5)
+    interference = channel(block.interferers, positions)
+    expected = covariance(interference, np.full(2, 10**-0.7), 10**-13.5)
     np.testing.assert_allclose(air.covariance, expected, rtol=1e-12)
     chosen = air.of([4, 1])
     np.testing.assert_array_equal(chosen.channel, air.channel[[4, 1]])

@@ -135,6 +135,17 @@ def sampled_with_replacement(weights: Real, draws: int) -> SamplingMeans:
     Returns
     -------
     SamplingMeans
+
+    Examples
+    --------
+    Two draws among four clients of equal weight; each is absent from both with probability 9/16:
+
+    >>> import numpy as np
+    >>> means = sampled_with_replacement(np.full(4, 0.25), 2)
+    >>> means.squared_weights.tolist(), means.share.tolist()
+    ([0.15625, 0.15625, 0.15625, 0.15625], [0.4375, 0.4375, 0.4375, 0.4375])
+    >>> means.bias, means.variance
+    (0.0, 0.5)
     """
     total = float(weights.sum())
     odds = weights / total

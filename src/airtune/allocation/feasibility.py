@@ -1,4 +1,4 @@
-"""Least budgets: what the cheapest admissible run needs, and how to say it."""
+"""Feasibility: whether the cheapest admissible run meets the budgets, and what it needs."""
 
 from __future__ import annotations
 
@@ -18,6 +18,31 @@ def is_feasible(problem: ResourceProblem) -> bool:
 
     More rounds, larger batches, more pre-training and more power all cost time and energy, so the
     least of each decides.
+
+    Examples
+    --------
+    A round takes 0.6 s besides computing, so 0.6 s are not enough for one:
+
+    >>> import numpy as np
+    >>> from airtune.allocation import Processors, ResourceProblem, ServerProcessor
+    >>> from airtune.bound import BoundConstants
+    >>> constants = BoundConstants(
+    ...     L=4, mu=0.5, eta=0.1, sigma_g_sq=4, G_sq=8,
+    ...     L0=4, mu0=0.05, eta0=0.1, sigma0_sq=4, delta_pre=6, L_x=0.5, W1=1,
+    ... )
+    >>> two = np.ones(2)
+    >>> clients = Processors(
+    ...     omega=0.5 * two, cycles=np.array([1e8, 2e8]), kappa=2.5e-28 * two,
+    ...     f_min=3e8 * two, f_max=2e9 * two, batch_max=16 * two,
+    ...     radio_j=0.003 * two, fixed_j=0 * two, budget_j=np.inf * two,
+    ... )
+    >>> problem = ResourceProblem(
+    ...     constants, clients, ServerProcessor(1e7, 1e-27, 1e9, 3e9),
+    ...     mse_star=0.05, round_s=0.6, round_j=0.5, rounds=(1, 4), steps=(0, 0), batches=(1, 1),
+    ...     latency_s=6, energy_j=np.inf,
+    ... )
+    >>> is_feasible(problem), is_feasible(problem.with_budgets(latency_s=0.6))
+    (True, False)
     """
     rounds, samples = problem.rounds[0], problem.least_samples
     batch = np.ones_like(problem.clients.omega)

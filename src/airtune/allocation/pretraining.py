@@ -1,4 +1,4 @@
-"""Pareto front of pre-training: the least gap for every number of samples worth paying for."""
+"""Pareto front of pre-training: the least gap for every number of samples that lowers it."""
 
 from __future__ import annotations
 

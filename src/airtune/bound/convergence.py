@@ -131,6 +131,18 @@ def pretraining_gap(constants: BoundConstants, steps: ArrayLike, batch: ArrayLik
     Returns
     -------
     ndarray
+
+    Examples
+    --------
+    The gap before pre-training, after 100 and after 1000 steps on batches of 16:
+
+    >>> from airtune.bound import BoundConstants
+    >>> constants = BoundConstants(
+    ...     L=4, mu=0.5, eta=0.1, sigma_g_sq=4, G_sq=8, zeta_sq=2,
+    ...     L0=4, mu0=0.05, eta0=0.1, sigma0_sq=4, delta_pre=6, L_x=0.5, W1=1,
+    ... )
+    >>> pretraining_gap(constants, [0, 100, 1000], 16).round(3).tolist()
+    [6.0, 4.029, 1.033]
     """
     c = constants
     q0 = max(0.0, 1 - c.eta0 * c.mu0) ** np.asarray(steps, float)
@@ -139,7 +151,18 @@ def pretraining_gap(constants: BoundConstants, steps: ArrayLike, batch: ArrayLik
 
 
 def shift_gap(constants: BoundConstants) -> float:
-    """Return what the change of data adds to the initial gap: 2 L_x W_1 (docs/theory.md, (8))."""
+    """Return what the change of data adds to the initial gap: 2 L_x W_1 (docs/theory.md, (8)).
+
+    Examples
+    --------
+    >>> from airtune.bound import BoundConstants
+    >>> constants = BoundConstants(
+    ...     L=4, mu=0.5, eta=0.1, sigma_g_sq=4, G_sq=8, zeta_sq=2,
+    ...     L0=4, mu0=0.05, eta0=0.1, sigma0_sq=4, delta_pre=6, L_x=0.5, W1=1,
+    ... )
+    >>> shift_gap(constants)
+    1.0
+    """
     return 2 * constants.L_x * constants.W1
 
 
@@ -155,6 +178,18 @@ def noise_gain(constants: BoundConstants, rounds: ArrayLike) -> Real:
     Returns
     -------
     ndarray
+
+    Examples
+    --------
+    The factor tends to L eta / (2 mu):
+
+    >>> from airtune.bound import BoundConstants
+    >>> constants = BoundConstants(
+    ...     L=4, mu=0.5, eta=0.1, sigma_g_sq=4, G_sq=8, zeta_sq=2,
+    ...     L0=4, mu0=0.05, eta0=0.1, sigma0_sq=4, delta_pre=6, L_x=0.5, W1=1,
+    ... )
+    >>> noise_gain(constants, [1, 20, 1000]).round(4).tolist()
+    [0.02, 0.2566, 0.4]
     """
     c = constants
     q = c.contraction ** np.asarray(rounds, float)
@@ -175,6 +210,18 @@ def batch_noise(constants: BoundConstants, omega: ArrayLike, batch: ArrayLike) -
     Returns
     -------
     ndarray, shape (...)
+
+    Examples
+    --------
+    Client 1 takes batches of 16, client 2 of 8:
+
+    >>> from airtune.bound import BoundConstants
+    >>> constants = BoundConstants(
+    ...     L=4, mu=0.5, eta=0.1, sigma_g_sq=4, G_sq=8, zeta_sq=2,
+    ...     L0=4, mu0=0.05, eta0=0.1, sigma0_sq=4, delta_pre=6, L_x=0.5, W1=1,
+    ... )
+    >>> float(batch_noise(constants, omega=[0.5, 0.5], batch=[16, 8]))
+    0.1875
     """
     terms = np.asarray(omega, float) ** 2 / np.asarray(batch, float)
     return np.asarray(constants.sigma_g_sq * terms.sum(axis=-1))
@@ -194,6 +241,19 @@ def participation_bias(constants: BoundConstants, weights: ArrayLike, present: A
     Returns
     -------
     ndarray, shape (...)
+
+    Examples
+    --------
+    All clients transmit; the last one is absent; only the last one transmits:
+
+    >>> from airtune.bound import BoundConstants
+    >>> constants = BoundConstants(
+    ...     L=4, mu=0.5, eta=0.1, sigma_g_sq=4, G_sq=8, zeta_sq=2,
+    ...     L0=4, mu0=0.05, eta0=0.1, sigma0_sq=4, delta_pre=6, L_x=0.5, W1=1,
+    ... )
+    >>> present = [[True, True, True], [True, True, False], [False, False, True]]
+    >>> participation_bias(constants, [0.7, 0.2, 0.1], present).round(6).tolist()
+    [0.0, 0.08, 2.0]
     """
     absent = np.where(np.asarray(present, bool), 0.0, np.asarray(weights, float)).sum(axis=-1)
     return np.asarray(np.minimum(1.0, 4 * absent**2) * constants.zeta_sq)
@@ -284,6 +344,19 @@ def bound_over_rounds(
     -------
     dict of ndarray, shape (T + 1,)
         `total` and the parts of :class:`BoundParts`; index t is the bound after t rounds.
+
+    Examples
+    --------
+    Larger batches in the third of three rounds:
+
+    >>> from airtune.bound import BoundConstants
+    >>> constants = BoundConstants(
+    ...     L=4, mu=0.5, eta=0.1, sigma_g_sq=4, G_sq=8, zeta_sq=2,
+    ...     L0=4, mu0=0.05, eta0=0.1, sigma0_sq=4, delta_pre=6, L_x=0.5, W1=1,
+    ... )
+    >>> bound = bound_over_rounds(constants, initial=6, shift=1, noise=[0.5, 0.5, 0.25], air=0.1)
+    >>> bound["total"].round(3).tolist(), bound["batch_noise"].round(3).tolist()
+    ([7.0, 6.662, 6.341, 6.031], [0.0, 0.01, 0.02, 0.024])
     """
     c = constants
     noise = np.asarray(noise, float)

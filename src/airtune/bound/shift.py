@@ -154,7 +154,7 @@ def sliced(x: Real, y: Real, projections: int, seed: int) -> float:
 
 
 def null_distance(x: Real, method: Transport = "auto") -> float:
-    """Return W_1 between two halves of one sample: what sampling alone brings."""
+    """Return W_1 between two halves of one sample: the distance that sampling alone causes."""
     half = len(x) // 2
     return wasserstein(x[:half], x[half : 2 * half], method=method).value
 
@@ -192,6 +192,18 @@ def client_shift(clients: Sequence[Real], weights: Real, pretraining: Real) -> C
     Returns
     -------
     ClientShift
+
+    Examples
+    --------
+    Two clients, one a step to the right of the other, and pre-training data four steps away:
+
+    >>> import numpy as np
+    >>> clients = [np.array([[0.0, 0.0], [2.0, 0.0]]), np.array([[1.0, 0.0], [3.0, 0.0]])]
+    >>> shift = client_shift(clients, np.array([0.5, 0.5]), np.array([[0.0, 4.0], [2.0, 4.0]]))
+    >>> shift.pairwise.round(6).tolist(), shift.to_mixture.round(6).tolist()
+    ([[0.0, 1.0], [1.0, 0.0]], [0.5, 0.5])
+    >>> shift.to_pretraining.round(3).tolist(), shift.null.round(6).tolist()
+    ([4.0, 4.123], [2.0, 2.0])
     """
     count = len(clients)
     pairwise = np.zeros((count, count))

@@ -1,4 +1,4 @@
-"""``airtune calibrate``: every constant of the bound that model and data can tell."""
+"""``airtune calibrate``: measure the constants of the bound on the model and the data."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def place_file(
 
 
 def _db(value: float | None) -> float | None:
-    """Decibels of a power ratio; None where there is nothing finite to say."""
+    """Decibels of a power ratio; None where they are not finite."""
     if value is None or not 0 < value < math.inf:
         return None
     return 10 * math.log10(value)

@@ -1,4 +1,4 @@
-"""`airtune plan SCENARIO`: the plan for people, and the files of it."""
+"""`airtune plan SCENARIO`: print the plan, and write its files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`airtune plan --problem FILE.json`: read a planning problem, and its answer for people."""
+"""`airtune plan --problem FILE.json`: solve a planning problem and print the plan."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def summary(document: dict[str, Any]) -> str:
-    """Return the lines that a person reads of the answer of :func:`plan_file`."""
+    """Return the text that is printed for the answer of :func:`plan_file`."""
     rounds, batch, bound = document["rounds"], document["batch"], document["bound"]
     parts = ", ".join(f"{name} {x:.4g}" for name, x in bound.items() if name != "total")
     gap = document["certificate"]["relative_gap"]

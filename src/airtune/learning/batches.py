@@ -1,4 +1,4 @@
-"""Mini-batches, padded or packed, that know where their response tokens are."""
+"""Mini-batches, padded or packed, with the places of their response tokens."""
 
 from __future__ import annotations
 
@@ -99,7 +99,15 @@ def pieces(examples: Sequence[Example], tokens: int) -> list[list[Example]]:
 
 
 def collate(examples: Sequence[Example]) -> Batch:
-    """Return the batch of `examples`, in order."""
+    """Return the batch of `examples`, in order.
+
+    Examples
+    --------
+    >>> examples = [Example((5, 6, 7), prompt=1, label=""), Example((8, 9), prompt=1, label="")]
+    >>> batch = collate(examples)
+    >>> batch.ids.tolist(), batch.targets.tolist()
+    ([[5, 6, 7], [8, 9, 0]], [6, 7, 9])
+    """
     width = max(len(example.ids) for example in examples)
     ids = np.zeros((len(examples), width), np.int64)
     rows, columns, targets = [], [], []

@@ -39,6 +39,17 @@ def choose(
         Samples.
     seed, round_index, client, step : int
         Name the random stream; `step` counts the local steps of the round from 0.
+
+    Examples
+    --------
+    The smaller batch is the beginning of the larger one:
+
+    >>> from airtune.learning.text import Example
+    >>> examples = [Example(ids=(1, answer), prompt=1, label="") for answer in range(5)]
+    >>> two = choose(examples, 2, seed=1, round_index=0, client=0, step=0)
+    >>> four = choose(examples, 4, seed=1, round_index=0, client=0, step=0)
+    >>> len(two), len(four), two == four[:2]
+    (2, 4, True)
     """
     name = ("batch", round_index, client)
     stream = generator(seed, *name) if step == 0 else generator(seed, *name, step)
@@ -48,7 +59,16 @@ def choose(
 def mini_batch(
     examples: Sequence[Example], size: int, seed: int, round_index: int, client: int, step: int
 ) -> Batch:
-    """Return the padded mini-batch of :func:`choose`."""
+    """Return the padded mini-batch of :func:`choose`.
+
+    Examples
+    --------
+    >>> from airtune.learning.text import Example
+    >>> examples = [Example((5, 6, 7), prompt=1, label=""), Example((8, 9), prompt=1, label="")]
+    >>> batch = mini_batch(examples, 8, seed=1, round_index=0, client=0, step=0)
+    >>> tuple(batch.ids.shape), batch.tokens  # of all records: there are fewer than eight
+    ((2, 3), 5)
+    """
     from airtune.learning.batches import collate
 
     return collate(choose(examples, size, seed, round_index, client, step))

@@ -61,7 +61,16 @@ def sample_bytes(part: Part) -> bytes:
 
 
 def load_sample(part: Part) -> list[Record]:
-    """Return the records of a part of the shipped sample; every record has a label."""
+    """Return the records of a part of the shipped sample; every record has a label.
+
+    Examples
+    --------
+    >>> records = load_sample("domains")
+    >>> len(records), labels(records)[:3]
+    (3129, ('coins', 'farm', 'lamps'))
+    >>> records[0].instruction, records[0].output
+    ('What is 3 bags by 7 kilos?', '21')
+    """
     rows = (json.loads(line) for line in sample_bytes(part).splitlines())
     return [Record(r["instruction"], r["input"], r["output"], r["domain"]) for r in rows]
 

@@ -39,6 +39,20 @@ def evaluate(
         Examples of one forward pass.
     workers : Workers
         Compute the batches side by side.
+
+    Examples
+    --------
+    A model that takes four tokens for equally likely and always guesses 5:
+
+    >>> from airtune.learning.batches import collate
+    >>> class Guess:
+    ...     batch = staticmethod(collate)
+    ...     def score(self, batch):
+    ...         return torch.full(batch.targets.shape, math.log(4)), batch.targets == 5
+    >>> examples = [Example((1, 5), prompt=1, label="a"), Example((1, 5, 6), prompt=1, label="b")]
+    >>> scores = evaluate(Guess(), examples, batch_size=2, workers=Workers(1, 0))
+    >>> round(scores.perplexity, 3), scores.exact_match, scores.domains["b"].exact_match
+    (4.0, 0.5, 0.0)
     """
 
     def score(group: list[int]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

@@ -1,4 +1,4 @@
-"""The cache: folders named by the hash of all that their content depends on, made whole or not."""
+"""The cache: folders named by a hash of what their content depends on, complete or absent."""
 
 from __future__ import annotations
 

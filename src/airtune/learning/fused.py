@@ -1,4 +1,4 @@
-"""Forward and backward passes of a frozen transformer with LoRA, written out where it pays.
+"""Forward and backward passes of a frozen transformer with LoRA, by hand where that is faster.
 
 Only activations and adapters have gradients, so the backward pass of a layer is one product with
 the frozen weight and a few thin ones with the adapter.  Gradients go straight into one flat vector.

@@ -1,4 +1,4 @@
-"""What calibration may ask of a model and its data: gradients, curvature, losses, embeddings."""
+"""Measurements of a model and its data for calibration: gradients, curvature, embeddings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Phase 1: a small LLaMA, its tokenizer and weights trained at the server from nothing."""
+"""Phase 1: a small LLaMA, its tokenizer and weights trained at the server from scratch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Silence for libraries that draw progress bars on a terminal that is not theirs."""
+"""Keep other libraries from writing progress bars and hints to the terminal of airtune."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import functools
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from unittest.mock import patch
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Show no bar of transformers, the hub or the GGUF reader."""
+    """Show no progress bar of transformers, the hub or the GGUF reader inside the `with` block."""
     from transformers import modeling_gguf_pytorch_utils as gguf
     from transformers.utils import logging
 
-    shown = logging.is_progress_bar_enabled()
+    shown, bar = logging.is_progress_bar_enabled(), gguf.tqdm
     logging.disable_progress_bar()
+    gguf.tqdm = functools.partial(bar, disable=True)
     try:
-        with patch.object(gguf, "tqdm", functools.partial(gguf.tqdm, disable=True)):
-            yield
+        yield
     finally:
+        gguf.tqdm = bar
         if shown:
             logging.enable_progress_bar()
 

@@ -115,7 +115,7 @@ def _trim() -> Any:
 
 
 def _give_back() -> None:
-    """Give freed memory back: the heap keeps it between the small pieces that stay."""
+    """Return freed memory to the operating system, where the C library can (glibc)."""
     trim = _trim()
     if trim is not None:
         trim(0)

@@ -1,4 +1,4 @@
-"""Which of many clients to hear: a relaxed choice inside SCA-PDD, to be rounded by the caller.
+"""Client selection with the placement: a relaxed choice inside SCA-PDD, rounded by the caller.
 
 The choice of M out of K clients joins the radio problem as shares s_k in [0, 1]:
 

@@ -1,4 +1,4 @@
-"""The one door to the placement solver: methods, modes, warm starts, limited travel, batches."""
+"""Entry point of the placement solver: methods, modes, warm starts, limited travel, batches."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ NO_TRAVEL_DB = 100.0
 
 @dataclass(frozen=True)
 class TraceEntry:
-    """An accepted answer of a turn, and the bound with it."""
+    """An accepted result of a turn, and the bound with it."""
 
     turn: str
     bound: float
@@ -122,7 +122,7 @@ def plan_scheme(radio: RadioTurn, inputs: PlanInputs) -> JointPlan:
 
 
 class _Alternation:
-    """The best joint plan so far; offers that are no better are refused."""
+    """The best joint plan so far; an expected radio is accepted only if it lowers the bound."""
 
     def __init__(self, radio: RadioTurn, inputs: PlanInputs) -> None:
         self.radio, self.inputs = radio, inputs

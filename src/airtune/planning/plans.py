@@ -9,14 +9,12 @@ from airtune.planning.alternate import JointPlan, plan_scheme
 from airtune.planning.expected_radio import RadioTurn
 from airtune.planning.repetition import Repetition
 from airtune.planning.result import Plan
+from airtune.registry import PROPOSAL
 from airtune.scenario import Scenario
-
-PLANNING_SCHEME = "movable"
-"""Whose air a shared plan is made for, whatever schemes are compared."""
 
 
 def plan_run(repetition: Repetition, scheme: str) -> JointPlan:
-    """Plan the run of a scheme; a shared plan is that of :data:`PLANNING_SCHEME`.
+    """Plan the run of a scheme; a shared plan is made for the air of the proposal.
 
     Parameters
     ----------
@@ -35,7 +33,7 @@ def plan_run(repetition: Repetition, scheme: str) -> JointPlan:
         When a budget cannot be met; the message names the scheme, the budget and the least value
         that would do.
     """
-    planned = PLANNING_SCHEME if repetition.scenario.plan == "shared" else scheme
+    planned = PROPOSAL if repetition.scenario.plan == "shared" else scheme
     start = repetition.scheme(planned).array.start()
     try:
         return plan_scheme(RadioTurn(repetition, planned, 1, start), repetition.inputs)
@@ -47,7 +45,7 @@ def plan_all(repetition: Repetition, schemes: Sequence[str]) -> dict[str, JointP
     """Plan the runs of several schemes, by their names; a shared plan is made once."""
     if repetition.scenario.plan == "own":
         return {scheme: plan_run(repetition, scheme) for scheme in schemes}
-    return dict.fromkeys(schemes, plan_run(repetition, PLANNING_SCHEME))
+    return dict.fromkeys(schemes, plan_run(repetition, PROPOSAL))
 
 
 def planned_pretraining(scenario: Scenario, plan: Plan) -> Scenario:

@@ -10,9 +10,9 @@ from airtune.bound import BoundParts
 from airtune.errors import InputError
 from airtune.planning.alternate import JointPlan
 from airtune.planning.margins import Margins, bound_curve, measure_margins
-from airtune.planning.plans import PLANNING_SCHEME, plan_run
+from airtune.planning.plans import plan_run
 from airtune.planning.repetition import Repetition
-from airtune.registry import SCHEMES
+from airtune.registry import PROPOSAL, SCHEMES
 from airtune.scenario import Scenario
 from airtune.scenario.names import check_names
 
@@ -78,10 +78,10 @@ def plan_scenario(scenario: Scenario, scheme: str | None = None) -> ScenarioPlan
         value that would do.
     """
     check_names(scenario)
-    name = PLANNING_SCHEME if scheme is None else scheme
+    name = PROPOSAL if scheme is None else scheme
     if name not in SCHEMES:
         raise InputError(f"--scheme {name}: must be one of {', '.join(SCHEMES)}")
-    if name != PLANNING_SCHEME:
+    if name != PROPOSAL:
         scenario = scenario.model_copy(update={"plan": "own"})
     repetition = Repetition.open(scenario, scenario.seed)
     began = time.perf_counter()

@@ -64,22 +64,3 @@ def covariance(interference: Complex, powers_w: Real, noise_w: float) -> Complex
     """
     white = noise_w * np.eye(interference.shape[1])
     return np.asarray(white + (interference.T * powers_w) @ interference.conj())
-
-
-def noise_covariance(
-    interferers: Paths, powers_w: Real, positions: Real, noise_w: float
-) -> Complex:
-    """Return the noise-plus-interference covariance R(r), shape (N, N) [W].
-
-    Parameters
-    ----------
-    interferers : Paths
-        Paths of J interferers; J may be 0.
-    powers_w : ndarray, float, shape (J,)
-        Transmit powers q_j [W].
-    positions : ndarray, float, shape (N, 2)
-        Antenna positions [wavelengths].
-    noise_w : float
-        Noise power sigma^2 [W].
-    """
-    return covariance(channel(interferers, positions), powers_w, noise_w)

@@ -169,6 +169,20 @@ def encode(
         What the server reads.
     memory : ndarray, float, shape (d,), or None
         Memory for the client's next upload; None without error feedback.
+
+    Examples
+    --------
+    One bit an entry with error feedback; what the first upload loses is added to the second:
+
+    >>> update = np.array([0.5, -1.0, 0.2, 0.0])
+    >>> sent, memory = encode(update, None, sizes=[2, 2], bits=1, rng=None)
+    >>> sent.values.round(6).tolist(), sent.bits
+    ([0.75, -0.75, 0.1, 0.1], 68)
+    >>> memory.round(6).tolist()
+    [-0.25, -0.25, 0.1, -0.1]
+    >>> sent, memory = encode(update, memory, sizes=[2, 2], bits=1, rng=None)
+    >>> sent.values.round(6).tolist()
+    [0.75, -0.75, 0.2, -0.2]
     """
     if rng is not None:
         return quantise_unbiased(update, sizes, bits, rng), None

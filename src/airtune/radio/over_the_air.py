@@ -65,27 +65,6 @@ class Aggregate:
     relative_error: float
 
 
-def symbol_correlation(updates: Floating, normalisation: Normalisation) -> Complex:
-    """Measure the correlation C of the clients' symbols, ``C_jk = mean(x_j^* x_k)``.
-
-    Parameters
-    ----------
-    updates : ndarray, float, shape (K, d_all)
-        Updates.
-    normalisation : Normalisation
-        Their common scales.
-
-    Returns
-    -------
-    ndarray, complex, shape (K, K)
-        Hermitian; the diagonal is 1 (0 for silent clients).
-    """
-    total = np.zeros((len(updates), len(updates)), dtype=np.complex128)
-    for _, _, symbols in _chunks(updates, normalisation):
-        total += symbols.conj() @ symbols.T
-    return 2.0 * total / max(normalisation.entries, 1)
-
-
 def aggregate(
     updates: Floating,
     normalisation: Normalisation,
@@ -116,7 +95,8 @@ def aggregate(
     form : {'scalar', 'waveform'}
         Draw ``w^H z ~ CN(0, w^H R w)``, or build the signal of every antenna.
     correlation : ndarray, complex, shape (K, K), optional
-        Correlation C of the prediction (:func:`symbol_correlation`); the identity by default.
+        Correlation of the symbols for the prediction, ``C_jk = mean(x_j^* x_k)``; the identity by
+        default.
 
     Returns
     -------

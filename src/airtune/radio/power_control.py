@@ -61,6 +61,22 @@ def capped_alignment(
     Returns
     -------
     Transmission
+
+    Examples
+    --------
+    A strong and a very weak client at one antenna.  Forcing both to arrive alike costs much noise;
+    letting the weak one arrive too faint costs a quarter, the square of its weight:
+
+    >>> from airtune.radio.transmission import uniform_forcing
+    >>> channel, nu, limits = np.array([[1.0 + 0j], [0.01 + 0j]]), np.full(2, 0.5), np.ones(2)
+    >>> forced = uniform_forcing(channel, np.ones(1, complex), nu, limits)
+    >>> capped = capped_alignment(channel, 0.01 * np.eye(1), forced.beamformer, nu, limits)
+    >>> for sent in (forced, capped):
+    ...     noise = 0.01 * float(np.abs(sent.beamformer[0]) ** 2)  # w^H R w
+    ...     missing = float(np.sum(np.abs(misalignment(channel, sent, nu)) ** 2))
+    ...     print(f"{noise:.3f} {missing:.3f}")
+    25.000 0.000
+    0.002 0.245
     """
     active = effective_weights > 0
     if not active.any():

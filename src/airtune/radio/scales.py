@@ -134,6 +134,14 @@ def report_scales(updates: Floating, sizes: npt.ArrayLike) -> Scales:
     ------
     ValueError
         If the lengths do not add up to d, or an update has a NaN or an infinity.
+
+    Examples
+    --------
+    Two clients and two adapter matrices of two entries:
+
+    >>> scales = report_scales(np.array([[1.0, 3.0, 0.0, 0.0], [0.0, 4.0, -1.0, 1.0]]), [2, 2])
+    >>> scales.means.tolist(), scales.deviations.tolist()
+    ([[2.0, 0.0], [2.0, 0.0]], [[1.0, 0.0], [2.0, 1.0]])
     """
     lengths = np.asarray(sizes, dtype=np.int64)
     if lengths.sum() != updates.shape[1] or (lengths < 1).any():
@@ -187,6 +195,17 @@ def normalise_updates(
     ------
     ValueError
         If the weights are not a convex combination of K clients, or `global` has many groups.
+
+    Examples
+    --------
+    Two clients of equal weight; the second has the larger update and so the larger nu_k:
+
+    >>> scales = report_scales(np.array([[1.0, 3.0, 0.0, 0.0], [0.0, 4.0, -1.0, 1.0]]), [2, 2])
+    >>> common = normalise_updates(scales, [0.5, 0.5], "block")
+    >>> common.means.tolist(), common.deviations.round(3).tolist()
+    ([2.0, 0.0], [1.581, 0.707])
+    >>> common.effective_weights.round(3).tolist(), common.symbols
+    ([0.224, 0.671], 2)
     """
     omega = np.asarray(weights, dtype=np.float64)
     if omega.shape != (len(scales.means),) or (omega < 0).any() or abs(omega.sum() - 1) > 1e-9:

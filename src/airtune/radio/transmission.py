@@ -81,6 +81,18 @@ def air_at(transmitters: Transmitters, positions: Real, budget: LinkBudget) -> A
     Returns
     -------
     Air
+
+    Examples
+    --------
+    One client and one interferer, both from the right; two antennas half a wavelength apart:
+
+    >>> from airtune.radio.channels.base import Paths
+    >>> paths = Paths(np.array([[2.0 + 0j]]), np.array([[[1.0, 0.0]]]), np.zeros((1, 1)))
+    >>> budget = LinkBudget(np.array([0.1]), np.array([0.25]), noise=0.5)
+    >>> positions = np.array([[0.0, 0.0], [0.5, 0.0]])
+    >>> air = air_at(Transmitters(clients=paths, interferers=paths), positions, budget)
+    >>> air.channel.real.round(6).tolist(), air.covariance.real.round(6).tolist()
+    ([[2.0, -2.0]], [[1.5, -1.0], [-1.0, 1.5]])
     """
     return Air(
         channel=channel_at(transmitters.clients, positions),
@@ -124,6 +136,17 @@ def uniform_forcing(
     ------
     ValueError
         If rho is outside (0, 1], or w is blind to a client that has to transmit.
+
+    Examples
+    --------
+    The second client is received at half the amplitude: it sends at its limit, the other below:
+
+    >>> channel, nu = np.array([[1.0 + 0j], [0.5j]]), np.array([0.5, 0.5])
+    >>> sent = uniform_forcing(channel, np.ones(1, complex), nu, powers=np.array([0.1, 0.1]))
+    >>> sent.powers.round(6).tolist()
+    [0.025, 0.1]
+    >>> (channel @ sent.beamformer.conj() * sent.scalars).real.round(6).tolist()  # nu again
+    [0.5, 0.5]
     """
     if not 0.0 < backoff <= 1.0:
         raise ValueError(f"power back-off must be in (0, 1], got {backoff}")

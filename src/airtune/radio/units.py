@@ -15,23 +15,36 @@ SPEED_OF_LIGHT = 299_792_458.0
 
 
 def from_db(value_db: npt.ArrayLike) -> Real:
-    """Return the power ratio of `value_db` decibels: ``10^(value_db / 10)``."""
+    """Return the power ratio of `value_db` decibels: ``10^(value_db / 10)``.
+
+    Examples
+    --------
+    >>> from_db([0.0, 10.0, 3.0]).round(3).tolist()
+    [1.0, 10.0, 1.995]
+    """
     return np.asarray(10.0 ** (np.asarray(value_db, dtype=np.float64) / 10.0))
 
 
 def to_db(ratio: npt.ArrayLike) -> Real:
-    """Return the power ratio `ratio` (> 0) in decibels: ``10 log10(ratio)``."""
+    """Return the power ratio `ratio` (> 0) in decibels: ``10 log10(ratio)``.
+
+    Examples
+    --------
+    >>> to_db([1.0, 10.0, 2.0]).round(3).tolist()
+    [0.0, 10.0, 3.01]
+    """
     return np.asarray(10.0 * np.log10(np.asarray(ratio, dtype=np.float64)))
 
 
 def dbm_to_watt(power_dbm: npt.ArrayLike) -> Real:
-    """Return the power in W of `power_dbm` (dB over one milliwatt)."""
+    """Return the power in W of `power_dbm` (dB over one milliwatt).
+
+    Examples
+    --------
+    >>> dbm_to_watt([30.0, 20.0]).round(6).tolist()
+    [1.0, 0.1]
+    """
     return from_db(np.asarray(power_dbm, dtype=np.float64) - 30.0)
-
-
-def watt_to_dbm(power_w: npt.ArrayLike) -> Real:
-    """Return the power `power_w` (> 0) [W] in dBm."""
-    return to_db(power_w) + 30.0
 
 
 def noise_power(psd_dbm_hz: float, bandwidth_hz: float, noise_figure_db: float) -> float:
@@ -52,12 +65,25 @@ def noise_power(psd_dbm_hz: float, bandwidth_hz: float, noise_figure_db: float) 
     -------
     float
         Noise power sigma^2 [W].
+
+    Examples
+    --------
+    One megahertz at a noise figure of 9 dB, in dBm:
+
+    >>> round(float(to_db(noise_power(-174.0, 1e6, 9.0))) + 30.0, 6)
+    -105.0
     """
     return float(dbm_to_watt(psd_dbm_hz + to_db(bandwidth_hz) + noise_figure_db))
 
 
 def wavelength(carrier_hz: float) -> float:
-    """Return the wavelength [m] at `carrier_hz` (> 0) [Hz]."""
+    """Return the wavelength [m] at `carrier_hz` (> 0) [Hz].
+
+    Examples
+    --------
+    >>> round(wavelength(3.5e9), 4)
+    0.0857
+    """
     return SPEED_OF_LIGHT / carrier_hz
 
 

@@ -1,4 +1,4 @@
-"""The sentences at the head of the page: what was compared and what came out, honestly."""
+"""The sentences at the head of the page: what was compared, and the savings that were measured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who holds what: the labels of each client's training records."""
+"""How the labels of the training records are distributed over the clients."""
 
 from __future__ import annotations
 

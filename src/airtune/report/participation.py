@@ -1,4 +1,4 @@
-"""Who transmitted when: clients over rounds, where not everybody does in each round."""
+"""Who transmitted when: clients over rounds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROWS = 24
 
 
 def participation(run: RunFolder) -> Any | None:
-    """Draw how often the clients transmitted in each round; None where everybody always did.
+    """Draw how often the clients transmitted in each round; None if all did in all rounds.
 
     One panel for each different course of a scheme's first repetition; the schemes of a policy
     that looks at clients alone share one.

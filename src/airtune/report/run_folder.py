@@ -1,4 +1,7 @@
-"""Read a run folder: settings, results, the typed documents of each seed, whatever is there."""
+"""Read a run folder for the page: settings, results and each seed's documents.
+
+A run may be unfinished or older than the program: documents that are missing are left out.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class SeedRun:
-    """What one repetition of one scheme left behind."""
+    """The documents of one repetition of one scheme."""
 
     number: int
     metrics: tuple[MetricsLine, ...]

@@ -85,7 +85,7 @@ def decimals(x: float, places: int) -> str:
 
 def si(x: float, unit: str, digits: int = 3) -> str:
     """Write a quantity with the SI prefix that fits it."""
-    # Nobody counts in kiloseconds.
+    # Times of a second and more are written in seconds, without kilo or mega.
     scale, prefix = (1.0, "") if unit == "s" and abs(x) >= 0.9995 else prefix_of(x)
     return f"{significant(x / scale, digits)}{THIN}{prefix}{unit}"
 

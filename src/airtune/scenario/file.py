@@ -142,7 +142,7 @@ def _parse_yaml(text: str, where: str) -> dict[str, Any]:
 
 
 def _refuse_duplicates(node: yaml.Node | None, where: str) -> None:
-    """YAML keeps the last of two equal keys in silence; a user wants to know."""
+    """Refuse two equal keys in a mapping, of which YAML would silently keep the last."""
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:

@@ -1,4 +1,4 @@
-"""Settings of the clients, the radio and the antennas, and the base of all settings."""
+"""Settings of the clients, the radio and the antennas."""
 
 from __future__ import annotations
 

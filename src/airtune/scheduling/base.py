@@ -97,10 +97,6 @@ class Choice:
     bias_free: bool = False
     average_rates: Real | None = None
 
-    def holds_all(self, count: int) -> bool:
-        """Return whether all `count` clients transmit."""
-        return len(self.clients) == count
-
     def spread(self, values: Real) -> Real:
         """Return `values`, shape (K,), times the factors of those chosen, 0 for all others."""
         spread = np.zeros(len(values))

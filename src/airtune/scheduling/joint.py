@@ -1,4 +1,4 @@
-"""Selection together with the placement: the set whose round adds least to the bound."""
+"""Selection and placement together: the set of clients whose round adds least to the bound."""
 
 from __future__ import annotations
 

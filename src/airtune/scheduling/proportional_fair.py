@@ -1,4 +1,4 @@
-"""The policy `proportional-fair`: the clients best off relative to their past.
+"""The policy `proportional-fair`: the largest rate relative to the average rate so far.
 
 References
 ----------

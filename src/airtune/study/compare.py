@@ -1,4 +1,4 @@
-"""Comparisons: every cell of a run folder is run, and what the cells leave is summed up.
+"""Comparisons: run every cell of a run folder and sum up the results.
 
 The definitions of the headline figures are those of the system model, section 10.
 """
@@ -53,7 +53,7 @@ def compare(scenario: Scenario, out: str | Path | None = None) -> Document:
 
 
 def check(scenario: Scenario, kind: str) -> Scenario:
-    """Refuse what only the schemes and the solvers know to be impossible, before any work.
+    """Check before a run what the settings by themselves cannot: names, method and arrays.
 
     Returns
     -------
@@ -64,6 +64,16 @@ def check(scenario: Scenario, kind: str) -> Scenario:
     ------
     InputError
         Names the setting, its value and what is allowed.
+
+    Examples
+    --------
+    >>> from airtune import load_scenario
+    >>> check(load_scenario("quickstart", ["schemes=[movable, fixed]"]), "compare").schemes
+    ('ideal', 'movable', 'fixed')
+    >>> check(load_scenario("quickstart", ["placement.method=guess"]), "run")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    airtune.errors.InputError: placement.method = 'guess': must be one of ...
     """
     from airtune.placement.solver import METHODS
     from airtune.registry import SCHEMES
@@ -93,7 +103,7 @@ def publish(run_folder: RunFolder) -> Path:
 
 
 def summarise(run_folder: RunFolder) -> Document:
-    """Write results.json from what the finished cells left on disk, and return it.
+    """Write results.json from the records of the finished cells, and return it.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Read what finished cells left behind, and compute their figures."""
+"""Read the records of finished cells and compute their figures."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class CellHistory:
-    """What a finished cell left behind.
+    """The records of a finished cell.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What the noise of the air hides: (epsilon, delta) of the decoded aggregates.
+"""Differential privacy by the receiver's noise: (epsilon, delta) of the decoded aggregates.
 
 Over-the-air aggregation adds the receiver's noise to the sum of the updates: the Gaussian mechanism
 of differential privacy at no cost.  The guarantee is narrow, and these limits belong to it:
@@ -6,8 +6,8 @@ of differential privacy at no cost.  The guarantee is narrow, and these limits b
 - it covers an observer who sees the decoded aggregates (the models of the rounds) and nothing else.
   The noise arises in the server's receiver: whoever has antennas of his own, or the antennas'
   signals before the beamformer, sees other noise, and one client's signal alone if he is near;
-- the reported means and scales of the blocks travel digitally and are taken as public, and the
-  noise of the decoded mean is in proportion to these scales;
+- the reported means and scales of the scale groups travel digitally and are taken as public, and
+  the noise of the decoded mean is in proportion to these scales;
 - interference counts as the Gaussian noise that it is modelled as;
 - the noise per entry is that of the model of the air with the beamformer in use, not a floor that
   a receiver guarantees;
@@ -45,25 +45,41 @@ def noise_multiplier(noise_std: float, weight: float, clip_norm: float) -> float
     """Return the noise over the sensitivity of one round's decoded mean.
 
     A clipped update d_k reaches the mean with the aligned gain omega_k, so leaving it out moves
-    the mean by at most omega_k C (by less, for the means of the blocks are public).
+    the mean by at most omega_k C (by less, for the means of the scale groups are public).
 
     Parameters
     ----------
     noise_std : float
-        Standard deviation of the noise per real entry of the decoded mean, the least of all blocks:
+        Standard deviation of the noise per real entry of the decoded mean, the least of all groups:
         ``min_b v_b sqrt(w^H R w / pi_b)``.
     weight : float
         Largest weight omega_k of a client that transmits.
     clip_norm : float
         C, largest Euclidean norm of an update.
+
+    Examples
+    --------
+    Noise of 0.02 per entry, ten clients of equal weight, updates clipped to norm 1:
+
+    >>> round(noise_multiplier(noise_std=0.02, weight=0.1, clip_norm=1.0), 6)
+    0.2
     """
     return noise_std / (weight * clip_norm)
 
 
 def sampling_rate(scenario: Scenario) -> float:
-    """Return the probability of taking part that an observer cannot tell, 1 unless drawn at random.
+    """Return the sampling rate of the clients in a round: 1 unless they are drawn at random.
 
     1, too, for `clients.unbiased`, where it differs from client to client.
+
+    Examples
+    --------
+    Two of ten clients, drawn anew each round:
+
+    >>> from airtune import load_scenario
+    >>> drawn = ["clients.count=10", "clients.concurrency=2", "clients.selection=random"]
+    >>> sampling_rate(load_scenario("quickstart", drawn))
+    0.2
     """
     clients = scenario.clients
     drawn = clients.selection == "random" and not clients.unbiased

@@ -154,6 +154,12 @@ def paired(differences: Sequence[float]) -> Paired:
         ``differences``, ``median``, ``p10``, ``p90``; ``interval`` (low, high, coverage) of the
         median; ``sign_test_p`` and ``wilcoxon_p``, exact two-sided tests of a median of 0 (None
         where all differences are 0).  Infinite numbers are null.
+
+    Examples
+    --------
+    >>> found = paired([1.0, 2.0, 3.0])
+    >>> found["median"], found["interval"], found["sign_test_p"]
+    (2.0, {'low': 1.0, 'high': 3.0, 'coverage': 0.75}, 0.25)
     """
     from scipy.stats import binomtest, wilcoxon
 
@@ -206,6 +212,19 @@ def paired_figures(
     dict or None
         ``{"baseline", "seeds", "schemes": {NAME: {FIGURE: paired(...)}}}``, each difference
         scheme minus baseline; None with fewer than two seeds or without the baseline.
+
+    Examples
+    --------
+    Two seeds of two schemes; what neither has (here all but the loss) is left out:
+
+    >>> def cell(loss):
+    ...     return {**dict.fromkeys(PAIRED_FIGURES), "final_loss": loss}
+    >>> figures = {"movable": {0: cell(0.5), 1: cell(0.75)}, "fixed": {0: cell(1.0), 1: cell(1.0)}}
+    >>> differences = paired_figures(figures, baseline="fixed")
+    >>> differences["schemes"]["movable"]["final_loss"]["differences"]
+    [-0.5, -0.25]
+    >>> list(differences["schemes"]["movable"])
+    ['final_loss']
     """
     base = figures.get(baseline, {})
     schemes: dict[str, dict[str, Paired]] = {}

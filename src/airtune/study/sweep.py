@@ -88,10 +88,10 @@ class Sweep:
 
 
 class Watcher(CellWatcher, Protocol):
-    """Whoever follows a sweep."""
+    """Follows a sweep, as a display of its progress does."""
 
     def point_started(self, point: Point, seed: int) -> None:
-        """The cells of a point and a seed come next."""
+        """Take note that the cells of a point and a seed begin."""
 
 
 def _point(sweep: Sweep, settings: Mapping[str, Any], name: str) -> Point:
@@ -115,6 +115,13 @@ def parse_axes(scenario: Scenario, texts: Sequence[str]) -> tuple[Axis, ...]:
     ------
     InputError
         A setting is unknown, varied twice or not to be varied, or a value is not allowed.
+
+    Examples
+    --------
+    >>> from airtune import load_scenario
+    >>> axes = parse_axes(load_scenario("quickstart"), ["array.antennas=2,4", "plan=own"])
+    >>> [(axis.setting, axis.values) for axis in axes]
+    [('array.antennas', (2, 4)), ('plan', ('own',))]
     """
     given: dict[str, Sequence[Any]] = {}
     for text in texts:
@@ -139,7 +146,11 @@ def parse_axes(scenario: Scenario, texts: Sequence[str]) -> tuple[Axis, ...]:
 
 
 def _settled(scenario: Scenario, path: str, value: Any, given: Mapping[str, Sequence[Any]]) -> Any:
-    """Return a value as the scenario holds it: by itself, else with others that are varied, too."""
+    """Return a value as the scenario holds it after validation.
+
+    A value may be allowed only beside values of the other varied settings (eta needs eta <= 1/L):
+    it is tried with the scenario as given first, then with their combinations in turn.
+    """
     others = {name: values for name, values in given.items() if name != path}
     grid = itertools.islice(itertools.product(*others.values()), _COMBINATIONS)
     refused: InputError | None = None
@@ -230,13 +241,13 @@ def _execute(points: Sequence[Point], index: int, watcher: Watcher | None) -> No
 
 
 def _begin(point: Point) -> None:
-    """Write the heads of a point's folder once."""
+    """Create a point's run folder unless that is done."""
     if not (point.run.folder / names.RUN).exists():
         record.create(point.run.folder, point.run.scenario, point.run.kind)
 
 
 def summarise(sweep: Sweep) -> Document:
-    """Write results.json from what the finished cells left on disk, and return it.
+    """Write results.json from the records of the finished cells, and return it.
 
     Raises
     ------

@@ -18,13 +18,6 @@ def angle_between(a: Real, b: Real) -> Real:
     return np.arccos(np.clip((unit_vectors(a) * unit_vectors(b)).sum(-1), -1.0, 1.0))
 
 
-def test_angles_of_the_main_directions() -> None:
-    azimuth = np.array([0.0, np.pi / 2, -np.pi / 2, 0.3])
-    elevation = np.array([0.0, 0.0, 0.0, np.pi / 2])
-    expected = [[0, 0], [1, 0], [-1, 0], [0, 1]]
-    np.testing.assert_allclose(directions.from_angles(azimuth, elevation), expected, atol=1e-15)
-
-
 def test_uniform_heights_and_turns() -> None:
     u = directions.uniform((20_000,), np.random.default_rng(1))
     turn = np.arctan2(u[:, 1], u[:, 0])

@@ -1,4 +1,4 @@
-"""The constants of the bound as a scenario wants them: given numbers, or calibrated."""
+"""The constants of the bound of a scenario: numbers that it gives, or calibrated ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Documents = dict[str, dict[str, Any]]
 def constants(
     scenario: Scenario, seed: int, learner: Learner, progress: Progress | None = None
 ) -> BoundConstants:
-    """Return the constants of the bound; numbers of the scenario pass without any work.
+    """Return the constants of the bound; numbers given in the scenario are taken as they are.
 
     Parameters
     ----------

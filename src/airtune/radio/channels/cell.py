@@ -104,6 +104,18 @@ def place_stations(
     Returns
     -------
     Stations
+
+    Examples
+    --------
+    At one kilometre without shadowing the path loss is its intercept:
+
+    >>> radio = Radio(shadowing_db=0.0)
+    >>> stations = place_stations(2, (1000.0, 1000.0), radio, seed=1, group="clients")
+    >>> (10.0 * np.log10(stations.path_gains)).round(3).tolist()
+    [-128.1, -128.1]
+    >>> inside = place_stations(50, (50.0, 200.0), radio, seed=1, group="clients").distances
+    >>> bool(((inside >= 50.0) & (inside <= 200.0)).all())
+    True
     """
     rng = generator(seed, "placement", group)
     distances = ring_distances(count, ring_m, rng)

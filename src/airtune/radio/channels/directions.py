@@ -15,11 +15,6 @@ import numpy as np
 from airtune.kinds import Real
 
 
-def from_angles(azimuth: Real, elevation: Real) -> Real:
-    """Return `u`, shape (..., 2), of azimuths and elevations [rad], shape (...) each."""
-    return np.stack([np.cos(elevation) * np.sin(azimuth), np.sin(elevation)], axis=-1)
-
-
 def uniform(shape: tuple[int, ...], rng: np.random.Generator) -> Real:
     """Return directions spread uniformly (in solid angle) over the half sphere.
 

@@ -47,7 +47,7 @@ class DoubledArray(HalfWavelengthArray):
 
 
 class NoArray(HalfWavelengthArray):
-    """The array of a scheme that sends nothing over the air: it is never listened to."""
+    """A half-wavelength array as a stand-in for a scheme that sends nothing over the air."""
 
     about: ClassVar[str] = "none"
 
