@@ -232,8 +232,8 @@ def restore(fresh: OptimizerState, saved: Mapping[str, NDArray[Any]]) -> Optimiz
     >>> restore(fresh, {"steps": np.array([4])})
     Traceback (most recent call last):
     ...
-    airtune.errors.InputError: training.server_optimizer: the checkpoint holds another state than \
-this optimiser's, {'steps': (1,)} instead of {'first': (3,), 'steps': (1,)}; go on with the \
+    airtune.errors.InputError: training.server_optimizer: the checkpoint holds the moments \
+{'steps': (1,)} of the server optimiser, not {'first': (3,), 'steps': (1,)}; go on with the \
 optimiser that the run began with, or begin a new run
     """
     state = {name: np.array(value) for name, value in saved.items() if np.size(value)}
@@ -243,8 +243,8 @@ optimiser that the run began with, or begin a new run
     )
     if present != expected:
         raise InputError(
-            "training.server_optimizer: the checkpoint holds another state than this optimiser's, "
-            f"{present} instead of {expected}; go on with the optimiser that the run began with, "
+            f"training.server_optimizer: the checkpoint holds the moments {present} of the server "
+            f"optimiser, not {expected}; go on with the optimiser that the run began with, "
             "or begin a new run"
         )
     return {name: state.get(name, value) for name, value in fresh.items()}
