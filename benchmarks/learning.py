@@ -307,7 +307,7 @@ def alpaca(places: Places) -> dict[str, Any]:
         file, folder = Path(name) / "scenario.yaml", Path(name) / "run"
         # JSON is YAML.
         file.write_text(json.dumps(settings))
-        lines = folder / "ideal" / "seed-0" / "metrics.jsonl"
+        lines = folder / "ideal" / record.names.seed_folder(0) / record.names.METRICS
         airtune = [sys.executable, "-c", "from airtune.cli import main; main()"]
         began = time.perf_counter()
         run = [*airtune, "run", str(file), "--scheme", "ideal", "--out", str(folder)]

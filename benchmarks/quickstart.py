@@ -38,7 +38,9 @@ def measure(folder: Path) -> dict[str, Any]:
     results["total_wall_s"] = time.perf_counter() - began
     results["scenario"]["cache"] = ".cache/airtune"
     for name in FIGURES:
-        shutil.copyfile(folder / "run" / "figures" / f"{name}.png", FIGURE_FOLDER / f"{name}.png")
+        shutil.copyfile(
+            folder / "run" / record.names.FIGURES / f"{name}.png", FIGURE_FOLDER / f"{name}.png"
+        )
     return results
 
 

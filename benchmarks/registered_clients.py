@@ -93,9 +93,9 @@ class Side:
         """Return medians over the rounds, the first two left out."""
         sizes = {
             path.suffix.lstrip("."): path.stat().st_size
-            for path in (self.cell.folder / "checkpoint").glob("*")
+            for path in self.cell.checkpoint_folder.glob("*")
         }
-        lines = (self.cell.folder / "metrics.jsonl").read_text().splitlines()
+        lines = self.cell.metrics_file.read_text().splitlines()
         return {
             "round_s": float(np.median(self.wall_s[2:])),
             "round_cpu_s": float(np.median(self.cpu_s[2:])),

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from airtune import record  # noqa: E402
-from airtune.record import Cell  # noqa: E402
+from airtune.record import Cell, names  # noqa: E402
 from airtune.rounds import cell_io  # noqa: E402
 from airtune.scenario import Scenario  # noqa: E402
 from airtune.study import compare  # noqa: E402
@@ -70,7 +70,7 @@ def cell_of(policy: str, scheme: str, seed: int, folder: Path) -> dict[str, floa
     """Run one scheme under one policy; return what the table shows of it."""
     scenario = scenario_of(policy)
     learner = QuadraticLearner(scenario, seed)
-    cell = Cell(folder / policy / scheme / f"seed-{seed}", scheme, seed)
+    cell = Cell(folder / policy / scheme / names.seed_folder(seed), scheme, seed)
     run = run_with(scenario, scheme, seed, learner)
     cell_io.execute(run, cell, lambda line: None)
     lines = record.read_metrics(cell)

@@ -31,6 +31,8 @@ def test_checkpoint_round_trip_is_exact(cell: record.Cell) -> None:
         "b": np.arange(5, dtype=np.int64),
         "c": np.float32([np.pi, 1e-30]),
         "strided": np.arange(12.0).reshape(3, 4).T,
+        "number": np.array(0.1 + 0.2),
+        "count": np.int64(7),
     }
     record.append_metrics(cell, line(0))
     record.save_checkpoint(cell, 0, arrays, {"time_s": 0.1 + 0.2})
@@ -41,6 +43,7 @@ def test_checkpoint_round_trip_is_exact(cell: record.Cell) -> None:
     assert state == {"time_s": 0.1 + 0.2}
     for name, array in arrays.items():
         assert back[name].dtype == array.dtype
+        assert back[name].shape == array.shape
         assert np.array_equal(back[name], array)
 
 
@@ -59,7 +62,7 @@ def test_torn_last_line_is_ignored(cell: record.Cell) -> None:
     assert record.read_metrics(cell) == [line(0)]
 
 
-@pytest.mark.parametrize("victim", ["save_file", "write_json"])
+@pytest.mark.parametrize("victim", ["save_file", "write_document"])
 def test_an_interrupted_checkpoint_leaves_the_last_one(
     cell: record.Cell, monkeypatch: pytest.MonkeyPatch, victim: str
 ) -> None:
@@ -72,7 +75,7 @@ def test_an_interrupted_checkpoint_leaves_the_last_one(
     target = (
         "safetensors.numpy.save_file"
         if victim == "save_file"
-        else "airtune.record.checkpoint.write_json"
+        else "airtune.record.checkpoint.write_document"
     )
     monkeypatch.setattr(target, torn)
     with pytest.raises(KeyboardInterrupt):
@@ -246,16 +249,13 @@ def version_1(tmp_path) -> Path:
     return folder
 
 
-def differences(old: dict, new: dict, prefix: str = "") -> tuple[list[str], list[str]]:
-    """Dotted paths of nested settings that are gone or other, and of those that are new."""
-    changed, added = [], [prefix + name for name in new if name not in old]
-    for name, value in old.items():
-        if name in new and isinstance(value, dict):
-            below = differences(value, new[name], f"{prefix}{name}.")
-            changed, added = changed + below[0], added + below[1]
-        elif name not in new or new[name] != value:
-            changed.append(prefix + name)
-    return changed, added
+def settings(section: dict[str, object], prefix: str = "") -> dict[str, str]:
+    """Return all settings of a scenario by their dotted paths."""
+    flat: dict[str, str] = {}
+    for name, value in section.items():
+        path = f"{prefix}{name}"
+        flat |= settings(value, f"{path}.") if isinstance(value, dict) else {path: repr(value)}
+    return flat
 
 
 def test_report_of_a_version_1_folder_is_what_it_was(version_1: Path) -> None:
@@ -266,11 +266,57 @@ def test_report_of_a_version_1_folder_is_what_it_was(version_1: Path) -> None:
     rebuild_reports([version_1])
     after = record.read_json(version_1 / "results.json")
     assert after.pop("schema_version") == record.SCHEMA_VERSION
+    assert after.pop("run_schema_version") == 1
     # settings that are new stand at what the run was made with
-    changed, _ = differences(before["scenario"], after["scenario"])
-    assert changed == []
+    assert settings(after["scenario"]).items() >= settings(before["scenario"]).items()
     assert {**after, "scenario": None} == {**before, "scenario": None}
-    assert "Movable" in (version_1 / "report.html").read_text()
+    page = (version_1 / "report.html").read_text()
+    assert "Movable" in page
+    assert "run folder of version 1" in page
+
+
+@pytest.mark.parametrize("entry", [1, [], {"round": "first"}])
+def test_a_damaged_line_of_the_metrics_is_named(cell: record.Cell, entry: object) -> None:
+    record.append_metrics(cell, line(0))
+    with cell.metrics_file.open("a") as file:
+        file.write(f"\n{json.dumps(entry)}\n")
+    with pytest.raises(InputError, match=r"metrics\.jsonl: line 3 is not a "):
+        record.read_history(cell)
+
+
+def test_lists_of_entries_are_checked(cell: record.Cell) -> None:
+    cell.folder.mkdir(parents=True)
+    record.write_json(cell.samples_file, [{"prompt": "1 + 1", "score": 3}])
+    (sample,) = record.read_documents(cell.samples_file, documents.Sample)
+    assert (sample.prompt, sample.before) == ("1 + 1", None)
+    record.write_json(cell.samples_file, [{}, {"prompt": 3}])
+    with pytest.raises(InputError, match=r"entry 2 is not a sample \(prompt"):
+        record.read_documents(cell.samples_file, documents.Sample)
+    record.write_json(cell.samples_file, {})
+    with pytest.raises(InputError, match="must hold a JSON list, holds a dict"):
+        record.read_documents(cell.samples_file, documents.Sample)
+
+
+def test_every_document_says_its_version(tmp_path) -> None:
+    run = record.create(tmp_path / "run", Scenario(), "run")
+    record.save_checkpoint(run.cells[0], 0, {}, {})
+    state = run.cells[0].checkpoint_folder / record.names.CHECKPOINT_STATE
+    for path in (run.folder / record.names.RUN, run.folder / record.names.ENVIRONMENT, state):
+        assert record.read_json(path)["schema_version"] == record.SCHEMA_VERSION
+    environment = record.read_json(run.folder / record.names.ENVIRONMENT)
+    assert list(environment)[1:] == list(record.environment(Scenario()))
+
+
+def test_a_damaged_checkpoint_is_named(cell: record.Cell) -> None:
+    record.append_metrics(cell, line(0))
+    record.save_checkpoint(cell, 0, {"a": np.zeros(3)}, {})
+    file = next(cell.checkpoint_folder.glob("*.safetensors"))
+    file.write_bytes(file.read_bytes()[:5])
+    with pytest.raises(InputError, match="seed-0: damaged"):
+        record.load_checkpoint(cell)
+    record.write_json(cell.checkpoint_folder / record.names.CHECKPOINT_STATE, {"round": 0})
+    with pytest.raises(InputError, match=r"seed-0: damaged .*not a checkpoint \(arrays"):
+        record.load_checkpoint(cell)
 
 
 def test_unfinished_version_1_folder_names_what_resumes_it(version_1: Path) -> None:

@@ -14,6 +14,7 @@ from airtune import record
 from airtune.costs import Components
 from airtune.errors import InputError
 from airtune.learning.shared import SharedLearners
+from airtune.record import documents, names
 from airtune.study.cells import run_cells
 from studies.points import Cell, Document
 from studies.results import Results
@@ -53,7 +54,7 @@ class Runner:
         folder = self._runs / cell.point.section / cell.point.name / name
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            with FileLock(folder / "lock", timeout=0):
+            with FileLock(folder / names.LOCK, timeout=0):
                 document = self._results.find(cell)
                 if document is None:
                     document = self._run(cell, folder / "run")
@@ -66,8 +67,10 @@ class Runner:
         shutil.rmtree(folder, ignore_errors=True)
         scenario = cell.scenario
         record.create(folder, scenario, "run")
-        environment = record.read_json(folder / "environment.json")
-        run = record.Cell(folder / cell.scheme / f"seed-{cell.seed}", cell.scheme, cell.seed)
+        environment = record.read_json(folder / names.ENVIRONMENT)
+        run = record.Cell(
+            folder / cell.scheme / names.seed_folder(cell.seed), cell.scheme, cell.seed
+        )
         document = {
             "scheme": cell.scheme,
             "seed": cell.seed,
@@ -105,15 +108,15 @@ def summary(run: record.Cell) -> Document:
         - ``client_energy_j``: of each client  [J];
         - ``history``: the rounds as columns, before the first one included.
     """
-    plan = record.read_json(run.folder / "plan.json")
-    totals = record.read_json(run.folder / "finished.json")
-    counts = record.read_json(run.folder / "holdings.json")["counts"]
-    records = np.array([sum(labels) for labels in counts])
-    names = ("participation", "latency_s", "energy_j", "client_energy_j")
+    plan = record.read_document(run.plan_file, documents.PlanDocument)
+    totals = record.read_document(run.finished_file, documents.FinishedDocument)
+    holdings = record.read_document(run.holdings_file, documents.HoldingsDocument)
+    records = np.array([sum(labels) for labels in holdings.counts])
+    figures = ("participation", "latency_s", "energy_j", "client_energy_j")
     return {
-        "batch": plan["batch"]["clients"],
+        "batch": plan.batch["clients"],
         "largest_weight": float((records / records.sum()).max()),
-        **{name: totals[name] for name in names},
+        **{name: getattr(totals, name) for name in figures},
         "history": _history(record.read_metrics(run)),
     }
 

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from airtune import record
 from airtune.bound.calibrate.cache import PRETRAINING, SHIFT, TUNING
 from airtune.bound.calibrate.constants import calibrate
 from airtune.bound.calibrate.trajectory import Progress
 from airtune.commands.terminal import show_json, show_rows
+from airtune.record.documents import CalibrationDocument
 from airtune.scenario import Scenario
 from airtune.scenario.base import CALIBRATE
 
@@ -59,6 +61,7 @@ def calibrate_scenario(
     documents = calibrate(scenario, scenario.seed, learner, names, progress)
     constants = {name: x for part in documents.values() for name, x in part["constants"].items()}
     document = {
+        "schema_version": record.SCHEMA_VERSION,
         "scenario": scenario.name,
         "seed": scenario.seed,
         "model": scenario.model.source,
@@ -72,11 +75,10 @@ def calibrate_scenario(
         },
     }
     if out is not None:
-        from airtune import record
         from airtune.report import calibration
 
         out.mkdir(parents=True, exist_ok=True)
-        record.write_json(out / "calibration.json", document)
+        record.write_document(out / record.names.CALIBRATION, CalibrationDocument, document)
         calibration.draw(document, out)
     return document
 

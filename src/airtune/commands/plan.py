@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from airtune.kinds import Real
 from airtune.planning.margins import NAMES
 from airtune.planning.repetition import calibrated
 from airtune.planning.scenario_plan import ScenarioPlan
+from airtune.record.documents import PlanDocument
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -27,7 +27,7 @@ def write(report: ScenarioPlan, folder: Path) -> list[Path]:
 
     paths = draw_bound(report.bound_curve(), report.joint.plan.rounds, folder)
     file = folder / record.names.PLAN
-    file.write_text(json.dumps(report.to_dict(), indent=1) + "\n")
+    record.write_document(file, PlanDocument, report.to_dict())
     return [*paths, file]
 
 
@@ -59,8 +59,9 @@ def plan_and_show(
 
     scenario = compare.check(scenario_file.load(source, overrides), "plan")
     report = plan_scenario(scenario, scheme)
+    document = {"schema_version": record.SCHEMA_VERSION, **report.to_dict()}
     if as_json and out is None:
-        show_json(report.to_dict())
+        show_json(document)
         return
     folder = out or Path(f"{compare.default_folder(scenario)}-plan")
     try:
@@ -68,7 +69,7 @@ def plan_and_show(
     except OSError as error:
         raise InputError(f"--out {folder}: cannot be written ({error.strerror})") from None
     if as_json:
-        show_json({**report.to_dict(), "files": [str(path) for path in paths]})
+        show_json({**document, "files": [str(path) for path in paths]})
         return
     show(describe(report))
     for path in paths:

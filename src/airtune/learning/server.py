@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from airtune.errors import InputError
 from airtune.learning.results import Vector
 from airtune.scenario.learning import Training
 
@@ -220,7 +221,7 @@ def restore(fresh: OptimizerState, saved: Mapping[str, NDArray[Any]]) -> Optimiz
 
     Raises
     ------
-    ValueError
+    InputError
         The state belongs to another optimiser or another size of adapter.
 
     Examples
@@ -231,8 +232,9 @@ def restore(fresh: OptimizerState, saved: Mapping[str, NDArray[Any]]) -> Optimiz
     >>> restore(fresh, {"steps": np.array([4])})
     Traceback (most recent call last):
     ...
-    ValueError: the checkpoint holds the moments {'steps': (1,)} of the server optimiser, not \
-{'first': (3,), 'steps': (1,)}
+    airtune.errors.InputError: training.server_optimizer: the checkpoint holds the moments \
+{'steps': (1,)} of the server optimiser, not {'first': (3,), 'steps': (1,)}; go on with the \
+optimiser that the run began with, or begin a new run
     """
     state = {name: np.array(value) for name, value in saved.items() if np.size(value)}
     expected, present = (
@@ -240,7 +242,9 @@ def restore(fresh: OptimizerState, saved: Mapping[str, NDArray[Any]]) -> Optimiz
         for arrays in (fresh, state)
     )
     if present != expected:
-        raise ValueError(
-            f"the checkpoint holds the moments {present} of the server optimiser, not {expected}"
+        raise InputError(
+            f"training.server_optimizer: the checkpoint holds the moments {present} of the server "
+            f"optimiser, not {expected}; go on with the optimiser that the run began with, "
+            "or begin a new run"
         )
     return {name: state.get(name, value) for name, value in fresh.items()}

@@ -12,6 +12,7 @@ from airtune.record.files import (
     Document,
     parse_document,
     read_document,
+    read_documents,
     read_json,
     write_document,
     write_json,
@@ -25,6 +26,7 @@ from airtune.record.folder import (
     create,
     discard_unused,
     lock,
+    older_version,
     open_folder,
 )
 from airtune.record.machine import environment, made_with
@@ -48,9 +50,11 @@ __all__ = [
     "lock",
     "made_with",
     "names",
+    "older_version",
     "open_folder",
     "parse_document",
     "read_document",
+    "read_documents",
     "read_history",
     "read_json",
     "read_metrics",

@@ -15,7 +15,8 @@ import numpy as np
 from airtune.errors import InputError
 from airtune.record import names
 from airtune.record.cells import Cell
-from airtune.record.files import read_json, write_json, write_text
+from airtune.record.documents import CheckpointDocument
+from airtune.record.files import read_document, write_document, write_text
 from airtune.record.metrics import read_metrics
 
 Arrays = dict[str, np.ndarray]
@@ -32,6 +33,7 @@ def save_checkpoint(cell: Cell, round_index: int, arrays: Arrays, state: Mapping
     round_index : int
         Round that has just ended.
     arrays : dict of str to ndarray
+        Of any shape, () included.
     state : mapping
         The rest of the state in plain JSON types.
     """
@@ -41,14 +43,12 @@ def save_checkpoint(cell: Cell, round_index: int, arrays: Arrays, state: Mapping
     folder.mkdir(parents=True, exist_ok=True)
     name = names.checkpoint_arrays(round_index)
     temporary = folder / names.temporary(name)
-    save_file({key: np.ascontiguousarray(value) for key, value in arrays.items()}, temporary)
+    save_file({key: np.asarray(value, order="C") for key, value in arrays.items()}, temporary)
     with temporary.open("rb+") as file:
         os.fsync(file.fileno())
     temporary.replace(folder / name)
-    write_json(
-        folder / names.CHECKPOINT_STATE,
-        {"round": round_index, "arrays": name, "state": dict(state)},
-    )
+    content = {"round": round_index, "arrays": name, "state": dict(state)}
+    write_document(folder / names.CHECKPOINT_STATE, CheckpointDocument, content)
     for stale in folder.glob("round-*"):
         if stale.name != name:
             stale.unlink()
@@ -62,6 +62,7 @@ def load_checkpoint(cell: Cell) -> tuple[int, Arrays, dict[str, Any]] | None:
     InputError
         The checkpoint or the metrics up to it are damaged.
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     path = cell.checkpoint_folder / names.CHECKPOINT_STATE
@@ -69,14 +70,14 @@ def load_checkpoint(cell: Cell) -> tuple[int, Arrays, dict[str, Any]] | None:
         cell.metrics_file.unlink(missing_ok=True)
         return None
     try:
-        document = read_json(path)
-        arrays = load_file(path.with_name(document["arrays"]))
-        lines = [line for line in read_metrics(cell) if line["round"] <= document["round"]]
-    except (OSError, ValueError, KeyError) as error:
+        document = read_document(path, CheckpointDocument)
+        arrays = load_file(path.with_name(document.arrays))
+        lines = [line for line in read_metrics(cell) if line["round"] <= document.round]
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise InputError(f"{cell.folder}: damaged ({error}); delete it to start anew") from None
-    if [line["round"] for line in lines] != list(range(document["round"] + 1)):
+    if [line["round"] for line in lines] != list(range(document.round + 1)):
         raise InputError(f"{cell.folder}: damaged (rounds are missing); delete it to start anew")
     write_text(
         cell.metrics_file, "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines)
     )
-    return document["round"], arrays, document["state"]
+    return document.round, arrays, document.state

@@ -3,6 +3,14 @@
 Every document allows more fields than are named here: later versions and other packages add theirs.
 Numbers keep the type that they have in the file, so that what is read and written again is the same
 bytes.
+
+Versions.  `schema_version` is the version of a document's layout: which keys it has, and in which
+units.  Every JSON object of a run folder carries it, and those that ``airtune plan`` and ``airtune
+calibrate`` write.  The lines of ``metrics.jsonl`` and the entries of ``samples.json`` carry none:
+they are of the version of ``run.json`` in the same folder.  ``results.json`` is written anew
+whenever a folder is reported on, so its layout may be newer than the rounds that it sums up: then
+`run_schema_version` is the version of ``run.json``, and the figures mean what they meant in that
+version, under the settings that it ran with.
 """
 
 from __future__ import annotations
@@ -75,6 +83,11 @@ class SweepRunDocument(RunDocument):
 class EnvironmentDocument(RecordDocument):
     """``environment.json``: the machine and the installed packages."""
 
+    python: str | None = None
+    platform: str | None = None
+    processor: str | None = None
+    cpu_count: int | None = None
+    threads: int | None = None
     packages: dict[str, str | None] = Field(default_factory=dict)
 
 
@@ -140,7 +153,7 @@ class FinishedDocument(RecordDocument):
 
 
 class PlanDocument(RecordDocument):
-    """``plan.json``: the joint plan that a cell began with (`airtune plan --json`)."""
+    """``plan.json``: the joint plan that a cell began with, or that ``airtune plan`` found."""
 
     rounds: dict[str, int]
     batch: dict[str, Any]
@@ -148,6 +161,46 @@ class PlanDocument(RecordDocument):
     bound: dict[str, Number]
     latency_s: dict[str, Number]
     energy_j: dict[str, Any]
+
+
+class CheckpointDocument(RecordDocument):
+    """``checkpoint/state.json``: what a cell goes on from.
+
+    Attributes
+    ----------
+    round : int
+        The last round that is whole.
+    arrays : str
+        Name of the file beside it that holds the arrays.
+    state : dict
+        The rest of the state.
+    """
+
+    round: int
+    arrays: str
+    state: dict[str, Any]
+
+
+class CalibrationDocument(RecordDocument):
+    """``calibration.json``: the constants of the bound that ``airtune calibrate`` measured.
+
+    Attributes
+    ----------
+    bound : dict of str to float
+        The constants, rounded to the safe side, as a scenario takes them.
+    constants : dict of str to dict
+        Each with its uncertainty and how it was obtained.
+    left_out : str or None
+        Why some are missing.
+    """
+
+    scenario: str
+    seed: int
+    model: str
+    bound: dict[str, Number]
+    constants: dict[str, dict[str, Any]]
+    left_out: str | None = None
+    clients: list[str] = Field(default_factory=list)
 
 
 class ClientPaths(Part):
@@ -225,8 +278,11 @@ class ResultsDocument(RecordDocument):
         The proposal against each baseline, and the differences seed by seed.
     environment : dict
         Content of environment.json.
+    run_schema_version : int or None
+        Version of ``run.json`` where it is older than the document: the meaning of the figures.
     """
 
+    run_schema_version: int | None = None
     scenario: dict[str, Any] = Field(default_factory=dict)
     target_loss: Any = None
     seeds: int | None = None
@@ -251,8 +307,9 @@ class PointResults(Part):
 
 
 class SweepResultsDocument(RecordDocument):
-    """``results.json`` of a sweep."""
+    """``results.json`` of a sweep; `run_schema_version` as in that of a comparison."""
 
+    run_schema_version: int | None = None
     scenario: dict[str, Any]
     vary: list[Axis]
     schemes: list[str]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from airtune.errors import InputError
 from airtune.record import names
@@ -18,6 +19,7 @@ Document = dict[str, Any]
 """A JSON object."""
 
 Typed = TypeVar("Typed", bound=RecordDocument)
+Listed = TypeVar("Listed", bound=BaseModel)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -83,21 +85,46 @@ def read_document(path: Path, kind: type[Typed]) -> Typed:
     InputError
         The file cannot be read, is not valid JSON or does not hold such a document.
     """
+    return parse_document(_content(path), kind, path)
+
+
+def read_documents(path: Path, kind: type[Listed]) -> list[Listed]:
+    """Return the typed entries of a file that holds a list; errors as of `read_document`."""
+    content = _content(path)
+    if not isinstance(content, list):
+        raise InputError(f"{path}: must hold a JSON list, holds a {type(content).__name__}")
+    return [parse(entry, kind, f"{path}: entry {n} is") for n, entry in enumerate(content, 1)]
+
+
+def _content(path: Path) -> Any:
     try:
-        content = read_json(path)
+        return read_json(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except ValueError as error:
         raise InputError(f"{path}: not valid JSON ({error})") from None
-    return parse_document(content, kind, path)
 
 
 def parse_document(content: Any, kind: type[Typed], path: Path) -> Typed:
     """Return the typed form of a document that has been read; errors as of `read_document`."""
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: must hold a JSON object, holds a {type(content).__name__}")
+    return parse(content, kind, f"{path}:")
+
+
+def parse(content: Any, kind: type[Listed], where: str) -> Listed:
+    """Return the typed form of a document or of a part of one.
+
+    Raises
+    ------
+    InputError
+        The content is not of that kind; the message begins with `where`.
+    """
     try:
         return kind.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"]))
-        what = kind.__name__.removesuffix("Document").lower()
-        raise InputError(f"{path}: not a {what} ({field}: {first['msg']})") from None
+        name = kind.__name__.removesuffix("Document")
+        what = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
+        raise InputError(f"{where} not a {what} ({field}: {first['msg']})") from None

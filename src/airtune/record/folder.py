@@ -11,8 +11,8 @@ from typing import Any
 from airtune.errors import InputError
 from airtune.record import names
 from airtune.record.cells import Cell
-from airtune.record.documents import SCHEMA_VERSION, RunDocument
-from airtune.record.files import read_document, read_json, write_document, write_json, write_text
+from airtune.record.documents import SCHEMA_VERSION, EnvironmentDocument, RunDocument
+from airtune.record.files import read_document, read_json, write_document, write_text
 from airtune.record.inputs import digest, input_files
 from airtune.record.machine import environment, made_with
 from airtune.scenario import Scenario
@@ -93,7 +93,7 @@ def create(
         folder.mkdir(parents=True, exist_ok=True)
         settings = scenario_file.dump(scenario)
         write_text(folder / names.SCENARIO, settings)
-        write_json(folder / names.ENVIRONMENT, environment(scenario))
+        write_document(folder / names.ENVIRONMENT, EnvironmentDocument, environment(scenario))
         content = {
             "kind": kind,
             "directory": str(Path.cwd()),
@@ -168,6 +168,11 @@ def open_folder(folder: Path) -> RunFolder:
     # The directory is absent on another machine, or when the whole project has moved.
     directory = Path(run.directory) if Path(run.directory).is_dir() else Path.cwd()
     return RunFolder(folder, scenario, run.kind, directory, run.schema_version)
+
+
+def older_version(version: int) -> dict[str, int]:
+    """Return what results.json says of the version of the rounds: nothing where it is its own."""
+    return {"run_schema_version": version} if version < SCHEMA_VERSION else {}
 
 
 def check_version(folder: Path) -> None:

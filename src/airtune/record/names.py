@@ -6,10 +6,13 @@ A run folder (``airtune run``, ``airtune compare``) holds::
     <scheme>/seed-<i>/  metrics.jsonl  plan.json  finished.json  placement.json  samples.json
                         holdings.json  checkpoint/  adapter/
 
-A sweep folder holds the same head and one run folder for each point of its grid.
+A sweep folder holds the same head and one run folder for each point of its grid.  ``airtune plan``
+and ``airtune calibrate`` write their documents under the names given here, too.
 """
 
 from __future__ import annotations
+
+import re
 
 RUN = "run.json"
 SCENARIO = "scenario.yaml"
@@ -29,6 +32,8 @@ ADAPTER = "adapter"
 CHECKPOINT = "checkpoint"
 CHECKPOINT_STATE = "state.json"
 
+CALIBRATION = "calibration.json"
+
 INFEASIBLE = "infeasible-*.json"
 """Pattern of the notes that a sweep leaves where a point's budgets cannot be kept."""
 
@@ -39,6 +44,18 @@ SEED_FOLDERS = "seed-*"
 def seed_folder(seed: int) -> str:
     """Return the folder of a repetition within that of its scheme."""
     return SEED_FOLDERS.replace("*", str(seed))
+
+
+def seed_number(folder: str) -> int | None:
+    """Return the repetition whose folder has that name; None for the name of anything else.
+
+    Examples
+    --------
+    >>> seed_number("seed-12"), seed_number("seed-one")
+    (12, None)
+    """
+    match = re.fullmatch(SEED_FOLDERS.replace("*", r"(\d+)"), folder)
+    return int(match[1]) if match else None
 
 
 def infeasible(seed: int) -> str:

@@ -162,6 +162,12 @@ def _remarks(run: RunFolder) -> list[str]:
         dropped = read(entry.get("dropped")).median
         if dropped:
             said.append(f"{label}: {count(dropped)} updates left out because they were not finite.")
+    older = run.results.get("run_schema_version")
+    if older is not None:
+        said.append(
+            f"The rounds are those of a run folder of version {older}; "
+            "the figures have the meaning that they had in that version."
+        )
     return said
 
 

@@ -5,8 +5,6 @@ A run may be unfinished or older than the program: documents that are missing ar
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,16 +12,17 @@ from statistics import median
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import ValidationError
 
 from airtune import record
 from airtune.errors import InputError
 from airtune.record import names
 from airtune.record.documents import (
+    EnvironmentDocument,
     HoldingsDocument,
     MetricsLine,
     PlacementDocument,
     RecordDocument,
+    ResultsDocument,
     Sample,
 )
 from airtune.report.values import number
@@ -140,10 +139,10 @@ def load(folder: Path) -> RunFolder:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give the folder of a run or a comparison")
     record.check_version(folder)
-    results = _json_object(folder / names.RESULTS)
+    results = _plain(_document(folder / names.RESULTS, ResultsDocument))
     text = _text(folder / names.SCENARIO)
     scenario = _yaml_object(folder / names.SCENARIO, text) or dict(results.get("scenario") or {})
-    entries = {str(k): v for k, v in (results.get("schemes") or {}).items()}
+    entries = dict(results.get("schemes") or {})
     metrics = folder.glob(f"*/{names.SEED_FOLDERS}/{names.METRICS}")
     started = {path.parent.parent.name for path in metrics}
     asked = [str(name) for name in scenario.get("schemes") or ()]
@@ -153,32 +152,34 @@ def load(folder: Path) -> RunFolder:
         raise InputError(
             f"{folder}: holds neither {names.RESULTS} nor <scheme>/seed-<i>/{names.METRICS}"
         )
-    schemes = tuple(SchemeRun(name, entries.get(name), _seeds(folder / name)) for name in known)
-    environment = _json_object(folder / names.ENVIRONMENT) or results.get("environment") or {}
+    schemes = tuple(SchemeRun(name, entries.get(name), _seeds(folder, name)) for name in known)
+    environment = _plain(_document(folder / names.ENVIRONMENT, EnvironmentDocument))
+    environment = dict(environment or results.get("environment") or {})
+    environment.pop("schema_version", None)
     # `airtune run` is complete with one scheme and has no headline; a comparison always has one.
     single = len(entries) == 1 and "headline" not in results
     missing = () if single else tuple(name for name in asked if name not in known)
     if not text:
         text = yaml.safe_dump(scenario, sort_keys=False, allow_unicode=True) if scenario else ""
-    return RunFolder(folder, scenario, text, dict(environment), results, schemes, missing)
+    return RunFolder(folder, scenario, text, environment, results, schemes, missing)
 
 
-def _seeds(folder: Path) -> tuple[SeedRun, ...]:
-    numbered = [
-        (int(match[1]), path)
-        for path in folder.glob(names.SEED_FOLDERS)
-        if (match := re.fullmatch(r"seed-(\d+)", path.name))
+def _seeds(folder: Path, scheme: str) -> tuple[SeedRun, ...]:
+    cells = [
+        record.Cell(path, scheme, seed)
+        for path in (folder / scheme).glob(names.SEED_FOLDERS)
+        if (seed := names.seed_number(path.name)) is not None
     ]
     return tuple(
         SeedRun(
-            number=index,
-            metrics=tuple(_lines(path / names.METRICS)),
-            placement=_document(path / names.PLACEMENT, PlacementDocument),
-            samples=tuple(_samples(path / names.SAMPLES)),
-            finished=(path / names.FINISHED).is_file(),
-            holdings=_document(path / names.HOLDINGS, HoldingsDocument),
+            number=cell.seed,
+            metrics=tuple(record.read_history(cell)),
+            placement=_document(cell.placement_file, PlacementDocument),
+            samples=tuple(_samples(cell.samples_file)),
+            finished=cell.finished,
+            holdings=_document(cell.holdings_file, HoldingsDocument),
         )
-        for index, path in sorted(numbered)
+        for cell in sorted(cells, key=lambda cell: (cell.seed, cell.folder))
     )
 
 
@@ -186,40 +187,21 @@ def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
-def _parse(path: Path) -> Any:
-    text = _text(path)
-    if not text.strip():
-        return None
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}: not valid JSON ({error})") from error
-
-
-def _json_object(path: Path) -> Json:
-    content = _parse(path)
-    if content is not None and not isinstance(content, dict):
-        raise InputError(f"{path}: must hold a JSON object, holds a {type(content).__name__}")
-    return content or {}
-
-
 Kind = TypeVar("Kind", bound=RecordDocument)
 
 
 def _document(path: Path, kind: type[Kind]) -> Kind | None:
-    """Return a document, or None where there is none or it is empty."""
-    content = _json_object(path)
-    return record.parse_document(content, kind, path) if content else None
+    """Return a document, or None where there is none."""
+    return record.read_document(path, kind) if path.is_file() else None
+
+
+def _plain(document: RecordDocument | None) -> Json:
+    """Return the keys that a document has in its file."""
+    return {} if document is None else document.model_dump(exclude_unset=True)
 
 
 def _samples(path: Path) -> list[Sample]:
-    content = _parse(path)
-    if content is not None and not isinstance(content, list):
-        raise InputError(f"{path}: must hold a JSON list, holds a {type(content).__name__}")
-    try:
-        return [Sample.model_validate(entry) for entry in content or ()]
-    except ValidationError as error:
-        raise InputError(f"{path}: not samples ({error.errors()[0]['msg']})") from None
+    return record.read_documents(path, Sample) if path.is_file() else []
 
 
 def _yaml_object(path: Path, text: str) -> Json:
@@ -228,23 +210,3 @@ def _yaml_object(path: Path, text: str) -> Json:
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not valid YAML ({error})") from error
     return content if isinstance(content, dict) else {}
-
-
-def _lines(path: Path) -> Iterable[MetricsLine]:
-    """Yield the rounds of a metrics file; a last line cut short by a kill is left out."""
-    lines = _text(path).splitlines()
-    for index, line in enumerate(lines):
-        try:
-            entry = json.loads(line)
-        except json.JSONDecodeError as error:
-            if index == len(lines) - 1:
-                return
-            raise InputError(f"{path}: line {index + 1} is not valid JSON ({error})") from error
-        try:
-            yield MetricsLine.model_validate(entry)
-        except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(map(str, first["loc"]))
-            raise InputError(
-                f"{path}: line {index + 1} is not a round ({field}: {first['msg']})"
-            ) from None

@@ -77,10 +77,10 @@ def over_setting(results: Results, metric: Metric, setting: str) -> Any | None:
         for scheme, entry in point["schemes"].items()
         if read(entry.get(metric.key)).known
     }
-    values = [
+    figures = [
         read(p["schemes"][s].get(metric.key)) for _, ps in panels for p in ps for s in p["schemes"]
     ]
-    if not known or (metric.key == "fairness" and all(v.median in (None, 1.0) for v in values)):
+    if not known or (metric.key == "fairness" and all(x.median in (None, 1.0) for x in figures)):
         return None
     schemes = [name for name in results["schemes"] if name in known]
     height = 0.55 + _PANEL * len(panels) + style.legend_height(len(schemes))

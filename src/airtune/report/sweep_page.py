@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from airtune import record
-from airtune.errors import InputError
 from airtune.record import names
+from airtune.record.documents import SweepResultsDocument
 from airtune.report import page, sweep_figures
 from airtune.report.figures import Drawn
 from airtune.report.sweep_table import point_text, short_name, sweep_rows, value_text
@@ -19,15 +19,11 @@ def build(folder: Path) -> Path:
     Raises
     ------
     InputError
-        The folder holds no results.json of a sweep.
+        The folder holds no results of a sweep.
     """
     folder = Path(folder)
-    try:
-        results = record.read_json(folder / names.RESULTS)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{folder}: results.json cannot be read ({error})") from None
-    if "vary" not in results:
-        raise InputError(f"{folder}: results.json is not of a sweep")
+    document = record.read_document(folder / names.RESULTS, SweepResultsDocument)
+    results = document.model_dump(exclude_unset=True)
     drawn = sweep_figures.draw_all(results, folder)
     target = folder / names.PAGE
     record.write_text(target, render(results, drawn))

@@ -10,7 +10,7 @@ import numpy as np
 from airtune import record
 from airtune.errors import InputError
 from airtune.planning.replan import CurrentPlan
-from airtune.record import documents
+from airtune.record import documents, names
 from airtune.rounds.federated import FederatedRun
 from airtune.rounds.metrics import Metrics
 
@@ -95,11 +95,12 @@ def finish(run: FederatedRun, cell: record.Cell, before: Sequence[dict[str, str]
 
 def _check_plan(run: FederatedRun, cell: record.Cell) -> None:
     """Refuse to go on under another plan than the one that the cell began with."""
-    before, now = record.read_json(cell.plan_file), run.plan.to_dict()
-    same = before["batch"] == now["batch"] and before["rounds"] == now["rounds"]
-    one, other = (np.array(plan["frequency_hz"]["clients"]) for plan in (before, now))
+    before = record.read_document(cell.plan_file, documents.PlanDocument)
+    now = documents.PlanDocument.model_validate(run.plan.to_dict())
+    same = before.batch == now.batch and before.rounds == now.rounds
+    one, other = (np.array(plan.frequency_hz["clients"]) for plan in (before, now))
     if not same or not np.allclose(one, other, rtol=1e-9, atol=0.0):
         raise InputError(
-            f"{cell.folder}: plan.json is not the plan that this version of airtune makes; "
-            "resume with the version named in environment.json"
+            f"{cell.folder}: {names.PLAN} is not the plan that this version of airtune makes; "
+            f"resume with the version named in {names.ENVIRONMENT}"
         )

@@ -1,4 +1,4 @@
-"""The settings that name something registered: can what they name be used?"""
+"""Check the settings that name a registered object."""
 
 from __future__ import annotations
 

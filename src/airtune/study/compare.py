@@ -114,6 +114,7 @@ def summarise(run_folder: RunFolder) -> Document:
     if not figures:
         raise InputError(f"{run_folder.folder}: no scheme has finished; `airtune resume` goes on")
     document: Document = {
+        **record.older_version(run_folder.version),
         "scenario": run_folder.scenario.to_dict(),
         "target_loss": over_seeds(list(targets.values())) if targets else None,
         "seeds": run_folder.scenario.seeds,

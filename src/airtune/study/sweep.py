@@ -64,11 +64,12 @@ class Point:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep folder."""
+    """A sweep folder; `version` is that of its run.json."""
 
     folder: Path
     scenario: Scenario
     axes: tuple[Axis, ...]
+    version: int = record.SCHEMA_VERSION
 
     @property
     def points(self) -> list[Point]:
@@ -195,7 +196,7 @@ def open_sweep(run_folder: RunFolder) -> Sweep:
     except InputError:
         raise InputError(f"{path}: damaged; it does not say what is varied") from None
     axes = tuple(Axis(axis.setting, tuple(axis.values)) for axis in vary)
-    return Sweep(run_folder.folder, run_folder.scenario, axes)
+    return Sweep(run_folder.folder, run_folder.scenario, axes, run_folder.version)
 
 
 def execute(sweep: Sweep, watcher: Watcher | None = None) -> None:
@@ -261,6 +262,7 @@ def summarise(sweep: Sweep) -> Document:
             message or f"{sweep.folder}: no cell has finished; `airtune resume` goes on"
         )
     document = {
+        **record.older_version(sweep.version),
         "scenario": sweep.scenario.to_dict(),
         "vary": [{"setting": a.setting, "values": list(a.values)} for a in sweep.axes],
         "schemes": list(sweep.scenario.schemes),

@@ -16,13 +16,14 @@ from airtune.bound.calibrate.contract import FloatArray, Measurements, Vector
 from airtune.bound.calibrate.estimates import Estimate
 from airtune.bound.calibrate.trajectory import Progress, finite, measure_trajectory
 from airtune.learning.folders import cached
+from airtune.record.names import CALIBRATION
 from airtune.scenario import Scenario
 from airtune.scenario.learning import Training
 
 VERSION = 2
 """Raise it whenever a calibration computes something else."""
 
-FILE, END = "calibration.json", "end.npy"
+END = "end.npy"
 
 TUNING = ("L", "mu", "eta", "sigma_g_sq", "zeta_sq", "G_sq")
 PRETRAINING = ("L0", "mu0", "eta0", "sigma0_sq", "delta_pre")
@@ -97,7 +98,7 @@ class Calibrator:
         return cached(Path(scenario.cache), kind, facts, make)
 
     def _read(self, folder: Path) -> dict[str, Any]:
-        document: dict[str, Any] = json.loads((folder / FILE).read_text())
+        document: dict[str, Any] = json.loads((folder / CALIBRATION).read_text())
         return document
 
     def _make_tuning(self, folder: Path) -> None:
@@ -238,4 +239,4 @@ def _digest_of(path: str | None) -> str | None:
 
 def _write(folder: Path, constants: dict[str, Estimate], more: dict[str, Any]) -> None:
     document = {"constants": {name: x.to_dict() for name, x in constants.items()}, **more}
-    (folder / FILE).write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
+    (folder / CALIBRATION).write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
