@@ -30,6 +30,10 @@ def test_the_plan_is_the_one_that_a_run_executes(compared, airtune: Run, tiny, t
         plan["bound"]["total"]
     )
     assert plan["margins"]["tightest"] in plan["margins"]["bound_change"]
+    assert json.loads((out / "plan.json").read_text()) == {
+        name: value for name, value in plan.items() if name != "files"
+    }
+    assert plan["schema_version"] == executed["schema_version"]
     for path in plan["files"]:
         assert Path(path).stat().st_size > 0
     assert {Path(path).name for path in plan["files"]} == {

@@ -21,6 +21,7 @@ from airtune.learning.corpus import read_texts
 from airtune.learning.federated_loss import FederatedLoss, sample_losses
 from airtune.learning.learner import Learner, prepare
 from airtune.learning.measurements import Measurements
+from airtune.record import SCHEMA_VERSION
 from airtune.scenario import Scenario
 from airtune.scenario.file import parse
 from airtune.streams import generator
@@ -159,6 +160,7 @@ def test_the_command_reports_draws_and_gives_a_section_to_paste(
     scenario, _, found, _ = calibrated
     document = command.calibrate_scenario(scenario, tmp_path)
     assert json.loads((tmp_path / "calibration.json").read_text()) == document
+    assert document["schema_version"] == SCHEMA_VERSION
     assert {path.name for path in tmp_path.glob("*.p*")} == {
         f"{name}.{kind}" for name in ("calibration-path", "client-shift") for kind in ("pdf", "png")
     }
