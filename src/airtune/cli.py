@@ -85,7 +85,7 @@ def options(
         typer.Option(
             "--import",
             metavar="MODULE",
-            help="Import a Python module first, one that registers schemes; may be repeated.",
+            help="Import a Python module first, with schemes and such of your own; may be repeated.",
         ),
     ] = None,
 ) -> None:

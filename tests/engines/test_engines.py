@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,19 @@ def test_an_engine_that_fails_is_closed(
     with pytest.raises(OSError, match="the machine is gone"):
         compare.compare(with_engine(small_scenario, "failing"), tmp_path / "run")
     assert closed == [True]
+
+
+def test_an_engine_that_loses_clients_in_silence_is_refused(
+    small_scenario, quadratic, engines, tmp_path
+) -> None:
+    class Silent(LocalEngine):
+        def updates(self, *given):
+            done = super().updates(*given)
+            return replace(done, updates=done.updates[:1], clients=done.clients[:1])
+
+    engines.add("silent", Silent)
+    with pytest.raises(InputError, match=r"engine\.name = 'silent': .* returned 1 updates"):
+        compare.compare(with_engine(small_scenario, "silent"), tmp_path / "run")
 
 
 def test_an_engine_elsewhere_makes_no_learner_here(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from airtune.errors import InputError
 from airtune.planning import JointPlan, Repetition, plan_run
 from airtune.planning.expected_radio import RadioTurn
 from airtune.planning.resources import try_plan
+from airtune.radio.channels.base import Block, Channel
 from airtune.rounds import cell_io
 from airtune.rounds.federated import FederatedRun
 from airtune.scenario import Scenario
@@ -266,3 +268,15 @@ def test_resume_after_a_new_plan_is_bit_for_bit(small_scenario, tmp_path) -> Non
         assert np.array_equal(resumed.state.adapter, whole.state.adapter)
         assert resumed.state.latency_s == whole.state.latency_s
         assert resumed.state.energy_j == whole.state.energy_j
+
+
+def test_a_channel_of_another_number_of_clients_is_refused(small_scenario: Scenario) -> None:
+    class Short(Channel):
+        def block(self, round_index: int) -> Block:
+            block = repetition_of(small_scenario).paths.block(round_index)
+            first = np.arange(2)
+            return Block(block.true.of(first), block.perceived.of(first))
+
+    repetition = replace(repetition_of(small_scenario), channel=Short())
+    with pytest.raises(InputError, match=r"radio\.channel = .* 2 clients in round 1; .*count = 3"):
+        repetition.radio(1)

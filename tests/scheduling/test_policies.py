@@ -17,7 +17,7 @@ from airtune.radio.units import interferer_powers, receiver_noise
 from airtune.registry import POLICIES, SCHEMES
 from airtune.scenario import Scenario
 from airtune.scenario.names import check_names
-from airtune.scheduling import Candidates, Choice
+from airtune.scheduling import Candidates, Choice, Policy, choose
 from airtune.schemes import RadioRound
 
 SINGLE = ("all", "random", "best-channel", "proportional-fair")
@@ -235,3 +235,30 @@ def test_a_policy_that_nobody_offers_is_refused_before_a_run() -> None:
     scenario = Scenario.model_validate({"clients": {"selection": "fastest"}})
     with pytest.raises(InputError, match="'fastest': must be one of all, random, best-channel"):
         check_names(scenario)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (None, "returned NoneType"),
+        (Choice(np.array([], int), np.array([])), "chose 0 clients; 1 to 2 may send"),
+        (Choice(np.arange(3), np.ones(3)), "chose 3 clients"),
+        (Choice(np.array([1, 1]), np.ones(2)), "each once"),
+        (Choice(np.array([2, 1]), np.ones(2)), "ascending"),
+        (Choice(np.array([-1, 0]), np.ones(2)), "must be candidates"),
+        (Choice(np.array([0, 99]), np.ones(2)), "must be candidates"),
+        (Choice(np.array([0, 1]), np.array([1.0, np.nan])), "must be positive numbers"),
+        (Choice(np.array([0, 1]), np.ones(1)), "must be positive numbers"),
+    ],
+)
+def test_an_answer_that_breaks_the_contract_is_refused(answer, message: str) -> None:
+    class Wrong(Policy):
+        about = "answers what it should not"
+
+        def select(self, candidates):
+            return answer
+
+    known = candidates_of(scenario_of(4, 2, "random"))
+    with pytest.raises(InputError, match=message) as caught:
+        choose("wrong", Wrong(), known)
+    assert "clients.selection = 'wrong': in round" in str(caught.value)

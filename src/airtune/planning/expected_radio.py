@@ -15,7 +15,7 @@ from airtune.planning.result import FixedCosts
 from airtune.radio.movement import Movement
 from airtune.radio.units import wavelength
 from airtune.registry import POLICIES
-from airtune.scheduling import Candidates, Choice, Policy
+from airtune.scheduling import Candidates, Choice, Policy, choose
 from airtune.schemes import BuiltScheme, RadioRound, Travel
 
 
@@ -158,8 +158,11 @@ class RadioTurn:
         repetition = self.repetition
         scenario, count = repetition.scenario, repetition.scenario.clients.count
         clients = np.flatnonzero(participants)
-        policy: Policy = POLICIES[scenario.clients.selection]
-        return policy.select(
+        name = scenario.clients.selection
+        policy: Policy = POLICIES[name]
+        return choose(
+            name,
+            policy,
             Candidates(
                 radio=self.radio,
                 clients=clients,
@@ -175,7 +178,7 @@ class RadioTurn:
                 constants=repetition.constants,
                 unbiased=scenario.clients.unbiased,
                 fair_window=scenario.clients.fair_window,
-            )
+            ),
         )
 
     @property

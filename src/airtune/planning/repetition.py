@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from airtune.bound import calibrate
 from airtune.bound.convergence import BoundConstants
 from airtune.costs import FloatArray, cycles_per_sample
+from airtune.errors import InputError
 from airtune.planning.resources import PlanInputs, plan_inputs
 from airtune.radio.channels import Channel
 from airtune.radio.movement import Movement, movement, standing
@@ -160,6 +161,13 @@ class Repetition:
     def radio(self, round_index: int) -> RadioRound:
         """Return the true and the perceived paths of a round."""
         block = self.paths.block(round_index)
+        count = self.scenario.clients.count
+        given = {len(one.clients.gains) for one in (block.true, block.perceived)}
+        if given != {count}:
+            raise InputError(
+                f"radio.channel = {self.scenario.radio.channel!r}: gives the paths of "
+                f"{min(given)} clients in round {round_index}; clients.count = {count}"
+            )
         return RadioRound.of(self.scenario, self.seed, round_index, block)
 
     def movement(

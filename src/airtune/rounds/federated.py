@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from airtune.costs import Components
 from airtune.engines import Engine, RoundUpdates
+from airtune.errors import InputError
 from airtune.learning.results import Evaluation
 from airtune.learning.server import ServerOptimizer
 from airtune.planning import replan
@@ -26,7 +27,7 @@ from airtune.rounds.metrics import (
     progress_metrics,
 )
 from airtune.rounds.state import State
-from airtune.scheduling import Candidates, Choice, Policy
+from airtune.scheduling import Candidates, Choice, Policy, choose
 from airtune.schemes import BuiltScheme, RadioRound, Reception, Travel, Uploads
 
 
@@ -98,7 +99,7 @@ class FederatedRun:
 
         # 2  The scheduler picks who transmits; their effective weights nu_k are expected from
         #    their last reports.
-        choice = self.policy.select(self._candidates(radio))
+        choice = choose(self.scenario.clients.selection, self.policy, self._candidates(radio))
         if choice.average_rates is not None:
             state.average_rates = choice.average_rates
         state.effective_weights = choice.spread(state.scaled_weights)
@@ -109,6 +110,7 @@ class FederatedRun:
         # 4  The selected clients compute their updates, and the antennas move.
         batches, states = self.plan.batch_sizes, state.client_states
         computed = self.engine.updates(adapter, choice.clients, batches, self.seed, index, states)
+        check_updates(computed, choice.clients, self.scenario.engine.name)
         state.client_states |= computed.states
         moved = repetition.movement(array, state.positions, self._positions(radio))
         state.positions = moved.positions
@@ -278,6 +280,23 @@ class FederatedRun:
         """Evaluate the adapter where the round asks for it; the last round always does."""
         due = index % self.scenario.evaluation.every == 0 or index == self.current.last_round
         return self.engine.evaluate(self.state.adapter) if due else None
+
+
+def check_updates(computed: RoundUpdates, selected: NDArray[np.int64], engine: str) -> None:
+    """Refuse the updates of an engine that loses clients without saying so.
+
+    Raises
+    ------
+    InputError
+        The clients with an update and those dropped are not the selected ones.
+    """
+    answered = sorted([*computed.clients.tolist(), *computed.dropped])
+    if answered != sorted(selected.tolist()) or len(computed.updates) != len(computed.clients):
+        raise InputError(
+            f"engine.name = {engine!r}: the engine was asked for the updates of clients "
+            f"{selected.tolist()}; it returned {len(computed.updates)} updates, of clients "
+            f"{computed.clients.tolist()}, and dropped {list(computed.dropped)}"
+        )
 
 
 def who_transmitted(senders: NDArray[np.int64], received: Reception | None) -> NDArray[np.int64]:

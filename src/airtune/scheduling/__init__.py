@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from airtune.scheduling.base import Candidates, Choice, Policy, renormalised, strongest
+from airtune.scheduling.base import Candidates, Choice, Policy, choose, renormalised, strongest
 from airtune.scheduling.best_channel import BestChannel
 from airtune.scheduling.everybody import Everybody
 from airtune.scheduling.joint import Joint
@@ -27,6 +27,7 @@ __all__ = [
     "Candidates",
     "Choice",
     "Policy",
+    "choose",
     "renormalised",
     "strongest",
 ]

@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from airtune.bound.convergence import BoundConstants
+from airtune.errors import InputError
 from airtune.kinds import Complex, Integer, Real
 from airtune.schemes import ArrayPolicy, RadioRound
 
@@ -146,6 +147,38 @@ class Policy(ABC):
         Choice
             At least one of them and at most `candidates.limit`.
         """
+
+
+def choose(name: str, policy: Policy, candidates: Candidates) -> Choice:
+    """Return the choice of a policy, refused where it breaks the contract.
+
+    Parameters
+    ----------
+    name : str
+        Of the policy, for messages.
+    policy : Policy
+    candidates : Candidates
+
+    Raises
+    ------
+    InputError
+        The policy answers with something else than a choice of 1 to `candidates.limit` of the
+        candidates, in ascending order and each once, with a positive factor for each.
+    """
+    choice = policy.select(candidates)
+    where = f"clients.selection = {name!r}: in round {candidates.radio.round} the policy"
+    if not isinstance(choice, Choice):
+        raise InputError(f"{where} returned {type(choice).__name__}, not a Choice")
+    chosen, factors = np.asarray(choice.clients), np.asarray(choice.factors)
+    if not 1 <= len(chosen) <= max(candidates.limit, 1):
+        raise InputError(f"{where} chose {len(chosen)} clients; 1 to {candidates.limit} may send")
+    if not np.isin(chosen, candidates.clients).all() or (np.diff(chosen) <= 0).any():
+        raise InputError(
+            f"{where} chose {chosen.tolist()}: must be candidates, ascending and each once"
+        )
+    if factors.shape != chosen.shape or not (np.isfinite(factors) & (factors > 0)).all():
+        raise InputError(f"{where} gave the factors {factors.tolist()}: must be positive numbers")
+    return choice
 
 
 def renormalised(clients: Integer, omega: Real, average_rates: Real | None = None) -> Choice:
