@@ -85,7 +85,7 @@ def options(
         typer.Option(
             "--import",
             metavar="MODULE",
-            help="Import a Python module first, with schemes and such of your own; may be repeated.",
+            help="Import a Python module first, one that registers names; may be repeated.",
         ),
     ] = None,
 ) -> None:
