@@ -74,24 +74,8 @@ def conflict_of(problem: ResourceProblem, budgets: Sequence[AdjustableBudget]) -
     --------
     A round takes 0.6 s besides computing, and the slower client 0.1 s for one sample:
 
-    >>> import numpy as np
-    >>> from airtune.allocation import Processors, ResourceProblem, ServerProcessor
-    >>> from airtune.bound import BoundConstants
-    >>> constants = BoundConstants(
-    ...     L=4, mu=0.5, eta=0.1, sigma_g_sq=4, G_sq=8,
-    ...     L0=4, mu0=0.05, eta0=0.1, sigma0_sq=4, delta_pre=6, L_x=0.5, W1=1,
-    ... )
-    >>> two = np.ones(2)
-    >>> clients = Processors(
-    ...     omega=0.5 * two, cycles=np.array([1e8, 2e8]), kappa=2.5e-28 * two,
-    ...     f_min=3e8 * two, f_max=2e9 * two, batch_max=16 * two,
-    ...     radio_j=0.003 * two, fixed_j=0 * two, budget_j=np.inf * two,
-    ... )
-    >>> problem = ResourceProblem(
-    ...     constants, clients, ServerProcessor(1e7, 1e-27, 1e9, 3e9),
-    ...     mse_star=0.05, round_s=0.6, round_j=0.5, rounds=(1, 4), steps=(0, 0), batches=(1, 1),
-    ...     latency_s=0.6, energy_j=np.inf,
-    ... )
+    >>> from airtune.allocation.examples import two_clients
+    >>> problem = two_clients(latency_s=0.6)
     >>> latency = AdjustableBudget("latency", 0.6, lambda p, x: p.with_budgets(latency_s=x))
     >>> conflict = conflict_of(problem, [latency])
     >>> [(budget.name, round(least, 6)) for budget, least in conflict.budgets], conflict.jointly
@@ -115,24 +99,8 @@ def explain_conflict(problem: ResourceProblem) -> str:
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from airtune.allocation import Processors, ResourceProblem, ServerProcessor
-    >>> from airtune.bound import BoundConstants
-    >>> constants = BoundConstants(
-    ...     L=4, mu=0.5, eta=0.1, sigma_g_sq=4, G_sq=8,
-    ...     L0=4, mu0=0.05, eta0=0.1, sigma0_sq=4, delta_pre=6, L_x=0.5, W1=1,
-    ... )
-    >>> two = np.ones(2)
-    >>> clients = Processors(
-    ...     omega=0.5 * two, cycles=np.array([1e8, 2e8]), kappa=2.5e-28 * two,
-    ...     f_min=3e8 * two, f_max=2e9 * two, batch_max=16 * two,
-    ...     radio_j=0.003 * two, fixed_j=0 * two, budget_j=np.inf * two,
-    ... )
-    >>> problem = ResourceProblem(
-    ...     constants, clients, ServerProcessor(1e7, 1e-27, 1e9, 3e9),
-    ...     mse_star=0.05, round_s=0.6, round_j=0.5, rounds=(1, 4), steps=(0, 0), batches=(1, 1),
-    ...     latency_s=0.6, energy_j=np.inf,
-    ... )
+    >>> from airtune.allocation.examples import two_clients
+    >>> problem = two_clients(latency_s=0.6)
     >>> explain_conflict(problem).split(" must")[0]
     'no plan meets the budgets: latency_budget_s = 0.6'
     """

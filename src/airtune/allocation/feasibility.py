@@ -23,24 +23,8 @@ def is_feasible(problem: ResourceProblem) -> bool:
     --------
     A round takes 0.6 s besides computing, so 0.6 s are not enough for one:
 
-    >>> import numpy as np
-    >>> from airtune.allocation import Processors, ResourceProblem, ServerProcessor
-    >>> from airtune.bound import BoundConstants
-    >>> constants = BoundConstants(
-    ...     L=4, mu=0.5, eta=0.1, sigma_g_sq=4, G_sq=8,
-    ...     L0=4, mu0=0.05, eta0=0.1, sigma0_sq=4, delta_pre=6, L_x=0.5, W1=1,
-    ... )
-    >>> two = np.ones(2)
-    >>> clients = Processors(
-    ...     omega=0.5 * two, cycles=np.array([1e8, 2e8]), kappa=2.5e-28 * two,
-    ...     f_min=3e8 * two, f_max=2e9 * two, batch_max=16 * two,
-    ...     radio_j=0.003 * two, fixed_j=0 * two, budget_j=np.inf * two,
-    ... )
-    >>> problem = ResourceProblem(
-    ...     constants, clients, ServerProcessor(1e7, 1e-27, 1e9, 3e9),
-    ...     mse_star=0.05, round_s=0.6, round_j=0.5, rounds=(1, 4), steps=(0, 0), batches=(1, 1),
-    ...     latency_s=6, energy_j=np.inf,
-    ... )
+    >>> from airtune.allocation.examples import two_clients
+    >>> problem = two_clients(latency_s=6)
     >>> is_feasible(problem), is_feasible(problem.with_budgets(latency_s=0.6))
     (True, False)
     """
