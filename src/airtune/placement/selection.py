@@ -40,6 +40,7 @@ def select(problem: Problem, candidates: Real, *, seed: int = 0, sweeps: int = 3
 
     Examples
     --------
+    >>> import numpy as np
     >>> from airtune.placement.examples import random_problem
     >>> select(random_problem(0, antennas=2), np.zeros((1, 2)))
     Traceback (most recent call last):
