@@ -255,5 +255,75 @@ def schemes() -> None:
     list_schemes()
 
 
+RunDir = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Folder of a run or a compare.")]
+Scheme = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Whose model; movable by default, if there.")
+]
+Seed = Annotated[int, typer.Option(min=0, help="Which repetition.")]
+Merged = Annotated[bool, typer.Option("--merged", help="The whole model, adapter merged in.")]
+Licence = Annotated[
+    str | None,
+    typer.Option("--licence", "--license", metavar="ID", help="Licence of the base model."),
+]
+BaseModel = Annotated[
+    str | None, typer.Option(metavar="OWNER/NAME", help="The base model's id on the hub.")
+]
+
+
+@app.command()
+def chat(
+    run_dir: RunDir,
+    *,
+    scheme: Scheme = None,
+    seed: Seed = 0,
+    base: Annotated[bool, typer.Option("--base", help="Start with the untuned model.")] = False,
+    prompt: Annotated[str | None, typer.Option(help="Answer this, and end.")] = None,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 256,
+    temperature: Annotated[float, typer.Option(min=0, help="0: the likeliest token.")] = 0.0,
+) -> None:
+    """Talk with the tuned model of a run."""
+    from airtune.commands.chat import Manner
+    from airtune.commands.chat import chat as talk
+
+    talk(run_dir, scheme, seed, Manner(base, max_tokens, temperature), prompt)
+
+
+@app.command()
+def push(
+    run_dir: RunDir,
+    repository: Annotated[str, typer.Argument(metavar="REPO", help="owner/name on the hub.")],
+    *,
+    scheme: Scheme = None,
+    seed: Seed = 0,
+    private: Annotated[bool, typer.Option("--private", help="Make it a private one.")] = False,
+    merged: Merged = False,
+    licence: Licence = None,
+    base_model: BaseModel = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the files.")] = False,
+) -> None:
+    """Upload the tuned model of a run to the Hugging Face hub."""
+    from airtune.commands import push as command
+
+    choice = command.Choice(scheme, seed, merged, licence, base_model)
+    command.push(run_dir, repository, choice, private=private, dry_run=dry_run)
+
+
+@app.command()
+def export(
+    run_dir: RunDir,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="New or empty folder.")],
+    *,
+    scheme: Scheme = None,
+    seed: Seed = 0,
+    merged: Merged = False,
+    licence: Licence = None,
+    base_model: BaseModel = None,
+) -> None:
+    """Write the tuned model of a run into a folder to pass on; nothing is uploaded."""
+    from airtune.commands import push as command
+
+    command.export(run_dir, out, command.Choice(scheme, seed, merged, licence, base_model))
+
+
 if __name__ == "__main__":
     main()

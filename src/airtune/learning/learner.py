@@ -191,8 +191,11 @@ class Learner:
         return {"labels": names, "counts": [[own[n] for n in names] for own in counts]}
 
     def save_adapter(self, adapter: Vector, folder: Path) -> None:
-        """Write the adapter as a standard PEFT folder that names its base model."""
+        """Write the adapter as a standard PEFT folder that can be passed on, with the tokenizer."""
+        from airtune.learning.origin import complete
+
         self._model.save(adapter, folder)
+        complete(folder, self.scenario.model, self._encoder.tokenizer)
 
     def samples(self, adapter: Vector, count: int) -> list[dict[str, str]]:
         """Return greedy answers to the first validation records, taken from the domains in turn.

@@ -50,9 +50,12 @@ def plan_all(repetition: Repetition, schemes: Sequence[str]) -> dict[str, JointP
 
 def planned_pretraining(scenario: Scenario, plan: Plan) -> Scenario:
     """Return the scenario with phase 1 as planned: T0 steps of B0 samples."""
+    return with_pretraining(scenario, plan.pretraining_steps, plan.pretraining_batch)
+
+
+def with_pretraining(scenario: Scenario, steps: int, batch_size: int) -> Scenario:
+    """Return the scenario with a planned phase 1; as it is where phase 1 is not planned."""
     if scenario.planning.pretraining == "fixed":
         return scenario
-    phase = scenario.pretraining.model_copy(
-        update={"steps": plan.pretraining_steps, "batch_size": plan.pretraining_batch}
-    )
+    phase = scenario.pretraining.model_copy(update={"steps": steps, "batch_size": batch_size})
     return scenario.model_copy(update={"pretraining": phase})

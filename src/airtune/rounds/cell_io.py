@@ -11,6 +11,7 @@ from airtune import record
 from airtune.errors import InputError
 from airtune.planning.replan import CurrentPlan
 from airtune.record import documents, names
+from airtune.rounds import card
 from airtune.rounds.federated import FederatedRun
 from airtune.rounds.metrics import Metrics
 
@@ -65,7 +66,7 @@ def save(run: FederatedRun, cell: record.Cell, line: Metrics) -> None:
 
 
 def finish(run: FederatedRun, cell: record.Cell, before: Sequence[dict[str, str]]) -> None:
-    """Save adapter, answers, holdings and placement; mark the cell finished.
+    """Save adapter with its model card, answers, holdings and placement; mark the cell finished.
 
     Parameters
     ----------
@@ -77,6 +78,7 @@ def finish(run: FederatedRun, cell: record.Cell, before: Sequence[dict[str, str]
     """
     adapter = run.state.adapter
     run.engine.save(adapter, cell.adapter_folder)
+    card.write(card.of_run(run.scenario, cell), cell.adapter_folder)
     record.write_document(cell.holdings_file, documents.HoldingsDocument, run.engine.holdings())
     after = run.engine.samples(adapter, len(before))
     record.write_json(

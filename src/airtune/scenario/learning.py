@@ -51,6 +51,12 @@ class Model(Settings):
     obtain: str | None = Field(
         None, description="command that gets `source` once; it is shown when `source` is missing"
     )
+    hub_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")] | None = Field(
+        None, description="hub id of `source` where that is a file or a folder, for model cards"
+    )
+    licence: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")] | None = Field(
+        None, description="licence of `source` for model cards, as the hub spells it (apache-2.0)"
+    )
     small: SmallLlama = SmallLlama()
     random_weights: bool = Field(
         False, description="draw weights for the configuration of `source`, to measure its shape"

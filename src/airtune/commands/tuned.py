@@ -1,0 +1,57 @@
+"""Which tuned model of a run folder a command is about."""
+
+from __future__ import annotations
+
+from airtune.errors import InputError
+from airtune.planning.plans import with_pretraining
+from airtune.record import Cell, RunFolder, documents, names, read_document
+from airtune.scenario import Scenario
+from airtune.study import sweep as sweeps
+
+FAVOURITE = "movable"
+WITHOUT_AIR = "ideal"
+
+
+def finished_cell(run: RunFolder, scheme: str | None, seed: int) -> Cell:
+    """Return a finished cell of a run or a comparison.
+
+    Parameters
+    ----------
+    run : RunFolder
+    scheme : str or None
+        By default ``movable`` where it is in the run, else the first one that is not ``ideal``.
+    seed : int
+        Number of the repetition, from 0.
+
+    Raises
+    ------
+    InputError
+        The run has no such scheme or seed, or the cell is unfinished.
+    """
+    if run.kind == sweeps.KIND:
+        points = sorted(p.parent.name for p in run.folder.glob(f"*/{names.RUN}"))
+        raise InputError(
+            f"{run.folder}: is a sweep; name the folder of one of its points"
+            + (f", for example {run.folder / points[0]}" if points else "")
+        )
+    there = run.scenario.schemes
+    if scheme is None:
+        others = [name for name in there if name != WITHOUT_AIR]
+        scheme = FAVOURITE if FAVOURITE in there else (others or list(there))[0]
+    if scheme not in there:
+        raise InputError(f"--scheme {scheme}: the run has {', '.join(there)}")
+    if not 0 <= seed < run.scenario.seeds:
+        raise InputError(f"--seed {seed}: the run has seeds 0 to {run.scenario.seeds - 1}")
+    cell = next(c for c in run.cells if c.scheme == scheme and c.seed == seed)
+    if not cell.finished:
+        raise InputError(
+            f"{run.folder}: {scheme}, seed {seed} is unfinished; go on with: "
+            f"airtune resume {run.folder}"
+        )
+    return cell
+
+
+def scenario_of(run: RunFolder, cell: Cell) -> Scenario:
+    """Return the settings of a cell, with phase 1 as its plan has it where it was planned."""
+    plan = read_document(cell.plan_file, documents.PlanDocument)
+    return with_pretraining(run.scenario, plan.rounds["pretraining"], plan.batch["pretraining"])

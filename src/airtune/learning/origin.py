@@ -1,0 +1,175 @@
+"""What a base model is called elsewhere, and adapter folders that another machine understands."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+from airtune.learning.quiet import quiet
+from airtune.scenario.learning import Model
+
+# Of PEFT.
+CONFIG = "adapter_config.json"
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+SNAPSHOT = re.compile(r"models--([\w.-]+?)--([\w.-]+)")
+HUB_ADDRESS = re.compile(r"^https?://huggingface\.co/([^/?#]+/[^/?#]+)")
+# What transformers notes of how a tokenizer was loaded here.
+LOCAL = ("is_local", "local_files_only", "name_or_path")
+# What a GGUF file was made from, not what that was trained from: `general.base_model` is another.
+GGUF_FIELDS = (
+    "general.source.huggingface.repository",
+    "general.source.repo_url",
+    "general.source.url",
+    "general.repo_url",
+    "general.url",
+)
+
+
+def hub_id(settings: Model) -> str | None:
+    """Return the id of a base model on the hub; None where nothing says it.
+
+    Parameters
+    ----------
+    settings : Model
+        `hub_id` comes first, then a `source` that is an id, a GGUF file that names what it was made
+        from, and a folder.  A snapshot of the hub's cache carries the id in its path.  The
+        configuration of a folder may name an id, which is often that of the model that it was tuned
+        from; it counts only where the folder has the same name.
+
+    Examples
+    --------
+    >>> hub_id(Model(source="HuggingFaceTB/SmolLM2-135M"))
+    'HuggingFaceTB/SmolLM2-135M'
+    >>> hub_id(Model(source="smol.gguf", hub_id="HuggingFaceTB/SmolLM2-135M"))
+    'HuggingFaceTB/SmolLM2-135M'
+    """
+    if settings.hub_id is not None:
+        return settings.hub_id
+    source = Path(settings.source)
+    if source.suffix == ".gguf" and source.is_file():
+        return _gguf_id(source.resolve())
+    if source.is_dir():
+        return _folder_id(source.resolve())
+    return settings.source if HUB_ID.fullmatch(settings.source) else None
+
+
+def _folder_id(folder: Path) -> str | None:
+    for part in folder.parts:
+        snapshot = SNAPSHOT.fullmatch(part)
+        if snapshot:
+            return f"{snapshot[1]}/{snapshot[2]}"
+    try:
+        named = json.loads((folder / "config.json").read_text(encoding="utf-8"))["_name_or_path"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if not isinstance(named, str) or not HUB_ID.fullmatch(named):
+        return None
+    return named if named.split("/")[1].lower() == folder.name.lower() else None
+
+
+@functools.cache
+def _gguf_id(path: Path) -> str | None:
+    import gguf
+
+    try:
+        with quiet():
+            reader = gguf.GGUFReader(path)
+    except (OSError, ValueError):
+        return None
+    for name in GGUF_FIELDS:
+        field = reader.get_field(name)
+        text = str(field.contents()) if field is not None else ""
+        address = HUB_ADDRESS.match(text)
+        text = address[1] if address else text
+        if HUB_ID.fullmatch(text):
+            return text
+    return None
+
+
+def shared_name(settings: Model, folder: Path | str) -> str:
+    """Return how an adapter names its base: an id of the hub, else a name without this machine.
+
+    That name is the path relative to the present folder where the model lies below it, else the
+    last part of the path.
+
+    Examples
+    --------
+    >>> shared_name(Model(source="/home/me/models/my-llama"), "/home/me/models/my-llama")
+    'my-llama'
+    """
+    found = hub_id(settings)
+    if found is not None:
+        return found
+    path = Path(folder)
+    if path.is_absolute() and path.is_relative_to(Path.cwd()):
+        return path.relative_to(Path.cwd()).as_posix()
+    return without_place(str(folder))
+
+
+def without_place(text: str) -> str:
+    """Return a path that leads out of the present folder as its last part, other texts unchanged.
+
+    Examples
+    --------
+    >>> without_place("/home/me/talks.jsonl"), without_place("data/talks.jsonl")
+    ('talks.jsonl', 'data/talks.jsonl')
+    """
+    for kind in (PurePosixPath, PureWindowsPath):
+        path = kind(text)
+        if path.is_absolute() or ".." in path.parts or text.startswith("~"):
+            return path.name
+    return text
+
+
+def complete(folder: Path, settings: Model, tokenizer: Any) -> None:
+    """Make a PEFT folder one that can be passed on: the base by a name, and the tokenizer's files.
+
+    Parameters
+    ----------
+    folder : Path
+        As :meth:`airtune.learning.model.AdapterModel.save` writes it.
+    settings : Model
+    tokenizer : transformers tokenizer
+        Saved with its chat template.
+    """
+    rename_base(folder, shared_name(settings, base_name(folder)))
+    save_tokenizer(tokenizer, folder)
+
+
+def save_tokenizer(tokenizer: Any, folder: Path) -> None:
+    """Write a tokenizer without notes of how it was loaded on this machine."""
+    tokenizer.save_pretrained(folder)
+    file = folder / "tokenizer_config.json"
+    kept = json.loads(file.read_text(encoding="utf-8"))
+    _write(file, {name: value for name, value in kept.items() if name not in LOCAL})
+
+
+def base_name(folder: Path) -> str:
+    """Return what an adapter folder calls its base model; nothing where it does not say."""
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    return str(config.get("base_model_name_or_path") or "")
+
+
+def rename_base(folder: Path, name: str) -> None:
+    """Let an adapter folder call its base model `name`.
+
+    The target layers, which PEFT keeps as a set, get an order of their own.
+    """
+    file = folder / CONFIG
+    config = json.loads(file.read_text(encoding="utf-8"))
+    config["base_model_name_or_path"] = name
+    if isinstance(config.get("target_modules"), list):
+        config["target_modules"] = sorted(config["target_modules"])
+    _write(file, config)
+
+
+def _write(file: Path, content: dict[str, Any]) -> None:
+    # As transformers and PEFT write these files, so that what does not change stays the same bytes.
+    text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False)
+    file.write_text(text + "\n" * file.read_text(encoding="utf-8").endswith("\n"), encoding="utf-8")
