@@ -63,14 +63,15 @@ def test_page_figures_and_adapters_are_written(compared) -> None:
         assert adapter(folder, scheme)
 
 
-def test_adapter_loads_with_peft_and_gives_the_recorded_loss(compared) -> None:
+def test_adapter_loads_with_peft_and_gives_the_recorded_loss(compared, cache) -> None:
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
     folder, _ = compared
     path = folder / "movable" / "seed-0" / "adapter"
     base = json.loads((path / "adapter_config.json").read_text())["base_model_name_or_path"]
-    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), path)
+    assert base.startswith("small-")
+    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(cache / base), path)
     loaded = {name: value for name, value in model.state_dict().items() if "lora_" in name}
     saved = adapter(folder, "movable")
     assert len(loaded) == len(saved)
@@ -114,6 +115,9 @@ def test_killed_comparison_resumes_bit_for_bit(
     assert without_environment(json.loads(done.stdout)) == without_environment(whole)
     for scheme in SCHEMES:
         assert metrics(target, scheme) == metrics(folder, scheme)
+        for name in ("README.md", "adapter_config.json", "tokenizer.json"):
+            place = Path(scheme, "seed-0", "adapter", name)
+            assert (target / place).read_bytes() == (folder / place).read_bytes()
         one, other = adapter(target, scheme), adapter(folder, scheme)
         assert all(np.array_equal(one[name], other[name]) for name in other)
 

@@ -48,9 +48,11 @@ def test_a_saved_adapter_loads_in_peft_with_the_same_logits(
     adapter = noisy(learner)
     learner.save_adapter(adapter, tmp_path / "adapter")
     config = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
-    base = AutoModelForCausalLM.from_pretrained(config["base_model_name_or_path"])
+    folder = Path(learner._model.peft.peft_config["default"].base_model_name_or_path)
+    assert config["base_model_name_or_path"] == folder.name
+    base = AutoModelForCausalLM.from_pretrained(folder)
     loaded = PeftModel.from_pretrained(base, tmp_path / "adapter").eval()
-    ids = AutoTokenizer.from_pretrained(config["base_model_name_or_path"])(
+    ids = AutoTokenizer.from_pretrained(tmp_path / "adapter")(
         "### Instruction:\nSort ascending.", return_tensors="pt"
     ).input_ids
     learner.evaluate(adapter)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import json
 import re
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 from airtune.learning.quiet import quiet
 from airtune.scenario.learning import Model
 
+ABSOLUTE = re.compile(r"[/\\~]|[A-Za-z]:")
 # Of PEFT.
 CONFIG = "adapter_config.json"
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
@@ -117,11 +118,11 @@ def without_place(text: str) -> str:
     >>> without_place("/home/me/talks.jsonl"), without_place("data/talks.jsonl")
     ('talks.jsonl', 'data/talks.jsonl')
     """
-    for kind in (PurePosixPath, PureWindowsPath):
-        path = kind(text)
-        if path.is_absolute() or ".." in path.parts or text.startswith("~"):
-            return path.name
-    return text
+    parts = re.split(r"[/\\]", text)
+    if not ABSOLUTE.match(text) and ".." not in parts:
+        return text
+    inside = [part for part in parts if part.strip(".") and not ABSOLUTE.match(part)]
+    return inside[-1] if inside else ""
 
 
 def complete(folder: Path, settings: Model, tokenizer: Any) -> None:

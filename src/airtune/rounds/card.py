@@ -28,6 +28,8 @@ CARD = "README.md"
 PAPER = "https://arxiv.org/abs/2506.00011"
 TAGS = ("airtune", "federated-learning", "lora", "over-the-air-computation")
 FILES = (".json", ".jsonl", ".parquet", ".txt")
+NO_PATHS = {"template", "obtain"}
+"""Settings that are text and may begin like a path."""
 NO_PLACE = {"cache", "threads"}
 """Settings of the machine, which the card leaves out."""
 
@@ -326,7 +328,8 @@ def _changed(own: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, An
         elif isinstance(value, list):
             result[name] = [without_place(v) if isinstance(v, str) else v for v in value]
         else:
-            result[name] = without_place(value) if isinstance(value, str) else value
+            path = isinstance(value, str) and name not in NO_PATHS
+            result[name] = without_place(value) if path else value
     # The older name says the same again.
     if "client_objective" in result:
         result.pop("objective", None)

@@ -1,0 +1,133 @@
+"""The model card of a finished cell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from huggingface_hub import ModelCard
+
+from airtune import record
+from airtune.record import Cell, names
+from airtune.rounds import card
+from airtune.scenario import Scenario
+from airtune.scenario import file as scenario_file
+from tuned_run import LINES, settings
+
+
+@pytest.fixture
+def cell(tmp_path: Path) -> Cell:
+    found = Cell(tmp_path / "run" / "movable" / "seed-1", "movable", 1)
+    for line in LINES:
+        record.append_metrics(found, line)
+    found.adapter_folder.mkdir()
+    return found
+
+
+@pytest.fixture
+def card_of(cell: Cell) -> Callable[[Scenario], ModelCard]:
+    def make(scenario: Scenario) -> ModelCard:
+        card.write(card.of_run(scenario, cell), cell.adapter_folder)
+        return ModelCard.load(cell.adapter_folder / "README.md")
+
+    return make
+
+
+def test_the_hub_reads_the_metadata(card_of) -> None:
+    found = card_of(settings(model={"source": "gpt/gpt2", "licence": "mit"}))
+    data = found.data.to_dict()
+    assert data["base_model"] == "gpt/gpt2" and data["base_model_relation"] == "adapter"
+    assert data["library_name"] == "peft" and data["pipeline_tag"] == "text-generation"
+    assert data["license"] == "mit"
+    assert {"lora", "federated-learning"} <= set(data["tags"])
+    assert 'from_pretrained("gpt/gpt2")' in found.text
+    unknown = card_of(settings()).data.to_dict()
+    assert unknown["license"] == "unknown" and "base_model" not in unknown
+
+
+def test_a_data_set_of_the_hub_is_linked_and_a_file_is_not(card_of, tmp_path: Path) -> None:
+    linked = card_of(settings(data={"source": "tatsu-lab/alpaca", "format": "alpaca"}))
+    assert linked.data.to_dict()["datasets"] == ["tatsu-lab/alpaca"]
+    assert "datasets" not in card_of(settings(data={"source": "data/talks.jsonl"})).data.to_dict()
+
+
+def test_the_card_says_what_was_done(card_of) -> None:
+    text = card_of(settings()).text
+    for part in (
+        "`movable`, repetition 1 (seed 2)",
+        "| rounds | 2 |",
+        "rank 2, alpha 4",
+        "| loss [nat per token] | 3 | 2 |",
+        "| perplexity | 20.09 | 7.389 |",
+        "-7.0 dB",  # of the mean of 0.1 and 0.3
+        "airtune run scenario.yaml --scheme movable",
+        "trains from scratch",
+        "arxiv.org/abs/2506.00011",
+        "### Response:",
+    ):
+        assert part in text, part
+
+
+def test_preferences_have_an_accuracy_and_no_perplexity(card_of) -> None:
+    scenario = settings(
+        data={"source": "pairs.jsonl", "format": "preference"},
+        training={"client_objective": "dpo"},
+    )
+    text = card_of(scenario).text
+    assert "| preference accuracy | 0.1 | 0.5 |" in text
+    assert "perplexity" not in text
+
+
+def test_a_diverged_run_has_no_figures(card_of, cell: Cell) -> None:
+    record.append_metrics(cell, {"round": 3, "evaluated": True, "loss": None})
+    assert "| loss [nat per token] | 3 | none (diverged) |" in card_of(settings()).text
+
+
+def test_the_settings_in_the_card_are_those_of_the_run(card_of) -> None:
+    scenario = settings(
+        data={"template": "/inst {instruction} /end"},
+        training={"client_objective": "sft", "rounds": 7},
+        budget={"latency_s": 3.5},
+    )
+    text = card_of(scenario).text
+    block = text.partition("```yaml\n")[2].partition("```")[0]
+    again = scenario_file.parse(yaml.safe_load(block))
+    assert again == scenario.model_copy(
+        update={name: getattr(again, name) for name in card.NO_PLACE}
+    )
+
+
+def test_the_card_tells_nothing_of_this_machine(card_of, tmp_path: Path) -> None:
+    scenario = settings(
+        cache=str(tmp_path / "cache"),
+        model={"source": str(tmp_path / "models" / "mine"), "adapter": str(tmp_path / "first")},
+        data={"source": str(tmp_path / "talks.jsonl"), "pretraining_corpus": "../corpus.txt"},
+        pretraining={"sources": ["sample", str(tmp_path / "books.txt")]},
+    )
+    text = str(card_of(scenario))
+    assert str(tmp_path) not in text and str(Path.home()) not in text and "../" not in text
+    for name in ("mine", "talks.jsonl", "corpus.txt", "books.txt"):
+        assert name in text
+
+
+def test_the_same_cell_has_the_same_card(card_of) -> None:
+    assert str(card_of(settings())) == str(card_of(settings()))
+
+
+def test_the_prompts_named_are_those_of_the_tokenizer(card_of, cell: Cell) -> None:
+    (cell.adapter_folder / "chat_template.jinja").write_text("{{ messages }}")
+    assert "own chat template" in card_of(settings()).text
+    assert "`{instruction}" in card_of(settings(data={"template": "plain"})).text
+
+
+def test_a_base_that_is_on_the_hub_is_remembered(card_of, cell: Cell) -> None:
+    assert card.base_on_hub(cell.adapter_folder) is None
+    (cell.adapter_folder / names.PLAN).touch()
+    card_of(settings(model={"source": "gpt/gpt2"}))
+    assert card.base_on_hub(cell.adapter_folder) == "gpt/gpt2"
+    card_of(settings())
+    assert card.base_on_hub(cell.adapter_folder) == ""
+    (cell.adapter_folder / "README.md").write_text("---\nbase_model: a/b\n---\n")
+    assert card.base_on_hub(cell.adapter_folder) is None
