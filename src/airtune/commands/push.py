@@ -212,7 +212,6 @@ def _about(scenario: Scenario, cell: Cell, choice: Choice, place: str) -> tuple[
 def _fill(scenario: Scenario, about: Subject, folder: Path) -> str:
     """Copy the adapter, name its base, and see to the tokenizer and the card."""
     from airtune.learning.origin import rename_base, save_tokenizer
-    from airtune.learning.tuned import open_tuned
     from airtune.rounds import card
 
     own, made_for = about.cell.adapter_folder, ""
@@ -221,6 +220,8 @@ def _fill(scenario: Scenario, about: Subject, folder: Path) -> str:
             shutil.copyfile(path, folder / path.name)
     rename_base(folder, about.base)
     if not (folder / "tokenizer_config.json").exists():  # of an older version of airtune
+        from airtune.learning.tuned import open_tuned
+
         tuned = open_tuned(scenario, own, _progress)
         save_tokenizer(tuned.tokenizer, folder)
         made_for = tuned.made_for
