@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,5 +159,8 @@ def _lines() -> Iterator[str]:
 
 
 def _write(text: str) -> None:
+    """Print a piece of an answer; at a terminal without control characters, which could steer it."""
+    if sys.stdout.isatty():
+        text = "".join(c for c in text if c in "\n\t" or unicodedata.category(c) != "Cc")
     sys.stdout.write(text.encode("utf-8", "replace").decode("utf-8"))
     sys.stdout.flush()
