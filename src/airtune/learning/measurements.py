@@ -95,7 +95,9 @@ class Measurements:
                 sha.update(f"{name} {tuple(weight.shape)}".encode() + marks.numpy().tobytes())
         for k in self.clients:
             for example in self._learner._clients[k]:
-                sha.update(np.array([example.prompt, *example.ids], np.int64).tobytes())
+                skipped = [place for places in example.skipped for place in places]
+                facts = [example.prompt, *example.ids, *skipped]
+                sha.update(np.array(facts, np.int64).tobytes())
         return sha.hexdigest()
 
     def tuning(self) -> FederatedLoss:

@@ -122,7 +122,7 @@ def weights_used(causal: Any, examples: Sequence[Example]) -> float:
     """
     body, head = count_parameters(causal)
     tokens = float(np.mean([len(e.ids) for e in examples]))
-    responses = float(np.mean([len(e.ids) - e.prompt for e in examples]))
+    responses = float(np.mean([example.learnt_tokens for example in examples]))
     return body * tokens + head * responses
 
 

@@ -21,7 +21,8 @@ from airtune.learning.formats import load_records
 from airtune.learning.model import LanguageModel, count_parameters, weights_used
 from airtune.learning.quiet import quiet
 from airtune.learning.results import PretrainingCost
-from airtune.learning.text import Encoder, Example, train_tokenizer
+from airtune.learning.text import Encoder, Example
+from airtune.learning.tokenizer import train_tokenizer
 from airtune.learning.workers import Workers
 from airtune.scenario import Scenario
 from airtune.scenario.learning import Data, Pretraining, SmallLlama
@@ -99,7 +100,7 @@ def corpus(scenario: Scenario) -> tuple[list[Record], Any]:
 
 def _texts(source: str) -> list[Record]:
     """Return the documents of a file in pieces, all with the file as their label."""
-    settings = Data(source=source, format="text")
+    settings = Data(source=source, format="text", strict=True)
     try:
         return [replace(record, label=source) for record in load_records(settings)]
     except InputError as error:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from airtune.learning.learner import Learner, prepare, shares_of, split_records
+from airtune.learning.formats import read_records
+from airtune.learning.learner import Learner, prepare
 from airtune.learning.lora import adapter_matrices
 from airtune.learning.results import AdapterMatrix, PretrainingCost
+from airtune.learning.split import encoded_split, shares_of
 from airtune.learning.text import Encoder
+from airtune.registry import CLIENT_OBJECTIVES
 from airtune.scenario import Scenario
+
+if TYPE_CHECKING:
+    from airtune.learning.objectives.base import ClientObjective
 
 
 @dataclass(frozen=True)
@@ -58,18 +66,21 @@ def measure(scenario: Scenario, seed: int) -> Sizes:
     from airtune.learning.model import weights_used
     from airtune.learning.pretrain import CONTEXT, corpus, fresh_model
 
-    training, _ = split_records(scenario, seed)
-    owned = shares_of(scenario, training, seed)
     general, tokenizer = corpus(scenario)
+    encoder = Encoder.of(scenario.data, tokenizer)
+    objective: ClientObjective = CLIENT_OBJECTIVES[scenario.training.client_objective]
+    split = encoded_split(
+        scenario, *read_records(scenario.data), seed, partial(objective.encode, encoder)
+    )
+    owned = shares_of(scenario, split.training, seed)
     with torch.device("meta"):
         base = fresh_model(scenario.model.small, tokenizer, 0)
-    examples = Encoder(tokenizer, scenario.data.max_tokens, scenario.data.template).encode(training)
     pretraining, work = scenario.pretraining, 0.0
     if pretraining.charge:  # what is not paid for need not be measured
         work = weights_used(base, Encoder(tokenizer, CONTEXT).encode(general))
     return Sizes(
         matrices=adapter_matrices(base, scenario.model.lora),
         data_sizes=np.array([len(part) for part in owned]),
-        flop_per_sample=4 * weights_used(base, examples),
+        flop_per_sample=objective.flop_per_sample(base, split.training_examples),
         pretraining_cost=PretrainingCost(6 * work, pretraining.steps, pretraining.batch_size),
     )

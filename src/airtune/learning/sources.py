@@ -15,7 +15,7 @@ from airtune.learning.data import load_sample
 from airtune.learning.gguf_file import convert_gguf
 from airtune.learning.pretrain import Progress, small_model
 from airtune.learning.quiet import quiet, without_hints
-from airtune.learning.text import train_tokenizer
+from airtune.learning.tokenizer import train_tokenizer
 from airtune.learning.weights import load_weights, random_weights
 from airtune.scenario import Scenario
 
