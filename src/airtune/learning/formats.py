@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -18,6 +19,8 @@ PRESETS = {
     "alpaca": Fields(),
     "dolly": Fields(input="context", output="response", label="category"),
 }
+# Behind a line break, or between a word and a space.
+_CUT = re.compile(r"(?<=\n)(?!$)|(?<=\S)(?= )")
 Reader = Callable[[dict[str, Any], str, Data], list[Record]]
 
 
@@ -205,8 +208,8 @@ FORMATS: dict[str, Reader] = {
 def pieces(text: str, size: int) -> list[str]:
     """Cut a text into pieces of at most `size` characters that make it up again.
 
-    Cuts are made after a line break or before a space; longer words are cut.  A piece of nothing
-    but white space goes to a neighbour if there is one.
+    Cuts are made after a line break or before white space; indentation stays with its line, and
+    longer words are cut.  A rest of nothing but white space goes to the last piece.
 
     Examples
     --------
@@ -215,9 +218,8 @@ def pieces(text: str, size: int) -> list[str]:
     """
     found, rest = [], text
     while len(rest) > size:
-        cut = max(rest.rfind(" ", 1, size + 1), rest.rfind("\n", 0, size) + 1)
-        if not rest[:cut].strip():  # indentation: it stays with its word
-            cut = size
+        cuts = [match.start() for match in _CUT.finditer(rest[: size + 1])]
+        cut = next((c for c in reversed(cuts) if rest[:c].strip()), size)
         found.append(rest[:cut])
         rest = rest[cut:]
     return [*found, rest] if rest.strip() or not found else [*found[:-1], found[-1] + rest]

@@ -48,7 +48,7 @@ def execute(run_folder: RunFolder, watcher: Watcher | None = None) -> None:
         for index in range(run_folder.scenario.seeds):
             cells = [c for c in run_folder.cells if c.seed == index and not c.finished]
             if cells:
-                run_cells(run_folder.scenario, index, cells, SharedLearners(), watcher)
+                run_cells(run_folder.dated_scenario, index, cells, SharedLearners(), watcher)
 
 
 def run_cells(
