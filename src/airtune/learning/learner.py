@@ -27,6 +27,7 @@ from airtune.learning.results import (
     Vector,
 )
 from airtune.learning.text import Encoder, Example
+from airtune.learning.vocabulary import check_ids
 from airtune.registry import CLIENT_OBJECTIVES
 from airtune.scenario import Scenario
 from airtune.streams import generator, torch_seed
@@ -273,6 +274,8 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
     encoder = Encoder(tokenizer, scenario.data.max_tokens, scenario.data.template)
     objective: ClientObjective = CLIENT_OBJECTIVES[scenario.training.client_objective]
     examples = objective.encode(encoder, training)
+    held = objective.encode(encoder, validation)
+    check_ids(scenario.model.source, base, tokenizer, answers([*examples, *held]))
     _check_positions(scenario, base, answers(examples))
     flop_per_sample = objective.flop_per_sample(base, examples)
     workers = Workers(scenario.threads, sum(count_parameters(base)))
@@ -302,7 +305,7 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
         _encoder=encoder,
         _clients=tuple(tuple(examples[i] for i in part) for part in owned),
         _validation=tuple(validation),
-        _validation_examples=tuple(objective.encode(encoder, validation)),
+        _validation_examples=tuple(held),
     )
 
 
