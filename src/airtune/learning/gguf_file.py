@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 
 from airtune.learning.folders import cached
 
-CONVERSION = 2
+CONVERSION = 3
 # Bytes in fp32 of the weights that are held at once.
 SHARD = 1_000_000_000
 BLOCK = re.compile(r"blk\.(\d+)\.")
@@ -25,7 +26,7 @@ def convert_gguf(path: Path, cache: Path) -> Path:
     Transformers dequantises all weights at once, and refuses to save a model that it loaded from
     such a file.  Here gguf dequantises them in portions of whole layers, with the names and the
     order of entries that transformers gives them; each portion becomes a safetensors file, so the
-    peak does not grow with the model.
+    peak does not grow with the model.  Only the file itself is read, whatever lies beside it.
 
     Parameters
     ----------
@@ -61,9 +62,12 @@ def _make(path: Path, folder: Path) -> None:
     from safetensors.torch import save_file
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-    place = {"gguf_file": path.name, "local_files_only": True}
-    AutoTokenizer.from_pretrained(path.parent, **place).save_pretrained(folder)
-    config = AutoConfig.from_pretrained(path.parent, **place)
+    with tempfile.TemporaryDirectory() as alone:
+        # Transformers prefers a tokenizer, a template or settings that lie beside the file.
+        (Path(alone) / path.name).symlink_to(path)
+        place = {"gguf_file": path.name, "local_files_only": True}
+        AutoTokenizer.from_pretrained(alone, **place).save_pretrained(folder)
+        config = AutoConfig.from_pretrained(alone, **place)
     with torch.device("meta"):
         empty = AutoModelForCausalLM.from_config(config)
     config.architectures = [type(empty).__name__]

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from airtune.errors import InputError
 from airtune.learning import data
 from airtune.learning.client import choose, client_update
 from airtune.learning.data import LeftOut, asked_text
+from airtune.learning.federated_data import federated_data
 from airtune.learning.formats import read_records
 from airtune.learning.objectives.base import LocalTask
-from airtune.learning.pairs import answers
 from airtune.learning.results import (
     AdapterMatrix,
     ClientState,
@@ -27,7 +25,7 @@ from airtune.learning.results import (
     PretrainingCost,
     Vector,
 )
-from airtune.learning.split import encoded_split, shares_of, split_records
+from airtune.learning.split import shares_of, split_records
 from airtune.learning.text import Encoder, Example
 from airtune.registry import CLIENT_OBJECTIVES
 from airtune.scenario import Scenario
@@ -282,13 +280,8 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
     # What the settings ask for may be impossible: that is said before any model is opened.
     shares_of(scenario, split_records(scenario, records, seed)[0], seed)
     base, tokenizer, name = open_model(scenario, progress or (lambda text, fraction: None))
-    encoder = Encoder.of(scenario.data, tokenizer)
-    objective: ClientObjective = CLIENT_OBJECTIVES[scenario.training.client_objective]
-    split = encoded_split(scenario, records, left_out, seed, partial(objective.encode, encoder))
-    owned = shares_of(scenario, split.training, seed)
-    examples = split.training_examples
-    _check_positions(scenario, base, answers(examples))
-    flop_per_sample = objective.flop_per_sample(base, examples)
+    held = federated_data(scenario, seed, (records, left_out), base, tokenizer)
+    split, examples = held.split, held.split.training_examples
     workers = Workers(scenario.threads, sum(count_parameters(base)))
     start = None if scenario.model.adapter is None else Path(scenario.model.adapter)
     model = AdapterModel(
@@ -303,9 +296,11 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
         scenario=scenario,
         matrices=model.matrices,
         size=model.size,
-        data_sizes=np.array([len(part) for part in owned]),
-        client_labels=tuple(_common_label([split.training[i] for i in part]) for part in owned),
-        flop_per_sample=flop_per_sample,
+        data_sizes=held.sizes,
+        client_labels=tuple(
+            _common_label([split.training[i] for i in part]) for part in held.shares
+        ),
+        flop_per_sample=held.flop_per_sample,
         pretraining_cost=(
             pretraining_cost(Path(name), scenario.pretraining)
             if scenario.model.source == "small"
@@ -313,22 +308,12 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
         ),
         _model=model,
         _workers=workers,
-        _encoder=encoder,
-        _clients=tuple(tuple(examples[i] for i in part) for part in owned),
+        _encoder=held.encoder,
+        _clients=tuple(tuple(examples[i] for i in part) for part in held.shares),
         _validation=split.validation,
         _validation_examples=split.validation_examples,
         _left_out=split.left_out,
     )
-
-
-def _check_positions(scenario: Scenario, base: Any, examples: Sequence[Example]) -> None:
-    limit = getattr(base.config.get_text_config(), "max_position_embeddings", None)
-    longest = max(len(example.ids) for example in examples)
-    if limit is not None and longest > limit:
-        raise InputError(
-            f"data.max_tokens = {scenario.data.max_tokens}: a record has {longest} tokens; the "
-            f"model takes at most {limit}"
-        )
 
 
 def _common_label(records: Sequence[data.Record]) -> str:

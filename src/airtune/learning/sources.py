@@ -22,6 +22,7 @@ from airtune.scenario import Scenario
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 ALLOWED = "'small', a folder, a .gguf file or a hub id 'owner/name'"
 SIMPLE_VOCABULARY = 512
+UNREADABLE = (AttributeError, ImportError, KeyError, OSError, RuntimeError, TypeError, ValueError)
 
 
 def open_model(scenario: Scenario, progress: Progress) -> tuple[Any, Any, str]:
@@ -101,6 +102,6 @@ def _readable(source: str) -> Iterator[None]:
             yield
     except InputError:
         raise
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
+    except (*UNREADABLE, SafetensorError) as error:
         first = str(error).strip().split("\n")[0]
         raise InputError(f"model.source: {source!r} cannot be loaded: {first}") from error

@@ -122,12 +122,30 @@ def _give_back() -> None:
 
 
 def _without_weights(name: str, options: Mapping[str, Any]) -> tuple[Any, Any]:
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(name, **options)
     trust = options["trust_remote_code"]
     with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(config, trust_remote_code=trust), config
+        empty = _kind(config).from_config(config, trust_remote_code=trust)
+    # Some classes are the text part of a model of several media, with a configuration of its own.
+    return empty, config if isinstance(config, type(empty).config_class) else empty.config
+
+
+def _kind(config: Any) -> Any:
+    """Return the causal language models, or for what is none those that take images too."""
+    from transformers import (
+        MODEL_FOR_CAUSAL_LM_MAPPING,
+        MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+        AutoModelForCausalLM,
+        AutoModelForImageTextToText,
+    )
+
+    own = "AutoModelForCausalLM" in (getattr(config, "auto_map", None) or {})
+    known = type(config) in MODEL_FOR_CAUSAL_LM_MAPPING
+    if not (own or known) and type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
+        return AutoModelForImageTextToText
+    return AutoModelForCausalLM
 
 
 def _files(name: str, local: bool) -> list[str]:
