@@ -60,14 +60,10 @@ def convert_gguf(path: Path, cache: Path) -> Path:
 
 def _make(path: Path, folder: Path) -> None:
     from safetensors.torch import save_file
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
-    with tempfile.TemporaryDirectory() as alone:
-        # Transformers prefers a tokenizer, a template or settings that lie beside the file.
-        (Path(alone) / path.name).symlink_to(path)
-        place = {"gguf_file": path.name, "local_files_only": True}
-        AutoTokenizer.from_pretrained(alone, **place).save_pretrained(folder)
-        config = AutoConfig.from_pretrained(alone, **place)
+    config, tokenizer = config_and_tokenizer(path)
+    tokenizer.save_pretrained(folder)
     with torch.device("meta"):
         empty = AutoModelForCausalLM.from_config(config)
     config.architectures = [type(empty).__name__]
@@ -80,6 +76,24 @@ def _make(path: Path, folder: Path) -> None:
         files |= dict.fromkeys(weights, name)
     index = {"metadata": {}, "weight_map": files}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n")
+
+
+def config_and_tokenizer(path: Path) -> tuple[Any, Any]:
+    """Return the configuration and the tokenizer that a GGUF file holds; no weights are read.
+
+    Raises
+    ------
+    OSError, ValueError, KeyError
+        The file cannot be read as a causal LM.
+    """
+    from transformers import AutoConfig, AutoTokenizer
+
+    with tempfile.TemporaryDirectory() as alone:
+        # Transformers prefers a tokenizer, a template or settings that lie beside the file.
+        (Path(alone) / path.name).symlink_to(path.resolve())
+        place = {"gguf_file": path.name, "local_files_only": True}
+        tokenizer = AutoTokenizer.from_pretrained(alone, **place)
+        return AutoConfig.from_pretrained(alone, **place), tokenizer
 
 
 def _portions(path: Path, empty: Any) -> Iterator[dict[str, torch.Tensor]]:

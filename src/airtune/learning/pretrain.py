@@ -91,11 +91,17 @@ def _make(scenario: Scenario, folder: Path, progress: Progress) -> None:
 
 def corpus(scenario: Scenario) -> tuple[list[Record], Any]:
     """Return the records that the small model is pre-trained on, and its tokenizer."""
+    records = corpus_records(scenario)
+    texts = (text for r in records for text in (r.instruction, r.input, r.output) if text)
+    return records, train_tokenizer(texts, scenario.model.small.vocabulary)
+
+
+def corpus_records(scenario: Scenario) -> list[Record]:
+    """Return the records that the small model is pre-trained on."""
     records: list[Record] = []
     for source in scenario.pretraining.sources:
         records += load_sample("general") if source == "sample" else _texts(source)
-    texts = (text for r in records for text in (r.instruction, r.input, r.output) if text)
-    return records, train_tokenizer(texts, scenario.model.small.vocabulary)
+    return records
 
 
 def _texts(source: str) -> list[Record]:
