@@ -246,7 +246,7 @@ def memory_gib(scenario: Scenario, outline: Outline) -> float:
     values += scenario.evaluation.batch_size * learnt * vocabulary
     adapters = sum(matrix.size for matrix in outline.sizes.matrices)
     values += adapters * (4 + scenario.clients.count)
-    return LIBRARIES_GIB + (weights * weight + 4 * values) / GIB
+    return float(LIBRARIES_GIB + (weights * weight + 4 * values) / GIB)
 
 
 def wall_s(
