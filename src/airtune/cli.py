@@ -248,6 +248,22 @@ def calibrate(
 
 
 @app.command()
+def check(
+    scenario: ScenarioName,
+    overrides: Overrides = None,
+    records: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Show N training records as tokens.")
+    ] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Check everything that can be checked without training."""
+    from airtune.commands.check import check_and_show
+
+    if not check_and_show(scenario, overrides or [], records, as_json):
+        raise typer.Exit(BAD_INPUT)
+
+
+@app.command()
 def schemes() -> None:
     """List the schemes."""
     from airtune.commands.schemes import list_schemes

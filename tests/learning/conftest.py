@@ -10,7 +10,8 @@ import pytest
 
 from airtune.learning.data import Record, load_sample
 from airtune.learning.learner import Learner, prepare
-from airtune.learning.text import Encoder, Example, train_tokenizer
+from airtune.learning.text import Encoder, Example
+from airtune.learning.tokenizer import train_tokenizer
 from airtune.scenario import Scenario
 from airtune.scenario.learning import SmallLlama
 

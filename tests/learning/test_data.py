@@ -53,17 +53,20 @@ def test_json_array_and_jsonl_read_the_same(tmp_path: Path) -> None:
 
 def test_fields_are_mapped_and_numbers_become_text(tmp_path: Path) -> None:
     fields = Fields(instruction="q", input="context", output="a", label="topic")
-    path = written(tmp_path, json.dumps({"q": " Add. ", "a": 3, "topic": "sums"}))
-    assert read_file(path, fields) == [Record("Add.", "", "3", "sums")]
+    path = written(tmp_path, json.dumps({"q": " Add. ", "context": None, "a": 3, "topic": "sums"}))
+    assert read_file(path, fields) == [Record(" Add. ", "", "3", "sums")]
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         (json.dumps(GOOD) + "\n{bad\n", r"line 2: "),
-        (json.dumps(GOOD) + "\n\n[1]\n", r"line 3 is not a JSON object"),
-        (json.dumps({"instruction": "x", "answer": "y"}), r"no field 'output'; it has answer"),
-        (json.dumps({**GOOD, "output": ["3"]}), r"'output' must be text"),
+        ('\n\n"x"\n', r"left out 1, at .*data\.jsonl:3 because it is not a JSON object"),
+        (
+            json.dumps({"instruction": "x", "answer": "y"}),
+            r"no field 'output' \(data.fields.output\); it has answer",
+        ),
+        (json.dumps({**GOOD, "output": ["3"]}), r"'output' \(data.fields.output\) must be text"),
         ("[{}", r"line 1: "),
         ("[]", r"holds no record"),
         (json.dumps({**GOOD, "output": " "}), r"holds no record"),

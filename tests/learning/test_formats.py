@@ -80,8 +80,11 @@ def test_conversations_are_learnt_up_to_their_last_answer(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("row", "match"),
     [
-        ({"talk": []}, r"data\.fields\.messages: .*no list 'messages'; it has talk"),
-        ({"messages": [{"role": "robot", "content": "x"}]}, r"roles are assistant, gpt"),
+        ({"talk": []}, r"no list 'messages' \(data\.fields\.messages\); it has talk"),
+        (
+            {"messages": [{"role": "robot", "content": "x"}]},
+            r"has the role 'robot'; roles are system",
+        ),
         ({"messages": ["x"]}, r"must hold messages"),
         ({"messages": TALK[:2]}, r"holds no record"),
     ],
@@ -101,7 +104,7 @@ def test_preferences_as_text_and_as_conversations(tmp_path: Path) -> None:
     (record,) = read(tmp_path, [talk], format="preference")
     assert (record.instruction, record.output, record.rejected) == ("Bye.", "Ciao.", "Go.")
     assert record.history[0] == ("system", "Be brief.")
-    with pytest.raises(InputError, match=r"data\.fields\.rejected: .*no field 'rejected'"):
+    with pytest.raises(InputError, match=r"no field 'rejected' \(data\.fields\.rejected\)"):
         read(tmp_path, [{"prompt": "x", "chosen": "y"}], format="preference")
 
 
@@ -121,17 +124,22 @@ def test_text_is_cut_into_pieces(tmp_path: Path) -> None:
     path = tmp_path / "book.txt"
     path.write_text("one two three four five six\nseven\n\n\nanother part\n")
     found = load_records(Data(source=str(path), format="text", piece_characters=16))
-    assert [r.output for r in found] == ["one two three", "four five six", "seven", "another part"]
+    expected = ["one two three", " four five six\n", "seven", "another part"]
+    assert [r.output for r in found] == expected
+    assert [r.ends for r in found] == [False, False, True, True]
     assert not any(r.instruction or r.input for r in found)
     rows = read(tmp_path, [{"body": "abc"}], format="text", fields={"text": "body"})
     assert rows == [Record("", "", "abc")]
 
 
-@given(st.text(), st.integers(4, 40))
-def test_pieces_keep_every_word(text: str, size: int) -> None:
+@given(st.text() | st.text(alphabet=" \nab"), st.integers(4, 40))
+def test_pieces_make_up_the_text_again(text: str, size: int) -> None:
     found = pieces(text, size)
-    assert all(len(piece) <= size for piece in found)
-    assert "".join("".join(found).split()) == "".join(text.split())
+    assert "".join(found) == text
+    for number, piece in enumerate(found):
+        # Blanks may hang over; what is longer without them has been cut too late.
+        assert len(piece.rstrip()) <= size
+        assert piece.strip() or len(found) == 1 or number < len(found) - 1
 
 
 def test_pieces_of_text_are_parted_into_training_and_validation() -> None:

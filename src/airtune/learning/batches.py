@@ -113,16 +113,16 @@ def collate(examples: Sequence[Example]) -> Batch:
     rows, columns, targets = [], [], []
     for row, example in enumerate(examples):
         ids[row, : len(example.ids)] = example.ids
-        response = len(example.ids) - example.prompt
-        rows.append(np.full(response, row))
-        columns.append(np.arange(example.prompt - 1, len(example.ids) - 1))
-        targets.append(np.array(example.ids[example.prompt :]))
+        rows.append(np.full(example.learnt_tokens, row))
+        for start, stop in example.learnt:
+            columns.append(np.arange(start - 1, stop - 1))
+            targets.append(np.array(example.ids[start:stop]))
     return Batch(
         ids=torch.from_numpy(ids),
         rows=torch.from_numpy(np.concatenate(rows)),
         columns=torch.from_numpy(np.concatenate(columns)),
         targets=torch.from_numpy(np.concatenate(targets)),
-        lengths=torch.tensor([len(e.ids) - e.prompt for e in examples]),
+        lengths=torch.tensor([example.learnt_tokens for example in examples]),
         tokens=sum(len(example.ids) for example in examples),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Literal
 
@@ -15,10 +15,16 @@ from airtune.errors import InputError
 
 Part = Literal["general", "domains"]
 
+Turn = tuple[str, str] | tuple[str, str, str]
+"""A turn of a talk: role, content and, as a JSON object, what else its message holds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
     """A prompt with its answer.
+
+    The talk that a model sees before it answers is `history` and, where `instruction` or `input`
+    hold something, the turn of a user that they make.
 
     Attributes
     ----------
@@ -28,24 +34,93 @@ class Record:
         Reference answer, or the text.
     label : str
         Domain, or empty.
-    history : tuple of (role, content)
+    history : tuple of (role, content) or (role, content, JSON)
         Earlier turns of a conversation.
     rejected : str
         A worse answer, or empty.
+    worse : Record, optional
+        The worse answer with the talk before it, where that is not the talk of the better one.
+    calls : str
+        What the message of the answer holds besides, as a JSON object: its tool calls.
+    tools : str
+        Tools that the talk may call, as a JSON array, or empty.
+    ends : bool
+        False for a piece of a document that goes on: no end token follows.
+    place : str
+        Where the record comes from, for messages.
     """
 
     instruction: str
     input: str
     output: str
     label: str = ""
-    history: tuple[tuple[str, str], ...] = ()
+    history: tuple[Turn, ...] = ()
     rejected: str = ""
+    worse: Record | None = None
+    calls: str = ""
+    tools: str = ""
+    ends: bool = True
+    place: str = field(default="", compare=False)
 
     @property
     def prompt(self) -> tuple[object, ...]:
         """What records share that must not be parted into training and validation."""
         asked = (self.instruction, self.input, self.history)
         return asked if any(asked) else (self.output, "", ())
+
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """The talk before the answer."""
+        asked = "\n\n".join(part for part in (self.instruction, self.input) if part)
+        return (*self.history, ("user", asked)) if asked else self.history
+
+
+def asked_text(record: Record) -> str:
+    """Return what is asked, for people: the question, or the last turn before the answer."""
+    asked = "\n".join(part for part in (record.instruction, record.input) if part)
+    return asked or "".join(turn[1] for turn in record.history[-1:])
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A record that is not used.
+
+    Attributes
+    ----------
+    place : str
+        Such as ``data.jsonl:3``.
+    why : str
+        What is wrong, in one sentence.
+    """
+
+    place: str
+    why: str
+
+
+class RecordError(InputError):
+    """A record that cannot be used.
+
+    Parameters
+    ----------
+    place, why : str
+        As of :class:`LeftOut`.
+    """
+
+    def __init__(self, place: str, why: str) -> None:
+        self.left_out = LeftOut(place, why)
+        super().__init__(f"data.source: {place}: {why}" if place else f"data.source: {why}")
+
+
+def left_out_in_words(left_out: Sequence[LeftOut]) -> str:
+    """Return ``left out n, first at PLACE because WHY``.
+
+    Examples
+    --------
+    >>> left_out_in_words([LeftOut("data.jsonl:3", "it has no answer")])
+    'left out 1, at data.jsonl:3 because it has no answer'
+    """
+    count, first = len(left_out), left_out[0]
+    return f"left out {count}, {'first ' * (count > 1)}at {first.place} because {first.why}"
 
 
 def sample_bytes(part: Part) -> bytes:
@@ -71,8 +146,13 @@ def load_sample(part: Part) -> list[Record]:
     >>> records[0].instruction, records[0].output
     ('What is 3 bags by 7 kilos?', '21')
     """
-    rows = (json.loads(line) for line in sample_bytes(part).splitlines())
-    return [Record(r["instruction"], r["input"], r["output"], r["domain"]) for r in rows]
+    rows = enumerate(map(json.loads, sample_bytes(part).splitlines()), 1)
+    return [
+        Record(
+            r["instruction"], r["input"], r["output"], r["domain"], place=f"sample, record {number}"
+        )
+        for number, r in rows
+    ]
 
 
 def labels(records: Iterable[Record]) -> tuple[str, ...]:

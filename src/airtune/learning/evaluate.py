@@ -71,7 +71,7 @@ def evaluate(
     scores = workers.map(score, groups, lambda group: len(examples[group[-1]].ids) * len(group))
     for chosen, (loss, hit) in zip(groups, scores, strict=True):
         sums[chosen], hits[chosen] = loss, hit
-    lengths = np.array([len(e.ids) - e.prompt for e in examples])
+    lengths = np.array([example.learnt_tokens for example in examples])
     names = np.array([e.label for e in examples])
     domains = {str(n): _score(sums, hits, lengths, names == n) for n in np.unique(names)}
     total = _score(sums, hits, lengths, np.ones(len(examples), bool))
@@ -103,6 +103,6 @@ def greedy_answer(causal: Any, encoder: Encoder, record: Record) -> str:
             do_sample=False,
             eos_token_id=encoder.end,
             pad_token_id=encoder.end,
+            **encoder.stopping,
         )
-    text = encoder.tokenizer.decode(answer[0, prompt.shape[1] :], skip_special_tokens=True)
-    return str(text).strip()
+    return encoder.answer(answer[0, prompt.shape[1] :].tolist())

@@ -132,7 +132,7 @@ class FederatedLoss:
 
     def _gradient(self, batch: Batch, weights: torch.Tensor | None = None) -> torch.Tensor:
         loss = self._loss(batch, weights)
-        parts = torch.autograd.grad(loss, self._parameters)
+        parts = torch.autograd.grad(loss, self._parameters, materialize_grads=True)
         return torch.cat([part.reshape(-1) for part in parts]).float()
 
     def _loss(self, batch: Batch, weights: torch.Tensor | None) -> torch.Tensor:
@@ -148,7 +148,9 @@ class FederatedLoss:
         self, batch: Batch, weights: torch.Tensor, vector: torch.Tensor
     ) -> torch.Tensor:
         loss = self._loss(batch, weights)
-        first = torch.autograd.grad(loss, self._parameters, create_graph=True)
+        first = torch.autograd.grad(
+            loss, self._parameters, create_graph=True, materialize_grads=True
+        )
         slope = torch.cat([part.reshape(-1) for part in first]) @ vector
         second = torch.autograd.grad(slope, self._parameters, materialize_grads=True)
         return torch.cat([part.reshape(-1) for part in second])

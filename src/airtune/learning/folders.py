@@ -41,7 +41,7 @@ def cached(cache: Path, kind: str, facts: Mapping[str, Any], make: Callable[[Pat
     The folder appears by a rename, so it is complete or absent, and of two processes that make it
     at the same time one wins and both get the same content.
     """
-    final = (cache / f"{kind}-{digest(facts)}").resolve()
+    final = _place(cache, kind, facts)
     if final.is_dir():
         return final
     final.parent.mkdir(parents=True, exist_ok=True)
@@ -58,3 +58,12 @@ def cached(cache: Path, kind: str, facts: Mapping[str, Any], make: Callable[[Pat
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return final
+
+
+def is_cached(cache: Path, kind: str, facts: Mapping[str, Any]) -> bool:
+    """Whether the cache has the folder of `facts`; parameters as of :func:`cached`."""
+    return _place(cache, kind, facts).is_dir()
+
+
+def _place(cache: Path, kind: str, facts: Mapping[str, Any]) -> Path:
+    return (cache / f"{kind}-{digest(facts)}").resolve()

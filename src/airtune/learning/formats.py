@@ -2,185 +2,236 @@
 
 from __future__ import annotations
 
-import json
+import math
 import re
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from airtune.errors import InputError
-from airtune.learning.data import Record, load_sample
+from airtune.learning.data import LeftOut, Record, RecordError, left_out_in_words, load_sample
+from airtune.learning.rows import Row, source_rows
+from airtune.learning.talks import normalised_pair, read_talk, read_turns
 from airtune.scenario.learning import Data, Fields
 
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 # Fields of well-known data sets.
 PRESETS = {
     "alpaca": Fields(),
     "dolly": Fields(input="context", output="response", label="category"),
 }
-# Speakers of a conversation, as data sets call them.
-ROLES = {
-    "system": "system",
-    "user": "user",
-    "human": "user",
-    "prompter": "user",
-    "assistant": "assistant",
-    "gpt": "assistant",
-    "model": "assistant",
-}
-Row = tuple[str, Any]
+# Behind a line break, or between a word and a space.
+_CUT = re.compile(r"(?<=\n)(?!$)|(?<=\S)(?= )")
+Reader = Callable[[dict[str, Any], str, Data], list[Record]]
 
 
 def load_records(settings: Data) -> list[Record]:
-    """Return the records that the scenario's `data` section names.
+    """Return the usable records that the scenario's `data` section names.
 
     Raises
     ------
     InputError
-        The source is missing or unreadable, lacks the fields, or holds no usable record.
+        As of :func:`read_records`.
+    """
+    return read_records(settings)[0]
+
+
+def read_records(settings: Data) -> tuple[list[Record], list[LeftOut]]:
+    """Return the usable records that the scenario's `data` section names, and those left out.
+
+    Raises
+    ------
+    InputError
+        The source is missing or unreadable, or holds no usable record; or one of its records
+        cannot be used and `data.strict` is set.
     """
     if settings.source == "sample":
-        return load_sample("domains")
+        return load_sample("domains"), []
     if settings.source == "reasoning-gym":
-        return _tasks(settings)
-    return to_records(_rows(settings), settings)
+        return _tasks(settings), []
+    return to_records(source_rows(settings), settings)
 
 
-def to_records(rows: Iterable[Row], settings: Data) -> list[Record]:
+def to_records(rows: Iterable[Row], settings: Data) -> tuple[list[Record], list[LeftOut]]:
     """Turn rows, each with a name of its place, into records by `data.format`.
 
-    Records with an empty answer are left out.
+    Text is kept as it is given.  A row that is no object, lacks a field or an answer, or holds
+    what cannot be learnt is left out.
 
     Parameters
     ----------
     rows : iterable of (str, object)
-        Name of the place, for messages (``data.jsonl line 3``), and the row as JSON gives it.
+        Name of the place, for messages (``data.jsonl:3``), and the row as JSON gives it.
     settings : Data
-        `format` and `fields` are used.
+        `format`, `fields` and `strict` are used.
+
+    Returns
+    -------
+    records : list of Record
+    left_out : list of LeftOut
 
     Raises
     ------
     InputError
-        A row lacks a field, or no record is left.
+        No record is left; or one is left out and `data.strict` is set.
 
     Examples
     --------
     >>> row = {"question": "What is the largest planet?", "context": "", "response": "Jupiter"}
     >>> fields = Fields(instruction="question", output="response")
-    >>> to_records([("line 1", row)], Data(fields=fields))[0].output
+    >>> records, left_out = to_records([("a.jsonl:1", row), ("a.jsonl:2", {})], Data(fields=fields))
+    >>> records[0].output
     'Jupiter'
-    >>> to_records([("line 1", row)], Data())
-    Traceback (most recent call last):
-    ...
-    airtune.errors.InputError: data.fields.instruction: line 1 has no field 'instruction'; it \
-has context, question, response
+    >>> left_out[0].place, left_out[0].why
+    ('a.jsonl:2', "it has no field 'question' (data.fields.instruction); it has nothing")
     """
     records: list[Record] = []
-    for where, row in rows:
-        if not isinstance(row, dict):
-            raise InputError(f"data.source: {where} is not a JSON object")
-        records += _FORMATS.get(settings.format, _instruction)(row, where, settings)
-    records = [record for record in records if record.output]
+    left_out: list[LeftOut] = []
+    read = FORMATS[settings.format]
+    for place, row in rows:
+        try:
+            if not isinstance(row, dict):
+                raise RecordError(place, "it is not a JSON object")
+            found = read(row, place, settings)
+            for record in found:
+                check_text(record)
+            records += found
+        except RecordError as refused:
+            left_out.append(refused.left_out)
+    settle(settings, records, left_out)
+    return records, left_out
+
+
+def settle(settings: Data, records: list[Record], left_out: list[LeftOut]) -> None:
+    """Refuse where no record is left, or where one is left out and `data.strict` is set.
+
+    Raises
+    ------
+    InputError
+    """
+    if left_out and settings.strict:
+        first = left_out[0]
+        raise InputError(
+            f"data.source: {first.place}: {first.why} (data.strict = true: every record must be "
+            "usable)"
+        )
     if not records:
-        raise InputError(f"data.source: {settings.source} holds no record with an answer")
-    return records
+        why = f": {left_out_in_words(left_out)}" if left_out else ""
+        raise InputError(f"data.source: {settings.source} holds no record with an answer{why}")
 
 
-def _instruction(row: dict[str, Any], where: str, settings: Data) -> list[Record]:
+def check_text(record: Record) -> None:
+    """Refuse a record without an answer, or with text that no tokenizer takes.
+
+    Raises
+    ------
+    RecordError
+    """
+    if not record.output.strip() and not record.calls:
+        raise RecordError(record.place, "it has no answer")
+    worse = record.worse or record
+    texts = (record.instruction, record.input, record.output, record.rejected, record.label)
+    turns = (*record.history, *worse.history)
+    for text in (*texts, worse.output, record.calls, record.tools, *(t for u in turns for t in u)):
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            half = f"\\u{ord(text[error.start]):04x}"
+            raise RecordError(
+                record.place, f"it holds half a character ({half}), which is no text"
+            ) from None
+
+
+def _instruction(row: dict[str, Any], place: str, settings: Data) -> list[Record]:
     fields = _fields(settings)
     return [
         Record(
-            _text(row, fields.instruction, "instruction", where),
-            _text(row, fields.input, "input", where, required=False),
-            _text(row, fields.output, "output", where),
-            _label(row, fields, where),
+            _text(row, fields.instruction, "instruction", place),
+            _text(row, fields.input, "input", place, required=False),
+            _text(row, fields.output, "output", place),
+            _label(row, fields, place),
+            place=place,
         )
     ]
 
 
-def _preference(row: dict[str, Any], where: str, settings: Data) -> list[Record]:
+def _preference(row: dict[str, Any], place: str, settings: Data) -> list[Record]:
     """Read a prompt with a better and a worse answer; conversations may stand for texts."""
     fields = settings.fields
-    answers = []
-    for role in ("chosen", "rejected"):
+
+    def part(role: str, *, required: bool = True) -> Any:
         name = getattr(fields, role)
-        value = row.get(name)
-        if isinstance(value, list) and value:
-            answers.append(_turns(value, name, where)[-1][1])
-        else:
-            answers.append(_text(row, name, role, where))
-    if not all(answers):
-        raise InputError(f"data.source: {where} lacks one of the two answers")
-    history: tuple[tuple[str, str], ...] = ()
-    talk = row.get(fields.prompt, row.get(fields.chosen))
-    if isinstance(talk, list):
-        turns = _turns(talk, fields.prompt, where)
-        turns = turns if fields.prompt in row else turns[:-1]
-        *before, (_, question) = turns or [("user", "")]
-        history = tuple(before)
-    else:
-        question = _text(row, fields.prompt, "prompt", where)
-    label = _label(row, fields, where)
-    return [Record(question, "", answers[0], label, history, rejected=answers[1])]
+        if isinstance(row.get(name), list):
+            return read_turns(row[name], name, place)
+        return _text(row, name, role, place, required=required)
+
+    chosen, rejected = part("chosen"), part("rejected")
+    talks = isinstance(chosen, list) and isinstance(rejected, list)
+    prompt = part("prompt", required=not talks)
+    record = normalised_pair(prompt, chosen, rejected, place)
+    return [_with(record, row, fields, place)]
 
 
-def _chat(row: dict[str, Any], where: str, settings: Data) -> list[Record]:
+def _chat(row: dict[str, Any], place: str, settings: Data) -> list[Record]:
     """Read a conversation: its last answer is learnt, all before it is the prompt."""
-    fields = settings.fields
-    value = row.get(fields.messages)
+    name = settings.fields.messages
+    value = row.get(name)
     if not isinstance(value, list):
-        raise InputError(
-            f"data.fields.messages: {where} has no list {fields.messages!r}; "
-            f"it has {', '.join(sorted(row))}"
+        raise RecordError(
+            place, f"it has no list {name!r} (data.fields.messages); it has {_names(row)}"
         )
-    turns = _turns(value, fields.messages, where)
-    while turns and turns[-1][0] != "assistant":
-        turns.pop()
-    if len(turns) < 2 or turns[-2][0] != "user":
-        return []
-    *before, (_, question), (_, answer) = turns
-    return [Record(question, "", answer, _label(row, fields, where), tuple(before))]
+    return [_with(read_talk(value, name, row.get("tools"), place), row, settings.fields, place)]
 
 
-def _turns(messages: list[Any], name: str, where: str) -> list[tuple[str, str]]:
-    turns = []
-    for message in messages:
-        part = message if isinstance(message, dict) else {}
-        role = ROLES.get(str(part.get("role", part.get("from", ""))).lower())
-        content = part.get("content", part.get("value"))
-        if role is None or not isinstance(content, str):
-            raise InputError(
-                f"data.fields.messages: {where}: {name!r} must hold messages with role and "
-                f"content (or from and value); roles are {', '.join(sorted(ROLES))}"
-            )
-        turns.append((role, content.strip()))
-    return turns
+def _plain(row: dict[str, Any], place: str, settings: Data) -> list[Record]:
+    """Cut a document into pieces; all of a piece is learnt, and the last one ends."""
+    text = _text(row, settings.fields.text, "text", place)
+    if not text.strip():
+        raise RecordError(place, "it has no text")
+    label = _label(row, settings.fields, place)
+    cut = pieces(text, settings.piece_characters)
+    return [
+        Record("", "", piece, label, ends=number == len(cut), place=place)
+        for number, piece in enumerate(cut, 1)
+    ]
 
 
-def _plain(row: dict[str, Any], where: str, settings: Data) -> list[Record]:
-    """Cut a document into pieces; all of a piece is learnt."""
-    text = _text(row, settings.fields.text, "text", where)
-    label = _label(row, settings.fields, where)
-    size = settings.piece_characters
-    return [Record("", "", piece, label) for piece in pieces(text, size)]
-
-
-_FORMATS = {"chat": _chat, "text": _plain, "preference": _preference}
+FORMATS: dict[str, Reader] = {
+    "instruction": _instruction,
+    "alpaca": _instruction,
+    "dolly": _instruction,
+    "chat": _chat,
+    "text": _plain,
+    "preference": _preference,
+}
 
 
 def pieces(text: str, size: int) -> list[str]:
-    """Cut a text at white space into pieces of at most `size` characters (longer words are cut)."""
-    pieces, rest = [], text.strip()
+    """Cut a text into pieces of at most `size` characters that make it up again.
+
+    Cuts are made after a line break or before white space; indentation stays with its line, and
+    longer words are cut.  A rest of nothing but white space goes to the last piece.
+
+    Examples
+    --------
+    >>> pieces("if x:\\n    return y", 10)
+    ['if x:\\n', '    return', ' y']
+    """
+    found, rest = [], text
     while len(rest) > size:
-        cut = max(rest.rfind(space, 1, size + 1) for space in (" ", "\n"))
-        cut = cut if cut > 0 else size
-        pieces.append(rest[:cut].rstrip())
-        rest = rest[cut:].lstrip()
-    return [*pieces, rest]
+        cuts = [match.start() for match in _CUT.finditer(rest[: size + 1])]
+        cut = next((c for c in reversed(cuts) if rest[:c].strip()), size)
+        found.append(rest[:cut])
+        rest = rest[cut:]
+    return [*found, rest] if rest.strip() or not found else [*found[:-1], found[-1] + rest]
 
 
-def _label(row: dict[str, Any], fields: Fields, where: str) -> str:
-    return "" if fields.label is None else _text(row, fields.label, "label", where)
+def _with(record: Record, row: dict[str, Any], fields: Fields, place: str) -> Record:
+    """Return the record with the label of its row."""
+    return replace(record, label=_label(row, fields, place))
+
+
+def _label(row: dict[str, Any], fields: Fields, place: str) -> str:
+    return "" if fields.label is None else _text(row, fields.label, "label", place)
 
 
 def _fields(settings: Data) -> Fields:
@@ -191,129 +242,23 @@ def _fields(settings: Data) -> Fields:
 
 
 def _text(
-    row: Mapping[str, Any], name: str, role: str, where: str, *, required: bool = True
+    row: Mapping[str, Any], name: str, role: str, place: str, *, required: bool = True
 ) -> str:
+    """Return a field as text, empty where it is missing: null, NaN, or not there."""
     value = row.get(name)
-    if value is None and (name in row or not required):
+    if name not in row and required:
+        raise RecordError(
+            place, f"it has no field {name!r} (data.fields.{role}); it has {_names(row)}"
+        )
+    if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
-    if name not in row:
-        raise InputError(
-            f"data.fields.{role}: {where} has no field {name!r}; it has {', '.join(sorted(row))}"
-        )
     if not isinstance(value, str | int | float):
-        raise InputError(f"data.fields.{role}: {where}: {name!r} must be text")
-    return str(value).strip()
+        raise RecordError(place, f"{name!r} (data.fields.{role}) must be text")
+    return value if isinstance(value, str) else str(value)
 
 
-def _rows(settings: Data) -> Iterable[Row]:
-    path = Path(settings.source)
-    if path.is_file():
-        return read_rows(path)
-    if path.suffix in READERS or not HUB_ID.fullmatch(settings.source) or path.exists():
-        raise InputError(
-            f"data.source: {settings.source} does not exist; allowed are 'sample', "
-            f"'reasoning-gym', a file ({', '.join(READERS)}) or a hub data set 'owner/name'"
-        )
-    return _hub_rows(settings)
-
-
-def read_rows(path: Path) -> list[Row]:
-    """Return the rows of a file, each with the name of its place for messages.
-
-    Parameters
-    ----------
-    path : Path
-        ``.json`` (one array of objects), ``.jsonl`` (one object a line), ``.parquet``, or ``.txt``
-        (documents separated by empty lines; each becomes ``{"text": ...}``).
-
-    Raises
-    ------
-    InputError
-        With the file, the line or record number and what is allowed.
-    """
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
-        raise InputError(f"data.source: {path} must end in {', '.join(READERS)}")
-    return reader(path)
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"data.source: {path} is not UTF-8 text ({error.reason})") from None
-    except OSError as error:
-        raise InputError(f"data.source: {path} cannot be read ({error.strerror})") from None
-
-
-def _read_json(path: Path) -> list[Row]:
-    text = _read_text(path)
-    if text.lstrip().startswith("["):
-        return _parse_array(text, path)
-    return _parse_lines(text, path)
-
-
-def _parse_array(text: str, path: Path) -> list[Row]:
-    try:
-        rows = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(f"data.source: {path}, line {error.lineno}: {error.msg}") from None
-    return [(f"{path}, record {number}", row) for number, row in enumerate(rows, 1)]
-
-
-def _parse_lines(text: str, path: Path) -> list[Row]:
-    # Not splitlines(): JSON strings may hold U+2028 and the like unescaped.
-    rows = []
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            rows.append((f"{path}, line {number}", json.loads(line)))
-        except json.JSONDecodeError as error:
-            raise InputError(f"data.source: {path}, line {number}: {error.msg}") from None
-    return rows
-
-
-def _read_parquet(path: Path) -> list[Row]:
-    from pyarrow import ArrowException, parquet
-
-    try:
-        rows = parquet.read_table(path).to_pylist()
-    except (ArrowException, OSError) as error:
-        raise InputError(f"data.source: {path} is not a parquet file ({error})") from None
-    return [(f"{path}, row {number}", row) for number, row in enumerate(rows, 1)]
-
-
-def _read_documents(path: Path) -> list[Row]:
-    parts = re.split(r"\n\s*\n", _read_text(path))
-    return [
-        (f"{path}, part {i}", {"text": part}) for i, part in enumerate(parts, 1) if part.strip()
-    ]
-
-
-READERS = {
-    ".json": _read_json,
-    ".jsonl": _read_json,
-    ".parquet": _read_parquet,
-    ".txt": _read_documents,
-}
-
-
-def _hub_rows(settings: Data) -> Iterable[Row]:
-    from datasets import load_dataset
-    from datasets.utils.logging import disable_progress_bar
-
-    disable_progress_bar()
-    name, split = settings.source, settings.split
-    try:
-        rows = load_dataset(name, split=split)
-    except Exception as error:  # the library raises a dozen kinds, down to those of HTTP
-        first = (str(error).strip() or type(error).__name__).split("\n")[0]
-        raise InputError(
-            f"data.source: {name!r} (split {split!r}) is neither a file nor a data set that can be "
-            f"had from the hub now: {first}"
-        ) from None
-    return ((f"{name}, row {number}", dict(row)) for number, row in enumerate(rows, 1))
+def _names(row: Mapping[str, Any]) -> str:
+    return ", ".join(sorted(map(str, row))) or "nothing"
 
 
 def _tasks(settings: Data) -> list[Record]:

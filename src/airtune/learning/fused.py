@@ -278,7 +278,7 @@ def install(causal: Any, peft: Any, matrices: Sequence[AdapterMatrix]) -> bool:
         False, and nothing is changed, if the model has layers that this module does not know.
     """
     config = causal.config.get_text_config()
-    if config._attn_implementation != "sdpa" or getattr(config, "sliding_window", None):
+    if config._attn_implementation != "sdpa" or not _looks_at_all(config):
         return False
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
@@ -303,14 +303,19 @@ def install(causal: Any, peft: Any, matrices: Sequence[AdapterMatrix]) -> bool:
     return True
 
 
+def _looks_at_all(config: Any) -> bool:
+    """Return whether every token of every layer attends to all before it, however many."""
+    kinds = set(getattr(config, "layer_types", None) or ()) - {"full_attention", "attention"}
+    limits = (getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size"))
+    return not kinds and not any(limits)
+
+
 def restore_attention(causal: Any) -> None:
     """Give a model its ordinary attention back; without a run its layers are as they were."""
     causal.config.get_text_config()._attn_implementation = "sdpa"
 
 
 def _lora_layer(name: str, module: Any, places: dict[str, int]) -> LoraLayer | None:
-    base = module.base_layer
-    weight = _frozen_weight(base)
     usual = (
         type(module).__name__ in ("Linear", "Linear4bit")
         and list(module.lora_A) == ["default"]
@@ -318,7 +323,11 @@ def _lora_layer(name: str, module: Any, places: dict[str, int]) -> LoraLayer | N
         and not any(module.use_dora.values())
         and module.lora_B["default"].bias is None
     )
-    if weight is None or not usual:
+    if not usual:
+        return None
+    base = module.base_layer
+    weight = _frozen_weight(base)
+    if weight is None:
         return None
     return LoraLayer(
         weight=weight,

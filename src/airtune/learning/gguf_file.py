@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 
 from airtune.learning.folders import cached
 
-CONVERSION = 2
+CONVERSION = 3
 # Bytes in fp32 of the weights that are held at once.
 SHARD = 1_000_000_000
 BLOCK = re.compile(r"blk\.(\d+)\.")
@@ -25,7 +26,7 @@ def convert_gguf(path: Path, cache: Path) -> Path:
     Transformers dequantises all weights at once, and refuses to save a model that it loaded from
     such a file.  Here gguf dequantises them in portions of whole layers, with the names and the
     order of entries that transformers gives them; each portion becomes a safetensors file, so the
-    peak does not grow with the model.
+    peak does not grow with the model.  Only the file itself is read, whatever lies beside it.
 
     Parameters
     ----------
@@ -59,11 +60,10 @@ def convert_gguf(path: Path, cache: Path) -> Path:
 
 def _make(path: Path, folder: Path) -> None:
     from safetensors.torch import save_file
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
-    place = {"gguf_file": path.name, "local_files_only": True}
-    AutoTokenizer.from_pretrained(path.parent, **place).save_pretrained(folder)
-    config = AutoConfig.from_pretrained(path.parent, **place)
+    config, tokenizer = config_and_tokenizer(path)
+    tokenizer.save_pretrained(folder)
     with torch.device("meta"):
         empty = AutoModelForCausalLM.from_config(config)
     config.architectures = [type(empty).__name__]
@@ -76,6 +76,24 @@ def _make(path: Path, folder: Path) -> None:
         files |= dict.fromkeys(weights, name)
     index = {"metadata": {}, "weight_map": files}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n")
+
+
+def config_and_tokenizer(path: Path) -> tuple[Any, Any]:
+    """Return the configuration and the tokenizer that a GGUF file holds; no weights are read.
+
+    Raises
+    ------
+    OSError, ValueError, KeyError
+        The file cannot be read as a causal LM.
+    """
+    from transformers import AutoConfig, AutoTokenizer
+
+    with tempfile.TemporaryDirectory() as alone:
+        # Transformers prefers a tokenizer, a template or settings that lie beside the file.
+        (Path(alone) / path.name).symlink_to(path.resolve())
+        place = {"gguf_file": path.name, "local_files_only": True}
+        tokenizer = AutoTokenizer.from_pretrained(alone, **place)
+        return AutoConfig.from_pretrained(alone, **place), tokenizer
 
 
 def _portions(path: Path, empty: Any) -> Iterator[dict[str, torch.Tensor]]:

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from airtune.errors import InputError
 from airtune.learning import data
 from airtune.learning.client import choose, client_update
-from airtune.learning.formats import load_records
+from airtune.learning.data import LeftOut, asked_text
+from airtune.learning.federated_data import federated_data
+from airtune.learning.formats import read_records
 from airtune.learning.objectives.base import LocalTask
-from airtune.learning.pairs import answers
-from airtune.learning.partition import partition
 from airtune.learning.results import (
     AdapterMatrix,
     ClientState,
@@ -26,10 +25,11 @@ from airtune.learning.results import (
     PretrainingCost,
     Vector,
 )
+from airtune.learning.split import shares_of, split_records
 from airtune.learning.text import Encoder, Example
 from airtune.registry import CLIENT_OBJECTIVES
 from airtune.scenario import Scenario
-from airtune.streams import generator, torch_seed
+from airtune.streams import torch_seed
 
 if TYPE_CHECKING:
     from airtune.learning.model import AdapterModel
@@ -78,6 +78,7 @@ class Learner:
     _clients: tuple[tuple[Example, ...], ...]
     _validation: tuple[data.Record, ...]
     _validation_examples: tuple[Example, ...]
+    _left_out: tuple[LeftOut, ...] = ()
 
     def under(self, scenario: Scenario) -> Learner:
         """Return this learner under other settings that :func:`prepare` does not read.
@@ -190,6 +191,14 @@ class Learner:
         counts = [Counter(example.label for example in part) for part in self._clients]
         return {"labels": names, "counts": [[own[n] for n in names] for own in counts]}
 
+    def left_out(self) -> dict[str, Any]:
+        """Return the ``count`` of the records that are not used, and the first hundred of them.
+
+        Each has ``place`` and ``why``.
+        """
+        first = [{"place": one.place, "why": one.why} for one in self._left_out[:100]]
+        return {"count": len(self._left_out), "records": first}
+
     def save_adapter(self, adapter: Vector, folder: Path) -> None:
         """Write the adapter as a standard PEFT folder that can be passed on, with the tokenizer."""
         from airtune.learning.origin import complete
@@ -210,7 +219,7 @@ class Learner:
         self._model.load(adapter)
         return [
             {
-                "prompt": "\n".join(part for part in (r.instruction, r.input) if part),
+                "prompt": asked_text(r),
                 "reference": r.output,
                 "answer": greedy_answer(self._model.causal, self._encoder, r),
                 "domain": r.label,
@@ -270,14 +279,12 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
     torch.use_deterministic_algorithms(True)
     # It would write into every new tensor before the operation that fills it does.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # set on the module
-    training, validation = split_records(scenario, seed)
-    owned = shares_of(scenario, training, seed)
+    records, left_out = read_records(scenario.data)
+    # What the settings ask for may be impossible: that is said before any model is opened.
+    shares_of(scenario, split_records(scenario, records, seed)[0], seed)
     base, tokenizer, name = open_model(scenario, progress or (lambda text, fraction: None))
-    encoder = Encoder(tokenizer, scenario.data.max_tokens, scenario.data.template)
-    objective: ClientObjective = CLIENT_OBJECTIVES[scenario.training.client_objective]
-    examples = objective.encode(encoder, training)
-    _check_positions(scenario, base, answers(examples))
-    flop_per_sample = objective.flop_per_sample(base, examples)
+    held = federated_data(scenario, seed, (records, left_out), base, tokenizer)
+    split, examples = held.split, held.split.training_examples
     workers = Workers(scenario.threads, sum(count_parameters(base)))
     start = None if scenario.model.adapter is None else Path(scenario.model.adapter)
     model = AdapterModel(
@@ -292,9 +299,11 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
         scenario=scenario,
         matrices=model.matrices,
         size=model.size,
-        data_sizes=np.array([len(part) for part in owned]),
-        client_labels=tuple(_common_label([training[i] for i in part]) for part in owned),
-        flop_per_sample=flop_per_sample,
+        data_sizes=held.sizes,
+        client_labels=tuple(
+            _common_label([split.training[i] for i in part]) for part in held.shares
+        ),
+        flop_per_sample=held.flop_per_sample,
         pretraining_cost=(
             pretraining_cost(Path(name), scenario.pretraining)
             if scenario.model.source == "small"
@@ -302,49 +311,11 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
         ),
         _model=model,
         _workers=workers,
-        _encoder=encoder,
-        _clients=tuple(tuple(examples[i] for i in part) for part in owned),
-        _validation=tuple(validation),
-        _validation_examples=tuple(objective.encode(encoder, validation)),
-    )
-
-
-def _check_positions(scenario: Scenario, base: Any, examples: Sequence[Example]) -> None:
-    limit = getattr(base.config.get_text_config(), "max_position_embeddings", None)
-    longest = max(len(example.ids) for example in examples)
-    if limit is not None and longest > limit:
-        raise InputError(
-            f"data.max_tokens = {scenario.data.max_tokens}: a record has {longest} tokens; the "
-            f"model takes at most {limit}"
-        )
-
-
-def split_records(scenario: Scenario, seed: int) -> tuple[list[data.Record], list[data.Record]]:
-    """Return the training records and those validation records that evaluation uses."""
-    settings = scenario.data
-    records = load_records(settings)
-    random = generator(seed, "hold-out")
-    if settings.max_records is not None and settings.max_records < len(records):
-        chosen = np.sort(random.permutation(len(records))[: settings.max_records])
-        records = [records[i] for i in chosen]
-    training, validation = data.hold_out(records, settings.validation_fraction, random)
-    validation = [validation[i] for i in random.permutation(len(validation))]
-    return training, data.spread(validation, scenario.evaluation.records)
-
-
-def shares_of(
-    scenario: Scenario, training: Sequence[data.Record], seed: int
-) -> tuple[NDArray[np.int64], ...]:
-    """Return the indices of the training records that each client holds."""
-    settings, clients = scenario.data, scenario.clients.count
-    power_law = np.arange(1.0, clients + 1) ** -settings.size_exponent
-    return partition(
-        [record.label for record in training],
-        clients,
-        settings.partition,
-        generator(seed, "partition"),
-        alpha=settings.dirichlet_alpha,
-        shares=settings.sizes or power_law.tolist(),
+        _encoder=held.encoder,
+        _clients=tuple(tuple(examples[i] for i in part) for part in held.shares),
+        _validation=split.validation,
+        _validation_examples=split.validation_examples,
+        _left_out=split.left_out,
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import torch
 
 from airtune.errors import InputError
 from airtune.learning.results import AdapterMatrix, Vector
+from airtune.learning.text_path import layers_without_text
 from airtune.scenario.learning import Lora
 
 CONFIG = "adapter_config.json"
@@ -34,6 +37,9 @@ PLAIN: dict[str, tuple[Any, ...]] = {
 def wrap(base: Any, name: Path | str, settings: Lora, seed: int) -> Any:
     """Return `base` with fresh adapters, a ``peft.PeftModel``.
 
+    Layers that text never reaches get none: the towers of images and sound of a model of several
+    media.  The saved configuration names them as ``exclude_modules``.
+
     Parameters
     ----------
     base : transformers.PreTrainedModel
@@ -48,11 +54,12 @@ def wrap(base: Any, name: Path | str, settings: Lora, seed: int) -> Any:
     Raises
     ------
     InputError
-        A target layer is not in the model.
+        A target layer is not in the way of text through the model, or PEFT has no adapter for it.
     """
     from peft import LoraConfig, get_peft_model
 
     targets = settings.target_modules
+    reached, excluded = _layers(base, targets)
     config = LoraConfig(
         task_type="CAUSAL_LM",
         r=settings.rank,
@@ -60,71 +67,112 @@ def wrap(base: Any, name: Path | str, settings: Lora, seed: int) -> Any:
         lora_dropout=settings.dropout,
         use_rslora=settings.rslora,
         target_modules=targets if isinstance(targets, str) else sorted(targets),
+        exclude_modules=excluded,
     )
-    if not isinstance(targets, str):
-        _check_targets(base, targets)
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         # PEFT asks transformers for a name that is about to change.
         warnings.simplefilter("ignore", FutureWarning)
         torch.manual_seed(seed)
         # PEFT lets this name win over the one in its configuration.
         base.name_or_path = str(name)
-        return get_peft_model(base, config)
+        try:
+            peft = get_peft_model(base, config)
+        except ValueError as error:
+            _check_targets(reached, targets)
+            raise InputError(
+                f"model.lora: PEFT refuses these adapters: {_first_sentence(error)}; the linear "
+                f"layers are {', '.join(_linear(reached))}"
+            ) from error
+    # PEFT takes out the names that stand for the stacked weights of experts.
+    left = peft.peft_config["default"].target_modules
+    _check_targets(reached, targets if isinstance(targets, str) else set(targets) & set(left))
+    return peft
 
 
-def adapter_matrices(base: object, settings: Lora) -> tuple[AdapterMatrix, ...]:
-    """Return the matrices A (r x in) and B (out x r) that :func:`wrap` would add, in their order.
+def _layers(base: Any, targets: Any) -> tuple[dict[str, Any], str | None]:
+    """Return the layers that text reaches, and a pattern of those targets that it does not."""
+    places = layers_without_text(base)
+    pattern = re.compile("|".join(rf"{re.escape(place)}(\..*)?" for place in places) or r"(?!)")
+    every = {name: layer for name, layer in base.named_modules() if name}
+    reached = {name: layer for name, layer in every.items() if not pattern.fullmatch(name)}
+    missed = [
+        name for name in every if name not in reached and _is_target(every[name], name, targets)
+    ]
+    return reached, pattern.pattern if missed else None
+
+
+def _is_target(layer: Any, name: str, targets: Any) -> bool:
+    if isinstance(targets, str):
+        return _is_linear(layer)
+    return any(name == target or name.endswith("." + target) for target in targets)
+
+
+def _is_linear(layer: Any) -> bool:
+    from transformers.pytorch_utils import Conv1D
+
+    return isinstance(layer, torch.nn.Linear | Conv1D)
+
+
+def _linear(layers: Mapping[str, Any]) -> list[str]:
+    return sorted({_leaf(name) for name, layer in layers.items() if _is_linear(layer)})
+
+
+def _leaf(name: str) -> str:
+    return name.rsplit(".", 1)[-1]
+
+
+def _check_targets(reached: Mapping[str, Any], targets: Any) -> None:
+    if isinstance(targets, str):
+        return
+    missing = sorted(
+        target
+        for target in targets
+        if not any(_is_target(layer, name, [target]) for name, layer in reached.items())
+    )
+    if missing:
+        raise InputError(
+            f"model.lora.target_modules: the model has no {', '.join(missing)}; "
+            f"it has {', '.join(_linear(reached))}, and 'all-linear' means all but the language "
+            "head"
+        )
+
+
+def _first_sentence(error: Exception) -> str:
+    return str(error).strip().split("\n")[0].split(". ")[0].rstrip(".")
+
+
+def adapter_matrices(base: Any, settings: Lora) -> tuple[AdapterMatrix, ...]:
+    """Return the matrices that :func:`wrap` would add, in their order.
 
     Parameters
     ----------
-    base : torch.nn.Module
-        The model, without weights is enough (device ``meta``).
+    base : transformers.PreTrainedModel
+        The model without weights (device ``meta``); it stays as it is.
     settings : Lora
         Rank and target layers.
 
     Raises
     ------
     InputError
-        No layer is adapted.
+        As :func:`wrap`.
     """
-    import torch
+    return matrices_of(trained_of(wrap(copy.deepcopy(base), "", settings, 0)))
 
+
+def trained_of(peft: Any) -> list[tuple[str, torch.nn.Parameter]]:
+    """Return the adapter matrices of a ``peft.PeftModel`` with their names."""
+    return [(name, p) for name, p in peft.named_parameters() if p.requires_grad]
+
+
+def matrices_of(trained: Sequence[tuple[str, torch.nn.Parameter]]) -> tuple[AdapterMatrix, ...]:
+    """Return the place of each adapter matrix in the flat vector, by the name that PEFT saves."""
     matrices, start = [], 0
-    assert isinstance(base, torch.nn.Module)
-    every = settings.target_modules == "all-linear"
-    for name, layer in base.named_modules():
-        if not isinstance(layer, torch.nn.Linear) or (every and name == "lm_head"):
-            continue
-        if not every and name.rsplit(".", 1)[-1] not in settings.target_modules:
-            continue
-        shapes = {
-            "lora_A": (settings.rank, layer.in_features),
-            "lora_B": (layer.out_features, settings.rank),
-        }
-        for matrix, shape in shapes.items():
-            size = shape[0] * shape[1]
-            matrices.append(
-                AdapterMatrix(f"base_model.model.{name}.{matrix}.weight", shape, start, size)
-            )
-            start += size
-    if not matrices:
-        raise InputError(
-            f"model.lora.target_modules = {list(settings.target_modules)}: the model has none"
-        )
+    for name, parameter in trained:
+        # PEFT saves its only adapter without the name "default".
+        saved = name.replace(".default.", ".")
+        matrices.append(AdapterMatrix(saved, tuple(parameter.shape), start, parameter.numel()))
+        start += parameter.numel()
     return tuple(matrices)
-
-
-def _check_targets(base: Any, targets: Sequence[str]) -> None:
-    layers = {name.rsplit(".", 1)[-1] for name, _ in base.named_modules()}
-    missing = sorted(set(targets) - layers)
-    if missing:
-        linear = {
-            n.rsplit(".", 1)[-1] for n, m in base.named_modules() if isinstance(m, torch.nn.Linear)
-        }
-        raise InputError(
-            f"model.lora.target_modules: the model has no {', '.join(missing)}; "
-            f"it has {', '.join(sorted(linear))}, and 'all-linear' means all but the language head"
-        )
 
 
 def read_adapter(folder: Path, settings: Lora, matrices: Sequence[AdapterMatrix]) -> Vector:

@@ -20,6 +20,7 @@ from airtune.learning.model import LanguageModel
 from airtune.learning.pretrain import fresh_model
 from airtune.learning.results import Vector
 from airtune.learning.text import Example
+from airtune.learning.vocabulary import check_ids
 from airtune.streams import generator, torch_seed
 
 if TYPE_CHECKING:
@@ -95,7 +96,9 @@ class Measurements:
                 sha.update(f"{name} {tuple(weight.shape)}".encode() + marks.numpy().tobytes())
         for k in self.clients:
             for example in self._learner._clients[k]:
-                sha.update(np.array([example.prompt, *example.ids], np.int64).tobytes())
+                skipped = [place for places in example.skipped for place in places]
+                facts = [example.prompt, *example.ids, *skipped]
+                sha.update(np.array(facts, np.int64).tobytes())
         return sha.hexdigest()
 
     def tuning(self) -> FederatedLoss:
@@ -197,7 +200,10 @@ class Measurements:
         random = generator(self.seed, "calibration", "pretraining")
         if self.scenario.model.source == "small":
             return mixture_examples(self._learner._encoder.tokenizer, random)
-        return corpus_examples(self.scenario.data, self._learner._encoder, random)
+        encoder = self._learner._encoder
+        examples = corpus_examples(self.scenario.data, encoder, random)
+        check_ids(self.scenario.model.source, self._model.causal, encoder.tokenizer, examples)
+        return examples
 
     def _draw(self, examples: Sequence[Example], count: int, *name: str | int) -> list[Example]:
         order = generator(self.seed, "calibration", *name).permutation(len(examples))
@@ -210,11 +216,10 @@ class Measurements:
         and the answer so far, its own token included: what the loss is about, labels included.
         """
         self._model.load(self._learner.initial_adapter())
-        decoder = self._model.causal.get_decoder()
         embedded: dict[int, FloatArray] = {}
         for chosen, batch in by_length(examples, BATCH):
             with torch.inference_mode():
-                states = decoder(input_ids=batch.ids, use_cache=False).last_hidden_state.double()
+                states = self._model.last_states(batch.ids).double()
             answers = states[batch.rows, batch.columns + 1]
             sums = torch.zeros(len(chosen), states.shape[-1], dtype=torch.float64)
             sums.index_add_(0, batch.rows, answers)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,11 @@ from torch.nn import functional
 
 from airtune.learning import fused
 from airtune.learning.batches import Batch, Packed, collate, pack, pieces
-from airtune.learning.lora import read_adapter, wrap
+from airtune.learning.lora import matrices_of, read_adapter, trained_of, wrap
 from airtune.learning.reference import Reference
-from airtune.learning.results import AdapterMatrix, Vector
+from airtune.learning.results import Vector
 from airtune.learning.text import Example
+from airtune.learning.text_path import states_before_head, text_decoder
 from airtune.scenario.learning import Lora
 
 # Response tokens whose logits are held at once in evaluation.
@@ -35,21 +38,15 @@ class LanguageModel:
 
     def __init__(self, causal: Any) -> None:
         self.causal = causal
-        self._decoder = causal.get_decoder()
+        self._decoder = text_decoder(causal)
         self._head = causal.get_output_embeddings()
-        self._split = self._head_is_last()
+        # Some architectures scale or cap their logits after the head; those need the full forward.
+        self._split = states_before_head(causal)
+        self._turn: AbstractContextManager[Any] = nullcontext()
 
     def batch(self, examples: Sequence[Example]) -> Batch:
         """Return `examples` in the form that the model works on fastest."""
         return collate(examples)
-
-    def _head_is_last(self) -> bool:
-        # Some architectures scale or cap their logits after the head; those need the full forward.
-        ids = torch.arange(8).remainder(self.causal.config.get_text_config().vocab_size)[None]
-        with torch.no_grad():
-            full = self.causal(input_ids=ids, use_cache=False).logits
-            hidden = self._decoder(input_ids=ids, use_cache=False).last_hidden_state
-            return bool(torch.allclose(self._head(hidden), full, rtol=1e-4, atol=1e-4))
 
     def score(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Return cross-entropy in nat and hit of the M response tokens, without gradients.
@@ -71,14 +68,24 @@ class LanguageModel:
     def response_logits(self, batch: Batch) -> torch.Tensor:
         """Return the logits that predict the response tokens, shape (M, vocabulary)."""
         if not self._split:
-            logits = self.causal(input_ids=batch.ids, use_cache=False).logits
+            with self._turn:
+                logits = self.causal(input_ids=batch.ids, use_cache=False).logits
             return torch.as_tensor(logits[batch.rows, batch.columns])
         return torch.as_tensor(self._head(self.response_states(batch)))
 
     def response_states(self, batch: Batch) -> torch.Tensor:
         """Return the last hidden states at the response predictions, shape (M, hidden)."""
-        hidden = self._decoder(input_ids=batch.ids, use_cache=False).last_hidden_state
-        return torch.as_tensor(hidden[batch.rows, batch.columns])
+        return self.last_states(batch.ids)[batch.rows, batch.columns]
+
+    def last_states(self, ids: torch.Tensor) -> torch.Tensor:
+        """Return the last hidden states of padded tokens (B, T), shape (B, T, hidden)."""
+        with self._turn:
+            if self._decoder is not self.causal:
+                output = self._decoder(input_ids=ids, use_cache=False).last_hidden_state
+            else:
+                every = self.causal(input_ids=ids, use_cache=False, output_hidden_states=True)
+                output = every.hidden_states[-1]
+        return torch.as_tensor(output)
 
     def training_loss(self, batch: Batch, weights: torch.Tensor | None = None) -> torch.Tensor:
         """Return the mean over samples of each sample's mean cross-entropy, a scalar in nat.
@@ -122,7 +129,7 @@ def weights_used(causal: Any, examples: Sequence[Example]) -> float:
     """
     body, head = count_parameters(causal)
     tokens = float(np.mean([len(e.ids) for e in examples]))
-    responses = float(np.mean([len(e.ids) - e.prompt for e in examples]))
+    responses = float(np.mean([example.learnt_tokens for example in examples]))
     return body * tokens + head * responses
 
 
@@ -178,8 +185,11 @@ class AdapterModel(LanguageModel):
             self._checkpointed = [
                 m for m in base.modules() if hasattr(m, "_gradient_checkpointing_func")
             ]
-        trained = [(n, p) for n, p in self.peft.named_parameters() if p.requires_grad]
-        self.matrices = _matrices_of(trained)
+        trained = trained_of(self.peft)
+        self.matrices = matrices_of(trained)
+        if any(type(module).__name__ == "ParamWrapper" for module in self.peft.modules()):
+            # PEFT adds the adapters of stacked experts to their weights during a forward pass.
+            self._turn = threading.RLock()
         self.size = sum(matrix.size for matrix in self.matrices)
         self.flat = torch.cat([p.detach().reshape(-1) for _, p in trained])
         self._trained = [p for _, p in trained]
@@ -325,8 +335,10 @@ class AdapterModel(LanguageModel):
         Leaves no trace in the model, so several threads may call it at once.
         """
         self._recompute(True)
-        loss = self.training_loss(batch, weights)
-        parts = torch.autograd.grad(loss, self._trained)
+        with self._turn if self._checkpointed else nullcontext():
+            loss = self.training_loss(batch, weights)
+            # Experts that no token chose have no gradient.
+            parts = torch.autograd.grad(loss, self._trained, materialize_grads=True)
         return float(loss.detach()), torch.cat([part.reshape(-1) for part in parts])
 
     def _recompute(self, active: bool) -> None:
@@ -346,13 +358,3 @@ class AdapterModel(LanguageModel):
         self.load(adapter)
         folder.mkdir(parents=True, exist_ok=True)
         self.peft.save_pretrained(folder, save_embedding_layers=False)
-
-
-def _matrices_of(trained: list[tuple[str, torch.nn.Parameter]]) -> tuple[AdapterMatrix, ...]:
-    matrices, start = [], 0
-    for name, parameter in trained:
-        # PEFT saves its only adapter without the name "default".
-        saved = name.replace(".default.", ".")
-        matrices.append(AdapterMatrix(saved, tuple(parameter.shape), start, parameter.numel()))
-        start += parameter.numel()
-    return tuple(matrices)

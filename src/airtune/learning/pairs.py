@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from airtune.errors import InputError
-from airtune.learning.data import Record
+from airtune.learning.data import Record, RecordError
 from airtune.learning.text import Encoder, Example
 
 
@@ -28,12 +28,24 @@ def encode_pairs(encoder: Encoder, records: Sequence[Record]) -> list[Pair]:
     Raises
     ------
     InputError
-        A record has no worse answer.
+        A record has no worse answer, or its answers are the same, cut to `max_tokens`.
     """
     if not all(record.rejected for record in records):
         raise InputError(
             "training.client_objective: it needs two answers of each record; set "
             "data.format=preference and name their fields"
         )
+    if encoder.turns != "last":
+        raise InputError(
+            f"data.turns = {encoder.turns}: of pairs of answers the last turn is learnt; allowed "
+            "with this client objective is last"
+        )
     better, worse = encoder.encode(records), encoder.encode(records, rejected=True)
+    for record, one, other in zip(records, better, worse, strict=True):
+        if one.ids == other.ids:
+            raise RecordError(
+                record.place,
+                f"its answers are the same within data.max_tokens = {encoder.max_tokens}: there is "
+                "nothing to prefer",
+            )
     return [Pair(b.ids, b.prompt, b.label, w) for b, w in zip(better, worse, strict=True)]

@@ -16,12 +16,13 @@ import torch
 from airtune.errors import InputError
 from airtune.learning.batches import Batch, collate
 from airtune.learning.data import Record, load_sample, sample_bytes
-from airtune.learning.folders import cached
+from airtune.learning.folders import cached, is_cached
 from airtune.learning.formats import load_records
 from airtune.learning.model import LanguageModel, count_parameters, weights_used
 from airtune.learning.quiet import quiet
 from airtune.learning.results import PretrainingCost
-from airtune.learning.text import Encoder, Example, train_tokenizer
+from airtune.learning.text import Encoder, Example
+from airtune.learning.tokenizer import train_tokenizer
 from airtune.learning.workers import Workers
 from airtune.scenario import Scenario
 from airtune.scenario.learning import Data, Pretraining, SmallLlama
@@ -57,6 +58,21 @@ def small_model(scenario: Scenario, progress: Progress) -> Path:
     Path
         Transformers folder (safetensors) with the tokenizer.
     """
+    return cached(
+        Path(scenario.cache),
+        "small",
+        _facts(scenario),
+        lambda folder: _make(scenario, folder, progress),
+    )
+
+
+def is_made(scenario: Scenario) -> bool:
+    """Whether the cache has the small model of a scenario."""
+    return is_cached(Path(scenario.cache), "small", _facts(scenario))
+
+
+def _facts(scenario: Scenario) -> dict[str, Any]:
+    """Return everything that the small model depends on."""
     import transformers
 
     facts = {
@@ -70,9 +86,7 @@ def small_model(scenario: Scenario, progress: Progress) -> Path:
     }
     if scenario.pretraining.sources != ("sample",):
         facts["sources"] = [_fingerprint(source) for source in scenario.pretraining.sources]
-    return cached(
-        Path(scenario.cache), "small", facts, lambda folder: _make(scenario, folder, progress)
-    )
+    return facts
 
 
 def _make(scenario: Scenario, folder: Path, progress: Progress) -> None:
@@ -90,16 +104,22 @@ def _make(scenario: Scenario, folder: Path, progress: Progress) -> None:
 
 def corpus(scenario: Scenario) -> tuple[list[Record], Any]:
     """Return the records that the small model is pre-trained on, and its tokenizer."""
-    records: list[Record] = []
-    for source in scenario.pretraining.sources:
-        records += load_sample("general") if source == "sample" else _texts(source)
+    records = corpus_records(scenario)
     texts = (text for r in records for text in (r.instruction, r.input, r.output) if text)
     return records, train_tokenizer(texts, scenario.model.small.vocabulary)
 
 
+def corpus_records(scenario: Scenario) -> list[Record]:
+    """Return the records that the small model is pre-trained on."""
+    records: list[Record] = []
+    for source in scenario.pretraining.sources:
+        records += load_sample("general") if source == "sample" else _texts(source)
+    return records
+
+
 def _texts(source: str) -> list[Record]:
     """Return the documents of a file in pieces, all with the file as their label."""
-    settings = Data(source=source, format="text")
+    settings = Data(source=source, format="text", strict=True)
     try:
         return [replace(record, label=source) for record in load_records(settings)]
     except InputError as error:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from airtune.learning.learner import Learner, prepare, shares_of, split_records
-from airtune.learning.lora import adapter_matrices
+from airtune.learning.federated_data import FederatedData, federated_data
+from airtune.learning.formats import read_records
+from airtune.learning.learner import Learner
 from airtune.learning.results import AdapterMatrix, PretrainingCost
-from airtune.learning.text import Encoder
 from airtune.scenario import Scenario
 
 
@@ -22,6 +23,23 @@ class Sizes:
     data_sizes: NDArray[np.int64]
     flop_per_sample: float
     pretraining_cost: PretrainingCost
+
+
+@dataclass(frozen=True)
+class Outline:
+    """Model and data of a repetition, without any weights.
+
+    Attributes
+    ----------
+    sizes : Sizes
+    data : FederatedData
+    base : transformers.PreTrainedModel
+        On the device ``meta``.
+    """
+
+    sizes: Sizes
+    data: FederatedData
+    base: Any
 
 
 def sizes_of(learner: Learner | Sizes) -> Sizes:
@@ -37,8 +55,7 @@ def sizes_of(learner: Learner | Sizes) -> Sizes:
 def measure(scenario: Scenario, seed: int) -> Sizes:
     """Return the sizes of what :func:`airtune.learning.learner.prepare` would make.
 
-    Nothing is pre-trained and the small model gets no weights; a ready model is opened, for its
-    sizes are in its files.
+    Nothing is trained, and no weights are made or read.
 
     Parameters
     ----------
@@ -51,25 +68,39 @@ def measure(scenario: Scenario, seed: int) -> Sizes:
     InputError
         Model, data or their settings cannot be used.
     """
-    if scenario.model.source != "small":
-        return sizes_of(prepare(scenario, seed))
-    import torch
+    return outline(scenario, seed).sizes
 
-    from airtune.learning.model import weights_used
-    from airtune.learning.pretrain import CONTEXT, corpus, fresh_model
 
-    training, _ = split_records(scenario, seed)
-    owned = shares_of(scenario, training, seed)
-    general, tokenizer = corpus(scenario)
-    with torch.device("meta"):
-        base = fresh_model(scenario.model.small, tokenizer, 0)
-    examples = Encoder(tokenizer, scenario.data.max_tokens, scenario.data.template).encode(training)
-    pretraining, work = scenario.pretraining, 0.0
-    if pretraining.charge:  # what is not paid for need not be measured
-        work = weights_used(base, Encoder(tokenizer, CONTEXT).encode(general))
-    return Sizes(
+def outline(scenario: Scenario, seed: int) -> Outline:
+    """Return model and data as :func:`airtune.learning.learner.prepare` has them, less weights.
+
+    Parameters and errors are those of :func:`measure`.
+    """
+    from airtune.learning.lora import adapter_matrices
+    from airtune.learning.sources import open_shape
+
+    read = read_records(scenario.data)
+    base, tokenizer = open_shape(scenario)
+    data = federated_data(scenario, seed, read, base, tokenizer)
+    sizes = Sizes(
         matrices=adapter_matrices(base, scenario.model.lora),
-        data_sizes=np.array([len(part) for part in owned]),
-        flop_per_sample=4 * weights_used(base, examples),
-        pretraining_cost=PretrainingCost(6 * work, pretraining.steps, pretraining.batch_size),
+        data_sizes=data.sizes,
+        flop_per_sample=data.flop_per_sample,
+        pretraining_cost=_pretraining_cost(scenario, base, tokenizer),
     )
+    return Outline(sizes, data, base)
+
+
+def _pretraining_cost(scenario: Scenario, base: Any, tokenizer: Any) -> PretrainingCost:
+    """Return what phase 1 costs; what is not paid for is not measured."""
+    from airtune.learning.model import weights_used
+    from airtune.learning.pretrain import CONTEXT, corpus_records
+    from airtune.learning.text import Encoder
+
+    if scenario.model.source != "small":
+        return PretrainingCost(0.0, 0, 1)
+    pretraining, work = scenario.pretraining, 0.0
+    if pretraining.charge:
+        examples = Encoder(tokenizer, CONTEXT).encode(corpus_records(scenario))
+        work = weights_used(base, examples)
+    return PretrainingCost(6 * work, pretraining.steps, pretraining.batch_size)

@@ -1,27 +1,27 @@
-"""Text to tokens: prompt templates, encoding, and the tokenizer of the small model."""
+"""Records to tokens: prompts by a template, the answer with its end, what is learnt of them."""
 
 from __future__ import annotations
 
+import datetime
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 from airtune.errors import InputError
-from airtune.learning.data import Record
+from airtune.learning.chat_template import ChatTemplate, Rendered
+from airtune.learning.data import Record, RecordError, Turn
+from airtune.learning.tokenizer import INPUT, INSTRUCTION, RESPONSE
+from airtune.scenario.learning import Data
 
-INSTRUCTION = "### Instruction:\n"
-INPUT = "\n\n### Input:\n"
-RESPONSE = "\n\n### Response:\n"
-END = "<|end|>"
-PAD = "<|pad|>"
-# A digit is a token of its own, so that numbers have one spelling.
-SPLIT = r" ?\p{L}+| ?\p{N}| ?[^\s\p{L}\p{N}]+|\s+"
+MOST_CUTS = 200
+"""Times that a prompt is shortened before it is given up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A record as tokens: the prompt, then the answer with its end token.
+    """A record as tokens: the prompt, then the answer with its end.
 
     Attributes
     ----------
@@ -31,55 +31,82 @@ class Example:
         Number of prompt tokens, at least 1; ``ids[prompt:]`` is the response.
     label : str
         Domain of the record.
+    skipped : tuple of (start, stop)
+        Tokens of the response that are given, not learnt: turns of others between the learnt ones.
     """
 
     ids: tuple[int, ...]
     prompt: int
     label: str
+    skipped: tuple[tuple[int, int], ...] = field(default=(), kw_only=True)
+
+    @property
+    def learnt(self) -> tuple[tuple[int, int], ...]:
+        """Ranges of the tokens that are learnt.
+
+        Examples
+        --------
+        >>> Example((1, 2, 3, 4, 5, 6), 1, "", skipped=((3, 5),)).learnt
+        ((1, 3), (5, 6))
+        """
+        starts = (self.prompt, *(stop for _, stop in self.skipped))
+        stops = (*(start for start, _ in self.skipped), len(self.ids))
+        return tuple(zip(starts, stops, strict=True))
+
+    @property
+    def learnt_tokens(self) -> int:
+        """Number of tokens that are learnt."""
+        return len(self.ids) - self.prompt - sum(stop - start for start, stop in self.skipped)
 
 
 def alpaca_prompt(record: Record) -> str:
     """Return the Alpaca-style prompt of a record, up to where the answer starts."""
     middle = INPUT + record.input if record.input else ""
     before = "".join(
-        (RESPONSE if role == "assistant" else INSTRUCTION) + content + "\n\n"
-        for role, content in record.history
+        (RESPONSE if turn[0] == "assistant" else INSTRUCTION) + turn[1] + "\n\n"
+        for turn in record.history
     ).replace("\n\n\n\n", "\n\n")
+    if not (record.instruction or record.input):
+        return before.removesuffix("\n\n") + RESPONSE
     return before + INSTRUCTION + record.instruction + middle + RESPONSE
-
-
-def question(record: Record) -> str:
-    """Return instruction and input as one text."""
-    return "\n\n".join(part for part in (record.instruction, record.input) if part)
 
 
 class Encoder:
     """Turns records into examples for one tokenizer.
 
-    Only the response is learnt: the answer and the token that ends it (of a chat template the one
-    that closes the turn, else the end token).  A record without a prompt (plain
-    text) is learnt whole; its prompt is the start token, or the end token where there is none.
+    Prompt and answer are written as one text by the template and tokenised as one.  Learnt is what
+    follows the prompt, up to and with what ends the answer: of a chat template what it writes
+    there, else (or where it writes nothing) the end token.  A record without a prompt (plain
+    text) is learnt whole; its prompt is the start token, or the end token where there is none, and
+    the end token follows the end of a document only.
 
     Parameters
     ----------
     tokenizer : transformers tokenizer
         Must have an end token.
     max_tokens : int
-        Longest example.  Of a longer one first the answer loses its end (and its end token), down
-        to half of `max_tokens`, then the prompt its front: no answer is learnt without its prompt.
+        Longest example.  Of a longer one first the answer loses its end, down to half of
+        `max_tokens`; then its talk the oldest turns after those of the system, and the question
+        its front.  What the template opens it with is kept.
     template : str
         ``alpaca``, ``chat`` (the tokenizer's own), ``plain`` (the texts by themselves), ``auto``
         (chat if the tokenizer has one, else alpaca), or a text with ``{instruction}`` and
         ``{input}``.
+    turns : {"last", "all"}
+        Whether a talk's last answer is learnt, or all turns of the assistant (chat only).
+    date : datetime.date, optional
+        What a chat template that asks the clock is told; today by default.
+    options : mapping, optional
+        Variables of the chat template.
 
     Raises
     ------
     InputError
-        The template is ``chat`` and the tokenizer has none, or it refuses a record.
+        The template is ``chat`` and the tokenizer has none, or `turns` needs one.
 
     Examples
     --------
-    >>> from airtune.learning.data import Record
+    >>> from airtune.learning.tokenizer import train_tokenizer
     >>> tokenizer = train_tokenizer(["add the numbers"], vocabulary=300)
     >>> encoder = Encoder(tokenizer, max_tokens=64, template="plain")
     >>> (example,) = encoder.encode([Record("add", "1 2", "3", label="sums")])
@@ -89,9 +116,19 @@ class Encoder:
     '3<|end|>'
     """
 
-    def __init__(self, tokenizer: Any, max_tokens: int, template: str = "auto") -> None:
+    def __init__(
+        self,
+        tokenizer: Any,
+        max_tokens: int,
+        template: str = "auto",
+        *,
+        turns: str = "last",
+        date: datetime.date | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
         self.tokenizer = tokenizer
         self.max_tokens = max_tokens
+        self.turns = turns
         chat = bool(tokenizer.chat_template)
         self.template = ("chat" if chat else "alpaca") if template == "auto" else template
         if self.template == "chat" and not chat:
@@ -99,122 +136,235 @@ class Encoder:
                 "data.template: 'chat' needs a model whose tokenizer has a chat template; allowed "
                 "are alpaca, plain or a text with {instruction}"
             )
-        self.end = self._end_of_answers()
+        if turns == "all" and self.template != "chat":
+            raise InputError(
+                "data.turns = all: needs a model whose tokenizer has a chat template, and "
+                "data.template = chat; allowed besides is last"
+            )
+        self.chat = ChatTemplate(tokenizer, date, options) if self.template == "chat" else None
+        closing = self.chat.closing if self.chat is not None else ""
+        eos = int(tokenizer.eos_token_id)
+        after = self._tokens([closing])[0][0] if closing else [eos]
+        # A marker that is no special token ends an answer as a text.
+        special = after[-1] in _special_ids(tokenizer)
+        self.marker = "" if special else closing
+        self.end = after[-1] if special else eos
+        self._adds_end = not closing
         # Encoding nothing shows whether the tokenizer starts every text with a special token.
         start = tokenizer.bos_token_id
         starts = start is not None and start in tokenizer("").input_ids
-        self._start = [int(start)] if starts else []
+        # A chat template writes the start token itself.
+        self._start = [int(start)] if starts and self.chat is None else []
+
+    @classmethod
+    def of(cls, settings: Data, tokenizer: Any) -> Encoder:
+        """Return the encoder that the section `data` asks for."""
+        return cls(
+            tokenizer,
+            settings.max_tokens,
+            settings.template,
+            turns=settings.turns,
+            date=settings.date,
+            options=settings.template_options,
+        )
 
     def prompt(self, record: Record) -> str:
-        """Return the text that the model sees before it answers."""
-        if not (record.instruction or record.input or record.history):
+        """Return the text that the model sees before it answers.
+
+        Raises
+        ------
+        RecordError
+            The template cannot write the talk.
+        """
+        if not record.turns:
             return ""
-        if self.template == "chat":
-            turns = [*record.history, ("user", question(record))]
-            return self._chat(turns, add_generation_prompt=True)
+        if self.chat is not None:
+            return self.chat.prompt(record.turns, record.tools, record.place)
+        self._check_plain_turns(record)
         if self.template == "alpaca":
             return alpaca_prompt(record)
-        before = "".join(content + "\n\n" for _, content in record.history)
+        before = "".join(turn[1] + "\n\n" for turn in record.history)
+        asked = "\n\n".join(part for part in (record.instruction, record.input) if part)
         if self.template == "plain":
-            return before + question(record) + "\n"
+            return (before + asked if asked else before.removesuffix("\n\n")) + "\n"
         # Not str.format: texts may hold braces of their own.
         pattern = re.compile(r"\{(instruction|input)\}")
         return before + pattern.sub(lambda m: str(getattr(record, m[1])), self.template)
 
     def encode(self, records: Sequence[Record], *, rejected: bool = False) -> list[Example]:
-        """Return the examples of `records`, in order; with their worse answers if `rejected`."""
+        """Return the examples of `records`, in order; with their worse answers if `rejected`.
+
+        Raises
+        ------
+        RecordError
+            The template cannot write a record, or `max_tokens` cannot hold its prompt.
+        """
+        if rejected:
+            records = [r.worse or replace(r, output=r.rejected, calls="") for r in records]
         if not records:
             return []
-        prompts = self._tokens([self.prompt(record) for record in records])
-        answers = self._tokens([r.rejected if rejected else r.output for r in records])
-        # A chat template writes the start token itself.
-        start = [] if self.template == "chat" else self._start
+        written = [self._written(record) for record in records]
+        tokens = self._tokens([text.text for text in written])
         return [
-            self._join(start + prompt or [self._first()], [*answer, self.end], record.label)
-            for prompt, answer, record in zip(prompts, answers, records, strict=True)
+            self._fitted(record, self._example(record, text, found))
+            for record, text, found in zip(records, written, tokens, strict=True)
         ]
 
     def question(self, record: Record) -> list[int]:
-        """Return the tokens of a record's prompt, at most `max_tokens` (of the end of it)."""
-        return list(self.encode([replace(record, output="")])[0].ids[:-1])
+        """Return the tokens of a record's prompt, shortened so that an answer has a place."""
+        for _ in range(MOST_CUTS):
+            ids, _ = self._tokens([self.prompt(record)])[0]
+            ids = [*self._start, *ids] or [self._first()]
+            excess = len(ids) - (self.max_tokens - 1)
+            if excess <= 0:
+                return ids
+            record = self._shortened(record, excess)
+        raise self._too_long(record, len(ids))
 
-    def _chat(self, turns: Sequence[tuple[str, str]], **options: bool) -> str:
-        from jinja2 import TemplateError
+    def chat_prompt(self, turns: Sequence[Turn]) -> list[int]:
+        """Return the tokens of a talk that ends before the answer, with its turn opened."""
+        *before, last = turns
+        if last[0] == "user":
+            return self.question(Record(last[1], "", "", history=tuple(before)))
+        return self.question(Record("", "", "", history=tuple(turns)))
 
-        messages = [{"role": role, "content": content} for role, content in turns]
-        try:
-            return str(self.tokenizer.apply_chat_template(messages, tokenize=False, **options))
-        except TemplateError as error:
-            raise InputError(
-                f"data.template: the model's chat template refuses a record ({error}); allowed "
-                "besides are alpaca, plain or a text with {instruction}"
-            ) from None
+    def answer(self, ids: Sequence[int]) -> str:
+        """Return the text of an answer that a model has written, without what surrounds it."""
+        lead = self.chat.lead if self.chat is not None else ""
+        if not (lead or self.marker):
+            return str(self.tokenizer.decode(ids, skip_special_tokens=True)).strip()
+        text = str(self.tokenizer.decode(ids, skip_special_tokens=False)).removeprefix(lead)
+        if self.marker:
+            text = text.partition(self.marker)[0]
+        for token in self.tokenizer.all_special_tokens:
+            text = text.replace(token, "")
+        return text.strip()
 
-    def _end_of_answers(self) -> int:
-        """Return the token that closes a turn in the chat template if it has one, or the end."""
-        if self.template == "chat":
-            text = self._chat([("user", "?"), ("assistant", "=answer=")])
-            after = self._tokens([text.rpartition("=answer=")[2].lstrip()])[0]
-            known = self.tokenizer.added_tokens_decoder
-            if after and after[0] in known and known[after[0]].special:
-                return after[0]
-        return int(self.tokenizer.eos_token_id)
+    @property
+    def stopping(self) -> dict[str, Any]:
+        """Arguments of ``generate`` that stop it where an answer ends as a text."""
+        stops = {"stop_strings": [self.marker], "tokenizer": self.tokenizer}
+        return stops if self.marker else {}
+
+    def _check_plain_turns(self, record: Record) -> None:
+        for turn in record.history:
+            if turn[0] not in ("system", "user", "assistant") or len(turn) == 3:
+                what = "a message with tool calls" if len(turn) == 3 else f"a turn of {turn[0]!r}"
+                raise RecordError(record.place, f"{what} needs a model with a chat template")
+        if record.calls:
+            raise RecordError(record.place, "tool calls need a model with a chat template")
+
+    def _written(self, record: Record) -> Rendered:
+        if self.chat is not None and record.turns:
+            return self.chat.whole(record, self.turns)
+        prompt = self.prompt(record)
+        text = prompt + record.output
+        return Rendered(text, ((len(prompt), len(text)),))
+
+    def _example(
+        self, record: Record, written: Rendered, tokens: tuple[list[int], list[tuple[int, int]]]
+    ) -> Example:
+        ids, places = tokens
+        start = self._start if record.turns else []
+        ranges = [self._range(written.text, ids, places, *span) for span in written.learnt]
+        head = [*start, *ids][: len(start) + ranges[0][0]] or [self._first()]
+        shift = len(head) - ranges[0][0]
+        ends = record.ends if not record.turns else self.chat is None or self._adds_end
+        end = [self.end if record.turns else int(self.tokenizer.eos_token_id)] if ends else []
+        learnt = [(first + shift, stop + shift) for first, stop in ranges]
+        return Example(
+            (*head, *ids[ranges[0][0] : ranges[-1][1]], *end),
+            len(head),
+            record.label,
+            skipped=tuple((a[1], b[0]) for a, b in pairwise(learnt)),
+        )
+
+    def _range(
+        self, text: str, ids: list[int], places: list[tuple[int, int]], first: int, stop: int
+    ) -> tuple[int, int]:
+        """Return the tokens that hold characters of ``text[first:stop]``."""
+        if places:
+            start = next((i for i, (_, b) in enumerate(places) if b > first), len(ids))
+            return start, next((i for i, (a, _) in enumerate(places) if a >= stop), len(ids))
+        # Without places: as far as the tokens of the text before are the same.
+        heads = [self._tokens([text[:n]])[0][0] if n < len(text) else ids for n in (first, stop)]
+        start, end = (_common(ids, head) for head in heads)
+        return start, end if end == len(heads[1]) else end + 1
+
+    def _fitted(self, record: Record, example: Example) -> Example:
+        """Return an example of at most `max_tokens`."""
+        limit = self.max_tokens
+        for _ in range(MOST_CUTS):
+            before = example.learnt[-1][0]
+            answer = min(len(example.ids) - before, limit // 2)
+            excess = before - (limit - answer)
+            if excess <= 0:
+                return replace(example, ids=example.ids[:limit])
+            record = self._shortened(record, excess)
+            written = self._written(record)
+            example = self._example(record, written, self._tokens([written.text])[0])
+        raise self._too_long(record, len(example.ids))
+
+    def _shortened(self, record: Record, excess: int) -> Record:
+        """Return a record with a shorter prompt: the oldest turn gone, or the question's front."""
+        history = list(record.history)
+        asked = bool(record.instruction or record.input)
+        roles = [turn[0] for turn in history]
+        first = next((i for i, r in enumerate(roles) if r not in ("system", "developer")), None)
+        if first is not None and (asked or first < len(history) - 1):
+            # Up to the next turn of the user, but what is answered stays.
+            end = len(history) if asked else len(history) - 1
+            last = next((i for i in range(first + 1, end) if roles[i] == "user"), end)
+            return replace(record, history=tuple(history[:first] + history[last:]))
+        if record.input:
+            return replace(record, input=self._without_front(record.input, excess))
+        if record.instruction:
+            # Something must be asked, or the talk would lose its turn.
+            rest = self._without_front(record.instruction, excess)
+            if rest:
+                return replace(record, instruction=rest)
+        elif first is not None and (rest := self._without_front(history[first][1], excess)):
+            turn = (history[first][0], rest, *history[first][2:])
+            return replace(record, history=(*history[:first], turn))
+        raise self._too_long(record, None)
+
+    def _without_front(self, text: str, tokens: int) -> str:
+        ids, places = self._tokens([text])[0]
+        if tokens >= len(ids):
+            return ""
+        shorter = text[places[tokens][0] :] if places else str(self.tokenizer.decode(ids[tokens:]))
+        return shorter if len(shorter) < len(text) else text[1:]
+
+    def _too_long(self, record: Record, length: int | None) -> RecordError:
+        takes = "" if length is None else f" ({length} tokens)"
+        return RecordError(
+            record.place,
+            f"its prompt{takes} does not fit into data.max_tokens = {self.max_tokens}, however "
+            "short its question is cut",
+        )
 
     def _first(self) -> int:
         start = self.tokenizer.bos_token_id
         return int(self.tokenizer.eos_token_id if start is None else start)
 
-    def _tokens(self, texts: list[str]) -> list[list[int]]:
-        ids: list[list[int]] = self.tokenizer(texts, add_special_tokens=False).input_ids
-        return ids
+    def _tokens(self, texts: Sequence[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
+        """Return tokens of texts and, of a tokenizer that tells, their places in the text."""
+        fast = bool(getattr(self.tokenizer, "is_fast", False))
+        found = (
+            self.tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True)
+            if fast
+            else self.tokenizer(list(texts), add_special_tokens=False)
+        )
+        places = found["offset_mapping"] if fast else [[] for _ in texts]
+        return list(zip(found["input_ids"], places, strict=True))
 
-    def _join(self, prompt: list[int], response: list[int], label: str) -> Example:
-        response = response[: max(self.max_tokens - len(prompt), self.max_tokens // 2)]
-        prompt = prompt[-(self.max_tokens - len(response)) :]
-        return Example((*prompt, *response), len(prompt), label)
+
+def _special_ids(tokenizer: Any) -> set[int]:
+    added = tokenizer.added_tokens_decoder.items()
+    return {i for i, token in added if token.special} | set(tokenizer.all_special_ids)
 
 
-def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
-    """Train a byte-level BPE tokenizer [1]_ for the small model.
-
-    Any text can be encoded, since every byte is a token.  The section headings of the prompt
-    template are one token each: they are in every prompt and say nothing by their letters.
-
-    Parameters
-    ----------
-    texts : iterable of str
-        Training texts, without the headings.
-    vocabulary : int
-        Tokens at most, at least 300.
-
-    Returns
-    -------
-    transformers.PreTrainedTokenizerFast
-        With the end token ``<|end|>`` and the pad token ``<|pad|>``.
-
-    References
-    ----------
-    .. [1] Sennrich, Haddow, Birch: Neural machine translation of rare words with subword units,
-       2016.
-    """
-    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
-
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(SPLIT), "isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    tokenizer.decoder = decoders.ByteLevel()
-    headings = [AddedToken(text, normalized=False) for text in (INSTRUCTION, INPUT, RESPONSE)]
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary - len(headings),
-        special_tokens=[END, PAD],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    tokenizer.add_tokens(headings)
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END, pad_token=PAD)
+def _common(one: Sequence[int], other: Sequence[int]) -> int:
+    """Return how many tokens two sequences share at their head."""
+    pairs: Iterator[tuple[int, int]] = zip(one, other, strict=False)
+    return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))

@@ -44,7 +44,7 @@ def load_weights(name: str, settings: Model, options: Mapping[str, Any]) -> Any:
     """
     from safetensors import safe_open
 
-    empty, config = _without_weights(name, options)
+    empty, config = without_weights(name, options)
     weights: dict[str, Any] = {}
     for file in _files(name, options["local_files_only"]):
         # Read, not mapped: pages of a mapped file count as memory for as long as it is open.
@@ -67,7 +67,7 @@ def random_weights(name: str, settings: Model, options: Mapping[str, Any], seed:
     seed : int
         Root of the streams; each weight has a stream of its own.
     """
-    empty, config = _without_weights(name, options)
+    empty, config = without_weights(name, options)
     tied = empty.all_tied_weights_keys
     weights = {key: _Draw(empty, key, seed) for key in empty.state_dict() if key not in tied}
     return _fill(empty, config, weights, settings)
@@ -121,13 +121,36 @@ def _give_back() -> None:
         trim(0)
 
 
-def _without_weights(name: str, options: Mapping[str, Any]) -> tuple[Any, Any]:
-    from transformers import AutoConfig, AutoModelForCausalLM
+def without_weights(name: str, options: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Return the causal LM `name` on the device ``meta``, and its configuration."""
+    from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(name, **options)
-    trust = options["trust_remote_code"]
+    return empty_model(config, trust_remote_code=options["trust_remote_code"])
+
+
+def empty_model(config: Any, *, trust_remote_code: bool) -> tuple[Any, Any]:
+    """Return the causal LM of a configuration on the device ``meta``, and its configuration."""
     with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(config, trust_remote_code=trust), config
+        empty = _kind(config).from_config(config, trust_remote_code=trust_remote_code)
+    # Some classes are the text part of a model of several media, with a configuration of its own.
+    return empty, config if isinstance(config, type(empty).config_class) else empty.config
+
+
+def _kind(config: Any) -> Any:
+    """Return the causal language models, or for what is none those that take images too."""
+    from transformers import (
+        MODEL_FOR_CAUSAL_LM_MAPPING,
+        MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+        AutoModelForCausalLM,
+        AutoModelForImageTextToText,
+    )
+
+    own = "AutoModelForCausalLM" in (getattr(config, "auto_map", None) or {})
+    known = type(config) in MODEL_FOR_CAUSAL_LM_MAPPING
+    if not (own or known) and type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
+        return AutoModelForImageTextToText
+    return AutoModelForCausalLM
 
 
 def _files(name: str, local: bool) -> list[str]:

@@ -15,6 +15,7 @@ version, under the settings that it ran with.
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -59,10 +60,13 @@ class RunDocument(RecordDocument):
         Digest of the settings.
     files : dict of str to InputFile
         By the setting that names the file.
+    date : datetime.date or None
+        Day on which the run was begun.
     """
 
     kind: str
     directory: str = "."
+    date: datetime.date | None = None
     settings: str | None = None
     files: dict[str, InputFile] = Field(default_factory=dict)
 
@@ -114,6 +118,8 @@ class MetricsLine(Part):
         Aggregation error as it was, over v^2 and in dB, and as predicted [dB].
     clients : list of int or None
         Clients that transmitted.
+    product_bias : float or None
+        Bias of averaging the factors of LoRA apart, over the mean step; None for one local step.
     dropped : list of int
         Clients whose update was not finite.
     """
@@ -130,6 +136,7 @@ class MetricsLine(Part):
     mse_db: Number | None = None
     mse_predicted_db: Number | None = None
     clients: list[int] | None = None
+    product_bias: Number | None = None
     dropped: list[int] = Field(default_factory=list)
     replanned: dict[str, Any] = Field(default_factory=dict)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -37,6 +38,8 @@ class RunFolder:
         Where the run was begun: relative paths in the settings begin there.
     version : int
         Of the folder's documents.
+    date : datetime.date, optional
+        Day on which the run was begun.
     """
 
     folder: Path
@@ -44,6 +47,20 @@ class RunFolder:
     kind: str
     directory: Path = field(default_factory=Path.cwd)
     version: int = SCHEMA_VERSION
+    date: datetime.date | None = None
+
+    @property
+    def dated_scenario(self) -> Scenario:
+        """The scenario with the day of the run as `data.date`, unless that is set.
+
+        A chat template may ask for the day: a run that is gone on with later is told the same.
+        """
+        data = self.scenario.data
+        if data.date is not None or self.date is None:
+            return self.scenario
+        return self.scenario.model_copy(
+            update={"data": data.model_copy(update={"date": self.date})}
+        )
 
     @property
     def cells(self) -> list[Cell]:
@@ -94,8 +111,10 @@ def create(
         settings = scenario_file.dump(scenario)
         write_text(folder / names.SCENARIO, settings)
         write_document(folder / names.ENVIRONMENT, EnvironmentDocument, environment(scenario))
+        date = datetime.date.today()
         content = {
             "kind": kind,
+            "date": date.isoformat(),
             "directory": str(Path.cwd()),
             "settings": digest(settings),
             "files": {name: file.model_dump() for name, file in input_files(scenario).items()},
@@ -103,7 +122,7 @@ def create(
         write_document(folder / names.RUN, RunDocument, {**content, **(facts or {})})
     except OSError as error:
         raise InputError(f"--out {folder}: cannot be written ({error.strerror})") from None
-    return RunFolder(folder, scenario, kind)
+    return RunFolder(folder, scenario, kind, date=date)
 
 
 def _is_unused(folder: Path) -> bool:
@@ -167,7 +186,7 @@ def open_folder(folder: Path) -> RunFolder:
         )
     # The directory is absent on another machine, or when the whole project has moved.
     directory = Path(run.directory) if Path(run.directory).is_dir() else Path.cwd()
-    return RunFolder(folder, scenario, run.kind, directory, run.schema_version)
+    return RunFolder(folder, scenario, run.kind, directory, run.schema_version, run.date)
 
 
 def older_version(version: int) -> dict[str, int]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from airtune.costs import Components
 from airtune.engines import Engine, RoundUpdates
 from airtune.errors import InputError
+from airtune.learning.product_bias import product_bias
 from airtune.learning.results import Evaluation
 from airtune.learning.server import ServerOptimizer
 from airtune.planning import replan
@@ -157,7 +158,15 @@ class FederatedRun:
         if replanned is not None:
             self.current = replanned[0]
 
-        outcome = RoundOutcome(choice, computed, transmitters, received, moved, booked)
+        outcome = RoundOutcome(
+            choice,
+            computed,
+            transmitters,
+            received,
+            moved,
+            booked,
+            product_bias=self._product_bias(adapter, computed, choice),
+        )
         return {
             **({} if replanned is None else {"replanned": replanned[1]}),
             **progress_metrics(state, evaluation),
@@ -255,6 +264,18 @@ class FederatedRun:
         weights = self.state.scaled_weights.copy()
         weights[senders] = np.where(scales > 0, scales, weights[senders])
         return weights
+
+    def _product_bias(
+        self, adapter: NDArray[np.float32], computed: RoundUpdates, choice: Choice
+    ) -> float | None:
+        """Return the bias of averaging A and B apart; None for one local step, which has none."""
+        training = self.training
+        if training.local_steps == 1 or not len(computed.clients):
+            return None
+        weights = self._weights(computed.clients, choice)
+        changes = -training.local_learning_rate * computed.updates.astype(np.float64)
+        matrices = self.repetition.sizes.matrices
+        return product_bias(adapter, changes, weights / weights.sum(), matrices)
 
     def _computing(self, clients: NDArray[np.int64]) -> Computing:
         """Return what the selected clients compute in a round of the current plan."""

@@ -57,6 +57,8 @@ class RoundOutcome:
         Of the antennas.
     booked : Booked
         Latency and energy.
+    product_bias : float or None
+        See :func:`airtune.learning.product_bias.product_bias`.
     """
 
     choice: Choice
@@ -65,6 +67,7 @@ class RoundOutcome:
     received: Reception | None
     moved: Movement
     booked: Booked
+    product_bias: float | None = None
 
 
 def outcome_metrics(outcome: RoundOutcome, constants: BoundConstants, omega: FloatArray) -> Metrics:
@@ -80,6 +83,7 @@ def outcome_metrics(outcome: RoundOutcome, constants: BoundConstants, omega: Flo
     return {
         **aggregation_metrics(outcome.computed, outcome.received),
         **participation_metrics(constants, omega, outcome.transmitters, outcome.choice),
+        "product_bias": outcome.product_bias,
         "dropped": list(outcome.computed.dropped),
         "moved_m": float(outcome.moved.distances_m.max()),
         "round_latency_s": outcome.booked.latency_s.to_dict(),

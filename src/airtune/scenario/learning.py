@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, computed_field, model_validator
@@ -116,6 +117,22 @@ class Data(Settings):
         description="prompt: `chat` (the tokenizer's), `alpaca`, `plain`, `auto` (chat if there is "
         "one, else alpaca), or a text of your own with {instruction} and {input}",
     )
+    template_options: dict[str, bool | int | float | str] = Field(
+        default_factory=dict,
+        description="variables of the chat template, such as {enable_thinking: false}",
+    )
+    turns: Literal["last", "all"] = Field(
+        "last",
+        description="what is learnt of a talk: its last answer, or every turn of the assistant",
+    )
+    date: datetime.date | None = Field(
+        None,
+        description="day that a chat template is told which asks for it (YYYY-MM-DD); null: the "
+        "day on which the run was begun",
+    )
+    strict: bool = Field(
+        False, description="refuse data with a record that cannot be used; false leaves it out"
+    )
     partition: Literal["domain", "iid", "dirichlet", "size"] = Field(
         "domain",
         description="one domain per client, at random, Dirichlet over the domains, or by size",
@@ -133,7 +150,7 @@ class Data(Settings):
     max_tokens: Annotated[int, Field(ge=8)] = Field(
         96,
         description="longest sequence; of a longer one the answer loses its end, down to half "
-        "of this, then the prompt its front",
+        "of this, then the talk its oldest turns and the question its front",
     )
     max_records: Count | None = Field(None, description="use at most so many records")
     pretraining_corpus: str | None = Field(

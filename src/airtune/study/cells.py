@@ -43,12 +43,16 @@ def execute(run_folder: RunFolder, watcher: Watcher | None = None) -> None:
     watcher : Watcher, optional
     """
     from airtune.learning.shared import SharedLearners
+    from airtune.study.preflight import check_plans
 
     with record.lock(run_folder.folder):
+        begun = any(cell.folder.exists() for cell in run_folder.cells)
+        if not begun and run_folder.scenario.engine.name == "local":
+            check_plans(run_folder.dated_scenario, run_folder.scenario.seed)
         for index in range(run_folder.scenario.seeds):
             cells = [c for c in run_folder.cells if c.seed == index and not c.finished]
             if cells:
-                run_cells(run_folder.scenario, index, cells, SharedLearners(), watcher)
+                run_cells(run_folder.dated_scenario, index, cells, SharedLearners(), watcher)
 
 
 def run_cells(

@@ -6,11 +6,12 @@ that the learner reads share one learner: models and data are prepared once.
 
 from __future__ import annotations
 
+import datetime
 import itertools
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -64,12 +65,13 @@ class Point:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep folder; `version` is that of its run.json."""
+    """A sweep folder; `version` and `date` are those of its run.json."""
 
     folder: Path
     scenario: Scenario
     axes: tuple[Axis, ...]
     version: int = record.SCHEMA_VERSION
+    date: datetime.date | None = None
 
     @property
     def points(self) -> list[Point]:
@@ -97,7 +99,7 @@ class Watcher(CellWatcher, Protocol):
 
 def _point(sweep: Sweep, settings: Mapping[str, Any], name: str) -> Point:
     scenario = _at(sweep.scenario, settings)
-    return Point(settings, RunFolder(sweep.folder / name, scenario, "compare"))
+    return Point(settings, RunFolder(sweep.folder / name, scenario, "compare", date=sweep.date))
 
 
 def _at(scenario: Scenario, settings: Mapping[str, Any]) -> Scenario:
@@ -178,8 +180,8 @@ def create(scenario: Scenario, axes: Sequence[Axis], folder: Path | None = None)
     for point in sweep.points:
         compare.check(point.run.scenario, "compare")
     vary = [{"setting": axis.setting, "values": list(axis.values)} for axis in axes]
-    record.create(target, sweep.scenario, KIND, {"vary": vary})
-    return sweep
+    run_folder = record.create(target, sweep.scenario, KIND, {"vary": vary})
+    return replace(sweep, date=run_folder.date)
 
 
 def open_sweep(run_folder: RunFolder) -> Sweep:
@@ -196,7 +198,7 @@ def open_sweep(run_folder: RunFolder) -> Sweep:
     except InputError:
         raise InputError(f"{path}: damaged; it does not say what is varied") from None
     axes = tuple(Axis(axis.setting, tuple(axis.values)) for axis in vary)
-    return Sweep(run_folder.folder, run_folder.scenario, axes, run_folder.version)
+    return Sweep(run_folder.folder, run_folder.scenario, axes, run_folder.version, run_folder.date)
 
 
 def execute(sweep: Sweep, watcher: Watcher | None = None) -> None:
@@ -234,7 +236,7 @@ def _execute(points: Sequence[Point], index: int, watcher: Watcher | None) -> No
             watcher.point_started(point, index)
         note = point.run.folder / names.infeasible(index)
         try:
-            run_cells(point.run.scenario, index, cells, learners, watcher)
+            run_cells(point.run.dated_scenario, index, cells, learners, watcher)
             note.unlink(missing_ok=True)
         except InputError as error:
             content = {"seed": index, "message": str(error)}

@@ -80,7 +80,7 @@ class DirectPreference(ClientObjective):
 
         z = self.margins(task, task.adapter, examples)
         losses = -functional.logsigmoid(z)
-        tokens = sum(len(pair.ids) - pair.prompt for pair in examples)
+        tokens = sum(pair.learnt_tokens for pair in examples)
         nats = -float(task.model.log_probabilities(task.adapter, examples).sum()) / tokens
 
         def score(label: str | None) -> DomainScore:

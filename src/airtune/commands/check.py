@@ -1,0 +1,86 @@
+"""``airtune check``: all that can be checked without training, for people and as JSON."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airtune.commands.terminal import show, show_json
+from airtune.scenario import file as scenario_file
+
+if TYPE_CHECKING:
+    from airtune.study.preflight import Preflight
+
+
+def check_and_show(source: str, overrides: Sequence[str], records: int, as_json: bool) -> bool:
+    """Check a scenario, print what is found, and tell whether a run can begin.
+
+    Parameters
+    ----------
+    source : str
+        A file, or the name of a shipped scenario.
+    overrides : sequence of str
+        Assignments ``a.b=c``.
+    records : int
+        Show so many training records as tokens.
+    as_json : bool
+        Print one JSON document.
+    """
+    from airtune.study.preflight import Preflight, preflight
+
+    found = Preflight()
+    scenario = found.attempt(lambda: scenario_file.load(source, overrides))
+    if scenario is not None:
+        found = preflight(scenario, records)
+    if as_json:
+        show_json(found.to_dict())
+    else:
+        _show(found)
+    return not found.problems
+
+
+def _show(found: Preflight) -> None:
+    from airtune.learning.data import left_out_in_words
+
+    for record in found.records:
+        _show_record(record)
+    if found.left_out:
+        print(f"Records: {left_out_in_words(found.left_out)}")
+    for problem in found.problems:
+        print(f"airtune: {problem}", file=sys.stderr)
+    known = {name: value for name, value in found.estimates.items() if value is not None}
+    if known:
+        print("Estimates: " + ", ".join(_in_words(name, value) for name, value in known.items()))
+    if not found.problems:
+        print("No problem found; nothing was trained.")
+
+
+def _show_record(record: dict[str, Any]) -> None:
+    """Print what is given and, marked, what is learnt."""
+    from rich.text import Text
+
+    text = Text(f"{record['place']}, client {record['client']}: ", style="bold")
+    text.append(f"{len(record['ids'])} tokens, {sum(record['mask'])} learnt\n", style="not bold")
+    text.append(record["prompt"], style="not bold dim")
+    text.append(record["learnt"], style="not bold green")
+    if "rejected" in record:
+        text.append("\n(worse) ", style="bold")
+        text.append(record["rejected"], style="not bold red")
+    show(text)
+
+
+def _in_words(name: str, value: float) -> str:
+    return {
+        "wall_s": f"about {_seconds(value)} on this machine",
+        "memory_gib": f"{value:.1f} GiB of memory",
+        "rounds": f"{value:.0f} rounds",
+        "time_s": f"{_seconds(value)} simulated",
+        "energy_j": f"{value:.4g} J",
+    }[name]
+
+
+def _seconds(value: float) -> str:
+    if value < 120:
+        return f"{value:.0f} s"
+    return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"

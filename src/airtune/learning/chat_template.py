@@ -1,0 +1,248 @@
+"""Talks as a tokenizer's own chat template writes them."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from airtune.errors import InputError
+from airtune.learning.data import Record, RecordError, Turn
+
+MARK = "=text="
+"""Stands for a text, to see where a template writes it."""
+
+ALLOWED_BESIDES = "allowed besides are alpaca, plain or a text with {instruction}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A talk as text.
+
+    Attributes
+    ----------
+    text : str
+        As the template writes it, up to and with the end of the last answer.
+    learnt : tuple of (start, stop)
+        Characters of each learnt answer, with its end.
+    """
+
+    text: str
+    learnt: tuple[tuple[int, int], ...]
+
+
+class ChatTemplate:
+    """The chat template of a tokenizer.
+
+    Parameters
+    ----------
+    tokenizer : transformers tokenizer
+        Has a chat template.
+    date : datetime.date, optional
+        What a template that asks the clock is told; today by default.
+    options : mapping, optional
+        Variables of the template, such as ``enable_thinking``.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        date: datetime.date | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.date = date or datetime.date.today()
+        self.options = dict(options or {})
+        self._closing = cache(self._closing_of)
+
+    def prompt(self, turns: Sequence[Turn], tools: str = "", place: str = "") -> str:
+        """Return the talk with the turn of the answer opened.
+
+        Raises
+        ------
+        RecordError
+            The template refuses the talk, or does not write one of its turns.
+        """
+        text = self._render(turns, tools, place, generation=True)
+        for number, turn in enumerate(turns):
+            # What an answer thought may be left out of later turns: the template knows why.
+            if turn[0] != "assistant" and turn[1].strip() and turn[1].strip() not in text:
+                marked = [*turns[:number], _marked(turn), *turns[number + 1 :]]
+                if MARK not in self._render(marked, tools, place, generation=True):
+                    raise RecordError(
+                        place, f"the model's chat template does not write a turn of {turn[0]!r}"
+                    )
+        _check_calls(turns, text, place)
+        return text
+
+    def whole(self, record: Record, turns: str = "last") -> Rendered:
+        """Return a talk with its answer.
+
+        Parameters
+        ----------
+        record : Record
+        turns : {"last", "all"}
+            Whether its last answer is learnt or the turns of the assistant before it too.
+
+        Raises
+        ------
+        RecordError
+            The template refuses the talk, leaves a turn out, or writes the prompt in another way
+            once there is an answer.
+        """
+        answer: Turn = ("assistant", record.output)
+        if record.calls:
+            answer = (*answer, record.calls)
+        talk = (*record.turns, answer)
+        text, span = self._learnt(talk, record)
+        if turns == "last":
+            return Rendered(text, (span,))
+        spans: list[tuple[int, int]] = []
+        for number, turn in enumerate(talk[:-1]):
+            if turn[0] != "assistant":
+                continue
+            part, own = self._learnt(talk[: number + 1], record)
+            if not text.startswith(part):
+                raise RecordError(
+                    record.place,
+                    f"the model's chat template writes answer {len(spans) + 1} in another way once "
+                    "the talk has gone on; data.turns = last learns the last answer only",
+                )
+            spans.append(own)
+        return Rendered(text, (*spans, span))
+
+    @property
+    def lead(self) -> str:
+        """What the template writes between a prompt and its answer, such as an empty thought."""
+        talk: tuple[Turn, ...] = (("user", "?"),)
+        prompt = self._render(talk, "", "", generation=True)
+        whole = self._render((*talk, ("assistant", MARK)), "", "", generation=False)
+        before = whole.partition(MARK)[0]
+        return before[len(prompt) :] if before.startswith(prompt) else ""
+
+    @property
+    def closing(self) -> str:
+        """What ends an answer; empty where the template writes nothing after one."""
+        return self._closing((("user", ""),), "")[0]
+
+    def _learnt(self, talk: Sequence[Turn], record: Record) -> tuple[str, tuple[int, int]]:
+        """Return the talk up to the end of its last turn, and the characters of that answer."""
+        prompt = self.prompt(talk[:-1], record.tools, record.place)
+        whole = self._render(talk, record.tools, record.place, generation=False)
+        if not whole.startswith(prompt):
+            raise RecordError(
+                record.place,
+                "the model's chat template opens the answer in another way than it writes it: "
+                + _difference(prompt, whole),
+            )
+        kept, closing = self._closing(tuple((t[0], "", *t[2:]) for t in talk[:-1]), record.tools)
+        if whole.endswith(closing):
+            text = whole[: len(whole) - len(closing)] + kept
+        else:
+            text = whole.rstrip()
+        _check_calls(talk[-1:], text[len(prompt) :], record.place)
+        if len(text) <= len(prompt):
+            raise RecordError(record.place, "the model's chat template does not write its answer")
+        return text, (len(prompt), len(text))
+
+    def _closing_of(self, before: tuple[Turn, ...], tools: str) -> tuple[str, str]:
+        """Return what ends an answer, and all that the template writes after one.
+
+        The end goes up to and with the first special token, else up to white space at the end.
+        """
+        filled = [(t[0], t[1] or "?", *t[2:]) for t in before]
+        whole = self._render((*filled, ("assistant", MARK)), tools, "", generation=False)
+        closing = whole.rpartition(MARK)[2] if MARK in whole else ""
+        ends = [
+            closing.index(token) + len(token) for token in self._special_tokens if token in closing
+        ]
+        return (closing[: min(ends)] if ends else closing.rstrip()), closing
+
+    @property
+    def _special_tokens(self) -> list[str]:
+        added = self.tokenizer.added_tokens_decoder.values()
+        own = {str(token) for token in added if token.special} | set(
+            self.tokenizer.all_special_tokens
+        )
+        return sorted(token for token in own if token.strip())
+
+    def _render(self, turns: Sequence[Turn], tools: str, place: str, *, generation: bool) -> str:
+        from jinja2 import TemplateError, TemplateSyntaxError
+
+        messages = [_message(turn) for turn in turns]
+        try:
+            with _clock(self.tokenizer, self.date):
+                return str(
+                    self.tokenizer.apply_chat_template(
+                        messages,
+                        tools=json.loads(tools) if tools else None,
+                        tokenize=False,
+                        add_generation_prompt=generation,
+                        **self.options,
+                    )
+                )
+        except TemplateSyntaxError as error:
+            raise InputError(
+                f"data.template: the model's chat template cannot be read ({error}); "
+                + ALLOWED_BESIDES
+            ) from None
+        except (TemplateError, TypeError, ValueError, LookupError, AttributeError) as error:
+            first = str(error).split("\n")[0][:200]
+            raise RecordError(
+                place,
+                f"data.template: the model's chat template refuses it ({first}); {ALLOWED_BESIDES}",
+            ) from None
+
+
+def _check_calls(turns: Sequence[Turn], text: str, place: str) -> None:
+    """Refuse a talk with tool calls that are not in its text."""
+    for turn in turns:
+        for call in _message(turn).get("tool_calls", []):
+            function = call.get("function", call) if isinstance(call, dict) else {}
+            name = function.get("name") if isinstance(function, dict) else None
+            if not isinstance(name, str) or name not in text:
+                raise RecordError(
+                    place, f"the model's chat template does not write its tool call ({name})"
+                )
+
+
+def _marked(turn: Turn) -> Turn:
+    return (turn[0], MARK, turn[2]) if len(turn) == 3 else (turn[0], MARK)
+
+
+def _message(turn: Turn) -> dict[str, Any]:
+    more = json.loads(turn[2]) if len(turn) == 3 else {}
+    return {"role": turn[0], "content": turn[1], **more}
+
+
+def _difference(prompt: str, whole: str) -> str:
+    """Return where two texts part, in words."""
+    same = 0
+    while same < min(len(prompt), len(whole)) and prompt[same] == whole[same]:
+        same += 1
+    before, after = prompt[same : same + 30], whole[same : same + 30]
+    return f"{before!r} with the answer to come, {after!r} with the answer"
+
+
+@contextmanager
+def _clock(tokenizer: Any, date: datetime.date) -> Iterator[None]:
+    """Tell a template that asks for the time the noon of a day.
+
+    Variables that are handed to ``apply_chat_template`` are made plain data, so the function is
+    set where the compiled template looks names up.
+    """
+    from transformers.utils import chat_template_utils
+
+    noon = datetime.datetime.combine(date, datetime.time(12))
+    template = tokenizer.get_chat_template()
+    names = chat_template_utils._compile_jinja_template(template).globals
+    before = names.get("strftime_now")
+    names["strftime_now"] = noon.strftime
+    try:
+        yield
+    finally:
+        names["strftime_now"] = before

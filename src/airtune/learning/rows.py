@@ -1,0 +1,140 @@
+"""Rows of data as files and the hub hold them, each with its place."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from airtune.errors import InputError
+from airtune.scenario.learning import Data
+
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+Row = tuple[str, Any]
+"""Name of the place, for messages, and the row as JSON gives it."""
+
+
+def source_rows(settings: Data) -> Iterable[Row]:
+    """Return the rows of `data.source`: a file or a hub data set.
+
+    Raises
+    ------
+    InputError
+        The source is missing or unreadable.
+    """
+    path = Path(settings.source)
+    if path.is_file():
+        return read_rows(path)
+    if path.suffix in READERS or not HUB_ID.fullmatch(settings.source) or path.exists():
+        raise InputError(
+            f"data.source: {settings.source} does not exist; allowed are 'sample', "
+            f"'reasoning-gym', a file ({', '.join(READERS)}) or a hub data set 'owner/name'"
+        )
+    return _hub_rows(settings)
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Return the rows of a file, each with the name of its place for messages.
+
+    Parameters
+    ----------
+    path : Path
+        ``.json`` (one array of objects), ``.jsonl`` (one object a line), ``.parquet``, or ``.txt``
+        (documents separated by empty lines; each becomes ``{"text": ...}``).
+
+    Raises
+    ------
+    InputError
+        With the file, the line or record number and what is allowed.
+    """
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise InputError(f"data.source: {path} must end in {', '.join(READERS)}")
+    return reader(path)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"data.source: {path} is not UTF-8 text ({error.reason})") from None
+    except OSError as error:
+        raise InputError(f"data.source: {path} cannot be read ({error.strerror})") from None
+
+
+def _read_json(path: Path) -> list[Row]:
+    text = _read_text(path)
+    if text.lstrip().startswith("["):
+        return _parse_array(text, path)
+    return _parse_lines(text, path)
+
+
+def _parse_array(text: str, path: Path) -> list[Row]:
+    rows = _parsed(text, path, 1)
+    return [(f"{path}, record {number}", row) for number, row in enumerate(rows, 1)]
+
+
+def _parse_lines(text: str, path: Path) -> list[Row]:
+    # Not splitlines(): JSON strings may hold U+2028 and the like unescaped.
+    return [
+        (f"{path}:{number}", _parsed(line, path, number))
+        for number, line in enumerate(text.split("\n"), 1)
+        if line.strip()
+    ]
+
+
+def _parsed(text: str, path: Path, first_line: int) -> Any:
+    """Return what JSON `text` holds, which begins at line `first_line` of the file."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        line, what = first_line + error.lineno - 1, error.msg
+    except (ValueError, RecursionError) as error:  # endless digits, endless nesting
+        line, what = first_line, str(error)
+    raise InputError(f"data.source: {path}, line {line}: {what}")
+
+
+def _read_parquet(path: Path) -> list[Row]:
+    from pyarrow import ArrowException, parquet
+
+    try:
+        rows = parquet.read_table(path).to_pylist()
+    except (ArrowException, OSError) as error:
+        raise InputError(f"data.source: {path} is not a parquet file ({error})") from None
+    return [(f"{path}, row {number}", row) for number, row in enumerate(rows, 1)]
+
+
+def _read_documents(path: Path) -> list[Row]:
+    parts = re.split(r"\n\s*\n", _read_text(path))
+    return [
+        (f"{path}, part {i}", {"text": part.strip("\n")})
+        for i, part in enumerate(parts, 1)
+        if part.strip()
+    ]
+
+
+READERS = {
+    ".json": _read_json,
+    ".jsonl": _read_json,
+    ".parquet": _read_parquet,
+    ".txt": _read_documents,
+}
+
+
+def _hub_rows(settings: Data) -> Iterable[Row]:
+    from datasets import load_dataset
+    from datasets.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+    name, split = settings.source, settings.split
+    try:
+        rows = load_dataset(name, split=split)
+    except Exception as error:  # the library raises a dozen kinds, down to those of HTTP
+        first = (str(error).strip() or type(error).__name__).split("\n")[0]
+        raise InputError(
+            f"data.source: {name!r} (split {split!r}) is neither a file nor a data set that can be "
+            f"had from the hub now: {first}"
+        ) from None
+    return ((f"{name}, row {number}", dict(row)) for number, row in enumerate(rows, 1))

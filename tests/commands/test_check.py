@@ -1,0 +1,154 @@
+"""``airtune check``: what it finds, shows and estimates, in this process."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airtune.commands.check import check_and_show
+
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+SMALL = [
+    *("clients.count=2", "schemes=[movable]", "placement.mode=fast", "array.antennas=2"),
+    *("training.rounds=2", "data.partition=iid", "evaluation.records=4"),
+]
+
+
+def talk(question: str, answer: str | None) -> dict[str, Any]:
+    turns = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+    return {"messages": turns}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny LLaMA's configuration and a chat tokenizer, without any weights."""
+    from transformers import LlamaConfig
+
+    from airtune.learning.tokenizer import train_tokenizer
+
+    folder = tmp_path_factory.mktemp("model")
+    tokenizer = train_tokenizer(["Say hello to number"], vocabulary=300)
+    tokenizer.add_special_tokens({"extra_special_tokens": ["<|im_start|>", "<|im_end|>"]})
+    tokenizer.chat_template = CHATML
+    tokenizer.save_pretrained(folder)
+    shape = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 2, "vocab_size": len(tokenizer)}
+    LlamaConfig(**shape, **heads, architectures=["LlamaForCausalLM"]).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "talks.jsonl"
+    rows = [talk(f"Say number {i}", f"number {i}") for i in range(20)]
+    rows[4] = talk("Say nothing", "")
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
+def checked(
+    capsys: pytest.CaptureFixture[str], settings: list[str], records: int = 0
+) -> dict[str, Any]:
+    ok = check_and_show("quickstart", settings, records, as_json=True)
+    document = json.loads(capsys.readouterr().out)
+    assert document["ok"] is ok is not document["problems"] or document["problems"]
+    return document
+
+
+def test_records_are_what_the_template_renders(
+    model: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from transformers import AutoTokenizer
+
+    settings = [*SMALL, f"model.source={model}", f"data.source={data}", "data.format=chat"]
+    document = checked(capsys, settings, records=3)
+    assert document["ok"] and document["problems"] == []
+    assert document["left_out_count"] == 1
+    assert document["left_out"] == [{"place": f"{data}:5", "why": "it has no answer"}]
+    assert [record["client"] for record in document["records"]] == [0, 1, 0]
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    rows = data.read_text().splitlines()
+    for record in document["records"]:
+        messages = json.loads(rows[int(record["place"].rpartition(":")[2]) - 1])["messages"]
+        whole = tokenizer.apply_chat_template(messages, tokenize=False)
+        assert whole.startswith(record["prompt"] + record["learnt"])
+        assert record["learnt"] == messages[-1]["content"] + "<|im_end|>"
+        learnt = [i for i, m in zip(record["ids"], record["mask"], strict=True) if m]
+        assert tokenizer.decode(learnt) == record["learnt"]
+    estimates = document["estimates"]
+    assert estimates["rounds"] == 2
+    assert all(estimates[name] > 0 for name in ("wall_s", "memory_gib", "time_s", "energy_j"))
+
+
+def test_pairs_are_shown_with_both_answers(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "pairs.jsonl"
+    rows = [{"prompt": f"Say {i}", "chosen": f"{i}", "rejected": "no"} for i in range(9)]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    pairs = ["data.format=preference", "training.client_objective=dpo"]
+    settings = [*SMALL, *pairs, f"model.source={model}", f"data.source={path}"]
+    (record,) = checked(capsys, settings, records=1)["records"]
+    assert record["rejected"] == "no<|im_end|>"
+    assert record["rejected_prompt"] == record["prompt"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        (["data.source=none.jsonl"], "none.jsonl does not exist"),
+        (["model.source=/no/where"], "'/no/where' does not exist"),
+        (["radio.carrier_hz=3.5"], "raise budget.latency_s"),
+        (["placement.method=guess"], "placement.method = 'guess'"),
+        (["schemes=[movable, magic]"], "magic"),
+        (["training.rounds=0"], "training.rounds"),
+        (["data.template=chat"], "data.template: 'chat' needs"),
+        (["pretraining.sources=[none.txt]"], "none.txt"),
+    ],
+)
+def test_each_problem_is_a_line_and_nothing_is_trained(
+    settings: list[str], match: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    assert not check_and_show("quickstart", [*SMALL, f"cache={cache}", *settings], 0, as_json=False)
+    said = capsys.readouterr()
+    assert match in said.err
+    assert all(line.startswith("airtune: ") for line in said.err.splitlines())
+    assert not cache.exists()
+
+
+def test_independent_problems_are_all_told(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    settings = ["placement.method=guess", "data.source=none.jsonl"]
+    document = checked(capsys, [*SMALL, *settings])
+    assert len(document["problems"]) == 2
+
+
+def test_strict_data_are_a_problem(
+    model: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = [*SMALL, f"model.source={model}", f"data.source={data}", "data.format=chat"]
+    (problem,) = checked(capsys, [*settings, "data.strict=true"])["problems"]
+    assert problem.startswith(f"data.source: {data}:5: it has no answer (data.strict = true")
+
+
+def test_wrong_units_are_answered_before_any_training(tmp_path: Path) -> None:
+    from airtune.errors import InputError
+    from airtune.scenario import file
+    from airtune.study.compare import compare
+
+    cache, out = tmp_path / "cache", tmp_path / "out"
+    settings = [*SMALL, f"cache={cache}", "radio.carrier_hz=3.5"]
+    began = time.perf_counter()
+    with pytest.raises(InputError, match=r"raise budget\.latency_s"):
+        compare(file.load("quickstart", settings), out)
+    assert time.perf_counter() - began < 60
+    assert not cache.exists() and not out.exists()
