@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 import torch
 
-from airtune.learning import talk as module
+from airtune.errors import InputError
 from airtune.learning.data import Record
 from airtune.learning.evaluate import greedy_answer
-from airtune.learning.talk import Talk, _Answer, prompt_ids, stop_ids
+from airtune.learning.talk import Talk, _Answer
 from airtune.learning.text import Encoder
 from airtune.learning.tuned import Tuned
 from airtune.scenario import Scenario
 
 CHAT = (
-    "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}"
-    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+    "{% for m in messages %}[{{ m.role }}]{{ m.content }}\n==\n{% endfor %}"
+    "{% if add_generation_prompt %}[assistant]{% endif %}"
 )
 
 
@@ -35,6 +35,7 @@ class Base:
         self.without = 0
 
     def generate(self, **how: Any) -> Any:
+        self.how = how
         return self.causal.generate(**how)
 
     def disable_adapter(self) -> Any:
@@ -64,15 +65,6 @@ def test_an_answer_is_the_greedy_one_of_evaluation_in_pieces(
     assert max(lengths) > 1
 
 
-@pytest.mark.parametrize("template", ["auto", "plain", "Q: {instruction}\nA: "])
-def test_prompts_are_those_of_training(encoder: Encoder, template: str) -> None:
-    own = Encoder(encoder.tokenizer, 96, template)
-    turns = [("user", "Add 1 2."), ("assistant", "3"), ("user", "And 4?")]
-    record = Record("And 4?", "", "7", history=(("user", "Add 1 2."), ("assistant", "3")))
-    (example,) = own.encode([record])
-    assert tuple(prompt_ids(own, turns)) == example.ids[: example.prompt]
-
-
 def test_a_talk_goes_on_with_its_turns(tuned: Tuned, scenario: Scenario) -> None:
     talk = Talk(tuned, scenario, longest=8)
     one = talk.ask("What is 3 by 4?", lambda piece: None)
@@ -89,18 +81,18 @@ def test_a_long_talk_forgets_its_front_and_keeps_room_for_the_answer(
     tuned: Tuned, scenario: Scenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     talk, lengths = Talk(tuned, scenario, longest=16), []
-    known = module.prompt_ids
+    known = Encoder.chat_prompt
 
     def counted(encoder: Encoder, turns: Any) -> list[int]:
         ids = known(encoder, turns)
         lengths.append(len(ids))
         return ids
 
-    monkeypatch.setattr(module, "prompt_ids", counted)
-    for _ in range(3):
-        talk.ask("word " * 200, lambda piece: None)
+    monkeypatch.setattr(Encoder, "chat_prompt", counted)
+    for _ in range(5):
+        talk.ask("word " * 60, lambda piece: None)
     limit = tuned.model.config.max_position_embeddings
-    assert lengths[0] < limit - 32 < lengths[-1] <= limit - 16
+    assert lengths[0] < limit // 2 < lengths[-1] <= max(lengths) <= limit - 16
 
 
 def test_the_untuned_model_answers_without_the_adapter(tuned: Tuned, scenario: Scenario) -> None:
@@ -135,15 +127,20 @@ class Bytes:
     """A tokenizer whose tokens are bytes; 0 is the end."""
 
     eos_token_id = 0
+    all_special_tokens = ("\0",)
 
     def decode(self, ids: list[int], skip_special_tokens: bool = True) -> str:
-        return bytes(i for i in ids if i).decode("utf-8", "replace")
+        kept = (i for i in ids if i or not skip_special_tokens)
+        return bytes(kept).decode("utf-8", "replace")
 
 
-def answer_to(text: str, stops: list[list[int]], monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    monkeypatch.setattr(module, "stop_ids", lambda encoder: stops)
+def answer_to(text: str, marker: str = "", lead: str = "") -> list[str]:
+    """Return the pieces of an answer whose tokens are bytes."""
+    chat = SimpleNamespace(lead=lead)
+    encoder = SimpleNamespace(tokenizer=Bytes(), marker=marker, chat=chat, end=0)
+    encoder.answer = lambda ids: Encoder.answer(encoder, ids)  # type: ignore[arg-type]
     pieces: list[str] = []
-    answer = _Answer(SimpleNamespace(tokenizer=Bytes()), pieces.append)  # type: ignore[arg-type]
+    answer = _Answer(encoder, pieces.append)  # type: ignore[arg-type]
     answer.put(torch.tensor([[65, 66]]))
     for byte in text.encode():
         answer.put(torch.tensor([byte]))
@@ -151,29 +148,47 @@ def answer_to(text: str, stops: list[list[int]], monkeypatch: pytest.MonkeyPatch
     return pieces
 
 
-def test_characters_of_several_bytes_come_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert answer_to("aé€😀", [[0]], monkeypatch) == ["a", "é", "€", "😀"]
+def test_characters_of_several_bytes_come_whole() -> None:
+    assert answer_to("aé€😀\0") == ["a", "é", "€", "😀"]
 
 
-def test_an_end_of_several_tokens_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    stops = [list(b"###"), [0]]
-    assert answer_to("a#b##", stops, monkeypatch) == ["a", "#b", "##"]
-    assert answer_to("ab###", stops, monkeypatch) == ["a", "b"]
+def test_an_end_that_is_a_text_is_never_shown() -> None:
+    assert answer_to("a#b##", "###") == ["a", "#b", "##"]
+    assert answer_to("ab###", "###") == ["a", "b"]
+    assert answer_to("ab\n##", "\n###") == ["a", "b", "\n##"]
 
 
-def test_an_end_of_several_tokens_ends_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "stop_ids", lambda encoder: [[7, 8], [0]])
-    answer = _Answer(SimpleNamespace(tokenizer=Bytes()), print)  # type: ignore[arg-type]
-    assert answer.ended(torch.tensor([[1, 7, 8]])).all()
-    assert not answer.ended(torch.tensor([[7, 8, 1]])).any()
+def test_what_opens_an_answer_is_not_shown() -> None:
+    assert answer_to("<t></t>ab", lead="<t></t>") == ["a", "b"]
+    assert "".join(answer_to("<t>why</t>ab", lead="<t></t>")) == "<t>why</t>ab"
 
 
-def test_a_chat_template_ends_with_its_own_marker(encoder: Encoder) -> None:
+def test_a_talk_ends_at_the_marker_of_its_template(half_trained: Any, encoder: Encoder) -> None:
+    """A template that closes turns with a text: generation stops there."""
     from copy import deepcopy
 
     tokenizer = deepcopy(encoder.tokenizer)
     tokenizer.chat_template = CHAT
-    own = Encoder(tokenizer, 96)
-    assert [tokenizer.convert_tokens_to_ids("<|end|>")] in stop_ids(own)
-    text = tokenizer.decode(prompt_ids(own, [("user", "Hi.")]))
-    assert text == "<|user|>Hi.<|end|><|assistant|>"
+    tuned = Tuned(Base(half_trained), tokenizer)
+    talk = Talk(tuned, Scenario(), longest=200)
+    assert talk._encoder.marker == "\n=="
+    answer = talk.ask("What is 3 by 4?", lambda piece: None)
+    assert "==" not in answer
+    assert tuned.model.how["stop_strings"] == ["\n=="]
+
+
+def test_a_turn_that_cannot_be_written_is_not_part_of_the_talk(
+    tuned: Tuned, scenario: Scenario
+) -> None:
+    from copy import deepcopy
+
+    tokenizer = deepcopy(tuned.tokenizer)
+    tokenizer.chat_template = (
+        "{% if messages|length > 2 %}{{ raise_exception('one turn only') }}{% endif %}" + CHAT
+    )
+    talk = Talk(Tuned(tuned.model, tokenizer), scenario, longest=4)
+    talk.ask("Hi.", lambda piece: None)
+    before = list(talk.turns)
+    with pytest.raises(InputError, match="one turn only"):
+        talk.ask("And?", lambda piece: None)
+    assert talk.turns == before

@@ -149,6 +149,8 @@ class _Conversation:
             except EOFError:
                 console.print()
                 return
+            except InputError as error:
+                console.print(str(error), style="red", markup=False)
             except KeyboardInterrupt:
                 console.print("(stopped; Ctrl-D or /exit ends)", style="dim")
 
@@ -159,7 +161,7 @@ def _lines() -> Iterator[str]:
 
 
 def _write(text: str) -> None:
-    """Print a piece of an answer; at a terminal without control characters, which could steer it."""
+    """Print a piece of an answer; a terminal gets no control characters, which could steer it."""
     if sys.stdout.isatty():
         text = "".join(c for c in text if c in "\n\t" or unicodedata.category(c) != "Cc")
     sys.stdout.write(text.encode("utf-8", "replace").decode("utf-8"))

@@ -52,6 +52,8 @@ def finished_cell(run: RunFolder, scheme: str | None, seed: int) -> Cell:
 
 
 def scenario_of(run: RunFolder, cell: Cell) -> Scenario:
-    """Return the settings of a cell, with phase 1 as its plan has it where it was planned."""
+    """Return the settings of a cell, of the day of the run, with phase 1 as planned."""
     plan = read_document(cell.plan_file, documents.PlanDocument)
-    return with_pretraining(run.scenario, plan.rounds["pretraining"], plan.batch["pretraining"])
+    return with_pretraining(
+        run.dated_scenario, plan.rounds["pretraining"], plan.batch["pretraining"]
+    )

@@ -313,6 +313,8 @@ def settings(scenario: Scenario) -> dict[str, Any]:
     """
     default = Scenario().to_dict()
     own = {k: v for k, v in scenario.to_dict().items() if k not in NO_PLACE}
+    if scenario.data.template not in ("auto", "chat") or scenario.model.source == "small":
+        own["data"]["date"] = None  # which only a chat template may ask for
     changed: dict[str, Any] = _changed(own, default)
     return changed
 
