@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from airtune.errors import InputError
+from airtune.errors import InputError, clip
 from airtune.learning.data import Record, load_sample
 from airtune.scenario.learning import Data, Fields
 
@@ -82,7 +82,7 @@ has context, question, response
         records += _FORMATS.get(settings.format, _instruction)(row, where, settings)
     records = [record for record in records if record.output]
     if not records:
-        raise InputError(f"data.source: {settings.source} holds no record with an answer")
+        raise InputError(f"data.source: {clip(settings.source)} holds no record with an answer")
     return records
 
 
@@ -131,7 +131,7 @@ def _chat(row: dict[str, Any], where: str, settings: Data) -> list[Record]:
     if not isinstance(value, list):
         raise InputError(
             f"data.fields.messages: {where} has no list {fields.messages!r}; "
-            f"it has {', '.join(sorted(row))}"
+            f"it has {clip(', '.join(sorted(row)))}"
         )
     turns = _turns(value, fields.messages, where)
     while turns and turns[-1][0] != "assistant":
@@ -198,7 +198,8 @@ def _text(
         return ""
     if name not in row:
         raise InputError(
-            f"data.fields.{role}: {where} has no field {name!r}; it has {', '.join(sorted(row))}"
+            f"data.fields.{role}: {where} has no field {name!r}; "
+            f"it has {clip(', '.join(sorted(row)))}"
         )
     if not isinstance(value, str | int | float):
         raise InputError(f"data.fields.{role}: {where}: {name!r} must be text")
@@ -211,7 +212,7 @@ def _rows(settings: Data) -> Iterable[Row]:
         return read_rows(path)
     if path.suffix in READERS or not HUB_ID.fullmatch(settings.source) or path.exists():
         raise InputError(
-            f"data.source: {settings.source} does not exist; allowed are 'sample', "
+            f"data.source: {clip(settings.source)} does not exist; allowed are 'sample', "
             f"'reasoning-gym', a file ({', '.join(READERS)}) or a hub data set 'owner/name'"
         )
     return _hub_rows(settings)

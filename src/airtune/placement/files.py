@@ -160,11 +160,15 @@ def save_problems(path: str | Path, problems: Sequence[Problem]) -> None:
 
 def _padded(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
     """Stack arrays of one number of axes, with zeros behind those that are shorter."""
-    shape = np.max([array.shape for array in arrays], axis=0).astype(int)
-    stacked = np.zeros((len(arrays), *shape), arrays[0].dtype)
-    for index, array in enumerate(arrays):
-        stacked[(index, *map(slice, array.shape))] = array
-    return stacked
+    most = [max(sizes) for sizes in zip(*(array.shape for array in arrays), strict=True)]
+    return np.concatenate(
+        [
+            np.pad(
+                array[None], [(0, 0), *((0, m - n) for m, n in zip(most, array.shape, strict=True))]
+            )
+            for array in arrays
+        ]
+    )
 
 
 def save_placements(path: str | Path, placements: Sequence[Placement]) -> None:

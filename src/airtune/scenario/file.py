@@ -19,6 +19,7 @@ __all__ = [
     "commented",
     "dump",
     "load",
+    "newer_name",
     "parse",
     "put",
     "shipped",
@@ -47,7 +48,7 @@ def load(source: str | Path, overrides: Sequence[str] = ()) -> Scenario:
     named: dict[str, tuple[str, Any]] = {}
     for assignment in overrides:
         written, value = _assign(settings.values, assignment)
-        path = OLDER_NAMES.get(written, written)
+        path = newer_name(written)
         other, before = named.setdefault(path, (written, value))
         if other != written and before != value:
             raise InputError(
@@ -140,6 +141,11 @@ def _value(text: str, where: str) -> Any:
         raise
 
 
+def newer_name(path: str) -> str:
+    """Return the name by which a setting goes today, for a dotted path that may be an older one."""
+    return OLDER_NAMES.get(path, path)
+
+
 def put(data: dict[str, Any], path: str, value: Any, where: str) -> None:
     """Set one value of plain settings.
 
@@ -148,7 +154,7 @@ def put(data: dict[str, Any], path: str, value: Any, where: str) -> None:
     InputError
         A part of the dotted path is a value, not a section.
     """
-    path = OLDER_NAMES.get(path, path)
+    path = newer_name(path)
     keys = path.split(".")
     for depth, key in enumerate(keys[:-1]):
         section = data.setdefault(key, {})
