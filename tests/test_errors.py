@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airtune.cli import main
 from airtune.commands.modules import import_module
 from airtune.commands.plan_problem import plan_file
 from airtune.errors import LONGEST, InputError, clip, shown
@@ -138,6 +139,21 @@ def test_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(InputError) as caught:
             import_module(name)
         assert 0 < echoed(caught.value) <= LONGEST
+
+
+def test_the_command_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    for words in (
+        ["compare", LONG],
+        ["compare", "x", "--seeds", LONG],
+        [LONG],
+        ["plan", f"--{LONG}"],
+    ):
+        monkeypatch.setattr("sys.argv", ["airtune", *words])
+        monkeypatch.setattr("signal.signal", lambda *_: None)
+        with pytest.raises(SystemExit) as caught:
+            main()
+        assert caught.value.code == 2
+        assert 0 < echoed(ValueError(capsys.readouterr().err)) <= LONGEST
 
 
 def test_planning_problem_files(tmp_path: Path) -> None:

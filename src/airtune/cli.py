@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 import threading
@@ -55,7 +56,9 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        text = io.StringIO()
+        error.show(file=text)
+        print(InputError(text.getvalue()), end="", file=sys.stderr)  # with long values clipped
         code = error.exit_code
     except InputError as error:
         print(f"airtune: {error}", file=sys.stderr)

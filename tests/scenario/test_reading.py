@@ -80,6 +80,9 @@ def test_a_folder_of_the_same_name_is_no_file(tmp_path: Path) -> None:
             {"a": "extends: b.yaml\nradio: {bandwidth_hz: 1}", "b": "radio: {x: 1}"},
             "b.yaml: unknown",
         ),
+        ({"a": "extends: b.yaml\nbound: {eta: 3}", "b": "bound: {L: 4}"}, "a.yaml: bound: eta = 3"),
+        ({"a": "extends: b.yaml\nseed: 3", "b": "bound: {eta: 3}"}, "b.yaml: bound: eta = 3"),
+        ({"a": "extends: b.yaml\nseed: 3", "b": "lora: {r: 3}"}, "b.yaml: unknown setting lora.r;"),
         (
             {"a": "extends: b.yaml", "b": "training: {objective: sft, client_objective: dpo}"},
             "b.yaml: training.client_objective = dpo and training.objective = sft: two names of",

@@ -121,8 +121,20 @@ class PlainSettings:
     values: dict[str, Any] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
 
+    def overridden(self, path: str, where: str) -> None:
+        """Note that a setting or a whole section has been set anew."""
+        for one in [x for x in self.origins if x.startswith(f"{path}.")]:
+            del self.origins[one]
+        self.origins[path] = where
+
     def origin(self, path: str, default: str) -> str:
-        """Return the file that a setting, or the section that it is in, was read from."""
+        """Return the file that a setting was read from, or what it is in.
+
+        `default` is returned for a section that several files have a part in.
+        """
+        below = {file for one, file in self.origins.items() if one.startswith(f"{path}.")}
+        if below:
+            return below.pop() if len(below) == 1 else default
         while path:
             if path in self.origins:
                 return self.origins[path]
