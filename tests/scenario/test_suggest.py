@@ -70,3 +70,34 @@ def test_other_names_lead_to_settings_and_are_none_themselves() -> None:
         seen += names.split()
     assert len(seen) == len(set(seen))
     assert all(name == name.casefold() for name in seen)
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        (
+            "training.learning_rates={fixed: 0}",
+            "training.learning_rates.fixed = 0: should be greater",
+        ),
+        ("clients.tx_power_dbm=1e6", 'clients.tx_power_dbm = "1e6": should be less than or equal'),
+        (
+            "clients.tx_power_dbm=[1, 1000]",
+            "clients.tx_power_dbm[1] = 1000: should be less than or",
+        ),
+        ("aggregation.truncation_db=1e6", 'aggregation.truncation_db = "1e6": should be less than'),
+        ("model.lora.target_modules=3", "target_modules = 3: should be 'all-linear' or a list"),
+        (
+            "budget.client_energy_j=[1, -2]",
+            "budget.client_energy_j[1] = -2: should be greater than 0",
+        ),
+        ("array.region=[1, x]", 'array.region = [1, "x"]: must be a number in wavelengths'),
+    ],
+)
+def test_a_value_of_several_kinds_is_refused_for_the_kind_that_was_given(
+    override: str, sentence: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        load("quickstart", [override])
+    assert str(caught.value).startswith("quickstart: ")
+    assert sentence in str(caught.value)
+    assert "more)" not in str(caught.value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -44,6 +44,7 @@ def explain(error: ValidationError) -> tuple[str, str]:
         prefix = f"{name}: " if first["loc"] else ""
         return path, f"{prefix}{first['ctx']['error']}{more}"
     value = clip(json.dumps(first["input"], default=str))
+    name += "".join(f"[{part}]" for part in first["loc"] if isinstance(part, int))
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if first["type"] == "literal_error" and any(e["type"] == "tuple_type" for e in alike):
         message += " or a list"
@@ -54,11 +55,14 @@ def _path(location: Iterable[int | str]) -> str:
     """Return the dotted path of an error, without what pydantic adds to tell types apart."""
     parts: list[str] = []
     section: type[BaseModel] | None = Scenario
+    by_name = False
     for part in location:
-        if section is None:
+        if section is None and not by_name:
             break  # inside a value: an entry of a list, one of several types
         parts.append(str(part))
-        section = section_of(section, str(part))
+        field = section.model_fields.get(str(part)) if section is not None else None
+        by_name = field is not None and get_origin(field.annotation) is dict
+        section = section_of(section, str(part)) if section is not None else None
     return ".".join(parts)
 
 
