@@ -16,7 +16,7 @@ from airtune.errors import InputError
 from airtune.scenario import Scenario
 from airtune.scenario.file import dump, load, parse
 from airtune.scenario.plausible import quantity_of
-from airtune.scenario.units import DIMENSIONS, Quantity, to_base
+from airtune.scenario.units import DIMENSIONS, Quantity, to_base, units_of
 from airtune.study.sweep import parse_axes
 
 IN_SI = {
@@ -59,7 +59,7 @@ def pairs(kind: str) -> st.SearchStrategy[tuple[str, str]]:
         for units in DIMENSIONS
         for a in units
         for b in units
-        if b and (a in ZERO_DB or b in ZERO_DB) == (kind == "level")
+        if b and units_of(a) is units and (a in ZERO_DB or b in ZERO_DB) == (kind == "level")
     ]
     return st.sampled_from(both)
 
