@@ -156,6 +156,35 @@ def test_the_command_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         assert 0 < echoed(ValueError(capsys.readouterr().err)) <= LONGEST
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["init", LONG],
+        ["report", LONG],
+        ["resume", LONG],
+        ["place", LONG, "--out", "x.npz"],
+        ["place", "x.npz", "--out", f"{LONG}/x.npz"],
+        ["plan", "--problem", LONG],
+        ["compare", "quickstart", "--out", LONG],
+        ["compare", "quickstart", "--set", f"data.source={LONG}", "--out", "new"],
+        ["compare", "quickstart", "--set", f"model.source={LONG}", "--out", "new"],
+    ],
+    ids=lambda words: " ".join(words)[:50],
+)
+def test_names_that_no_file_can_have(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["airtune", *words])
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 2
+    told = capsys.readouterr().err
+    assert told.startswith("airtune: ") and told.count("\n") == 1
+    assert 0 < echoed(ValueError(told)) <= LONGEST
+
+
 def test_planning_problem_files(tmp_path: Path) -> None:
     path = tmp_path / "p.json"
     for content in ({LONG: 1}, {"rounds_max": WORDS}, WORDS, {"bound": {WORDS: 1}}):
