@@ -13,6 +13,7 @@ from airtune.errors import InputError
 from airtune.learning.data import LeftOut, Record
 from airtune.registry import PROPOSAL
 from airtune.scenario import Scenario
+from airtune.scenario.plausible import implausible
 from airtune.study import compare
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class Preflight:
     ----------
     problems : list of str
         What a run would refuse.
+    warnings : list of str
+        Settings that are far from what is plausible.
     estimates : dict of str to float or None
         ``wall_s`` [s] and ``memory_gib`` [GiB] of this machine; ``rounds``, ``time_s`` [s] and
         ``energy_j`` [J] as planned for the proposal, or the first scheme without it.  None where a
@@ -49,6 +52,7 @@ class Preflight:
     """
 
     problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     estimates: dict[str, float | None] = field(
         default_factory=lambda: dict.fromkeys(
             ("wall_s", "memory_gib", "rounds", "time_s", "energy_j")
@@ -63,6 +67,7 @@ class Preflight:
         return {
             "ok": not self.problems,
             "problems": self.problems,
+            "warnings": self.warnings,
             "estimates": self.estimates,
             "records": self.records,
             "left_out": [{"place": one.place, "why": one.why} for one in first],
@@ -95,7 +100,7 @@ def preflight(scenario: Scenario, records: int = 0) -> Preflight:
     -------
     Preflight
     """
-    found = Preflight()
+    found = Preflight(warnings=implausible(scenario))
     checked = found.attempt(lambda: compare.check(scenario, "compare"))
     scenario = checked or scenario
     found.attempt(lambda: _check_files(scenario))
