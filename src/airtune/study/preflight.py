@@ -124,21 +124,6 @@ def preflight(scenario: Scenario, records: int = 0) -> Preflight:
     return found
 
 
-def check_plans(scenario: Scenario, seed: int) -> None:
-    """Refuse, before any model is opened, budgets that no plan keeps.
-
-    Raises
-    ------
-    InputError
-    """
-    from airtune.learning.sizes import measure
-    from airtune.planning.plans import plan_all
-    from airtune.planning.repetition import Repetition, calibrated
-
-    if not calibrated(scenario):
-        plan_all(Repetition(scenario, seed, measure(scenario, seed)), list(scenario.schemes))
-
-
 def _check_files(scenario: Scenario) -> None:
     """Refuse files of pre-training that cannot be read."""
     from pathlib import Path
@@ -270,6 +255,8 @@ def wall_s(
         samples = plan.batch_sizes[plan.participants].sum() * scenario.training.local_steps
         learning += plan.rounds * (samples + evaluations) * flop
         radio += plan.rounds * planning_s / 4
+    from airtune.learning.speed import matmul_rate
+
     examples = outline.data.split.training_examples
     batch = min(scenario.training.batch_size_max, 64)
     tokens = int(np.mean([len(example.ids) for example in examples]) * batch) + 1
@@ -288,20 +275,3 @@ def _pretraining_flop(scenario: Scenario, outline: Outline) -> float:
     cost = outline.sizes.pretraining_cost
     per_sample = cost.flop_per_sample or 1.5 * outline.sizes.flop_per_sample
     return per_sample * cost.steps * cost.batch_size
-
-
-def matmul_rate(tokens: int, width: int, threads: int) -> float:
-    """Measure the rate of matrix products of a model's shape [FLOP/s], in about 0.1 s."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        left, right = torch.ones(tokens, width), torch.ones(width, 4 * width)
-        count, began = 0, time.perf_counter()
-        while (spent := time.perf_counter() - began) < 0.1 or count < 2:
-            torch.matmul(left, right)
-            count += 1
-        return float(count * 8.0 * tokens * width * width / spent)
-    finally:
-        torch.set_num_threads(before)
