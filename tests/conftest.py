@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from airtune.learning.sizes import sizes_of
 from airtune.scenario import Scenario
 from quadratic import QuadraticLearner
 
@@ -45,5 +46,9 @@ def quadratic(small_scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> type
     monkeypatch.setattr(
         "airtune.learning.learner.prepare",
         lambda scenario, seed, progress=None: QuadraticLearner(scenario, seed),
+    )
+    monkeypatch.setattr(
+        "airtune.learning.sizes.measure",
+        lambda scenario, seed: sizes_of(QuadraticLearner(scenario, seed)),
     )
     return QuadraticLearner

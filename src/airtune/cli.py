@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import signal
 import sys
 import threading
@@ -12,7 +14,7 @@ from typing import Annotated
 import click
 import typer
 
-from airtune.errors import InputError
+from airtune.errors import InputError, shown
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -55,10 +57,17 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        text = io.StringIO()
+        error.show(file=text)
+        print(InputError(text.getvalue()), end="", file=sys.stderr)  # with long values clipped
         code = error.exit_code
     except InputError as error:
         print(f"airtune: {error}", file=sys.stderr)
+        code = BAD_INPUT
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        print(f"airtune: {shown(error.filename)}: no file has so long a name", file=sys.stderr)
         code = BAD_INPUT
     except (KeyboardInterrupt, click.Abort):
         print("airtune: interrupted; what is finished is saved", file=sys.stderr)

@@ -1,11 +1,57 @@
-"""Errors that a person can act on."""
+"""Errors that a person can act on, and how they show what the person gave."""
 
 from __future__ import annotations
+
+import re
+
+LONGEST = 200
+"""Most characters of one value or name that a message shows."""
+
+_QUOTED = re.compile(
+    rf"""(?<![\w'"])(?:'(?:[^'\\]|\\.){{{LONGEST},}}'|"(?:[^"\\]|\\.){{{LONGEST},}}")(?!\w)""", re.S
+)
+_WORD = re.compile(rf"\S{{{LONGEST + 1},}}")
+
+
+def clip(value: object) -> str:
+    """Return the text of a value for a message, without its end where it is long.
+
+    Parameters
+    ----------
+    value : object
+
+    Returns
+    -------
+    str
+        ``str(value)``, or its beginning and its length: at most `LONGEST` characters in all.
+
+    Examples
+    --------
+    >>> clip("a.b")
+    'a.b'
+    >>> clip("0123456789" * 100)[-36:]
+    '4567890123456789...(1000 characters)'
+    """
+    text = str(value)
+    if len(text) <= LONGEST:
+        return text
+    tail = f"...({len(text)} characters)"
+    return text[: LONGEST - len(tail)] + tail
+
+
+def shown(value: object) -> str:
+    """Return a value for a message as Python writes it, text in quotes, clipped as by `clip`."""
+    return clip(repr(value))
 
 
 class InputError(ValueError):
     """A setting, file or argument that cannot be used.
 
     The message names the setting, its value and what is allowed.  Commands print it without a
-    traceback and exit with code 2.
+    traceback and exit with code 2.  A quoted text or a word in it that is longer than `LONGEST`
+    characters is clipped, whoever writes the message; lists are clipped where they are put in.
     """
+
+    def __init__(self, message: object = "") -> None:
+        text = _QUOTED.sub(lambda found: clip(found.group()), str(message))
+        super().__init__(_WORD.sub(lambda found: clip(found.group()), text))

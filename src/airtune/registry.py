@@ -21,7 +21,7 @@ from importlib.metadata import EntryPoint, entry_points
 from inspect import getattr_static, isfunction
 from typing import Any
 
-from airtune.errors import InputError
+from airtune.errors import InputError, clip, shown
 
 
 class Registry(Mapping[str, Any]):
@@ -69,6 +69,11 @@ class Registry(Mapping[str, Any]):
         self._objects: dict[str, Any] = {}
         self._added: list[str] = []
 
+    @property
+    def built_in(self) -> tuple[str, ...]:
+        """Names of the package itself."""
+        return tuple(self._built_in)
+
     @cached_property
     def _installed(self) -> dict[str, list[EntryPoint]]:
         """Entry points of other packages by name, those of built-in names left out."""
@@ -114,7 +119,7 @@ class Registry(Mapping[str, Any]):
             imported, or what it offers is not of this kind.
         """
         if name not in self._objects:
-            subject = f"{self.kind} {name!r}" if setting is None else f"{setting} = {name!r}"
+            subject = f"{self.kind if setting is None else setting + ' ='} {shown(name)}"
             self._objects[name] = self._import(name, subject)
         return self._objects[name]
 
@@ -136,7 +141,8 @@ class Registry(Mapping[str, Any]):
             value = point.load()
         except (Exception, SystemExit) as error:
             raise InputError(
-                f"{subject}: {_origin(point)} cannot be loaded ({type(error).__name__}: {error})"
+                f"{subject}: {_origin(point)} cannot be loaded "
+                f"({type(error).__name__}: {clip(error)})"
             ) from error
         self._refuse_other_kinds(value, f"{subject}: {_origin(point)}")
         return value
@@ -174,8 +180,10 @@ class Registry(Mapping[str, Any]):
             The name is taken, or the object is not of this kind.
         """
         if name in self:
-            raise InputError(f"{self.kind} {name!r} exists; choose another name")
-        self._refuse_other_kinds(value, f"{self.kind} {name!r}: what is added, {value!r},")
+            raise InputError(f"{self.kind} {shown(name)} exists; choose another name")
+        self._refuse_other_kinds(
+            value, f"{self.kind} {shown(name)}: what is added, {shown(value)},"
+        )
         self._objects[name] = value
         self._added.append(name)
 
@@ -188,7 +196,7 @@ class Registry(Mapping[str, Any]):
             Nothing was added under the name.
         """
         if name not in self._added:
-            raise InputError(f"{self.kind} {name!r}: was not added")
+            raise InputError(f"{self.kind} {shown(name)}: was not added")
         self._added.remove(name)
         del self._objects[name]
 

@@ -5,6 +5,7 @@ Python code of most pages runs beside what it shows, RUN_ELSEWHERE says where; t
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import shlex
@@ -14,13 +15,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import typer
-import yaml
 
 from airtune.cli import app
 from airtune.registry import SCHEMES
-from airtune.scenario.file import load, parse, shipped
+from airtune.scenario.file import load, shipped
 from airtune.study.sweep import parse_axes
 
 ROOT = Path(__file__).parents[2]
@@ -81,8 +82,11 @@ def commands() -> tuple[tuple[str, str], ...]:
 
 
 @pytest.mark.parametrize("text", in_pages("yaml"))
-def test_yaml_is_a_scenario(text: str) -> None:
-    assert parse(yaml.safe_load(text))
+def test_yaml_is_a_scenario(text: str, tmp_path: Path) -> None:
+    """Read as a file, beside a base.yaml that it may extend."""
+    (tmp_path / "base.yaml").write_text("extends: quickstart")
+    (tmp_path / "page.yaml").write_text(text, encoding="utf-8")
+    assert load(tmp_path / "page.yaml")
 
 
 @pytest.mark.parametrize("text", in_pages("json"))
@@ -152,6 +156,23 @@ def test_a_command_can_be_typed(page: str, line: str) -> None:
     if not own:
         named = [v for option, v in options if option in ("--schemes", "--scheme") if v.islower()]
         assert set(",".join(named).split(",")) - {""} <= set(SCHEMES)
+
+
+def test_the_placement_of_the_readme_runs_as_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line that writes a problem file, and the line that solves it."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    write, place = re.findall(r"^(?:python -m airtune\.placement\S*|airtune place) .*$", text, re.M)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", shlex.split(write, comments=True)[2:])
+    module = shlex.split(write)[2]
+    importlib.import_module(module).main()
+    command = typer.main.get_command(app)
+    assert command.main(shlex.split(place, comments=True)[1:], standalone_mode=False) in (None, 0)
+    with np.load("placed.npz") as placed:
+        assert placed["positions"].shape == (3, 4, 2)
+        assert (placed["worst_gain"] > 0).all()
 
 
 def test_there_are_commands() -> None:

@@ -17,6 +17,7 @@ from airtune.placement import (
     half_wavelength,
     load_problems,
     save_placements,
+    save_problems,
     solve,
 )
 from airtune.placement.examples import random_problem
@@ -75,6 +76,73 @@ def test_worst_gain_is_the_definition() -> None:
 def test_bad_input_is_named(change: dict[str, object], words: str) -> None:
     with pytest.raises(ProblemError, match=words):
         Problem(**{**fields(random_problem(0)), **change})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("field", "whose"), [("directions", "client"), ("interferer_directions", "interferer")]
+)
+def test_a_direction_longer_than_a_unit_vector_is_named(field: str, whose: str) -> None:
+    problem = random_problem(0, interferers=3, clients=3)
+    directions = getattr(problem, field).copy()
+    directions[2, 4] = (0.9, -1.2)
+    words = (
+        rf"^{field} of {whose} 2, path 4 are \(0.9, -1.2\), of length 1.5: must be parts of unit "
+        "vectors, of length at most 1$"
+    )
+    with pytest.raises(ProblemError, match=words):
+        Problem(**{**fields(problem), field: directions})  # type: ignore[arg-type]
+
+
+def test_directions_of_padding_and_rounding_are_no_fault() -> None:
+    problem = random_problem(0, interferers=1, clients=3)
+    single = problem.directions / np.linalg.norm(problem.directions, axis=-1, keepdims=True)
+    single = single.astype(np.float32).astype(float)  # up to 6e-8 longer than 1
+    assert (np.linalg.norm(single, axis=-1) > 1).any()
+    Problem(**{**fields(problem), "directions": single})  # type: ignore[arg-type]
+    gains, directions, weights = (
+        getattr(problem, x).copy() for x in ("gains", "directions", "weights")
+    )
+    gains[0, 3], directions[0, 3] = 0, (7, 7)  # a padding path
+    weights[1], directions[1] = 0, (3, 0)  # a padding client
+    changed = {"gains": gains, "directions": directions, "weights": weights}
+    Problem(**{**fields(problem), **changed})  # type: ignore[arg-type]
+    directions[2, 0] = (1.00001, 0)
+    with pytest.raises(ProblemError, match="client 2, path 0"):
+        Problem(**{**fields(problem), **changed})  # type: ignore[arg-type]
+
+
+def test_the_file_with_a_direction_too_long_is_named_with_the_instance(tmp_path: Path) -> None:
+    path = tmp_path / "problems.npz"
+    save_problems(path, [random_problem(seed, antennas=2, clients=3) for seed in range(3)])
+    with np.load(path) as file:
+        arrays = dict(file)
+    arrays["directions"][1, 2, 5] = (3.0, 4.0)
+    np.savez(path, **arrays)
+    words = r"problems.npz, instance 1: directions of client 2, path 5 are \(3, 4\), of length 5:"
+    with pytest.raises(ProblemError, match=words):
+        place_file(path, tmp_path / "placed.npz")
+
+
+def test_problems_of_unlike_sizes_are_padded_in_one_file(tmp_path: Path) -> None:
+    path = tmp_path / "problems.npz"
+    problems = [
+        random_problem(1, antennas=2, clients=2, paths=3, interferers=0),
+        random_problem(2, antennas=2, clients=4, paths=5, interferers=2),
+    ]
+    save_problems(path, problems)
+    read = load_problems(path)
+    positions, w = np.array([[0.0, 0.0], [1.3, 2.1]]), np.array([1.0, 0.5 - 0.2j])
+    for problem, again in zip(problems, read, strict=True):
+        assert again.gains.shape == (4, 5)
+        assert evaluate(again, positions, w) == pytest.approx(
+            evaluate(problem, positions, w), rel=1e-12
+        )
+    with pytest.raises(ProblemError, match="must agree in antennas"):
+        save_problems(path, [problems[0], random_problem(1, antennas=3)])
+    with pytest.raises(ProblemError, match="at least one"):
+        save_problems(path, [])
+    with pytest.raises(ProblemError, match="cannot be written"):
+        save_problems(tmp_path / "no" / "x.npz", problems)
 
 
 def test_capacity_bound_holds_for_the_densest_arrays() -> None:

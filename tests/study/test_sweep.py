@@ -135,7 +135,7 @@ def test_axis_positions() -> None:
 @pytest.mark.parametrize(
     ("vary", "told"),
     [
-        ("array.antenas=2", "did you mean antennas"),
+        ("array.antenas=2", "did you mean array.antennas"),
         ("array.antennas=0,2", "array.antennas = 0"),
         ("array.antennas=2,2", "appears twice"),
         ("array.antennas=", "names no value"),

@@ -151,9 +151,9 @@ def calibrate_and_show(
 ) -> None:
     """Calibrate the constants of the bound and print them; see :func:`calibrate_scenario`."""
     from airtune.commands.progress import preparing
-    from airtune.scenario import file as scenario_file
+    from airtune.commands.run import read_settings
 
-    scenario = scenario_file.load(source, overrides)
+    scenario = read_settings(source, overrides, "calibrate")
     with preparing() as progress:
         document = calibrate_scenario(scenario, out, progress)
     if as_json:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airtune.commands.terminal import show, show_json
+from airtune.commands.terminal import show, show_json, warn
 from airtune.scenario import file as scenario_file
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def _show(found: Preflight) -> None:
         _show_record(record)
     if found.left_out:
         print(f"Records: {left_out_in_words(found.left_out)}")
+    warn(found.warnings)
     for problem in found.problems:
         print(f"airtune: {problem}", file=sys.stderr)
     known = {name: value for name, value in found.estimates.items() if value is not None}

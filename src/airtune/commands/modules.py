@@ -7,7 +7,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from airtune.errors import InputError
+from airtune.errors import InputError, clip, shown
 
 
 def import_module(name: str) -> None:
@@ -19,22 +19,23 @@ def import_module(name: str) -> None:
         The name is no module's, there is none of that name, or it cannot be imported.
     """
     if not all(part.isidentifier() for part in name.split(".")):
-        raise InputError(f"--import {name}: must be the name of a module, without .py")
+        raise InputError(f"--import {clip(name)}: must be the name of a module, without .py")
     if str(Path.cwd()) not in sys.path:  # last, and for good: it may import others later
         sys.path.append(str(Path.cwd()))
     try:
         importlib.import_module(name)
     except InputError as error:  # of what it registers
-        raise InputError(f"--import {name}: {error}") from error
+        raise InputError(f"--import {clip(name)}: {clip(error)}") from error
     except (Exception, SystemExit) as error:
         missing = error.name if isinstance(error, ModuleNotFoundError) else None
         if missing == name:
             message = "no such module here or among the installed"
-            raise InputError(f"--import {name}: {message}") from None
+            raise InputError(f"--import {clip(name)}: {message}") from None
         if missing:
-            raise InputError(f"--import {name}: needs the module {missing!r}") from error
+            raise InputError(f"--import {clip(name)}: needs the module {shown(missing)}") from error
         raise InputError(
-            f"--import {name}: cannot be imported ({type(error).__name__}: {error}{_place(error)})"
+            f"--import {clip(name)}: cannot be imported ({type(error).__name__}: "
+            f"{clip(error)}{_place(error)})"
         ) from error
 
 

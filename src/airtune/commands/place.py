@@ -50,6 +50,7 @@ def place_file(
     ProblemError
         On bad input, with one message.
     """
+    mode, method = mode.lower(), method.lower()
     check_choice(mode, method)
     if threads < 1:
         raise ProblemError(f"threads must be at least 1, not {threads}")

@@ -53,11 +53,11 @@ def plan_and_show(
     InputError
         A setting cannot be used, no plan keeps the budgets, or the folder cannot be written.
     """
+    from airtune.commands.run import read_settings
     from airtune.planning.scenario_plan import plan_scenario
-    from airtune.scenario import file as scenario_file
     from airtune.study import compare
 
-    scenario = compare.check(scenario_file.load(source, overrides), "plan")
+    scenario = compare.check(read_settings(source, overrides, "plan"), "plan")
     report = plan_scenario(scenario, scheme)
     document = {"schema_version": record.SCHEMA_VERSION, **report.to_dict()}
     if as_json and out is None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from airtune.commands.terminal import show_json
-from airtune.errors import InputError
+from airtune.errors import InputError, clip
 from airtune.planning.problem_file import plan_problem
 
 
@@ -32,11 +32,11 @@ def plan_file(path: str | Path) -> dict[str, Any]:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from None
+        raise InputError(f"{clip(path)}: cannot be read ({clip(error)})") from None
     try:
         content = json.loads(text, parse_constant=_refuse_constant)
     except ValueError as error:
-        raise InputError(f"{path}: is not valid JSON ({error})") from None
+        raise InputError(f"{clip(path)}: is not valid JSON ({clip(error)})") from None
     return plan_problem(content)
 
 

@@ -10,12 +10,13 @@ from typing import Any
 
 from airtune import record
 from airtune.commands.progress import Progress, SweepProgress
-from airtune.commands.terminal import show, show_json
+from airtune.commands.terminal import show, show_json, warn
 from airtune.errors import InputError
 from airtune.record import RunFolder
 from airtune.report import sweep_table, table
 from airtune.scenario import Scenario
 from airtune.scenario import file as scenario_file
+from airtune.scenario.plausible import implausible
 from airtune.study import cells, compare
 from airtune.study import sweep as sweeps
 from airtune.study.sweep import Sweep
@@ -66,6 +67,7 @@ def read_settings(
         changes["engine"] = scenario.engine.model_dump() | {"name": engine}
     if changes:
         scenario = scenario_file.parse(scenario.to_dict() | changes, where=where)
+    warn(implausible(scenario))
     return scenario
 
 
@@ -109,6 +111,8 @@ def start_sweep(
 ) -> None:
     """Begin a sweep over ``a.b=1,2,3`` and print its results; other parameters as of `start`."""
     sweep = sweeps.create(scenario, sweeps.parse_axes(scenario, vary), out)
+    said = implausible(scenario)
+    warn(x for point in sweep.points for x in implausible(point.run.scenario) if x not in said)
     try:
         execute_sweep(sweep, interrupted, as_json)
     except InputError:

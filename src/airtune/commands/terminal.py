@@ -45,6 +45,12 @@ def show_rows(
     show(table, width=width)
 
 
+def warn(sentences: Iterable[str]) -> None:
+    """Print warnings on stderr, each once."""
+    for sentence in dict.fromkeys(sentences):
+        print(f"airtune: warning: {sentence}", file=sys.stderr)
+
+
 def show_json(document: dict[str, Any]) -> None:
     """Print one JSON document; a number that JSON does not know is an error."""
     json.dump(document, sys.stdout, indent=1, allow_nan=False)

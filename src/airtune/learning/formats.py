@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from airtune.errors import InputError
+from airtune.errors import InputError, clip
 from airtune.learning.data import LeftOut, Record, RecordError, left_out_in_words, load_sample
 from airtune.learning.rows import Row, source_rows
 from airtune.learning.talks import normalised_pair, read_talk, read_turns
@@ -116,7 +116,9 @@ def settle(settings: Data, records: list[Record], left_out: list[LeftOut]) -> No
         )
     if not records:
         why = f": {left_out_in_words(left_out)}" if left_out else ""
-        raise InputError(f"data.source: {settings.source} holds no record with an answer{why}")
+        raise InputError(
+            f"data.source: {clip(settings.source)} holds no record with an answer{why}"
+        )
 
 
 def check_text(record: Record) -> None:
@@ -258,7 +260,7 @@ def _text(
 
 
 def _names(row: Mapping[str, Any]) -> str:
-    return ", ".join(sorted(map(str, row))) or "nothing"
+    return clip(", ".join(sorted(map(str, row)))) or "nothing"
 
 
 def _tasks(settings: Data) -> list[Record]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from airtune.errors import InputError
+from airtune.errors import InputError, clip
 from airtune.scenario.learning import Data
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
@@ -29,7 +29,7 @@ def source_rows(settings: Data) -> Iterable[Row]:
         return read_rows(path)
     if path.suffix in READERS or not HUB_ID.fullmatch(settings.source) or path.exists():
         raise InputError(
-            f"data.source: {settings.source} does not exist; allowed are 'sample', "
+            f"data.source: {clip(settings.source)} does not exist; allowed are 'sample', "
             f"'reasoning-gym', a file ({', '.join(READERS)}) or a hub data set 'owner/name'"
         )
     return _hub_rows(settings)

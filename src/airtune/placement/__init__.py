@@ -1,6 +1,6 @@
 """Movable-antenna placement: near-optimal positions and receive beamformer for aligned sums."""
 
-from airtune.placement.files import load_problems, save_placements
+from airtune.placement.files import load_problems, save_placements, save_problems
 from airtune.placement.problem import Placement, Problem, ProblemError, evaluate
 from airtune.placement.references import half_wavelength, random_positions, sparse
 from airtune.placement.selection import select
@@ -18,6 +18,7 @@ __all__ = [
     "load_problems",
     "random_positions",
     "save_placements",
+    "save_problems",
     "select",
     "solve",
     "solve_many",

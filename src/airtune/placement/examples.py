@@ -1,11 +1,18 @@
-"""Random problems of the kinds studied, for examples, tests and benchmarks."""
+"""Random problems of the kinds studied, for examples, tests and benchmarks.
+
+``python -m airtune.placement.examples problems.npz`` writes a small file to try `airtune place` on.
+"""
 
 from __future__ import annotations
+
+import argparse
+from pathlib import Path
 
 import numpy as np
 
 from airtune.kinds import Complex, Real
-from airtune.placement.problem import Problem
+from airtune.placement.files import save_problems
+from airtune.placement.problem import Problem, ProblemError
 
 
 def random_problem(
@@ -78,3 +85,43 @@ def random_problem(
         region=np.array(region),
         spacing=spacing,
     )
+
+
+def write_file(path: str | Path) -> None:
+    """Write three instances of four antennas, five clients and one interferer.
+
+    Parameters
+    ----------
+    path : str or Path
+        New .npz file.
+
+    Raises
+    ------
+    ProblemError
+        The file exists or cannot be written.
+    """
+    if Path(path).exists():
+        raise ProblemError(f"{path}: exists; name a new file")
+    problems = [
+        random_problem(seed, antennas=4, clients=5, paths=6, interferers=1) for seed in range(3)
+    ]
+    save_problems(path, problems)
+
+
+def main() -> None:
+    """Write the file that the command line names."""
+    parser = argparse.ArgumentParser(
+        prog="python -m airtune.placement.examples",
+        description="Write three random placement problems, to try `airtune place` on.",
+    )
+    parser.add_argument("file", metavar="FILE.npz", help="new file to write")
+    arguments = parser.parse_args()
+    try:
+        write_file(arguments.file)
+    except ProblemError as error:
+        parser.error(str(error))  # exit code 2
+    print(f"wrote {arguments.file}; try: airtune place {arguments.file} --out placed.npz")
+
+
+if __name__ == "__main__":
+    main()

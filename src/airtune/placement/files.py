@@ -11,6 +11,7 @@ from zipfile import BadZipFile, is_zipfile
 import numpy as np
 from numpy.typing import NDArray
 
+from airtune.errors import shown
 from airtune.placement.problem import Placement, Problem, ProblemError
 
 PER_INSTANCE = (
@@ -77,7 +78,7 @@ def load_problems(path: str | Path) -> list[Problem]:
                 f"{path}: {name} must be one number, its shape is {data[name].shape}"
             )
         if data[name].dtype.kind not in "iuf":
-            raise ProblemError(f"{path}: {name} must be a number, not {data[name].item()!r}")
+            raise ProblemError(f"{path}: {name} must be a number, not {shown(data[name].item())}")
     problems = []
     for i in range(instances[0]):
         try:
@@ -112,6 +113,62 @@ def _arrays(path: str | Path) -> dict[str, NDArray[Any]]:
         raise ProblemError(
             f"{path}: not a readable .npz file of plain numbers ({reason})"
         ) from error
+
+
+def save_problems(path: str | Path, problems: Sequence[Problem]) -> None:
+    """Write a problem file as :func:`load_problems` reads it.
+
+    Parameters
+    ----------
+    path : str or Path
+    problems : sequence of Problem
+        At least one, all with the same antennas, region and spacing.  Fewer clients, interferers or
+        paths than in another instance are padded: clients with weight 0, paths with gain 0.
+
+    Raises
+    ------
+    ProblemError
+        There is no problem, the problems differ in what a file has once, or it cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from airtune.placement.examples import random_problem
+    >>> problems = [random_problem(k, antennas=2, clients=k + 1) for k in range(2)]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_problems(f"{folder}/problems.npz", problems)
+    ...     read = load_problems(f"{folder}/problems.npz")
+    >>> [problem.weights.shape for problem in read], int(read[0].active.sum())
+    ([(2,), (2,)], 1)
+    """
+    if not problems:
+        raise ProblemError("problems: must be at least one")
+    arrays: dict[str, Any] = {}
+    for name in SHARED:
+        values = [getattr(problem, name) for problem in problems]
+        if any(np.any(value != values[0]) for value in values):
+            raise ProblemError(f"problems: must agree in {name}, which a file has once")
+        arrays[name] = np.array(values[0])
+    for name in PER_INSTANCE:
+        arrays[name] = _padded([np.asarray(getattr(problem, name)) for problem in problems])
+    try:
+        with Path(path).open("wb") as file:
+            np.savez(file, **arrays)
+    except OSError as error:
+        raise ProblemError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def _padded(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Stack arrays of one number of axes, with zeros behind those that are shorter."""
+    most = [max(sizes) for sizes in zip(*(array.shape for array in arrays), strict=True)]
+    return np.concatenate(
+        [
+            np.pad(
+                array[None], [(0, 0), *((0, m - n) for m, n in zip(most, array.shape, strict=True))]
+            )
+            for array in arrays
+        ]
+    )
 
 
 def save_placements(path: str | Path, placements: Sequence[Placement]) -> None:

@@ -17,6 +17,9 @@ from airtune.kinds import Complex, Mask, Real
 FEASIBILITY = 1e-9
 """Tolerance of positions against the region and the spacing  [wavelengths]."""
 
+LENGTH = 1e-6
+"""Tolerance of the length of directions, which files may hold in single precision."""
+
 
 class ProblemError(InputError):
     """A placement problem that makes no sense; the message names the field and what is allowed."""
@@ -31,7 +34,8 @@ class Problem:
     gains : ndarray, complex, shape (K, L)  [1]
         Path gains a_kl of the clients, path loss included.
     directions : ndarray, shape (K, L, 2)  [1]
-        In-plane parts u_kl of the unit vectors towards the scatterers.
+        In-plane parts u_kl of the unit vectors towards the scatterers, of length at most 1; those
+        of paths with gain 0 do not matter.
     weights : ndarray, shape (K,)  [1]
         Effective weights nu_k; clients with weight 0 are silent (padding).
     powers : ndarray, shape (K,)  [W]
@@ -188,6 +192,11 @@ class Problem:
                 np.flatnonzero(on)[np.abs(self.gains[on]).max(axis=1, initial=0.0) == 0][0]
             )
             raise ProblemError(f"gains of client {client} are all 0 but its weight is positive")
+        silent = np.where(on[:, None], self.gains, 0)
+        _check_lengths("directions", "client", silent, self.directions)
+        _check_lengths(
+            "interferer_directions", "interferer", self.interferer_gains, self.interferer_directions
+        )
 
     def _check_region(self) -> None:
         most = capacity_bound(self.region, self.spacing)
@@ -350,6 +359,18 @@ def _field_response(gains: Complex, directions: Real, positions: Real) -> Comple
     """h(r)[n] = sum_l a_l exp(+j 2 pi u_l . r_n) (system model, section 3), shape (K, N)."""
     phase = np.exp(2j * np.pi * np.einsum("kld,nd->kln", directions, positions))
     return np.asarray(np.einsum("kl,kln->kn", gains, phase), dtype=np.complex128)
+
+
+def _check_lengths(name: str, whose: str, gains: Complex, directions: Real) -> None:
+    """Refuse a direction longer than a unit vector's part in a plane can be; padding is free."""
+    length = np.where(gains != 0, np.hypot(directions[..., 0], directions[..., 1]), 0.0)
+    if (length > 1 + LENGTH).any():
+        k, path = (int(i) for i in np.argwhere(length > 1 + LENGTH)[0])
+        x, y = directions[k, path]
+        raise ProblemError(
+            f"{name} of {whose} {k}, path {path} are ({x:g}, {y:g}), of length "
+            f"{length[k, path]:.7g}: must be parts of unit vectors, of length at most 1"
+        )
 
 
 def _array(value: object, name: str, kind: type) -> NDArray[np.generic]:

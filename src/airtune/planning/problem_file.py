@@ -21,7 +21,7 @@ from airtune.allocation import (
     is_feasible,
 )
 from airtune.bound import BoundConstants
-from airtune.errors import InputError
+from airtune.errors import InputError, clip
 from airtune.kinds import Real
 from airtune.planning.result import FixedCosts, describe
 
@@ -189,15 +189,14 @@ def _first_complaint(error: ValidationError) -> str:
     name = ""
     for part in first["loc"]:
         name += f"[{part}]" if isinstance(part, int) else f".{part}" if name else str(part)
+    name = clip(name)
     if first["type"] == "missing":
         return f"{name}: is missing"
     if first["type"] == "extra_forbidden":
         return f"{name}: is not a known field"
     if not name:
-        return f"a planning problem must be a JSON object, not {json.dumps(first['input'])[:60]}"
-    value = json.dumps(first["input"], default=str)
-    if len(value) > 60:
-        value = value[:57] + "..."
+        return f"a planning problem must be a JSON object, not {clip(json.dumps(first['input']))}"
+    value = clip(json.dumps(first["input"], default=str))
     return f"{name} = {value}: {first['msg'][0].lower()}{first['msg'][1:]}"
 
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from airtune.bound import BoundParts
-from airtune.errors import InputError
+from airtune.errors import InputError, clip
 from airtune.planning.alternate import JointPlan
 from airtune.planning.margins import Margins, bound_curve, measure_margins
 from airtune.planning.plans import plan_run
 from airtune.planning.repetition import Repetition
 from airtune.registry import PROPOSAL, SCHEMES
 from airtune.scenario import Scenario
+from airtune.scenario.base import chosen
 from airtune.scenario.names import check_names
 
 
@@ -78,9 +79,9 @@ def plan_scenario(scenario: Scenario, scheme: str | None = None) -> ScenarioPlan
         value that would do.
     """
     check_names(scenario)
-    name = PROPOSAL if scheme is None else scheme
+    name = PROPOSAL if scheme is None else chosen(scheme, SCHEMES)
     if name not in SCHEMES:
-        raise InputError(f"--scheme {name}: must be one of {', '.join(SCHEMES)}")
+        raise InputError(f"--scheme {clip(name)}: must be one of {', '.join(SCHEMES)}")
     if name != PROPOSAL:
         scenario = scenario.model_copy(update={"plan": "own"})
     repetition = Repetition.open(scenario, scenario.seed)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from airtune.errors import InputError
+from airtune.errors import InputError, shown
 from airtune.record import names
 from airtune.record.cells import Cell
 from airtune.record.documents import SCHEMA_VERSION, EnvironmentDocument, RunDocument
@@ -103,6 +103,10 @@ def create(
     True
     """
     try:
+        inputs = {name: file.model_dump() for name, file in input_files(scenario).items()}
+    except OSError as error:
+        raise InputError(f"{shown(error.filename)}: cannot be read ({error.strerror})") from None
+    try:
         if folder.exists() and not _is_unused(folder):
             run = (folder / names.RUN).exists()
             hint = " (`airtune resume` goes on with a run)" if run else ""
@@ -117,7 +121,7 @@ def create(
             "date": date.isoformat(),
             "directory": str(Path.cwd()),
             "settings": digest(settings),
-            "files": {name: file.model_dump() for name, file in input_files(scenario).items()},
+            "files": inputs,
         }
         write_document(folder / names.RUN, RunDocument, {**content, **(facts or {})})
     except OSError as error:

@@ -1,20 +1,28 @@
-"""The base of all settings, and the kinds of numbers that they hold."""
+"""The base of all settings, and the kinds of values that they hold."""
 
 from __future__ import annotations
 
 import json
-from functools import partial
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
     model_validator,
 )
+from pydantic_core import core_schema
+
+from airtune.errors import clip
+from airtune.registry import Registry
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -37,6 +45,17 @@ Range = tuple[float, float]
 CALIBRATE = "calibrate"
 """In place of a constant of the bound: take it from the model and the data."""
 
+ALIASES = {
+    "fp32": "float32",
+    "f32": "float32",
+    "float": "float32",
+    "bf16": "bfloat16",
+    "fp16": "float16",
+    "f16": "float16",
+    "half": "float16",
+}
+"""Other words for the choices of a setting, where the setting has the choice."""
+
 
 def _constant(value: Any, check: ValidatorFunctionWrapHandler, *, strict: bool) -> Any:
     allowed = f"must be a number {'>' if strict else '>='} 0 or the word '{CALIBRATE}'"
@@ -57,6 +76,66 @@ PositiveConstant = Annotated[
 ]
 
 
+def _plain(word: str) -> str:
+    """Return what two spellings of one word have in common."""
+    return word.strip().casefold().replace("_", "-").removeprefix("torch.")
+
+
+def chosen(word: str, choices: Mapping[str, Any] | tuple[str, ...]) -> str:
+    """Return the choice that is meant by a word, or the word itself if it is none.
+
+    The case of letters does not count, nor whether an underscore or a hyphen is used.
+
+    Examples
+    --------
+    >>> chosen("Movable", ("ideal", "movable")), chosen("BF16", ("float32", "bfloat16"))
+    ('movable', 'bfloat16')
+    >>> chosen("moveable", ("ideal", "movable"))
+    'moveable'
+    """
+    if word in choices:
+        return word
+    plain = _plain(word)
+    alike = [one for one in choices if _plain(one) in (plain, ALIASES.get(plain))]
+    return alike[0] if len(alike) == 1 else word
+
+
+@dataclass(frozen=True)
+class Registered:
+    """Text that names an object of a registry; an unknown name is kept, and refused on use."""
+
+    registry: Registry
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        read = partial(chosen, choices=self.registry)
+        return core_schema.no_info_after_validator_function(read, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Offer the built-in names; others can be registered."""
+        outer = handler(schema)
+        inner = {"type": outer.pop("type")}
+        return {"anyOf": [{"enum": list(self.registry.built_in)}, inner], **outer}
+
+
+def _choices(annotation: Any) -> Iterator[str]:
+    """Yield the texts that a setting may be, where there is a list of them."""
+    if get_origin(annotation) is Literal:
+        yield from (x for x in get_args(annotation) if isinstance(x, str))
+    else:
+        for part in get_args(annotation):
+            yield from _choices(part)
+
+
+@cache
+def _settings_with_choices(section: type[BaseModel]) -> dict[str, tuple[str, ...]]:
+    found = {n: tuple(_choices(f.annotation)) for n, f in section.model_fields.items()}
+    return {name: choices for name, choices in found.items() if choices}
+
+
 class Settings(BaseModel):
     """Base of all sections: frozen, unknown keys refused, no NaN or infinity."""
 
@@ -70,5 +149,18 @@ class Settings(BaseModel):
                 value = values.get(name)
                 entries = value if isinstance(value, list | tuple) else [value]
                 if field.annotation is not bool and any(isinstance(x, bool) for x in entries):
-                    raise ValueError(f"{name} = {json.dumps(value)}: must not be a boolean")
+                    raise ValueError(f"{name} = {clip(json.dumps(value))}: must not be a boolean")
         return values
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_choices(cls, values: Any) -> Any:
+        """Take the choices of a setting in any case, and other words for them."""
+        if not isinstance(values, dict):
+            return values
+        read = {
+            name: chosen(values[name], choices)
+            for name, choices in _settings_with_choices(cls).items()
+            if isinstance(values.get(name), str)
+        }
+        return {**values, **read} if read else values

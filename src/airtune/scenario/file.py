@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-import difflib
-import json
 import textwrap
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from airtune.errors import InputError
+from airtune.errors import InputError, clip, shown
 from airtune.scenario import Scenario
+from airtune.scenario.explain import explain
+from airtune.scenario.reading import EXTENDS, OLDER_NAMES, PlainSettings, parse_yaml, read, shipped
 
-_UNREADABLE = (yaml.YAMLError, ValueError, TypeError, RecursionError)
-"""What PyYAML raises on files that are no plain settings: dates, odd keys, endless nesting."""
-
-_OLDER_NAMES = {"training.objective": "training.client_objective"}
-"""Settings that were renamed: the older name is read, and documents hold both."""
-
-_SHIPPED = resources.files("airtune") / "scenarios"
-
-
-def shipped() -> dict[str, str]:
-    """Return the shipped scenarios: name to first comment line."""
-    texts = {
-        Path(entry.name).stem: entry.read_text(encoding="utf-8")
-        for entry in _SHIPPED.iterdir()
-        if entry.name.endswith(".yaml")
-    }
-    return {name: text.splitlines()[0].lstrip("# ") for name, text in sorted(texts.items())}
+__all__ = [
+    "commented",
+    "dump",
+    "load",
+    "newer_name",
+    "parse",
+    "put",
+    "shipped",
+    "split_values",
+    "value_at",
+]
 
 
 def load(source: str | Path, overrides: Sequence[str] = ()) -> Scenario:
@@ -41,7 +34,8 @@ def load(source: str | Path, overrides: Sequence[str] = ()) -> Scenario:
     Parameters
     ----------
     source : str or Path
-        A YAML file, or the name of a shipped scenario.
+        A YAML file, or the name of a shipped scenario.  A file with ``extends: NAME_OR_FILE`` holds
+        what differs from another file (named relative to it) or from a shipped scenario.
     overrides : sequence of str
         Assignments ``a.b=c``; the value is read as YAML.
 
@@ -50,10 +44,20 @@ def load(source: str | Path, overrides: Sequence[str] = ()) -> Scenario:
     InputError
         The file is missing or not YAML, a key is unknown, or a value is not allowed.
     """
-    data = _read(source)
+    settings = read(source)
+    named: dict[str, tuple[str, Any]] = {}
     for assignment in overrides:
-        _assign(data, assignment)
-    return parse(data, where=str(source))
+        written, value = _assign(settings.values, assignment)
+        path = newer_name(written)
+        other, before = named.setdefault(path, (written, value))
+        if other != written and before != value:
+            raise InputError(
+                f"--set {clip(f'{other}={before}')} and --set {clip(f'{written}={value}')}: "
+                "two names of one setting; must not differ"
+            )
+        named[path] = (written, value)
+        settings.overridden(path, str(source))
+    return _validated(settings, where=str(source))
 
 
 def parse(data: Mapping[str, Any], where: str = "scenario") -> Scenario:
@@ -64,10 +68,15 @@ def parse(data: Mapping[str, Any], where: str = "scenario") -> Scenario:
     InputError
         A key is unknown or a value is not allowed; names the setting, value and what is allowed.
     """
+    return _validated(PlainSettings(dict(data)), where)
+
+
+def _validated(settings: PlainSettings, where: str) -> Scenario:
     try:
-        return Scenario.model_validate(data)
+        return Scenario.model_validate(settings.values)
     except ValidationError as error:
-        raise InputError(f"{where}: {_explain(error)}") from None
+        path, sentence = explain(error)
+        raise InputError(f"{clip(settings.origin(path, where))}: {sentence}") from None
 
 
 def dump(scenario: Scenario) -> str:
@@ -80,6 +89,9 @@ def commented(scenario: Scenario) -> str:
     head = (
         f"# A scenario of airtune.  Run it:  airtune compare {scenario.name}.yaml\n"
         "# Every setting is shown with its value; a line left out takes its default.\n"
+        "# A number may have its unit: 3.5GHz, 20ms, 0dBm.\n"
+        "# A file may also hold only what differs from another file or a shipped scenario,\n"
+        "# with a line that names it:  extends: quickstart\n"
     )
     return head + "\n".join(_commented_lines(scenario, indent=0)) + "\n"
 
@@ -105,65 +117,33 @@ def _commented_lines(section: BaseModel, indent: int) -> list[str]:
     return lines
 
 
-def _read(source: str | Path) -> dict[str, Any]:
-    path = Path(source)
-    try:
-        is_file = path.is_file()
-    except OSError:  # a name that no file can have
-        is_file = False
-    if is_file:
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}: cannot be read as text ({error})") from None
-    elif str(source) in shipped():
-        text = (_SHIPPED / f"{source}.yaml").read_text(encoding="utf-8")
-    else:
-        raise InputError(
-            f"scenario {str(source)!r}: no such file, and the shipped scenarios are "
-            f"{', '.join(shipped())}"
-        )
-    return _parse_yaml(text, str(source))
-
-
-def _parse_yaml(text: str, where: str) -> dict[str, Any]:
-    try:
-        _refuse_duplicates(yaml.compose(text, yaml.SafeLoader), where)
-        data = yaml.safe_load(text)
-    except _UNREADABLE as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{where}: not valid YAML: {' '.join(str(error).split())}") from None
-    if data is None:
-        return {}
-    if not isinstance(data, dict):
-        raise InputError(f"{where}: must be a mapping of settings, not {type(data).__name__}")
-    return data
-
-
-def _refuse_duplicates(node: yaml.Node | None, where: str) -> None:
-    """Refuse two equal keys in a mapping, of which YAML would silently keep the last."""
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                raise InputError(f"{where}: line {key.start_mark.line + 1}: not a setting's name")
-            if key.value in seen:
-                line = key.start_mark.line + 1
-                raise InputError(f"{where}: line {line}: the setting {key.value!r} appears twice")
-            seen.add(key.value)
-            _refuse_duplicates(value, where)
-
-
-def _assign(data: dict[str, Any], assignment: str) -> None:
+def _assign(data: dict[str, Any], assignment: str) -> tuple[str, Any]:
+    """Set what an assignment says, and return its path as written and its value."""
+    where = f"--set {shown(assignment)}"
     path, equals, text = assignment.partition("=")
-    if not equals or not all(path.strip().split(".")):
-        raise InputError(f"--set {assignment!r}: must have the form section.setting=value")
+    path = path.strip()
+    if not equals or not all(path.split(".")):
+        raise InputError(f"{where}: must have the form section.setting=value")
+    if path == EXTENDS:
+        raise InputError(f"{where}: {EXTENDS} stands in files; name the scenario itself")
+    value = _value(text, where) if text.strip() else None
+    put(data, path, value, where)
+    return path, value
+
+
+def _value(text: str, where: str) -> Any:
+    """Read the value of an option as YAML."""
     try:
-        value = yaml.safe_load(text) if text.strip() else None
-    except _UNREADABLE:
-        raise InputError(f"--set {assignment!r}: the value is not valid YAML") from None
-    put(data, path.strip(), value, where=f"--set {assignment!r}")
+        return parse_yaml(text, where)
+    except InputError as error:
+        if "not valid YAML" in str(error):
+            raise InputError(f"{where}: the value is not valid YAML") from None
+        raise
+
+
+def newer_name(path: str) -> str:
+    """Return the name by which a setting goes today, for a dotted path that may be an older one."""
+    return OLDER_NAMES.get(path, path)
 
 
 def put(data: dict[str, Any], path: str, value: Any, where: str) -> None:
@@ -174,15 +154,15 @@ def put(data: dict[str, Any], path: str, value: Any, where: str) -> None:
     InputError
         A part of the dotted path is a value, not a section.
     """
-    path = _OLDER_NAMES.get(path, path)
+    path = newer_name(path)
     keys = path.split(".")
     for depth, key in enumerate(keys[:-1]):
         section = data.setdefault(key, {})
         if not isinstance(section, dict):
-            raise InputError(f"{where}: {'.'.join(keys[: depth + 1])} is no section")
+            raise InputError(f"{where}: {clip('.'.join(keys[: depth + 1]))} is no section")
         data = section
     data[keys[-1]] = value
-    for older, newer in _OLDER_NAMES.items():
+    for older, newer in OLDER_NAMES.items():
         if newer == path:
             data.pop(older.rpartition(".")[2], None)
 
@@ -203,43 +183,13 @@ def split_values(text: str) -> tuple[str, list[Any]]:
     InputError
         It has another form, or there is no value.
     """
+    where = f"--vary {shown(text)}"
     path, equals, values = text.partition("=")
     if not equals or not all(path.strip().split(".")):
-        raise InputError(f"--vary {text!r}: must have the form section.setting=value,value")
-    try:
-        read = yaml.safe_load(f"[{values}]")
-    except _UNREADABLE:
-        raise InputError(f"--vary {text!r}: the values are not valid YAML") from None
-    if not isinstance(read, list) or not read:
-        raise InputError(f"--vary {text!r}: names no value")
-    if any(isinstance(value, dict) for value in read):
-        raise InputError(f"--vary {text!r}: a value must be a value or a list, not a section")
-    return path.strip(), read
-
-
-def _explain(error: ValidationError) -> str:
-    """Turn the first validation error into one sentence; count the others."""
-    errors = error.errors(include_url=False)
-    first = errors[0]
-    name = ".".join(str(part) for part in first["loc"]) or "settings"
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    if first["type"] == "extra_forbidden":
-        return f"unknown setting {name}; {_alternatives(first['loc'])}{more}"
-    if first["type"] == "value_error" and isinstance(first["input"], Mapping):
-        # A rule between settings: the sentence already names them.
-        prefix = f"{name}: " if first["loc"] else ""
-        return f"{prefix}{first['ctx']['error']}{more}"
-    value = json.dumps(first["input"], default=str)
-    message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return f"{name} = {value}: {message}{more}"
-
-
-def _alternatives(location: tuple[int | str, ...]) -> str:
-    section: type[BaseModel] = Scenario
-    for part in location[:-1]:
-        annotation = section.model_fields[str(part)].annotation
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            section = annotation
-    names = list(section.model_fields)
-    close = difflib.get_close_matches(str(location[-1]), names, n=1)
-    return f"did you mean {close[0]}?" if close else f"allowed are {', '.join(names)}"
+        raise InputError(f"{where}: must have the form section.setting=value,value")
+    read_values = _value(f"[{values}]", where)
+    if not isinstance(read_values, list) or not read_values:
+        raise InputError(f"{where}: names no value")
+    if any(isinstance(value, dict) for value in read_values):
+        raise InputError(f"{where}: a value must be a value or a list, not a section")
+    return path.strip(), read_values

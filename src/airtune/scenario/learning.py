@@ -5,11 +5,19 @@ from __future__ import annotations
 import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, computed_field, model_validator
+from pydantic import BeforeValidator, Field, computed_field, model_validator
 
-from airtune.scenario.base import Count, NonNegative, Positive, Settings
+from airtune.errors import clip, shown
+from airtune.registry import CLIENT_OBJECTIVES, SCHEMES, SERVER_OPTIMIZERS
+from airtune.scenario.base import Count, NonNegative, Positive, Registered, Settings, chosen
+from airtune.scenario.units import Quantity
 
 TEMPLATES = ("auto", "alpaca", "chat", "plain")
+
+
+def _template(value: Any) -> Any:
+    """Take the names of templates in any case; a template of one's own stays as it is."""
+    return chosen(value, TEMPLATES) if isinstance(value, str) else value
 
 
 class Lora(Settings):
@@ -112,7 +120,7 @@ class Data(Settings):
     piece_characters: Annotated[int, Field(ge=16)] = Field(
         400, description="format text: documents are cut at white space into pieces this long"
     )
-    template: str = Field(
+    template: Annotated[str, BeforeValidator(_template)] = Field(
         "auto",
         description="prompt: `chat` (the tokenizer's), `alpaca`, `plain`, `auto` (chat if there is "
         "one, else alpaca), or a text of your own with {instruction} and {input}",
@@ -144,7 +152,7 @@ class Data(Settings):
     size_exponent: NonNegative = Field(
         1.0, description="power law of the sizes: client k has a share of 1/k^exponent"
     )
-    validation_fraction: Annotated[float, Field(gt=0, lt=1)] = Field(
+    validation_fraction: Annotated[float, Field(gt=0, lt=1), Quantity("", 1e-5, 1)] = Field(
         0.1, description="share of the records held out for validation"
     )
     max_tokens: Annotated[int, Field(ge=8)] = Field(
@@ -163,8 +171,8 @@ class Data(Settings):
     def _check(self) -> Self:
         if self.template not in TEMPLATES and "{instruction}" not in self.template:
             raise ValueError(
-                f"template = {self.template!r}: must be one of {', '.join(TEMPLATES)} or a text "
-                "with {instruction}"
+                f"template = {shown(self.template)}: must be one of {', '.join(TEMPLATES)} or a "
+                "text with {instruction}"
             )
         return self
 
@@ -186,7 +194,7 @@ class Pretraining(Settings):
 class Training(Settings):
     """Phase 2: federated fine-tuning."""
 
-    client_objective: str = Field(
+    client_objective: Annotated[str, Registered(CLIENT_OBJECTIVES)] = Field(
         "sft",
         description="what clients minimise; sft: cross-entropy of the answers; dpo: direct "
         "preference optimisation on pairs of answers (data.format: preference)",
@@ -197,11 +205,11 @@ class Training(Settings):
     local_learning_rate: Positive = Field(0.1, description="learning rate of local steps (H > 1)")
     batch_size_max: Count = Field(16, description="largest mini-batch B_max of a client")
     clip_norm: Positive | None = Field(None, description="clip a client's update to this norm")
-    server_optimizer: str = Field(
+    server_optimizer: Annotated[str, Registered(SERVER_OPTIMIZERS)] = Field(
         "adam", description="server optimiser (FedOpt): sgd, momentum, adam or yogi"
     )
     learning_rate: Positive = Field(1e-2, description="server learning rate eta")
-    learning_rates: dict[str, Positive] = Field(
+    learning_rates: dict[Annotated[str, Registered(SCHEMES)], Positive] = Field(
         default_factory=dict, description="eta of single schemes, by name, where it differs"
     )
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="momentum: its factor")
@@ -222,8 +230,8 @@ class Training(Settings):
         newer = values.setdefault("client_objective", older)
         if newer != older:
             raise ValueError(
-                f"client_objective = {newer} and objective = {older}: two names of one setting; "
-                "must not differ"
+                f"client_objective = {clip(newer)} and objective = {clip(older)}: "
+                "two names of one setting; must not differ"
             )
         return values
 

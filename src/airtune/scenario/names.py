@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airtune.errors import InputError
+from airtune.errors import InputError, clip, shown
 from airtune.registry import (
     CHANNELS,
     CLIENT_OBJECTIVES,
@@ -44,7 +44,9 @@ that registers it: airtune --import MODULE ...)
         _check(SCHEMES, name, "schemes")
     for name in scenario.training.learning_rates:
         if name not in SCHEMES:
-            raise InputError(f"training.learning_rates.{name}: must be one of {', '.join(SCHEMES)}")
+            raise InputError(
+                f"training.learning_rates.{clip(name)}: must be one of {', '.join(SCHEMES)}"
+            )
     _check(CHANNELS, scenario.radio.channel, "radio.channel")
     _check(POLICIES, scenario.clients.selection, "clients.selection")
     _check(SERVER_OPTIMIZERS, scenario.training.server_optimizer, "training.server_optimizer")
@@ -55,7 +57,7 @@ that registers it: airtune --import MODULE ...)
 def _check(registry: Registry, name: str, setting: str) -> None:
     if name not in registry:
         raise InputError(
-            f"{setting} = {name!r}: must be one of {', '.join(registry)} "
+            f"{setting} = {shown(name)}: must be one of {', '.join(registry)} "
             "(or of a module that registers it: airtune --import MODULE ...)"
         )
     registry.load(name, setting)

@@ -11,6 +11,7 @@ from pydantic import (
 )
 
 from airtune.scenario.base import Constant, Count, Decibel, Positive, PositiveConstant, Settings
+from airtune.scenario.units import Quantity
 
 
 def check_relations(known: Mapping[str, float]) -> None:
@@ -35,11 +36,15 @@ def check_relations(known: Mapping[str, float]) -> None:
 class Budget(Settings):
     """Budgets of the plan; null is no limit."""
 
-    latency_s: Positive | None = Field(None, description="total latency tau_max")
-    client_energy_j: Positive | tuple[Positive | None, ...] | None = Field(
+    latency_s: Annotated[Positive | None, Quantity("s", 1e-3, 1e9)] = Field(
+        None, description="total latency tau_max"
+    )
+    client_energy_j: Annotated[
+        Positive | tuple[Positive | None, ...] | None, Quantity("J", 1e-6, 1e9)
+    ] = Field(
         None, description="energy E_k of each client; one number, or one (or null) per client"
     )
-    energy_j: Positive | None = Field(
+    energy_j: Annotated[Positive | None, Quantity("J", 1e-6, 1e12)] = Field(
         None, description="total energy E_max of clients, base station, drives and pre-training"
     )
 
@@ -72,7 +77,7 @@ class Planning(Settings):
         "are (the plan books the same and no error below that), or go to the plan's positions once "
         "and stay until the next plan",
     )
-    quality_db: Decibel = Field(
+    quality_db: Annotated[Decibel, Quantity("dB", -150, 30)] = Field(
         -20.0,
         description="movement = when-needed: largest expected error of the aligned sum with which "
         "the antennas stay, in dB of the updates' scale",

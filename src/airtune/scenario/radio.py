@@ -5,25 +5,30 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    BeforeValidator,
     Field,
-    field_validator,
     model_validator,
 )
 
-from airtune.scenario.base import Count, Decibel, Fraction, NonNegative, Positive, Range, Settings
-
-
-def number_or_word(value: Any, *words: str) -> Any:
-    """Refuse, with one sentence, what is neither a number nor one of the words."""
-    if isinstance(value, bool) or not (isinstance(value, int | float) or value in words):
-        raise ValueError(f"must be a number or {' or '.join(words)}")
-    return value
+from airtune.errors import shown
+from airtune.registry import CHANNELS, POLICIES
+from airtune.scenario.base import (
+    Count,
+    Decibel,
+    Fraction,
+    NonNegative,
+    Positive,
+    Range,
+    Registered,
+    Settings,
+)
+from airtune.scenario.units import Quantity
 
 
 def check_range(name: str, pair: Range, *, low: float = 0.0) -> None:
     if not low <= pair[0] <= pair[1]:
         raise ValueError(
-            f"{name} = {list(pair)}: must be two increasing numbers, the first >= {low:g}"
+            f"{name} = {shown(list(pair))}: must be two increasing numbers, the first >= {low:g}"
         )
 
 
@@ -31,16 +36,16 @@ class Clients(Settings):
     """Who takes part."""
 
     count: Count = Field(10, description="registered clients K")
-    tx_power_dbm: Decibel | tuple[Decibel, ...] = Field(
+    tx_power_dbm: Annotated[Decibel | tuple[Decibel, ...], Quantity("dBm", -80, 60)] = Field(
         10.0, description="transmit power limit P_k in dBm; one number or one per client"
     )
-    distance_m: Range = Field(
+    distance_m: Annotated[Range, Quantity("m", 1, 1e5)] = Field(
         (100.0, 500.0), description="cell ring: least and greatest distance to the base station"
     )
     concurrency: Count | None = Field(
         None, description="most clients that transmit together in a round; null is all"
     )
-    selection: str = Field(
+    selection: Annotated[str, Registered(POLICIES)] = Field(
         "all",
         description="who they are: how the clients of a round are chosen (all, random, "
         "best-channel, proportional-fair, joint, or a policy of one's own)",
@@ -78,7 +83,7 @@ class Clients(Settings):
     def _check(self) -> Self:
         if isinstance(self.tx_power_dbm, tuple) and len(self.tx_power_dbm) != self.count:
             raise ValueError(
-                f"tx_power_dbm = {list(self.tx_power_dbm)}: must be one number or a list "
+                f"tx_power_dbm = {shown(list(self.tx_power_dbm))}: must be one number or a list "
                 f"of count = {self.count}"
             )
         check_range("distance_m", self.distance_m, low=1.0)
@@ -89,8 +94,12 @@ class Interferers(Settings):
     """Transmitters outside the cell on the same spectrum."""
 
     count: int = Field(2, ge=0, description="number of interferers J")
-    tx_power_dbm: Decibel = Field(23.0, description="transmit power q_j in dBm")
-    distance_m: Range = Field((600.0, 1000.0), description="least and greatest distance in m")
+    tx_power_dbm: Annotated[Decibel, Quantity("dBm", -80, 90)] = Field(
+        23.0, description="transmit power q_j in dBm"
+    )
+    distance_m: Annotated[Range, Quantity("m", 1, 1e6)] = Field(
+        (600.0, 1000.0), description="least and greatest distance in m"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -107,21 +116,27 @@ class Paths(Settings):
     count: Count = Field(
         10, description="scattered paths L of each client or interferer (line of sight besides)"
     )
-    rician_k_db: Decibel = Field(
+    rician_k_db: Annotated[Decibel, Quantity("dB", -60, 60)] = Field(
         6.0, description="line-of-sight over scattered power (rician only)"
     )
     angles: Literal["uniform", "cluster"] = Field(
         "uniform", description="directions over the half sphere, or clustered around the client"
     )
-    angle_spread_deg: Positive = Field(15.0, description="standard deviation within a cluster")
-    delay_spread_s: NonNegative = Field(1e-7, description="mean of the exponential path delays")
-    doppler_hz: NonNegative = Field(
+    angle_spread_deg: Annotated[Positive, Quantity("deg", 1e-3, 360)] = Field(
+        15.0, description="standard deviation within a cluster"
+    )
+    delay_spread_s: Annotated[NonNegative, Quantity("s", 1e-11, 1e-3)] = Field(
+        1e-7, description="mean of the exponential path delays"
+    )
+    doppler_hz: Annotated[NonNegative, Quantity("Hz", 1e-5, 1e5)] = Field(
         0.3,
         description="largest Doppler shift; with block_interval_s it sets the round-to-round "
         "correlation J0(2 pi doppler_hz block_interval_s) of the path gains",
     )
-    block_interval_s: Positive = Field(1.0, description="time between the blocks of two rounds")
-    angle_drift_deg: NonNegative = Field(
+    block_interval_s: Annotated[Positive, Quantity("s", 1e-6, 1e5)] = Field(
+        1.0, description="time between the blocks of two rounds"
+    )
+    angle_drift_deg: Annotated[NonNegative, Quantity("deg", 1e-5, 180)] = Field(
         1.0, description="standard deviation of a direction's change from round to round"
     )
 
@@ -129,10 +144,10 @@ class Paths(Settings):
 class Csi(Settings):
     """Channel-state error: the placement sees perturbed paths, the air uses the true ones."""
 
-    angle_error_deg: Annotated[float, Field(ge=0, le=180)] = Field(
+    angle_error_deg: Annotated[float, Field(ge=0, le=180), Quantity("deg", 1e-5, 180)] = Field(
         0.0, description="standard deviation of angle errors"
     )
-    gain_error: Annotated[float, Field(ge=0, le=10)] = Field(
+    gain_error: Annotated[float, Field(ge=0, le=10), Quantity("", 1e-6, 10)] = Field(
         0.0, description="standard deviation of path gain errors, relative to the gain"
     )
 
@@ -140,10 +155,16 @@ class Csi(Settings):
 class Radio(Settings):
     """Carrier, noise, path loss, fading and interference."""
 
-    carrier_hz: Positive = Field(3.5e9, description="carrier frequency")
-    bandwidth_hz: Positive = Field(1e6, description="uplink bandwidth W")
-    downlink_bandwidth_hz: Positive = Field(1e7, description="bandwidth of the broadcast")
-    downlink_bits: Annotated[int, Field(ge=8, le=32)] = Field(
+    carrier_hz: Annotated[Positive, Quantity("Hz", 1e8, 1e12)] = Field(
+        3.5e9, description="carrier frequency"
+    )
+    bandwidth_hz: Annotated[Positive, Quantity("Hz", 1e3, 1e11)] = Field(
+        1e6, description="uplink bandwidth W"
+    )
+    downlink_bandwidth_hz: Annotated[Positive, Quantity("Hz", 1e3, 1e11)] = Field(
+        1e7, description="bandwidth of the broadcast"
+    )
+    downlink_bits: Annotated[int, Field(ge=8, le=32), Quantity("bit", 8, 32)] = Field(
         16, description="bits of one adapter entry in the broadcast"
     )
     downlink_precoding: Literal["multicast", "space-time"] = Field(
@@ -151,27 +172,31 @@ class Radio(Settings):
         description="broadcast with the max-min beamformer of the clients that take part, or by a "
         "space-time block code, which needs no channel knowledge and has no array gain",
     )
-    efficiency: Fraction = Field(
+    efficiency: Annotated[Fraction, Quantity("", 0.01, 1)] = Field(
         0.9, description="share of the time-frequency grid that carries data (cyclic prefix, guard)"
     )
-    noise_figure_db: Annotated[float, Field(ge=0, le=60)] = Field(
+    noise_figure_db: Annotated[float, Field(ge=0, le=60), Quantity("dB", 0, 40)] = Field(
         9.0, description="receiver noise figure"
     )
-    noise_psd_dbm_hz: Decibel = Field(-174.0, description="thermal noise density")
-    base_station_power_dbm: Decibel = Field(30.0, description="downlink power P_BS")
-    path_loss_intercept_db: Annotated[float, Field(ge=0, le=300)] = Field(
+    noise_psd_dbm_hz: Annotated[Decibel, Quantity("dBm/Hz", -220, -80)] = Field(
+        -174.0, description="thermal noise density"
+    )
+    base_station_power_dbm: Annotated[Decibel, Quantity("dBm", -40, 90)] = Field(
+        30.0, description="downlink power P_BS"
+    )
+    path_loss_intercept_db: Annotated[float, Field(ge=0, le=300), Quantity("dB", 20, 250)] = Field(
         128.1, description="path loss at 1 km"
     )
-    path_loss_slope_db: Annotated[float, Field(gt=0, le=100)] = Field(
+    path_loss_slope_db: Annotated[float, Field(gt=0, le=100), Quantity("dB/decade", 5, 90)] = Field(
         37.6, description="path loss per decade of distance"
     )
-    shadowing_db: Annotated[float, Field(ge=0, le=40)] = Field(
+    shadowing_db: Annotated[float, Field(ge=0, le=40), Quantity("dB", 0, 25)] = Field(
         8.0, description="standard deviation of the shadowing"
     )
     pilot_symbols_per_client: int = Field(
         8, ge=0, description="pilot symbols sent by each client in each round"
     )
-    channel: str = Field(
+    channel: Annotated[str, Registered(CHANNELS)] = Field(
         "block-fading", description="where the propagation paths come from (a registered name)"
     )
     paths: Paths = Paths()
@@ -183,12 +208,18 @@ class Array(Settings):
     """The base station's movable antennas; positions in wavelengths."""
 
     antennas: Count = Field(4, description="antennas N")
-    region: tuple[NonNegative, NonNegative] = Field(
+    region: Annotated[tuple[NonNegative, NonNegative], Quantity("wavelengths", 0.01, 1e4)] = Field(
         (4.0, 4.0), description="box [A_x, A_y] that the antennas move in; A_y = 0 is a line"
     )
-    spacing: Positive = Field(0.5, description="least distance D between two antennas")
-    speed_mps: Positive = Field(0.5, description="speed of a moving antenna")
-    drive_power_w: NonNegative = Field(0.5, description="power of one moving drive")
+    spacing: Annotated[Positive, Quantity("wavelengths", 1e-3, 1e2)] = Field(
+        0.5, description="least distance D between two antennas"
+    )
+    speed_mps: Annotated[Positive, Quantity("m/s", 1e-6, 100)] = Field(
+        0.5, description="speed of a moving antenna"
+    )
+    drive_power_w: Annotated[NonNegative, Quantity("W", 1e-6, 1e4)] = Field(
+        0.5, description="power of one moving drive"
+    )
     selection_places: Annotated[int, Field(ge=2, le=8)] = Field(
         4, description="scheme `selection`: antennas to choose from, for each of the N"
     )
@@ -205,7 +236,7 @@ class Aggregation(Settings):
     form: Literal["scalar", "waveform"] = Field(
         "scalar", description="draw the noise after the beamformer, or simulate every antenna"
     )
-    scale_bits: Annotated[int, Field(ge=8, le=32)] = Field(
+    scale_bits: Annotated[int, Field(ge=8, le=32), Quantity("bit", 8, 32)] = Field(
         16, description="bits for each reported mean or standard deviation (side information)"
     )
     alignment: Literal["forcing", "capped"] = Field(
@@ -213,42 +244,42 @@ class Aggregation(Settings):
         description="all clients aligned (unbiased), or those too weak send at full power and "
         "stay misaligned, with the least error",
     )
-    truncation_db: Decibel | Literal["auto"] = Field(
+    truncation_db: Annotated[
+        Decibel | Literal["auto"],
+        Quantity(
+            "dB", -100, 100, ("auto",), "must be a number or auto, or a number with the unit dB"
+        ),
+    ] = Field(
         "auto",
         description="schemes truncated, cotaf, obda: received SNR in dB below which a client stays "
         "silent; auto takes the threshold of least estimated error",
     )
-
-    @field_validator("truncation_db", mode="before")
-    @classmethod
-    def _check_truncation(cls, value: Any) -> Any:
-        return number_or_word(value, "auto")
 
 
 class Ris(Settings):
     """Reconfigurable surface of the scheme `ris`."""
 
     elements: Count = Field(100, description="elements M, half a wavelength apart")
-    position_m: tuple[float, float, float] = Field(
+    position_m: Annotated[tuple[float, float, float], Quantity("m", 1e-3, 1e5)] = Field(
         (30.0, 0.0, 40.0),
         description="place in m from the array: x and y in the array's plane, z ahead of it",
     )
-    base_intercept_db: Annotated[float, Field(ge=0, le=300)] = Field(
+    base_intercept_db: Annotated[float, Field(ge=0, le=300), Quantity("dB", 20, 250)] = Field(
         100.7, description="path loss from the surface to the base station at 1 km"
     )
-    base_slope_db: Annotated[float, Field(gt=0, le=100)] = Field(
+    base_slope_db: Annotated[float, Field(gt=0, le=100), Quantity("dB/decade", 5, 90)] = Field(
         23.5, description="the same per decade of distance"
     )
-    client_intercept_db: Annotated[float, Field(ge=0, le=300)] = Field(
+    client_intercept_db: Annotated[float, Field(ge=0, le=300), Quantity("dB", 20, 250)] = Field(
         103.8, description="path loss from a client to the surface at 1 km"
     )
-    client_slope_db: Annotated[float, Field(gt=0, le=100)] = Field(
+    client_slope_db: Annotated[float, Field(gt=0, le=100), Quantity("dB/decade", 5, 90)] = Field(
         20.9, description="the same per decade of distance"
     )
-    rician_k_db: Decibel = Field(
+    rician_k_db: Annotated[Decibel, Quantity("dB", -60, 60)] = Field(
         10.0, description="line of sight over scattered power on both hops"
     )
-    phase_bits: Annotated[int, Field(ge=1, le=8)] | None = Field(
+    phase_bits: Annotated[Annotated[int, Field(ge=1, le=8)] | None, Quantity("bit", 1, 8)] = Field(
         None, description="resolution of the elements' phases; null is any phase"
     )
 
@@ -261,6 +292,16 @@ class Ris(Settings):
         return self
 
 
+_BITS = "must be a whole number from 1 to 16, or auto"
+
+
+def _bits(value: Any) -> Any:
+    whole = value == "auto" or (type(value) in (int, float) and value % 1 == 0)
+    if not whole or (value != "auto" and not 1 <= value <= 16):
+        raise ValueError(_BITS)
+    return value if value == "auto" else int(value)
+
+
 class Digital(Settings):
     """Digital baseline: quantised updates at the Shannon rate."""
 
@@ -269,18 +310,17 @@ class Digital(Settings):
         description="one client after the other, side by side in frequency, or all at once with "
         "successive decoding; best takes the one that ends first, each round",
     )
-    bits: Annotated[int, Field(ge=1, le=16)] | Literal["auto"] = Field(
+    bits: Annotated[
+        Annotated[int, Field(ge=1, le=16)] | Literal["auto"],
+        BeforeValidator(_bits),
+        Quantity("bit", 1, 16, ("auto",), _BITS),
+    ] = Field(
         "auto", description="bits per entry; auto takes the fewest of 4, 8, 16 that quality_db asks"
     )
-    quality_db: Decibel = Field(
+    quality_db: Annotated[Decibel, Quantity("dB", -150, 30)] = Field(
         -20.0, description="bits = auto: largest quantisation error, in dB of the updates' scale"
     )
     error_feedback: bool = Field(True, description="clients add the last quantisation error")
-    snr_gap_db: NonNegative = Field(0.0, description="gap of the code to the Shannon rate")
-
-    @field_validator("bits", mode="before")
-    @classmethod
-    def _check_bits(cls, value: Any) -> Any:
-        if value != "auto" and (type(value) is not int or not 1 <= value <= 16):
-            raise ValueError("must be a whole number from 1 to 16, or auto")
-        return value
+    snr_gap_db: Annotated[NonNegative, Quantity("dB", 0, 40)] = Field(
+        0.0, description="gap of the code to the Shannon rate"
+    )

@@ -7,11 +7,13 @@ A :class:`Scenario` is frozen data.  The description of each field is its docume
 from __future__ import annotations
 
 import json
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from airtune.scenario.base import Count, NonNegative, Positive, Settings
+from airtune.errors import clip, shown
+from airtune.registry import ENGINES, SCHEMES
+from airtune.scenario.base import Count, NonNegative, Positive, Registered, Settings
 from airtune.scenario.learning import (
     Data,
     Evaluation,
@@ -28,6 +30,12 @@ from airtune.scenario.radio import (
     Radio,
     Ris,
 )
+from airtune.scenario.units import Quantity
+
+
+def _lower(value: Any) -> Any:
+    """Take a name in any case where all names are written in small letters."""
+    return value.strip().lower() if isinstance(value, str) else value
 
 
 class PlacementSettings(Settings):
@@ -36,11 +44,13 @@ class PlacementSettings(Settings):
     mode: Literal["fast", "default", "exhaustive"] = Field(
         "default", description="effort of the placement solver"
     )
-    method: str = Field("auto", description="solver of the placement; auto is the best measured")
-    max_travel: Positive | None = Field(
+    method: Annotated[str, BeforeValidator(_lower)] = Field(
+        "auto", description="solver of the placement; auto is the best measured"
+    )
+    max_travel: Annotated[Positive | None, Quantity("wavelengths", 1e-4, 1e4)] = Field(
         None, description="longest travel of an antenna between two rounds in wavelengths"
     )
-    travel_price_db: NonNegative = Field(
+    travel_price_db: Annotated[NonNegative, Quantity("dB/wavelength", 0, 100)] = Field(
         0.0, description="gain in dB that one more wavelength of travel must bring"
     )
 
@@ -48,40 +58,60 @@ class PlacementSettings(Settings):
 class Processor(Settings):
     """Clock and energy law: time = cycles/f, energy = kappa f^2 cycles."""
 
-    flop_per_cycle: Positive = Field(16.0, description="FLOP per cycle phi")
-    f_min_hz: Positive = Field(3e8, description="lowest clock")
-    f_max_hz: Positive | tuple[Positive, ...] = Field(
+    flop_per_cycle: Annotated[Positive, Quantity("FLOP/cycle", 1e-2, 1e8)] = Field(
+        16.0, description="FLOP per cycle phi"
+    )
+    f_min_hz: Annotated[Positive, Quantity("Hz", 1e4, 1e11)] = Field(
+        3e8, description="lowest clock"
+    )
+    f_max_hz: Annotated[Positive | tuple[Positive, ...], Quantity("Hz", 1e5, 1e11)] = Field(
         2e9, description="highest clock; one number or one per client"
     )
-    kappa: Positive = Field(2.5e-28, description="effective capacitance: power = kappa f^3")
+    kappa: Annotated[Positive, Quantity("W/Hz3", 1e-34, 1e-20)] = Field(
+        2.5e-28, description="effective capacitance: power = kappa f^3"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         tops = self.f_max_hz if isinstance(self.f_max_hz, tuple) else (self.f_max_hz,)
         if any(top < self.f_min_hz for top in tops):
-            raise ValueError(f"f_max_hz = {self.f_max_hz}: must be >= f_min_hz = {self.f_min_hz:g}")
+            raise ValueError(
+                f"f_max_hz = {clip(self.f_max_hz)}: must be >= f_min_hz = {self.f_min_hz:g}"
+            )
         return self
 
 
 class Server(Settings):
     """The edge server's accelerator; one clock (as set: 2 TFLOP/s at 10 W, 4 TFLOP/s at 80 W)."""
 
-    flop_per_cycle: Positive = Field(2048.0, description="FLOP per cycle phi_0")
-    f_min_hz: Positive = Field(1e9, description="lowest clock")
-    f_max_hz: Positive = Field(2e9, description="highest clock")
-    kappa: Positive = Field(1e-26, description="effective capacitance: power = kappa f^3")
+    flop_per_cycle: Annotated[Positive, Quantity("FLOP/cycle", 1e-2, 1e8)] = Field(
+        2048.0, description="FLOP per cycle phi_0"
+    )
+    f_min_hz: Annotated[Positive, Quantity("Hz", 1e4, 1e11)] = Field(
+        1e9, description="lowest clock"
+    )
+    f_max_hz: Annotated[Positive, Quantity("Hz", 1e5, 1e11)] = Field(
+        2e9, description="highest clock"
+    )
+    kappa: Annotated[Positive, Quantity("W/Hz3", 1e-34, 1e-20)] = Field(
+        1e-26, description="effective capacitance: power = kappa f^3"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.f_max_hz < self.f_min_hz:
-            raise ValueError(f"f_max_hz = {self.f_max_hz}: must be >= f_min_hz = {self.f_min_hz:g}")
+            raise ValueError(
+                f"f_max_hz = {clip(self.f_max_hz)}: must be >= f_min_hz = {self.f_min_hz:g}"
+            )
         return self
 
 
 class Engine(Settings):
     """Where the clients' updates are computed."""
 
-    name: str = Field("local", description="local, or an engine of another package")
+    name: Annotated[str, Registered(ENGINES)] = Field(
+        "local", description="local, or an engine of another package"
+    )
 
 
 class Scenario(Settings):
@@ -92,7 +122,7 @@ class Scenario(Settings):
     )
     seed: int = Field(1, ge=0, description="root of every random stream")
     seeds: Count = Field(1, description="repetitions with independent streams")
-    schemes: tuple[str, ...] = Field(
+    schemes: tuple[Annotated[str, Registered(SCHEMES)], ...] = Field(
         ("ideal", "movable", "fixed", "random-position", "digital"),
         min_length=1,
         description="schemes to compare (`airtune schemes` lists them)",
@@ -127,14 +157,14 @@ class Scenario(Settings):
         top = self.client_processor.f_max_hz
         if isinstance(top, tuple) and len(top) != self.clients.count:
             raise ValueError(
-                f"client_processor.f_max_hz = {list(top)}: must be one number or a list of "
-                f"clients.count = {self.clients.count}"
+                f"client_processor.f_max_hz = {shown(list(top))}: must be one number or a list "
+                f"of clients.count = {self.clients.count}"
             )
         budget = self.budget.client_energy_j
         if isinstance(budget, tuple) and len(budget) != self.clients.count:
             raise ValueError(
-                f"budget.client_energy_j = {json.dumps(budget)}: must be one number or a list of "
-                f"clients.count = {self.clients.count}"
+                f"budget.client_energy_j = {clip(json.dumps(budget))}: must be one number or a "
+                f"list of clients.count = {self.clients.count}"
             )
         if self.planning.replan_factor is not None and self.plan != "own":
             raise ValueError(
@@ -157,11 +187,11 @@ class Scenario(Settings):
             )
         if self.data.sizes is not None and len(self.data.sizes) != self.clients.count:
             raise ValueError(
-                f"data.sizes = {list(self.data.sizes)}: must be a list of clients.count = "
+                f"data.sizes = {shown(list(self.data.sizes))}: must be a list of clients.count = "
                 f"{self.clients.count}"
             )
         if len(set(self.schemes)) != len(self.schemes):
-            raise ValueError(f"schemes = {list(self.schemes)}: must not repeat")
+            raise ValueError(f"schemes = {shown(list(self.schemes))}: must not repeat")
         return self
 
     def to_dict(self) -> dict[str, Any]:

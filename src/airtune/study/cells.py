@@ -43,12 +43,11 @@ def execute(run_folder: RunFolder, watcher: Watcher | None = None) -> None:
     watcher : Watcher, optional
     """
     from airtune.learning.shared import SharedLearners
-    from airtune.study.preflight import check_plans
 
     with record.lock(run_folder.folder):
         begun = any(cell.folder.exists() for cell in run_folder.cells)
         if not begun and run_folder.scenario.engine.name == "local":
-            check_plans(run_folder.dated_scenario, run_folder.scenario.seed)
+            _check_plans(run_folder.dated_scenario, run_folder.scenario.seed)
         for index in range(run_folder.scenario.seeds):
             cells = [c for c in run_folder.cells if c.seed == index and not c.finished]
             if cells:
@@ -96,6 +95,21 @@ def run_cells(
             cell_io.finish(run, cell, answers[id(run.engine)])
             if watcher:
                 watcher.cell_done(cell)
+
+
+def _check_plans(scenario: Scenario, seed: int) -> None:
+    """Refuse, before any model is opened, budgets that no plan keeps.
+
+    Raises
+    ------
+    InputError
+    """
+    from airtune.learning.sizes import measure
+    from airtune.planning.plans import plan_all
+    from airtune.planning.repetition import Repetition, calibrated
+
+    if not calibrated(scenario):
+        plan_all(Repetition(scenario, seed, measure(scenario, seed)), list(scenario.schemes))
 
 
 class _Engines:

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from airtune import record
-from airtune.errors import InputError
+from airtune.errors import InputError, shown
 from airtune.record import Document, RunFolder, names
 from airtune.record.documents import ResultsDocument
 from airtune.scenario import Scenario
@@ -82,7 +82,7 @@ def check(scenario: Scenario, kind: str) -> Scenario:
     check_names(scenario)
     method = scenario.placement.method
     if method not in METHODS:
-        raise InputError(f"placement.method = {method!r}: must be one of {', '.join(METHODS)}")
+        raise InputError(f"placement.method = {shown(method)}: must be one of {', '.join(METHODS)}")
     for name in scenario.schemes:
         SCHEMES[name].build(scenario, scenario.seed).array.start()
     if kind == "compare" and REFERENCE not in scenario.schemes:

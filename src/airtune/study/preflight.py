@@ -13,6 +13,7 @@ from airtune.errors import InputError
 from airtune.learning.data import LeftOut, Record
 from airtune.registry import PROPOSAL
 from airtune.scenario import Scenario
+from airtune.scenario.plausible import implausible
 from airtune.study import compare
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class Preflight:
     ----------
     problems : list of str
         What a run would refuse.
+    warnings : list of str
+        Settings that are far from what is plausible.
     estimates : dict of str to float or None
         ``wall_s`` [s] and ``memory_gib`` [GiB] of this machine; ``rounds``, ``time_s`` [s] and
         ``energy_j`` [J] as planned for the proposal, or the first scheme without it.  None where a
@@ -49,6 +52,7 @@ class Preflight:
     """
 
     problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     estimates: dict[str, float | None] = field(
         default_factory=lambda: dict.fromkeys(
             ("wall_s", "memory_gib", "rounds", "time_s", "energy_j")
@@ -63,6 +67,7 @@ class Preflight:
         return {
             "ok": not self.problems,
             "problems": self.problems,
+            "warnings": self.warnings,
             "estimates": self.estimates,
             "records": self.records,
             "left_out": [{"place": one.place, "why": one.why} for one in first],
@@ -95,7 +100,7 @@ def preflight(scenario: Scenario, records: int = 0) -> Preflight:
     -------
     Preflight
     """
-    found = Preflight()
+    found = Preflight(warnings=implausible(scenario))
     checked = found.attempt(lambda: compare.check(scenario, "compare"))
     scenario = checked or scenario
     found.attempt(lambda: _check_files(scenario))
@@ -117,21 +122,6 @@ def preflight(scenario: Scenario, records: int = 0) -> Preflight:
         found.estimates["energy_j"] = joint.plan.energy_j.total
         found.estimates["wall_s"] = wall_s(scenario, outline, plans, planning_s)
     return found
-
-
-def check_plans(scenario: Scenario, seed: int) -> None:
-    """Refuse, before any model is opened, budgets that no plan keeps.
-
-    Raises
-    ------
-    InputError
-    """
-    from airtune.learning.sizes import measure
-    from airtune.planning.plans import plan_all
-    from airtune.planning.repetition import Repetition, calibrated
-
-    if not calibrated(scenario):
-        plan_all(Repetition(scenario, seed, measure(scenario, seed)), list(scenario.schemes))
 
 
 def _check_files(scenario: Scenario) -> None:
@@ -265,6 +255,8 @@ def wall_s(
         samples = plan.batch_sizes[plan.participants].sum() * scenario.training.local_steps
         learning += plan.rounds * (samples + evaluations) * flop
         radio += plan.rounds * planning_s / 4
+    from airtune.learning.speed import matmul_rate
+
     examples = outline.data.split.training_examples
     batch = min(scenario.training.batch_size_max, 64)
     tokens = int(np.mean([len(example.ids) for example in examples]) * batch) + 1
@@ -283,20 +275,3 @@ def _pretraining_flop(scenario: Scenario, outline: Outline) -> float:
     cost = outline.sizes.pretraining_cost
     per_sample = cost.flop_per_sample or 1.5 * outline.sizes.flop_per_sample
     return per_sample * cost.steps * cost.batch_size
-
-
-def matmul_rate(tokens: int, width: int, threads: int) -> float:
-    """Measure the rate of matrix products of a model's shape [FLOP/s], in about 0.1 s."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        left, right = torch.ones(tokens, width), torch.ones(width, 4 * width)
-        count, began = 0, time.perf_counter()
-        while (spent := time.perf_counter() - began) < 0.1 or count < 2:
-            torch.matmul(left, right)
-            count += 1
-        return float(count * 8.0 * tokens * width * width / spent)
-    finally:
-        torch.set_num_threads(before)

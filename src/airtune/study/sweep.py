@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from airtune import record
-from airtune.errors import InputError
+from airtune.errors import InputError, clip
 from airtune.record import Cell, Document, RunFolder, names
 from airtune.record.documents import InfeasibleDocument, SweepResultsDocument, SweepRunDocument
 from airtune.scenario import Scenario
@@ -106,9 +106,9 @@ def _at(scenario: Scenario, settings: Mapping[str, Any]) -> Scenario:
     """Return the scenario with some settings changed."""
     data = scenario.to_dict()
     for path, value in settings.items():
-        scenario_file.put(data, path, value, where=f"--vary {path}")
+        scenario_file.put(data, path, value, where=f"--vary {clip(path)}")
     assignments = ", ".join(f"{path}={json.dumps(value)}" for path, value in settings.items())
-    return scenario_file.parse(data, where=f"--vary {assignments}")
+    return scenario_file.parse(data, where=f"--vary {clip(assignments)}")
 
 
 def parse_axes(scenario: Scenario, texts: Sequence[str]) -> tuple[Axis, ...]:
@@ -131,7 +131,7 @@ def parse_axes(scenario: Scenario, texts: Sequence[str]) -> tuple[Axis, ...]:
         path, listed = scenario_file.split_values(text)
         if path in _OWN_OPTIONS:
             raise InputError(f"--vary {path}: is not varied; use {_OWN_OPTIONS[path]}")
-        if path in given:
+        if scenario_file.newer_name(path) in map(scenario_file.newer_name, given):
             raise InputError(f"--vary {path}: is varied twice")
         given[path] = listed
     axes: list[Axis] = []
@@ -140,7 +140,9 @@ def parse_axes(scenario: Scenario, texts: Sequence[str]) -> tuple[Axis, ...]:
         for value in values:
             settled = _settled(scenario, path, value, given)
             if settled in read:
-                raise InputError(f"--vary {path}: the value {json.dumps(settled)} appears twice")
+                raise InputError(
+                    f"--vary {path}: the value {clip(json.dumps(settled))} appears twice"
+                )
             read.append(settled)
         axes.append(Axis(path, tuple(read)))
     if not axes:

@@ -1,0 +1,174 @@
+"""Files that extend others, keys given twice, and settings of two names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from airtune.errors import InputError
+from airtune.scenario.file import commented, load, parse, shipped
+from airtune.scenario.reading import parse_yaml, read
+
+
+def write(folder: Path, **files: str) -> Path:
+    for name, text in files.items():
+        (folder / f"{name}.yaml").write_text(text)
+    return folder / "a.yaml"
+
+
+def test_a_file_holds_what_differs_from_a_shipped_scenario(tmp_path: Path) -> None:
+    path = write(tmp_path, a="extends: quickstart\nname: mine\nradio: {paths: {count: 3}}\n")
+    base, mine = load("quickstart").to_dict(), load(path).to_dict()
+    base["name"] = "mine"
+    base["radio"]["paths"]["count"] = 3
+    assert mine == base
+
+
+def test_files_extend_files_relative_to_themselves(tmp_path: Path, monkeypatch) -> None:
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    write(inner, b="extends: ../c.yaml\nseed: 2\nseeds: 2\nclients: {count: 4}")
+    path = write(
+        tmp_path,
+        a="extends: inner/b.yaml\nseed: 3\n",
+        c="extends: cell-edge\nseed: 1\nseeds: 1\nthreads: 1\nschemes: [fixed]\n",
+    )
+    monkeypatch.chdir(inner)
+    scenario = load(path)
+    assert (scenario.seed, scenario.seeds, scenario.threads) == (3, 2, 1)
+    assert scenario.schemes == ("fixed",)
+    assert scenario.clients.count == 4
+    assert scenario.clients.distance_m == (400.0, 500.0)  # of cell-edge
+    assert scenario.pretraining.steps == 1500  # of paper-v1, which cell-edge extends
+
+
+def test_lists_are_replaced_and_null_unsets(tmp_path: Path) -> None:
+    path = write(tmp_path, a="extends: quickstart\nschemes: [fixed]\nbudget: {latency_s: null}\n")
+    scenario = load(path, ["radio.carrier_hz=28GHz"])
+    assert scenario.schemes == ("fixed",)
+    assert scenario.budget.latency_s is None
+    assert scenario.radio.carrier_hz == 28e9
+
+
+def test_a_folder_of_the_same_name_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "quickstart").mkdir()
+    assert load(write(tmp_path, a="extends: quickstart")) == load("quickstart")
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"a": "extends: a.yaml"}, "a.yaml: extends itself in a circle"),
+        ({"a": "extends: b.yaml", "b": "extends: ./a.yaml"}, r"a\.yaml -> .*b\.yaml -> .*a\.yaml"),
+        ({"a": "extends: nowhere"}, "a.yaml: extends = 'nowhere': no such file, and the shipped"),
+        ({"a": "extends: [b]"}, r"a.yaml: extends = \['b'\]: must be a file, or the name of"),
+        ({"a": "extends: ''"}, "a.yaml: extends = '': must be a file"),
+        ({"a": "extends: b.yaml", "b": "- 1"}, "b.yaml: must be a mapping of settings"),
+        ({"a": "extends: b.yaml", "b": "x: [1"}, "b.yaml: not valid YAML"),
+        ({"a": "extends: b.yaml", "b": "seed: 1\nseed: 1"}, "b.yaml: line 2: the setting 'seed'"),
+        # the file that holds the value is named, whichever that is
+        (
+            {"a": "extends: b.yaml\nseed: 3", "b": "radio: {carrier_hz: -1}"},
+            r"b.yaml: radio.carrier",
+        ),
+        (
+            {"a": "extends: b.yaml\nradio: {carrier_hz: -1}", "b": "seed: 3"},
+            r"a.yaml: radio.carrier",
+        ),
+        (
+            {"a": "extends: b.yaml\nradio: {bandwidth_hz: 1}", "b": "radio: {x: 1}"},
+            "b.yaml: unknown",
+        ),
+        ({"a": "extends: b.yaml\nbound: {eta: 3}", "b": "bound: {L: 4}"}, "a.yaml: bound: eta = 3"),
+        ({"a": "extends: b.yaml\nseed: 3", "b": "bound: {eta: 3}"}, "b.yaml: bound: eta = 3"),
+        ({"a": "extends: b.yaml\nseed: 3", "b": "lora: {r: 3}"}, "b.yaml: unknown setting lora.r;"),
+        (
+            {"a": "extends: b.yaml", "b": "training: {objective: sft, client_objective: dpo}"},
+            "b.yaml: training.client_objective = dpo and training.objective = sft: two names of",
+        ),
+        ({"a": "seed: 1\nextends: b.yaml\nextends: b.yaml"}, "line 3: the setting 'extends'"),
+    ],
+)
+def test_what_cannot_be_extended_is_refused_with_file_and_setting(
+    files: dict[str, str], words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=words):
+        load(write(tmp_path, **files))
+
+
+def test_an_option_over_a_bad_value_of_a_file_mends_it(tmp_path: Path) -> None:
+    path = write(tmp_path, a="extends: b.yaml", b="radio: {carrier_hz: -1}")
+    assert load(path, ["radio.carrier_hz=1GHz"]).radio.carrier_hz == 1e9
+    with pytest.raises(InputError, match=r"a\.yaml: radio\.carrier_hz"):
+        load(path, ["radio.carrier_hz=-2"])
+
+
+def test_extends_stands_in_files_only() -> None:
+    with pytest.raises(InputError, match="extends stands in files"):
+        load("quickstart", ["extends=paper-v1"])
+    with pytest.raises(InputError, match="unknown setting extends"):
+        parse({"extends": "paper-v1"})
+
+
+def test_shipped_scenarios_that_extend_differ_where_their_heads_say() -> None:
+    base = load("paper-v1").to_dict()
+    base["name"] = "paper-v2"
+    base["clients"] |= {"concurrency": 4, "selection": "proportional-fair"}
+    base["budget"]["latency_s"] = None
+    assert load("paper-v2").to_dict() == base
+    base = load("paper-v1").to_dict()
+    base["name"] = "cell-edge"
+    base["clients"] |= {"tx_power_dbm": 23.0, "distance_m": [400.0, 500.0]}
+    base["radio"]["interferers"] |= {"count": 3, "distance_m": [500.0, 700.0]}
+    assert load("cell-edge").to_dict() == base
+    assert {name for name in shipped() if len(set(read(name).origins.values())) > 1} == {
+        "paper-v2",
+        "cell-edge",
+    }
+
+
+def test_the_file_of_init_says_how_to_extend() -> None:
+    assert "extends: quickstart" in commented(load("quickstart"))
+
+
+def test_a_key_given_twice_is_refused_in_options_too() -> None:
+    with pytest.raises(InputError, match="line 1: the setting 'count' appears twice"):
+        load("quickstart", ["radio.paths={count: 3, count: 4}"])
+
+
+def test_merge_keys_of_yaml_are_no_repetition() -> None:
+    text = "a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}"
+    assert parse_yaml(text, "s") == {"a": {"x": 1, "y": 2}, "b": {"x": 3, "y": 2}}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
+        + "\n".join(
+            f"{chr(98 + i)}: &{chr(98 + i)} [{', '.join([f'*{chr(97 + i)}'] * 10)}]"
+            for i in range(8)
+        ),
+        "a: &a [*a]",
+        "a: &a {b: *a}",
+    ],
+)
+def test_aliases_that_explode_are_refused(text: str) -> None:
+    with pytest.raises(InputError, match=r"holds more than|not valid YAML"):
+        parse_yaml(text, "s.yaml")
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_two_names_of_one_setting_with_two_values_are_refused(order: tuple[int, int]) -> None:
+    both = ["training.objective=dpo", "training.client_objective=sft"]
+    with pytest.raises(InputError, match="two names of one setting") as caught:
+        load("quickstart", [both[i] for i in order])
+    assert all(f"--set {assignment}" in str(caught.value) for assignment in both)
+
+
+def test_two_names_with_one_value_or_one_name_twice_are_fine() -> None:
+    both = ["training.objective=sft", "training.client_objective=sft"]
+    assert load("quickstart", both).training.client_objective == "sft"
+    again = ["data.format=preference", "training.objective=sft", "training.objective=dpo"]
+    assert load("quickstart", again).training.client_objective == "dpo"

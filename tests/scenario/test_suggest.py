@@ -1,0 +1,103 @@
+"""Unknown settings: the one that was likely meant, by its full path."""
+
+from __future__ import annotations
+
+import pytest
+
+from airtune.errors import InputError
+from airtune.scenario.file import load
+from airtune.scenario.suggest import OTHER_NAMES, likely, paths
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("lora.r", "model.lora.rank"),
+        ("r", "model.lora.rank"),
+        ("lora_alpha", "model.lora.alpha"),
+        ("lora.alpha", "model.lora.alpha"),
+        ("lora.rnak", "model.lora.rank"),
+        ("lr", "training.learning_rate"),
+        ("training.lr", "training.learning_rate"),
+        ("pretraining.lr", "pretraining.learning_rate"),
+        ("batch_size", "training.batch_size_max"),
+        ("training.batch_size", "training.batch_size_max"),
+        ("per_device_train_batch_size", "training.batch_size_max"),
+        ("epochs", "training.rounds"),
+        ("rounds", "training.rounds"),
+        ("num_rounds", "training.rounds"),
+        ("num_clients", "clients.count"),
+        ("num-clients", "clients.count"),
+        ("snr", "clients.tx_power_dbm"),
+        ("bandwidth", "radio.bandwidth_hz"),
+        ("carrier", "radio.carrier_hz"),
+        ("radio.carrier", "radio.carrier_hz"),
+        ("Radio.Carrier_Hz", "radio.carrier_hz"),
+        ("antennas", "array.antennas"),
+        ("optimizer", "training.server_optimizer"),
+        ("model_name_or_path", "model.source"),
+        ("max_length", "data.max_tokens"),
+        ("random_seed", "seed"),
+        ("paths.count", "radio.paths.count"),
+        ("radio.pathz.count", "radio.paths.count"),
+        ("radio.paths.cuont", "radio.paths.count"),
+        ("evalution.records", "evaluation.records"),
+        ("doppler_hz", "radio.paths.doppler_hz"),
+    ],
+)
+def test_the_setting_that_is_meant_is_named_in_full(written: str, meant: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load("quickstart", [f"{written}=1"])
+    assert f"unknown setting {written}; did you mean {meant}" in str(caught.value)
+
+
+def test_a_name_with_two_meanings_names_both() -> None:
+    assert set(likely("learning_rate")) == {"pretraining.learning_rate", "training.learning_rate"}
+
+
+def test_without_a_likely_one_the_section_is_listed() -> None:
+    with pytest.raises(InputError, match=r"allowed are engine\.name$"):
+        load("quickstart", ["engine.zzz=3"])
+    with pytest.raises(InputError, match="allowed are name, seed, seeds, schemes"):
+        load("quickstart", ["qqqq=3"])
+
+
+def test_other_names_lead_to_settings_and_are_none_themselves() -> None:
+    known, seen = set(paths()), []
+    for setting, names in OTHER_NAMES.items():
+        assert setting in known
+        assert not set(names.split()) & known
+        seen += names.split()
+    assert len(seen) == len(set(seen))
+    assert all(name == name.casefold() for name in seen)
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        (
+            "training.learning_rates={fixed: 0}",
+            "training.learning_rates.fixed = 0: should be greater",
+        ),
+        ("clients.tx_power_dbm=1e6", 'clients.tx_power_dbm = "1e6": should be less than or equal'),
+        (
+            "clients.tx_power_dbm=[1, 1000]",
+            "clients.tx_power_dbm[1] = 1000: should be less than or",
+        ),
+        ("aggregation.truncation_db=1e6", 'aggregation.truncation_db = "1e6": should be less than'),
+        ("model.lora.target_modules=3", "target_modules = 3: should be 'all-linear' or a list"),
+        (
+            "budget.client_energy_j=[1, -2]",
+            "budget.client_energy_j[1] = -2: should be greater than 0",
+        ),
+        ("array.region=[1, x]", 'array.region = [1, "x"]: must be a number in wavelengths'),
+    ],
+)
+def test_a_value_of_several_kinds_is_refused_for_the_kind_that_was_given(
+    override: str, sentence: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        load("quickstart", [override])
+    assert str(caught.value).startswith("quickstart: ")
+    assert sentence in str(caught.value)
+    assert "more)" not in str(caught.value)
