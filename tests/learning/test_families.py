@@ -201,7 +201,7 @@ def test_stacked_experts_are_trained_by_several_threads_as_by_one(tmp_path: Path
     start = threading.Barrier(4)
 
     def compute(batch: Any) -> Any:
-        start.wait()
+        start.wait(timeout=60)
         return model.loss_and_gradient(batch)
 
     with ThreadPoolExecutor(4) as pool:

@@ -64,7 +64,7 @@ def _make(path: Path, folder: Path) -> None:
 
     with tempfile.TemporaryDirectory() as alone:
         # Transformers prefers a tokenizer, a template or settings that lie beside the file.
-        (Path(alone) / path.name).symlink_to(path)
+        (Path(alone) / path.name).symlink_to(path.resolve())
         place = {"gguf_file": path.name, "local_files_only": True}
         AutoTokenizer.from_pretrained(alone, **place).save_pretrained(folder)
         config = AutoConfig.from_pretrained(alone, **place)
