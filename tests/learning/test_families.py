@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -63,14 +64,14 @@ def saved(family: Family, folder: Path) -> Any:
     return opens
 
 
-def adapted(folder: Path, **lora: Any) -> tuple[Any, np.ndarray]:
+def adapted(folder: Path, start: Path | None = None, **lora: Any) -> tuple[Any, np.ndarray]:
     """Open a model as a run does; return it with a generic adapter."""
     from airtune.learning.model import AdapterModel
     from airtune.learning.weights import load_weights
 
     options = {"local_files_only": True, "trust_remote_code": False}
     base = load_weights(str(folder), Model(), options)
-    model = AdapterModel(base, folder, Lora(rank=2, alpha=3.0, **lora), seed=1)
+    model = AdapterModel(base, folder, Lora(rank=2, alpha=3.0, **lora), seed=1, start=start)
     noise = np.random.default_rng(0).standard_normal(model.size)
     return model, (model.initial + 0.1 * noise).astype(np.float32)
 
@@ -189,6 +190,14 @@ def test_what_peft_refuses_is_told_with_what_it_allows(tmp_path: Path) -> None:
         adapted(tmp_path, target_modules="all-linear")
 
 
+def test_the_default_layers_of_a_mixture_are_its_experts_too(tmp_path: Path) -> None:
+    saved(FAMILIES["qwen3-moe"], tmp_path)
+    model, _ = adapted(tmp_path)
+    assert sum("experts" in matrix.name for matrix in model.matrices) == 2 * 2 * 2
+    with pytest.raises(InputError, match=r"PEFT refuses .*ParamWrapper.*lora_dropout"):
+        adapted(tmp_path, dropout=0.1)
+
+
 def test_stacked_experts_are_trained_by_several_threads_as_by_one(tmp_path: Path) -> None:
     from airtune.learning.batches import collate
 
@@ -233,3 +242,22 @@ def test_layers_that_the_loss_does_not_depend_on_have_a_gradient_of_zero(tmp_pat
     _, gradient = model.gradient_at(model.flat.clone(), EXAMPLES)
     idle = [m for m in model.matrices if not gradient[m.start : m.start + m.size].any()]
     assert 0 < len(idle) < len(model.matrices)
+
+
+@pytest.mark.parametrize("name", ["qwen3-moe", "gemma3-mm"])
+def test_training_goes_on_from_a_saved_adapter(name: str, tmp_path: Path) -> None:
+    saved(FAMILIES[name], tmp_path)
+    model, adapter = adapted(tmp_path, target_modules="all-linear")
+    model.save(adapter, tmp_path / "adapter")
+    again, _ = adapted(tmp_path, tmp_path / "adapter", target_modules="all-linear")
+    assert np.array_equal(again.initial, adapter)
+    file = tmp_path / "adapter" / "adapter_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"rank_pattern": {"q_proj": 3}}))
+    with pytest.raises(InputError, match="has rank_pattern; allowed is plain LoRA"):
+        adapted(tmp_path, tmp_path / "adapter", target_modules="all-linear")
+
+
+def test_the_manual_names_the_families_that_are_tested() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "models-and-data.md").read_text(encoding="utf-8")
+    paragraph = page.partition("<!-- families -->")[2].strip().partition("\n\n")[0]
+    assert re.findall(r"`([^`]+)`", paragraph) == list(FAMILIES)

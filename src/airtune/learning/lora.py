@@ -6,7 +6,7 @@ import copy
 import json
 import re
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,8 @@ def wrap(base: Any, name: Path | str, settings: Lora, seed: int) -> Any:
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         # PEFT asks transformers for a name that is about to change.
         warnings.simplefilter("ignore", FutureWarning)
+        # It takes the pattern that it made for stacked experts for one without a layer.
+        warnings.filterwarnings("ignore", "The following (rank|alpha)_pattern keys")
         torch.manual_seed(seed)
         # PEFT lets this name win over the one in its configuration.
         base.name_or_path = str(name)
@@ -191,7 +193,12 @@ def matrices_of(trained: Sequence[tuple[str, torch.nn.Parameter]]) -> tuple[Adap
     return tuple(matrices)
 
 
-def read_adapter(folder: Path, settings: Lora, matrices: Sequence[AdapterMatrix]) -> Vector:
+def read_adapter(
+    folder: Path,
+    settings: Lora,
+    matrices: Sequence[AdapterMatrix],
+    own: Mapping[str, Any] | None = None,
+) -> Vector:
     """Return the adapter of a PEFT folder as a flat vector, shape (d,).
 
     Parameters
@@ -202,6 +209,8 @@ def read_adapter(folder: Path, settings: Lora, matrices: Sequence[AdapterMatrix]
         Must say the same as the folder's configuration.
     matrices : sequence of AdapterMatrix
         The adapter matrices of the model, in the order of the vector.
+    own : mapping, optional
+        PEFT's settings of those: it gives the stacked weights of experts a rank of their own.
 
     Raises
     ------
@@ -222,7 +231,7 @@ def read_adapter(folder: Path, settings: Lora, matrices: Sequence[AdapterMatrix]
             f"model.adapter: {folder} must be a PEFT folder with {CONFIG} and {WEIGHTS} "
             f"(pickled weights are refused): {error}"
         ) from None
-    _check_config(folder, config, settings)
+    _check_config(folder, config, settings, own or {})
     expected = {matrix.name: matrix.shape for matrix in matrices}
     shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
     if shapes != expected:
@@ -237,9 +246,15 @@ def read_adapter(folder: Path, settings: Lora, matrices: Sequence[AdapterMatrix]
     return np.concatenate([weights[b.name].float().numpy().reshape(-1) for b in matrices])
 
 
-def _check_config(folder: Path, config: dict[str, Any], settings: Lora) -> None:
+def _check_config(
+    folder: Path, config: dict[str, Any], settings: Lora, own: Mapping[str, Any]
+) -> None:
     kind = config.get("peft_type")
-    unlike = [n for n, plain in PLAIN.items() if n in config and config[n] not in plain]
+    unlike = [
+        n
+        for n, plain in PLAIN.items()
+        if n in config and config[n] not in plain and config[n] != own.get(n, config)
+    ]
     if kind != "LORA" or unlike:
         what = unlike[0] if unlike else f"peft_type {kind}"
         raise InputError(f"model.adapter: {folder} has {what}; allowed is plain LoRA")
