@@ -28,6 +28,20 @@ VISION: dict[str, Any] = {
     "patch_size": 14,
 }
 
+LATENT: dict[str, Any] = {
+    "num_key_value_heads": 4,
+    "q_lora_rank": 8,
+    "kv_lora_rank": 8,
+    "qk_nope_head_dim": 8,
+    "qk_rope_head_dim": 8,
+    "v_head_dim": 8,
+    "n_routed_experts": 4,
+    "num_experts_per_tok": 2,
+    "n_shared_experts": 1,
+    "moe_intermediate_size": 16,
+    "first_k_dense_replace": 1,
+}
+
 
 @dataclass(frozen=True)
 class Family:
@@ -166,42 +180,8 @@ FAMILIES: dict[str, Family] = {
             "linear_value_head_dim": 8,
         },
     ),
-    "deepseek-v2": Family(
-        "DeepseekV2Config",
-        {
-            "num_key_value_heads": 4,
-            "q_lora_rank": 8,
-            "kv_lora_rank": 8,
-            "qk_nope_head_dim": 8,
-            "qk_rope_head_dim": 8,
-            "v_head_dim": 8,
-            "n_routed_experts": 4,
-            "num_experts_per_tok": 2,
-            "n_shared_experts": 1,
-            "moe_intermediate_size": 16,
-            "first_k_dense_replace": 1,
-            "n_group": 1,
-            "topk_group": 1,
-        },
-    ),
-    "deepseek-v3": Family(
-        "DeepseekV3Config",
-        {
-            "num_key_value_heads": 4,
-            "q_lora_rank": 8,
-            "kv_lora_rank": 8,
-            "qk_nope_head_dim": 8,
-            "qk_rope_head_dim": 8,
-            "v_head_dim": 8,
-            "n_routed_experts": 4,
-            "num_experts_per_tok": 2,
-            "n_shared_experts": 1,
-            "moe_intermediate_size": 16,
-            "first_k_dense_replace": 1,
-            "n_group": 2,
-            "topk_group": 1,
-        },
-    ),
+    "deepseek-v2": Family("DeepseekV2Config", {**LATENT, "n_group": 1, "topk_group": 1}),
+    "deepseek-v3": Family("DeepseekV3Config", {**LATENT, "n_group": 2, "topk_group": 1}),
     "smollm3": Family("SmolLM3Config"),
     "ernie": Family("Ernie4_5Config", {"head_dim": 8}),
     "exaone4": Family("Exaone4Config", {"sliding_window": WINDOW, "sliding_window_pattern": 2}),

@@ -19,6 +19,8 @@ from airtune.learning.results import AdapterMatrix, Vector
 from airtune.learning.text_path import layers_without_text
 from airtune.scenario.learning import Lora
 
+Targets = str | Collection[str]
+
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 # Settings of other kinds of adapters: name in PEFT's file, value of plain LoRA.
@@ -81,15 +83,16 @@ def wrap(base: Any, name: Path | str, settings: Lora, seed: int) -> Any:
         try:
             peft = get_peft_model(base, config)
         except ValueError as error:
-            _check_targets(layers, targets)
+            _check_targets(layers, _not_stacked(targets, config))
             raise InputError(_refusal(error, layers)) from error
-    # PEFT takes out the names that stand for the stacked weights of experts.
-    left = peft.peft_config["default"].target_modules
-    _check_targets(layers, targets if isinstance(targets, str) else set(targets) & set(left))
+    _check_targets(layers, _not_stacked(targets, config))
     return peft
 
 
-Targets = str | Collection[str]
+def _not_stacked(targets: Targets, config: Any) -> Targets:
+    """Return the targets without those that PEFT found in the stacked weights of experts."""
+    # It takes them out of its configuration.
+    return targets if isinstance(targets, str) else set(targets) & set(config.target_modules)
 
 
 @dataclass(frozen=True)
@@ -187,7 +190,7 @@ def matrices_of(trained: Sequence[tuple[str, torch.nn.Parameter]]) -> tuple[Adap
     matrices, start = [], 0
     for name, parameter in trained:
         # PEFT saves its only adapter without the name "default".
-        saved = name.replace(".default.", ".")
+        saved = name.replace(".default.", ".").removesuffix(".default")
         matrices.append(AdapterMatrix(saved, tuple(parameter.shape), start, parameter.numel()))
         start += parameter.numel()
     return tuple(matrices)
