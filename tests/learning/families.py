@@ -28,6 +28,20 @@ VISION: dict[str, Any] = {
     "patch_size": 14,
 }
 
+LATENT: dict[str, Any] = {
+    "num_key_value_heads": 4,
+    "q_lora_rank": 8,
+    "kv_lora_rank": 8,
+    "qk_nope_head_dim": 8,
+    "qk_rope_head_dim": 8,
+    "v_head_dim": 8,
+    "n_routed_experts": 4,
+    "num_experts_per_tok": 2,
+    "n_shared_experts": 1,
+    "moe_intermediate_size": 16,
+    "first_k_dense_replace": 1,
+}
+
 
 @dataclass(frozen=True)
 class Family:
@@ -41,14 +55,11 @@ class Family:
         Settings; None takes one out.
     targets : tuple of str or str
         Layers that carry an adapter.
-    packs : bool
-        Whether its batches may be packed.
     """
 
     config: str
     changes: dict[str, Any] = field(default_factory=dict)
     targets: Any = "all-linear"
-    packs: bool = True
 
     def make(self, **more: Any) -> Any:
         """Return the configuration."""
@@ -169,42 +180,8 @@ FAMILIES: dict[str, Family] = {
             "linear_value_head_dim": 8,
         },
     ),
-    "deepseek-v2": Family(
-        "DeepseekV2Config",
-        {
-            "num_key_value_heads": 4,
-            "q_lora_rank": 8,
-            "kv_lora_rank": 8,
-            "qk_nope_head_dim": 8,
-            "qk_rope_head_dim": 8,
-            "v_head_dim": 8,
-            "n_routed_experts": 4,
-            "num_experts_per_tok": 2,
-            "n_shared_experts": 1,
-            "moe_intermediate_size": 16,
-            "first_k_dense_replace": 1,
-            "n_group": 1,
-            "topk_group": 1,
-        },
-    ),
-    "deepseek-v3": Family(
-        "DeepseekV3Config",
-        {
-            "num_key_value_heads": 4,
-            "q_lora_rank": 8,
-            "kv_lora_rank": 8,
-            "qk_nope_head_dim": 8,
-            "qk_rope_head_dim": 8,
-            "v_head_dim": 8,
-            "n_routed_experts": 4,
-            "num_experts_per_tok": 2,
-            "n_shared_experts": 1,
-            "moe_intermediate_size": 16,
-            "first_k_dense_replace": 1,
-            "n_group": 2,
-            "topk_group": 1,
-        },
-    ),
+    "deepseek-v2": Family("DeepseekV2Config", {**LATENT, "n_group": 1, "topk_group": 1}),
+    "deepseek-v3": Family("DeepseekV3Config", {**LATENT, "n_group": 2, "topk_group": 1}),
     "smollm3": Family("SmolLM3Config"),
     "ernie": Family("Ernie4_5Config", {"head_dim": 8}),
     "exaone4": Family("Exaone4Config", {"sliding_window": WINDOW, "sliding_window_pattern": 2}),
@@ -234,18 +211,17 @@ FAMILIES: dict[str, Family] = {
             "attention_chunk_size": WINDOW,
         },
     ),
-    "mamba": Family("MambaConfig", {"state_size": 8}, ("in_proj", "x_proj", "dt_proj")),
+    "mamba": Family("MambaConfig", {"state_size": 8}, ("in_proj", "x_proj")),
     "mamba2": Family(
         "Mamba2Config",
         {"state_size": 8, "num_heads": 4, "head_dim": 16, "n_groups": 1},
         ("in_proj",),
     ),
-    "falcon-mamba": Family(
-        "FalconMambaConfig", {"state_size": 8}, ("in_proj", "x_proj", "dt_proj")
-    ),
+    "falcon-mamba": Family("FalconMambaConfig", {"state_size": 8}, ("in_proj", "x_proj")),
     "falcon-h1": Family(
         "FalconH1Config",
         {"mamba_d_ssm": 32, "mamba_n_heads": 4, "mamba_d_head": 8, "mamba_d_state": 8},
+        ("q_proj", "v_proj", "in_proj", "down_proj"),
     ),
     "bamba": Family(
         "BambaConfig",
@@ -400,3 +376,10 @@ FAMILIES: dict[str, Family] = {
         {**SHAPE, "patch_size": 4, "text_config": {**SHAPE, "model_type": "persimmon"}},
     ),
 }
+
+PACKED = {
+    *("llama", "qwen2", "qwen3", "gemma", "gpt-neox", "gpt-bigcode", "opt", "stablelm"),
+    *("granite-moe", "glm", "glm4", "olmo", "olmo2", "qwen2-moe", "smollm3", "ernie", "nemotron"),
+    *("phimoe", "seed-oss", "hunyuan", "apertus", "arcee", "mllama", "qwen2-vl", "llava", "fuyu"),
+}
+"""Families whose batches are computed packed, which is faster."""

@@ -217,48 +217,6 @@ def test_a_model_with_a_window_is_left_to_transformers(
     assert distance(gradient, slope) < 1e-5
 
 
-FAMILIES: dict[str, tuple[str, tuple[str, ...], bool, dict[str, Any]]] = {
-    "qwen2": ("Qwen2", ("q_proj", "v_proj", "up_proj"), True, {}),
-    "qwen3": ("Qwen3", ("k_proj", "o_proj", "down_proj"), True, {"head_dim": 8}),
-    "gemma": ("Gemma", ("q_proj", "gate_proj"), True, {"head_dim": 8}),
-    "gpt_neox": ("GPTNeoX", ("query_key_value", "dense_4h_to_h"), True, {}),
-    # Its attention looks at the whole row, whatever the sequences in it.
-    "falcon": ("Falcon", ("query_key_value",), False, {"new_decoder_architecture": True}),
-    "opt": ("OPT", ("q_proj", "fc1"), True, {"ffn_dim": 48, "word_embed_proj_dim": 32}),
-}
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_other_families_have_the_same_gradient(
-    encoder: Encoder, examples: list[Example], family: str
-) -> None:
-    import torch
-    import transformers
-
-    name, targets, packs, changes = FAMILIES[family]
-    config = getattr(transformers, f"{name}Config")(
-        vocab_size=len(encoder.tokenizer),
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        pad_token_id=0,
-        bos_token_id=1,
-        eos_token_id=2,
-        **changes,
-    )
-    torch.manual_seed(0)
-    model, adapter = adapted(
-        getattr(transformers, f"{name}ForCausalLM")(config).eval(), target_modules=targets
-    )
-    assert model.packs == packs
-    loss, gradient = model.gradient_at(adapter, examples[:4])
-    expected, slope = reference(model, adapter, examples[:4])
-    assert loss == pytest.approx(expected, rel=1e-5)
-    assert distance(gradient, slope) < 1e-5
-
-
 def test_weights_in_4_bits_have_the_same_gradient(
     scenario_with: Callable[..., Scenario],
 ) -> None:

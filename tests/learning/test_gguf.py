@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -87,3 +88,95 @@ def test_every_type_has_the_bits_that_transformers_gives_it(
     assert len(weights) == sum(map(len, portions)) == len(whole["tensors"])
     for name, expected in whole["tensors"].items():
         assert weights[name].numpy().tobytes() == expected.numpy().tobytes(), name
+
+
+TEMPLATE = "{% for m in messages %}<own>{{ m.content }}{% endfor %}"
+
+
+@pytest.fixture
+def with_tokenizer(tmp_path: Path) -> Path:
+    """A one-layer LLaMA with a tokenizer and a chat template of its own, alone in its folder."""
+    path, random = tmp_path / "alone" / "own.gguf", np.random.default_rng(0)
+    path.parent.mkdir()
+    tokens = ["<own-start>", "<own-end>", *map(chr, range(97, 123)), "ab"]
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_name("own")
+    writer.add_context_length(64)
+    writer.add_block_count(1)
+    writer.add_embedding_length(32)
+    writer.add_feed_forward_length(32)
+    writer.add_head_count(2)
+    writer.add_head_count_kv(2)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_vocab_size(len(tokens))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(tokens)
+    writer.add_token_types([gguf.TokenType.CONTROL] * 2 + [gguf.TokenType.NORMAL] * 27)
+    writer.add_token_merges(["a b"])
+    writer.add_bos_token_id(0)
+    writer.add_eos_token_id(1)
+    writer.add_chat_template(TEMPLATE)
+    writer.add_tensor("token_embd.weight", random.random((len(tokens), 32), np.float32))
+    writer.add_tensor("output_norm.weight", np.ones(32, np.float32))
+    for name in NAMES:
+        writer.add_tensor(f"blk.0.{name}.weight", random.random((32, 32), np.float32))
+    for name in ("attn_norm", "ffn_norm"):
+        writer.add_tensor(f"blk.0.{name}.weight", np.ones(32, np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def other_model(folder: Path) -> None:
+    """Put all that a model may have beside its weights into a folder, of another model."""
+    from transformers import GenerationConfig, Qwen2Config
+
+    from airtune.learning.text import train_tokenizer
+
+    tokenizer = train_tokenizer(["another text"], 300)
+    tokenizer.chat_template = "{% for m in messages %}<other>{{ m.content }}{% endfor %}"
+    tokenizer.save_pretrained(folder)
+    Qwen2Config(vocab_size=300, hidden_size=64).save_pretrained(folder)
+    GenerationConfig(eos_token_id=7).save_pretrained(folder)
+    special = {"eos_token": "<other-end>", "bos_token": "<other-start>"}
+    (folder / "special_tokens_map.json").write_text(json.dumps(special))
+    (folder / "added_tokens.json").write_text('{"<other-added>": 300}')
+    (folder / "vocab.json").write_text('{"x": 0}')
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+
+
+def test_what_lies_beside_a_gguf_is_not_read(with_tokenizer: Path, tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    crowded = tmp_path / "crowded"
+    crowded.mkdir()
+    other_model(crowded)
+    path = crowded / "own.gguf"
+    path.write_bytes(with_tokenizer.read_bytes())
+    alone, beside = (
+        gguf_file.convert_gguf(file, tmp_path / "cache") for file in (with_tokenizer, path)
+    )
+    assert alone != beside
+    names = sorted(file.name for file in alone.iterdir())
+    assert names == sorted(file.name for file in beside.iterdir())
+    assert {"tokenizer.json", "config.json", "model-00001.safetensors"} < set(names)
+    for name in names:
+        if name != "airtune.json":  # which file it was made of
+            assert (alone / name).read_bytes() == (beside / name).read_bytes(), name
+    tokenizer = AutoTokenizer.from_pretrained(beside)
+    assert tokenizer.eos_token == "<own-end>"
+    assert tokenizer.tokenize("abc") == ["ab", "c"]
+    assert tokenizer.chat_template == TEMPLATE
+    assert json.loads((beside / "config.json").read_text())["model_type"] == "llama"
+
+
+def test_a_gguf_with_a_relative_path_or_a_link_is_read(
+    with_tokenizer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "link.gguf").symlink_to(with_tokenizer)
+    monkeypatch.chdir(tmp_path)
+    for path in (Path("alone/own.gguf"), Path("link.gguf")):
+        folder = gguf_file.convert_gguf(path, tmp_path / "cache")
+        assert (folder / "tokenizer.json").is_file()

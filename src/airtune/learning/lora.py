@@ -6,7 +6,8 @@ import copy
 import json
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from airtune.errors import InputError
 from airtune.learning.results import AdapterMatrix, Vector
 from airtune.learning.text_path import layers_without_text
 from airtune.scenario.learning import Lora
+
+Targets = str | Collection[str]
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
@@ -59,7 +62,7 @@ def wrap(base: Any, name: Path | str, settings: Lora, seed: int) -> Any:
     from peft import LoraConfig, get_peft_model
 
     targets = settings.target_modules
-    reached, excluded = _layers(base, targets)
+    layers = _layers(base)
     config = LoraConfig(
         task_type="CAUSAL_LM",
         r=settings.rank,
@@ -67,41 +70,61 @@ def wrap(base: Any, name: Path | str, settings: Lora, seed: int) -> Any:
         lora_dropout=settings.dropout,
         use_rslora=settings.rslora,
         target_modules=targets if isinstance(targets, str) else sorted(targets),
-        exclude_modules=excluded,
+        exclude_modules=layers.excluded(targets),
     )
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         # PEFT asks transformers for a name that is about to change.
         warnings.simplefilter("ignore", FutureWarning)
+        # It takes the pattern that it made for stacked experts for one without a layer.
+        warnings.filterwarnings("ignore", "The following (rank|alpha)_pattern keys")
         torch.manual_seed(seed)
         # PEFT lets this name win over the one in its configuration.
         base.name_or_path = str(name)
         try:
             peft = get_peft_model(base, config)
         except ValueError as error:
-            _check_targets(reached, targets)
-            raise InputError(
-                f"model.lora: PEFT refuses these adapters: {_first_sentence(error)}; the linear "
-                f"layers are {', '.join(_linear(reached))}"
-            ) from error
-    # PEFT takes out the names that stand for the stacked weights of experts.
-    left = peft.peft_config["default"].target_modules
-    _check_targets(reached, targets if isinstance(targets, str) else set(targets) & set(left))
+            _check_targets(layers, _not_stacked(targets, config))
+            raise InputError(_refusal(error, layers)) from error
+    _check_targets(layers, _not_stacked(targets, config))
     return peft
 
 
-def _layers(base: Any, targets: Any) -> tuple[dict[str, Any], str | None]:
-    """Return the layers that text reaches, and a pattern of those targets that it does not."""
-    places = layers_without_text(base)
-    pattern = re.compile("|".join(rf"{re.escape(place)}(\..*)?" for place in places) or r"(?!)")
-    every = {name: layer for name, layer in base.named_modules() if name}
-    reached = {name: layer for name, layer in every.items() if not pattern.fullmatch(name)}
-    missed = [
-        name for name in every if name not in reached and _is_target(every[name], name, targets)
-    ]
-    return reached, pattern.pattern if missed else None
+def _not_stacked(targets: Targets, config: Any) -> Targets:
+    """Return the targets without those that PEFT found in the stacked weights of experts."""
+    # It takes them out of its configuration.
+    return targets if isinstance(targets, str) else set(targets) & set(config.target_modules)
 
 
-def _is_target(layer: Any, name: str, targets: Any) -> bool:
+@dataclass(frozen=True)
+class _Layers:
+    """The layers of a model by name: those that text reaches and the others."""
+
+    reached: dict[str, Any]
+    others: dict[str, Any]
+    pattern: str
+
+    def excluded(self, targets: Targets) -> str | None:
+        """Return a pattern of the targets that text does not reach, if there are any."""
+        found = any(_is_target(name, layer, targets) for name, layer in self.others.items())
+        return self.pattern if found else None
+
+    def linear(self) -> list[str]:
+        """Return the names of the linear layers that text reaches."""
+        found = (name for name, layer in self.reached.items() if _is_linear(layer))
+        return sorted({name.rsplit(".", 1)[-1] for name in found})
+
+
+def _layers(base: Any) -> _Layers:
+    pattern = "|".join(rf"{re.escape(place)}(\..*)?" for place in layers_without_text(base))
+    layers: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
+    for name, layer in base.named_modules():
+        if name:
+            layers[bool(pattern and re.fullmatch(pattern, name))][name] = layer
+    return _Layers(*layers, pattern)
+
+
+def _is_target(name: str, layer: Any, targets: Targets) -> bool:
+    """Tell as PEFT does whether a layer is a target."""
     if isinstance(targets, str):
         return _is_linear(layer)
     return any(name == target or name.endswith("." + target) for target in targets)
@@ -113,32 +136,30 @@ def _is_linear(layer: Any) -> bool:
     return isinstance(layer, torch.nn.Linear | Conv1D)
 
 
-def _linear(layers: Mapping[str, Any]) -> list[str]:
-    return sorted({_leaf(name) for name, layer in layers.items() if _is_linear(layer)})
-
-
-def _leaf(name: str) -> str:
-    return name.rsplit(".", 1)[-1]
-
-
-def _check_targets(reached: Mapping[str, Any], targets: Any) -> None:
+def _check_targets(layers: _Layers, targets: Targets) -> None:
     if isinstance(targets, str):
         return
     missing = sorted(
         target
         for target in targets
-        if not any(_is_target(layer, name, [target]) for name, layer in reached.items())
+        if not any(_is_target(name, layer, [target]) for name, layer in layers.reached.items())
     )
     if missing:
+        elsewhere = any(_is_target(name, None, missing) for name in layers.others)
         raise InputError(
-            f"model.lora.target_modules: the model has no {', '.join(missing)}; "
-            f"it has {', '.join(_linear(reached))}, and 'all-linear' means all but the language "
-            "head"
+            f"model.lora.target_modules: the model has no {', '.join(missing)}"
+            f"{' that text runs through' if elsewhere else ''}; it has "
+            f"{', '.join(layers.linear())}, and 'all-linear' means all but the language head"
         )
 
 
-def _first_sentence(error: Exception) -> str:
-    return str(error).strip().split("\n")[0].split(". ")[0].rstrip(".")
+def _refusal(error: Exception, layers: _Layers) -> str:
+    said = str(error).strip().split("\n")[0].split(". ")[0].rstrip(".")
+    others = [name for name in layers.linear() if f"'{name}'" not in said]
+    return (
+        f"model.lora: PEFT refuses these adapters: {said}; name others in "
+        f"model.lora.target_modules, of {', '.join(others)}"
+    )
 
 
 def adapter_matrices(base: Any, settings: Lora) -> tuple[AdapterMatrix, ...]:
@@ -169,13 +190,18 @@ def matrices_of(trained: Sequence[tuple[str, torch.nn.Parameter]]) -> tuple[Adap
     matrices, start = [], 0
     for name, parameter in trained:
         # PEFT saves its only adapter without the name "default".
-        saved = name.replace(".default.", ".")
+        saved = name.replace(".default.", ".").removesuffix(".default")
         matrices.append(AdapterMatrix(saved, tuple(parameter.shape), start, parameter.numel()))
         start += parameter.numel()
     return tuple(matrices)
 
 
-def read_adapter(folder: Path, settings: Lora, matrices: Sequence[AdapterMatrix]) -> Vector:
+def read_adapter(
+    folder: Path,
+    settings: Lora,
+    matrices: Sequence[AdapterMatrix],
+    own: Mapping[str, Any] | None = None,
+) -> Vector:
     """Return the adapter of a PEFT folder as a flat vector, shape (d,).
 
     Parameters
@@ -186,6 +212,8 @@ def read_adapter(folder: Path, settings: Lora, matrices: Sequence[AdapterMatrix]
         Must say the same as the folder's configuration.
     matrices : sequence of AdapterMatrix
         The adapter matrices of the model, in the order of the vector.
+    own : mapping, optional
+        PEFT's settings of those: it gives the stacked weights of experts a rank of their own.
 
     Raises
     ------
@@ -206,7 +234,7 @@ def read_adapter(folder: Path, settings: Lora, matrices: Sequence[AdapterMatrix]
             f"model.adapter: {folder} must be a PEFT folder with {CONFIG} and {WEIGHTS} "
             f"(pickled weights are refused): {error}"
         ) from None
-    _check_config(folder, config, settings)
+    _check_config(folder, config, settings, own or {})
     expected = {matrix.name: matrix.shape for matrix in matrices}
     shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
     if shapes != expected:
@@ -221,9 +249,15 @@ def read_adapter(folder: Path, settings: Lora, matrices: Sequence[AdapterMatrix]
     return np.concatenate([weights[b.name].float().numpy().reshape(-1) for b in matrices])
 
 
-def _check_config(folder: Path, config: dict[str, Any], settings: Lora) -> None:
+def _check_config(
+    folder: Path, config: dict[str, Any], settings: Lora, own: Mapping[str, Any]
+) -> None:
     kind = config.get("peft_type")
-    unlike = [n for n, plain in PLAIN.items() if n in config and config[n] not in plain]
+    unlike = [
+        n
+        for n, plain in PLAIN.items()
+        if n in config and config[n] not in plain and config[n] != own.get(n, config)
+    ]
     if kind != "LORA" or unlike:
         what = unlike[0] if unlike else f"peft_type {kind}"
         raise InputError(f"model.adapter: {folder} has {what}; allowed is plain LoRA")

@@ -198,7 +198,8 @@ class AdapterModel(LanguageModel):
             place = slice(matrix.start, matrix.start + matrix.size)
             parameter.data = self.flat[place].view(matrix.shape)
         if start is not None:
-            self.load(read_adapter(start, settings, self.matrices))
+            own = self.peft.peft_config["default"].to_dict()
+            self.load(read_adapter(start, settings, self.matrices, own))
         self.initial: Vector = self.flat.numpy().copy()
         self.reference = Reference(
             lambda examples: self.log_probabilities(torch.from_numpy(self.initial), examples)

@@ -34,7 +34,7 @@ def check_ids(source: str, base: Any, tokenizer: Any, examples: Iterable[Example
     --------
     >>> import torch
     >>> from transformers import LlamaConfig, LlamaForCausalLM
-    >>> config = LlamaConfig(vocab_size=8, hidden_size=8, intermediate_size=8, num_hidden_layers=1)
+    >>> config = LlamaConfig(vocab_size=8, num_hidden_layers=1)
     >>> with torch.device("meta"):
     ...     base = LlamaForCausalLM(config)
     >>> check_ids("folder", base, tokenizer=None, examples=[Example((3, 7), prompt=1, label="")])
