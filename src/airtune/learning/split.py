@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -95,8 +96,14 @@ def encoded_split(
         tuple(validation),
         tuple(known[id(record)] for record in training),
         tuple(known[id(record)] for record in validation),
-        tuple(left_out),
+        tuple(sorted(left_out, key=_number)),
     )
+
+
+def _number(left_out: LeftOut) -> int:
+    """Return the number that a place ends on, such as that of a line."""
+    found = re.search(r"[0-9]+$", left_out.place)
+    return int(found[0]) if found else 0
 
 
 def sift(

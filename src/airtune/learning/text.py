@@ -62,10 +62,13 @@ class Example:
 def alpaca_prompt(record: Record) -> str:
     """Return the Alpaca-style prompt of a record, up to where the answer starts."""
     middle = INPUT + record.input if record.input else ""
+    # The heading of an answer begins with an empty line, which ends a turn before it.
+    headings = {"assistant": RESPONSE.removeprefix("\n\n")}
     before = "".join(
-        (RESPONSE if turn[0] == "assistant" else INSTRUCTION) + turn[1] + "\n\n"
-        for turn in record.history
-    ).replace("\n\n\n\n", "\n\n")
+        headings.get(turn[0], INSTRUCTION) + turn[1] + "\n\n" for turn in record.history
+    )
+    if record.history and record.history[0][0] == "assistant":
+        before = "\n\n" + before
     if not (record.instruction or record.input):
         return before.removesuffix("\n\n") + RESPONSE
     return before + INSTRUCTION + record.instruction + middle + RESPONSE
@@ -146,7 +149,8 @@ class Encoder:
         eos = int(tokenizer.eos_token_id)
         after = self._tokens([closing])[0][0] if closing else [eos]
         # A marker that is no special token ends an answer as a text.
-        special = after[-1] in _special_ids(tokenizer)
+        self._special = _special_ids(tokenizer)
+        special = after[-1] in self._special
         self.marker = "" if special else closing
         self.end = after[-1] if special else eos
         self._adds_end = not closing
@@ -191,8 +195,12 @@ class Encoder:
         pattern = re.compile(r"\{(instruction|input)\}")
         return before + pattern.sub(lambda m: str(getattr(record, m[1])), self.template)
 
-    def encode(self, records: Sequence[Record], *, rejected: bool = False) -> list[Example]:
+    def encode(
+        self, records: Sequence[Record], *, rejected: bool = False, room: int = 0
+    ) -> list[Example]:
         """Return the examples of `records`, in order; with their worse answers if `rejected`.
+
+        A prompt leaves a place for `room` tokens at least, if that takes no more than half.
 
         Raises
         ------
@@ -206,13 +214,13 @@ class Encoder:
         written = [self._written(record) for record in records]
         tokens = self._tokens([text.text for text in written])
         return [
-            self._fitted(record, self._example(record, text, found))
+            self._fitted(record, self._example(record, text, found), room)
             for record, text, found in zip(records, written, tokens, strict=True)
         ]
 
     def question(self, record: Record) -> list[int]:
         """Return the tokens of a record's prompt, shortened so that an answer has a place."""
-        for _ in range(MOST_CUTS):
+        for _ in range(MOST_CUTS + len(record.history)):
             ids, _ = self._tokens([self.prompt(record)])[0]
             ids = [*self._start, *ids] or [self._first()]
             excess = len(ids) - (self.max_tokens - 1)
@@ -236,7 +244,7 @@ class Encoder:
         text = str(self.tokenizer.decode(ids, skip_special_tokens=False)).removeprefix(lead)
         if self.marker:
             text = text.partition(self.marker)[0]
-        for token in self.tokenizer.all_special_tokens:
+        for token in self.chat.special_tokens if self.chat is not None else ():
             text = text.replace(token, "")
         return text.strip()
 
@@ -285,18 +293,22 @@ class Encoder:
         """Return the tokens that hold characters of ``text[first:stop]``."""
         if places:
             start = next((i for i, (_, b) in enumerate(places) if b > first), len(ids))
-            return start, next((i for i, (a, _) in enumerate(places) if a >= stop), len(ids))
+            # A special token may hold the white space after it.
+            start += start < len(ids) and places[start][0] < first and ids[start] in self._special
+            # Of blanks some tokenizers tell but where they end.
+            after = (i for i, (a, b) in enumerate(places) if a >= stop and b > stop)
+            return start, next(after, len(ids))
         # Without places: as far as the tokens of the text before are the same.
         heads = [self._tokens([text[:n]])[0][0] if n < len(text) else ids for n in (first, stop)]
         start, end = (_common(ids, head) for head in heads)
         return start, end if end == len(heads[1]) else end + 1
 
-    def _fitted(self, record: Record, example: Example) -> Example:
+    def _fitted(self, record: Record, example: Example, room: int) -> Example:
         """Return an example of at most `max_tokens`."""
         limit = self.max_tokens
-        for _ in range(MOST_CUTS):
+        for _ in range(MOST_CUTS + len(record.history)):
             before = example.learnt[-1][0]
-            answer = min(len(example.ids) - before, limit // 2)
+            answer = max(min(len(example.ids) - before, limit // 2), room)
             excess = before - (limit - answer)
             if excess <= 0:
                 return replace(example, ids=example.ids[:limit])
