@@ -7,14 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.learning.chat_families import TALKS, Family, Refused, Turns
+from tests.learning.chat_families_more import FAMILIES
+from tests.learning.chat_tokenizers import tokenizer_of
 
 from airtune.errors import InputError
 from airtune.learning.data import Record
 from airtune.learning.talks import read_talk
 from airtune.learning.text import Encoder, Example
-from tests.learning.chat_families import TALKS, Family, Refused, Turns
-from tests.learning.chat_families_more import FAMILIES
-from tests.learning.chat_tokenizers import tokenizer_of
 
 DAY = datetime.date(2026, 2, 3)
 TALK_NAMES = ("system", "two turns", "empty system")

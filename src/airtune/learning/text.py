@@ -18,6 +18,9 @@ from airtune.scenario.learning import Data
 MOST_CUTS = 200
 """Times that a prompt is shortened before it is given up."""
 
+TURN_TOKENS = 16
+"""What a template writes about a turn, at most, for a guess of how many turns are too many."""
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -324,9 +327,15 @@ class Encoder:
         roles = [turn[0] for turn in history]
         first = next((i for i, r in enumerate(roles) if r not in ("system", "developer")), None)
         if first is not None and (asked or first < len(history) - 1):
-            # Up to the next turn of the user, but what is answered stays.
+            # Up to a turn of the user, but what is answered stays.
             end = len(history) if asked else len(history) - 1
-            last = next((i for i in range(first + 1, end) if roles[i] == "user"), end)
+            starts = [i for i in range(first + 1, end) if roles[i] == "user"] + [end]
+            spared, last = 0, first
+            while last < end and (last == first or spared < excess):
+                following = next(i for i in starts if i > last)
+                texts = ["".join(turn[1:]) for turn in history[last:following]]
+                spared += sum(len(ids) + TURN_TOKENS for ids, _ in self._tokens(texts))
+                last = following
             return replace(record, history=tuple(history[:first] + history[last:]))
         if record.input:
             return replace(record, input=self._without_front(record.input, excess))
