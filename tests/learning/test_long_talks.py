@@ -126,12 +126,15 @@ def test_a_system_that_does_not_fit_is_told() -> None:
         encoder.question(record)
 
 
-def test_a_tool_that_answers_long_loses_its_front() -> None:
-    turns = (("user", "Look."), ("tool", LONG))
+def test_what_a_tool_answers_long_loses_its_front_and_what_was_asked_stays() -> None:
+    turns = (("user", "Hi."), ("assistant", "Hello!"), ("user", "Look there."), ("tool", LONG))
     encoder = encoder_of("zephyr", 64)
     (example,) = encoder.encode([Record("", "", "Blue.", history=turns)])
     text = encoder.tokenizer.decode(example.ids)
-    assert text.startswith("<|tool|>\n") and "word59</s>" in text and len(example.ids) <= 64
+    asked, _, rest = text.removeprefix("<|user|>\n").partition("</s>\n<|tool|>\n")
+    assert asked and "Look there.".endswith(asked)
+    assert LONG.endswith(rest.partition("</s>")[0]) and "word59</s>" in rest
+    assert len(example.ids) <= 64
 
 
 NAMES = ("mistral", "gemma-3", "zephyr", "glm-4", "qwen3", "phi-3", "vicuna", "lines", "gpt-oss")

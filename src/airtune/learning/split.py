@@ -87,7 +87,7 @@ def encoded_split(
         known |= {id(record): example for record, example in found}
         if not refused:
             break
-        left_out += [why for _, why in refused]
+        left_out = sorted([*left_out, *(why for _, why in refused)], key=_number)
         useless = {id(record) for record, _ in refused}
         records = [record for record in records if id(record) not in useless]
         settle(scenario.data, records, left_out)
@@ -96,7 +96,7 @@ def encoded_split(
         tuple(validation),
         tuple(known[id(record)] for record in training),
         tuple(known[id(record)] for record in validation),
-        tuple(sorted(left_out, key=_number)),
+        tuple(left_out),
     )
 
 

@@ -66,9 +66,10 @@ def alpaca_prompt(record: Record) -> str:
     """Return the Alpaca-style prompt of a record, up to where the answer starts."""
     middle = INPUT + record.input if record.input else ""
     # The heading of an answer begins with an empty line, which ends a turn before it.
-    headings = {"assistant": RESPONSE.removeprefix("\n\n")}
+    answered = RESPONSE.removeprefix("\n\n")
     before = "".join(
-        headings.get(turn[0], INSTRUCTION) + turn[1] + "\n\n" for turn in record.history
+        (answered if turn[0] == "assistant" else INSTRUCTION) + turn[1] + "\n\n"
+        for turn in record.history
     )
     if record.history and record.history[0][0] == "assistant":
         before = "\n\n" + before
@@ -299,7 +300,7 @@ class Encoder:
             # A special token may hold the white space after it.
             start += start < len(ids) and places[start][0] < first and ids[start] in self._special
             # Of blanks some tokenizers tell but where they end.
-            after = (i for i, (a, b) in enumerate(places) if a >= stop and b > stop)
+            after = (i for i, (a, b) in enumerate(places) if a >= stop < b)
             return start, next(after, len(ids))
         # Without places: as far as the tokens of the text before are the same.
         heads = [self._tokens([text[:n]])[0][0] if n < len(text) else ids for n in (first, stop)]
@@ -321,33 +322,42 @@ class Encoder:
         raise self._too_long(record, len(example.ids))
 
     def _shortened(self, record: Record, excess: int) -> Record:
-        """Return a record with a shorter prompt: the oldest turn gone, or the question's front."""
+        """Return a record with a shorter prompt: oldest turns gone, or the front of a text."""
         history = list(record.history)
-        asked = bool(record.instruction or record.input)
         roles = [turn[0] for turn in history]
         first = next((i for i, r in enumerate(roles) if r not in ("system", "developer")), None)
-        if first is not None and (asked or first < len(history) - 1):
-            # Up to a turn of the user, but what is answered stays.
-            end = len(history) if asked else len(history) - 1
-            starts = [i for i in range(first + 1, end) if roles[i] == "user"] + [end]
-            spared, last = 0, first
-            while last < end and (last == first or spared < excess):
-                following = next(i for i in starts if i > last)
-                texts = ["".join(turn[1:]) for turn in history[last:following]]
-                spared += sum(len(ids) + TURN_TOKENS for ids, _ in self._tokens(texts))
-                last = following
-            return replace(record, history=tuple(history[:first] + history[last:]))
-        if record.input:
-            return replace(record, input=self._without_front(record.input, excess))
-        if record.instruction:
+        if record.instruction or record.input:
+            if first is not None:
+                return self._without_turns(record, first, len(history), excess)
+            if record.input:
+                return replace(record, input=self._without_front(record.input, excess))
             # Something must be asked, or the talk would lose its turn.
-            rest = self._without_front(record.instruction, excess)
-            if rest:
+            if rest := self._without_front(record.instruction, excess):
                 return replace(record, instruction=rest)
-        elif first is not None and (rest := self._without_front(history[first][1], excess)):
-            turn = (history[first][0], rest, *history[first][2:])
-            return replace(record, history=(*history[:first], turn))
+        elif first is not None:
+            # What is answered: the last turn of the user, and what others said since.
+            asked = max((i for i, r in enumerate(roles) if r == "user"), default=len(roles) - 1)
+            if first < asked:
+                return self._without_turns(record, first, asked, excess)
+            for place, turn in enumerate(history[first:], first):
+                most = len(self._tokens([turn[1]])[0][0]) - 1
+                rest = self._without_front(turn[1], min(excess, most)) if most > 0 else ""
+                if rest:
+                    history[place] = (turn[0], rest, *turn[2:])
+                    return replace(record, history=tuple(history))
         raise self._too_long(record, None)
+
+    def _without_turns(self, record: Record, first: int, end: int, excess: int) -> Record:
+        """Leave turns out from the `first` to the next of the user, more of them if too few."""
+        history = record.history
+        starts = [i for i in range(first + 1, end) if history[i][0] == "user"] + [end]
+        spared, last = 0, first
+        while last < end and (last == first or spared < excess):
+            following = next(i for i in starts if i > last)
+            texts = ["".join(turn[1:]) for turn in history[last:following]]
+            spared += sum(len(ids) + TURN_TOKENS for ids, _ in self._tokens(texts))
+            last = following
+        return replace(record, history=history[:first] + history[last:])
 
     def _without_front(self, text: str, tokens: int) -> str:
         ids, places = self._tokens([text])[0]
@@ -371,11 +381,8 @@ class Encoder:
     def _tokens(self, texts: Sequence[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
         """Return tokens of texts and, of a tokenizer that tells, their places in the text."""
         fast = bool(getattr(self.tokenizer, "is_fast", False))
-        found = (
-            self.tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True)
-            if fast
-            else self.tokenizer(list(texts), add_special_tokens=False)
-        )
+        told = {"return_offsets_mapping": True} if fast else {}
+        found = self.tokenizer(list(texts), add_special_tokens=False, **told)
         places = found["offset_mapping"] if fast else [[] for _ in texts]
         return list(zip(found["input_ids"], places, strict=True))
 
