@@ -301,7 +301,7 @@ class Encoder:
             start += start < len(ids) and places[start][0] < first and ids[start] in self._special
             # Of blanks some tokenizers tell but where they end.
             after = (i for i, (a, b) in enumerate(places) if a >= stop < b)
-            return start, next(after, len(ids))
+            return start, len(ids) if stop >= len(text) else next(after, len(ids))
         # Without places: as far as the tokens of the text before are the same.
         heads = [self._tokens([text[:n]])[0][0] if n < len(text) else ids for n in (first, stop)]
         start, end = (_common(ids, head) for head in heads)
