@@ -174,6 +174,15 @@ def test_earlier_turns_are_part_of_the_prompt(encoder: Encoder) -> None:
     )
 
 
+def test_empty_lines_of_earlier_turns_are_kept() -> None:
+    history = (("user", "a\n\n\n\nb"), ("assistant", "c\n\n\n\n\nd"))
+    prompt = alpaca_prompt(Record("Bye.", "", "Ciao.", history=history))
+    assert prompt == (
+        "### Instruction:\na\n\n\n\nb\n\n### Response:\nc\n\n\n\n\nd\n\n"
+        "### Instruction:\nBye.\n\n### Response:\n"
+    )
+
+
 @pytest.mark.parametrize("template", ["alpaca", "plain", "chat", "Q {instruction} A"])
 def test_the_loss_sees_the_answer_and_the_end_and_no_token_of_the_prompt(
     encoder: Encoder, template: str
