@@ -50,7 +50,9 @@ def test_long_records_lose_the_end_of_a_long_answer_then_the_front_of_the_prompt
     assert len(cut.ids) - cut.prompt == len(whole.ids) - whole.prompt
     # Of the question the end stays, between the template's headings.
     prompt = encoder.tokenizer.decode(cut.ids[: cut.prompt])
-    assert prompt == "### Instruction:\nending.\n\n### Response:\n"
+    asked = prompt.removeprefix("### Instruction:\n").removesuffix("\n\n### Response:\n")
+    assert asked and RECORD.instruction.endswith(asked)
+    assert (len(cut.ids), cut.prompt) == (8, 4)
     (long,) = short.encode([Record("x", "", "9 8 7 6 5 4 3 2 1")])
     assert (len(long.ids), long.prompt) == (8, 3)
     assert encoder.tokenizer.decode(long.ids[:3]) == alpaca_prompt(Record("x", "", ""))
@@ -168,6 +170,15 @@ def test_earlier_turns_are_part_of_the_prompt(encoder: Encoder) -> None:
     )
     assert alpaca_prompt(record) == (
         "### Instruction:\nBe brief.\n\n### Instruction:\nHi.\n\n### Response:\nHello.\n\n"
+        "### Instruction:\nBye.\n\n### Response:\n"
+    )
+
+
+def test_empty_lines_of_earlier_turns_are_kept() -> None:
+    history = (("user", "a\n\n\n\nb"), ("assistant", "c\n\n\n\n\nd"))
+    prompt = alpaca_prompt(Record("Bye.", "", "Ciao.", history=history))
+    assert prompt == (
+        "### Instruction:\na\n\n\n\nb\n\n### Response:\nc\n\n\n\n\nd\n\n"
         "### Instruction:\nBye.\n\n### Response:\n"
     )
 

@@ -16,6 +16,12 @@ from airtune.learning.data import Record, RecordError, Turn
 MARK = "=text="
 """Stands for a text, to see where a template writes it."""
 
+THOUGHTS = ("reasoning_content", "thinking", "reasoning")
+"""What a message may hold that its speaker thought."""
+
+FAILURES = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RuntimeError)
+"""What a template can raise besides errors of its own kind."""
+
 ALLOWED_BESIDES = "allowed besides are alpaca, plain or a text with {instruction}"
 
 
@@ -26,7 +32,7 @@ class Rendered:
     Attributes
     ----------
     text : str
-        As the template writes it, up to and with the end of the last answer.
+        As the template writes it, with what may follow the end of the last answer.
     learnt : tuple of (start, stop)
         Characters of each learnt answer, with its end.
     """
@@ -58,6 +64,7 @@ class ChatTemplate:
         self.date = date or datetime.date.today()
         self.options = dict(options or {})
         self._closing = cache(self._closing_of)
+        self._wrote = cache(self._turns_written)
 
     def prompt(self, turns: Sequence[Turn], tools: str = "", place: str = "") -> str:
         """Return the talk with the turn of the answer opened.
@@ -68,10 +75,11 @@ class ChatTemplate:
             The template refuses the talk, or does not write one of its turns.
         """
         text = self._render(turns, tools, place, generation=True)
+        written = self._wrote(tuple((t[0], bool(t[1].strip()), *t[2:]) for t in turns), tools)
         for number, turn in enumerate(turns):
             # What an answer thought may be left out of later turns: the template knows why.
-            if turn[0] != "assistant" and turn[1].strip() and turn[1].strip() not in text:
-                marked = [*turns[:number], _marked(turn), *turns[number + 1 :]]
+            if turn[0] != "assistant" and turn[1].strip() and number not in written:
+                marked = [*turns[:number], _with_content(turn, MARK), *turns[number + 1 :]]
                 if MARK not in self._render(marked, tools, place, generation=True):
                     raise RecordError(
                         place, f"the model's chat template does not write a turn of {turn[0]!r}"
@@ -106,7 +114,7 @@ class ChatTemplate:
             if turn[0] != "assistant":
                 continue
             part, own = self._learnt(talk[: number + 1], record)
-            if not text.startswith(part):
+            if not text.startswith(part[: own[1]]):
                 raise RecordError(
                     record.place,
                     f"the model's chat template writes answer {len(spans) + 1} in another way once "
@@ -130,7 +138,7 @@ class ChatTemplate:
         return self._closing((("user", ""),), "")[0]
 
     def _learnt(self, talk: Sequence[Turn], record: Record) -> tuple[str, tuple[int, int]]:
-        """Return the talk up to the end of its last turn, and the characters of that answer."""
+        """Return a talk that ends on an answer as text, and the characters of that answer."""
         prompt = self.prompt(talk[:-1], record.tools, record.place)
         whole = self._render(talk, record.tools, record.place, generation=False)
         if not whole.startswith(prompt):
@@ -141,13 +149,24 @@ class ChatTemplate:
             )
         kept, closing = self._closing(tuple((t[0], "", *t[2:]) for t in talk[:-1]), record.tools)
         if whole.endswith(closing):
-            text = whole[: len(whole) - len(closing)] + kept
+            stop = len(whole) - len(closing) + len(kept)
         else:
-            text = whole.rstrip()
-        _check_calls(talk[-1:], text[len(prompt) :], record.place)
-        if len(text) <= len(prompt):
-            raise RecordError(record.place, "the model's chat template does not write its answer")
-        return text, (len(prompt), len(text))
+            stop = len(whole.rstrip())
+        _check_answer(talk[-1], whole[len(prompt) : stop], record.place)
+        return whole, (len(prompt), stop)
+
+    def _turns_written(self, shape: tuple[tuple[Any, ...], ...], tools: str) -> frozenset[int]:
+        """Return which turns of a talk the template writes, by what stands for their text."""
+        marks = [MARK.replace("=", f"={number}=") for number in range(len(shape))]
+        turns = [
+            (role, mark if full else "", *more)
+            for (role, full, *more), mark in zip(shape, marks, strict=True)
+        ]
+        try:
+            text = self._render(turns, tools, "", generation=True)
+        except RecordError:  # it depends on what is said
+            return frozenset()
+        return frozenset(number for number, mark in enumerate(marks) if mark in text)
 
     def _closing_of(self, before: tuple[Turn, ...], tools: str) -> tuple[str, str]:
         """Return what ends an answer, and all that the template writes after one.
@@ -158,12 +177,13 @@ class ChatTemplate:
         whole = self._render((*filled, ("assistant", MARK)), tools, "", generation=False)
         closing = whole.rpartition(MARK)[2] if MARK in whole else ""
         ends = [
-            closing.index(token) + len(token) for token in self._special_tokens if token in closing
+            closing.index(token) + len(token) for token in self.special_tokens if token in closing
         ]
         return (closing[: min(ends)] if ends else closing.rstrip()), closing
 
     @property
-    def _special_tokens(self) -> list[str]:
+    def special_tokens(self) -> list[str]:
+        """Special tokens as they are written."""
         added = self.tokenizer.added_tokens_decoder.values()
         own = {str(token) for token in added if token.special} | set(
             self.tokenizer.all_special_tokens
@@ -174,12 +194,13 @@ class ChatTemplate:
         from jinja2 import TemplateError, TemplateSyntaxError
 
         messages = [_message(turn) for turn in turns]
+        callable_tools = json.loads(tools) if tools else None
         try:
-            with _clock(self.tokenizer, self.date):
+            with _clock(self.tokenizer, callable_tools, self.date):
                 return str(
                     self.tokenizer.apply_chat_template(
                         messages,
-                        tools=json.loads(tools) if tools else None,
+                        tools=callable_tools,
                         tokenize=False,
                         add_generation_prompt=generation,
                         **self.options,
@@ -190,7 +211,7 @@ class ChatTemplate:
                 f"data.template: the model's chat template cannot be read ({error}); "
                 + ALLOWED_BESIDES
             ) from None
-        except (TemplateError, TypeError, ValueError, LookupError, AttributeError) as error:
+        except (TemplateError, *FAILURES) as error:
             first = str(error).split("\n")[0][:200]
             raise RecordError(
                 place,
@@ -210,8 +231,22 @@ def _check_calls(turns: Sequence[Turn], text: str, place: str) -> None:
                 )
 
 
-def _marked(turn: Turn) -> Turn:
-    return (turn[0], MARK, turn[2]) if len(turn) == 3 else (turn[0], MARK)
+def _check_answer(turn: Turn, text: str, place: str) -> None:
+    """Refuse an answer that is not as it is given in what is learnt, but for white space."""
+    squeezed = "".join(text.split())
+    if not squeezed or "".join(turn[1].split()) not in squeezed:
+        what = "its answer as it is given" if squeezed else "its answer"
+        raise RecordError(place, f"the model's chat template does not write {what}")
+    message = _message(turn)
+    for key in THOUGHTS:
+        thought = message.get(key)
+        if isinstance(thought, str) and "".join(thought.split()) not in squeezed:
+            raise RecordError(place, f"the model's chat template does not write its {key!r}")
+    _check_calls([turn], text, place)
+
+
+def _with_content(turn: Turn, content: str) -> Turn:
+    return (turn[0], content, turn[2]) if len(turn) == 3 else (turn[0], content)
 
 
 def _message(turn: Turn) -> dict[str, Any]:
@@ -229,7 +264,7 @@ def _difference(prompt: str, whole: str) -> str:
 
 
 @contextmanager
-def _clock(tokenizer: Any, date: datetime.date) -> Iterator[None]:
+def _clock(tokenizer: Any, tools: list[Any] | None, date: datetime.date) -> Iterator[None]:
     """Tell a template that asks for the time the noon of a day.
 
     Variables that are handed to ``apply_chat_template`` are made plain data, so the function is
@@ -238,7 +273,7 @@ def _clock(tokenizer: Any, date: datetime.date) -> Iterator[None]:
     from transformers.utils import chat_template_utils
 
     noon = datetime.datetime.combine(date, datetime.time(12))
-    template = tokenizer.get_chat_template()
+    template = tokenizer.get_chat_template(tools=tools)
     names = chat_template_utils._compile_jinja_template(template).globals
     before = names.get("strftime_now")
     names["strftime_now"] = noon.strftime

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -11,7 +10,13 @@ from typing import Any
 from airtune.errors import InputError, clip
 from airtune.learning.data import LeftOut, Record, RecordError, left_out_in_words, load_sample
 from airtune.learning.rows import Row, source_rows
-from airtune.learning.talks import normalised_pair, read_talk, read_turns
+from airtune.learning.talks import (
+    is_missing,
+    normalised_pair,
+    read_talk,
+    read_turns,
+    says_something,
+)
 from airtune.scenario.learning import Data, Fields
 
 # Fields of well-known data sets.
@@ -128,12 +133,12 @@ def check_text(record: Record) -> None:
     ------
     RecordError
     """
-    if not record.output.strip() and not record.calls:
+    if not says_something(("assistant", record.output, record.calls or "{}")):
         raise RecordError(record.place, "it has no answer")
-    worse = record.worse or record
-    texts = (record.instruction, record.input, record.output, record.rejected, record.label)
-    turns = (*record.history, *worse.history)
-    for text in (*texts, worse.output, record.calls, record.tools, *(t for u in turns for t in u)):
+    texts = [record.rejected, record.label]
+    for one in (record, record.worse or record):
+        texts += [one.output, one.calls, one.tools, *(text for turn in one.turns for text in turn)]
+    for text in texts:
         try:
             text.encode()
         except UnicodeEncodeError as error:
@@ -145,15 +150,16 @@ def check_text(record: Record) -> None:
 
 def _instruction(row: dict[str, Any], place: str, settings: Data) -> list[Record]:
     fields = _fields(settings)
-    return [
-        Record(
-            _text(row, fields.instruction, "instruction", place),
-            _text(row, fields.input, "input", place, required=False),
-            _text(row, fields.output, "output", place),
-            _label(row, fields, place),
-            place=place,
+    question = _text(row, fields.instruction, "instruction", place)
+    further = _text(row, fields.input, "input", place, required=False)
+    answer = _text(row, fields.output, "output", place)
+    if not (question.strip() or further.strip()):
+        raise RecordError(
+            place,
+            f"it asks nothing: {fields.instruction!r} (data.fields.instruction) is empty; texts "
+            "alone are learnt with data.format = text",
         )
-    ]
+    return [Record(question, further, answer, _label(row, fields, place), place=place)]
 
 
 def _preference(row: dict[str, Any], place: str, settings: Data) -> list[Record]:
@@ -169,7 +175,7 @@ def _preference(row: dict[str, Any], place: str, settings: Data) -> list[Record]
     chosen, rejected = part("chosen"), part("rejected")
     talks = isinstance(chosen, list) and isinstance(rejected, list)
     prompt = part("prompt", required=not talks)
-    record = normalised_pair(prompt, chosen, rejected, place)
+    record = normalised_pair(prompt, chosen, rejected, place, row.get("tools"))
     return [_with(record, row, fields, place)]
 
 
@@ -252,7 +258,7 @@ def _text(
         raise RecordError(
             place, f"it has no field {name!r} (data.fields.{role}); it has {_names(row)}"
         )
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if is_missing(value):
         return ""
     if not isinstance(value, str | int | float):
         raise RecordError(place, f"{name!r} (data.fields.{role}) must be text")
@@ -260,7 +266,8 @@ def _text(
 
 
 def _names(row: Mapping[str, Any]) -> str:
-    return clip(", ".join(sorted(map(str, row)))) or "nothing"
+    names = ", ".join(sorted(map(str, row))).encode("utf-8", "backslashreplace").decode()
+    return clip(names) or "nothing"
 
 
 def _tasks(settings: Data) -> list[Record]:

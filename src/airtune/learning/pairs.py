@@ -22,6 +22,10 @@ def answers(examples: Sequence[Example]) -> list[Example]:
     return [*examples, *(pair.worse for pair in examples if isinstance(pair, Pair))]
 
 
+def _given(example: Example) -> tuple[int, ...]:
+    return example.ids[: example.prompt]
+
+
 def encode_pairs(encoder: Encoder, records: Sequence[Record]) -> list[Pair]:
     """Return the pairs of `records`, in order.
 
@@ -30,7 +34,7 @@ def encode_pairs(encoder: Encoder, records: Sequence[Record]) -> list[Pair]:
     InputError
         A record has no worse answer, or its answers are the same, cut to `max_tokens`.
     """
-    if not all(record.rejected for record in records):
+    if not all(record.rejected or record.worse for record in records):
         raise InputError(
             "training.client_objective: it needs two answers of each record; set "
             "data.format=preference and name their fields"
@@ -41,6 +45,13 @@ def encode_pairs(encoder: Encoder, records: Sequence[Record]) -> list[Pair]:
             "with this client objective is last"
         )
     better, worse = encoder.encode(records), encoder.encode(records, rejected=True)
+    for n, record in enumerate(records):
+        # Cut for the longer of its answers, so that both answer the same question.
+        if record.worse is None and _given(better[n]) != _given(worse[n]):
+            longest = max(len(e.ids) - e.prompt for e in (better[n], worse[n]))
+            room = min(longest, encoder.max_tokens // 2)
+            better[n] = encoder.encode([record], room=room)[0]
+            worse[n] = encoder.encode([record], rejected=True, room=room)[0]
     for record, one, other in zip(records, better, worse, strict=True):
         if one.ids == other.ids:
             raise RecordError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -86,7 +87,7 @@ def encoded_split(
         known |= {id(record): example for record, example in found}
         if not refused:
             break
-        left_out += [why for _, why in refused]
+        left_out = sorted([*left_out, *(why for _, why in refused)], key=_number)
         useless = {id(record) for record, _ in refused}
         records = [record for record in records if id(record) not in useless]
         settle(scenario.data, records, left_out)
@@ -97,6 +98,12 @@ def encoded_split(
         tuple(known[id(record)] for record in validation),
         tuple(left_out),
     )
+
+
+def _number(left_out: LeftOut) -> int:
+    """Return the number that a place ends on, such as that of a line."""
+    found = re.search(r"[0-9]+$", left_out.place)
+    return int(found[0]) if found else 0
 
 
 def sift(

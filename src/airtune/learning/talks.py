@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -61,25 +62,57 @@ def read_turns(messages: Sequence[Any], name: str, place: str) -> list[Turn]:
             raise RecordError(
                 place, f"{where} must hold messages with role and content (or from and value)"
             )
-        said = message.get("role", message.get("from"))
+        said = message.get("role") or message.get("from")
         role = ROLES.get(str(said).lower())
         if role is None:
             raise RecordError(
                 place, f"{where} has the role {str(said)[:40]!r}; roles are {', '.join(ROLES)}"
             )
-        extras = {key: message[key] for key in EXTRAS if message.get(key)}
-        content = _content(message.get("content", message.get("value")), where, place)
+        extras = _extras(message, where, place)
+        content = message.get("content")
+        content = _content(message.get("value") if is_missing(content) else content, where, place)
         if content is None and "tool_calls" not in extras:
             raise RecordError(place, f"{where} has no content")
-        more = (json.dumps(extras, ensure_ascii=False),) if extras else ()
+        more = (_as_json(extras, where, place),) if extras else ()
         turns.append((role, content or "", *more))
     return turns
 
 
+def is_missing(value: Any) -> bool:
+    """Whether a value stands for none: null, or NaN as pandas writes it."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def says_something(turn: Turn) -> bool:
+    """Whether a turn has text or calls tools."""
+    return bool(turn[1].strip()) or (len(turn) == 3 and "tool_calls" in json.loads(turn[2]))
+
+
+def _extras(message: dict[str, Any], where: str, place: str) -> dict[str, Any]:
+    """Return what else a message holds and templates write."""
+    if message.get("function_call"):
+        raise RecordError(place, f"{where} has a 'function_call'; calls are read of 'tool_calls'")
+    given = {key: message[key] for key in EXTRAS if not is_missing(message.get(key))}
+    extras = {key: value for key, value in given.items() if value}
+    calls = extras.get("tool_calls", [])
+    if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
+        raise RecordError(place, f"{where} has 'tool_calls' that are no list of objects")
+    return extras
+
+
+def _as_json(value: Any, where: str, place: str) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError):  # a date of a parquet file, for one
+        raise RecordError(place, f"{where} holds what JSON has no words for") from None
+
+
 def _content(value: Any, where: str, place: str) -> str | None:
     """Return the text of a message, of parts of text one after the other; None if missing."""
-    if value is None or isinstance(value, str):
+    if isinstance(value, str):
         return value
+    if is_missing(value):
+        return None
     if isinstance(value, list):
         parts = []
         for part in value:
@@ -123,11 +156,11 @@ def _tools(tools: Any, place: str) -> str:
             tools = json.loads(tools)
         except (ValueError, RecursionError):
             raise RecordError(place, "its tools are no JSON") from None
-    if not tools:
+    if is_missing(tools) or not tools:
         return ""
     if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
         raise RecordError(place, "its tools must be a list of objects")
-    return json.dumps(tools, ensure_ascii=False)
+    return _as_json(tools, "its list of tools", place)
 
 
 def _record(before: Sequence[Turn], answer: Turn, place: str, tools: str = "") -> Record:
@@ -144,7 +177,11 @@ def _record(before: Sequence[Turn], answer: Turn, place: str, tools: str = "") -
 
 
 def normalised_pair(
-    prompt: str | list[Turn], chosen: str | list[Turn], rejected: str | list[Turn], place: str
+    prompt: str | list[Turn],
+    chosen: str | list[Turn],
+    rejected: str | list[Turn],
+    place: str,
+    tools: Any = None,
 ) -> Record:
     """Return a preference pair with its history, however the data set writes it.
 
@@ -161,6 +198,8 @@ def normalised_pair(
         The better and the worse answer.
     place : str
         Of the record, for messages.
+    tools : list or str or None
+        As of :func:`read_talk`.
 
     Raises
     ------
@@ -184,8 +223,9 @@ def normalised_pair(
     )
     if better == worse:
         raise RecordError(place, "both answers are the same: there is nothing to prefer")
-    record = _record(better[:-1], better[-1], place)
-    other = _record(worse[:-1], worse[-1], place)
+    described = _tools(tools, place)
+    record = _record(better[:-1], better[-1], place, described)
+    other = _record(worse[:-1], worse[-1], place, described)
     if other.turns == record.turns and not (record.calls or other.calls):
         return _with_rejected(record, other.output)
     return _with_rejected(record, other.output, other)
@@ -200,7 +240,7 @@ def _joined(
 ) -> list[Turn]:
     """Return the talk that ends on an answer: the prompt, and what it does not say already."""
     turns: list[Turn] = [("assistant", answer)] if isinstance(answer, str) else answer
-    if not turns or not (turns[-1][1].strip() or len(turns[-1]) == 3):
+    if not turns or not says_something(turns[-1]):
         raise RecordError(place, f"it has no {name} answer")
     if turns[-1][0] != "assistant":
         raise RecordError(
@@ -213,13 +253,14 @@ def _joined(
     # The last turns of the prompt may be the first of the talk.
     overlap = next(n for n in range(most, -1, -1) if start[len(start) - n :] == before[:n])
     joined = [*start, *turns[overlap:]]
-    if start and before and not overlap and not _goes_on(start[-1][0], before[0][0]):
+    if start and before and not overlap and not _goes_on(start, before[0]):
         raise RecordError(place, f"the {name} talk does not go on from the prompt")
     if not joined[:-1]:
         raise RecordError(place, f"the {name} answer has nothing before it")
     return joined
 
 
-def _goes_on(last: str, role: str) -> bool:
-    """Whether a turn of a role may follow one of the role `last`."""
-    return role not in ("system", "developer") and not last == role == "user"
+def _goes_on(start: Sequence[Turn], turn: Turn) -> bool:
+    """Whether a turn may follow those of `start`: a talk that says one again is not its end."""
+    again = turn in start or turn[0] == start[-1][0] == "user"
+    return turn[0] not in ("system", "developer") and not again

@@ -18,6 +18,9 @@ from airtune.scenario.learning import Data
 MOST_CUTS = 200
 """Times that a prompt is shortened before it is given up."""
 
+TURN_TOKENS = 16
+"""What a template writes about a turn, at most, for a guess of how many turns are too many."""
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -62,10 +65,14 @@ class Example:
 def alpaca_prompt(record: Record) -> str:
     """Return the Alpaca-style prompt of a record, up to where the answer starts."""
     middle = INPUT + record.input if record.input else ""
+    # The heading of an answer begins with an empty line, which ends a turn before it.
+    answered = RESPONSE.removeprefix("\n\n")
     before = "".join(
-        (RESPONSE if turn[0] == "assistant" else INSTRUCTION) + turn[1] + "\n\n"
+        (answered if turn[0] == "assistant" else INSTRUCTION) + turn[1] + "\n\n"
         for turn in record.history
-    ).replace("\n\n\n\n", "\n\n")
+    )
+    if record.history and record.history[0][0] == "assistant":
+        before = "\n\n" + before
     if not (record.instruction or record.input):
         return before.removesuffix("\n\n") + RESPONSE
     return before + INSTRUCTION + record.instruction + middle + RESPONSE
@@ -146,7 +153,8 @@ class Encoder:
         eos = int(tokenizer.eos_token_id)
         after = self._tokens([closing])[0][0] if closing else [eos]
         # A marker that is no special token ends an answer as a text.
-        special = after[-1] in _special_ids(tokenizer)
+        self._special = _special_ids(tokenizer)
+        special = after[-1] in self._special
         self.marker = "" if special else closing
         self.end = after[-1] if special else eos
         self._adds_end = not closing
@@ -191,8 +199,12 @@ class Encoder:
         pattern = re.compile(r"\{(instruction|input)\}")
         return before + pattern.sub(lambda m: str(getattr(record, m[1])), self.template)
 
-    def encode(self, records: Sequence[Record], *, rejected: bool = False) -> list[Example]:
+    def encode(
+        self, records: Sequence[Record], *, rejected: bool = False, room: int = 0
+    ) -> list[Example]:
         """Return the examples of `records`, in order; with their worse answers if `rejected`.
+
+        A prompt leaves a place for `room` tokens at least, if that takes no more than half.
 
         Raises
         ------
@@ -206,13 +218,13 @@ class Encoder:
         written = [self._written(record) for record in records]
         tokens = self._tokens([text.text for text in written])
         return [
-            self._fitted(record, self._example(record, text, found))
+            self._fitted(record, self._example(record, text, found), room)
             for record, text, found in zip(records, written, tokens, strict=True)
         ]
 
     def question(self, record: Record) -> list[int]:
         """Return the tokens of a record's prompt, shortened so that an answer has a place."""
-        for _ in range(MOST_CUTS):
+        for _ in range(MOST_CUTS + len(record.history)):
             ids, _ = self._tokens([self.prompt(record)])[0]
             ids = [*self._start, *ids] or [self._first()]
             excess = len(ids) - (self.max_tokens - 1)
@@ -236,7 +248,7 @@ class Encoder:
         text = str(self.tokenizer.decode(ids, skip_special_tokens=False)).removeprefix(lead)
         if self.marker:
             text = text.partition(self.marker)[0]
-        for token in self.tokenizer.all_special_tokens:
+        for token in self.chat.special_tokens if self.chat is not None else ():
             text = text.replace(token, "")
         return text.strip()
 
@@ -285,18 +297,22 @@ class Encoder:
         """Return the tokens that hold characters of ``text[first:stop]``."""
         if places:
             start = next((i for i, (_, b) in enumerate(places) if b > first), len(ids))
-            return start, next((i for i, (a, _) in enumerate(places) if a >= stop), len(ids))
+            # A special token may hold the white space after it.
+            start += start < len(ids) and places[start][0] < first and ids[start] in self._special
+            # Of blanks some tokenizers tell but where they end.
+            after = (i for i, (a, b) in enumerate(places) if a >= stop < b)
+            return start, len(ids) if stop >= len(text) else next(after, len(ids))
         # Without places: as far as the tokens of the text before are the same.
         heads = [self._tokens([text[:n]])[0][0] if n < len(text) else ids for n in (first, stop)]
         start, end = (_common(ids, head) for head in heads)
         return start, end if end == len(heads[1]) else end + 1
 
-    def _fitted(self, record: Record, example: Example) -> Example:
+    def _fitted(self, record: Record, example: Example, room: int) -> Example:
         """Return an example of at most `max_tokens`."""
         limit = self.max_tokens
-        for _ in range(MOST_CUTS):
+        for _ in range(MOST_CUTS + len(record.history)):
             before = example.learnt[-1][0]
-            answer = min(len(example.ids) - before, limit // 2)
+            answer = max(min(len(example.ids) - before, limit // 2), room)
             excess = before - (limit - answer)
             if excess <= 0:
                 return replace(example, ids=example.ids[:limit])
@@ -306,27 +322,42 @@ class Encoder:
         raise self._too_long(record, len(example.ids))
 
     def _shortened(self, record: Record, excess: int) -> Record:
-        """Return a record with a shorter prompt: the oldest turn gone, or the question's front."""
+        """Return a record with a shorter prompt: oldest turns gone, or the front of a text."""
         history = list(record.history)
-        asked = bool(record.instruction or record.input)
         roles = [turn[0] for turn in history]
         first = next((i for i, r in enumerate(roles) if r not in ("system", "developer")), None)
-        if first is not None and (asked or first < len(history) - 1):
-            # Up to the next turn of the user, but what is answered stays.
-            end = len(history) if asked else len(history) - 1
-            last = next((i for i in range(first + 1, end) if roles[i] == "user"), end)
-            return replace(record, history=tuple(history[:first] + history[last:]))
-        if record.input:
-            return replace(record, input=self._without_front(record.input, excess))
-        if record.instruction:
+        if record.instruction or record.input:
+            if first is not None:
+                return self._without_turns(record, first, len(history), excess)
+            if record.input:
+                return replace(record, input=self._without_front(record.input, excess))
             # Something must be asked, or the talk would lose its turn.
-            rest = self._without_front(record.instruction, excess)
-            if rest:
+            if rest := self._without_front(record.instruction, excess):
                 return replace(record, instruction=rest)
-        elif first is not None and (rest := self._without_front(history[first][1], excess)):
-            turn = (history[first][0], rest, *history[first][2:])
-            return replace(record, history=(*history[:first], turn))
+        elif first is not None:
+            # What is answered: the last turn of the user, and what others said since.
+            asked = max((i for i, r in enumerate(roles) if r == "user"), default=len(roles) - 1)
+            if first < asked:
+                return self._without_turns(record, first, asked, excess)
+            for place, turn in enumerate(history[first:], first):
+                most = len(self._tokens([turn[1]])[0][0]) - 1
+                rest = self._without_front(turn[1], min(excess, most)) if most > 0 else ""
+                if rest:
+                    history[place] = (turn[0], rest, *turn[2:])
+                    return replace(record, history=tuple(history))
         raise self._too_long(record, None)
+
+    def _without_turns(self, record: Record, first: int, end: int, excess: int) -> Record:
+        """Leave turns out from the `first` to the next of the user, more of them if too few."""
+        history = record.history
+        starts = [i for i in range(first + 1, end) if history[i][0] == "user"] + [end]
+        spared, last = 0, first
+        while last < end and (last == first or spared < excess):
+            following = next(i for i in starts if i > last)
+            texts = ["".join(turn[1:]) for turn in history[last:following]]
+            spared += sum(len(ids) + TURN_TOKENS for ids, _ in self._tokens(texts))
+            last = following
+        return replace(record, history=history[:first] + history[last:])
 
     def _without_front(self, text: str, tokens: int) -> str:
         ids, places = self._tokens([text])[0]
@@ -350,11 +381,8 @@ class Encoder:
     def _tokens(self, texts: Sequence[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
         """Return tokens of texts and, of a tokenizer that tells, their places in the text."""
         fast = bool(getattr(self.tokenizer, "is_fast", False))
-        found = (
-            self.tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True)
-            if fast
-            else self.tokenizer(list(texts), add_special_tokens=False)
-        )
+        told = {"return_offsets_mapping": True} if fast else {}
+        found = self.tokenizer(list(texts), add_special_tokens=False, **told)
         places = found["offset_mapping"] if fast else [[] for _ in texts]
         return list(zip(found["input_ids"], places, strict=True))
 
