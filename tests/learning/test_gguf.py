@@ -133,7 +133,7 @@ def other_model(folder: Path) -> None:
     """Put all that a model may have beside its weights into a folder, of another model."""
     from transformers import GenerationConfig, Qwen2Config
 
-    from airtune.learning.text import train_tokenizer
+    from airtune.learning.tokenizer import train_tokenizer
 
     tokenizer = train_tokenizer(["another text"], 300)
     tokenizer.chat_template = "{% for m in messages %}<other>{{ m.content }}{% endfor %}"
