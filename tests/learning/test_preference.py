@@ -141,7 +141,9 @@ def test_the_margin_grows_over_rounds(tuned: Learner) -> None:
         adapter, state = ADAM.step(adapter, mean, state, settings)
     after = tuned.evaluate(adapter)
     assert after.loss < 0.8 * before.loss
-    assert after.exact_match > 0.9
+    assert after.preference_accuracy > 0.9
+    assert after.exact_match is after.perplexity is None
+    assert after.records == len(tuned._validation_examples)
     task = task_of(tuned, adapter)
     margins = DPO.margins(task, task.adapter, tuned._validation_examples)
     assert float(margins.mean()) > 0.3
