@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from airtune.report import style
-from airtune.report.table import NOT_REACHED, Cell, Row, Sheet, figure_cell
+from airtune.report import scores, style
+from airtune.report.sheet import NOT_REACHED, Cell, Row, Sheet, figure_cell
 from airtune.report.values import MISSING, count, decimals, read, si, significant
 
 if TYPE_CHECKING:
@@ -19,10 +19,22 @@ _COLUMNS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("Time to target", "time_to_target_s", lambda x: si(x, "s")),
     ("Energy to target", "energy_to_target_j", lambda x: si(x, "J")),
     ("Final loss", "final_loss", lambda x: decimals(x, 3)),
-    ("Perplexity", "final_perplexity", significant),
     ("Error [dB]", "mse_db", lambda x: decimals(x, 1)),
     ("Fairness", "fairness", lambda x: decimals(x, 3)),
 )
+
+
+_PERPLEXITY = ("Perplexity", "final_perplexity", significant)
+_SCORE_AT = 4
+
+
+def _columns(results: Mapping[str, Any]) -> list[tuple[str, str, Callable[[float], str]]]:
+    """Return the columns: perplexity for text, preference accuracy for pairs."""
+    entries = [e for point in results["points"] for e in point["schemes"].values()]
+    pairs = scores.of_pairs({"schemes": dict(enumerate(entries))})
+    preference = (scores.PREFERENCE.title, scores.PREFERENCE.key, scores.percent)
+    score = preference if pairs else _PERPLEXITY
+    return [*_COLUMNS[:_SCORE_AT], score, *_COLUMNS[_SCORE_AT:]]
 
 
 def short_name(setting: str) -> str:
@@ -51,16 +63,17 @@ def sweep_rows(results: Mapping[str, Any]) -> Sheet:
         The document of ``airtune sweep --json``.
     """
     rows: list[Row] = []
+    columns = _columns(results)
     for point in results["points"]:
         reachable = read(point.get("target_loss")).known
         never = Cell(NOT_REACHED, remark=True) if reachable else Cell(MISSING)
         for name, entry in point["schemes"].items():
             cells = [Cell(point_text(point["settings"]))]
-            for _, key, write in _COLUMNS:
+            for _, key, write in columns:
                 empty = never if "to_target" in key else Cell(MISSING)
                 cells.append(figure_cell(read(entry.get(key)), write, empty))
             rows.append(Row(name, style.scheme_style(name).label, tuple(cells)))
-    return Sheet(("Point", *(heading for heading, *_ in _COLUMNS)), tuple(rows))
+    return Sheet(("Point", *(heading for heading, *_ in columns)), tuple(rows))
 
 
 def terminal_table(results: Mapping[str, Any]) -> Table:
