@@ -86,6 +86,23 @@ def test_run_of_one_scheme_equals_its_cell_of_the_comparison(
     assert done.returncode == 0, done.stderr
     assert metrics(tmp_path / "run", "movable") == metrics(folder, "movable")
     assert "report.html" in done.stdout
+    # a run has totals, no table of one row
+    assert "movable: 3 rounds" in done.stdout
+    assert all(part in done.stdout for part in ("loss", "Compute", "Uplink", "Total"))
+    assert "Rounds" not in done.stdout
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    environment = results["environment"]
+    assert environment["command"].startswith("airtune run quickstart --scheme movable --set ")
+    assert environment["date"].endswith("+00:00")
+    assert environment["schema_version"] == results["schema_version"]
+    assert results["schemes"]["movable"]["left_out_records"] == 0
+    assert results["schemes"]["movable"]["rouge_l"] is not None
+    again = airtune("resume", tmp_path / "run")
+    assert again.returncode == 0, again.stderr
+    first, _, rest = again.stdout.partition("\n")
+    assert first.endswith("is finished, nothing is left to run; its results:")
+    assert rest.partition("page:")[0] == done.stdout.partition("page:")[0]
+    assert "━" not in again.stderr  # no bars for what has been run already
 
 
 def test_killed_comparison_resumes_bit_for_bit(
@@ -165,6 +182,16 @@ def test_init_writes_a_scenario_that_runs(airtune, tmp_path) -> None:
     assert again.returncode == 2
     bad = airtune("compare", path, "--set", "training.rounds=0", "--out", tmp_path / "x")
     assert bad.returncode == 2
+
+
+def test_version_and_completion(airtune, command) -> None:
+    import airtune as package
+
+    done = airtune("--version")
+    assert (done.returncode, done.stdout) == (0, f"airtune {package.__version__}\n")
+    done = airtune("--show-completion", "bash")
+    assert done.returncode == 0
+    assert "COMPREPLY" in done.stdout
 
 
 def test_schemes_are_listed(airtune) -> None:

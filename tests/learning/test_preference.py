@@ -134,6 +134,7 @@ def test_the_margin_grows_over_rounds(tuned: Learner) -> None:
     state = ADAM.init(adapter, settings)
     before = tuned.evaluate(adapter)
     assert before.loss == pytest.approx(np.log(2), rel=1e-6)
+    assert before.preference_accuracy == 0.5  # nothing is preferred yet
     for number in range(8):
         updates = tuned.client_updates(adapter, [0, 1, 2], [6, 6, 6], seed=1, round_index=number)
         assert all(update.finite for update in updates)

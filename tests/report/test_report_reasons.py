@@ -6,7 +6,7 @@ import io
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -99,6 +99,7 @@ def test_no_target(losses: list[float], told: str) -> None:
     assert reasons(results(None, fixed=entry([2.3, 2.4]))) == []
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0.5, 9.0), min_size=2, max_size=9), st.floats(0.01, 0.49))
 def test_every_history_has_one_sentence(losses: list[float], target: float) -> None:
     (said,) = reasons(results(target, rounds=len(losses) - 1, s=entry(losses)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airtune import record
@@ -43,6 +43,7 @@ def test_lines_are_whole_in_80_columns(tmp_path, capsys, seeds: int) -> None:
     assert "342 917 h" in text
 
 
+@settings(deadline=None)
 @given(text=st.text(st.characters(categories=["L", "N", "P"]), max_size=30), n=st.integers(1, 12))
 def test_a_text_is_cut_between_words(text: str, n: int) -> None:
     from airtune.study.progress import _Lines

@@ -52,7 +52,7 @@ PREFERENCE = Score(
     "Pref.\nacc. [%]",
     "preference accuracy",
     "Share of the held-out pairs whose better answer is preferred: its probability has grown more, "
-    "against the model at the start, than that of the worse one.",
+    "against the model at the start, than that of the worse one. 50 % at the start itself.",
 )
 TOKENS = Score(
     "token_accuracy",

@@ -160,11 +160,14 @@ Write = Callable[[float, int], str]
 """Writes a number with so many significant digits."""
 
 
-def _with_prefix(x: float, digits: int) -> str:
-    return significant(x, digits) if 1e-3 <= abs(x) < 1e3 else si(x, "", digits)
+def plain_writer(ticks: Sequence[float]) -> Write:
+    """Return what writes all these numbers alike: as they are, or with prefixes of their size."""
+    if all(0.01 <= x < 1000 for x in ticks):
+        return significant
+    return lambda x, digits: si(x, "", digits)
 
 
-def plain_decades(axis: Any, write: Write = _with_prefix) -> None:
+def plain_decades(axis: Any, write: Write | None = None) -> None:
     """Label a logarithmic axis with 1, 10, 100, 1 k instead of powers of ten.
 
     Where too few decades are in view it has 1, 2, 5 between them, and within less than these, round
@@ -173,14 +176,16 @@ def plain_decades(axis: Any, write: Write = _with_prefix) -> None:
     Parameters
     ----------
     axis : matplotlib axis
-    write : callable
+    write : callable, optional
         Writes a number with so many significant digits; minor ticks have none.
     """
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
     low, high = sorted(axis.get_view_interval())
-    axis.set_major_locator(FixedLocator(log_ticks(low, high)))
-    axis.set_major_formatter(FuncFormatter(lambda x, _: write(x, digits_of(x))))
+    ticks = log_ticks(low, high)
+    written = write or plain_writer(ticks)
+    axis.set_major_locator(FixedLocator(ticks))
+    axis.set_major_formatter(FuncFormatter(lambda x, _: written(x, digits_of(x))))
     axis.set_minor_formatter(NullFormatter())
 
 

@@ -101,6 +101,7 @@ class SweepProgress:
 
     def __init__(self, sweep: Sweep, interrupted: Callable[[], bool] = lambda: False) -> None:
         self._interrupted = interrupted
+        self._several_seeds = sweep.scenario.seeds > 1
         cells, points = sweep.cells, sweep.points
         rounds = max((point.run.scenario.training.rounds for point in points), default=1)
         self._lines = _Lines(("cells", "prepare", "round"), max(len(cells), rounds, 100))
@@ -125,7 +126,8 @@ class SweepProgress:
     def point_started(self, point: Point, seed: int) -> None:
         """Name the point whose cells come next."""
         settings = ", ".join(f"{name.rpartition('.')[2]}={x}" for name, x in point.settings.items())
-        status = self._lines.short_status(f"{settings}, seed {seed}")
+        which = f"seed {seed}, " if self._several_seeds else ""
+        status = self._lines.short_status(which + settings)
         self._bars.update(self._all, status=status)
         self._bars.update(self._cell, total=point.run.scenario.training.rounds)
 

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from airtune.learning.text import Encoder, Example
     from airtune.learning.workers import Workers
 
+UNDECIDED = 1e-3
+"""Log-probabilities [nat] that differ by less than this do so by rounding."""
+
 
 class DirectPreference(ClientObjective):
     """The DPO loss; `training.beta` is the strength of the pull towards the reference model."""
@@ -72,6 +75,7 @@ class DirectPreference(ClientObjective):
     ) -> Evaluation:
         """Return mean loss and preference accuracy, the share of pairs with z > 0.
 
+        A pair on which the model is as at the start counts half: there z is 0 but for rounding.
         There is no perplexity: the loss is not the cross-entropy of text.
         """
         import torch
@@ -79,10 +83,12 @@ class DirectPreference(ClientObjective):
 
         z = self.margins(task, task.adapter, examples)
         losses = -functional.logsigmoid(z)
+        undecided = z.abs() <= UNDECIDED * task.settings.beta
+        preferred = torch.where(undecided, 0.5, (z > 0).double())
 
         def score(label: str | None) -> DomainScore:
             chosen = torch.tensor([label is None or pair.label == label for pair in examples])
-            right = float((z[chosen] > 0).double().mean())
+            right = float(preferred[chosen].mean())
             return DomainScore(float(losses[chosen].mean()), None, int(chosen.sum()), right)
 
         total = score(None)
