@@ -80,9 +80,9 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 def _show_version(asked: bool) -> None:
     if asked:
-        from airtune import __version__
+        from importlib import import_module
 
-        print(f"airtune {__version__}")
+        print(f"airtune {import_module('airtune').__version__}")
         raise typer.Exit
 
 
