@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import signal
 import subprocess
 import time
@@ -184,13 +185,17 @@ def test_init_writes_a_scenario_that_runs(airtune, tmp_path) -> None:
     assert bad.returncode == 2
 
 
-def test_version_and_completion(airtune, command) -> None:
+def test_version_and_completion(airtune, command, environment) -> None:
     import airtune as package
 
     done = airtune("--version")
     assert (done.returncode, done.stdout) == (0, f"airtune {package.__version__}\n")
-    done = airtune("--show-completion", "bash")
-    assert done.returncode == 0
+    # the shell is looked for among the processes above: here it is bash that waits
+    script = f"{shlex.join(command)} --show-completion; exit $?"
+    done = subprocess.run(
+        ["bash", "-c", script], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
     assert "COMPREPLY" in done.stdout
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from airtune import record
 from airtune.scenario import Scenario
-from airtune.study.progress import Progress, preparing
+from airtune.study.progress import Lines, Progress, preparing
 
 NAMES = ("ideal", "random-position", "digital-selection", "selection-compact")
 
@@ -46,9 +46,7 @@ def test_lines_are_whole_in_80_columns(tmp_path, capsys, seeds: int) -> None:
 @settings(deadline=None)
 @given(text=st.text(st.characters(categories=["L", "N", "P"]), max_size=30), n=st.integers(1, 12))
 def test_a_text_is_cut_between_words(text: str, n: int) -> None:
-    from airtune.study.progress import _Lines
-
-    lines = _Lines(("prepare",), 100)
+    lines = Lines(("prepare",), 100)
     shown = lines.short_status(" ".join([text] * n))
     assert len(shown) <= lines.status
     words = set(text.split())
