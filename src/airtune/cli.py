@@ -22,7 +22,7 @@ app = typer.Typer(
     name="airtune",
     help="Fine-tune large language models across wireless devices, over the air.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 
@@ -87,6 +87,14 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        from importlib import import_module
+
+        print(f"airtune {import_module('airtune').__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     modules: Annotated[
@@ -97,6 +105,12 @@ def options(
             help="Import a Python module first, one that registers names; may be repeated.",
         ),
     ] = None,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Print the version and end."
+        ),
+    ] = False,
 ) -> None:
     """Fine-tune large language models across wireless devices, over the air."""
     from airtune.commands.modules import import_module

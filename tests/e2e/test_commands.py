@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import signal
 import subprocess
 import time
@@ -87,6 +88,23 @@ def test_run_of_one_scheme_equals_its_cell_of_the_comparison(
     assert done.returncode == 0, done.stderr
     assert metrics(tmp_path / "run", "movable") == metrics(folder, "movable")
     assert "report.html" in done.stdout
+    # a run has totals, no table of one row
+    assert "movable: 3 rounds" in done.stdout
+    assert all(part in done.stdout for part in ("loss", "Compute", "Uplink", "Total"))
+    assert "Rounds" not in done.stdout
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    environment = results["environment"]
+    assert environment["command"].startswith("airtune run quickstart --scheme movable --set ")
+    assert environment["date"].endswith("+00:00")
+    assert environment["schema_version"] == results["schema_version"]
+    assert results["schemes"]["movable"]["left_out_records"] == 0
+    assert results["schemes"]["movable"]["rouge_l"] is not None
+    again = airtune("resume", tmp_path / "run")
+    assert again.returncode == 0, again.stderr
+    first, _, rest = again.stdout.partition("\n")
+    assert first.endswith("is finished, nothing is left to run; its results:")
+    assert rest.partition("page:")[0] == done.stdout.partition("page:")[0]
+    assert "━" not in again.stderr  # no bars for what has been run already
 
 
 def test_killed_comparison_resumes_bit_for_bit(
@@ -169,6 +187,20 @@ def test_init_writes_a_scenario_that_runs(airtune, tmp_path) -> None:
     assert again.returncode == 2
     bad = airtune("compare", path, "--set", "training.rounds=0", "--out", tmp_path / "x")
     assert bad.returncode == 2
+
+
+def test_version_and_completion(airtune, command, environment) -> None:
+    import airtune as package
+
+    done = airtune("--version")
+    assert (done.returncode, done.stdout) == (0, f"airtune {package.__version__}\n")
+    # the shell is looked for among the processes above: here it is bash that waits
+    script = f"{shlex.join(command)} --show-completion; exit $?"
+    done = subprocess.run(
+        ["bash", "-c", script], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "COMPREPLY" in done.stdout
 
 
 def test_schemes_are_listed(airtune) -> None:

@@ -24,6 +24,9 @@ def test_exact_match_is_what_generation_gives(
     # The model must be neither ignorant nor perfect for this to say something.
     assert 0.1 < sum(hits) / len(hits) < 0.9
     assert found.exact_match == pytest.approx(sum(hits) / len(hits))
+    assert found.token_accuracy is not None
+    assert found.exact_match < found.token_accuracy < 1
+    assert found.records == len(records)
     for name, score in found.domains.items():
         own = [hit for hit, record in zip(hits, records, strict=True) if record.label == name]
         assert score.exact_match == pytest.approx(sum(own) / len(own))
@@ -37,16 +40,20 @@ def test_loss_is_the_mean_over_response_tokens(fresh: Any, examples: list[Exampl
     from airtune.learning.model import LanguageModel
     from airtune.learning.workers import Workers
 
-    total, tokens = 0.0, 0
+    total, tokens, right = 0.0, 0, 0
     for example in examples:
         ids = torch.tensor([example.ids])
         labels = ids.clone()
         labels[0, : example.prompt] = -100
         count = len(example.ids) - example.prompt
         with torch.no_grad():
-            total += count * float(fresh(input_ids=ids, labels=labels).loss)
+            output = fresh(input_ids=ids, labels=labels)
+        total += count * float(output.loss)
+        guessed = output.logits[0, example.prompt - 1 : -1].argmax(-1)
+        right += int((guessed == ids[0, example.prompt :]).sum())
         tokens += count
     found = evaluate(LanguageModel(fresh), examples, 7, Workers(2, 0))
+    assert found.token_accuracy == pytest.approx(right / tokens)
     assert found.loss == pytest.approx(total / tokens, rel=1e-5)
     assert found.perplexity == pytest.approx(math.exp(found.loss))
     assert sum(score.records for score in found.domains.values()) == len(examples)

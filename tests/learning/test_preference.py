@@ -134,6 +134,7 @@ def test_the_margin_grows_over_rounds(tuned: Learner) -> None:
     state = ADAM.init(adapter, settings)
     before = tuned.evaluate(adapter)
     assert before.loss == pytest.approx(np.log(2), rel=1e-6)
+    assert before.preference_accuracy == 0.5  # nothing is preferred yet
     for number in range(8):
         updates = tuned.client_updates(adapter, [0, 1, 2], [6, 6, 6], seed=1, round_index=number)
         assert all(update.finite for update in updates)
@@ -141,7 +142,9 @@ def test_the_margin_grows_over_rounds(tuned: Learner) -> None:
         adapter, state = ADAM.step(adapter, mean, state, settings)
     after = tuned.evaluate(adapter)
     assert after.loss < 0.8 * before.loss
-    assert after.exact_match > 0.9
+    assert after.preference_accuracy > 0.9
+    assert after.exact_match is after.perplexity is None
+    assert after.records == len(tuned._validation_examples)
     task = task_of(tuned, adapter)
     margins = DPO.margins(task, task.adapter, tuned._validation_examples)
     assert float(margins.mean()) > 0.3

@@ -142,8 +142,36 @@ def test_compare_writes_the_documented_folder(small_scenario, quadratic, tmp_pat
         assert entry["history"][-1]["energy_j"] == pytest.approx(total)
 
 
+def test_records_that_are_left_out_stand_in_folder_results_and_page(
+    small_scenario, quadratic, tmp_path, monkeypatch
+) -> None:
+    records = [{"place": f"talks.jsonl:{n}", "why": "the answer is empty"} for n in range(7, 300)]
+    left_out = {"count": len(records), "records": records}
+    monkeypatch.setattr(quadratic, "left_out", lambda self: left_out, raising=False)
+    scenario = small_scenario.model_copy(update={"schemes": ("ideal", "fixed")})
+    results = compare.compare(scenario, tmp_path / "run")
+    saved = json.loads((tmp_path / "run" / "fixed" / "seed-0" / "left_out.json").read_text())
+    assert saved["count"] == 293
+    assert saved["records"] == records[:100]
+    assert results["schemes"]["fixed"]["left_out_records"] == 293
+    assert results["left_out"] == {"count": 293, "records": records[:5]}
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "Left out 293 records, first at talks.jsonl:7 because the answer is empty." in page
+
+
+def test_answers_are_compared_with_their_references() -> None:
+    before = [{"prompt": "p", "reference": "a b", "answer": "a"}, {"prompt": "q", "answer": "x"}]
+    after = [{"prompt": "p", "answer": "a b"}, {"prompt": "q", "answer": "y"}]
+    one, other = cell_io.compared_answers(before, after)
+    assert (one["before"], one["after"], one["rouge_l_after"]) == ("a", "a b", 1.0)
+    assert one["rouge_l_before"] == pytest.approx(2 / 3)
+    assert other["rouge_l_before"] is other["rouge_l_after"] is None
+
+
 def test_repeating_a_compare_gives_the_same_results(small_scenario, quadratic, tmp_path) -> None:
     one, other = (compare.compare(small_scenario, tmp_path / name) for name in ("one", "other"))
+    # The command, the time and the commit of a run may differ, its figures may not.
+    assert one.pop("environment").keys() == other.pop("environment").keys()
     assert one == other
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from airtune import record
 from airtune.commands.progress import Progress, SweepProgress
-from airtune.commands.terminal import show, show_json, warn
+from airtune.commands.terminal import show, show_json, show_lines, warn
 from airtune.errors import InputError
-from airtune.record import RunFolder
-from airtune.report import sweep_table, table
+from airtune.record import Cell, RunFolder
+from airtune.report import reasons, sweep_table, table, totals
 from airtune.scenario import Scenario
 from airtune.scenario import file as scenario_file
 from airtune.scenario.plausible import implausible
@@ -172,21 +172,27 @@ def execute(run_folder: RunFolder, interrupted: Interrupted, as_json: bool) -> N
     as_json : bool
         Print one JSON document instead of a table.
     """
-    with _hint_at_resume(run_folder.folder), Progress(run_folder, interrupted) as progress:
-        cells.execute(run_folder, progress)
+    if not _finished(run_folder.folder, run_folder.cells, as_json):
+        with _hint_at_resume(run_folder.folder), Progress(run_folder, interrupted) as progress:
+            cells.execute(run_folder, progress)
     results = compare.summarise(run_folder)
     page = compare.publish(run_folder)
     if as_json:
         show_json(results)
         return
-    show(table.terminal_table(results))
+    if run_folder.kind == "run":
+        show(*totals.terminal_totals(results))
+    else:
+        show(table.terminal_table(results))
+    show_lines([*reasons.reasons(results), table.left_out_sentence(results)])
     print(f"page: {page}")
 
 
 def execute_sweep(sweep: Sweep, interrupted: Interrupted, as_json: bool) -> None:
     """Run what is unfinished of a sweep, and print its results; parameters as of `execute`."""
-    with _hint_at_resume(sweep.folder), SweepProgress(sweep, interrupted) as progress:
-        sweeps.execute(sweep, progress)
+    if not _finished(sweep.folder, sweep.cells, as_json):
+        with _hint_at_resume(sweep.folder), SweepProgress(sweep, interrupted) as progress:
+            sweeps.execute(sweep, progress)
     results = sweeps.summarise(sweep)
     page = sweeps.publish(sweep)
     if as_json:
@@ -197,6 +203,15 @@ def execute_sweep(sweep: Sweep, interrupted: Interrupted, as_json: bool) -> None
         for message in point["infeasible"][:1]:
             print(f"{point['name']}: {message}")
     print(f"page: {page}")
+
+
+def _finished(folder: Path, all_cells: Sequence[Cell], as_json: bool) -> bool:
+    """Return whether nothing is left to run, and say so; beside JSON, on stderr."""
+    finished = all(cell.finished for cell in all_cells)
+    if finished:
+        text = f"{folder}: is finished, nothing is left to run; its results:"
+        print(text, file=sys.stderr if as_json else sys.stdout)
+    return finished
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,12 +16,10 @@ WIDTH = 110
 
 
 def console(width: int = WIDTH) -> Console:
-    """Return a console as wide as the terminal, or `width` columns where there is none."""
+    """Return a console as wide as the terminal or as COLUMNS says, else `width` columns."""
     from rich.console import Console
 
-    console = Console()
-    console.width = console.width if console.is_terminal else width
-    return console
+    return Console(width=shutil.get_terminal_size((width, 24)).columns)
 
 
 def show(*parts: object, width: int = WIDTH) -> None:
@@ -28,6 +27,16 @@ def show(*parts: object, width: int = WIDTH) -> None:
     target = console(width)
     for part in parts:
         target.print(part)
+
+
+def show_lines(lines: Iterable[str]) -> None:
+    """Print sentences, each on a line of its own, wrapped between words; empty ones are left out.
+
+    Nothing is read into them: brackets and file names are printed as they are.
+    """
+    from rich.text import Text
+
+    show(*(Text(line, overflow="fold") for line in lines if line))
 
 
 def show_rows(

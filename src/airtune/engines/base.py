@@ -147,6 +147,17 @@ class Engine(ABC):
     def holdings(self) -> dict[str, list[Any]]:
         """Return the ``labels`` of the records and each client's ``counts`` of them."""
 
+    def left_out(self) -> dict[str, Any]:
+        """Return which records of the data are not used, by default none.
+
+        Returns
+        -------
+        dict
+            ``count`` of them all, and ``records``: the first ones, each with its ``place``
+            (``file:line``) and ``why`` it is left out.
+        """
+        return {"count": 0, "records": []}
+
     @abstractmethod
     def save(self, adapter: NDArray[np.float32], folder: Path) -> None:
         """Write the adapter as a standard PEFT folder that names its base model."""

@@ -97,5 +97,9 @@ class LocalEngine(Engine):
     def holdings(self) -> dict[str, list[Any]]:
         return self.learner.holdings()
 
+    def left_out(self) -> dict[str, Any]:
+        tell = getattr(self.learner, "left_out", None)
+        return super().left_out() if tell is None else tell()
+
     def save(self, adapter: NDArray[np.float32], folder: Path) -> None:
         self.learner.save_adapter(adapter, folder)

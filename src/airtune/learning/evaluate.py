@@ -1,4 +1,4 @@
-"""Validation: loss, perplexity and exact match from one forward pass, and sample answers."""
+"""Validation: loss and the shares of right answers and tokens from one forward pass; answers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def evaluate(
 
     Exact match needs no generation.  Greedy decoding reproduces the reference, end token included,
     if and only if the argmax at every response position, with the reference as context, is the
-    reference token: up to the first difference both see the same context.
+    reference token: up to the first difference both see the same context.  Token accuracy is the
+    share of the positions where it is, over all records.
 
     Parameters
     ----------
@@ -53,30 +54,33 @@ def evaluate(
     >>> scores = evaluate(Guess(), examples, batch_size=2, workers=Workers(1, 0))
     >>> round(scores.perplexity, 3), scores.exact_match, scores.domains["b"].exact_match
     (4.0, 0.5, 0.0)
+    >>> round(scores.token_accuracy, 3)
+    0.667
     """
 
-    def score(group: list[int]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    def score(group: list[int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         batch = model.batch([examples[i] for i in group])
         losses, hit = model.score(batch)
-        wrong = (~hit).double()
+        missed = (~hit).double()
         count = len(batch.lengths)
         return (
             np.bincount(batch.rows, losses.double(), minlength=count).astype(np.float64),
-            np.asarray(np.bincount(batch.rows, wrong, minlength=count) == 0),
+            np.bincount(batch.rows, missed, minlength=count).astype(np.float64),
         )
 
-    sums = np.zeros(len(examples))
-    hits = np.zeros(len(examples), bool)
+    sums, wrong = np.zeros(len(examples)), np.zeros(len(examples))
     groups = like_lengths(examples, batch_size)
     scores = workers.map(score, groups, lambda group: len(examples[group[-1]].ids) * len(group))
-    for chosen, (loss, hit) in zip(groups, scores, strict=True):
-        sums[chosen], hits[chosen] = loss, hit
+    for chosen, (loss, missed) in zip(groups, scores, strict=True):
+        sums[chosen], wrong[chosen] = loss, missed
+    hits = wrong == 0
     lengths = np.array([example.learnt_tokens for example in examples])
     names = np.array([e.label for e in examples])
     domains = {str(n): _score(sums, hits, lengths, names == n) for n in np.unique(names)}
     total = _score(sums, hits, lengths, np.ones(len(examples), bool))
     perplexity = math.exp(min(total.loss, 700.0))
-    return Evaluation(total.loss, perplexity, total.exact_match, domains)
+    right = float(1.0 - wrong.sum() / lengths.sum())
+    return Evaluation(total.loss, perplexity, total.exact_match, domains, token_accuracy=right)
 
 
 def _score(

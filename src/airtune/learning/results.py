@@ -66,16 +66,19 @@ class DomainScore:
     Attributes
     ----------
     loss : float
-        Mean cross-entropy per response token in nat.
-    exact_match : float
-        Share of the records whose greedy answer equals the reference, in [0, 1].
+        Mean cross-entropy per response token in nat, or mean loss of the pairs.
+    exact_match : float or None
+        Share of the records whose greedy answer equals the reference, in [0, 1]; None for pairs.
     records : int
         Validation records evaluated.
+    preference_accuracy : float or None
+        Share of the pairs whose better answer is preferred, in [0, 1]; None where there are none.
     """
 
     loss: float
-    exact_match: float
+    exact_match: float | None
     records: int
+    preference_accuracy: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,19 +88,31 @@ class Evaluation:
     Attributes
     ----------
     loss : float
-        Mean cross-entropy per response token in nat, over all records.
-    perplexity : float
-        ``exp(loss)``.
-    exact_match : float
-        Share of the records whose greedy answer equals the reference, in [0, 1].
+        Mean cross-entropy per response token in nat, over all records, or mean loss of the pairs.
+    perplexity : float or None
+        ``exp(loss)``; None where the loss is not the cross-entropy of text.
+    exact_match : float or None
+        Share of the records whose greedy answer equals the reference, in [0, 1]; None for pairs.
     domains : dict of str to DomainScore
         The same for each domain; ``""`` is the domain of unlabelled records.
+    token_accuracy : float or None
+        Share of the response tokens that have the largest logit where the reference is the context
+        (teacher forcing), in [0, 1].
+    preference_accuracy : float or None
+        Share of the pairs whose better answer is preferred, in [0, 1]; None where there are none.
     """
 
     loss: float
-    perplexity: float
-    exact_match: float
+    perplexity: float | None
+    exact_match: float | None
     domains: dict[str, DomainScore]
+    token_accuracy: float | None = None
+    preference_accuracy: float | None = None
+
+    @property
+    def records(self) -> int:
+        """Validation records, or pairs, of all domains."""
+        return sum(score.records for score in self.domains.values())
 
 
 @dataclass(frozen=True, slots=True)

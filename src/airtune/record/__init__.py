@@ -28,6 +28,7 @@ from airtune.record.folder import (
     lock,
     older_version,
     open_folder,
+    remove,
 )
 from airtune.record.machine import environment, made_with
 from airtune.record.metrics import append_metrics, read_history, read_metrics
@@ -58,6 +59,7 @@ __all__ = [
     "read_history",
     "read_json",
     "read_metrics",
+    "remove",
     "save_checkpoint",
     "write_document",
     "write_json",

@@ -61,6 +61,11 @@ class Cell:
         return self.folder / names.HOLDINGS
 
     @property
+    def left_out_file(self) -> Path:
+        """Records of the data that are not used, and why."""
+        return self.folder / names.LEFT_OUT
+
+    @property
     def adapter_folder(self) -> Path:
         """The tuned adapter in PEFT's format."""
         return self.folder / names.ADAPTER

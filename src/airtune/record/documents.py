@@ -85,8 +85,24 @@ class SweepRunDocument(RunDocument):
 
 
 class EnvironmentDocument(RecordDocument):
-    """``environment.json``: the machine and the installed packages."""
+    """``environment.json``: when and by what a run was begun, the machine and the packages.
 
+    Attributes
+    ----------
+    date : str or None
+        When the run was begun, UTC, in ISO 8601.
+    command : str or None
+        Program and arguments as typed; None where it was no command line.
+    commit : str or None
+        Of the git checkout that airtune ran from; None where it was installed.
+    commit_modified : bool or None
+        Whether files of that checkout differed from the commit.
+    """
+
+    date: str | None = None
+    command: str | None = None
+    commit: str | None = None
+    commit_modified: bool | None = None
     python: str | None = None
     platform: str | None = None
     processor: str | None = None
@@ -100,6 +116,7 @@ class DomainScore(Part):
 
     loss: Number | None = None
     exact_match: Number | None = None
+    preference_accuracy: Number | None = None
 
 
 class MetricsLine(Part):
@@ -112,8 +129,16 @@ class MetricsLine(Part):
     time_s, energy_j : float or None
         Simulated seconds and joules from the start to the end of the round.
     evaluated : bool
-        Whether the model was validated; `loss`, `perplexity`, `exact_match` and `domains` are empty
-        otherwise, and where the model has diverged.
+        Whether the model was validated; what follows is empty otherwise, and `loss` and
+        `perplexity` where the model has diverged.
+    loss : float or None
+        Of the validation records [nat].
+    perplexity, exact_match, token_accuracy : float or None
+        Of answers; None for preference pairs.
+    preference_accuracy : float or None
+        Share of the pairs whose better answer is preferred.
+    records : int or None
+        Validation records or pairs behind these figures.
     mse, mse_db, mse_predicted_db : float or None
         Aggregation error as it was, over v^2 and in dB, and as predicted [dB].
     clients : list of int or None
@@ -131,6 +156,9 @@ class MetricsLine(Part):
     loss: Number | None = None
     perplexity: Number | None = None
     exact_match: Number | None = None
+    token_accuracy: Number | None = None
+    preference_accuracy: Number | None = None
+    records: int | None = None
     domains: dict[str, DomainScore] | None = None
     mse: Number | None = None
     mse_db: Number | None = None
@@ -253,14 +281,33 @@ class HoldingsDocument(RecordDocument):
     counts: list[list[int]] = Field(default_factory=list)
 
 
+class LeftOutRecord(Part):
+    """A record of the data that is not used: its place, ``file:line``, and why."""
+
+    place: str
+    why: str
+
+
+class LeftOutDocument(RecordDocument):
+    """``left_out.json``: how many records of the data are not used, and the first of them."""
+
+    count: int = 0
+    records: list[LeftOutRecord] = Field(default_factory=list)
+
+
 class Sample(Part):
-    """One entry of ``samples.json``: answers to a held-out prompt before and after fine-tuning."""
+    """One entry of ``samples.json``: answers to a held-out prompt before and after fine-tuning.
+
+    `rouge_l_before` and `rouge_l_after` compare the answers with the reference, in [0, 1].
+    """
 
     prompt: str | None = None
     reference: str | None = None
     before: str | None = None
     after: str | None = None
     domain: str | None = None
+    rouge_l_before: Number | None = None
+    rouge_l_after: Number | None = None
 
 
 class InfeasibleDocument(RecordDocument):
@@ -283,6 +330,8 @@ class ResultsDocument(RecordDocument):
         Figures of each scheme by name.
     headline, paired : dict or None
         The proposal against each baseline, and the differences seed by seed.
+    left_out : LeftOutDocument or None
+        How many records of the data the first repetition does not use, and the first few of them.
     environment : dict
         Content of environment.json.
     run_schema_version : int or None
@@ -296,6 +345,7 @@ class ResultsDocument(RecordDocument):
     schemes: dict[str, dict[str, Any]] = Field(default_factory=dict)
     headline: dict[str, Any] | None = None
     paired: dict[str, Any] | None = None
+    left_out: dict[str, Any] | None = None
     environment: dict[str, Any] = Field(default_factory=dict)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -139,6 +140,22 @@ def discard_unused(folder: Path) -> None:
         for path in folder.iterdir():
             path.unlink()
         folder.rmdir()
+
+
+def remove(folder: Path) -> None:
+    """Remove a run folder with everything in it; nothing where there is none or it is empty.
+
+    Raises
+    ------
+    InputError
+        The folder holds something else than a run, or another process is writing it.
+    """
+    if not folder.exists() or (folder.is_dir() and _is_unused(folder)):
+        return
+    if folder.is_symlink() or not (folder / names.RUN).is_file():
+        raise InputError(f"{folder}: is not a run folder, and is not overwritten")
+    with lock(folder):
+        shutil.rmtree(folder)
 
 
 @contextmanager

@@ -1,10 +1,15 @@
-"""The machine and the installed packages, and the version that made a run folder."""
+"""When, where and by what a run was begun, and the version that made a run folder."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import os
 import platform
+import shlex
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +19,20 @@ from airtune.record.documents import EnvironmentDocument
 from airtune.record.files import read_document
 from airtune.scenario import Scenario
 
-_PACKAGES = ("airtune", "numpy", "scipy", "numba", "torch", "transformers", "peft", "tokenizers")
+_PACKAGES = (
+    *("airtune", "numpy", "scipy", "numba", "torch", "transformers", "peft", "tokenizers"),
+    *("datasets", "safetensors", "pydantic", "rouge-score"),
+)
+_CHECKOUT = Path(__file__).parents[3]
+"""Root of the checkout, where the package lies in one."""
 
 
 def environment(scenario: Scenario) -> dict[str, Any]:
-    """Describe the machine and the installed packages."""
+    """Describe the run's beginning, the machine and the installed packages."""
     return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": command(sys.argv),
+        **commit(_CHECKOUT),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processor": _processor(),
@@ -27,6 +40,46 @@ def environment(scenario: Scenario) -> dict[str, Any]:
         "threads": scenario.threads,
         "packages": {name: _version(name) for name in _PACKAGES},
     }
+
+
+def command(arguments: list[str]) -> str | None:
+    """Return a command line as it may be typed again; None within a notebook or a Python shell.
+
+    Examples
+    --------
+    >>> command(["/usr/bin/airtune", "run", "my scenario.yaml", "--scheme", "fixed"])
+    "airtune run 'my scenario.yaml' --scheme fixed"
+    >>> command([""]) is None
+    True
+    """
+    program = Path(arguments[0]).name if arguments else ""
+    if program in ("", "-c", "ipykernel_launcher.py", "colab_kernel_launcher.py"):
+        return None
+    # python -m airtune.cli, python -m pytest
+    if program in ("cli.py", "__main__.py"):
+        program = Path(arguments[0]).parent.name
+    return shlex.join([program, *arguments[1:]])
+
+
+def commit(folder: Path) -> dict[str, Any]:
+    """Return `commit` and `commit_modified` of a git checkout; None where the folder is none."""
+    git = shutil.which("git") if (folder / ".git").exists() else None
+    found = git and _output(git, "-C", str(folder), "rev-parse", "HEAD")
+    if not git or not found:
+        return {"commit": None, "commit_modified": None}
+    changed = _output(git, "-C", str(folder), "status", "--porcelain", "--untracked-files=no")
+    return {"commit": found, "commit_modified": None if changed is None else bool(changed)}
+
+
+def _output(*arguments: str) -> str | None:
+    """Return what a program prints, or None where it fails."""
+    try:
+        done = subprocess.run(  # noqa: S603 - git itself, with fixed arguments
+            arguments, capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
 
 
 def made_with(folder: Path) -> str:

@@ -4,7 +4,7 @@ A run folder (``airtune run``, ``airtune compare``) holds::
 
     run.json  scenario.yaml  environment.json  results.json  report.html  figures/  lock
     <scheme>/seed-<i>/  metrics.jsonl  plan.json  finished.json  placement.json  samples.json
-                        holdings.json  checkpoint/  adapter/
+                        holdings.json  left_out.json  checkpoint/  adapter/
 
 A sweep folder holds the same head and one run folder for each point of its grid.  ``airtune plan``
 and ``airtune calibrate`` write their documents under the names given here, too.
@@ -28,6 +28,7 @@ FINISHED = "finished.json"
 PLACEMENT = "placement.json"
 SAMPLES = "samples.json"
 HOLDINGS = "holdings.json"
+LEFT_OUT = "left_out.json"
 ADAPTER = "adapter"
 CHECKPOINT = "checkpoint"
 CHECKPOINT_STATE = "state.json"

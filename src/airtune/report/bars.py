@@ -1,4 +1,4 @@
-"""Splits by component, and exact match by domain."""
+"""Splits by component, and right answers or preferred answers by domain."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from airtune.record.documents import MetricsLine
-from airtune.report import style
+from airtune.report import scores, style
 from airtune.report.run_folder import RunFolder
 from airtune.report.values import common_prefix, members, number, seconds_unit, si
 
@@ -122,8 +122,6 @@ def _axis_unit(sums: list[float], unit: str) -> tuple[float, str]:
 def _points(
     axes: Any, by_scheme: Mapping[str, Any], names: list[str], quantity: str, unit: str
 ) -> None:
-    from matplotlib.ticker import LogLocator
-
     step = _step(len(by_scheme))
     for index, (name, split) in enumerate(by_scheme.items()):
         shift = (index - (len(by_scheme) - 1) / 2) * step
@@ -136,15 +134,23 @@ def _points(
     axes.grid(visible=True, axis="x")
     for row in range(1, len(names)):
         axes.axhline(row - 0.5, color=style.GRID, linewidth=0.5)
-    axes.xaxis.set_major_locator(LogLocator(numticks=6))
-    style.plain_decades(axes.xaxis, lambda x: si(x, unit, 1))
+    style.plain_decades(axes.xaxis, lambda x, digits: si(x, unit, digits))
     axes.set_xlabel(f"{quantity} by component (log scale)")
 
 
 def domain_match(run: RunFolder) -> Any | None:
     """Draw exact match per domain: before fine-tuning, and after it by scheme."""
-    before, after = domain_scores(run)
-    domains = sorted({name for scores in after.values() for name in scores})
+    return _domains_figure(run, scores.EXACT.key, "Answers exactly right [%]")
+
+
+def domain_preference(run: RunFolder) -> Any | None:
+    """Draw preference accuracy per domain: before fine-tuning, and after it by scheme."""
+    return _domains_figure(run, scores.PREFERENCE.key, scores.PREFERENCE.title)
+
+
+def _domains_figure(run: RunFolder, key: str, xlabel: str) -> Any | None:
+    before, after = domain_scores(run, key)
+    domains = sorted({name for found in after.values() for name in found})
     if not domains:
         return None
     best = {
@@ -170,30 +176,32 @@ def domain_match(run: RunFolder) -> Any | None:
                 label=label,
                 clip_on=False,
             )
-    for index, (scheme, scores) in enumerate(after.items()):
+    for index, (scheme, found) in enumerate(after.items()):
         shift = (index - (len(after) - 1) / 2) * step
-        rows = [row + shift for row, name in enumerate(domains) if name in scores]
-        values = [100 * scores[name] for name in domains if name in scores]
+        rows = [row + shift for row, name in enumerate(domains) if name in found]
+        values = [100 * found[name] for name in domains if name in found]
         style.draw_points(axes, values, rows, scheme, clip_on=False)
     style.name_rows(axes, [_short(name) for name in domains])
     axes.set_ylim(len(domains) - 0.5, -0.5)
     axes.grid(visible=True, axis="x")
     axes.grid(visible=False, axis="y")
     axes.set_xlim(-2, 102)
-    axes.set_xlabel("Answers exactly right [%]")
+    axes.set_xlabel(xlabel)
     style.legend_above(figure, axes, handlelength=1.2)
     return figure
 
 
-def domain_scores(run: RunFolder) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
-    """Return exact match per domain before fine-tuning, and after it by scheme."""
+def domain_scores(
+    run: RunFolder, key: str = scores.EXACT.key
+) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+    """Return a score per domain before fine-tuning, and after it by scheme."""
     before: dict[str, float] = {}
     after = {}
     # After half the rounds a scheme is not to be compared with the finished ones.
     finished = [scheme for scheme in run.schemes if scheme.result is not None]
     for scheme in finished or run.schemes:
         lines = scheme.seeds[0].metrics if scheme.seeds else ()
-        scored = [(line.round, scores) for line in lines if (scores := _domains(line))]
+        scored = [(line.round, known) for line in lines if (known := _domains(line, key))]
         if not scored:
             continue
         # All schemes start from the same model: the first one that tells is enough.
@@ -204,10 +212,10 @@ def domain_scores(run: RunFolder) -> tuple[dict[str, float], dict[str, dict[str,
     return before, after
 
 
-def _domains(line: MetricsLine) -> dict[str, float]:
-    """Return exact match by domain, of the domains where it is known."""
-    scores = {name: number(score.exact_match) for name, score in (line.domains or {}).items()}
-    return {name: score for name, score in scores.items() if score is not None}
+def _domains(line: MetricsLine, key: str) -> dict[str, float]:
+    """Return a score by domain, of the domains where it is known."""
+    known = {name: number(getattr(score, key)) for name, score in (line.domains or {}).items()}
+    return {name: score for name, score in known.items() if score is not None}
 
 
 def _short(name: str, longest: int = 22) -> str:

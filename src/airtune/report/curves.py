@@ -108,7 +108,7 @@ def _loss(run: RunFolder, field: str, xlabel: str, scale: float) -> Any | None:
     if field == "round":
         _whole_numbers(axes)
     elif logarithmic:
-        _plain_decades(axes)
+        style.plain_decades(axes.xaxis, significant)
     _target_line(axes, run, inside=field == "round")
     if field == "round":
         _name_curves(figure, axes, labels)
@@ -246,13 +246,3 @@ def _whole_numbers(axes: Any) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-
-
-def _plain_decades(axes: Any) -> None:
-    """Write 1, 10, 100 instead of powers of ten; between them, too, where decades are few."""
-    from matplotlib.ticker import LogLocator
-
-    low, high = axes.get_xlim()
-    few = high < 100 * low
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,)))
-    style.plain_decades(axes.xaxis, lambda x: significant(x, 1))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from airtune.record import names
-from airtune.report import bars, curves, gain_map, holdings, participation, style, svg
+from airtune.report import bars, curves, gain_map, holdings, participation, scores, style, svg
 from airtune.report.run_folder import RunFolder
 from airtune.report.values import decimals, number
 
@@ -105,6 +105,21 @@ KINDS = (
 )
 
 
+PREFERENCE = Kind(
+    "preference-accuracy",
+    "Preference accuracy by domain",
+    "Share of the held-out pairs whose better answer is preferred: the untuned model (bar) and "
+    "after fine-tuning (markers).",
+    bars.domain_preference,
+)
+"""Takes the place of exact match where the records are preference pairs."""
+
+_BY_DOMAIN = {
+    "exact-match": (scores.EXACT.key, "Share of right answers"),
+    "preference-accuracy": (scores.PREFERENCE.key, "Preference accuracy"),
+}
+
+
 def draw_all(run: RunFolder) -> list[Drawn]:
     """Draw every figure that the run has data for into DIR/figures, as PDF and PNG.
 
@@ -114,7 +129,7 @@ def draw_all(run: RunFolder) -> list[Drawn]:
     folder.mkdir(exist_ok=True)
     drawn = []
     with style.sheet():
-        for kind in KINDS:
+        for kind in (*KINDS, PREFERENCE):
             figure = kind.draw(run)
             if figure is None:
                 style.discard(folder / kind.name)
@@ -155,9 +170,10 @@ def describe(kind: Kind, run: RunFolder) -> str:
         return f"Line chart. {kind.title} by round. Last values: {_last(run, 'mse_db', ' dB', 1)}."
     if kind.name == "label-distribution":
         return holdings.in_words(run)
-    if kind.name == "exact-match":
-        domains = {name for scores in bars.domain_scores(run)[1].values() for name in scores}
-        return f"Dot chart. Share of right answers in {len(domains)} domains, before and after."
+    if kind.name in _BY_DOMAIN:
+        key, what = _BY_DOMAIN[kind.name]
+        domains = {name for found in bars.domain_scores(run, key)[1].values() for name in found}
+        return f"Dot chart. {what} in {len(domains)} domains, before and after."
     if kind.name == "antenna-positions":
         shown = [s.name for s in run.schemes if s.first_with("placement")]
         labels = ", ".join(style.scheme_style(name).label for name in shown)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from airtune.registry import PROPOSAL, REFERENCE
+from airtune.report import scores
+from airtune.report.sheet import Cell
 from airtune.report.style import scheme_style
-from airtune.report.table import Cell
 from airtune.report.values import MISSING, Value, count, decimals, read, si, significant
 
 _MISSED = "movable did not reach the target"
@@ -134,12 +135,11 @@ def _reached(entry: Mapping[str, Any]) -> str | None:
 
 
 def _plain(name: str, entry: Mapping[str, Any]) -> str:
-    loss, match = read(entry.get("final_loss")).median, read(entry.get("exact_match")).median
+    loss = read(entry.get("final_loss")).median
     text = f"{phrase(name)[0].upper()}{phrase(name)[1:]}"
     text += f" ended at a loss of {decimals(loss, 3)}" if loss is not None else " finished"
-    if match is not None:
-        text += f" with {decimals(100 * match, 1)}\u00a0% of answers exactly right"
-    return text + "."
+    score = scores.main_score({"schemes": {name: entry}})
+    return f"{text}{scores.in_words(entry, score)}."
 
 
 def _why(schemes: Mapping[str, Any], name: str, key: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from airtune.record import names, write_text
 from airtune.registry import PROPOSAL
-from airtune.report import figures, headline, paired, run_folder, style, table
+from airtune.report import figures, headline, paired, reasons, run_folder, scores, style, table
 from airtune.report.run_folder import RunFolder, SchemeRun
 from airtune.report.values import count, decimals, read
 
@@ -93,7 +93,7 @@ def content_policy(sheet: str) -> str:
 
 
 def _content(run: RunFolder) -> dict[str, Any]:
-    target = read(run.results.get("target_loss"))
+    target, known = read(run.results.get("target_loss")), scores.known_scores(run.results)
     return {
         "name": run.name,
         "schemes": [(s.name, style.scheme_style(s.name).label) for s in run.schemes],
@@ -102,6 +102,13 @@ def _content(run: RunFolder) -> dict[str, Any]:
         "gains": headline.gains(run.results),
         "notices": _notices(run),
         "remarks": _remarks(run),
+        "reasons": reasons.reasons(run.results),
+        "left_out": table.left_out_sentence(run.results),
+        "scores": scores.score_rows(run.results),
+        "score_caption": scores.score_caption(run.results),
+        "score_meanings": [(s.title.removesuffix(" [%]"), s.meaning) for s in known],
+        "has_intervals": any(scores.has_interval(run.results, score) for score in known),
+        "of_pairs": scores.of_pairs(run.results),
         "key_figures": table.scheme_rows(run.results),
         "paired": paired.paired_rows(run.results),
         "paired_caption": paired.paired_caption(run.results),
@@ -150,11 +157,12 @@ def _remarks(run: RunFolder) -> list[str]:
     entries = [(style.scheme_style(s.name).label, s.result) for s in run.schemes if s.result]
     said = []
     for _, entry in entries[:1]:
+        score = scores.main_score(run.results)
         loss = read(entry.get("initial_loss")).median
-        match = read(entry.get("initial_exact_match")).median
-        if loss is not None and match is not None:
-            right = decimals(100 * match, 1)
-            said.append(f"Untuned model: loss {decimals(loss, 3)}, exact match {right}\u00a0%.")
+        share = read(entry.get(f"initial_{score.key}")).median
+        if loss is not None and share is not None:
+            percent = f"{decimals(100 * share, 1)}\u00a0%"
+            said.append(f"Untuned model: loss {decimals(loss, 3)}, {score.words} {percent}.")
     over = [label for label, entry in entries if entry.get("within_latency_budget") is False]
     if over:
         said.append(f"Over the latency budget: {', '.join(over)}.")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from airtune.report.sheet import Cell, Row, Sheet
 from airtune.report.style import scheme_style
-from airtune.report.table import Cell, Row, Sheet
 from airtune.report.values import MISSING, decimals, number, si, significant
 
 _FIGURES = (

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from airtune.report.values import si
+from airtune.report.values import si, significant
 
 COLUMN_WIDTH = 3.5
 PNG_DPI, SMALL_DPI = 300, 200
@@ -156,23 +156,73 @@ def legend_above(figure: Any, axes: Any, **options: Any) -> None:
         legend.remove()
 
 
-def _with_prefix(x: float) -> str:
-    return si(x, "", 1)
+Write = Callable[[float, int], str]
+"""Writes a number with so many significant digits."""
 
 
-def plain_decades(axis: Any, write: Callable[[float], str] = _with_prefix) -> None:
+def plain_writer(ticks: Sequence[float]) -> Write:
+    """Return what writes all these numbers alike: as they are, or with prefixes of their size."""
+    if all(0.01 <= x < 1000 for x in ticks):
+        return significant
+    return lambda x, digits: si(x, "", digits)
+
+
+def plain_decades(axis: Any, write: Write | None = None) -> None:
     """Label a logarithmic axis with 1, 10, 100, 1 k instead of powers of ten.
+
+    Where too few decades are in view it has 1, 2, 5 between them, and within less than these, round
+    numbers: at least two are in view.
 
     Parameters
     ----------
     axis : matplotlib axis
-    write : callable
-        Writes a number; minor ticks have none.
+    write : callable, optional
+        Writes a number with so many significant digits; minor ticks have none.
     """
-    from matplotlib.ticker import FuncFormatter, NullFormatter
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
-    axis.set_major_formatter(FuncFormatter(lambda x, _: write(x)))
+    low, high = sorted(axis.get_view_interval())
+    ticks = log_ticks(low, high)
+    written = write or plain_writer(ticks)
+    axis.set_major_locator(FixedLocator(ticks))
+    axis.set_major_formatter(FuncFormatter(lambda x, _: written(x, digits_of(x))))
     axis.set_minor_formatter(NullFormatter())
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Return where a logarithmic axis from `low` to `high` has labels: two to seven places.
+
+    Examples
+    --------
+    >>> log_ticks(0.5, 2000.0)
+    [1.0, 10.0, 100.0, 1000.0]
+    >>> log_ticks(15.0, 70.0)
+    [20.0, 50.0]
+    >>> log_ticks(11.0, 18.0)
+    [12.0, 14.0, 16.0, 18.0]
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    for subs in ((1,), (1, 2, 5)):
+        every = max(1, math.ceil((last - first) / _TICKS)) if subs == (1,) else 1
+        ticks = [
+            float(f"{sub}e{decade}") for decade in range(first, last + 1, every) for sub in subs
+        ]
+        inside = [x for x in ticks if low * (1 - _EDGE) <= x <= high * (1 + _EDGE)]
+        if 2 <= len(inside) <= _TICKS:
+            return inside
+    nice = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+    return [float(f"{x:.6g}") for x in nice if low * (1 - _EDGE) <= x <= high * (1 + _EDGE)]
+
+
+_TICKS = 7
+_EDGE = 1e-9
+
+
+def digits_of(x: float, most: int = 4) -> int:
+    """Return how many significant digits a number needs, `most` at most."""
+    return next((n for n in range(1, most) if math.isclose(float(f"{x:.{n}g}"), x)), most)
 
 
 def draw_points(axes: Any, x: Points, y: Points, name: str, **look: Any) -> None:

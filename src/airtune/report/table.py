@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airtune.report import style
+from airtune.report import scores, style
+from airtune.report.sheet import NOT_REACHED, Cell, Row, Sheet, figure_cell
 from airtune.report.values import (
     MISSING,
     Value,
@@ -22,37 +23,7 @@ from airtune.report.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from rich.table import Table
-
-NOT_REACHED = "not reached"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A figure as text and, over several seeds, its 10-90 % range."""
-
-    text: str
-    spread: str = ""
-    remark: bool = False
-
-
-@dataclass(frozen=True)
-class Row:
-    """One scheme (or component) and its cells, in the order of the columns."""
-
-    name: str
-    label: str
-    cells: tuple[Cell, ...]
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """Headings with their units, and rows."""
-
-    columns: tuple[str, ...]
-    rows: tuple[Row, ...]
 
 
 def scheme_rows(results: Mapping[str, Any]) -> Sheet:
@@ -66,50 +37,78 @@ def scheme_rows(results: Mapping[str, Any]) -> Sheet:
     Returns
     -------
     Sheet
-        Columns: rounds, time and energy to target, final loss, perplexity, exact match and
-        aggregation error; one row a scheme.  A target that was not met reads "not reached".
+        Columns: rounds, time and energy to target, final loss, perplexity (of text), the score that
+        tells the schemes apart (:func:`airtune.report.scores.main_score`) and aggregation error;
+        one row a scheme.  A target that was not met reads "not reached".
     """
     schemes: Mapping[str, Mapping[str, Any]] = results.get("schemes") or {}
+    columns = _scheme_columns(results, schemes)
+    rows = tuple(
+        Row(name, style.scheme_style(name).label, tuple(column.cell(entry) for column in columns))
+        for name, entry in schemes.items()
+    )
+    titles, short = (tuple(getattr(c, name) for c in columns) for name in ("title", "short"))
+    return Sheet(titles, rows, short)
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column: its headings on the page and in the terminal, and a scheme's cell in it."""
+
+    title: str
+    short: str
+    cell: Callable[[Mapping[str, Any]], Cell]
+
+
+def _scheme_columns(
+    results: Mapping[str, Any], schemes: Mapping[str, Mapping[str, Any]]
+) -> list[_Column]:
     has_target = read(results.get("target_loss")).known
     never = Cell(NOT_REACHED, remark=True) if has_target else Cell(MISSING)
 
-    def column(key: str) -> list[Value]:
+    def values(key: str) -> list[Value]:
         return [read(entry.get(key)) for entry in schemes.values()]
 
-    seconds, second_unit = seconds_unit(v.median for v in column("time_to_target_s"))
-    joules, joule_prefix = common_prefix(v.median for v in column("energy_to_target_j"))
-    layout: list[tuple[str, str, Cell, Callable[[float], str]]] = [
-        ("Rounds to target", "rounds_to_target", never, count),
-        (
-            f"Time to target [{second_unit}]",
+    def column(
+        title: str, short: str, key: str, write: Callable[[float], str], empty: Cell
+    ) -> _Column:
+        return _Column(title, short, lambda e: figure_cell(read(e.get(key)), write, empty))
+
+    seconds, s = seconds_unit(v.median for v in values("time_to_target_s"))
+    joules, prefix = common_prefix(v.median for v in values("energy_to_target_j"))
+    missing = Cell(MISSING)
+    columns = [
+        column("Rounds to target", "Rounds", "rounds_to_target", count, never),
+        column(
+            f"Time to target [{s}]",
+            f"Time\n[{s}]",
             "time_to_target_s",
-            never,
             lambda x: significant(x / seconds),
-        ),
-        (
-            f"Energy to target [{joule_prefix}J]",
-            "energy_to_target_j",
             never,
-            lambda x: significant(x / joules),
         ),
-        ("Final loss", "final_loss", Cell(MISSING), lambda x: decimals(x, 3)),
-        ("Perplexity", "final_perplexity", Cell(MISSING), significant),
-        ("Exact match [%]", "exact_match", Cell(MISSING), lambda x: decimals(100 * x, 1)),
-        ("Aggregation error [dB]", "mse_db", Cell(MISSING), lambda x: decimals(x, 1)),
+        column(
+            f"Energy to target [{prefix}J]",
+            f"Energy\n[{prefix}J]",
+            "energy_to_target_j",
+            lambda x: significant(x / joules),
+            never,
+        ),
+        column("Final loss", "Final\nloss", "final_loss", lambda x: decimals(x, 3), missing),
     ]
-    if any(v.median not in (None, 1.0) for v in column("fairness")):
-        layout.append(("Fairness", "fairness", Cell(MISSING), lambda x: decimals(x, 3)))
-    rows = tuple(
-        Row(
-            name,
-            style.scheme_style(name).label,
-            tuple(
-                figure_cell(read(entry.get(key)), write, empty) for _, key, empty, write in layout
-            ),
+    score = scores.main_score(results)
+    if score is not scores.PREFERENCE:
+        columns.append(
+            column("Perplexity", "Perplex-\nity", "final_perplexity", significant, missing)
         )
-        for name, entry in schemes.items()
-    )
-    return Sheet(tuple(heading for heading, *_ in layout), rows)
+    columns += [
+        _Column(score.title, score.short, lambda e: scores.score_cell(e, score)),
+        column(
+            "Aggregation error [dB]", "Error\n[dB]", "mse_db", lambda x: decimals(x, 1), missing
+        ),
+    ]
+    if any(v.median not in (None, 1.0) for v in values("fairness")):
+        columns.append(column("Fairness", "", "fairness", lambda x: decimals(x, 3), missing))
+    return columns
 
 
 def split_rows(results: Mapping[str, Any], key: str, unit: str) -> Sheet:
@@ -155,6 +154,26 @@ def off_plan_rows(results: Mapping[str, Any], key: str, unit: str) -> Sheet:
     return split_rows({"schemes": differences}, key, unit)
 
 
+def left_out_sentence(results: Mapping[str, Any]) -> str:
+    """Say how many records of the data are not used, and why the first is not; empty for none.
+
+    Examples
+    --------
+    >>> first = {"place": "talks.jsonl:7", "why": "the answer is empty"}
+    >>> left_out_sentence({"left_out": {"count": 3, "records": [first]}})
+    'Left out 3 records, first at talks.jsonl:7 because the answer is empty.'
+    """
+    left_out = results.get("left_out") or {}
+    number_of, records = left_out.get("count") or 0, left_out.get("records") or ()
+    if not number_of:
+        return ""
+    text = f"Left out {number_of} record{'s' * (number_of > 1)}"
+    if records:
+        first = "first at " if number_of > 1 else "at "
+        text += f", {first}{records[0]['place']} because {records[0]['why']}"
+    return text.removesuffix(".") + "."
+
+
 def terminal_table(results: Mapping[str, Any]) -> Table:
     """Return the table of schemes for a terminal: 80 columns wide, 100 with ranges over seeds."""
     from rich import box
@@ -162,15 +181,12 @@ def terminal_table(results: Mapping[str, Any]) -> Table:
     from rich.text import Text
 
     sheet = scheme_rows(results)
-    target = read(results.get("target_loss"))
-    title = None
-    if target.median is not None:
-        title = f"rounds, time and energy to target loss {decimals(target.median, 3)}"
     seeds = int(results.get("seeds") or 1)
-    if title and seeds > 1:
-        title += f"; medians of {seeds} seeds, 10 to 90 % below"
+    shown = [index for index, short in enumerate(sheet.short) if short]
+    # The ranges of all figures would not fit.
+    ranges = range(_RANGES_SHOWN) if seeds > 1 else shown
     table = Table(
-        title=title,
+        title=_terminal_title(results, seeds),
         title_justify="left",
         title_style="dim",
         box=box.SIMPLE_HEAD,
@@ -178,40 +194,31 @@ def terminal_table(results: Mapping[str, Any]) -> Table:
         pad_edge=False,
     )
     table.add_column("Scheme", overflow="fold")
-    for short, heading in zip(_TERMINAL_HEADINGS, sheet.columns, strict=False):
-        unit = heading[heading.index("[") :] if "[" in heading else ""
-        label = f"{short}{unit}" if short.endswith("\n") else f"{short} {unit}".rstrip()
-        table.add_column(Text(label), justify="right", overflow="fold")
+    for index in shown:
+        table.add_column(Text(sheet.short[index]), justify="right", overflow="fold")
     for row in sheet.rows:
         cells = []
-        for index, cell in enumerate(row.cells[: len(_TERMINAL_HEADINGS)]):
+        for index in shown:
+            cell = row.cells[index]
             text = Text("never" if cell.remark else cell.text, style="dim" if cell.remark else "")
-            # The ranges of all figures would not fit.
-            if cell.spread and index < _RANGES_SHOWN:
+            if cell.spread and index in ranges:
                 text.append(f"\n{cell.spread}", style="dim")
             cells.append(text)
         table.add_row(Text(row.name), *cells)
     return table
 
 
-_TERMINAL_HEADINGS = (
-    "Rounds",
-    "Time\n",
-    "Energy\n",
-    "Final\nloss",
-    "Perplex-\nity",
-    "Exact\nmatch",
-    "Error\n",
-)
 _RANGES_SHOWN = 3
 
 
-def figure_cell(value: Value, write: Callable[[float], str], empty: Cell) -> Cell:
-    """Return a figure as a cell, with its 10-90 % range; `empty` where it is not known."""
-    spread = ""
-    if value.spread and not (value.p10 is None and value.p90 is None):
-        ends = [write(x) if x is not None else "never" for x in (value.p10, value.p90)]
-        spread = " to ".join(ends)
-    if value.median is None:
-        return Cell(empty.text, spread, empty.remark)
-    return Cell(write(value.median), spread)
+def _terminal_title(results: Mapping[str, Any], seeds: int) -> str | None:
+    """Return what the figures are, and what stands below them."""
+    target = read(results.get("target_loss")).median
+    said = []
+    if target is not None:
+        said.append(f"rounds, time and energy to target loss {decimals(target, 3)}")
+    if seeds > 1:
+        said.append(f"medians of {seeds} seeds, 10 to 90 % below")
+    elif scores.has_interval(results, scores.main_score(results)):
+        said.append(f"{scores.main_score(results).words} with its 95 % interval")
+    return "; ".join(said) or None

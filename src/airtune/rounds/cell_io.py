@@ -9,6 +9,7 @@ import numpy as np
 
 from airtune import record
 from airtune.errors import InputError
+from airtune.learning.rouge import rouge_l
 from airtune.planning.replan import CurrentPlan
 from airtune.record import documents, names
 from airtune.rounds import card
@@ -16,6 +17,8 @@ from airtune.rounds.federated import FederatedRun
 from airtune.rounds.metrics import Metrics
 
 RoundDone = Callable[[Metrics], None]
+LEFT_OUT_KEPT = 100
+"""Records that are left out and stand in the run folder; all of them are counted."""
 
 
 def execute(run: FederatedRun, cell: record.Cell, round_done: RoundDone) -> None:
@@ -66,7 +69,9 @@ def save(run: FederatedRun, cell: record.Cell, line: Metrics) -> None:
 
 
 def finish(run: FederatedRun, cell: record.Cell, before: Sequence[dict[str, str]]) -> None:
-    """Save adapter with its model card, answers, holdings and placement; mark the cell finished.
+    """Save adapter with its model card, answers, holdings, left-out records and placement.
+
+    Then the cell is marked finished.
 
     Parameters
     ----------
@@ -80,19 +85,38 @@ def finish(run: FederatedRun, cell: record.Cell, before: Sequence[dict[str, str]
     run.engine.save(adapter, cell.adapter_folder)
     card.write(card.of_run(run.scenario, cell), cell.adapter_folder)
     record.write_document(cell.holdings_file, documents.HoldingsDocument, run.engine.holdings())
+    left_out = first_left_out(run.engine.left_out(), LEFT_OUT_KEPT)
+    record.write_document(cell.left_out_file, documents.LeftOutDocument, left_out)
     after = run.engine.samples(adapter, len(before))
-    record.write_json(
-        cell.samples_file,
-        [
-            {**then, "before": then["answer"], "after": now["answer"]}
-            for then, now in zip(before, after, strict=True)
-        ],
-    )
+    record.write_json(cell.samples_file, compared_answers(before, after))
     picture = run.picture()
     if picture is not None:
         record.write_document(cell.placement_file, documents.PlacementDocument, picture)
     summary = run.state.summary(run.scenario.budget)
     record.write_document(cell.finished_file, documents.FinishedDocument, summary)
+
+
+def first_left_out(left_out: dict[str, Any], kept: int) -> dict[str, Any]:
+    """Return the count of all records that are left out, and the first `kept` of them."""
+    return {"count": left_out["count"], "records": list(left_out["records"])[:kept]}
+
+
+def compared_answers(
+    before: Sequence[dict[str, str]], after: Sequence[dict[str, str]]
+) -> list[dict[str, Any]]:
+    """Return the entries of samples.json: answers before and after, and how near the reference."""
+    references = [sample.get("reference", "") for sample in before]
+    scores = [rouge_l(references, [s["answer"] for s in samples]) for samples in (before, after)]
+    return [
+        {
+            **then,
+            "before": then["answer"],
+            "after": now["answer"],
+            "rouge_l_before": score_before,
+            "rouge_l_after": score_after,
+        }
+        for then, now, score_before, score_after in zip(before, after, *scores, strict=True)
+    ]
 
 
 def _check_plan(run: FederatedRun, cell: record.Cell) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from airtune.bound.convergence import BoundConstants, participation_bias
 from airtune.costs import FloatArray
 from airtune.engines import RoundUpdates
-from airtune.learning.results import Evaluation
+from airtune.learning.results import DomainScore, Evaluation
 from airtune.radio.movement import Movement
 from airtune.rounds.books import Booked
 from airtune.rounds.state import State
@@ -32,11 +32,18 @@ def progress_metrics(state: State, evaluation: Evaluation | None) -> Metrics:
         "loss": None if evaluation is None else finite_or_none(evaluation.loss),
         "perplexity": None if evaluation is None else finite_or_none(evaluation.perplexity),
         "exact_match": None if evaluation is None else evaluation.exact_match,
-        "domains": {
-            name: {"loss": finite_or_none(score.loss), "exact_match": score.exact_match}
-            for name, score in scores.items()
-        },
+        "token_accuracy": None if evaluation is None else evaluation.token_accuracy,
+        "preference_accuracy": None if evaluation is None else evaluation.preference_accuracy,
+        "records": None if evaluation is None else evaluation.records,
+        "domains": {name: _domain_metrics(score) for name, score in scores.items()},
     }
+
+
+def _domain_metrics(score: DomainScore) -> Metrics:
+    metrics = {"loss": finite_or_none(score.loss), "exact_match": score.exact_match}
+    if score.preference_accuracy is not None:
+        metrics["preference_accuracy"] = score.preference_accuracy
+    return metrics
 
 
 @dataclass(frozen=True)
@@ -140,6 +147,6 @@ def decibel(ratio: float | None) -> float | None:
     return 10.0 * float(np.log10(ratio)) if ratio is not None and 0 < ratio < np.inf else None
 
 
-def finite_or_none(value: float) -> float | None:
+def finite_or_none(value: float | None) -> float | None:
     """Return a figure that JSON can hold: a model that has diverged has none."""
-    return value if np.isfinite(value) else None
+    return value if value is not None and np.isfinite(value) else None

@@ -4,6 +4,7 @@ The functions to start from:
 
     compare.compare             run the schemes of a scenario and write the run folder with its page
     compare.check               refuse what cannot be run, before any work
+    results.load_results        the results of a run folder, also as a pandas table
     cells.execute               run the unfinished cells of a run folder
     sweep.parse_axes, create    read ``--vary`` and make a sweep folder; sweep.execute runs it
     outcomes.cell_figures       the figures of one scheme and one seed

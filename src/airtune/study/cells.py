@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Watcher(Protocol):
-    """Whoever follows a study, as :class:`airtune.commands.progress.Progress` does."""
+    """Whoever follows a study, as :class:`airtune.study.progress.Progress` does."""
 
     def preparing(self, text: str, fraction: float) -> None:
         """Data, pre-training and model: `fraction` in [0, 1] is done."""

@@ -14,12 +14,19 @@ from airtune.record import Document, RunFolder, names
 from airtune.record.documents import ResultsDocument
 from airtune.scenario import Scenario
 from airtune.study.cells import execute
-from airtune.study.histories import finished_figures
+from airtune.study.histories import finished_figures, first_left_out
 from airtune.study.outcomes import REFERENCE, baseline_of, headline, over_seeds
+from airtune.study.results import Results
 from airtune.study.statistics import paired_figures
 
 
-def compare(scenario: Scenario, out: str | Path | None = None) -> Document:
+def compare(
+    scenario: Scenario,
+    out: str | Path | None = None,
+    *,
+    overwrite: bool = False,
+    progress: bool = False,
+) -> Results:
     """Compare the scenario's schemes and write the run folder with its page.
 
     Parameters
@@ -28,28 +35,53 @@ def compare(scenario: Scenario, out: str | Path | None = None) -> Document:
         What to run; `ideal`, which sets the target, is added to its schemes.
     out : str or Path, optional
         New or empty folder; ``runs/<name>-<time>`` by default.
+    overwrite : bool
+        Remove the run that is in the folder; a folder that holds no run is never removed.
+    progress : bool
+        Show a bar for each scheme, in a terminal or a notebook.
 
     Returns
     -------
-    dict
-        The content of results.json.
+    Results
+        The content of results.json, a dict, with the folder, the page and ``to_pandas()``.
 
     Raises
     ------
     InputError
         A setting or the folder cannot be used.
+
+    Examples
+    --------
+    ::
+
+        from airtune import compare, load_scenario
+
+        results = compare(load_scenario("quickstart"), "runs/mine", overwrite=True, progress=True)
+        results.to_pandas()[["final_loss", "time_to_target_s", "energy_j.total"]]
     """
     scenario = check(scenario, "compare")
     folder = default_folder(scenario) if out is None else Path(out)
+    if overwrite:
+        record.remove(folder)
     run_folder = record.create(folder, scenario, "compare")
     try:
-        execute(run_folder)
+        _execute(run_folder, progress)
     except InputError:
         record.discard_unused(folder)
         raise
     results = summarise(run_folder)
     publish(run_folder)
-    return results
+    return Results(results, folder)
+
+
+def _execute(run_folder: RunFolder, progress: bool) -> None:
+    if not progress:
+        execute(run_folder)
+        return
+    from airtune.study.progress import Progress
+
+    with Progress(run_folder) as bars:
+        execute(run_folder, bars)
 
 
 def check(scenario: Scenario, kind: str) -> Scenario:
@@ -125,5 +157,8 @@ def summarise(run_folder: RunFolder) -> Document:
         differences = paired_figures(figures, baseline_of(figures))
         if differences is not None:
             document["paired"] = differences
+    left_out = first_left_out(run_folder)
+    if left_out is not None:
+        document["left_out"] = left_out
     document["environment"] = record.read_json(run_folder.folder / names.ENVIRONMENT)
     return record.write_document(run_folder.folder / names.RESULTS, ResultsDocument, document)

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from airtune import record
-from airtune.record import Cell, RunFolder
-from airtune.record.documents import FinishedDocument, PlanDocument
+from airtune.record import Cell, Document, RunFolder
+from airtune.record.documents import FinishedDocument, LeftOutDocument, PlanDocument, Sample
 from airtune.study.outcomes import REFERENCE, CellHistory, Figures, cell_figures, target_loss
 
 
 def read_cell(cell: Cell) -> CellHistory:
-    """Return metrics, totals and plan of a finished cell.
+    """Return the records of a finished cell: metrics, totals, plan, answers, what is left out.
 
     Raises
     ------
     InputError
         A document cannot be read.
     """
-    plan = cell.plan_file
+    plan, samples, left_out = cell.plan_file, cell.samples_file, cell.left_out_file
     return CellHistory(
         record.read_history(cell),
         record.read_document(cell.finished_file, FinishedDocument),
         record.read_document(plan, PlanDocument) if plan.exists() else None,
+        record.read_documents(samples, Sample) if samples.exists() else (),
+        record.read_document(left_out, LeftOutDocument) if left_out.exists() else None,
     )
 
 
@@ -34,6 +36,19 @@ def finished_figures(run_folder: RunFolder) -> tuple[Figures, dict[int, float | 
     }
     figures: Figures = {}
     for cell, history in histories.items():
-        entry = cell_figures(history, targets.get(cell.seed))
+        entry = cell_figures(history, targets.get(cell.seed), run_folder.scenario)
         figures.setdefault(cell.scheme, {})[cell.seed] = entry
     return figures, targets
+
+
+def first_left_out(run_folder: RunFolder, kept: int = 5) -> Document | None:
+    """Return the count of records that the first finished cell leaves out, and a few of them.
+
+    All schemes of a seed have the same data.  None where no record is left out.
+    """
+    for cell in run_folder.cells:
+        if cell.finished and cell.left_out_file.exists():
+            found = record.read_document(cell.left_out_file, LeftOutDocument)
+            few = [entry.model_dump() for entry in found.records[:kept]]
+            return {"count": found.count, "records": few} if found.count else None
+    return None

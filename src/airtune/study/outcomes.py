@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict
 
@@ -11,9 +11,17 @@ import numpy as np
 
 from airtune.costs import Components
 from airtune.planning.deviation import against_plan
-from airtune.record.documents import FinishedDocument, MetricsLine, PlanDocument
+from airtune.record.documents import (
+    FinishedDocument,
+    LeftOutDocument,
+    MetricsLine,
+    PlanDocument,
+    Sample,
+)
 from airtune.registry import PROPOSAL, REFERENCE
-from airtune.study.statistics import Quantiles, jain_index, quantiles
+from airtune.scenario import Scenario
+from airtune.study.ends import stopped_by
+from airtune.study.statistics import Quantiles, Share, jain_index, quantiles, share_interval
 
 TARGET_SHARE = 0.9
 """The target loss is reached when this share of the reference's improvement is."""
@@ -46,11 +54,17 @@ class CellHistory:
         Round 0, the untuned model, first.
     finished : FinishedDocument
     plan : PlanDocument or None
+    samples : sequence of Sample
+        Answers before and after fine-tuning.
+    left_out : LeftOutDocument or None
+        Records of the data that are not used; None where it is not known.
     """
 
     rounds: Sequence[MetricsLine]
     finished: FinishedDocument
     plan: PlanDocument | None
+    samples: Sequence[Sample] = ()
+    left_out: LeftOutDocument | None = None
 
     @property
     def losses(self) -> list[Number | None]:
@@ -67,6 +81,8 @@ class RoundFigures(TypedDict):
     loss: Number | None
     mse_db: Number | None
     exact_match: Number | None
+    token_accuracy: Number | None
+    preference_accuracy: Number | None
 
 
 class CellFigures(TypedDict):
@@ -80,8 +96,17 @@ class CellFigures(TypedDict):
     final_loss: Number | None
     final_perplexity: Number | None
     exact_match: Number | None
+    exact_match_interval: Share | None
+    token_accuracy: Number | None
+    preference_accuracy: Number | None
+    preference_accuracy_interval: Share | None
+    rouge_l: Number | None
     initial_loss: Number | None
+    initial_perplexity: Number | None
     initial_exact_match: Number | None
+    initial_token_accuracy: Number | None
+    initial_preference_accuracy: Number | None
+    initial_rouge_l: Number | None
     mse_db: float | None
     fairness: float
     dropped: int
@@ -89,6 +114,9 @@ class CellFigures(TypedDict):
     within_client_energy_budget: bool
     within_energy_budget: bool
     diverged: bool
+    rounds: int
+    stopped_by: str | None
+    left_out_records: int | None
     plan: dict[str, Any] | None
     history: list[RoundFigures]
 
@@ -137,7 +165,9 @@ def target_loss(losses: Sequence[float | None]) -> float | None:
     return float(first - TARGET_SHARE * (first - last))
 
 
-def cell_figures(history: CellHistory, target: float | None) -> CellFigures:
+def cell_figures(
+    history: CellHistory, target: float | None, scenario: Scenario | None = None
+) -> CellFigures:
     """Return the figures of one finished cell.
 
     Parameters
@@ -145,6 +175,8 @@ def cell_figures(history: CellHistory, target: float | None) -> CellFigures:
     history : CellHistory
     target : float or None
         Target loss of its seed.
+    scenario : Scenario, optional
+        Settings that it ran with; they tell why it stopped before `training.rounds`.
     """
     lines, totals = history.rounds, history.finished
     last = next(line for line in reversed(lines) if line.evaluated)
@@ -164,8 +196,17 @@ def cell_figures(history: CellHistory, target: float | None) -> CellFigures:
         "final_loss": last.loss,
         "final_perplexity": last.perplexity,
         "exact_match": last.exact_match,
+        "exact_match_interval": share_interval(last.exact_match, last.records),
+        "token_accuracy": last.token_accuracy,
+        "preference_accuracy": last.preference_accuracy,
+        "preference_accuracy_interval": share_interval(last.preference_accuracy, last.records),
+        "rouge_l": _mean(sample.rouge_l_after for sample in history.samples),
         "initial_loss": lines[0].loss,
+        "initial_perplexity": lines[0].perplexity,
         "initial_exact_match": lines[0].exact_match,
+        "initial_token_accuracy": lines[0].token_accuracy,
+        "initial_preference_accuracy": lines[0].preference_accuracy,
+        "initial_rouge_l": _mean(sample.rouge_l_before for sample in history.samples),
         "mse_db": 10.0 * math.log10(mean_error) if mean_error > 0 else None,
         "fairness": jain_index(totals.participation),
         "dropped": sum(len(line.dropped) for line in lines),
@@ -173,9 +214,18 @@ def cell_figures(history: CellHistory, target: float | None) -> CellFigures:
         "within_client_energy_budget": totals.within_client_energy_budget,
         "within_energy_budget": totals.within_energy_budget,
         "diverged": last.loss is None,
+        "rounds": totals.rounds,
+        "stopped_by": stopped_by(totals, history.plan, scenario) if scenario else None,
+        "left_out_records": history.left_out.count if history.left_out else None,
         "plan": _against_plan(history),
         "history": [_round_figures(line) for line in lines if line.evaluated],
     }
+
+
+def _mean(values: Iterable[Number | None]) -> float | None:
+    """Return the mean of what is known, None where nothing is."""
+    known = [value for value in values if value is not None]
+    return math.fsum(known) / len(known) if known else None
 
 
 def _against_plan(history: CellHistory) -> dict[str, Any] | None:
@@ -197,6 +247,8 @@ def _round_figures(line: MetricsLine) -> RoundFigures:
         "loss": line.loss,
         "mse_db": line.mse_db,
         "exact_match": line.exact_match,
+        "token_accuracy": line.token_accuracy,
+        "preference_accuracy": line.preference_accuracy,
     }
 
 
@@ -231,6 +283,10 @@ def _merge_named(name: str, values: list[Any]) -> Any:
         return [_merge_round(lines) for lines in zip(*values, strict=False)]
     if name.startswith("within_"):
         return all(values)
+    if name == "stopped_by":
+        return next((value for value in values if value is not None), None)
+    if name.endswith("_interval") and None in values:
+        return None
     return any(values) if name == "diverged" else over_seeds(values)
 
 

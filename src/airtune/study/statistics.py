@@ -50,6 +50,13 @@ class PairedFigures(TypedDict):
     schemes: dict[str, dict[str, Paired]]
 
 
+class Share(TypedDict):
+    """An interval for a share of records, in [0, 1]."""
+
+    low: float
+    high: float
+
+
 def quantile(values: Sequence[float], share: float) -> float | None:
     """Return a quantile by linear interpolation; None where it is infinite.
 
@@ -183,6 +190,30 @@ def paired(differences: Sequence[float]) -> Paired:
     }
 
 
+def share_interval(share: float | None, records: int | None) -> Share | None:
+    """Return Wilson's 95 % interval for a share that was observed on so many records.
+
+    None where the share or the number of records is not known.
+
+    Examples
+    --------
+    >>> interval = share_interval(0.4, 250)
+    >>> round(interval["low"], 3), round(interval["high"], 3)
+    (0.341, 0.462)
+
+    References
+    ----------
+    E. B. Wilson: Probable inference, the law of succession, and statistical inference, 1927.
+    """
+    from scipy.stats import binomtest
+
+    if share is None or not records:
+        return None
+    test = binomtest(round(share * records), records)
+    found = test.proportion_ci(COVERAGE, method="wilson")
+    return {"low": float(found.low), "high": float(found.high)}
+
+
 PAIRED_FIGURES = (
     "rounds_to_target",
     "time_to_target_s",
@@ -190,6 +221,8 @@ PAIRED_FIGURES = (
     "final_loss",
     "final_perplexity",
     "exact_match",
+    "token_accuracy",
+    "preference_accuracy",
     "mse_db",
     "fairness",
 )
@@ -234,7 +267,7 @@ def paired_figures(
             continue
         entry = {}
         for figure in PAIRED_FIGURES:
-            pairs = [(cells[seed][figure], base[seed][figure]) for seed in seeds]
+            pairs = [(cells[seed].get(figure), base[seed].get(figure)) for seed in seeds]
             if all(one is None and other is None for one, other in pairs):
                 continue
             if figure == "mse_db" and any(None in pair for pair in pairs):

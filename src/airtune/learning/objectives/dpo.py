@@ -16,7 +16,6 @@ References
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +29,9 @@ if TYPE_CHECKING:
     from airtune.learning.data import Record
     from airtune.learning.text import Encoder, Example
     from airtune.learning.workers import Workers
+
+UNDECIDED = 1e-3
+"""Log-probabilities [nat] that differ by less than this do so by rounding."""
 
 
 class DirectPreference(ClientObjective):
@@ -71,27 +73,29 @@ class DirectPreference(ClientObjective):
     def evaluate(
         self, task: LocalTask, examples: Sequence[Example], batch_size: int, workers: Workers
     ) -> Evaluation:
-        """Return mean loss and share of pairs with z > 0 (as `exact_match`), and perplexity.
+        """Return mean loss and preference accuracy, the share of pairs with z > 0.
 
-        The perplexity is that of the better answers.
+        A pair on which the model is as at the start counts half: there z is 0 but for rounding.
+        There is no perplexity: the loss is not the cross-entropy of text.
         """
         import torch
         from torch.nn import functional
 
         z = self.margins(task, task.adapter, examples)
         losses = -functional.logsigmoid(z)
-        tokens = sum(pair.learnt_tokens for pair in examples)
-        nats = -float(task.model.log_probabilities(task.adapter, examples).sum()) / tokens
+        undecided = z.abs() <= UNDECIDED * task.settings.beta
+        preferred = torch.where(undecided, 0.5, (z > 0).double())
 
         def score(label: str | None) -> DomainScore:
             chosen = torch.tensor([label is None or pair.label == label for pair in examples])
-            right = float((z[chosen] > 0).double().mean())
-            return DomainScore(float(losses[chosen].mean()), right, int(chosen.sum()))
+            right = float(preferred[chosen].mean())
+            return DomainScore(float(losses[chosen].mean()), None, int(chosen.sum()), right)
 
         total = score(None)
         domains = {label: score(label) for label in sorted({pair.label for pair in examples})}
-        perplexity = math.exp(min(nats, 700.0))
-        return Evaluation(total.loss, perplexity, total.exact_match, domains)
+        return Evaluation(
+            total.loss, None, None, domains, preference_accuracy=total.preference_accuracy
+        )
 
 
 DPO = DirectPreference()
