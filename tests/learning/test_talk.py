@@ -136,7 +136,7 @@ class Bytes:
 
 def answer_to(text: str, marker: str = "", lead: str = "") -> list[str]:
     """Return the pieces of an answer whose tokens are bytes."""
-    chat = SimpleNamespace(lead=lead)
+    chat = SimpleNamespace(lead=lead, special_tokens=[])
     encoder = SimpleNamespace(tokenizer=Bytes(), marker=marker, chat=chat, end=0)
     encoder.answer = lambda ids: Encoder.answer(encoder, ids)  # type: ignore[arg-type]
     pieces: list[str] = []

@@ -120,10 +120,11 @@ def settle(settings: Data, records: list[Record], left_out: list[LeftOut]) -> No
             "usable)"
         )
     if not records:
-        why = f": {left_out_in_words(left_out)}" if left_out else ""
-        raise InputError(
-            f"data.source: {clip(settings.source)} holds no record with an answer{why}"
-        )
+        # The first place names the source too.
+        if left_out:
+            words = left_out_in_words(left_out)
+            raise InputError(f"data.source: it holds no record that can be used: {words}")
+        raise InputError(f"data.source: {clip(settings.source)} holds no record")
 
 
 def check_text(record: Record) -> None:
