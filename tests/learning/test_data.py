@@ -61,7 +61,7 @@ def test_fields_are_mapped_and_numbers_become_text(tmp_path: Path) -> None:
     ("text", "message"),
     [
         (json.dumps(GOOD) + "\n{bad\n", r"line 2: "),
-        ('\n\n"x"\n', r"left out 1, at .*data\.jsonl:3 because it is not a JSON object"),
+        ('\n\n"x"\n', r"holds no record: .*data\.jsonl:3: it is not a JSON object"),
         (
             json.dumps({"instruction": "x", "answer": "y"}),
             r"no field 'output' \(data.fields.output\); it has answer",

@@ -110,7 +110,7 @@ def test_what_is_left_out_is_counted_with_the_first_place(tmp_path: Path) -> Non
     path.write_text("\n\n".join(map(json.dumps, rows[1:])))
     with pytest.raises(
         InputError,
-        match=r"holds no record .*: left out 2, first at .*talks\.jsonl:1 because it has no",
+        match=r"holds no record: left out 2, first at .*talks\.jsonl:1 because it has no",
     ):
         read_records(Data(**settings))
 

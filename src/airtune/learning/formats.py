@@ -120,11 +120,12 @@ def settle(settings: Data, records: list[Record], left_out: list[LeftOut]) -> No
             "usable)"
         )
     if not records:
-        # The first place names the source too.
-        if left_out:
-            words = left_out_in_words(left_out)
-            raise InputError(f"data.source: it holds no record that can be used: {words}")
-        raise InputError(f"data.source: {clip(settings.source)} holds no record")
+        if not left_out:
+            raise InputError(f"data.source: {clip(settings.source)} holds no record")
+        # The place names the source.
+        (first, *more) = left_out
+        words = left_out_in_words(left_out) if more else f"{first.place}: {first.why}"
+        raise InputError(f"data.source holds no record: {words}")
 
 
 def check_text(record: Record) -> None:

@@ -167,6 +167,12 @@ def _remarks(run: RunFolder) -> list[str]:
     if over:
         said.append(f"Over the latency budget: {', '.join(over)}.")
     for label, entry in entries:
+        bias = read(entry.get("product_bias")).median
+        if bias is not None:
+            said.append(
+                f"{label}: averaging A and B apart moved the adapters' products by "
+                f"{decimals(100 * bias, 1)}\u00a0% of their mean step (product bias)."
+            )
         dropped = read(entry.get("dropped")).median
         if dropped:
             said.append(f"{label}: {count(dropped)} updates left out because they were not finite.")

@@ -109,6 +109,7 @@ class CellFigures(TypedDict):
     initial_rouge_l: Number | None
     mse_db: float | None
     fairness: float
+    product_bias: Number | None
     dropped: int
     within_latency_budget: bool
     within_client_energy_budget: bool
@@ -209,6 +210,7 @@ def cell_figures(
         "initial_rouge_l": _mean(sample.rouge_l_before for sample in history.samples),
         "mse_db": 10.0 * math.log10(mean_error) if mean_error > 0 else None,
         "fairness": jain_index(totals.participation),
+        "product_bias": _mean(line.product_bias for line in lines),
         "dropped": sum(len(line.dropped) for line in lines),
         "within_latency_budget": totals.within_latency_budget,
         "within_client_energy_budget": totals.within_client_energy_budget,
