@@ -29,22 +29,49 @@ TAKES_SETTINGS = {"compare", "run", "sweep", "check", "plan", "calibrate"}
 INPUT = {"chat": "Add 1 and 2.\n/exit\n"}
 PROBLEM = {
     "bound": {
-        **{"L": 1.0, "mu": 0.1, "eta": 0.5, "sigma_g_sq": 1.0, "G_sq": 1.0, "L_x": 0.1, "W1": 0.1},
-        **{"L0": 1.0, "mu0": 0.1, "eta0": 0.5, "sigma0_sq": 1.0, "delta_pre": 1.0},
+        "L": 1.0,
+        "mu": 0.1,
+        "eta": 0.5,
+        "sigma_g_sq": 1.0,
+        "G_sq": 1.0,
+        "L_x": 0.1,
+        "W1": 0.1,
+        "L0": 1.0,
+        "mu0": 0.1,
+        "eta0": 0.5,
+        "sigma0_sq": 1.0,
+        "delta_pre": 1.0,
     },
     "clients": [
         {
-            **{"omega": 0.5, "cycles_per_sample": 1e8, "kappa": 1e-27, "f_min": 1e8, "f_max": 1e9},
-            **{"batch_max": 16, "tx_power_w": 0.1, "energy_budget_j": None},
+            "omega": 0.5,
+            "cycles_per_sample": 1e8,
+            "kappa": 1e-27,
+            "f_min": 1e8,
+            "f_max": 1e9,
+            "batch_max": 16,
+            "tx_power_w": 0.1,
+            "energy_budget_j": None,
         }
     ]
     * 2,
     "server": {
-        **{"cycles_per_sample": 1e8, "kappa": 1e-28, "f_min": 1e8, "f_max": 1e10},
-        **{"batch_max": 32, "rounds_max": 10},
+        "cycles_per_sample": 1e8,
+        "kappa": 1e-28,
+        "f_min": 1e8,
+        "f_max": 1e10,
+        "batch_max": 32,
+        "rounds_max": 10,
     },
-    **{"mse_star": 0.1, "uplink_s": 0.01, "downlink_s": 0.01, "pilot_s": 0.001, "move_s": 0.1},
-    **{"move_j": 0.1, "rounds_max": 50, "latency_budget_s": 60.0, "energy_budget_j": None},
+    "mse_star": 0.1,
+    "uplink_s": 0.01,
+    "downlink_s": 0.01,
+    "pilot_s": 0.001,
+    "move_s": 0.1,
+    "move_j": 0.1,
+    "rounds_max": 50,
+    "latency_budget_s": 60.0,
+    "energy_budget_j": None,
 }
 
 
@@ -88,7 +115,7 @@ def main() -> None:
             began = time.perf_counter()
             print(f"$ {command}", flush=True)
             words = small(command, Path("cache").absolute())
-            done = subprocess.run(
+            done = subprocess.run(  # noqa: S603  # the README's own commands
                 words,
                 input=INPUT.get(shlex.split(command)[1], ""),
                 text=True,

@@ -122,7 +122,7 @@ def test_each_problem_is_a_line_and_nothing_is_trained(
     assert match in said.err
     *_, problem = said.err.splitlines()
     assert problem.startswith("airtune: ") and match in problem
-    assert not cache.exists()
+    assert not list(cache.glob("small-*"))
 
 
 def test_independent_problems_are_all_told(
@@ -153,3 +153,32 @@ def test_wrong_units_are_answered_before_any_training(tmp_path: Path) -> None:
         compare(file.load("quickstart", settings), out)
     assert time.perf_counter() - began < 60
     assert not cache.exists() and not out.exists()
+
+
+def test_facts_that_are_known_are_read_and_made_again_when_damaged_or_changed(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airtune.learning import sizes
+
+    made = []
+    outline = sizes.outline
+    monkeypatch.setattr(
+        sizes, "outline", lambda scenario, seed: made.append(seed) or outline(scenario, seed)
+    )
+    path = tmp_path / "talks.jsonl"
+    path.write_text("\n".join(json.dumps(talk(f"Say {i}", f"{i}")) for i in range(12)))
+    settings = [*SMALL, f"model.source={model}", f"data.source={path}", "data.format=chat"]
+    settings.append(f"cache={tmp_path / 'cache'}")
+    first = checked(capsys, settings)
+    again = checked(capsys, settings)
+    assert len(made) == 1
+    assert {k: v for k, v in first["estimates"].items() if k != "wall_s"} == {
+        k: v for k, v in again["estimates"].items() if k != "wall_s"
+    }
+    (facts,) = (tmp_path / "cache").glob("check-*/facts.json")
+    facts.write_text("{")
+    assert checked(capsys, settings)["ok"] and len(made) == 2
+    path.write_text(path.read_text() + "\n" + json.dumps(talk("Say", "")))
+    assert checked(capsys, settings)["left_out_count"] == 1 and len(made) == 3
+    checked(capsys, settings, records=1)
+    assert len(made) == 4

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from airtune.errors import InputError
 from airtune.learning.data import LeftOut, Record
+from airtune.learning.folders import cached, is_cached
+from airtune.learning.learner import prepared_from
+from airtune.record.inputs import input_files
 from airtune.registry import PROPOSAL
 from airtune.scenario import Scenario
 from airtune.scenario.plausible import implausible
 from airtune.study import compare
+from airtune.study.estimates import ModelFacts, memory_gib, training_rate, wall_s
 
 if TYPE_CHECKING:
     from airtune.learning.sizes import Outline
     from airtune.learning.text import Encoder, Example
     from airtune.planning.alternate import JointPlan
 
-GIB = 2.0**30
-LIBRARIES_GIB = 0.7
-"""Memory of Python with its libraries, before any model."""
-EFFICIENCY = 0.35
-"""Share of the rate of plain matrix products that training reaches."""
+KIND, FACTS = "check", "facts.json"
 MOST_LEFT_OUT = 100
 
 T = TypeVar("T")
@@ -104,53 +109,108 @@ def preflight(scenario: Scenario, records: int = 0) -> Preflight:
     checked = found.attempt(lambda: compare.check(scenario, "compare"))
     scenario = checked or scenario
     found.attempt(lambda: _check_files(scenario))
-    outline = found.attempt(lambda: _outline(scenario))
-    if outline is None:
+    facts = found.attempt(lambda: _facts(scenario, found, records))
+    if facts is None:
         return found
-    found.left_out = list(outline.data.split.left_out)
-    found.records = list(shown_records(outline, records))
-    found.estimates["memory_gib"] = memory_gib(scenario, outline)
+    found.left_out = list(facts.left_out)
+    found.estimates["memory_gib"] = memory_gib(scenario, facts)
     if checked is None:
         return found
     began = time.perf_counter()
-    plans = found.attempt(lambda: _plans(scenario, outline))
+    plans = found.attempt(lambda: _plans(scenario, facts))
     if plans is not None:
         planning_s = (time.perf_counter() - began) / len(set(map(id, plans.values())))
         joint = plans.get(PROPOSAL) or next(iter(plans.values()))
         found.estimates["rounds"] = joint.plan.rounds
         found.estimates["time_s"] = joint.plan.latency_s.total
         found.estimates["energy_j"] = joint.plan.energy_j.total
-        found.estimates["wall_s"] = wall_s(scenario, outline, plans, planning_s)
+        rounds_s = wall_s(scenario, facts, plans, planning_s)
+        found.estimates["wall_s"] = rounds_s + _pretraining_s(scenario, facts)
     return found
 
 
 def _check_files(scenario: Scenario) -> None:
     """Refuse files of pre-training that cannot be read."""
-    from pathlib import Path
-
     from airtune.learning.corpus import read_texts
     from airtune.learning.pretrain import corpus_records
 
     if scenario.data.pretraining_corpus is not None:
         read_texts(Path(scenario.data.pretraining_corpus))
-    if scenario.model.source == "small":
+    if scenario.model.source == "small" and scenario.pretraining.sources != ("sample",):
         corpus_records(scenario)
 
 
-def _outline(scenario: Scenario) -> Outline:
+def _facts(scenario: Scenario, found: Preflight, records: int) -> ModelFacts:
+    """Return the facts of model and data, and show records; facts that are known are read."""
+    key = _depends_on(scenario)
+    cache = Path(scenario.cache)
+    if records == 0 and key is not None and is_cached(cache, KIND, key):
+        try:
+            folder = cached(cache, KIND, key, lambda folder: None)
+            return ModelFacts.from_dict(json.loads((folder / FACTS).read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # damaged: made again below, and not kept
     from airtune.learning.sizes import outline
 
-    return outline(scenario, scenario.seed)
+    outlined = outline(scenario, scenario.seed)
+    found.records = shown_records(outlined, records)
+    facts = ModelFacts.of(outlined)
+    if key is not None:
+        text = json.dumps(facts.to_dict())
+        # Without a place to keep them the next check takes longer, no more.
+        with contextlib.suppress(OSError):
+            cached(cache, KIND, key, lambda folder: _write(folder / FACTS, text))
+    return facts
 
 
-def _plans(scenario: Scenario, outline: Outline) -> dict[str, JointPlan] | None:
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def _depends_on(scenario: Scenario) -> dict[str, Any] | None:
+    """Return everything that the facts depend on; None where that is not known."""
+    source = scenario.model.source
+    own = scenario.training.client_objective not in ("sft", "dpo")
+    local = source == "small" or Path(source).exists()
+    sources = [Path(name) for name in scenario.pretraining.sources if name != "sample"]
+    read = _is_file_or_known(scenario.data.source) and all(path.is_file() for path in sources)
+    if own or not local or not read:
+        return None
+    return {
+        "settings": prepared_from(scenario),
+        "seed": scenario.seed,
+        "files": {name: file.sha256 for name, file in input_files(scenario).items()},
+        "sources": [hashlib.sha256(path.read_bytes()).hexdigest() for path in sources],
+        "versions": {name: version(name) for name in ("airtune", "torch", "transformers", "peft")},
+    }
+
+
+def _is_file_or_known(source: str) -> bool:
+    return source in ("sample", "reasoning-gym") or Path(source).is_file()
+
+
+def _plans(scenario: Scenario, facts: ModelFacts) -> dict[str, JointPlan] | None:
     """Return the plans; None where constants of the bound are to be measured on the model."""
     from airtune.planning.plans import plan_all
     from airtune.planning.repetition import Repetition, calibrated
 
     if calibrated(scenario):
         return None
-    return plan_all(Repetition(scenario, scenario.seed, outline.sizes), list(scenario.schemes))
+    return plan_all(Repetition(scenario, scenario.seed, facts.sizes), list(scenario.schemes))
+
+
+def _pretraining_s(scenario: Scenario, facts: ModelFacts) -> float:
+    """Estimate the time of phase 1 [s]: 0 where the cache has the model, or it is ready."""
+    if scenario.model.source != "small":
+        return 0.0
+    from airtune.learning.pretrain import is_made
+
+    if is_made(scenario):
+        return 0.0
+    cost = facts.sizes.pretraining_cost
+    # 6 FLOP a weight and token where the frozen base has 4.
+    per_sample = cost.flop_per_sample or 1.5 * facts.sizes.flop_per_sample
+    return per_sample * cost.steps * cost.batch_size / training_rate(scenario, facts)
 
 
 def shown_records(outline: Outline, count: int) -> list[dict[str, Any]]:
@@ -206,72 +266,3 @@ def _decoded(encoder: Encoder, example: Example) -> tuple[str, str]:
         return prompt, whole[len(prompt) :]
     # A character of several tokens is parted.
     return prompt, str(decode(example.ids[example.prompt :], clean_up_tokenization_spaces=False))
-
-
-def memory_gib(scenario: Scenario, outline: Outline) -> float:
-    """Estimate the memory of a run [GiB]: libraries, weights, and a batch in training.
-
-    Of a token in training every layer keeps about 34 values of the width of the model (Korthikanti
-    et al.: Reducing activation recomputation in large transformer models, 2022, without attention
-    scores), and the language head one logit and its gradient for each word and response token.
-    """
-    settings = scenario.model
-    weight = {"float32": 4.0}.get(settings.dtype, 2.0)
-    weights = sum(p.numel() for p in outline.base.parameters())
-    if settings.quantization == "nf4":
-        weight = 4.5 / 8
-    config = outline.base.config.get_text_config()
-    width = float(getattr(config, "hidden_size", 0) or 0)
-    layers = (
-        2.0
-        if settings.gradient_checkpointing
-        else float(getattr(config, "num_hidden_layers", 0) or 0)
-    )
-    examples = outline.data.split.training_examples
-    longest = max(len(example.ids) for example in examples)
-    learnt = float(np.mean([example.learnt_tokens for example in examples]))
-    batch = scenario.training.batch_size_max
-    vocabulary = float(getattr(config, "vocab_size", 0) or 0)
-    values = batch * (longest * layers * width * 34 / 2 + learnt * vocabulary * 2)
-    values += scenario.evaluation.batch_size * learnt * vocabulary
-    adapters = sum(matrix.size for matrix in outline.sizes.matrices)
-    values += adapters * (4 + scenario.clients.count)
-    return float(LIBRARIES_GIB + (weights * weight + 4 * values) / GIB)
-
-
-def wall_s(
-    scenario: Scenario, outline: Outline, plans: dict[str, JointPlan], planning_s: float
-) -> float:
-    """Estimate how long a comparison takes here [s], up to a factor of about two.
-
-    The learning by its floating-point operations at the rate of this machine, and the placement of
-    each round by the time that planning a scheme took.
-    """
-    flop = outline.sizes.flop_per_sample
-    evaluations = scenario.evaluation.records / scenario.evaluation.every / 2
-    learning = radio = 0.0
-    for joint in plans.values():
-        plan = joint.plan
-        samples = plan.batch_sizes[plan.participants].sum() * scenario.training.local_steps
-        learning += plan.rounds * (samples + evaluations) * flop
-        radio += plan.rounds * planning_s / 4
-    from airtune.learning.speed import matmul_rate
-
-    examples = outline.data.split.training_examples
-    batch = min(scenario.training.batch_size_max, 64)
-    tokens = int(np.mean([len(example.ids) for example in examples]) * batch) + 1
-    config = outline.base.config.get_text_config()
-    rate = matmul_rate(tokens, int(getattr(config, "hidden_size", 512) or 512), scenario.threads)
-    seconds = scenario.seeds * (learning / (EFFICIENCY * rate) + radio)
-    return float(seconds + _pretraining_flop(scenario, outline) / (EFFICIENCY * rate))
-
-
-def _pretraining_flop(scenario: Scenario, outline: Outline) -> float:
-    """Return the FLOP of phase 1, 0 where the cache has the model or it is ready."""
-    from airtune.learning.pretrain import is_made
-
-    if scenario.model.source != "small" or is_made(scenario):
-        return 0.0
-    cost = outline.sizes.pretraining_cost
-    per_sample = cost.flop_per_sample or 1.5 * outline.sizes.flop_per_sample
-    return per_sample * cost.steps * cost.batch_size

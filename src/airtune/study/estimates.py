@@ -1,0 +1,157 @@
+"""What a run will take on this machine, from the sizes of model and data."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from airtune.learning.data import LeftOut
+from airtune.learning.results import AdapterMatrix, PretrainingCost
+from airtune.learning.sizes import Sizes
+from airtune.scenario import Scenario
+
+if TYPE_CHECKING:
+    from airtune.learning.sizes import Outline
+    from airtune.planning.alternate import JointPlan
+
+GIB = 2.0**30
+LIBRARIES_GIB = 0.7
+"""Memory of Python with its libraries, before any model."""
+EFFICIENCY = 0.35
+"""Share of the rate of plain matrix products that training reaches."""
+BYTES = {"float32": 4.0, "bfloat16": 2.0}
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What a check reads of model and data.
+
+    Attributes
+    ----------
+    sizes : Sizes
+    left_out : tuple of LeftOut
+        Records that are not used.
+    weights : int
+        Of the base model.
+    width, layers, vocabulary : int
+        Of the base model; 0 where its configuration does not say.
+    longest : int
+        Tokens of the longest training example.
+    tokens, learnt_tokens : float
+        Tokens of a training example, and those that are learnt, mean.
+    """
+
+    sizes: Sizes
+    left_out: tuple[LeftOut, ...]
+    weights: int
+    width: int
+    layers: int
+    vocabulary: int
+    longest: int
+    tokens: float
+    learnt_tokens: float
+
+    @classmethod
+    def of(cls, outline: Outline) -> ModelFacts:
+        """Return the facts of an outline."""
+        config = outline.base.config.get_text_config()
+        examples = outline.data.split.training_examples
+        return cls(
+            sizes=outline.sizes,
+            left_out=outline.data.split.left_out,
+            weights=sum(p.numel() for p in outline.base.parameters()),
+            width=int(getattr(config, "hidden_size", 0) or 0),
+            layers=int(getattr(config, "num_hidden_layers", 0) or 0),
+            vocabulary=int(getattr(config, "vocab_size", 0) or 0),
+            longest=max(len(example.ids) for example in examples),
+            tokens=float(np.mean([len(example.ids) for example in examples])),
+            learnt_tokens=float(np.mean([example.learnt_tokens for example in examples])),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the facts in plain JSON types."""
+        return asdict(self) | {
+            "sizes": asdict(self.sizes) | {"data_sizes": self.sizes.data_sizes.tolist()}
+        }
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> ModelFacts:
+        """Return the facts that :meth:`to_dict` has written."""
+        sizes = document["sizes"]
+        matrices = tuple(
+            AdapterMatrix(**{**matrix, "shape": tuple(matrix["shape"])})
+            for matrix in sizes["matrices"]
+        )
+        read = Sizes(
+            matrices=matrices,
+            data_sizes=np.array(sizes["data_sizes"], dtype=np.int64),
+            flop_per_sample=sizes["flop_per_sample"],
+            pretraining_cost=PretrainingCost(**sizes["pretraining_cost"]),
+        )
+        left_out = tuple(LeftOut(**one) for one in document["left_out"])
+        return cls(**{**document, "sizes": read, "left_out": left_out})
+
+
+def memory_gib(scenario: Scenario, facts: ModelFacts) -> float:
+    """Estimate the memory of a run [GiB]: libraries, weights, and a batch in training.
+
+    Of a token in training every layer keeps about 17 values for each unit of width (34 bytes in 16
+    bits, without attention scores: Korthikanti et al.: Reducing activation recomputation in large
+    transformer models, 2022), and the language head a logit and its gradient for each word and response token.
+    """
+    settings = scenario.model
+    weight = 4.5 / 8 if settings.quantization == "nf4" else BYTES.get(settings.dtype, 4.0)
+    layers = min(2, facts.layers) if settings.gradient_checkpointing else facts.layers
+    batch = scenario.training.batch_size_max
+    values = batch * (facts.longest * layers * facts.width * 17)
+    values += batch * facts.learnt_tokens * facts.vocabulary * 2
+    values += scenario.evaluation.batch_size * facts.learnt_tokens * facts.vocabulary
+    adapters = sum(matrix.size for matrix in facts.sizes.matrices)
+    values += adapters * (4 + scenario.clients.count)
+    return float(LIBRARIES_GIB + (facts.weights * weight + 4 * values) / GIB)
+
+
+def wall_s(
+    scenario: Scenario, facts: ModelFacts, plans: Mapping[str, JointPlan], planning_s: float
+) -> float:
+    """Estimate how long the rounds of a comparison take here [s], up to a factor of about two.
+
+    The learning by its floating-point operations at the rate of this machine, and the placement of
+    each round by the time that planning a scheme took.
+    """
+    flop = facts.sizes.flop_per_sample
+    # An evaluation is a forward pass: half of what a frozen base costs in training.
+    evaluated = scenario.evaluation.records / scenario.evaluation.every / 2
+    learning = radio = 0.0
+    for joint in plans.values():
+        plan = joint.plan
+        samples = plan.batch_sizes[plan.participants].sum() * scenario.training.local_steps
+        learning += plan.rounds * (samples + evaluated) * flop
+        radio += plan.rounds * planning_s / 4
+    return float(scenario.seeds * (learning / training_rate(scenario, facts) + radio))
+
+
+def training_rate(scenario: Scenario, facts: ModelFacts) -> float:
+    """Return how fast this machine trains the model [FLOP/s], as far as plain products tell."""
+    batch = min(scenario.training.batch_size_max, 64)
+    return EFFICIENCY * matmul_rate(
+        int(facts.tokens * batch) + 1, facts.width or 512, scenario.threads
+    )
+
+
+def matmul_rate(tokens: int, width: int, threads: int) -> float:
+    """Measure the rate of matrix products of a model's shape [FLOP/s], in about 0.1 s."""
+    left = np.ones((tokens, width), np.float32)
+    right = np.ones((width, 4 * width), np.float32)
+    with threadpool_limits(threads):
+        left @ right
+        count, began = 0, time.perf_counter()
+        while (spent := time.perf_counter() - began) < 0.1 or count < 2:
+            left @ right
+            count += 1
+    return float(count * 8.0 * tokens * width * width / spent)
