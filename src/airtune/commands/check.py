@@ -63,8 +63,8 @@ def _show_record(record: dict[str, Any]) -> None:
 
     text = Text(f"{record['place']}, client {record['client']}: ", style="bold")
     text.append(f"{len(record['ids'])} tokens, {sum(record['mask'])} learnt\n", style="not bold")
-    text.append(record["prompt"], style="not bold dim")
-    text.append(record["learnt"], style="not bold green")
+    for part in record["parts"]:
+        text.append(part["text"], style="not bold green" if part["learnt"] else "not bold dim")
     if "rejected" in record:
         text.append("\n(worse) ", style="bold")
         text.append(record["rejected"], style="not bold red")

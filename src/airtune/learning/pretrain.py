@@ -30,6 +30,8 @@ from airtune.streams import generator, torch_seed
 
 # Raise it whenever this module or the text encoding changes what is learnt.
 VERSION = 1
+# Raise it whenever texts of a user are cut in another way; models of the sample alone stay.
+PIECES = 2
 CONTEXT = 512
 FACTS = "pretraining.json"
 WARM_UP = 0.08
@@ -85,6 +87,7 @@ def _facts(scenario: Scenario) -> dict[str, Any]:
         "transformers": transformers.__version__,
     }
     if scenario.pretraining.sources != ("sample",):
+        facts["pieces"] = PIECES
         facts["sources"] = [_fingerprint(source) for source in scenario.pretraining.sources]
     return facts
 

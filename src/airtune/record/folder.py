@@ -238,7 +238,7 @@ def check_version(folder: Path) -> None:
 
 
 def check_resumable(run: RunFolder) -> None:
-    """Refuse to go on with an unfinished run of an older version.
+    """Refuse to go on with an unfinished run that would go on in another way.
 
     Raises
     ------
@@ -250,6 +250,12 @@ def check_resumable(run: RunFolder) -> None:
             f"{run.folder}: is unfinished, and a run folder of version {run.version} is not "
             f"resumed here (this version of airtune writes version {SCHEMA_VERSION}); resume it "
             f"with {made_with(run.folder)}, which began it"
+        )
+    if run.date is None:
+        raise InputError(
+            f"{run.folder}: is unfinished, and {names.RUN} names no day: it was begun before "
+            "texts were written as they are now; resume it with "
+            f"{made_with(run.folder)} of that day"
         )
 
 

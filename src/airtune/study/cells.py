@@ -98,18 +98,20 @@ def run_cells(
 
 
 def _check_plans(scenario: Scenario, seed: int) -> None:
-    """Refuse, before any model is opened, budgets that no plan keeps.
+    """Refuse, before any model is made, data that it cannot take and budgets that no plan keeps.
 
     Raises
     ------
     InputError
+        Names the setting, its value and what is allowed.
     """
     from airtune.learning.sizes import measure
     from airtune.planning.plans import plan_all
     from airtune.planning.repetition import Repetition, calibrated
 
+    sizes = measure(scenario, seed)
     if not calibrated(scenario):
-        plan_all(Repetition(scenario, seed, measure(scenario, seed)), list(scenario.schemes))
+        plan_all(Repetition(scenario, seed, sizes), list(scenario.schemes))
 
 
 class _Engines:

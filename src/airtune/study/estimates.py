@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -102,13 +103,19 @@ def memory_gib(scenario: Scenario, facts: ModelFacts) -> float:
 
     Of a token in training every layer keeps about 17 values for each unit of width (34 bytes in 16
     bits, without attention scores: Korthikanti et al.: Reducing activation recomputation in large
-    transformer models, 2022), and the language head a logit and its gradient for each word and response token.
+    transformer models, 2022), and the language head a logit and its gradient for each word and
+    response token.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    facts : ModelFacts
     """
     settings = scenario.model
     weight = 4.5 / 8 if settings.quantization == "nf4" else BYTES.get(settings.dtype, 4.0)
     layers = min(2, facts.layers) if settings.gradient_checkpointing else facts.layers
     batch = scenario.training.batch_size_max
-    values = batch * (facts.longest * layers * facts.width * 17)
+    values = 1.0 * batch * (facts.longest * layers * facts.width * 17)
     values += batch * facts.learnt_tokens * facts.vocabulary * 2
     values += scenario.evaluation.batch_size * facts.learnt_tokens * facts.vocabulary
     adapters = sum(matrix.size for matrix in facts.sizes.matrices)
@@ -119,10 +126,19 @@ def memory_gib(scenario: Scenario, facts: ModelFacts) -> float:
 def wall_s(
     scenario: Scenario, facts: ModelFacts, plans: Mapping[str, JointPlan], planning_s: float
 ) -> float:
-    """Estimate how long the rounds of a comparison take here [s], up to a factor of about two.
+    """Estimate roughly how long the rounds of a comparison take here [s].
 
     The learning by its floating-point operations at the rate of this machine, and the placement of
-    each round by the time that planning a scheme took.
+    each round by the time that planning a scheme took.  What else runs here at the time counts.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    facts : ModelFacts
+    plans : mapping of str to JointPlan
+        By scheme.
+    planning_s : float
+        Time that planning a scheme took [s].
     """
     flop = facts.sizes.flop_per_sample
     # An evaluation is a forward pass: half of what a frozen base costs in training.
@@ -145,13 +161,14 @@ def training_rate(scenario: Scenario, facts: ModelFacts) -> float:
 
 
 def matmul_rate(tokens: int, width: int, threads: int) -> float:
-    """Measure the rate of matrix products of a model's shape [FLOP/s], in about 0.1 s."""
+    """Measure the best rate of matrix products of a model's shape [FLOP/s], in about 0.1 s."""
     left = np.ones((tokens, width), np.float32)
     right = np.ones((width, 4 * width), np.float32)
     with threadpool_limits(threads):
         left @ right
-        count, began = 0, time.perf_counter()
-        while (spent := time.perf_counter() - began) < 0.1 or count < 2:
+        least, began = math.inf, time.perf_counter()
+        while time.perf_counter() - began < 0.1:
+            start = time.perf_counter()
             left @ right
-            count += 1
-    return float(count * 8.0 * tokens * width * width / spent)
+            least = min(least, time.perf_counter() - start)
+    return 8.0 * tokens * width * width / least

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import hashlib
 import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -179,6 +181,8 @@ def _depends_on(scenario: Scenario) -> dict[str, Any] | None:
     return {
         "settings": prepared_from(scenario),
         "seed": scenario.seed,
+        # A template may ask for the day.
+        "day": str(datetime.date.today()),
         "files": {name: file.sha256 for name, file in input_files(scenario).items()},
         "sources": [hashlib.sha256(path.read_bytes()).hexdigest() for path in sources],
         "versions": {name: version(name) for name in ("airtune", "torch", "transformers", "peft")},
@@ -219,9 +223,9 @@ def shown_records(outline: Outline, count: int) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        With ``place``, ``client``, ``prompt`` and ``learnt`` (decoded, special tokens included),
-        ``ids`` and ``mask`` (1 where a token is learnt); of pairs of answers also
-        ``rejected_prompt`` and ``rejected``.
+        With ``place``, ``client``, ``prompt`` and ``learnt`` (decoded, special tokens included;
+        ``parts`` tells turns of others between learnt ones apart), ``ids`` and ``mask`` (1 where a
+        token is learnt); of pairs of answers also ``rejected_prompt`` and ``rejected``.
     """
     data = outline.data
     depth = max(len(share) for share in data.shares)
@@ -243,26 +247,37 @@ def _shown(encoder: Encoder, record: Record, example: Example, client: int) -> d
     mask = np.zeros(len(example.ids), int)
     for start, stop in example.learnt:
         mask[start:stop] = 1
-    prompt, learnt = _decoded(encoder, example)
+    parts = _parts(encoder, example)
     shown = {
         "place": record.place,
         "client": client,
-        "prompt": prompt,
-        "learnt": learnt,
+        "prompt": parts[0]["text"],
+        "learnt": "".join(part["text"] for part in parts[1:]),
+        "parts": parts,
         "ids": list(example.ids),
         "mask": mask.tolist(),
     }
     if isinstance(example, Pair):
-        shown["rejected_prompt"], shown["rejected"] = _decoded(encoder, example.worse)
+        prompt, *answer = _parts(encoder, example.worse)
+        shown["rejected_prompt"] = prompt["text"]
+        shown["rejected"] = "".join(part["text"] for part in answer)
     return shown
 
 
-def _decoded(encoder: Encoder, example: Example) -> tuple[str, str]:
-    """Return the texts of prompt and response, which make up the text of all tokens."""
+def _parts(encoder: Encoder, example: Example) -> list[dict[str, Any]]:
+    """Return the text of an example in parts that are given or learnt, the prompt first."""
     decode = encoder.tokenizer.decode
-    whole = str(decode(example.ids, clean_up_tokenization_spaces=False))
-    prompt = str(decode(example.ids[: example.prompt], clean_up_tokenization_spaces=False))
-    if whole.startswith(prompt):
-        return prompt, whole[len(prompt) :]
-    # A character of several tokens is parted.
-    return prompt, str(decode(example.ids[example.prompt :], clean_up_tokenization_spaces=False))
+    borders = [0, *(place for span in example.learnt for place in span)]
+    # By their heads: a tokenizer may write a token at the start of a text in another way.
+    heads = [
+        str(decode(example.ids[:place], clean_up_tokenization_spaces=False)) for place in borders
+    ]
+    parts = []
+    for number, (before, after) in enumerate(pairwise(zip(borders, heads, strict=True))):
+        (start, text), (stop, longer) = before, after
+        if longer.startswith(text):
+            piece = longer[len(text) :]
+        else:  # a character of several tokens is parted
+            piece = str(decode(example.ids[start:stop], clean_up_tokenization_spaces=False))
+        parts.append({"learnt": number % 2 == 1, "text": piece})
+    return parts

@@ -248,7 +248,9 @@ def _execute(points: Sequence[Point], index: int, watcher: Watcher | None) -> No
 def _begin(point: Point) -> None:
     """Create a point's run folder unless that is done."""
     if not (point.run.folder / names.RUN).exists():
-        record.create(point.run.folder, point.run.scenario, point.run.kind)
+        date = point.run.date
+        facts = {} if date is None else {"date": date.isoformat()}
+        record.create(point.run.folder, point.run.scenario, point.run.kind, facts)
 
 
 def summarise(sweep: Sweep) -> Document:

@@ -30,6 +30,15 @@ PRETRAINING = ("L0", "mu0", "eta0", "sigma0_sq", "delta_pre")
 SHIFT = ("L_x", "W1")
 
 
+_NOT_READ: dict[str, set[str]] = {
+    "model": {"hub_id", "licence", "obtain"},
+    # The fingerprint of the data holds their tokens, whatever the day.
+    "data": {"date", "strict"},
+    "calibration": set(),
+}
+"""Settings that change no calibration."""
+
+
 @dataclass(frozen=True)
 class Calibrator:
     """Calibrations of one learner.
@@ -73,7 +82,7 @@ class Calibrator:
     def _cached(self, name: str, more: dict[str, Any], make: Callable[[Path], None]) -> Path:
         scenario = self.scenario
         sections = {
-            section: getattr(scenario, section).model_dump(mode="json")
+            section: getattr(scenario, section).model_dump(mode="json", exclude=_NOT_READ[section])
             for section in ("model", "data", "calibration")
         }
         if name == "tuning":
