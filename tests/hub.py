@@ -80,6 +80,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if self.path == "/api/whoami-v2":
             self._answer({"type": "user", "name": self.hub.user, "orgs": []})
+        elif (name := self.path.removeprefix("/api/models/")) in self.hub.repositories:
+            self._answer({"id": name, "private": name in self.hub.private})
         else:
             self._answer({"error": "not found"}, 404)
 
@@ -108,8 +110,9 @@ class _Handler(BaseHTTPRequestHandler):
         if name.split("/")[0] != self.hub.user:
             self._answer({"error": f"You don't have the rights for {name.split('/')[0]}"}, 403)
             return
+        new = name not in self.hub.repositories
         self.hub.repositories.setdefault(name, {})
-        if asked.get("private") or asked.get("visibility") == "private":
+        if new and (asked.get("private") or asked.get("visibility") == "private"):
             self.hub.private.add(name)
         self._answer({"url": f"{self.hub.address}/{name}"})
 

@@ -13,6 +13,7 @@ import yaml
 
 from airtune import record
 from airtune.commands.push import Choice, export, push
+from airtune.commands.tuned import finished_cell
 from airtune.errors import InputError
 from hub import Hub
 from tuned_run import LINES, settings, trained
@@ -92,6 +93,42 @@ def test_a_whole_model_goes_to_the_hub_and_loads(tuned, hub: Hub, tmp_path: Path
     about = (folder / "README.md").read_text()
     assert 'AutoModelForCausalLM.from_pretrained("me/whole")' in about
     assert '"me/whole", subfolder="adapter"' in (folder / "adapter" / "README.md").read_text()
+
+
+def test_only_files_of_adapter_and_tokenizer_are_shared(tuned, tmp_path: Path, capsys) -> None:
+    whole, _ = tuned
+    shutil.copytree(whole.folder, tmp_path / "run")
+    run = record.open_folder(tmp_path / "run")
+    own = run.cells[1].adapter_folder
+    (own / "notes.txt").write_text("mine")
+    (own / "adapter_model.bin").write_bytes(b"pickle")
+    (own / "chat_template.jinja").write_text("{{ messages }}")
+    export(run.folder, tmp_path / "out", Choice(scheme="fixed"))
+    assert names(tmp_path / "out") == ADAPTER | {"chat_template.jinja"}
+    told = capsys.readouterr().err
+    assert "not passed on from the adapter's folder: adapter_model.bin, notes.txt\n" in told
+
+
+def test_who_will_see_it_is_said_before_the_upload(tuned, hub: Hub, capsys) -> None:
+    run, _ = tuned
+    push(run.folder, "me/open", Choice())
+    assert "airtune: me/open is public; uploading\n" in capsys.readouterr().err
+    push(run.folder, "me/shut", Choice(), private=True)
+    assert "airtune: me/shut is private; uploading\n" in capsys.readouterr().err
+    push(run.folder, "me/open", Choice(), private=True)
+    assert "me/open is public (it was there before" in capsys.readouterr().err
+    hub.read_only = True
+    with pytest.raises(typer.Exit):
+        push(run.folder, "me/new", Choice())
+    assert "me/new is public" in capsys.readouterr().err
+    push(run.folder, "me/new", Choice(), dry_run=True)
+    assert "(a new repository: public unless" in capsys.readouterr().out
+
+
+def test_the_case_of_a_scheme_does_not_count(tuned, capsys) -> None:
+    run, _ = tuned
+    push(run.folder, "me/tiny", Choice(scheme="Fixed"), private=True, dry_run=True)
+    assert "fixed" in finished_cell(run, " FIXED", 0).folder.as_posix()
 
 
 def test_a_second_upload_replaces_the_first(tuned, hub: Hub) -> None:

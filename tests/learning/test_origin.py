@@ -93,6 +93,27 @@ def test_no_name_leads_out_of_the_present_folder(parts: list[str], absolute: boo
     assert ".." not in Path(name).parts[:-1]
 
 
+def test_an_adapter_notes_that_its_base_takes_images(learner: Learner, tmp_path: Path) -> None:
+    from transformers import AutoConfig
+
+    from airtune.learning.weights import empty_model
+
+    (tmp_path / "adapter_config.json").write_text('{"auto_mapping": null}')
+    tokenizer = learner._encoder.tokenizer
+    small = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    for kind, expected in {
+        "llama": "AutoModelForCausalLM",
+        "llava": "AutoModelForImageTextToText",
+    }.items():
+        parts = {"text_config": {"model_type": "llama", **small, "intermediate_size": 8}}
+        config = AutoConfig.for_model(kind, **(parts if kind == "llava" else small))
+        base, _ = empty_model(config, trust_remote_code=False)
+        origin.complete(tmp_path, Model(), tokenizer, base)
+        assert origin.opened_by(tmp_path) == expected
+    noted = json.loads((tmp_path / "adapter_config.json").read_text())["auto_mapping"]
+    assert noted["base_model_class"] == "LlavaForConditionalGeneration"
+
+
 def test_an_adapter_folder_tells_nothing_of_this_machine(learner: Learner, tmp_path: Path) -> None:
     from transformers import AutoTokenizer
 

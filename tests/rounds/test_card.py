@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from huggingface_hub import ModelCard
 
 from airtune import record
+from airtune.learning.results import Evaluation
 from airtune.record import Cell, names
+from airtune.record.documents import EnvironmentDocument
 from airtune.rounds import card
+from airtune.rounds.metrics import progress_metrics
+from airtune.rounds.state import State
 from airtune.scenario import Scenario
 from airtune.scenario import file as scenario_file
 from tuned_run import LINES, settings
@@ -70,14 +77,99 @@ def test_the_card_says_what_was_done(card_of) -> None:
         assert part in text, part
 
 
-def test_preferences_have_an_accuracy_and_no_perplexity(card_of) -> None:
+def pair_lines() -> list[dict[str, object]]:
+    """Return what the rounds of preference pairs write: the first, the second and the last line."""
+    none = np.zeros(0)
+    state = State(none.astype(np.float32), {}, none, none, none, none, none.astype(int), none)
+    lines: list[dict[str, object]] = []
+    for number, (loss, right) in enumerate([(0.7, 0.5), (None, None), (0.4, 0.75)]):
+        state.round = number
+        score = (
+            None if loss is None else Evaluation(loss, None, None, {}, preference_accuracy=right)
+        )
+        lines.append(progress_metrics(state, score) | {"mse": 0.1 if number else None})
+    return lines
+
+
+def test_preferences_have_an_accuracy_and_no_perplexity(card_of, cell: Cell) -> None:
+    (cell.folder / names.METRICS).unlink()
+    for line in pair_lines():
+        record.append_metrics(cell, line)
     scenario = settings(
         data={"source": "pairs.jsonl", "format": "preference"},
         training={"client_objective": "dpo"},
     )
     text = card_of(scenario).text
-    assert "| preference accuracy | 0.1 | 0.5 |" in text
-    assert "perplexity" not in text
+    assert "| preference loss | 0.7 | 0.4 |" in text
+    assert "| preference accuracy | 0.5 | 0.75 |" in text
+    assert "perplexity" not in text and "diverged" not in text
+
+
+def test_the_scores_shown_are_those_that_were_made(card_of) -> None:
+    # An objective of the user's may score pairs as text.
+    text = card_of(settings(data={"source": "pairs.jsonl", "format": "preference"})).text
+    assert "| exact match | 0.1 | 0.5 |" in text and "preference accuracy" not in text
+
+
+@pytest.mark.parametrize(
+    ("scheme", "told"),
+    [
+        ("movable", "noise, interference and misalignment of the channel: its squared error"),
+        ("digital", "with the errors of quantisation: its squared error"),
+        ("truncated", "the silence of weak clients: its squared error"),
+        ("obda", "signs in place of numbers"),
+        ("of-another-package", "the errors of the air interface: its squared error"),
+    ],
+)
+def test_the_errors_are_those_of_the_air_interface(
+    cell: Cell, tmp_path: Path, scheme: str, told: str
+) -> None:
+    other = Cell(cell.folder, scheme, 1)
+    text = card.text(card.of_run(settings(), other), cell.adapter_folder)
+    assert told in text.partition("## The air")[2]
+    assert ("interference" in text) == (scheme in ("movable", "truncated", "obda"))
+
+
+def test_what_arrives_without_error_and_what_nobody_knows(cell: Cell) -> None:
+    (cell.folder / names.METRICS).unlink()
+    for line in LINES:
+        record.append_metrics(cell, line | {"mse": None})
+    for scheme, told in {"ideal": "arrived without error", "movable": "is not known"}.items():
+        other = Cell(cell.folder, scheme, 1)
+        assert told in card.text(card.of_run(settings(), other), cell.adapter_folder)
+
+
+def test_the_versions_are_those_of_the_run(card_of, cell: Cell) -> None:
+    assert "Versions" not in card_of(settings()).text
+    packages = {"airtune": "0.1.2", "torch": "1.9", "transformers": "4.0", "peft": None, "b": "7"}
+    file = cell.folder.parents[1] / names.ENVIRONMENT
+    record.write_document(file, EnvironmentDocument, {"packages": packages})
+    said = card_of(settings()).text
+    assert "Versions: airtune 0.1.2, torch 1.9, transformers 4.0.\n" in said
+
+
+@pytest.mark.parametrize(
+    ("base", "expected"),
+    [
+        ("LlavaForConditionalGeneration", "AutoModelForImageTextToText"),
+        ("Gemma3ForConditionalGeneration", "AutoModelForCausalLM"),
+        (None, "AutoModelForCausalLM"),
+    ],
+)
+@pytest.mark.parametrize("merged", [False, True])
+def test_the_class_that_opens_the_base_is_named(
+    cell: Cell, base: str | None, expected: str, merged: bool
+) -> None:
+    config = {"auto_mapping": base and {"base_model_class": base, "parent_library": "x"}}
+    (cell.adapter_folder / "adapter_config.json").write_text(json.dumps(config))
+    about = replace(card.of_run(settings(), cell), merged=merged)
+    code = card.text(about, cell.adapter_folder).partition("```python")[2].partition("```")[0]
+    assert code.count("AutoModelFor") == code.count(expected) == 2
+
+
+def test_the_command_that_gets_the_model_stays_here(card_of) -> None:
+    text = card_of(settings(model={"source": "a/b", "obtain": "curl https://me:secret@host"})).text
+    assert "secret" not in text and "obtain" not in text
 
 
 def test_a_diverged_run_has_no_figures(card_of, cell: Cell) -> None:

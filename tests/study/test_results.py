@@ -85,6 +85,22 @@ def test_settings_are_checked_before_anything_is_removed(small_scenario, tmp_pat
     assert (folder / "ideal").is_dir()
 
 
+def test_budgets_are_checked_before_anything_is_removed(
+    small_scenario, quadratic, tmp_path
+) -> None:
+    folder = record.create(tmp_path / "run", small_scenario, "run").folder
+    (folder / "ideal").mkdir()
+    tight = small_scenario.model_copy(
+        update={
+            "schemes": ("ideal", "fixed"),
+            "budget": small_scenario.budget.model_copy(update={"latency_s": 1e-9}),
+        }
+    )
+    with pytest.raises(InputError, match="latency"):
+        compare.compare(tight, folder, overwrite=True)
+    assert (folder / "ideal").is_dir()
+
+
 def test_a_run_that_is_being_written_is_not_removed(small_scenario, tmp_path) -> None:
     folder = record.create(tmp_path / "run", small_scenario, "run").folder
     (folder / "ideal").mkdir()

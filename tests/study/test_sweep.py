@@ -189,8 +189,8 @@ def test_damaged_sweep_folder_is_refused(scenario, tmp_path) -> None:
 def test_terminal_shows_every_point_and_the_progress(scenario, quadratic, tmp_path, capsys) -> None:
     from rich.console import Console
 
-    from airtune.commands.progress import SweepProgress
     from airtune.report.sweep_table import terminal_table
+    from airtune.study.sweep_progress import SweepProgress
 
     one_seed = scenario.model_copy(update={"seeds": 1})
     axes = sweep.parse_axes(one_seed, ["array.antennas=2,3"])

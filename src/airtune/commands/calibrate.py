@@ -150,8 +150,8 @@ def calibrate_and_show(
     source: str, overrides: Sequence[str], out: Path | None, as_json: bool
 ) -> None:
     """Calibrate the constants of the bound and print them; see :func:`calibrate_scenario`."""
-    from airtune.commands.progress import preparing
     from airtune.commands.run import read_settings
+    from airtune.study.progress import preparing
 
     scenario = read_settings(source, overrides, "calibrate")
     with preparing() as progress:

@@ -25,6 +25,15 @@ if TYPE_CHECKING:
     from airtune.rounds.card import Subject
 
 FAILED = 1
+WEIGHTS = ("adapter_config.json", "adapter_model.safetensors")
+TOKENIZER = (
+    *("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"),
+    *("special_tokens_map.json", "added_tokens.json"),
+    *("vocab.json", "vocab.txt", "merges.txt"),
+    *("tokenizer.model", "spiece.model", "sentencepiece.bpe.model"),
+)
+SHARED = (*WEIGHTS, *TOKENIZER)
+"""Files of an adapter folder that are passed on, beside the card that is written anew."""
 UNKNOWN_LICENCE = (
     "the licence of the base model is not known: name it with --licence (as apache-2.0)"
 )
@@ -133,16 +142,30 @@ def push(
         if dry_run:
             for path in files:
                 print(f"{path.stat().st_size:>12,}  {path.relative_to(folder).as_posix()}")
-            print(f"{len(files)} files for {repository}; nothing was uploaded (--dry-run)")
+            seen = "private" if private else "public unless your account's default is private"
+            print(
+                f"{len(files)} files for {repository} (a new repository: {seen}); "
+                "nothing was uploaded (--dry-run)"
+            )
             return
         with _hub_errors(repository):
             api.create_repo(repository, private=private or None, exist_ok=True)
+            _say_who_sees(api, repository, private)
             commit = api.upload_folder(
                 repo_id=repository,
                 folder_path=folder,
                 commit_message=f"{run.scenario.name}, {cell.scheme}, seed {cell.seed}",
             )
     print(f"{cell.scheme}, seed {cell.seed}: {commit.repo_url}")
+
+
+def _say_who_sees(api: Any, repository: str, private: bool) -> None:
+    """Say before the upload whether a repository is public or private, as the hub has it."""
+    seen = "private" if api.model_info(repository).private else "public"
+    kept = (
+        " (it was there before: --private is for new ones)" if private and seen == "public" else ""
+    )
+    print(f"airtune: {repository} is {seen}{kept}; uploading", file=sys.stderr)
 
 
 def stage(run: RunFolder, cell: Cell, folder: Path, choice: Choice, place: str) -> list[str]:
@@ -174,7 +197,17 @@ def stage(run: RunFolder, cell: Cell, folder: Path, choice: Choice, place: str) 
         notes.append(NOT_ON_HUB.format(base=about.base, hint=hint))
     if made_for:
         notes.append(other_base(made_for))
+    kept = _kept_here(cell.adapter_folder)
+    if kept:
+        notes.append(f"not passed on from the adapter's folder: {', '.join(kept)}")
     return notes
+
+
+def _kept_here(adapter: Path) -> list[str]:
+    """Return what an adapter folder holds besides the files of an adapter and a tokenizer."""
+    from airtune.rounds import card
+
+    return sorted(p.name for p in adapter.iterdir() if p.name not in (*SHARED, card.CARD))
 
 
 def other_base(made_for: str) -> str:
@@ -216,7 +249,7 @@ def _fill(scenario: Scenario, about: Subject, folder: Path) -> str:
 
     own, made_for = about.cell.adapter_folder, ""
     for path in sorted(own.iterdir()):
-        if path.is_file() and path.name != card.CARD:
+        if path.is_file() and path.name in SHARED:
             shutil.copyfile(path, folder / path.name)
     rename_base(folder, about.base)
     if not (folder / "tokenizer_config.json").exists():  # of an older version of airtune

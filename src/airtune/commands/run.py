@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from airtune import record
-from airtune.commands.progress import Progress, SweepProgress
 from airtune.commands.terminal import show, show_json, show_lines, warn
 from airtune.errors import InputError
 from airtune.record import Cell, RunFolder
@@ -19,7 +18,9 @@ from airtune.scenario import file as scenario_file
 from airtune.scenario.plausible import implausible
 from airtune.study import cells, compare
 from airtune.study import sweep as sweeps
+from airtune.study.progress import Progress
 from airtune.study.sweep import Sweep
+from airtune.study.sweep_progress import SweepProgress
 
 Interrupted = Callable[[], bool]
 """Whether to stop after the work in hand."""

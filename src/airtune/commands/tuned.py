@@ -6,6 +6,7 @@ from airtune.errors import InputError
 from airtune.planning.plans import with_pretraining
 from airtune.record import Cell, RunFolder, documents, names, read_document
 from airtune.scenario import Scenario
+from airtune.scenario.base import chosen
 from airtune.study import sweep as sweeps
 
 FAVOURITE = "movable"
@@ -19,7 +20,8 @@ def finished_cell(run: RunFolder, scheme: str | None, seed: int) -> Cell:
     ----------
     run : RunFolder
     scheme : str or None
-        By default ``movable`` where it is in the run, else the first one that is not ``ideal``.
+        Its case does not count.  By default ``movable`` where it is in the run, else the first one
+        that is not ``ideal``.
     seed : int
         Number of the repetition, from 0.
 
@@ -38,6 +40,7 @@ def finished_cell(run: RunFolder, scheme: str | None, seed: int) -> Cell:
     if scheme is None:
         others = [name for name in there if name != WITHOUT_AIR]
         scheme = FAVOURITE if FAVOURITE in there else (others or list(there))[0]
+    scheme = chosen(scheme, there)
     if scheme not in there:
         raise InputError(f"--scheme {scheme}: the run has {', '.join(there)}")
     if not 0 <= seed < run.scenario.seeds:

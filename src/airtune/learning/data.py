@@ -13,6 +13,9 @@ import numpy as np
 
 from airtune.errors import InputError
 
+LEFT_OUT_KEPT = 100
+"""Records that are left out and stand in documents; all of them are counted."""
+
 Part = Literal["general", "domains"]
 
 Turn = tuple[str, str] | tuple[str, str, str]
@@ -119,8 +122,32 @@ def left_out_in_words(left_out: Sequence[LeftOut]) -> str:
     >>> left_out_in_words([LeftOut("data.jsonl:3", "it has no answer")])
     'left out 1, at data.jsonl:3 because it has no answer'
     """
-    count, first = len(left_out), left_out[0]
-    return f"left out {count}, {'first ' * (count > 1)}at {first.place} because {first.why}"
+    return count_left_out(len(left_out), left_out[0])
+
+
+def count_left_out(count: int, first: LeftOut | None, noun: str = "") -> str:
+    """Return ``left out n NOUNs, first at PLACE because WHY``.
+
+    Parameters
+    ----------
+    count : int
+        At least 1.
+    first : LeftOut or None
+        None where it is not known.
+    noun : str
+        In the singular; empty for none.
+
+    Examples
+    --------
+    >>> count_left_out(3, LeftOut("data.jsonl:3", "it has no answer"), "record")
+    'left out 3 records, first at data.jsonl:3 because it has no answer'
+    >>> count_left_out(1, None)
+    'left out 1'
+    """
+    text = f"left out {count}" + f" {noun}{'s' * (count > 1)}" * bool(noun)
+    if first is None:
+        return text
+    return f"{text}, {'first ' * (count > 1)}at {first.place} because {first.why}"
 
 
 def sample_bytes(part: Part) -> bytes:

@@ -192,11 +192,13 @@ class Learner:
         return {"labels": names, "counts": [[own[n] for n in names] for own in counts]}
 
     def left_out(self) -> dict[str, Any]:
-        """Return the ``count`` of the records that are not used, and the first hundred of them.
+        """Return the ``count`` of the records that are not used, and the first of them.
 
-        Each has ``place`` and ``why``.
+        Each has ``place`` and ``why``; there are at most `data.LEFT_OUT_KEPT`.
         """
-        first = [{"place": one.place, "why": one.why} for one in self._left_out[:100]]
+        first = [
+            {"place": one.place, "why": one.why} for one in self._left_out[: data.LEFT_OUT_KEPT]
+        ]
         return {"count": len(self._left_out), "records": first}
 
     def save_adapter(self, adapter: Vector, folder: Path) -> None:
@@ -204,7 +206,8 @@ class Learner:
         from airtune.learning.origin import complete
 
         self._model.save(adapter, folder)
-        complete(folder, self.scenario.model, self._encoder.tokenizer)
+        base = self._model.peft.get_base_model()
+        complete(folder, self.scenario.model, self._encoder.tokenizer, base)
 
     def samples(self, adapter: Vector, count: int) -> list[dict[str, str]]:
         """Return greedy answers to the first validation records, taken from the domains in turn.

@@ -15,6 +15,7 @@ ABSOLUTE = re.compile(r"[/\\~]|[A-Za-z]:")
 # Of PEFT.
 CONFIG = "adapter_config.json"
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+TEXT_CLASS, IMAGES_CLASS = "AutoModelForCausalLM", "AutoModelForImageTextToText"
 SNAPSHOT = re.compile(r"models--([\w.-]+?)--([\w.-]+)")
 HUB_ADDRESS = re.compile(r"^https?://huggingface\.co/([^/?#]+/[^/?#]+)")
 # What transformers notes of how a tokenizer was loaded here.
@@ -125,7 +126,7 @@ def without_place(text: str) -> str:
     return inside[-1] if inside else ""
 
 
-def complete(folder: Path, settings: Model, tokenizer: Any) -> None:
+def complete(folder: Path, settings: Model, tokenizer: Any, base: Any) -> None:
     """Make a PEFT folder one that can be passed on: the base by a name, and the tokenizer's files.
 
     Parameters
@@ -135,9 +136,37 @@ def complete(folder: Path, settings: Model, tokenizer: Any) -> None:
     settings : Model
     tokenizer : transformers tokenizer
         Saved with its chat template.
+    base : transformers model
+        The class of one that takes images is noted as PEFT notes it, for :func:`opened_by`.
     """
     rename_base(folder, shared_name(settings, base_name(folder)))
+    if _auto_class(type(base).__name__) != TEXT_CLASS:
+        file = folder / CONFIG
+        config = json.loads(file.read_text(encoding="utf-8"))
+        kind = {"base_model_class": type(base).__name__, "parent_library": type(base).__module__}
+        _write(file, {**config, "auto_mapping": kind})
     save_tokenizer(tokenizer, folder)
+
+
+def opened_by(folder: Path) -> str:
+    """Return the class of transformers that opens the base model of an adapter folder.
+
+    Returns
+    -------
+    str
+        ``AutoModelForCausalLM``, or ``AutoModelForImageTextToText`` where the folder says that the
+        base takes images.
+    """
+    kind = _config(folder).get("auto_mapping") or {}
+    return _auto_class(str(kind.get("base_model_class")))
+
+
+def _auto_class(model: str) -> str:
+    from transformers.models.auto import modeling_auto as known
+
+    text = known.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()
+    images = known.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES.values()
+    return IMAGES_CLASS if model in images and model not in text else TEXT_CLASS
 
 
 def save_tokenizer(tokenizer: Any, folder: Path) -> None:
@@ -150,11 +179,15 @@ def save_tokenizer(tokenizer: Any, folder: Path) -> None:
 
 def base_name(folder: Path) -> str:
     """Return what an adapter folder calls its base model; nothing where it does not say."""
+    return str(_config(folder).get("base_model_name_or_path") or "")
+
+
+def _config(folder: Path) -> dict[str, Any]:
     try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        config: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return ""
-    return str(config.get("base_model_name_or_path") or "")
+        return {}
+    return config
 
 
 def rename_base(folder: Path, name: str) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from airtune.errors import InputError, clip
+from airtune.learning.origin import HUB_ID
 from airtune.scenario.learning import Data
 
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 Row = tuple[str, Any]
 """Name of the place, for messages, and the row as JSON gives it."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,13 +13,13 @@ from safetensors import SafetensorError
 from airtune.errors import InputError
 from airtune.learning.data import load_sample
 from airtune.learning.gguf_file import config_and_tokenizer, convert_gguf
+from airtune.learning.origin import HUB_ID
 from airtune.learning.pretrain import Progress, small_model
 from airtune.learning.quiet import quiet, without_hints
 from airtune.learning.tokenizer import train_tokenizer
 from airtune.learning.weights import empty_model, load_weights, random_weights, without_weights
 from airtune.scenario import Scenario
 
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 ALLOWED = "'small', a folder, a .gguf file or a hub id 'owner/name'"
 SIMPLE_VOCABULARY = 512
 UNREADABLE = (AttributeError, ImportError, KeyError, OSError, RuntimeError, TypeError, ValueError)

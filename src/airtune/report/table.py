@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airtune.learning.data import LeftOut, count_left_out
 from airtune.report import scores, style
 from airtune.report.sheet import NOT_REACHED, Cell, Row, Sheet, figure_cell
 from airtune.report.values import (
@@ -167,11 +168,9 @@ def left_out_sentence(results: Mapping[str, Any]) -> str:
     number_of, records = left_out.get("count") or 0, left_out.get("records") or ()
     if not number_of:
         return ""
-    text = f"Left out {number_of} record{'s' * (number_of > 1)}"
-    if records:
-        first = "first at " if number_of > 1 else "at "
-        text += f", {first}{records[0]['place']} because {records[0]['why']}"
-    return text.removesuffix(".") + "."
+    first = LeftOut(records[0]["place"], records[0]["why"]) if records else None
+    text = count_left_out(number_of, first, "record")
+    return f"{text[0].upper()}{text[1:].removesuffix('.')}."
 
 
 def terminal_table(results: Mapping[str, Any]) -> Table:

@@ -6,7 +6,6 @@ a resumed run has the card of an uninterrupted one.
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import math
 from collections.abc import Mapping
@@ -18,9 +17,9 @@ import yaml
 
 from airtune import record
 from airtune.errors import InputError
-from airtune.learning.origin import HUB_ID, base_name, hub_id, without_place
+from airtune.learning.origin import HUB_ID, base_name, hub_id, opened_by, without_place
 from airtune.record import Cell, names
-from airtune.record.documents import MetricsLine
+from airtune.record.documents import EnvironmentDocument, MetricsLine
 from airtune.registry import SCHEMES
 from airtune.scenario import Scenario
 
@@ -28,8 +27,10 @@ CARD = "README.md"
 PAPER = "https://arxiv.org/abs/2506.00011"
 TAGS = ("airtune", "federated-learning", "lora", "over-the-air-computation")
 FILES = (".json", ".jsonl", ".parquet", ".txt")
-NO_PATHS = {"template", "obtain"}
+NO_PATHS = {"template"}
 """Settings that are text and may begin like a path."""
+PACKAGES = ("airtune", "torch", "transformers", "peft")
+"""Whose versions the card names."""
 NO_PLACE = {"cache", "threads"}
 """Settings of the machine, which the card leaves out."""
 
@@ -113,9 +114,9 @@ def text(about: Subject, folder: Path) -> str:
     parts = [
         f"---\n{_metadata(about)}\n---\n",
         _head(about),
-        _results(about, lines),
+        _results(lines),
         _loading(about, _template(about.scenario, folder)),
-        _air(lines),
+        _air(about, lines),
         _origin(about),
         f"## Reference\n\nFederated fine-tuning over the air with movable antennas: {PAPER}\n",
     ]
@@ -172,12 +173,16 @@ def _head(about: Subject) -> str:
 def _radio(scheme: str) -> dict[str, str]:
     """Return what the array and the air interface of a scheme are, where they say it."""
     parts = {"antennas": "array", "air interface": "air"}
-    try:
-        known = SCHEMES[scheme]
-    except InputError:  # of a module that is not imported now
-        return {}
-    found = {name: getattr(getattr(known, part, None), "about", "") for name, part in parts.items()}
+    found = {name: getattr(_part(scheme, part), "about", "") for name, part in parts.items()}
     return {name: str(about) for name, about in found.items() if about}
+
+
+def _part(scheme: str, name: str) -> Any:
+    """Return the `array` or the `air` of a scheme; None where it is not known here."""
+    try:
+        return getattr(SCHEMES[scheme], name, None)
+    except InputError:  # of a module that is not imported now
+        return None
 
 
 def model_licence(scenario: Scenario) -> str:
@@ -185,11 +190,11 @@ def model_licence(scenario: Scenario) -> str:
     return scenario.model.licence or "unknown; look it up before you pass this model on"
 
 
-def _results(about: Subject, lines: list[MetricsLine]) -> str:
+def _results(lines: list[MetricsLine]) -> str:
     scored = [line for line in lines if line.evaluated]
     first, last = scored[0], scored[-1]
-    if about.scenario.data.format == "preference":
-        figures = {"preference loss": "loss", "preference accuracy": "exact_match"}
+    if any(line.preference_accuracy is not None for line in scored):
+        figures = {"preference loss": "loss", "preference accuracy": "preference_accuracy"}
     else:
         figures = {
             "loss [nat per token]": "loss",
@@ -237,7 +242,8 @@ _PROMPTS = {
 
 def _loading(about: Subject, template: str) -> str:
     model, options = about.scenario.model, ""
-    imports = ["AutoModelForCausalLM", "AutoTokenizer"]
+    kind = opened_by(about.cell.adapter_folder)
+    imports = [kind, "AutoTokenizer"]
     inside = f', subfolder="{about.subfolder}"' if about.subfolder else ""
     if model.dtype != "float32":
         options += f', dtype="{model.dtype}"'
@@ -246,7 +252,7 @@ def _loading(about: Subject, template: str) -> str:
         options += ", quantization_config=nf4"
     code = [f"from transformers import {', '.join(imports)}", ""]
     if about.merged:
-        code.append(f'model = AutoModelForCausalLM.from_pretrained("{about.place}"{options})')
+        code.append(f'model = {kind}.from_pretrained("{about.place}"{options})')
     else:
         code.insert(0, "from peft import PeftModel")
         if "nf4" in options:
@@ -254,7 +260,7 @@ def _loading(about: Subject, template: str) -> str:
         if not about.on_hub:
             code.append("# The base model is not on the hub: see below.")
         code += [
-            f'base = AutoModelForCausalLM.from_pretrained("{about.base}"{options})',
+            f'base = {kind}.from_pretrained("{about.base}"{options})',
             f'model = PeftModel.from_pretrained(base, "{about.place}"{inside})',
         ]
     code.append(f'tokenizer = AutoTokenizer.from_pretrained("{about.place}"{inside})')
@@ -266,15 +272,18 @@ def _loading(about: Subject, template: str) -> str:
     )
 
 
-def _air(lines: list[MetricsLine]) -> str:
+def _air(about: Subject, lines: list[MetricsLine]) -> str:
     errors = [line.mse for line in lines if line.mse is not None]
-    mean = sum(errors) / len(errors) if errors else 0.0
-    if mean <= 0:
+    mean = sum(errors) / len(errors) if errors else None
+    cause = getattr(_part(about.cell.scheme, "air"), "inexact", None)
+    if mean is None and cause != "":
+        said = "With what error the updates of this run arrived is not known.\n"
+    elif not mean:
         said = "The updates of this run arrived without error.\n"
     else:
         said = (
-            "What the server learnt from is the weighted sum of the updates as the channel let it "
-            "through, with noise, interference and rounding: its squared error over the power of "
+            f"What the server learnt from is the weighted sum of the updates with "
+            f"{cause or 'the errors of the air interface'}: its squared error over the power of "
             f"the updates was {10 * math.log10(mean):.1f} dB in the mean over the rounds.\n"
         )
     return f"## The air\n\n{said}"
@@ -294,12 +303,11 @@ def _origin(about: Subject) -> str:
         base = f"The base model `{about.base}` was a local file or folder.\n\n"
     else:
         base = ""
-    versions = [f"{name} {_version(name)}" for name in ("airtune", "torch", "transformers", "peft")]
     own = yaml.safe_dump(settings(scenario), sort_keys=False, width=90, allow_unicode=True)
     return (
         f"## How it was made\n\n{base}With the settings below in `{names.SCENARIO}`:\n\n"
         f"```\nairtune run {names.SCENARIO} --scheme {scheme}\n```\n\n"
-        f"Versions: {', '.join(versions)}.\n\n```yaml\n{own}```\n"
+        f"{_versions(about.cell)}```yaml\n{own}```\n"
     )
 
 
@@ -313,6 +321,7 @@ def settings(scenario: Scenario) -> dict[str, Any]:
     """
     default = Scenario().to_dict()
     own = {k: v for k, v in scenario.to_dict().items() if k not in NO_PLACE}
+    own["model"]["obtain"] = None  # a command of the owner's, which may say anything
     if scenario.data.template not in ("auto", "chat") or scenario.model.source == "small":
         own["data"]["date"] = None  # which only a chat template may ask for
     changed: dict[str, Any] = _changed(own, default)
@@ -338,8 +347,12 @@ def _changed(own: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, An
     return result
 
 
-def _version(package: str) -> str:
+def _versions(cell: Cell) -> str:
+    """Return the versions that the run began with, which need not be those of this machine."""
     try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "(not installed)"
+        file = cell.folder.parents[1] / names.ENVIRONMENT
+        packages = record.read_document(file, EnvironmentDocument).packages
+    except InputError:
+        return ""
+    known = [f"{name} {packages[name]}" for name in PACKAGES if packages.get(name)]
+    return f"Versions: {', '.join(known)}.\n\n" if known else ""

@@ -9,6 +9,7 @@ import numpy as np
 
 from airtune import record
 from airtune.errors import InputError
+from airtune.learning.data import LEFT_OUT_KEPT
 from airtune.learning.rouge import rouge_l
 from airtune.planning.replan import CurrentPlan
 from airtune.record import documents, names
@@ -17,8 +18,6 @@ from airtune.rounds.federated import FederatedRun
 from airtune.rounds.metrics import Metrics
 
 RoundDone = Callable[[Metrics], None]
-LEFT_OUT_KEPT = 100
-"""Records that are left out and stand in the run folder; all of them are counted."""
 
 
 def execute(run: FederatedRun, cell: record.Cell, round_done: RoundDone) -> None:
@@ -85,7 +84,8 @@ def finish(run: FederatedRun, cell: record.Cell, before: Sequence[dict[str, str]
     run.engine.save(adapter, cell.adapter_folder)
     card.write(card.of_run(run.scenario, cell), cell.adapter_folder)
     record.write_document(cell.holdings_file, documents.HoldingsDocument, run.engine.holdings())
-    left_out = first_left_out(run.engine.left_out(), LEFT_OUT_KEPT)
+    left_out = dict(run.engine.left_out())
+    left_out["records"] = list(left_out["records"])[:LEFT_OUT_KEPT]  # an engine may tell of more
     record.write_document(cell.left_out_file, documents.LeftOutDocument, left_out)
     after = run.engine.samples(adapter, len(before))
     record.write_json(cell.samples_file, compared_answers(before, after))
@@ -94,11 +94,6 @@ def finish(run: FederatedRun, cell: record.Cell, before: Sequence[dict[str, str]
         record.write_document(cell.placement_file, documents.PlacementDocument, picture)
     summary = run.state.summary(run.scenario.budget)
     record.write_document(cell.finished_file, documents.FinishedDocument, summary)
-
-
-def first_left_out(left_out: dict[str, Any], kept: int) -> dict[str, Any]:
-    """Return the count of all records that are left out, and the first `kept` of them."""
-    return {"count": left_out["count"], "records": list(left_out["records"])[:kept]}
 
 
 def compared_answers(

@@ -5,6 +5,7 @@ The definitions of the headline figures are those of the system model, section 1
 
 from __future__ import annotations
 
+import datetime
 import time
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from airtune.errors import InputError, shown
 from airtune.record import Document, RunFolder, names
 from airtune.record.documents import ResultsDocument
 from airtune.scenario import Scenario
-from airtune.study.cells import execute
+from airtune.study import cells
 from airtune.study.histories import finished_figures, first_left_out
 from airtune.study.outcomes import REFERENCE, baseline_of, headline, over_seeds
 from airtune.study.results import Results
@@ -36,7 +37,8 @@ def compare(
     out : str or Path, optional
         New or empty folder; ``runs/<name>-<time>`` by default.
     overwrite : bool
-        Remove the run that is in the folder; a folder that holds no run is never removed.
+        Remove the run that is in the folder, once files and budgets of the new one have been
+        checked; a folder that holds no run is never removed.
     progress : bool
         Show a bar for each scheme, in a terminal or a notebook.
 
@@ -62,6 +64,8 @@ def compare(
     scenario = check(scenario, "compare")
     folder = default_folder(scenario) if out is None else Path(out)
     if overwrite:
+        if (folder / names.RUN).is_file():
+            _check_budgets(scenario, folder)
         record.remove(folder)
     run_folder = record.create(folder, scenario, "compare")
     try:
@@ -74,14 +78,21 @@ def compare(
     return Results(results, folder)
 
 
+def _check_budgets(scenario: Scenario, folder: Path) -> None:
+    """Refuse what the beginning of a run would, while the folder still holds the run before."""
+    if scenario.engine.name == "local":
+        new = RunFolder(folder, scenario, "compare", date=datetime.date.today())
+        cells._check_plans(new.dated_scenario, scenario.seed)
+
+
 def _execute(run_folder: RunFolder, progress: bool) -> None:
     if not progress:
-        execute(run_folder)
+        cells.execute(run_folder)
         return
     from airtune.study.progress import Progress
 
     with Progress(run_folder) as bars:
-        execute(run_folder, bars)
+        cells.execute(run_folder, bars)
 
 
 def check(scenario: Scenario, kind: str) -> Scenario:

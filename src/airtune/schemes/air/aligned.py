@@ -32,6 +32,7 @@ class OverTheAir(Analog):
     """
 
     about: ClassVar[str] = "over the air, clients aligned"
+    inexact: ClassVar[str | None] = "the noise, interference and misalignment of the channel"
     reported_scalars: ClassVar[int] = 2
 
     def forecast(self, link: Link, omega: Real, matrix_sizes: Integer) -> Forecast:

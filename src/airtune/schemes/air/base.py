@@ -143,6 +143,9 @@ class AirInterface(ABC):
         Sections of the scenario.
     about : str
         Of the class: one line for the table of schemes.
+    inexact : str
+        Of the class: in words for model cards, the errors with which the mean arrives; empty where
+        there are none, None where nothing is said.
     reported_scalars : int
         Of the class: numbers that each client reports about each scale group before it sends.
 
@@ -171,6 +174,7 @@ class AirInterface(ABC):
     aggregation: Aggregation
     digital: Digital
     about: ClassVar[str]
+    inexact: ClassVar[str | None] = None
     reported_scalars: ClassVar[int] = 0
 
     @classmethod

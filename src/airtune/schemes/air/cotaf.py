@@ -39,6 +39,7 @@ class Cotaf(Truncating):
     """
 
     about: ClassVar[str] = "precoding by the update norm"
+    inexact: ClassVar[str | None] = "noise, interference and the silence of weak clients"
     reported_scalars: ClassVar[int] = 1
 
     def errors(

@@ -42,6 +42,7 @@ class Digital(AirInterface):
     """
 
     about: ClassVar[str] = "quantised updates, best multiple access"
+    inexact: ClassVar[str | None] = "the errors of quantisation"
 
     def forecast(self, link: Link, omega: Real, matrix_sizes: Integer) -> Forecast:
         """Return quantisation error and airtime at the bits that will be taken."""

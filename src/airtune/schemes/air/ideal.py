@@ -16,6 +16,7 @@ class ErrorFree(AirInterface):
     """The exact mean at no radio cost: the upper reference."""
 
     about: ClassVar[str] = "error-free mean, no radio cost"
+    inexact: ClassVar[str | None] = ""
 
     def forecast(self, link: Link, omega: Real, matrix_sizes: Integer) -> Forecast:
         """Return a forecast without error and cost."""

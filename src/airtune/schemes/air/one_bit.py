@@ -37,6 +37,9 @@ class OneBit(Truncating):
     """
 
     about: ClassVar[str] = "one-bit signs, majority vote"
+    inexact: ClassVar[str | None] = (
+        "the errors of signs in place of numbers, of noise, interference and silent clients"
+    )
     reported_scalars: ClassVar[int] = 1
 
     def errors(

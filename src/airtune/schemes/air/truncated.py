@@ -27,6 +27,7 @@ class Truncated(Truncating):
     """
 
     about: ClassVar[str] = "truncated channel inversion"
+    inexact: ClassVar[str | None] = "noise, interference and the silence of weak clients"
     reported_scalars: ClassVar[int] = 2
 
     def errors(
