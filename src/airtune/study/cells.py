@@ -47,7 +47,7 @@ def execute(run_folder: RunFolder, watcher: Watcher | None = None) -> None:
     with record.lock(run_folder.folder):
         begun = any(cell.folder.exists() for cell in run_folder.cells)
         if not begun and run_folder.scenario.engine.name == "local":
-            _check_plans(run_folder.dated_scenario, run_folder.scenario.seed)
+            check_plans(run_folder.dated_scenario, run_folder.scenario.seed)
         for index in range(run_folder.scenario.seeds):
             cells = [c for c in run_folder.cells if c.seed == index and not c.finished]
             if cells:
@@ -97,7 +97,7 @@ def run_cells(
                 watcher.cell_done(cell)
 
 
-def _check_plans(scenario: Scenario, seed: int) -> None:
+def check_plans(scenario: Scenario, seed: int) -> None:
     """Refuse, before any model is made, data that it cannot take and budgets that no plan keeps.
 
     Raises

@@ -82,7 +82,7 @@ def _check_budgets(scenario: Scenario, folder: Path) -> None:
     """Refuse what the beginning of a run would, while the folder still holds the run before."""
     if scenario.engine.name == "local":
         new = RunFolder(folder, scenario, "compare", date=datetime.date.today())
-        cells._check_plans(new.dated_scenario, scenario.seed)
+        cells.check_plans(new.dated_scenario, scenario.seed)
 
 
 def _execute(run_folder: RunFolder, progress: bool) -> None:

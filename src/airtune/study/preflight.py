@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from airtune.errors import InputError
-from airtune.learning.data import LeftOut, Record
+from airtune.learning.data import LEFT_OUT_KEPT, LeftOut, Record
 from airtune.learning.folders import cached, is_cached
 from airtune.learning.learner import prepared_from
 from airtune.record.inputs import input_files
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from airtune.planning.alternate import JointPlan
 
 KIND, FACTS = "check", "facts.json"
-MOST_LEFT_OUT = 100
 
 T = TypeVar("T")
 
@@ -70,7 +69,7 @@ class Preflight:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document that ``airtune check --json`` prints."""
-        first = self.left_out[:MOST_LEFT_OUT]
+        first = self.left_out[:LEFT_OUT_KEPT]
         return {
             "ok": not self.problems,
             "problems": self.problems,
