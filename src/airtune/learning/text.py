@@ -239,7 +239,7 @@ class Encoder:
     def _example(
         self, record: Record, written: Rendered, tokens: tuple[list[int], list[tuple[int, int]]]
     ) -> Example:
-        ids, places = tokens
+        ids, places = self._parted(written, *tokens)
         start = self._start if record.turns else []
         ranges = [self._range(written.text, ids, places, *span) for span in written.learnt]
         head = [*start, *ids][: len(start) + ranges[0][0]] or [self._first()]
@@ -253,6 +253,21 @@ class Encoder:
             record.label,
             skipped=tuple((a[1], b[0]) for a, b in pairwise(learnt)),
         )
+
+    def _parted(
+        self, written: Rendered, ids: list[int], places: list[tuple[int, int]]
+    ) -> tuple[list[int], list[tuple[int, int]]]:
+        """Part the line break that ends a prompt from white space that an answer begins with."""
+        text, first = written.text, written.learnt[0][0]
+        border = text[max(first - 1, 0) : first + 1]
+        if self.chat is not None or border[:1] != "\n" or not border[1:].isspace():
+            return ids, places
+        (head, before), (tail, after) = self._tokens([text[:first], text[first:]])
+        decode = self.tokenizer.decode
+        # Some tokenizers write a blank before every text.
+        if ids[: len(head)] == head or decode([*head, *tail]) != decode(ids):
+            return ids, places
+        return [*head, *tail], [*before, *((a + first, b + first) for a, b in after)]
 
     def _range(
         self, text: str, ids: list[int], places: list[tuple[int, int]], first: int, stop: int
