@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from airtune.errors import InputError
@@ -15,6 +15,26 @@ from airtune.learning.data import Record, RecordError, Turn
 
 MARK = "=text="
 """Stands for a text, to see where a template writes it."""
+
+KEPT = 512
+"""Forms of talks (roles and calls) of which is kept how the template writes them."""
+
+KEPT_PROMPTS = 64
+"""Prompts that are kept."""
+
+A_TOOL = json.dumps(
+    [
+        {
+            "type": "function",
+            "function": {
+                "name": "tool",
+                "description": "A tool.",
+                "parameters": {"type": "object", "properties": {}, "required": []},
+            },
+        }
+    ]
+)
+"""Stands for the tools of a talk, to see how a template writes answers beside tools."""
 
 THOUGHTS = ("reasoning_content", "thinking", "reasoning")
 """What a message may hold that its speaker thought."""
@@ -63,8 +83,11 @@ class ChatTemplate:
         self.tokenizer = tokenizer
         self.date = date or datetime.date.today()
         self.options = dict(options or {})
-        self._closing = cache(self._closing_of)
-        self._wrote = cache(self._turns_written)
+        self._closing = lru_cache(KEPT)(self._closing_of)
+        self._wrote = lru_cache(KEPT)(self._turns_written)
+        self._as_before = lru_cache(KEPT)(self._writes_as_before)
+        # The two answers of a pair, and a record that is cut and asked, have one prompt.
+        self._prompt = lru_cache(KEPT_PROMPTS)(self._prompt_of)
 
     def prompt(self, turns: Sequence[Turn], tools: str = "", place: str = "") -> str:
         """Return the talk with the turn of the answer opened.
@@ -74,8 +97,26 @@ class ChatTemplate:
         RecordError
             The template refuses the talk, or does not write one of its turns.
         """
+        try:
+            return self._prompt(tuple(turns), tools)
+        except RecordError as error:
+            raise RecordError(place, error.left_out.why) from None
+
+    def text(self, record: Record) -> str:
+        """Return a talk with its answer, without the checks of :meth:`whole`.
+
+        Raises
+        ------
+        RecordError
+            The template refuses the talk.
+        """
+        return self._render(_talk(record), record.tools, record.place, generation=False)
+
+    def _prompt_of(self, turns: tuple[Turn, ...], tools: str) -> str:
+        place = ""
         text = self._render(turns, tools, place, generation=True)
-        written = self._wrote(tuple((t[0], bool(t[1].strip()), *t[2:]) for t in turns), tools)
+        shape = tuple((t[0], bool(t[1].strip()), *t[2:]) for t in turns)
+        written = self._wrote(shape, bool(tools))
         for number, turn in enumerate(turns):
             # What an answer thought may be left out of later turns: the template knows why.
             if turn[0] != "assistant" and turn[1].strip() and number not in written:
@@ -102,16 +143,17 @@ class ChatTemplate:
             The template refuses the talk, leaves a turn out, or writes the prompt in another way
             once there is an answer.
         """
-        answer: Turn = ("assistant", record.output)
-        if record.calls:
-            answer = (*answer, record.calls)
-        talk = (*record.turns, answer)
+        talk = _talk(record)
         text, span = self._learnt(talk, record)
         if turns == "last":
             return Rendered(text, (span,))
         spans: list[tuple[int, int]] = []
         for number, turn in enumerate(talk[:-1]):
             if turn[0] != "assistant":
+                continue
+            known = self._learnt_before(talk, number, text, record)
+            if known is not None:
+                spans.append(known)
                 continue
             part, own = self._learnt(talk[: number + 1], record)
             if not text.startswith(part[: own[1]]):
@@ -135,7 +177,7 @@ class ChatTemplate:
     @property
     def closing(self) -> str:
         """What ends an answer; empty where the template writes nothing after one."""
-        return self._closing((("user", ""),), "")[0]
+        return self._closing((("user", ""),), False)[0]
 
     def _learnt(self, talk: Sequence[Turn], record: Record) -> tuple[str, tuple[int, int]]:
         """Return a talk that ends on an answer as text, and the characters of that answer."""
@@ -147,7 +189,7 @@ class ChatTemplate:
                 "the model's chat template opens the answer in another way than it writes it: "
                 + _difference(prompt, whole),
             )
-        kept, closing = self._closing(tuple((t[0], "", *t[2:]) for t in talk[:-1]), record.tools)
+        kept, closing = self._closing(_shape(talk[:-1]), bool(record.tools))
         if whole.endswith(closing):
             stop = len(whole) - len(closing) + len(kept)
         else:
@@ -155,7 +197,34 @@ class ChatTemplate:
         _check_answer(talk[-1], whole[len(prompt) : stop], record.place)
         return whole, (len(prompt), stop)
 
-    def _turns_written(self, shape: tuple[tuple[Any, ...], ...], tools: str) -> frozenset[int]:
+    def _learnt_before(
+        self, talk: Sequence[Turn], number: int, text: str, record: Record
+    ) -> tuple[int, int] | None:
+        """Return the characters of an earlier answer if they are plain to see, else None."""
+        turn, tools = talk[number], bool(record.tools)
+        if len(turn) > 2 or not turn[1].strip() or not self._as_before(_shape(talk), number, tools):
+            return None
+        prompt = self.prompt(talk[:number], record.tools, record.place)
+        end = turn[1] + self._closing(_shape(talk[:number]), tools)[0]
+        seen = text.startswith(prompt) and text.startswith(end, len(prompt))
+        return (len(prompt), len(prompt) + len(end)) if seen else None
+
+    def _writes_as_before(self, talk: tuple[Turn, ...], number: int, tools: bool) -> bool:
+        """Whether an answer of a talk of this form is written as when it was the last."""
+        filled = [(t[0], t[1] or "?", *t[2:]) for t in talk]
+        filled[number] = ("assistant", MARK)
+        described = A_TOOL if tools else ""
+        try:
+            part, whole = (
+                self._render(turns, described, "", generation=False)
+                for turns in (filled[: number + 1], filled)
+            )
+        except RecordError:
+            return False
+        end = MARK + self._closing(_shape(talk[:number]), tools)[0]
+        return end in part and whole.startswith(part[: part.rindex(end) + len(end)])
+
+    def _turns_written(self, shape: tuple[tuple[Any, ...], ...], tools: bool) -> frozenset[int]:
         """Return which turns of a talk the template writes, by what stands for their text."""
         marks = [MARK.replace("=", f"={number}=") for number in range(len(shape))]
         turns = [
@@ -163,18 +232,19 @@ class ChatTemplate:
             for (role, full, *more), mark in zip(shape, marks, strict=True)
         ]
         try:
-            text = self._render(turns, tools, "", generation=True)
+            text = self._render(turns, A_TOOL if tools else "", "", generation=True)
         except RecordError:  # it depends on what is said
             return frozenset()
         return frozenset(number for number, mark in enumerate(marks) if mark in text)
 
-    def _closing_of(self, before: tuple[Turn, ...], tools: str) -> tuple[str, str]:
+    def _closing_of(self, before: tuple[Turn, ...], tools: bool) -> tuple[str, str]:
         """Return what ends an answer, and all that the template writes after one.
 
         The end goes up to and with the first special token, else up to white space at the end.
         """
         filled = [(t[0], t[1] or "?", *t[2:]) for t in before]
-        whole = self._render((*filled, ("assistant", MARK)), tools, "", generation=False)
+        described = A_TOOL if tools else ""
+        whole = self._render((*filled, ("assistant", MARK)), described, "", generation=False)
         closing = whole.rpartition(MARK)[2] if MARK in whole else ""
         ends = [
             closing.index(token) + len(token) for token in self.special_tokens if token in closing
@@ -217,6 +287,17 @@ class ChatTemplate:
                 place,
                 f"data.template: the model's chat template refuses it ({first}); {ALLOWED_BESIDES}",
             ) from None
+
+
+def _talk(record: Record) -> tuple[Turn, ...]:
+    """Return the turns of a record with its answer."""
+    more = (record.calls,) if record.calls else ()
+    return (*record.turns, ("assistant", record.output, *more))
+
+
+def _shape(turns: Sequence[Turn]) -> tuple[Turn, ...]:
+    """Return turns without their texts."""
+    return tuple((t[0], "", *t[2:]) for t in turns)
 
 
 def _check_calls(turns: Sequence[Turn], text: str, place: str) -> None:
@@ -270,14 +351,33 @@ def _clock(tokenizer: Any, tools: list[Any] | None, date: datetime.date) -> Iter
     Variables that are handed to ``apply_chat_template`` are made plain data, so the function is
     set where the compiled template looks names up.
     """
-    from transformers.utils import chat_template_utils
-
     noon = datetime.datetime.combine(date, datetime.time(12))
     template = tokenizer.get_chat_template(tools=tools)
-    names = chat_template_utils._compile_jinja_template(template).globals
+    names = _compiled(template).globals
     before = names.get("strftime_now")
     names["strftime_now"] = noon.strftime
     try:
         yield
     finally:
         names["strftime_now"] = before
+
+
+def _compiled(template: str) -> Any:
+    """Return a template as transformers keeps it compiled.
+
+    Raises
+    ------
+    InputError
+        This version of transformers keeps it elsewhere.
+    """
+    import transformers
+    from transformers.utils import chat_template_utils
+
+    compiled = getattr(chat_template_utils, "_compile_jinja_template", None)
+    if compiled is None:
+        raise InputError(
+            f"transformers {transformers.__version__} compiles chat templates in a way that is not "
+            "known here; install a version that airtune was tested with (transformers 5.23), or "
+            "choose data.template = alpaca, plain or a text with {instruction}"
+        )
+    return compiled(template)

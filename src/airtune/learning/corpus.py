@@ -61,7 +61,11 @@ def corpus_examples(settings: Data, encoder: Encoder, random: np.random.Generato
 
 
 def read_texts(path: Path) -> list[str]:
-    """Return the documents of a .txt file (blank lines between) or .jsonl file (field `text`)."""
+    """Return the documents of a .txt file (blank lines between) or .jsonl file (field `text`).
+
+    They are kept as they are given; line breaks at the ends of a part of a .txt file are no part
+    of it.
+    """
     name = "data.pretraining_corpus"
     if not path.is_file() or path.suffix not in (".txt", ".jsonl"):
         raise InputError(f"{name} = {str(path)!r}: must be an existing .txt or .jsonl file")
@@ -70,7 +74,7 @@ def read_texts(path: Path) -> list[str]:
     except UnicodeDecodeError as error:
         raise InputError(f"{name}: {path} is not UTF-8 text ({error.reason})") from None
     if path.suffix == ".txt":
-        return [part.strip() for part in content.split("\n\n") if part.strip()]
+        return [part.strip("\n") for part in content.split("\n\n") if part.strip()]
     texts = []
     for number, line in enumerate(content.split("\n"), 1):
         if not line.strip():

@@ -97,7 +97,10 @@ def _score(
 
 
 def greedy_answer(causal: Any, encoder: Encoder, record: Record) -> str:
-    """Return the model's greedy answer to a record's prompt, at most 64 tokens long."""
+    """Return the model's greedy answer to a record's prompt, at most 64 tokens long.
+
+    Of what the model writes white space is kept, such as the indentation of code.
+    """
     prompt = torch.tensor([encoder.question(record)])
     with torch.inference_mode():
         answer = causal.generate(

@@ -16,6 +16,7 @@ from airtune.learning.talks import (
     read_talk,
     read_turns,
     says_something,
+    with_system,
 )
 from airtune.scenario.learning import Data, Fields
 
@@ -236,8 +237,20 @@ def pieces(text: str, size: int) -> list[str]:
 
 
 def _with(record: Record, row: dict[str, Any], fields: Fields, place: str) -> Record:
-    """Return the record with the label of its row."""
-    return replace(record, label=_label(row, fields, place))
+    """Return the record with the label of its row, and what a column `system` says."""
+    label = _label(row, fields, place)
+    system = ""
+    if "system" not in fields.model_dump().values():
+        system = _system(row, place)
+    worse = record.worse and with_system(record.worse, system)
+    return replace(with_system(record, system), label=label, worse=worse)
+
+
+def _system(row: dict[str, Any], place: str) -> str:
+    value = row.get("system")
+    if is_missing(value) or isinstance(value, str):
+        return value or ""
+    raise RecordError(place, "'system' must be text")
 
 
 def _label(row: dict[str, Any], fields: Fields, place: str) -> str:

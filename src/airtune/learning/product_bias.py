@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 from airtune.learning.results import AdapterMatrix
 
 FloatArray = NDArray[np.float64]
+
+STACKED = re.compile(r"(\bexperts|\bbase_layer)\.lora_A\b")
+"""Names of the factors of stacked experts; PEFT lays them one around another."""
 
 
 def product_bias(
@@ -33,7 +37,9 @@ def product_bias(
     weights : ndarray, float, shape (S,)
         omega_k, sum 1.
     matrices : sequence of AdapterMatrix
-        Pairs of factors are told by their names, ``lora_A`` and ``lora_B``.
+        Pairs of factors are told by their names, ``lora_A`` and ``lora_B``.  Those of stacked
+        experts (PEFT's target parameters, ``experts.lora_A``) are left out: they hold a product
+        for each expert, and neither rank nor number of experts is seen in their shapes.
 
     Returns
     -------
@@ -59,7 +65,7 @@ def product_bias(
     bias = step = 0.0
     for name, a in by_name.items():
         b = by_name.get(name.replace("lora_A", "lora_B"))
-        if "lora_A" not in name or b is None:
+        if "lora_A" not in name or b is None or STACKED.search(name):
             continue
         start_a, start_b = (_factor(adapter[None], m)[0] for m in (a, b))
         moved_a, moved_b = (_factor(changes, m) for m in (a, b))

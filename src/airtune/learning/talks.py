@@ -150,6 +150,38 @@ def read_talk(messages: Sequence[Any], name: str, tools: Any, place: str) -> Rec
     return _record(turns[:-1], turns[-1], place, tools=_tools(tools, place))
 
 
+def with_system(record: Record, text: str) -> Record:
+    """Return a talk with a system turn before it, unless it begins with that one.
+
+    Parameters
+    ----------
+    record : Record
+    text : str
+        Of the system; nothing is added where it is blank.
+
+    Raises
+    ------
+    RecordError
+        The talk begins with another system turn.
+
+    Examples
+    --------
+    >>> with_system(Record("Hi", "", "Yo"), "Be brief").turns
+    (('system', 'Be brief'), ('user', 'Hi'))
+    """
+    if not text.strip():
+        return record
+    first = record.history[:1]
+    if not first or first[0][0] not in ("system", "developer"):
+        return replace(record, history=(("system", text), *record.history))
+    if first[0][1].strip() == text.strip():
+        return record
+    raise RecordError(
+        record.place,
+        f"its column 'system' and the {first[0][0]!r} turn that its talk begins with differ",
+    )
+
+
 def _tools(tools: Any, place: str) -> str:
     if isinstance(tools, str) and tools.strip():
         try:

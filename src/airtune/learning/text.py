@@ -5,13 +5,16 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 from airtune.errors import InputError
 from airtune.learning.chat_template import ChatTemplate, Rendered
 from airtune.learning.data import Record, RecordError, Turn
+from airtune.learning.example import Example as Example
+from airtune.learning.splice import spliced
 from airtune.learning.tokenizer import INPUT, INSTRUCTION, RESPONSE
 from airtune.scenario.learning import Data
 
@@ -20,46 +23,6 @@ MOST_CUTS = 200
 
 TURN_TOKENS = 16
 """What a template writes about a turn, at most, for a guess of how many turns are too many."""
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A record as tokens: the prompt, then the answer with its end.
-
-    Attributes
-    ----------
-    ids : tuple of int
-        Tokens of prompt and response.
-    prompt : int
-        Number of prompt tokens, at least 1; ``ids[prompt:]`` is the response.
-    label : str
-        Domain of the record.
-    skipped : tuple of (start, stop)
-        Tokens of the response that are given, not learnt: turns of others between the learnt ones.
-    """
-
-    ids: tuple[int, ...]
-    prompt: int
-    label: str
-    skipped: tuple[tuple[int, int], ...] = field(default=(), kw_only=True)
-
-    @property
-    def learnt(self) -> tuple[tuple[int, int], ...]:
-        """Ranges of the tokens that are learnt.
-
-        Examples
-        --------
-        >>> Example((1, 2, 3, 4, 5, 6), 1, "", skipped=((3, 5),)).learnt
-        ((1, 3), (5, 6))
-        """
-        starts = (self.prompt, *(stop for _, stop in self.skipped))
-        stops = (*(start for start, _ in self.skipped), len(self.ids))
-        return tuple(zip(starts, stops, strict=True))
-
-    @property
-    def learnt_tokens(self) -> int:
-        """Number of tokens that are learnt."""
-        return len(self.ids) - self.prompt - sum(stop - start for start, stop in self.skipped)
 
 
 def alpaca_prompt(record: Record) -> str:
@@ -218,7 +181,7 @@ class Encoder:
         written = [self._written(record) for record in records]
         tokens = self._tokens([text.text for text in written])
         return [
-            self._fitted(record, self._example(record, text, found), room)
+            self._fitted(record, text, self._example(record, text, found), room)
             for record, text, found in zip(records, written, tokens, strict=True)
         ]
 
@@ -241,16 +204,16 @@ class Encoder:
         return self.question(Record("", "", "", history=tuple(turns)))
 
     def answer(self, ids: Sequence[int]) -> str:
-        """Return the text of an answer that a model has written, without what surrounds it."""
+        """Return the text of an answer as a model has written it, without what surrounds it."""
         lead = self.chat.lead if self.chat is not None else ""
         if not (lead or self.marker):
-            return str(self.tokenizer.decode(ids, skip_special_tokens=True)).strip()
+            return str(self.tokenizer.decode(ids, skip_special_tokens=True))
         text = str(self.tokenizer.decode(ids, skip_special_tokens=False)).removeprefix(lead)
         if self.marker:
             text = text.partition(self.marker)[0]
         for token in self.chat.special_tokens if self.chat is not None else ():
             text = text.replace(token, "")
-        return text.strip()
+        return text
 
     @property
     def stopping(self) -> dict[str, Any]:
@@ -276,7 +239,7 @@ class Encoder:
     def _example(
         self, record: Record, written: Rendered, tokens: tuple[list[int], list[tuple[int, int]]]
     ) -> Example:
-        ids, places = tokens
+        ids, places = self._parted(written, *tokens)
         start = self._start if record.turns else []
         ranges = [self._range(written.text, ids, places, *span) for span in written.learnt]
         head = [*start, *ids][: len(start) + ranges[0][0]] or [self._first()]
@@ -290,6 +253,21 @@ class Encoder:
             record.label,
             skipped=tuple((a[1], b[0]) for a, b in pairwise(learnt)),
         )
+
+    def _parted(
+        self, written: Rendered, ids: list[int], places: list[tuple[int, int]]
+    ) -> tuple[list[int], list[tuple[int, int]]]:
+        """Part the line break that ends a prompt from white space that an answer begins with."""
+        text, first = written.text, written.learnt[0][0]
+        border = text[max(first - 1, 0) : first + 1]
+        if self.chat is not None or border[:1] != "\n" or not border[1:].isspace():
+            return ids, places
+        (head, before), (tail, after) = self._tokens([text[:first], text[first:]])
+        decode = self.tokenizer.decode
+        # Some tokenizers write a blank before every text.
+        if ids[: len(head)] == head or decode([*head, *tail]) != decode(ids):
+            return ids, places
+        return [*head, *tail], [*before, *((a + first, b + first) for a, b in after)]
 
     def _range(
         self, text: str, ids: list[int], places: list[tuple[int, int]], first: int, stop: int
@@ -307,19 +285,36 @@ class Encoder:
         start, end = (_common(ids, head) for head in heads)
         return start, end if end == len(heads[1]) else end + 1
 
-    def _fitted(self, record: Record, example: Example, room: int) -> Example:
+    def _fitted(self, record: Record, text: Rendered, example: Example, room: int) -> Example:
         """Return an example of at most `max_tokens`."""
-        limit = self.max_tokens
+        if self.chat is not None and self._excess(example, room) > 0:
+            # What a shorter talk is written as is seen in what is there; the template has the last
+            # word, and where it writes another text it is asked after each cut.
+            with suppress(RecordError):
+                cut, guessed, fitted = self._cut(record, text, example, room, guess=True)
+                if self.chat.text(cut) == guessed.text:
+                    return fitted
+        return self._cut(record, text, example, room, guess=False)[2]
+
+    def _cut(
+        self, record: Record, text: Rendered, example: Example, room: int, *, guess: bool
+    ) -> tuple[Record, Rendered, Example]:
+        """Shorten a record until it fits."""
         for _ in range(MOST_CUTS + len(record.history)):
-            before = example.learnt[-1][0]
-            answer = max(min(len(example.ids) - before, limit // 2), room)
-            excess = before - (limit - answer)
+            excess = self._excess(example, room)
             if excess <= 0:
-                return replace(example, ids=example.ids[:limit])
-            record = self._shortened(record, excess)
-            written = self._written(record)
-            example = self._example(record, written, self._tokens([written.text])[0])
+                return record, text, replace(example, ids=example.ids[: self.max_tokens])
+            shorter = self._shortened(record, excess)
+            found = spliced(text, record.turns, shorter.turns) if guess else None
+            record, text = shorter, found or self._written(shorter)
+            example = self._example(record, text, self._tokens([text.text])[0])
         raise self._too_long(record, len(example.ids))
+
+    def _excess(self, example: Example, room: int) -> int:
+        """Return how many tokens too long a prompt is."""
+        before = example.learnt[-1][0]
+        answer = max(min(len(example.ids) - before, self.max_tokens // 2), room)
+        return before - (self.max_tokens - answer)
 
     def _shortened(self, record: Record, excess: int) -> Record:
         """Return a record with a shorter prompt: oldest turns gone, or the front of a text."""

@@ -14,6 +14,32 @@ from airtune.scenario.units import Quantity
 
 TEMPLATES = ("auto", "alpaca", "chat", "plain")
 
+TAKEN = frozenset(
+    {
+        "add_generation_prompt",
+        "chat_template",
+        "continue_final_message",
+        "conversation",
+        "conversations",
+        "documents",
+        "max_length",
+        "messages",
+        "padding",
+        "raise_exception",
+        "return_assistant_tokens_mask",
+        "return_dict",
+        "return_tensors",
+        "sanitize_control_tokens",
+        "self",
+        "strftime_now",
+        "tokenize",
+        "tokenizer_kwargs",
+        "tools",
+        "truncation",
+    }
+)
+"""Arguments of ``apply_chat_template`` and names that it gives a template: no variables of one."""
+
 
 def _template(value: Any) -> Any:
     """Take the names of templates in any case; a template of one's own stays as it is."""
@@ -169,6 +195,12 @@ class Data(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if taken := sorted(set(self.template_options) & TAKEN):
+            raise ValueError(
+                f"template_options = {shown(self.template_options)}: must not set "
+                f"{', '.join(taken)}, which the program decides; allowed are variables that the "
+                "model's chat template reads, such as enable_thinking"
+            )
         if self.template not in TEMPLATES and "{instruction}" not in self.template:
             raise ValueError(
                 f"template = {shown(self.template)}: must be one of {', '.join(TEMPLATES)} or a "
