@@ -101,7 +101,8 @@ def test_strict_data_are_refused_with_the_place() -> None:
 def test_nothing_left_is_told() -> None:
     scenario = Scenario.model_validate({})
     with pytest.raises(
-        InputError, match=r"no record .*left out 6, first at data\.jsonl:1 because it is refused"
+        InputError,
+        match=r"holds no record: left out 6, first at data\.jsonl:1 because it is refused",
     ):
         encoded_split(scenario, records_of(6), [], 1, Encoder(set(range(6))))
     with pytest.raises(InputError, match="two different prompts"):
