@@ -243,8 +243,11 @@ class ChatTemplate:
         The end goes up to and with the first special token, else up to white space at the end.
         """
         filled = [(t[0], t[1] or "?", *t[2:]) for t in before]
-        described = A_TOOL if tools else ""
-        whole = self._render((*filled, ("assistant", MARK)), described, "", generation=False)
+        marked = (*filled, ("assistant", MARK))
+        try:
+            whole = self._render(marked, A_TOOL if tools else "", "", generation=False)
+        except RecordError:  # tools of another form
+            whole = self._render(marked, "", "", generation=False)
         closing = whole.rpartition(MARK)[2] if MARK in whole else ""
         ends = [
             closing.index(token) + len(token) for token in self.special_tokens if token in closing
