@@ -197,3 +197,20 @@ def test_turns_of_others_between_learnt_ones_are_told_apart(
     assert "".join(part["text"] for part in record["parts"]) == record["prompt"] + record["learnt"]
     assert check_and_show("quickstart", settings, 1, as_json=False)
     assert "<|im_start|>user" in capsys.readouterr().out
+
+
+def test_records_that_are_left_out_are_counted_by_reason() -> None:
+    from airtune.commands.check import left_out_by_reason
+    from airtune.learning.data import LeftOut
+
+    long = [LeftOut(f"a:{n}", f"its prompt ({90 + n} tokens) does not fit") for n in (3, 5)]
+    empty = LeftOut("a:4", "it has no answer")
+    assert left_out_by_reason([]) == []
+    assert left_out_by_reason(long) == [
+        "Records: left out 2, first at a:3 because its prompt (93 tokens) does not fit"
+    ]
+    assert left_out_by_reason([long[0], empty, long[1]]) == [
+        "Records: left out 3, for 2 reasons",
+        "  left out 2, first at a:3 because its prompt (93 tokens) does not fit",
+        "  left out 1, at a:4 because it has no answer",
+    ]

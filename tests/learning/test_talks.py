@@ -31,7 +31,6 @@ from airtune.errors import InputError
         ),
         ([user([{"type": "text", "text": "Q"}]), assistant("x")], (), "Q"),
         ([user(["Q", {"text": "!"}]), assistant([{"type": "text", "text": "x"}])], (), "Q!"),
-        ([user(""), assistant("x")], (("user", ""),), ""),
         ([user("Q"), assistant("x"), user("bye"), system("z")], (), "Q"),
         ([{"role": "User", "content": "Q"}, assistant("x")], (), "Q"),
         ([{"role": None, "from": "human", "content": None, "value": "Q"}, assistant("x")], (), "Q"),
@@ -80,6 +79,8 @@ IMAGE = [{"type": "image", "image": "a.png"}, {"type": "text", "text": "What is 
             r"half a character \(\\ud83d\)",
         ),
         ([{"role": "\ud83d", "content": "Q"}, assistant("x")], r"has the role '\\ud83d'"),
+        ([user(""), assistant("x")], "it asks nothing"),
+        ([user("Q"), assistant("a"), user(" "), assistant("x")], "it asks nothing"),
     ],
 )
 def test_talks_that_cannot_be_used_are_left_out_with_their_place(messages: Any, match: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from airtune.errors import InputError
@@ -98,6 +100,18 @@ def test_a_value_of_several_kinds_is_refused_for_the_kind_that_was_given(
 ) -> None:
     with pytest.raises(InputError) as caught:
         load("quickstart", [override])
-    assert str(caught.value).startswith("quickstart: ")
+    assert str(caught.value).startswith("--set: ")
     assert sentence in str(caught.value)
     assert "more)" not in str(caught.value)
+
+
+def test_what_the_command_line_sets_is_blamed_there_and_all_settings_are_named(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("training: {round: 3}\ndata: {partition: foo}\n")
+    with pytest.raises(InputError, match=r"mine\.yaml: .*\(and 1 more: training\.round\)"):
+        load(path)
+    path.write_text("seed: 3\n")
+    with pytest.raises(InputError, match=r"^--set: unknown setting lr"):
+        load(path, ["lr=1"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from airtune.commands.terminal import show, show_json, warn
 from airtune.scenario import file as scenario_file
 
 if TYPE_CHECKING:
+    from airtune.learning.data import LeftOut
     from airtune.study.preflight import Preflight
 
 
@@ -41,12 +43,10 @@ def check_and_show(source: str, overrides: Sequence[str], records: int, as_json:
 
 
 def _show(found: Preflight) -> None:
-    from airtune.learning.data import left_out_in_words
-
     for record in found.records:
         _show_record(record)
-    if found.left_out:
-        print(f"Records: {left_out_in_words(found.left_out)}")
+    for line in left_out_by_reason(found.left_out):
+        print(line)
     warn(found.warnings)
     for problem in found.problems:
         print(f"airtune: {problem}", file=sys.stderr)
@@ -55,6 +55,22 @@ def _show(found: Preflight) -> None:
         print("Estimates: " + ", ".join(_in_words(name, value) for name, value in known.items()))
     if not found.problems:
         print("No problem found; nothing was trained.")
+
+
+def left_out_by_reason(left_out: Sequence[LeftOut]) -> list[str]:
+    """Return a sentence on the records that are left out, and one for each further reason.
+
+    Reasons that differ in numbers and quoted texts only count as one.
+    """
+    from airtune.learning.data import left_out_in_words
+
+    reasons: dict[str, list[LeftOut]] = {}
+    for one in left_out:
+        reasons.setdefault(re.sub(r"\d+|'[^']*'", "_", one.why), []).append(one)
+    if len(reasons) < 2:
+        return [f"Records: {left_out_in_words(left_out)}"] if left_out else []
+    parts = [f"  {left_out_in_words(ones)}" for ones in reasons.values()]
+    return [f"Records: left out {len(left_out)}, for {len(reasons)} reasons", *parts]
 
 
 def _show_record(record: dict[str, Any]) -> None:

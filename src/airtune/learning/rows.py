@@ -27,7 +27,11 @@ def source_rows(settings: Data) -> Iterable[Row]:
     path = Path(settings.source)
     if path.is_file():
         return read_rows(path)
-    if path.suffix in READERS or not HUB_ID.fullmatch(settings.source) or path.exists():
+    if (
+        path.suffix.lower() in FILE_ENDINGS
+        or not HUB_ID.fullmatch(settings.source)
+        or path.exists()
+    ):
         raise InputError(
             f"data.source: {clip(settings.source)} does not exist; allowed are 'sample', "
             f"'reasoning-gym', a file ({', '.join(READERS)}) or a hub data set 'owner/name'"
@@ -121,6 +125,9 @@ READERS = {
     ".parquet": _read_parquet,
     ".txt": _read_documents,
 }
+
+# Names of files, never tried on the hub.
+FILE_ENDINGS = {*READERS, ".csv", ".tsv", ".xlsx", ".arrow", ".yaml", ".yml", ".gz", ".zip", ".zst"}
 
 
 def _hub_rows(settings: Data) -> Iterable[Row]:

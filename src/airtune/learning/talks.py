@@ -147,6 +147,8 @@ def read_talk(messages: Sequence[Any], name: str, tools: Any, place: str) -> Rec
         raise RecordError(place, "it has no answer")
     if len(turns) < 2:
         raise RecordError(place, "its answer has nothing before it")
+    if not says_something(turns[-2]):
+        raise RecordError(place, "it asks nothing: the turn before its answer is empty")
     return _record(turns[:-1], turns[-1], place, tools=_tools(tools, place))
 
 

@@ -33,8 +33,8 @@ def explain(error: ValidationError) -> tuple[str, str]:
     # each way to read a value of several kinds has an error of its own
     alike = [entry for entry, path in zip(errors, paths, strict=True) if path == paths[0]]
     first, path = _closest(alike), paths[0]
-    others = len(set(paths)) - 1
-    more = f" (and {others} more)" if others else ""
+    others = [other for other in dict.fromkeys(paths) if other != path]
+    more = f" (and {len(others)} more: {clip(', '.join(others))})" if others else ""
     name = clip(path or "settings")
     if first["type"] == "extra_forbidden":
         written = _down(path, first["input"])

@@ -56,7 +56,7 @@ def load(source: str | Path, overrides: Sequence[str] = ()) -> Scenario:
                 "two names of one setting; must not differ"
             )
         named[path] = (written, value)
-        settings.overridden(path, str(source))
+        settings.overridden(path, "--set")
     return _validated(settings, where=str(source))
 
 

@@ -107,6 +107,11 @@ def preflight(scenario: Scenario, records: int = 0) -> Preflight:
     Preflight
     """
     found = Preflight(warnings=implausible(scenario))
+    if scenario.data.format == "preference" and scenario.training.client_objective == "sft":
+        found.warnings.append(
+            "data.format = preference with training.client_objective = sft: only the better "
+            "answers are learnt; dpo learns from both"
+        )
     checked = found.attempt(lambda: compare.check(scenario, "compare"))
     scenario = checked or scenario
     found.attempt(lambda: _check_files(scenario))

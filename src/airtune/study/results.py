@@ -61,7 +61,12 @@ class Results(dict[str, Any]):
                 "to_pandas: needs pandas; install it with: pip install pandas"
             ) from None
         rows = {name: self._row(name, entry) for name, entry in self["schemes"].items()}
-        return pandas.DataFrame.from_dict(rows, orient="index").rename_axis("scheme")
+        table = pandas.DataFrame.from_dict(rows, orient="index").rename_axis("scheme")
+        # What is never reached is NaN in a column of numbers, to be plotted and averaged.
+        known = {name for row in rows.values() for name, value in row.items() if value is not None}
+        texts = {n for row in rows.values() for n, value in row.items() if isinstance(value, str)}
+        numbers = [name for name in table.columns if name in known - texts]
+        return table.astype({name: float for name in numbers if table[name].dtype == object})
 
     def _row(self, scheme: str, entry: Mapping[str, Any]) -> dict[str, Any]:
         row: dict[str, Any] = {}
