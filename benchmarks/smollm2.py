@@ -98,12 +98,13 @@ def _median(values: list[float | None], digits: str) -> str:
 def markdown(document: dict[str, Any]) -> str:
     """Return what stands between the markers."""
     seeds = document["seeds"]
-    wall = max(seed["total_wall_s"] for seed in seeds[:1])
+    walls = [seed["total_wall_s"] / 60 for seed in seeds]
     peak = max(seed["peak_kib"] for seed in seeds) / 2**20
     machine = document["environment"]
     head = (
-        f"One seed took {wall / 60:.1f} minutes and {peak:.1f} GiB on {machine['cpu_count']} cores "
-        f"({machine['processor']}), the conversion of the GGUF file included."
+        f"A seed took {min(walls):.1f} minutes, up to {max(walls):.1f} beside other work on the "
+        f"machine, and {peak:.1f} GiB on {machine['cpu_count']} cores ({machine['processor']}), "
+        "the conversion of the GGUF file included."
     )
     return "\n".join(["", head, "", *summary(seeds), ""])
 

@@ -78,7 +78,8 @@ PROBLEM = {
 def commands(text: str) -> list[str]:
     """Return the commands of the blocks of the section "Use it", without their comments."""
     section = text.partition("\n## Use it\n")[2].partition("\n## ")[0]
-    blocks = re.findall(r"^```\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
+    blocks = [text for language, text in fenced if not language]
     lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
     typed = [line.partition("  #")[0].strip() for line in lines]
     # What follows a download needs what was downloaded.

@@ -6,12 +6,14 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
 import yaml
 from huggingface_hub import ModelCard
 
 from hub import TOKEN, running_hub
 
 
+@pytest.mark.slow
 def test_push_uploads_what_the_comparison_tuned(compared, command, environment, tmp_path) -> None:
     folder, _ = compared
     with running_hub() as hub:
@@ -39,6 +41,7 @@ def test_push_uploads_what_the_comparison_tuned(compared, command, environment, 
     api = "/api/models/me/tuned"
     assert asked - {"POST /api/validate-yaml"} == {
         "GET /api/whoami-v2",
+        "GET /api/models/me/tuned",
         "POST /api/repos/create",
         f"POST {api}/preupload/main",
         f"POST {api}/commit/main",
@@ -54,6 +57,7 @@ def test_without_a_login_push_says_how(compared, airtune) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_chat_answers_a_prompt(compared, airtune) -> None:
     folder, _ = compared
     done = airtune("chat", folder, "--prompt", "What is 3 bags by 7 kilos?", "--max-tokens", 8)

@@ -51,6 +51,7 @@ def test_without_pandas_the_package_is_named(monkeypatch: pytest.MonkeyPatch) ->
         Results(document(movable=0.5)).to_pandas()
 
 
+@pytest.mark.slow
 def test_compare_overwrites_a_run_and_shows_bars(
     small_scenario, quadratic, tmp_path, capsys
 ) -> None:

@@ -66,7 +66,10 @@ class Lines:
 
     def short_status(self, text: str) -> str:
         """Return a text that fits the last column, cut between two words."""
-        return textwrap.shorten(text, self.status, placeholder=" …") or text[: self.status]
+        return (
+            textwrap.shorten(text, self.status, placeholder=" …", break_on_hyphens=False)
+            or text[: self.status]
+        )
 
 
 def _whole(width: int, justify: str = "left") -> Column:
@@ -173,7 +176,10 @@ def preparing() -> Iterator[Callable[[str, float], None]]:
         task = bars.add_task("", total=1.0)
 
         def show(text: str, fraction: float) -> None:
-            short = textwrap.shorten(text, width, placeholder=" …") or text[:width]
+            short = (
+                textwrap.shorten(text, width, placeholder=" …", break_on_hyphens=False)
+                or text[:width]
+            )
             bars.update(task, description=short, completed=fraction)
 
         yield show
