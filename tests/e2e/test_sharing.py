@@ -12,8 +12,9 @@ from huggingface_hub import ModelCard
 
 from hub import TOKEN, running_hub
 
+pytestmark = pytest.mark.slow  # the same in this process: tests/commands/test_push.py, test_chat.py
 
-@pytest.mark.slow
+
 def test_push_uploads_what_the_comparison_tuned(compared, command, environment, tmp_path) -> None:
     folder, _ = compared
     with running_hub() as hub:
@@ -57,7 +58,6 @@ def test_without_a_login_push_says_how(compared, airtune) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.slow
 def test_chat_answers_a_prompt(compared, airtune) -> None:
     folder, _ = compared
     done = airtune("chat", folder, "--prompt", "What is 3 bags by 7 kilos?", "--max-tokens", 8)

@@ -183,3 +183,15 @@ def preparing() -> Iterator[Callable[[str, float], None]]:
             bars.update(task, description=short, completed=fraction)
 
         yield show
+
+
+def cut_between_words(text: str, width: int) -> str:
+    """Return a text of at most `width` characters, cut between two words where that is possible.
+
+    Examples
+    --------
+    >>> cut_between_words("loading the model", 12)
+    'loading …'
+    """
+    short = textwrap.shorten(text, width, placeholder=" …", break_on_hyphens=False)
+    return short or text[:width]
