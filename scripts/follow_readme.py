@@ -26,6 +26,7 @@ SMALL = (
     *("calibration.samples=4", "calibration.iterations=3", "calibration.shift_samples=20"),
 )
 TAKES_SETTINGS = {"compare", "run", "sweep", "check", "plan", "calibrate"}
+FEWER = {"sweep": ["--seeds", "1", "--schemes", "movable,fixed"]}
 INPUT = {"chat": "Add 1 and 2.\n/exit\n"}
 PROBLEM = {
     "bound": {
@@ -95,7 +96,8 @@ def small(command: str, cache: Path) -> list[str]:
     if words[1] in TAKES_SETTINGS and "--problem" not in words:
         for setting in (*SMALL, f"cache={cache}"):
             words += ["--set", setting]
-    return words
+    # The last of an option counts.
+    return words + FEWER.get(words[1], [])
 
 
 def _newest(word: str) -> str:
