@@ -65,5 +65,17 @@ def is_cached(cache: Path, kind: str, facts: Mapping[str, Any]) -> bool:
     return _place(cache, kind, facts).is_dir()
 
 
+def any_cached(cache: Path, kind: str, facts: Mapping[str, Any]) -> bool:
+    """Whether the cache has a folder of that kind made of these facts, among others."""
+    for path in cache.glob(f"{kind}-*/airtune.json"):
+        try:
+            known = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(known, dict) and facts.items() <= known.items():
+            return True
+    return False
+
+
 def _place(cache: Path, kind: str, facts: Mapping[str, Any]) -> Path:
     return (cache / f"{kind}-{digest(facts)}").resolve()

@@ -16,7 +16,7 @@ import torch
 from airtune.errors import InputError
 from airtune.learning.batches import Batch, collate
 from airtune.learning.data import Record, load_sample, sample_bytes
-from airtune.learning.folders import cached, is_cached
+from airtune.learning.folders import cached
 from airtune.learning.formats import load_records
 from airtune.learning.model import LanguageModel, count_parameters, weights_used
 from airtune.learning.quiet import quiet
@@ -66,11 +66,6 @@ def small_model(scenario: Scenario, progress: Progress) -> Path:
         _facts(scenario),
         lambda folder: _make(scenario, folder, progress),
     )
-
-
-def is_made(scenario: Scenario) -> bool:
-    """Whether the cache has the small model of a scenario."""
-    return is_cached(Path(scenario.cache), "small", _facts(scenario))
 
 
 def _facts(scenario: Scenario) -> dict[str, Any]:

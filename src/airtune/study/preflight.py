@@ -18,7 +18,7 @@ import numpy as np
 
 from airtune.errors import InputError
 from airtune.learning.data import LEFT_OUT_KEPT, LeftOut, Record
-from airtune.learning.folders import cached, is_cached
+from airtune.learning.folders import any_cached, cached, is_cached
 from airtune.learning.learner import prepared_from
 from airtune.record.inputs import input_files
 from airtune.registry import PROPOSAL
@@ -211,9 +211,12 @@ def _pretraining_s(scenario: Scenario, facts: ModelFacts) -> float:
     """Estimate the time of phase 1 [s]: 0 where the cache has the model, or it is ready."""
     if scenario.model.source != "small":
         return 0.0
-    from airtune.learning.pretrain import is_made
-
-    if is_made(scenario):
+    made_of = {
+        "model": scenario.model.small.model_dump(mode="json"),
+        "pretraining": scenario.pretraining.model_dump(mode="json", exclude={"charge", "sources"}),
+        "seed": scenario.seed,
+    }
+    if any_cached(Path(scenario.cache), "small", made_of):
         return 0.0
     cost = facts.sizes.pretraining_cost
     # 6 FLOP a weight and token where the frozen base has 4.
