@@ -261,3 +261,5 @@ def test_the_manual_names_the_families_that_are_tested() -> None:
     page = (Path(__file__).parents[2] / "docs" / "models-and-data.md").read_text(encoding="utf-8")
     paragraph = page.partition("<!-- families -->")[2].strip().partition("\n\n")[0]
     assert re.findall(r"`([^`]+)`", paragraph) == list(FAMILIES)
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    assert f"{len(FAMILIES)} families of models are tested" in " ".join(readme.split())
