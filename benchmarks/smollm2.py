@@ -102,11 +102,16 @@ def markdown(document: dict[str, Any]) -> str:
     peak = max(seed["peak_kib"] for seed in seeds) / 2**20
     machine = document["environment"]
     head = (
-        f"A seed took {min(walls):.1f} minutes, up to {max(walls):.1f} beside other work on the "
-        f"machine, and {peak:.1f} GiB on {machine['cpu_count']} cores ({machine['processor']}), "
-        "the conversion of the GGUF file included."
+        f"The seeds took {_listed(walls)} minutes and {peak:.1f} GiB on {machine['cpu_count']} "
+        f"cores ({machine['processor']}), each with the conversion of the GGUF file, the first with "
+        "the compilation of the placement kernels besides."
     )
     return "\n".join(["", head, "", *summary(seeds), ""])
+
+
+def _listed(minutes: list[float]) -> str:
+    texts = [f"{value:.1f}" for value in minutes]
+    return ", ".join(texts[:-1]) + f" and {texts[-1]}"
 
 
 def main() -> None:
