@@ -86,6 +86,24 @@ def test_records_are_what_the_template_renders(
     assert all(estimates[name] > 0 for name in ("wall_s", "memory_gib", "time_s", "energy_j"))
 
 
+def test_examples_that_are_cut_are_counted(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "talks.jsonl"
+    rows = [talk("Say it", "number " * (60 if i % 4 == 0 else 1)) for i in range(20)]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    settings = [*SMALL, f"model.source={model}", f"data.source={path}", "data.format=chat"]
+    settings.append("data.max_tokens=48")
+    document = checked(capsys, settings, records=100)
+    longer = [record["cut"] for record in document["records"]]
+    assert document["examples"] == len(longer) and document["cut"] == sum(longer)
+    assert longer == [len(record["ids"]) == 48 for record in document["records"]]
+    assert 1 <= document["cut"] <= 5
+    assert check_and_show("quickstart", settings, 0, as_json=False)
+    said = capsys.readouterr().out
+    assert f"{document['cut']} of {document['examples']} are longer than data.max_tokens" in said
+
+
 def test_pairs_are_shown_with_both_answers(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -177,7 +177,8 @@ def test_no_talk_is_longer_than_allowed(
         (long,) = whole.encode([record])
         assert 1 <= example.prompt < len(example.ids) <= limit
         assert all(0 < start < stop <= len(example.ids) for start, stop in example.learnt)
-        if len(long.ids) <= limit:
+        assert example.cut == (len(long.ids) > limit)
+        if not example.cut:
             assert example == long
         if record.turns and template in ("auto", "alpaca"):
             assert example.ids[0] == long.ids[0]

@@ -47,6 +47,8 @@ def _show(found: Preflight) -> None:
         _show_record(record)
     for line in left_out_by_reason(found.left_out):
         print(line)
+    if found.cut:
+        print(f"Records: {found.cut} of {found.examples} are longer than data.max_tokens and cut")
     warn(found.warnings)
     for problem in found.problems:
         print(f"airtune: {problem}", file=sys.stderr)
@@ -78,7 +80,8 @@ def _show_record(record: dict[str, Any]) -> None:
     from rich.text import Text
 
     text = Text(f"{record['place']}, client {record['client']}: ", style="bold")
-    text.append(f"{len(record['ids'])} tokens, {sum(record['mask'])} learnt\n", style="not bold")
+    text.append(f"{len(record['ids'])} tokens, {sum(record['mask'])} learnt", style="not bold")
+    text.append(", cut to data.max_tokens\n" if record["cut"] else "\n", style="not bold")
     for part in record["parts"]:
         text.append(part["text"], style="not bold green" if part["learnt"] else "not bold dim")
     if "rejected" in record:

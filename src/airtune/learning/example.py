@@ -19,12 +19,15 @@ class Example:
         Domain of the record.
     skipped : tuple of (start, stop)
         Tokens of the response that are given, not learnt: turns of others between the learnt ones.
+    cut : bool
+        Whether the record is longer than `data.max_tokens`, and this is a part of it.
     """
 
     ids: tuple[int, ...]
     prompt: int
     label: str
     skipped: tuple[tuple[int, int], ...] = field(default=(), kw_only=True)
+    cut: bool = field(default=False, kw_only=True)
 
     @property
     def learnt(self) -> tuple[tuple[int, int], ...]:

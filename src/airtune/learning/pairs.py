@@ -59,4 +59,7 @@ def encode_pairs(encoder: Encoder, records: Sequence[Record]) -> list[Pair]:
                 f"its answers are the same within data.max_tokens = {encoder.max_tokens}: there is "
                 "nothing to prefer",
             )
-    return [Pair(b.ids, b.prompt, b.label, w) for b, w in zip(better, worse, strict=True)]
+    return [
+        Pair(b.ids, b.prompt, b.label, w, cut=b.cut or w.cut)
+        for b, w in zip(better, worse, strict=True)
+    ]

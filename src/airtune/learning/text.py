@@ -300,10 +300,13 @@ class Encoder:
         self, record: Record, text: Rendered, example: Example, room: int, *, guess: bool
     ) -> tuple[Record, Rendered, Example]:
         """Shorten a record until it fits."""
+        whole = record
         for _ in range(MOST_CUTS + len(record.history)):
             excess = self._excess(example, room)
             if excess <= 0:
-                return record, text, replace(example, ids=example.ids[: self.max_tokens])
+                ids = example.ids[: self.max_tokens]
+                cut = record is not whole or len(ids) < len(example.ids)
+                return record, text, replace(example, ids=ids, cut=cut)
             shorter = self._shortened(record, excess)
             found = spliced(text, record.turns, shorter.turns) if guess else None
             record, text = shorter, found or self._written(shorter)

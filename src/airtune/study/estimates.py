@@ -45,6 +45,8 @@ class ModelFacts:
         Tokens of the longest training example.
     tokens, learnt_tokens : float
         Tokens of a training example, and those that are learnt, mean.
+    examples, cut : int
+        Training examples, and those of them that are cut to `data.max_tokens`.
     """
 
     sizes: Sizes
@@ -56,6 +58,8 @@ class ModelFacts:
     longest: int
     tokens: float
     learnt_tokens: float
+    examples: int
+    cut: int
 
     @classmethod
     def of(cls, outline: Outline) -> ModelFacts:
@@ -72,6 +76,8 @@ class ModelFacts:
             longest=max(len(example.ids) for example in examples),
             tokens=float(np.mean([len(example.ids) for example in examples])),
             learnt_tokens=float(np.mean([example.learnt_tokens for example in examples])),
+            examples=len(examples),
+            cut=sum(example.cut for example in examples),
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -55,6 +55,8 @@ class Preflight:
         How training records are learnt.
     left_out : list of LeftOut
         Records that are not used.
+    examples, cut : int
+        Training examples, and those of them that are cut to `data.max_tokens`.
     """
 
     problems: list[str] = field(default_factory=list)
@@ -66,6 +68,8 @@ class Preflight:
     )
     records: list[dict[str, Any]] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
+    examples: int = 0
+    cut: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document that ``airtune check --json`` prints."""
@@ -78,6 +82,8 @@ class Preflight:
             "records": self.records,
             "left_out": [{"place": one.place, "why": one.why} for one in first],
             "left_out_count": len(self.left_out),
+            "examples": self.examples,
+            "cut": self.cut,
         }
 
     def attempt(self, work: Callable[[], T]) -> T | None:
@@ -119,6 +125,7 @@ def preflight(scenario: Scenario, records: int = 0) -> Preflight:
     if facts is None:
         return found
     found.left_out = list(facts.left_out)
+    found.examples, found.cut = facts.examples, facts.cut
     found.estimates["memory_gib"] = memory_gib(scenario, facts)
     if checked is None:
         return found
@@ -232,7 +239,8 @@ def shown_records(outline: Outline, count: int) -> list[dict[str, Any]]:
     list of dict
         With ``place``, ``client``, ``prompt`` and ``learnt`` (decoded, special tokens included;
         ``parts`` tells turns of others between learnt ones apart), ``ids`` and ``mask`` (1 where a
-        token is learnt); of pairs of answers also ``rejected_prompt`` and ``rejected``.
+        token is learnt), and ``cut`` (to `data.max_tokens`); of pairs of answers also
+        ``rejected_prompt`` and ``rejected``.
     """
     data = outline.data
     depth = max(len(share) for share in data.shares)
@@ -263,6 +271,7 @@ def _shown(encoder: Encoder, record: Record, example: Example, client: int) -> d
         "parts": parts,
         "ids": list(example.ids),
         "mask": mask.tolist(),
+        "cut": example.cut,
     }
     if isinstance(example, Pair):
         prompt, *answer = _parts(encoder, example.worse)
