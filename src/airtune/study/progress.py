@@ -66,10 +66,7 @@ class Lines:
 
     def short_status(self, text: str) -> str:
         """Return a text that fits the last column, cut between two words."""
-        return (
-            textwrap.shorten(text, self.status, placeholder=" …", break_on_hyphens=False)
-            or text[: self.status]
-        )
+        return cut_between_words(text, self.status)
 
 
 def _whole(width: int, justify: str = "left") -> Column:
@@ -90,7 +87,25 @@ def _spent(time_s: float, energy_j: float) -> str:
     return text.replace(THIN, " ")
 
 
-class Progress:
+class Shown:
+    """Bars that stand on the terminal while the block of a ``with`` runs."""
+
+    _bars: Bars
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bars.stop()
+
+
+class Progress(Shown):
     """A bar for the preparation and one for each cell; written to stderr.
 
     Parameters
@@ -120,18 +135,6 @@ class Progress:
     def _add(self, description: str, total: int) -> TaskID:
         name = self._lines.short_name(description)
         return self._bars.add_task(name, total=total, status="", start=False)
-
-    def __enter__(self) -> Self:
-        self._bars.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bars.stop()
 
     def preparing(self, text: str, fraction: float) -> None:
         """Show the state of data, pre-training and model: `fraction` in [0, 1]."""
@@ -176,11 +179,7 @@ def preparing() -> Iterator[Callable[[str, float], None]]:
         task = bars.add_task("", total=1.0)
 
         def show(text: str, fraction: float) -> None:
-            short = (
-                textwrap.shorten(text, width, placeholder=" …", break_on_hyphens=False)
-                or text[:width]
-            )
-            bars.update(task, description=short, completed=fraction)
+            bars.update(task, description=cut_between_words(text, width), completed=fraction)
 
         yield show
 

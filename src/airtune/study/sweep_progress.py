@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self
 
 from airtune.record import Cell
-from airtune.study.progress import Lines
+from airtune.study.progress import Lines, Shown
 from airtune.study.sweep import Point, Sweep
 
 
-class SweepProgress:
+class SweepProgress(Shown):
     """Three bars: cells done of the whole sweep, the preparation, and the cell that runs.
 
     Parameters
@@ -33,18 +31,6 @@ class SweepProgress:
         self._preparation = self._bars.add_task("prepare", total=100, status="", start=False)
         self._cell = self._bars.add_task("round", total=None, status="", start=False)
         self._bars.update(self._all, completed=sum(cell.finished for cell in cells))
-
-    def __enter__(self) -> Self:
-        self._bars.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bars.stop()
 
     def point_started(self, point: Point, seed: int) -> None:
         """Name the point whose cells come next."""
