@@ -90,7 +90,7 @@ def test_examples_that_are_cut_are_counted(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "talks.jsonl"
-    rows = [talk("Say it", "number " * (60 if i % 4 == 0 else 1)) for i in range(20)]
+    rows = [talk(f"Say it {i}", f"{i} " * (60 if i % 4 == 0 else 1)) for i in range(20)]
     path.write_text("\n".join(map(json.dumps, rows)))
     settings = [*SMALL, f"model.source={model}", f"data.source={path}", "data.format=chat"]
     settings.append("data.max_tokens=48")
