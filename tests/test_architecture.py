@@ -25,7 +25,7 @@ allocation   schemes   engines   bound.calibrate
 bound
 radio   placement   learning   record
 scenario
-costs   streams   registry
+costs   streams   registry   memory
 kinds   errors   compiled
 """
 """Who may import whom, from the top: a folder or module of src/airtune uses those on the floors

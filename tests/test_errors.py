@@ -40,7 +40,7 @@ def test_a_message_of_short_words_stays_as_it_is(text: str) -> None:
 
 
 def test_prose_with_apostrophes_is_no_quotation() -> None:
-    text = f"client's budget {'is spent before the end ' * 20} of the server's rounds"
+    text = f"client's budget {'is spent before the end ' * 12} of the server's rounds"
     assert str(InputError(text)) == text
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import signal
 import sys
@@ -14,7 +13,7 @@ from typing import Annotated
 import click
 import typer
 
-from airtune.errors import InputError, shown
+from airtune.errors import InputError
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -64,18 +63,18 @@ def main() -> None:
     except InputError as error:
         print(f"airtune: {error}", file=sys.stderr)
         code = BAD_INPUT
-    except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
-            raise
-        print(f"airtune: {shown(error.filename)}: no file has so long a name", file=sys.stderr)
-        code = BAD_INPUT
     except (KeyboardInterrupt, click.Abort):
         print("airtune: interrupted; what is finished is saved", file=sys.stderr)
         code = INTERRUPTED
+    except Exception as error:
+        from airtune.commands.failure import told
+
+        code = told(error, _with_traceback.is_set())
     sys.exit(code or DONE)
 
 
 _interrupted = threading.Event()
+_with_traceback = threading.Event()
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -105,6 +104,9 @@ def options(
             help="Import a Python module first, one that registers names; may be repeated.",
         ),
     ] = None,
+    traceback: Annotated[
+        bool, typer.Option("--traceback", help="Print where an error of the program came up.")
+    ] = False,
     version: Annotated[
         bool,
         typer.Option(
@@ -115,6 +117,8 @@ def options(
     """Fine-tune large language models across wireless devices, over the air."""
     from airtune.commands.modules import import_module
 
+    if traceback:
+        _with_traceback.set()
     for name in modules or []:
         import_module(name)
 

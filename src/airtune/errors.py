@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 LONGEST = 200
 """Most characters of one value or name that a message shows."""
+
+MESSAGE = 390
+"""Most characters of a whole message: with ``airtune: `` before it a line stays below 400."""
 
 _QUOTED = re.compile(
     rf"""(?<![\w'"])(?:'(?:[^'\\]|\\.){{{LONGEST},}}'|"(?:[^"\\]|\\.){{{LONGEST},}}")(?!\w)""", re.S
@@ -32,11 +37,19 @@ def clip(value: object) -> str:
     >>> clip("0123456789" * 100)[-36:]
     '4567890123456789...(1000 characters)'
     """
-    text = str(value)
+    text = _text(value)
     if len(text) <= LONGEST:
         return text
     tail = f"...({len(text)} characters)"
     return text[: LONGEST - len(tail)] + tail
+
+
+def _text(value: object) -> str:
+    """Return ``str(value)``; of a value that has no text of its own, its type."""
+    try:
+        return str(value)
+    except Exception:  # the value is the user's, and so is its way to fail
+        return f"a {type(value).__name__}"
 
 
 def shown(value: object) -> str:
@@ -49,9 +62,46 @@ class InputError(ValueError):
 
     The message names the setting, its value and what is allowed.  Commands print it without a
     traceback and exit with code 2.  A quoted text or a word in it that is longer than `LONGEST`
-    characters is clipped, whoever writes the message; lists are clipped where they are put in.
+    characters is clipped, whoever writes the message; lists are clipped where they are put in.  Of
+    a message that is longer than `MESSAGE` characters still, beginning and end stay.
     """
 
     def __init__(self, message: object = "") -> None:
-        text = _QUOTED.sub(lambda found: clip(found.group()), str(message))
-        super().__init__(_WORD.sub(lambda found: clip(found.group()), text))
+        text = _QUOTED.sub(lambda found: clip(found.group()), _text(message))
+        text = _WORD.sub(lambda found: clip(found.group()), text)
+        if len(text) > MESSAGE:
+            head = 2 * MESSAGE // 3
+            text = f"{text[:head]} ... {text[head + 5 - MESSAGE :]}"
+        super().__init__(text)
+
+
+NO_ANSWER = "its numbers are too large, too small or too far apart for double precision"
+"""Why a calculation with finite numbers has no answer."""
+
+
+@contextmanager
+def computable(what: str) -> Iterator[None]:
+    """Turn a calculation that breaks down into an `InputError` that names what was given.
+
+    Parameters
+    ----------
+    what : str
+        Begins the message: the file or the settings.
+
+    Examples
+    --------
+    >>> with computable("problem.npz"):
+    ...     1.0 / 0.0
+    Traceback (most recent call last):
+    ...
+    airtune.errors.InputError: problem.npz: its numbers are too large, too small or too far apart \
+for double precision (float division by zero)
+    """
+    try:
+        yield
+    except ArithmeticError as error:
+        raise InputError(f"{what}: {NO_ANSWER} ({clip(error)})") from error
+    except ValueError as error:
+        if type(error).__name__ != "LinAlgError":  # NumPy's, without importing it
+            raise
+        raise InputError(f"{what}: {NO_ANSWER} ({clip(error)})") from error

@@ -11,6 +11,7 @@ from airtune.allocation.clocks import cheapest_server_time, total_energy
 from airtune.allocation.problem import BACKOFF_MIN, ROUNDING, ResourceProblem
 
 _DIGITS = 9
+_LARGEST = 1e300
 
 
 def is_feasible(problem: ResourceProblem) -> bool:
@@ -67,16 +68,19 @@ def least_budget(
     low, high = start, max(2 * start, 1e-300)
     while not is_feasible(change(high)):
         low, high = high, high * 4
-        if math.isinf(high):
+        if not high < _LARGEST:
             return None
     while high - low > 1e-14 * high:
         middle = (low + high) / 2
         if not low < middle < high:
             break
         low, high = (low, middle) if is_feasible(change(middle)) else (middle, high)
-    value = round_up(high, digits)
+    value, step = round_up(high, digits), 10.0 ** (1 - digits)
     while not is_feasible(change(value)):
-        value = round_up(value * (1 + 10.0 ** (1 - digits)), digits)
+        value = round_up(value * (1 + step), digits)
+        step = min(2 * step, 1.0)  # rounding needs one step: the end comes soon in any case
+        if not value < _LARGEST:
+            return None
     return value
 
 

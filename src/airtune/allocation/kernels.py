@@ -19,6 +19,8 @@ from airtune.kinds import Mask, Real
 
 INFEASIBLE = -1.0
 _HALVINGS = 60
+_CORRECTIONS = 64
+"""Steps by one after a division that is rounded; finite numbers need one or two."""
 
 
 class Clients(Protocol):
@@ -174,10 +176,18 @@ def fill_caps(clients: Clients, rounds: float, deadline: float, backoff: float, 
             if gain > 0:
                 batch = min(batch, np.cbrt(allowance / gain))
             batch = np.floor(batch)
-            while batch + 1 <= cap and compute_cost(clients, k, batch + 1, gain) <= allowance:
+            for _ in range(_CORRECTIONS):
+                if not (
+                    batch + 1 <= cap and compute_cost(clients, k, batch + 1, gain) <= allowance
+                ):
+                    break
                 batch += 1
-            while batch >= 1 and compute_cost(clients, k, batch, gain) > allowance:
+            for _ in range(_CORRECTIONS):
+                if not (batch >= 1 and compute_cost(clients, k, batch, gain) > allowance):
+                    break
                 batch -= 1
+            if batch >= 1 and compute_cost(clients, k, batch, gain) > allowance:
+                return False  # no number of samples is affordable in this arithmetic
             cap = batch
         if cap < 1:
             return False

@@ -24,6 +24,9 @@ from airtune.allocation.kernels import (
 from airtune.compiled import compiled
 from airtune.kinds import Real
 
+_CORRECTIONS = 64
+"""Steps by one after a root that is rounded; finite numbers need one or two."""
+
 
 @compiled
 def priced_cost(
@@ -48,9 +51,13 @@ def best_batch(
     kink = cap
     if gain * cap * cap > slow:
         kink = np.floor(np.sqrt(slow / gain))
-        while gain * (kink + 1) * (kink + 1) <= slow:
+        for _ in range(_CORRECTIONS):
+            if not gain * (kink + 1) * (kink + 1) <= slow:
+                break
             kink += 1
-        while gain * kink * kink > slow:
+        for _ in range(_CORRECTIONS):
+            if not gain * kink * kink > slow:
+                break
             kink -= 1
     best, argument = np.inf, 1.0
     if kink >= 1:

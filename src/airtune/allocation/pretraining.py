@@ -7,9 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from airtune.bound.convergence import BoundConstants, pretraining_gap
+from airtune.errors import InputError
 from airtune.kinds import Integer, Real
 
 _CHUNK = 2_000_000
+_CHOICES = 2e8
 
 
 class Front(NamedTuple):
@@ -49,6 +51,7 @@ def pretraining_front(
     rate = -np.log1p(-min(constants.eta0 * constants.mu0, 1 - 1e-16))
     most = int(min(most, max(least, np.ceil(60 / rate)), max(samples_max, 1)))
     step_range = np.arange(max(least, 1), most + 1)
+    _check_number(step_range, batches, samples_max)
     width = max(1, _CHUNK // max(1, step_range.size))
     for start in range(batches[0], batches[1] + 1, width):
         if start * max(least, 1) > samples_max:
@@ -60,6 +63,17 @@ def pretraining_front(
         more = Front((t0 * b0).astype(float), pretraining_gap(constants, t0, b0), t0, b0)
         front = _undominated(_join(front, more))
     return front
+
+
+def _check_number(steps: Integer, batches: tuple[int, int], samples_max: float) -> None:
+    """Refuse more choices than can be compared in a minute."""
+    affordable = np.minimum(batches[1], samples_max / np.maximum(steps, 1)) - batches[0] + 1
+    choices = float(np.maximum(affordable, 0.0).sum())
+    if choices > _CHOICES:
+        raise InputError(
+            f"pre-training of up to {steps[-1]} steps with batches of {batches[0]} to "
+            f"{batches[1]}: {choices:.3g} choices; at most {_CHOICES:g} are compared"
+        )
 
 
 def _join(a: Front, b: Front) -> Front:

@@ -24,6 +24,9 @@ from airtune.allocation.problem import BACKOFF_MIN, ROUNDING
 from airtune.compiled import compiled
 from airtune.kinds import Integer, Real
 
+_INTERVALS = 10_000_000
+"""Intervals of the back-off at most; each ends at another batch of a client."""
+
 
 @compiled
 def _largest_backoff(
@@ -80,8 +83,12 @@ def separable_noise(
     lows[0], highs[0], count = floor, top, 1
     if top > floor:  # first look at full power
         lows[1], highs[1], count = top, top, 2
+    visited = 0
     while count > 0:
         count -= 1
+        visited += 1
+        if visited > _INTERVALS:
+            raise ArithmeticError("the search over the back-off does not end")
         low, high = lows[count], highs[count]
         if not fill_caps(clients, rounds, deadline, low, caps):
             continue

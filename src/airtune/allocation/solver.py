@@ -28,6 +28,7 @@ from airtune.bound.convergence import (
     shift_gap,
 )
 from airtune.kinds import Real
+from airtune.memory import demand
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,10 @@ def allocate(problem: ResourceProblem, effort: Effort | None = None) -> Allocati
     Raises
     ------
     ArithmeticError
-        When the clocks of an admissible plan are lost to rounding.
+        When the clocks of an admissible plan are lost to rounding, or a search does not end, as it
+        may with numbers that are too far apart.
+    InputError
+        When there are too many choices to compare, or their tables do not fit into the memory.
 
     Examples
     --------
@@ -145,6 +149,8 @@ def allocate(problem: ResourceProblem, effort: Effort | None = None) -> Allocati
     batch = np.empty(clients.alpha.size)
     lower = None
     if np.isfinite(problem.energy_j):
+        tables = 48.0 * clients.alpha.size * float(clients.batch_max.max())
+        demand("the largest batches: tables of what each may cost every client", tables)
         best, lower = search_total(clients, limits, grid, value, effort or Effort())
         t, p, rho = best.t, best.p, best.backoff
         lower += offset

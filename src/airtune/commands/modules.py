@@ -26,7 +26,9 @@ def import_module(name: str) -> None:
         importlib.import_module(name)
     except InputError as error:  # of what it registers
         raise InputError(f"--import {clip(name)}: {clip(error)}") from error
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever the module raises, SystemExit among it
         missing = error.name if isinstance(error, ModuleNotFoundError) else None
         if missing == name:
             message = "no such module here or among the installed"

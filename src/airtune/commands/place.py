@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from airtune.commands.terminal import show_json, show_rows
+from airtune.errors import computable
 from airtune.placement.files import load_problems, save_placements
 from airtune.placement.problem import Placement, ProblemError
 from airtune.placement.solver import check_choice, solve, solve_many
@@ -57,19 +58,23 @@ def place_file(
     if seed < 0:
         raise ProblemError(f"seed must not be negative, not {seed}")
     target = Path(out)
-    if not target.parent.is_dir():
+    if "\0" in str(target) or not target.parent.is_dir():
         raise ProblemError(f"out: the folder {target.parent} does not exist")
     if target.is_dir():
         raise ProblemError(f"out: {target} is a folder, not a file")
     problems = load_problems(path)
-    began = time.perf_counter()
-    for problem in problems[:1]:
-        solve(problem, mode="fast", method=method, seed=seed, certify=certify)
-    warm_up = time.perf_counter() - began
-    placements = solve_many(
-        problems, mode=mode, method=method, seed=seed, threads=threads, certify=certify
-    )
-    save_placements(target, placements)
+    with computable(str(path)):
+        began = time.perf_counter()
+        for problem in problems[:1]:
+            solve(problem, mode="fast", method=method, seed=seed, certify=certify)
+        warm_up = time.perf_counter() - began
+        placements = solve_many(
+            problems, mode=mode, method=method, seed=seed, threads=threads, certify=certify
+        )
+    try:
+        save_placements(target, placements)
+    except OSError as error:
+        raise ProblemError(f"out: {target} cannot be written ({error.strerror})") from None
     instances = [_row(placement) for placement in placements]
     return {
         "file": str(path),

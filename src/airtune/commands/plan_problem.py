@@ -10,6 +10,9 @@ from airtune.commands.terminal import show_json
 from airtune.errors import InputError, clip
 from airtune.planning.problem_file import plan_problem
 
+MOST_BYTES = 20_000_000
+"""Longest file that is read: of some 50 000 clients."""
+
 
 def plan_file(path: str | Path) -> dict[str, Any]:
     """Solve a planning problem file.
@@ -30,12 +33,16 @@ def plan_file(path: str | Path) -> dict[str, Any]:
         When the file cannot be read, a field is wrong, or the budgets cannot be met.
     """
     try:
+        if Path(path).stat().st_size > MOST_BYTES:
+            raise InputError(f"{clip(path)}: is longer than {MOST_BYTES} bytes")
         text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except InputError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: no UTF-8, a name with a zero byte
         raise InputError(f"{clip(path)}: cannot be read ({clip(error)})") from None
     try:
         content = json.loads(text, parse_constant=_refuse_constant)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{clip(path)}: is not valid JSON ({clip(error)})") from None
     return plan_problem(content)
 

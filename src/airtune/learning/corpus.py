@@ -11,7 +11,9 @@ import numpy as np
 from airtune.errors import InputError
 from airtune.learning.data import load_sample
 from airtune.learning.pretrain import CONTEXT
+from airtune.learning.rows import PARSED
 from airtune.learning.text import Encoder, Example
+from airtune.memory import demand
 from airtune.scenario.learning import Data
 
 LEAST_TOKENS = 8
@@ -70,9 +72,12 @@ def read_texts(path: Path) -> list[str]:
     if not path.is_file() or path.suffix not in (".txt", ".jsonl"):
         raise InputError(f"{name} = {str(path)!r}: must be an existing .txt or .jsonl file")
     try:
+        demand(f"{name}: {path}: its documents", PARSED * path.stat().st_size)
         content = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{name}: {path} is not UTF-8 text ({error.reason})") from None
+    except OSError as error:
+        raise InputError(f"{name}: {path} cannot be read ({error.strerror})") from None
     if path.suffix == ".txt":
         return [part.strip("\n") for part in content.split("\n\n") if part.strip()]
     texts = []
@@ -80,9 +85,11 @@ def read_texts(path: Path) -> list[str]:
         if not line.strip():
             continue
         try:
-            texts.append(str(json.loads(line)["text"]))
-        except (json.JSONDecodeError, KeyError, TypeError):
+            text = str(json.loads(line)["text"])
+            text.encode()
+        except (ValueError, KeyError, TypeError, RecursionError):  # half a character: ValueError
             raise InputError(
                 f"{name}: {path}, line {number}: must be a JSON object with a field 'text'"
             ) from None
+        texts.append(text)
     return texts

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from airtune.errors import InputError, clip, shown
+
 
 def digest(facts: Mapping[str, Any]) -> str:
     """Return a hexadecimal name of 16 characters for plain JSON `facts`."""
@@ -36,6 +38,11 @@ def cached(cache: Path, kind: str, facts: Mapping[str, Any], make: Callable[[Pat
     Path
         Absolute path of the complete folder.
 
+    Raises
+    ------
+    InputError
+        The cache cannot be written.
+
     Notes
     -----
     The folder appears by a rename, so it is complete or absent, and of two processes that make it
@@ -44,8 +51,7 @@ def cached(cache: Path, kind: str, facts: Mapping[str, Any], make: Callable[[Pat
     final = _place(cache, kind, facts)
     if final.is_dir():
         return final
-    final.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{kind}-", dir=final.parent))
+    work = _work_folder(cache, kind, final.parent)
     try:
         make(work)
         (work / "airtune.json").write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
@@ -60,6 +66,38 @@ def cached(cache: Path, kind: str, facts: Mapping[str, Any], make: Callable[[Pat
     return final
 
 
+def check_cache(cache: Path) -> None:
+    """Refuse a cache that nothing can be written into.
+
+    Raises
+    ------
+    InputError
+        Names the setting, the folder and the reason.
+    """
+    shutil.rmtree(_work_folder(cache, "check", _absolute(cache)), ignore_errors=True)
+
+
+def _work_folder(cache: Path, kind: str, parent: Path) -> Path:
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=f".{kind}-", dir=parent))
+    except OSError as error:
+        raise _unusable(cache, error.strerror or str(error)) from error
+
+
+def _absolute(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # a circle of links, a zero byte
+        raise _unusable(path, str(error)) from error
+
+
+def _unusable(cache: Path, why: str) -> InputError:
+    return InputError(
+        f"cache = {shown(str(cache))}: must be a folder that can be written into ({clip(why)})"
+    )
+
+
 def is_cached(cache: Path, kind: str, facts: Mapping[str, Any]) -> bool:
     """Whether the cache has the folder of `facts`; parameters as of :func:`cached`."""
     return _place(cache, kind, facts).is_dir()
@@ -67,7 +105,7 @@ def is_cached(cache: Path, kind: str, facts: Mapping[str, Any]) -> bool:
 
 def any_cached(cache: Path, kind: str, facts: Mapping[str, Any]) -> bool:
     """Whether the cache has a folder of that kind made of these facts, among others."""
-    for path in cache.glob(f"{kind}-*/airtune.json"):
+    for path in _absolute(cache).glob(f"{kind}-*/airtune.json"):
         try:
             known = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -78,4 +116,4 @@ def any_cached(cache: Path, kind: str, facts: Mapping[str, Any]) -> bool:
 
 
 def _place(cache: Path, kind: str, facts: Mapping[str, Any]) -> Path:
-    return (cache / f"{kind}-{digest(facts)}").resolve()
+    return _absolute(cache / f"{kind}-{digest(facts)}")

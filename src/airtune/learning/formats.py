@@ -27,6 +27,8 @@ PRESETS = {
 }
 # Behind a line break, or between a word and a space.
 _CUT = re.compile(r"(?<=\n)(?!$)|(?<=\S)(?= )")
+LONGEST_RECORD = 2_000_000
+"""Characters of a record at most: of a longer one nearly all would be cut away by tokens."""
 Reader = Callable[[dict[str, Any], str, Data], list[Record]]
 
 
@@ -103,6 +105,8 @@ def to_records(rows: Iterable[Row], settings: Data) -> tuple[list[Record], list[
             records += found
         except RecordError as refused:
             left_out.append(refused.left_out)
+        except RecursionError:
+            left_out.append(LeftOut(place, "its values lie too deep in one another"))
     settle(settings, records, left_out)
     return records, left_out
 
@@ -130,7 +134,7 @@ def settle(settings: Data, records: list[Record], left_out: list[LeftOut]) -> No
 
 
 def check_text(record: Record) -> None:
-    """Refuse a record without an answer, or with text that no tokenizer takes.
+    """Refuse a record without an answer, too long, or with text that no tokenizer takes.
 
     Raises
     ------
@@ -141,6 +145,13 @@ def check_text(record: Record) -> None:
     texts = [record.rejected, record.label]
     for one in (record, record.worse or record):
         texts += [one.output, one.calls, one.tools, *(text for turn in one.turns for text in turn)]
+    length = sum(map(len, texts))
+    if length > LONGEST_RECORD:
+        raise RecordError(
+            record.place,
+            f"it has {length} characters, more than {LONGEST_RECORD}; long documents are cut into "
+            "records with data.format = text",
+        )
     for text in texts:
         try:
             text.encode()
@@ -227,12 +238,14 @@ def pieces(text: str, size: int) -> list[str]:
     >>> pieces("if x:\\n    return y", 10)
     ['if x:\\n', '    return', ' y']
     """
-    found, rest = [], text
-    while len(rest) > size:
-        cuts = [match.start() for match in _CUT.finditer(rest[: size + 1])]
-        cut = next((c for c in reversed(cuts) if rest[:c].strip()), size)
-        found.append(rest[:cut])
-        rest = rest[cut:]
+    found, at = [], 0
+    while len(text) - at > size:
+        ahead = text[at : at + size + 1]
+        cuts = [match.start() for match in _CUT.finditer(ahead)]
+        cut = next((c for c in reversed(cuts) if ahead[:c].strip()), size)
+        found.append(ahead[:cut])
+        at += cut
+    rest = text[at:]
     return [*found, rest] if rest.strip() or not found else [*found[:-1], found[-1] + rest]
 
 

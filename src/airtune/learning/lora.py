@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from airtune.errors import InputError
+from airtune.errors import InputError, clip
 from airtune.learning.results import AdapterMatrix, Vector
 from airtune.learning.text_path import layers_without_text
 from airtune.scenario.learning import Lora
@@ -177,7 +177,8 @@ def adapter_matrices(base: Any, settings: Lora) -> tuple[AdapterMatrix, ...]:
     InputError
         As :func:`wrap`.
     """
-    return matrices_of(trained_of(wrap(copy.deepcopy(base), "", settings, 0)))
+    with torch.device("meta"):
+        return matrices_of(trained_of(wrap(copy.deepcopy(base), "", settings, 0)))
 
 
 def trained_of(peft: Any) -> list[tuple[str, torch.nn.Parameter]]:
@@ -229,10 +230,12 @@ def read_adapter(
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         weights = load_file(folder / WEIGHTS)
-    except (OSError, ValueError, SafetensorError) as error:
+        if not isinstance(config, dict):
+            raise ValueError(f"{CONFIG} must hold a JSON object")
+    except (OSError, ValueError, RecursionError, SafetensorError) as error:
         raise InputError(
             f"model.adapter: {folder} must be a PEFT folder with {CONFIG} and {WEIGHTS} "
-            f"(pickled weights are refused): {error}"
+            f"(pickled weights are refused): {clip(error)}"
         ) from None
     _check_config(folder, config, settings, own or {})
     expected = {matrix.name: matrix.shape for matrix in matrices}
@@ -276,4 +279,5 @@ def _check_config(
 
 
 def _brief(targets: Any) -> str:
-    return json.dumps(sorted(targets) if isinstance(targets, list) else targets)
+    plain = isinstance(targets, list) and all(isinstance(one, str) for one in targets)
+    return clip(json.dumps(sorted(targets) if plain else targets))

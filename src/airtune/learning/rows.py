@@ -10,10 +10,14 @@ from typing import Any
 
 from airtune.errors import InputError, clip
 from airtune.learning.origin import HUB_ID
+from airtune.memory import demand
 from airtune.scenario.learning import Data
 
 Row = tuple[str, Any]
 """Name of the place, for messages, and the row as JSON gives it."""
+
+PARSED = 6.0
+"""Memory of the rows of a file, over its size: text in Python objects."""
 
 
 def source_rows(settings: Data) -> Iterable[Row]:
@@ -61,6 +65,7 @@ def read_rows(path: Path) -> list[Row]:
 
 def _read_text(path: Path) -> str:
     try:
+        demand(f"data.source: {clip(path)}: its records", PARSED * path.stat().st_size)
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"data.source: {path} is not UTF-8 text ({error.reason})") from None
@@ -96,17 +101,23 @@ def _parsed(text: str, path: Path, first_line: int) -> Any:
     except json.JSONDecodeError as error:
         line, what = first_line + error.lineno - 1, error.msg
     except (ValueError, RecursionError) as error:  # endless digits, endless nesting
-        line, what = first_line, str(error)
+        line, what = first_line, clip(error)
     raise InputError(f"data.source: {path}, line {line}: {what}")
 
 
 def _read_parquet(path: Path) -> list[Row]:
-    from pyarrow import ArrowException, parquet
+    from pyarrow import parquet
 
     try:
+        about = parquet.read_metadata(path)
+        groups = [about.row_group(i).total_byte_size for i in range(about.num_row_groups)]
+        demand(f"data.source: {clip(path)}: its records", PARSED * sum(groups))
         rows = parquet.read_table(path).to_pylist()
-    except (ArrowException, OSError) as error:
-        raise InputError(f"data.source: {path} is not a parquet file ({error})") from None
+    except InputError:
+        raise
+    except Exception as error:  # of Arrow, of its readers of types, of what they call
+        why = clip((str(error) or type(error).__name__).split("\n")[0])
+        raise InputError(f"data.source: {clip(path)} is not a parquet file ({why})") from None
     return [(f"{path}, row {number}", row) for number, row in enumerate(rows, 1)]
 
 

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 
-from airtune.errors import InputError
+from airtune.errors import InputError, clip
 from airtune.learning.data import load_sample
 from airtune.learning.gguf_file import config_and_tokenizer, convert_gguf
 from airtune.learning.origin import HUB_ID
@@ -22,7 +21,6 @@ from airtune.scenario import Scenario
 
 ALLOWED = "'small', a folder, a .gguf file or a hub id 'owner/name'"
 SIMPLE_VOCABULARY = 512
-UNREADABLE = (AttributeError, ImportError, KeyError, OSError, RuntimeError, TypeError, ValueError)
 
 
 def open_model(scenario: Scenario, progress: Progress) -> tuple[Any, Any, str]:
@@ -152,8 +150,8 @@ def _readable(source: str) -> Iterator[None]:
     try:
         with quiet():
             yield
-    except InputError:
+    except (InputError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
-    except (*UNREADABLE, SafetensorError) as error:
-        first = str(error).strip().split("\n")[0]
-        raise InputError(f"model.source: {source!r} cannot be loaded: {first}") from error
+    except BaseException as error:  # of files: a dozen kinds, down to the panics of Rust libraries
+        first = str(error).strip().split("\n")[0] or type(error).__name__
+        raise InputError(f"model.source: {source!r} cannot be loaded: {clip(first)}") from error

@@ -16,13 +16,17 @@ from typing import Any
 
 import torch
 
-from airtune.errors import InputError
+from airtune.errors import InputError, clip
+from airtune.memory import demand
 from airtune.scenario.learning import Model
 from airtune.streams import torch_seed
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 # Weights that share a scale in 4 bits.
 SCALED = 64
+# Layers of a model, experts of a layer.
+MOST_PARTS = 2048
+MOST_WEIGHTS = 1e13
 
 
 def load_weights(name: str, settings: Model, options: Mapping[str, Any]) -> Any:
@@ -131,10 +135,25 @@ def without_weights(name: str, options: Mapping[str, Any]) -> tuple[Any, Any]:
 
 def empty_model(config: Any, *, trust_remote_code: bool) -> tuple[Any, Any]:
     """Return the causal LM of a configuration on the device ``meta``, and its configuration."""
+    _check_parts(config)
     with torch.device("meta"):
         empty = _kind(config).from_config(config, trust_remote_code=trust_remote_code)
+    count = sum(p.numel() for p in empty.parameters())
+    if count > MOST_WEIGHTS:
+        raise InputError(f"model.source: its configuration makes a model of {count:.3g} weights")
     # Some classes are the text part of a model of several media, with a configuration of its own.
     return empty, config if isinstance(config, type(empty).config_class) else empty.config
+
+
+def _check_parts(config: Any) -> None:
+    """Refuse a configuration of so many parts that to make them, without weights, takes hours."""
+    for name, value in config.get_text_config().to_dict().items():
+        counts = "layer" in name or "expert" in name
+        if counts and isinstance(value, int | float) and value > MOST_PARTS:
+            raise InputError(
+                f"model.source: its configuration has {name} = {clip(value)}; at most {MOST_PARTS} "
+                "can be made"
+            )
 
 
 def _kind(config: Any) -> Any:
@@ -178,8 +197,15 @@ def _files(name: str, local: bool) -> list[str]:
     )
 
 
+def weight_bytes(settings: Model, base: Any) -> float:
+    """Return the memory of a model's weights [bytes]; in 4 bits with their scales."""
+    width = 4.5 / 8 if settings.quantization == "nf4" else DTYPES[settings.dtype].itemsize
+    return float(width * sum(p.numel() for p in base.parameters()))
+
+
 def _fill(empty: Any, config: Any, weights: Mapping[str, Any], settings: Model) -> Any:
     """Let transformers place the weights one by one into a model without memory."""
+    demand(f"model.source: weights in {settings.dtype}", weight_bytes(settings, empty))
     extra = {}
     if settings.quantization == "nf4" and getattr(config, "quantization_config", None) is None:
         extra["quantization_config"] = _nf4(empty, DTYPES[settings.dtype])

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile, is_zipfile
+from zipfile import ZipFile, is_zipfile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from airtune.errors import shown
+from airtune.errors import InputError, shown
+from airtune.memory import demand
 from airtune.placement.problem import Placement, Problem, ProblemError
 
 PER_INSTANCE = (
@@ -79,6 +79,9 @@ def load_problems(path: str | Path) -> list[Problem]:
             )
         if data[name].dtype.kind not in "iuf":
             raise ProblemError(f"{path}: {name} must be a number, not {shown(data[name].item())}")
+    for name, array in data.items():
+        if array.dtype.kind not in "biufc":
+            raise ProblemError(f"{path}: {name} must hold numbers, its type is {array.dtype}")
     problems = []
     for i in range(instances[0]):
         try:
@@ -100,16 +103,22 @@ def _arrays(path: str | Path) -> dict[str, NDArray[Any]]:
     try:
         with Path(path).open("rb"):
             zipped = is_zipfile(path)
-    except OSError as error:
-        raise ProblemError(f"{path}: not a readable .npz file ({error.strerror})") from error
+    except (OSError, ValueError) as error:  # ValueError: no file can have this name
+        reason = getattr(error, "strerror", None) or error
+        raise ProblemError(f"{path}: not a readable .npz file ({reason})") from error
     if not zipped:
         raise ProblemError(f"{path}: not a readable .npz file (not a zip archive)")
     try:
+        with ZipFile(path) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+        demand(f"{path}: its arrays", 3.0 * unpacked)
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in (*PER_INSTANCE, *SHARED) if name in file}
-    # numpy, zipfile and zlib each have their own ways to say that bytes are wrong
-    except (OSError, ValueError, BadZipFile, EOFError, NotImplementedError, zlib.error) as error:
-        reason = str(error)[:80]
+    except InputError:
+        raise
+    # numpy, zipfile, zlib and lzma each have their own ways to say that bytes are wrong
+    except Exception as error:
+        reason = (str(error) or type(error).__name__)[:80]
         raise ProblemError(
             f"{path}: not a readable .npz file of plain numbers ({reason})"
         ) from error

@@ -11,6 +11,8 @@ from airtune.kinds import Real
 from airtune.placement.problem import ProblemError
 
 SLACK = 1e-9
+MOST_POINTS = 2048
+"""Points along a side at most: more than there can be antennas."""
 
 
 def lattice(antennas: int, region: Real, spacing: float) -> Real:
@@ -60,7 +62,7 @@ def _axis(length: float, pitch: float) -> Real:
     """Points from 0 to `length`, evenly spread, at least `pitch` apart."""
     if length == 0:
         return np.zeros(1)
-    count = 64 if pitch == 0 else math.floor(length / pitch + SLACK) + 1
+    count = 64 if pitch == 0 else math.floor(min(length / pitch, MOST_POINTS) + SLACK) + 1
     if count == 1:
         return np.array([length / 2])
     return np.linspace(0.0, length, count)

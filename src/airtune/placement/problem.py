@@ -9,20 +9,22 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from airtune.errors import InputError
+from airtune.errors import clip
 from airtune.kinds import Complex, Mask, Real
+from airtune.placement.values import (
+    LONGEST,
+    MOST_ANTENNAS,
+    check_lengths,
+    check_range,
+    real,
+    without_padding,
+)
+from airtune.placement.values import ProblemError as ProblemError  # as callers know it
+from airtune.placement.values import array as _array
 
 FEASIBILITY = 1e-9
 """Tolerance of positions against the region and the spacing  [wavelengths]."""
-
-LENGTH = 1e-6
-"""Tolerance of the length of directions, which files may hold in single precision."""
-
-
-class ProblemError(InputError):
-    """A placement problem that makes no sense; the message names the field and what is allowed."""
 
 
 @dataclass(frozen=True)
@@ -81,13 +83,23 @@ class Problem:
             "region",
         ):
             object.__setattr__(self, name, _array(getattr(self, name), name, np.float64))
-        object.__setattr__(self, "noise", float(self.noise))
-        object.__setattr__(self, "spacing", float(self.spacing))
-        if not (math.isfinite(self.antennas) and 1 <= self.antennas == int(self.antennas)):
-            raise ProblemError(f"antennas must be an integer >= 1, not {self.antennas}")
-        object.__setattr__(self, "antennas", int(self.antennas))
+        for name in ("noise", "spacing", "antennas"):
+            object.__setattr__(self, name, real(getattr(self, name), name))
+        antennas = self.antennas
+        if not 1 <= antennas <= MOST_ANTENNAS or antennas != int(antennas):
+            raise ProblemError(
+                f"antennas must be an integer from 1 to {MOST_ANTENNAS}, not {clip(self.antennas)}"
+            )
+        object.__setattr__(self, "antennas", int(antennas))
         self._check_shapes()
-        self._check_values()
+        with np.errstate(all="ignore"):  # what is out of range is told below
+            self._check_values()
+            check_range(
+                self.effective_gains(),
+                np.sqrt(self.interferer_powers)[:, None] * self.interferer_gains,
+                self.noise,
+                self.antennas,
+            )
         self._check_region()
 
     @property
@@ -175,15 +187,20 @@ class Problem:
                 raise ProblemError(f"{name} must have shape {expected}, not {shape}")
 
     def _check_values(self) -> None:
-        if not (math.isfinite(self.noise) and self.noise > 0):
+        if not 0 < self.noise < math.inf:
             raise ProblemError(f"noise must be positive and finite, not {self.noise}")
         for name in ("weights", "interferer_powers", "region"):
             if (getattr(self, name) < 0).any():
                 raise ProblemError(
                     f"{name} must not be negative, found {getattr(self, name).min()}"
                 )
-        if not (math.isfinite(self.spacing) and self.spacing >= 0):
+        if not 0 <= self.spacing < math.inf:
             raise ProblemError(f"spacing must be finite and >= 0, not {self.spacing}")
+        for name, size in (("spacing", self.spacing), ("region", float(self.region.max()))):
+            if size > LONGEST or 0 < size < 1 / LONGEST:
+                raise ProblemError(
+                    f"{name} must be 0, or {1 / LONGEST:g} .. {LONGEST:g} wavelengths, not {size:g}"
+                )
         on = self.active
         if (self.powers[on] <= 0).any():
             raise ProblemError("powers must be positive for every client with a positive weight")
@@ -193,10 +210,15 @@ class Problem:
             )
             raise ProblemError(f"gains of client {client} are all 0 but its weight is positive")
         silent = np.where(on[:, None], self.gains, 0)
-        _check_lengths("directions", "client", silent, self.directions)
-        _check_lengths(
+        check_lengths("directions", "client", silent, self.directions)
+        check_lengths(
             "interferer_directions", "interferer", self.interferer_gains, self.interferer_directions
         )
+        for name, gains in (
+            ("directions", self.gains),
+            ("interferer_directions", self.interferer_gains),
+        ):
+            object.__setattr__(self, name, without_padding(gains, getattr(self, name)))
 
     def _check_region(self) -> None:
         most = capacity_bound(self.region, self.spacing)
@@ -359,26 +381,3 @@ def _field_response(gains: Complex, directions: Real, positions: Real) -> Comple
     """h(r)[n] = sum_l a_l exp(+j 2 pi u_l . r_n) (system model, section 3), shape (K, N)."""
     phase = np.exp(2j * np.pi * np.einsum("kld,nd->kln", directions, positions))
     return np.asarray(np.einsum("kl,kln->kn", gains, phase), dtype=np.complex128)
-
-
-def _check_lengths(name: str, whose: str, gains: Complex, directions: Real) -> None:
-    """Refuse a direction longer than a unit vector's part in a plane can be; padding is free."""
-    length = np.where(gains != 0, np.hypot(directions[..., 0], directions[..., 1]), 0.0)
-    if (length > 1 + LENGTH).any():
-        k, path = (int(i) for i in np.argwhere(length > 1 + LENGTH)[0])
-        x, y = directions[k, path]
-        raise ProblemError(
-            f"{name} of {whose} {k}, path {path} are ({x:g}, {y:g}), of length "
-            f"{length[k, path]:.7g}: must be parts of unit vectors, of length at most 1"
-        )
-
-
-def _array(value: object, name: str, kind: type) -> NDArray[np.generic]:
-    try:
-        array: NDArray[np.generic] = np.array(value, dtype=kind)
-    except (TypeError, ValueError) as error:
-        raise ProblemError(f"{name} must be an array of numbers") from error
-    if not np.isfinite(array).all():
-        raise ProblemError(f"{name} must be finite")
-    array.setflags(write=False)
-    return array

@@ -16,14 +16,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from airtune.kinds import Real
+from airtune.memory import demand
 from airtune.placement.kernels.construct import PITCH, grasp, tabulate
 from airtune.placement.kernels.exchange import Grid, exchange
 from airtune.placement.kernels.field import Field, workspace
 from airtune.placement.kernels.neighbourhood import Trials, explore, kick
 from airtune.placement.kernels.relocate import prepare
 from airtune.placement.kernels.sqp import Limits, ascend
+from airtune.placement.problem import ProblemError
 
 NOBODY = np.empty(0, np.int64)
+MOST_ENTRIES = 100_000_000
+"""Grid points times transmitters of a table at most: 2.4 GB"""
 SAMPLE = 0.1
 ROUGH, FINE = 1e-3, 1e-7
 SAME = 1e-4
@@ -115,6 +119,7 @@ class Search:
         if bounds is None:
             bounds = np.zeros((4, field.antennas))
             bounds[1], bounds[3] = field.width, field.height
+        _check_size(field)
         self.work = workspace(field)
         table = tabulate(field, PITCH)
         self.grid = Grid(table, prepare(table, field.interferers), bounds)
@@ -151,6 +156,26 @@ class Search:
         """`neighbourhood.explore` with SQP as the local method."""
         plan = Trials(trials, self.sweeps, steps, ROUGH)
         explore(self.field, self.grid, values, pool, plan, self.state, self.work)
+
+
+def _check_size(field: Field) -> None:
+    """Refuse a region whose table of channels, or antennas whose models, would not fit.
+
+    Raises
+    ------
+    ProblemError
+    """
+    rows, paths = field.clients + field.interferers, field.ux.shape[0]
+    points = (math.ceil(field.width / PITCH) + 1) * (math.ceil(field.height / PITCH) + 1)
+    if points * rows > MOST_ENTRIES:
+        raise ProblemError(
+            f"region {field.width:g} x {field.height:g} wavelengths: makes {points:.3g} grid "
+            f"points for each of {rows} transmitters, together at most {MOST_ENTRIES:g} fit"
+        )
+    n = 4 * field.antennas
+    limits = field.clients + 6 * field.antennas + 8
+    numbers = 2 * n * n + 2 * limits**2 + n * limits + 2 * paths * field.antennas * rows
+    demand(f"{field.antennas} antennas for {rows} transmitters", 8.0 * numbers)
 
 
 def search(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from airtune.errors import InputError
+from airtune.errors import InputError, computable
 from airtune.planning.alternate import JointPlan, plan_scheme
 from airtune.planning.expected_radio import RadioTurn
 from airtune.planning.repetition import Repetition
@@ -36,7 +36,8 @@ def plan_run(repetition: Repetition, scheme: str) -> JointPlan:
     planned = PROPOSAL if repetition.scenario.plan == "shared" else scheme
     start = repetition.scheme(planned).array.start()
     try:
-        return plan_scheme(RadioTurn(repetition, planned, 1, start), repetition.inputs)
+        with computable("the plan"):
+            return plan_scheme(RadioTurn(repetition, planned, 1, start), repetition.inputs)
     except InputError as error:
         raise InputError(f"plan of {planned!r}: {error}") from None
 

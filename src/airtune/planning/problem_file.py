@@ -10,7 +10,14 @@ import time
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 
 from airtune.allocation import (
     Processors,
@@ -21,7 +28,7 @@ from airtune.allocation import (
     is_feasible,
 )
 from airtune.bound import BoundConstants
-from airtune.errors import InputError, clip
+from airtune.errors import InputError, clip, computable
 from airtune.kinds import Real
 from airtune.planning.result import FixedCosts, describe
 
@@ -35,8 +42,19 @@ def _whole(value: Any) -> Any:
     return value
 
 
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
+LEAST, MOST = 1e-60, 1e30
+"""Size of the numbers that are read, besides 0: cubes and quotients of them stay finite."""
+
+
+def _computable(value: float) -> float:
+    """Refuse positive numbers so small that products of them are lost."""
+    if 0 < value < LEAST:
+        raise ValueError(f"should be at least {LEAST:g} to compute with")
+    return value
+
+
+Positive = Annotated[float, Field(gt=0, le=MOST), AfterValidator(_computable)]
+NonNegative = Annotated[float, Field(ge=0, le=MOST), AfterValidator(_computable)]
 Count = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=10_000_000)]
 CountOrZero = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=10_000_000)]
 
@@ -150,10 +168,11 @@ def plan_problem(content: Any) -> dict[str, Any]:
     parsed = parse(content)
     started = time.perf_counter()
     problem = resource_problem(parsed)
-    if not is_feasible(problem):
-        raise InputError(explain_conflict(problem))
-    best = allocate(problem)
-    plan = describe(problem, fixed_costs(parsed), best)
+    with computable("the planning problem"):
+        if not is_feasible(problem):
+            raise InputError(explain_conflict(problem))
+        best = allocate(problem)
+        plan = describe(problem, fixed_costs(parsed), best)
     return {**plan.to_dict(), "seconds": time.perf_counter() - started}
 
 
@@ -169,6 +188,8 @@ def parse(content: Any) -> PlanningFile:
         parsed = PlanningFile.model_validate(content)
     except ValidationError as error:
         raise InputError(_first_complaint(error)) from None
+    except OverflowError as error:  # a whole number that no float holds
+        raise InputError(f"a planning problem: {error}") from None
     _check_clock_range("server", parsed.server.f_min, parsed.server.f_max)
     for k, client in enumerate(parsed.clients):
         _check_clock_range(f"clients[{k}]", client.f_min, client.f_max)
@@ -197,7 +218,8 @@ def _first_complaint(error: ValidationError) -> str:
     if not name:
         return f"a planning problem must be a JSON object, not {clip(json.dumps(first['input']))}"
     value = clip(json.dumps(first["input"], default=str))
-    return f"{name} = {value}: {first['msg'][0].lower()}{first['msg'][1:]}"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{name} = {value}: {message[0].lower()}{message[1:]}"
 
 
 def _constants(part: BoundPart) -> BoundConstants:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airtune.bound import BoundParts
-from airtune.errors import InputError, clip
+from airtune.errors import InputError, clip, computable
 from airtune.planning.alternate import JointPlan
 from airtune.planning.margins import Margins, bound_curve, measure_margins
 from airtune.planning.plans import plan_run
@@ -88,7 +88,8 @@ def plan_scenario(scenario: Scenario, scheme: str | None = None) -> ScenarioPlan
     began = time.perf_counter()
     joint = plan_run(repetition, name)
     seconds = time.perf_counter() - began
-    margins = measure_margins(repetition.inputs, joint.expected, joint.plan.bound)
+    with computable("the margins of the plan"):
+        margins = measure_margins(repetition.inputs, joint.expected, joint.plan.bound)
     return ScenarioPlan(repetition, joint, margins, seconds)
 
 

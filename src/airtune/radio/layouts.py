@@ -17,6 +17,9 @@ HALF_WAVELENGTH = 0.5
 
 _ROUNDING = 1e-9
 
+_MOST_NODES = 2048
+"""Nodes of a lattice along a side at most: more than there can be antennas."""
+
 
 def is_feasible(
     positions: Real, region: tuple[float, float], spacing: float, tolerance: float = _ROUNDING
@@ -59,7 +62,8 @@ def fixed_array(antennas: int, region: tuple[float, float]) -> Real:
     """
     most_x, most_y = (math.floor(side / HALF_WAVELENGTH + _ROUNDING) + 1 for side in region)
     wanted = max(n for n in range(1, math.isqrt(antennas) + 1) if antennas % n == 0)
-    fitting = [n for n in range(1, most_x + 1) if -(-antennas // n) <= most_y]
+    # a width beyond N is no other layout
+    fitting = [n for n in range(1, min(most_x, antennas) + 1) if -(-antennas // n) <= most_y]
     if not fitting:
         raise InputError(
             f"array.region {tuple(region)} holds at most {most_x * most_y} antennas of a "
@@ -157,5 +161,5 @@ def _hexagonal_lattice(region: tuple[float, float], spacing: float) -> Real:
 
 def _line(side: float, spacing: float) -> Real:
     """Return the most points on [0, side] at least `spacing` apart, stretched to both ends."""
-    count = math.floor(side / spacing + _ROUNDING) + 1
+    count = math.floor(min(side / spacing, _MOST_NODES) + _ROUNDING) + 1
     return np.linspace(0.0, side, count) if count > 1 else np.zeros(1)

@@ -33,7 +33,11 @@ NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
 
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+
+
+Million = Annotated[int, Field(ge=1, le=1_000_000)]
+"""What a study keeps a list of: clients, rounds."""
 
 
 Decibel = Annotated[float, Field(ge=-300, le=300)]
@@ -58,12 +62,15 @@ ALIASES = {
 
 
 def _constant(value: Any, check: ValidatorFunctionWrapHandler, *, strict: bool) -> Any:
-    allowed = f"must be a number {'>' if strict else '>='} 0 or the word '{CALIBRATE}'"
+    sign = ">" if strict else ">="
+    allowed = f"must be a number {sign} 0 (1e-30 .. 1e30) or the word '{CALIBRATE}'"
     try:
         known = check(value)
     except ValidationError:
         raise ValueError(allowed) from None
-    if known != CALIBRATE and (known < 0 or (strict and known == 0)):
+    if known == CALIBRATE:
+        return known
+    if known < 0 or known > 1e30 or (known < 1e-30 and (strict or known > 0)):
         raise ValueError(allowed)
     return known
 

@@ -27,6 +27,9 @@ __all__ = [
     "value_at",
 ]
 
+_DEEPEST = 10
+"""Dots in the path of a setting at most; no scenario has more than three."""
+
 
 def load(source: str | Path, overrides: Sequence[str] = ()) -> Scenario:
     """Read a scenario.
@@ -124,6 +127,8 @@ def _assign(data: dict[str, Any], assignment: str) -> tuple[str, Any]:
     path = path.strip()
     if not equals or not all(path.split(".")):
         raise InputError(f"{where}: must have the form section.setting=value")
+    if path.count(".") > _DEEPEST:
+        raise InputError(f"{where}: no setting lies below {_DEEPEST} sections")
     if path == EXTENDS:
         raise InputError(f"{where}: {EXTENDS} stands in files; name the scenario itself")
     value = _value(text, where) if text.strip() else None

@@ -9,7 +9,15 @@ from pydantic import BeforeValidator, Field, computed_field, model_validator
 
 from airtune.errors import clip, shown
 from airtune.registry import CLIENT_OBJECTIVES, SCHEMES, SERVER_OPTIMIZERS
-from airtune.scenario.base import Count, NonNegative, Positive, Registered, Settings, chosen
+from airtune.scenario.base import (
+    Count,
+    Million,
+    NonNegative,
+    Positive,
+    Registered,
+    Settings,
+    chosen,
+)
 from airtune.scenario.units import Quantity
 
 TEMPLATES = ("auto", "alpaca", "chat", "plain")
@@ -49,7 +57,7 @@ def _template(value: Any) -> Any:
 class Lora(Settings):
     """Low-rank adapters (peft)."""
 
-    rank: Count = Field(8, description="rank r")
+    rank: Annotated[int, Field(ge=1, le=65_536)] = Field(8, description="rank r")
     alpha: Positive = Field(16.0, description="scale alpha; the adapter is multiplied by alpha/r")
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="LoRA dropout")
     rslora: bool = Field(False, description="multiply by alpha/sqrt(r) instead (rsLoRA)")
@@ -62,11 +70,15 @@ class Lora(Settings):
 class SmallLlama(Settings):
     """Shape of the LLaMA that is trained from scratch when `model.source` is `small`."""
 
-    hidden: Count = Field(160, description="hidden size")
-    layers: Count = Field(3, description="decoder layers")
-    heads: Count = Field(5, description="attention heads")
-    intermediate: Count = Field(448, description="width of the feed-forward layers")
-    vocabulary: Annotated[int, Field(ge=300)] = Field(512, description="tokens of the BPE")
+    hidden: Annotated[int, Field(ge=1, le=65_536)] = Field(160, description="hidden size")
+    layers: Annotated[int, Field(ge=1, le=1000)] = Field(3, description="decoder layers")
+    heads: Annotated[int, Field(ge=1, le=4096)] = Field(5, description="attention heads")
+    intermediate: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        448, description="width of the feed-forward layers"
+    )
+    vocabulary: Annotated[int, Field(ge=300, le=1_000_000)] = Field(
+        512, description="tokens of the BPE"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -142,8 +154,8 @@ class Data(Settings):
     fields: Fields = Fields()
     split: str = Field("train", description="split of a hub data set")
     tasks: tuple[str, ...] = Field((), description="tasks of reasoning-gym, each a domain")
-    task_records: Count = Field(500, description="records generated of each task")
-    piece_characters: Annotated[int, Field(ge=16)] = Field(
+    task_records: Million = Field(500, description="records generated of each task")
+    piece_characters: Annotated[int, Field(ge=16, le=10_000_000)] = Field(
         400, description="format text: documents are cut at white space into pieces this long"
     )
     template: Annotated[str, BeforeValidator(_template)] = Field(
@@ -181,7 +193,7 @@ class Data(Settings):
     validation_fraction: Annotated[float, Field(gt=0, lt=1), Quantity("", 1e-5, 1)] = Field(
         0.1, description="share of the records held out for validation"
     )
-    max_tokens: Annotated[int, Field(ge=8)] = Field(
+    max_tokens: Annotated[int, Field(ge=8, le=1_000_000)] = Field(
         96,
         description="longest sequence; of a longer one the answer loses its end, down to half "
         "of this, then the talk its oldest turns and the question its front",
@@ -212,8 +224,8 @@ class Data(Settings):
 class Pretraining(Settings):
     """Phase 1: centralised pre-training of the small model at the server."""
 
-    steps: int = Field(2000, ge=0, description="optimiser steps T0")
-    batch_size: Count = Field(32, description="batch size B0")
+    steps: int = Field(2000, ge=0, le=10_000_000, description="optimiser steps T0")
+    batch_size: Million = Field(32, description="batch size B0")
     learning_rate: Positive = Field(2e-3, description="peak AdamW learning rate")
     sources: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
         ("sample",),
@@ -232,10 +244,10 @@ class Training(Settings):
         "preference optimisation on pairs of answers (data.format: preference)",
     )
     beta: Positive = Field(0.1, description="dpo: pull towards the model at the start")
-    rounds: Count = Field(30, description="federated rounds T")
-    local_steps: Count = Field(1, description="local steps H; 1 sends the gradient")
+    rounds: Million = Field(30, description="federated rounds T")
+    local_steps: Million = Field(1, description="local steps H; 1 sends the gradient")
     local_learning_rate: Positive = Field(0.1, description="learning rate of local steps (H > 1)")
-    batch_size_max: Count = Field(16, description="largest mini-batch B_max of a client")
+    batch_size_max: Million = Field(16, description="largest mini-batch B_max of a client")
     clip_norm: Positive | None = Field(None, description="clip a client's update to this norm")
     server_optimizer: Annotated[str, Registered(SERVER_OPTIMIZERS)] = Field(
         "adam", description="server optimiser (FedOpt): sgd, momentum, adam or yogi"
@@ -284,7 +296,7 @@ class Evaluation(Settings):
 
     every: Count = Field(1, description="rounds between evaluations (the last is always made)")
     records: Count = Field(400, description="validation records used, spread over the domains")
-    batch_size: Count = Field(50, description="records evaluated at once")
-    answers: Annotated[int, Field(ge=0)] = Field(
+    batch_size: Million = Field(50, description="records evaluated at once")
+    answers: Annotated[int, Field(ge=0, le=10_000)] = Field(
         8, description="answers written before and after fine-tuning"
     )

@@ -10,7 +10,15 @@ from pydantic import (
     model_validator,
 )
 
-from airtune.scenario.base import Constant, Count, Decibel, Positive, PositiveConstant, Settings
+from airtune.scenario.base import (
+    Constant,
+    Count,
+    Decibel,
+    Million,
+    Positive,
+    PositiveConstant,
+    Settings,
+)
 from airtune.scenario.units import Quantity
 
 
@@ -126,22 +134,24 @@ class Bound(Settings):
 class Calibration(Settings):
     """How constants of the bound are calibrated from the model and the data."""
 
-    rounds: Annotated[int, Field(ge=4)] = Field(
+    rounds: Annotated[int, Field(ge=4, le=1_000_000)] = Field(
         30, description="rounds of the calibration path (batches of one sample, no air)"
     )
-    points: Annotated[int, Field(ge=2)] = Field(
+    points: Annotated[int, Field(ge=2, le=10_000)] = Field(
         4, description="points of the path at which gradients and curvature are measured"
     )
-    clients: Count = Field(10, description="clients looked at; drawn when there are more")
-    samples: Annotated[int, Field(ge=2)] = Field(16, description="samples of each client")
-    curvature_samples: Count = Field(
+    clients: Million = Field(10, description="clients looked at; drawn when there are more")
+    samples: Annotated[int, Field(ge=2, le=1_000_000)] = Field(
+        16, description="samples of each client"
+    )
+    curvature_samples: Million = Field(
         4, description="samples of each client in a Hessian-vector product"
     )
-    iterations: Count = Field(20, description="power iterations at most, at each point")
+    iterations: Million = Field(20, description="power iterations at most, at each point")
     tolerance: Positive = Field(
         0.02, description="relative change of the eigenvalue at which the power iteration stops"
     )
-    shift_samples: Annotated[int, Field(ge=8)] = Field(
+    shift_samples: Annotated[int, Field(ge=8, le=1_000_000)] = Field(
         400, description="samples of each data set in the Wasserstein-1 distance"
     )
     transport: Literal["auto", "exact", "entropic"] = Field(

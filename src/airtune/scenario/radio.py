@@ -16,6 +16,7 @@ from airtune.scenario.base import (
     Count,
     Decibel,
     Fraction,
+    Million,
     NonNegative,
     Positive,
     Range,
@@ -35,7 +36,7 @@ def check_range(name: str, pair: Range, *, low: float = 0.0) -> None:
 class Clients(Settings):
     """Who takes part."""
 
-    count: Count = Field(10, description="registered clients K")
+    count: Million = Field(10, description="registered clients K")
     tx_power_dbm: Annotated[Decibel | tuple[Decibel, ...], Quantity("dBm", -80, 60)] = Field(
         10.0, description="transmit power limit P_k in dBm; one number or one per client"
     )
@@ -93,7 +94,7 @@ class Clients(Settings):
 class Interferers(Settings):
     """Transmitters outside the cell on the same spectrum."""
 
-    count: int = Field(2, ge=0, description="number of interferers J")
+    count: int = Field(2, ge=0, le=10_000, description="number of interferers J")
     tx_power_dbm: Annotated[Decibel, Quantity("dBm", -80, 90)] = Field(
         23.0, description="transmit power q_j in dBm"
     )
@@ -113,7 +114,7 @@ class Paths(Settings):
     fading: Literal["rayleigh", "rician"] = Field(
         "rayleigh", description="equal-power random paths, or one line-of-sight path besides"
     )
-    count: Count = Field(
+    count: Annotated[int, Field(ge=1, le=10_000)] = Field(
         10, description="scattered paths L of each client or interferer (line of sight besides)"
     )
     rician_k_db: Annotated[Decibel, Quantity("dB", -60, 60)] = Field(
@@ -194,7 +195,7 @@ class Radio(Settings):
         8.0, description="standard deviation of the shadowing"
     )
     pilot_symbols_per_client: int = Field(
-        8, ge=0, description="pilot symbols sent by each client in each round"
+        8, ge=0, le=1_000_000, description="pilot symbols sent by each client in each round"
     )
     channel: Annotated[str, Registered(CHANNELS)] = Field(
         "block-fading", description="where the propagation paths come from (a registered name)"
@@ -207,7 +208,7 @@ class Radio(Settings):
 class Array(Settings):
     """The base station's movable antennas; positions in wavelengths."""
 
-    antennas: Count = Field(4, description="antennas N")
+    antennas: Annotated[int, Field(ge=1, le=1024)] = Field(4, description="antennas N")
     region: Annotated[tuple[NonNegative, NonNegative], Quantity("wavelengths", 0.01, 1e4)] = Field(
         (4.0, 4.0), description="box [A_x, A_y] that the antennas move in; A_y = 0 is a line"
     )
@@ -259,7 +260,9 @@ class Aggregation(Settings):
 class Ris(Settings):
     """Reconfigurable surface of the scheme `ris`."""
 
-    elements: Count = Field(100, description="elements M, half a wavelength apart")
+    elements: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        100, description="elements M, half a wavelength apart"
+    )
     position_m: Annotated[tuple[float, float, float], Quantity("m", 1e-3, 1e5)] = Field(
         (30.0, 0.0, 40.0),
         description="place in m from the array: x and y in the array's plane, z ahead of it",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
@@ -15,8 +16,16 @@ from airtune.errors import InputError, clip, shown
 _UNREADABLE = (yaml.YAMLError, ValueError, TypeError, RecursionError)
 """What PyYAML raises on text that holds no plain settings: dates, odd keys, endless nesting."""
 
-_MOST_NODES = 100_000
-"""Values of a file at most, with every alias written out."""
+MOST_BYTES = 1_000_000
+"""Longest text that is read; the lists of 10 000 clients take a third of it."""
+
+_MOST_NODES, _MOST_CHARACTERS = 100_000, 2 * MOST_BYTES
+"""Values of a file, and characters in them, at most, with every alias written out."""
+
+_DEEPEST = 30
+"""Sections and lists in one another at most."""
+
+_TEXT, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
 
 EXTENDS = "extends"
 """The key of a file that names the scenario it builds on."""
@@ -38,8 +47,23 @@ def shipped() -> dict[str, str]:
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads plain values only, and refuses two equal keys in a mapping, of which YAML's usual
-    readers silently keep the last."""
+    """Reads plain values only, none in endless depth, and refuses two equal keys in a mapping, of
+    which YAML's usual readers silently keep the last."""
+
+    _depth = _count = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Read a value and count it, before anything is made of it."""
+        self._depth += 1
+        self._count += 1
+        if self._depth > _DEEPEST or self._count > _MOST_NODES:
+            line = f"line {self.peek_event().start_mark.line + 1}"
+            if self._depth > _DEEPEST:
+                raise _RefusedError(f"{line}: values in more than {_DEEPEST} others")
+            raise _RefusedError(f"{line}: holds more than {_MOST_NODES} values")
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
     def compose_mapping_node(self, anchor: dict[Any, yaml.Node]) -> yaml.MappingNode:
         """Read a mapping; its keys are single values, all different."""
@@ -47,8 +71,9 @@ class _Loader(yaml.SafeLoader):
         seen: set[tuple[str, str]] = set()
         for key, _ in node.value:
             line = f"line {key.start_mark.line + 1}"
-            if not isinstance(key, yaml.ScalarNode):
-                raise _RefusedError(f"{line}: not a setting's name")
+            if not isinstance(key, yaml.ScalarNode) or key.tag not in (_TEXT, _MERGE):
+                written = f"{shown(key.value)} is " if isinstance(key, yaml.ScalarNode) else ""
+                raise _RefusedError(f"{line}: {written}not a setting's name")
             if (key.tag, key.value) in seen:
                 raise _RefusedError(f"{line}: the setting {shown(key.value)} appears twice")
             seen.add((key.tag, key.value))
@@ -65,7 +90,8 @@ def parse_yaml(text: str, where: str) -> Any:
     Raises
     ------
     InputError
-        It is not valid YAML, gives a key twice or refers to itself; begins with `where`.
+        It is not valid YAML, gives a key twice, refers to itself, or is too long, too deep or too
+        large with its aliases written out; begins with `where`.
 
     Examples
     --------
@@ -76,13 +102,23 @@ def parse_yaml(text: str, where: str) -> Any:
     ...
     airtune.errors.InputError: x.yaml: line 2: the setting 'seed' appears twice
     """
-    loader = _Loader(text)
+    if len(text) > MOST_BYTES:
+        raise InputError(f"{where}: is longer than {MOST_BYTES} characters")
+    try:
+        loader = _Loader(text)
+    except _UNREADABLE as error:  # characters that no YAML text has
+        raise InputError(f"{where}: not valid YAML: {clip(' '.join(str(error).split()))}") from None
     try:
         node = loader.get_single_node()
         if node is None:
             return None
-        if _size(node, {}) > _MOST_NODES:
+        nodes, characters, depth = _size(node, {})
+        if depth > _DEEPEST:
+            raise _RefusedError(f"holds values in more than {_DEEPEST} others")
+        if nodes > _MOST_NODES:
             raise _RefusedError(f"holds more than {_MOST_NODES} values")
+        if characters > _MOST_CHARACTERS:
+            raise _RefusedError(f"holds more than {_MOST_CHARACTERS} characters of values")
         return loader.construct_document(node)
     except _RefusedError as error:
         raise InputError(f"{where}: {error}") from None
@@ -92,19 +128,41 @@ def parse_yaml(text: str, where: str) -> Any:
         loader.dispose()
 
 
-def _size(node: yaml.Node, known: dict[int, int]) -> int:
-    """Return the number of values under a node, aliases counted each time they are used."""
+_Size = tuple[int, int, int]
+
+
+def _size(node: yaml.Node, known: dict[int, _Size]) -> _Size:
+    """Return how many values are under a node, how many characters, and how deep they go.
+
+    Aliases are counted each time they are used.
+    """
     if isinstance(node, yaml.ScalarNode):
-        return 1
+        _check_text(node)
+        return 1, len(node.value), 1
     size = known.get(id(node))
-    if size == 0:
+    if size == (0, 0, 0):
         raise ValueError("a value that contains itself")
     if size is None:
-        known[id(node)] = 0
+        known[id(node)] = (0, 0, 0)
         pairs = isinstance(node, yaml.MappingNode)
         parts = [value for _, value in node.value] if pairs else node.value
-        size = known[id(node)] = 1 + sum(_size(part, known) for part in parts)
+        sizes = [_size(part, known) for part in parts]
+        names = sum(len(key.value) for key, _ in node.value) if pairs else 0
+        size = known[id(node)] = (
+            1 + sum(size[0] for size in sizes),
+            names + sum(size[1] for size in sizes),
+            1 + max((size[2] for size in sizes), default=0),
+        )
     return size
+
+
+def _check_text(node: yaml.ScalarNode) -> None:
+    """Refuse text that no file name and no model can hold: zero bytes and halves of characters."""
+    found = re.search("[\0\ud800-\udfff]", node.value)
+    if found:
+        line = f"line {node.start_mark.line + 1}"
+        code = f"\\u{ord(found.group()):04x}"
+        raise _RefusedError(f"{line}: the text {shown(node.value)} holds {code}, which is no text")
 
 
 @dataclass
@@ -201,6 +259,8 @@ def _find(source: str | Path, folder: Path | None, subject: str) -> tuple[str, s
         is_file = False
     if is_file:
         try:
+            if path.stat().st_size > MOST_BYTES:
+                raise InputError(f"{clip(path)}: is longer than {MOST_BYTES} bytes")
             return path.read_text(encoding="utf-8"), str(path), path.resolve()
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{clip(path)}: cannot be read as text ({clip(error)})") from None

@@ -32,6 +32,9 @@ from airtune.scenario.radio import (
 )
 from airtune.scenario.units import Quantity
 
+MOST_CELLS = 100_000
+"""Cells of a run folder at most: schemes times seeds."""
+
 
 def _lower(value: Any) -> Any:
     """Take a name in any case where all names are written in small letters."""
@@ -118,9 +121,12 @@ class Scenario(Settings):
     """One study: who fine-tunes what over which air, within which budgets."""
 
     name: str = Field(
-        "scenario", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the run folders"
+        "scenario",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        max_length=200,
+        description="name of the run folders",
     )
-    seed: int = Field(1, ge=0, description="root of every random stream")
+    seed: int = Field(1, ge=0, lt=2**64, description="root of every random stream")
     seeds: Count = Field(1, description="repetitions with independent streams")
     schemes: tuple[Annotated[str, Registered(SCHEMES)], ...] = Field(
         ("ideal", "movable", "fixed", "random-position", "digital"),
@@ -130,7 +136,9 @@ class Scenario(Settings):
     plan: Literal["shared", "own"] = Field(
         "shared", description="one plan of batches and clocks for all schemes, or one for each"
     )
-    threads: Count = Field(2, description="processor threads used for learning")
+    threads: Annotated[int, Field(ge=1, le=4096)] = Field(
+        2, description="processor threads used for learning"
+    )
     cache: str = Field(".cache/airtune", description="folder for pre-trained models")
     clients: Clients = Clients()
     radio: Radio = Radio()
@@ -192,6 +200,16 @@ class Scenario(Settings):
             )
         if len(set(self.schemes)) != len(self.schemes):
             raise ValueError(f"schemes = {shown(list(self.schemes))}: must not repeat")
+        return self
+
+    @model_validator(mode="after")
+    def _check_size(self) -> Self:
+        cells = self.seeds * len(self.schemes)
+        if cells > MOST_CELLS:
+            raise ValueError(
+                f"seeds = {self.seeds}: makes {cells} cells of a scheme and a seed, each a folder "
+                f"with a model of its own; must make at most {MOST_CELLS}"
+            )
         return self
 
     def to_dict(self) -> dict[str, Any]:

@@ -231,6 +231,36 @@ class Quantity:
         """Whether the unit counts decibels, so that 0 is a value like any other."""
         return self.unit.startswith("dB")
 
+    @property
+    def computable(self) -> tuple[float, float]:
+        """Least and greatest size of a number other than 0 that is read at all [unit].
+
+        A millionth of the least and a million times the greatest plausible value, so that products
+        and ratios of settings stay far inside double precision.  Levels in decibels are limited by
+        the settings themselves.
+        """
+        return (self.low or self.high) * 1e-6, self.high * 1e6
+
+    def check(self, value: Any) -> Any:
+        """Refuse numbers, alone or in a list, that are too small or too large to compute with.
+
+        Raises
+        ------
+        ValueError
+            Says what is allowed.
+        """
+        if isinstance(value, list | tuple):
+            for entry in value:
+                self.check(entry)
+        elif isinstance(value, int | float) and not self.is_level and value != 0:
+            low, high = self.computable
+            if not low <= abs(value) <= high:
+                unit = f" {self.unit}" if self.unit else ""
+                raise ValueError(
+                    f"is no number to compute with; must be {low:g} .. {high:g}{unit} in size"
+                )
+        return value
+
     def read(self, value: Any) -> Any:
         """Turn numbers with units into numbers, also in a list; leave the rest as it is.
 
@@ -255,7 +285,8 @@ class Quantity:
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
-        return core_schema.no_info_before_validator_function(self.read, handler(source))
+        checked = core_schema.no_info_after_validator_function(self.check, handler(source))
+        return core_schema.no_info_before_validator_function(self.read, checked)
 
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from airtune.errors import InputError
 from airtune.kinds import Complex, Integer, Real
-from airtune.placement import Placement, Problem, beamform
+from airtune.placement import Placement, Problem, ProblemError, beamform
+from airtune.placement.values import check_range
 from airtune.radio.channels.base import Block, Transmitters
 from airtune.radio.transmission import Air, air_at
 from airtune.radio.units import LinkBudget
@@ -74,15 +76,23 @@ class RadioRound:
         round_index : int
         block : Block
             What the channel gives for this round.
+
+        Raises
+        ------
+        InputError
+            The paths hold what is no number, or powers that are too far apart to compute with.
         """
-        array = scenario.array
-        return cls(
-            seed,
-            round_index,
-            block,
-            LinkBudget.of(scenario.radio, scenario.clients),
-            AntennaRegion(array.antennas, array.region, array.spacing),
-        )
+        array, budget = scenario.array, LinkBudget.of(scenario.radio, scenario.clients)
+        try:
+            for transmitters in {id(x): x for x in (block.true, block.perceived)}.values():
+                _check(transmitters, budget, array.antennas)
+        except ProblemError as error:
+            raise InputError(
+                f"the air of round {round_index}: {error} (settings of clients.tx_power_dbm and "
+                "radio)"
+            ) from error
+        region = AntennaRegion(array.antennas, array.region, array.spacing)
+        return cls(seed, round_index, block, budget, region)
 
     @property
     def true(self) -> Transmitters:
@@ -106,23 +116,31 @@ class RadioRound:
         ----------
         effective_weights : ndarray, float, shape (K,)
             nu_k; clients with 0 are left out.
+
+        Raises
+        ------
+        InputError
+            The settings of radio, clients or array make no problem that can be computed with.
         """
         interferers = self.perceived.interferers
         active = np.flatnonzero(effective_weights > 0)
         paths = self.perceived.clients.of(active)
-        return Problem(
-            gains=paths.gains,
-            directions=paths.directions,
-            weights=effective_weights[active],
-            powers=self.powers[active],
-            noise=self.budget.noise,
-            interferer_gains=interferers.gains,
-            interferer_directions=interferers.directions,
-            interferer_powers=self.budget.interferer_powers,
-            antennas=self.region.antennas,
-            region=np.asarray(self.region.size),
-            spacing=self.region.spacing,
-        )
+        try:
+            return Problem(
+                gains=paths.gains,
+                directions=paths.directions,
+                weights=effective_weights[active],
+                powers=self.powers[active],
+                noise=self.budget.noise,
+                interferer_gains=interferers.gains,
+                interferer_directions=interferers.directions,
+                interferer_powers=self.budget.interferer_powers,
+                antennas=self.region.antennas,
+                region=np.asarray(self.region.size),
+                spacing=self.region.spacing,
+            )
+        except ProblemError as error:
+            raise InputError(f"the air of round {self.round}: {error}") from error
 
     def at(self, positions: Real) -> Link:
         """Return the radio of the round with the antennas at `positions`."""
@@ -236,6 +254,28 @@ class Link:
             "noise_w": problem.noise,
             "worst_gain_db": 10.0 * math.log10(best.worst_gain),
         }
+
+
+def _check(transmitters: Transmitters, budget: LinkBudget, antennas: int) -> None:
+    """Refuse paths that cannot be computed with.
+
+    Raises
+    ------
+    ProblemError
+    """
+    clients, interferers = transmitters.clients, transmitters.interferers
+    for paths in (clients, interferers):
+        for name in ("gains", "directions", "delays"):
+            if not np.isfinite(getattr(paths, name)).all():
+                raise ProblemError(f"the {name} of its paths must be finite numbers")
+    with np.errstate(all="ignore"):
+        check_range(
+            np.sqrt(budget.client_powers)[:, None] * clients.gains,
+            np.sqrt(budget.interferer_powers)[:, None] * interferers.gains,
+            budget.noise,
+            antennas,
+            silent=True,
+        )
 
 
 def _paths(gains: Complex, directions: Real) -> dict[str, Any]:

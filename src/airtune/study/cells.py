@@ -98,18 +98,22 @@ def run_cells(
 
 
 def check_plans(scenario: Scenario, seed: int) -> None:
-    """Refuse, before any model is made, data that it cannot take and budgets that no plan keeps.
+    """Refuse what cannot be run before any model is made: models, data, memory and budgets.
 
     Raises
     ------
     InputError
         Names the setting, its value and what is allowed.
     """
-    from airtune.learning.sizes import measure
+    from airtune.learning.sizes import outline
     from airtune.planning.plans import plan_all
     from airtune.planning.repetition import Repetition, calibrated
+    from airtune.study.estimates import check_memory
 
-    sizes = measure(scenario, seed)
+    outlined = outline(scenario, seed)
+    sizes = outlined.sizes
+    weights = sum(p.numel() for p in outlined.base.parameters())
+    check_memory(scenario, weights, sum(matrix.size for matrix in sizes.matrices))
     if not calibrated(scenario):
         plan_all(Repetition(scenario, seed, sizes), list(scenario.schemes))
 

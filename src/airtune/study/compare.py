@@ -121,8 +121,10 @@ def check(scenario: Scenario, kind: str) -> Scenario:
     from airtune.placement.solver import METHODS
     from airtune.registry import SCHEMES
     from airtune.scenario.names import check_names
+    from airtune.scenario.size import check_paths
 
     check_names(scenario)
+    check_paths(scenario)
     method = scenario.placement.method
     if method not in METHODS:
         raise InputError(f"placement.method = {shown(method)}: must be one of {', '.join(METHODS)}")

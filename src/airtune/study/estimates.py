@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from airtune.errors import shown
 from airtune.learning.data import LeftOut
 from airtune.learning.results import AdapterMatrix, PretrainingCost
 from airtune.learning.sizes import Sizes
+from airtune.memory import GIB, demand
 from airtune.scenario import Scenario
 
 if TYPE_CHECKING:
     from airtune.learning.sizes import Outline
     from airtune.planning.alternate import JointPlan
 
-GIB = 2.0**30
 LIBRARIES_GIB = 0.7
 """Memory of Python with its libraries, before any model."""
 EFFICIENCY = 0.35
@@ -129,6 +130,29 @@ def memory_gib(scenario: Scenario, facts: ModelFacts) -> float:
     return float(LIBRARIES_GIB + (facts.weights * weight + 4 * values) / GIB)
 
 
+def check_memory(scenario: Scenario, weights: float, adapter: float) -> None:
+    """Refuse a model that does not fit into the memory, whatever the batches.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    weights, adapter : float
+        Numbers in the base model, and in one adapter.
+
+    Raises
+    ------
+    InputError
+        Says what is needed and what is there.
+    """
+    settings = scenario.model
+    weight = 4.5 / 8 if settings.quantization == "nf4" else BYTES.get(settings.dtype, 4.0)
+    demand(
+        f"model.source = {shown(settings.source)}: {weights:.3g} weights in {settings.dtype} and "
+        f"adapters of {adapter:.3g} numbers for {scenario.clients.limit} clients",
+        weights * weight + 4.0 * adapter * (4 + scenario.clients.limit),
+    )
+
+
 def wall_s(
     scenario: Scenario, facts: ModelFacts, plans: Mapping[str, JointPlan], planning_s: float
 ) -> float:
@@ -161,9 +185,8 @@ def wall_s(
 def training_rate(scenario: Scenario, facts: ModelFacts) -> float:
     """Return how fast this machine trains the model [FLOP/s], as far as plain products tell."""
     batch = min(scenario.training.batch_size_max, 64)
-    return EFFICIENCY * matmul_rate(
-        int(facts.tokens * batch) + 1, facts.width or 512, scenario.threads
-    )
+    rows = min(int(facts.tokens * batch) + 1, 16384)
+    return EFFICIENCY * matmul_rate(rows, min(facts.width or 512, 4096), scenario.threads)
 
 
 def matmul_rate(tokens: int, width: int, threads: int) -> float:

@@ -18,14 +18,15 @@ import numpy as np
 
 from airtune.errors import InputError
 from airtune.learning.data import LEFT_OUT_KEPT, LeftOut, Record
-from airtune.learning.folders import any_cached, cached, is_cached
+from airtune.learning.folders import any_cached, cached, check_cache, is_cached
 from airtune.learning.learner import prepared_from
+from airtune.memory import GIB, total_bytes
 from airtune.record.inputs import input_files
 from airtune.registry import PROPOSAL
 from airtune.scenario import Scenario
 from airtune.scenario.plausible import implausible
 from airtune.study import compare
-from airtune.study.estimates import ModelFacts, memory_gib, training_rate, wall_s
+from airtune.study.estimates import ModelFacts, check_memory, memory_gib, training_rate, wall_s
 
 if TYPE_CHECKING:
     from airtune.learning.sizes import Outline
@@ -121,13 +122,16 @@ def preflight(scenario: Scenario, records: int = 0) -> Preflight:
     checked = found.attempt(lambda: compare.check(scenario, "compare"))
     scenario = checked or scenario
     found.attempt(lambda: _check_files(scenario))
+    if scenario.model.source == "small" or Path(scenario.model.source).suffix == ".gguf":
+        found.attempt(lambda: check_cache(Path(scenario.cache)))
     facts = found.attempt(lambda: _facts(scenario, found, records))
     if facts is None:
         return found
     found.left_out = list(facts.left_out)
     found.examples, found.cut = facts.examples, facts.cut
     found.estimates["memory_gib"] = memory_gib(scenario, facts)
-    if checked is None:
+    fits = found.attempt(lambda: _check_memory(scenario, facts, found))
+    if checked is None or not fits:
         return found
     began = time.perf_counter()
     plans = found.attempt(lambda: _plans(scenario, facts))
@@ -140,6 +144,19 @@ def preflight(scenario: Scenario, records: int = 0) -> Preflight:
         rounds_s = wall_s(scenario, facts, plans, planning_s)
         found.estimates["wall_s"] = rounds_s + _pretraining_s(scenario, facts)
     return found
+
+
+def _check_memory(scenario: Scenario, facts: ModelFacts, found: Preflight) -> bool:
+    """Refuse a model that does not fit into the memory; warn where its batches may not."""
+    adapter = sum(matrix.size for matrix in facts.sizes.matrices)
+    check_memory(scenario, facts.weights, adapter)
+    needed, there = memory_gib(scenario, facts), total_bytes() / GIB
+    if needed > there:
+        found.warnings.append(
+            f"a run takes about {needed:.3g} GiB of memory, here are {there:.3g} GiB: lower "
+            "training.batch_size_max, evaluation.batch_size or data.max_tokens"
+        )
+    return True
 
 
 def _check_files(scenario: Scenario) -> None:
@@ -171,7 +188,7 @@ def _facts(scenario: Scenario, found: Preflight, records: int) -> ModelFacts:
     if key is not None:
         text = json.dumps(facts.to_dict())
         # Without a place to keep them the next check takes longer, no more.
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, InputError):
             cached(cache, KIND, key, lambda folder: _write(folder / FACTS, text))
     return facts
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import itertools
 import json
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,6 +31,8 @@ from airtune.study.statistics import paired_figures
 
 KIND = "sweep"
 _OWN_OPTIONS = {"schemes": "--schemes", "seeds": "--seeds", "seed": "--seeds", "name": "--out"}
+MOST_POINTS = 10_000
+"""Points of a sweep at most, each a folder with a comparison."""
 _COMBINATIONS = 100
 """Points of the grid that are tried to see whether a value is allowed at all."""
 
@@ -134,6 +137,12 @@ def parse_axes(scenario: Scenario, texts: Sequence[str]) -> tuple[Axis, ...]:
         if scenario_file.newer_name(path) in map(scenario_file.newer_name, given):
             raise InputError(f"--vary {path}: is varied twice")
         given[path] = listed
+    points = math.prod(len(values) for values in given.values())
+    if points > MOST_POINTS:
+        raise InputError(
+            f"--vary: makes {points} points with {len(scenario.schemes) * scenario.seeds} cells "
+            f"each; must make at most {MOST_POINTS} points"
+        )
     axes: list[Axis] = []
     for path, values in given.items():
         read: list[Any] = []

@@ -24,6 +24,8 @@ from airtune.placement.kernels.subproblem import Model, Rows, subproblem
 TRUST = 0.15
 REACH = 2.0
 """Clients this much stronger than the weakest are left out of a step  [nat]"""
+MOST_SHIFT = 1e30
+"""Added to the diagonal of H, this makes any matrix of numbers positive definite."""
 OPTIMISM = 2.0
 """What a climb gains in total, as a multiple of what its model predicts for the next step."""
 
@@ -351,6 +353,8 @@ def climb(
         shift = shift / 4 if shift > 1e-3 else 0.0
         while not cholesky(model.H, shift, model.U):
             shift = max(0.05, 2.5 * shift)
+            if not shift < MOST_SHIFT:  # H holds no numbers: no step is to be had
+                return value
         s = _direction(field, z, bounds, value, trust, iteration > 0, model, rows)
         if s < limits.tolerance or value + OPTIMISM * s < limits.target:
             break

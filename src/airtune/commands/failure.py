@@ -1,0 +1,83 @@
+"""What is said of an error that nobody has turned into a message of its own, and the exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import tempfile
+import traceback
+
+from airtune.errors import InputError, clip, shown
+
+FAILED, BAD_INPUT = 1, 2
+
+_OF_THE_NAME = {
+    errno.EACCES,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+}
+"""Ends of a system call that another name or other rights would avoid."""
+
+
+def told(error: Exception, with_traceback: bool) -> int:
+    """Print one message on an error, and return the exit code.
+
+    Parameters
+    ----------
+    error : Exception
+        No `InputError`.
+    with_traceback : bool
+        Print where an error of the program came up, too, instead of writing it to a file.
+
+    Returns
+    -------
+    int
+        2 where a file or folder that was named cannot be used; 1 where the disk or the memory is
+        full, or the program is at fault.
+    """
+    if isinstance(error, OSError) and error.filename is not None:
+        _say(f"{shown(os.fspath(error.filename))}: {_reason(error)}")
+        return BAD_INPUT if error.errno in _OF_THE_NAME else FAILED
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EMFILE):
+        _say(_reason(error))
+        return FAILED
+    if isinstance(error, MemoryError):
+        _say("the memory is full; `airtune check` estimates what a scenario needs")
+        return FAILED
+    kind = f"{type(error).__name__}: {clip(error)}"
+    if with_traceback:
+        traceback.print_exception(error)
+        _say(f"this is an error of the program, please report it: {kind}")
+        return FAILED
+    place = _written(error)
+    where = f"where it came up is in {place}" if place else "--traceback shows where it came up"
+    _say(f"this is an error of the program, please report it: {kind} ({where})")
+    return FAILED
+
+
+def _say(message: str) -> None:
+    print(f"airtune: {InputError(message)}", file=sys.stderr)
+
+
+def _reason(error: OSError) -> str:
+    if error.errno == errno.ENAMETOOLONG:
+        return "no file has so long a name"
+    return error.strerror or type(error).__name__
+
+
+def _written(error: Exception) -> str | None:
+    """Write the traceback into a file of its own, and return its name; None if that fails."""
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="airtune-", suffix=".txt", delete=False, encoding="utf-8", errors="replace"
+        ) as file:
+            traceback.print_exception(error, file=file)
+            return file.name
+    except OSError:
+        return None
