@@ -33,6 +33,8 @@ def plan_file(path: str | Path) -> dict[str, Any]:
         When the file cannot be read, a field is wrong, or the budgets cannot be met.
     """
     try:
+        if Path(path).exists() and not Path(path).is_file():
+            raise InputError(f"{clip(path)}: is no file")
         if Path(path).stat().st_size > MOST_BYTES:
             raise InputError(f"{clip(path)}: is longer than {MOST_BYTES} bytes")
         text = Path(path).read_text(encoding="utf-8")

@@ -101,8 +101,12 @@ def load_problems(path: str | Path) -> list[Problem]:
 def _arrays(path: str | Path) -> dict[str, NDArray[Any]]:
     """The arrays of a problem file that are there."""
     try:
+        if Path(path).exists() and not Path(path).is_file():
+            raise ProblemError(f"{path}: not a readable .npz file (no file)")
         with Path(path).open("rb"):
             zipped = is_zipfile(path)
+    except InputError:
+        raise
     except (OSError, ValueError) as error:  # ValueError: no file can have this name
         reason = getattr(error, "strerror", None) or error
         raise ProblemError(f"{path}: not a readable .npz file ({reason})") from error

@@ -1,0 +1,134 @@
+"""Tries of untrusted input, each in a forked process with limits on its time and its memory.
+
+A process that has imported airtune once is forked for every try, which takes some milliseconds
+where a new one takes seconds.  Forking needs Linux or macOS.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+MIB = 2.0**20
+LIMIT_S = 60.0
+LIMIT_MIB = 6144.0
+LONGEST = 400
+"""Most characters of a line that a command prints on an error."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a try ended.
+
+    Attributes
+    ----------
+    code : int
+        Exit code; minus the number of the signal that ended it.
+    seconds, memory_mib : float
+        Time of the try, and the most memory that it held, shared pages of the parent included.
+    error : str
+        What it printed on stderr.
+    late : bool
+        It ran past the limit.
+    """
+
+    code: int
+    seconds: float
+    memory_mib: float
+    error: str
+    late: bool = False
+
+    def failure(self) -> str | None:
+        """Say what is wrong with the way it ended; None where nothing is.
+
+        Fine are success, and the exit codes 1 and 2 with one message of at most `LONGEST`
+        characters on each line; several lines are fine for a list of problems.
+        """
+        if self.late:
+            return "time"
+        if "Traceback (most recent call last)" in self.error:
+            return "traceback"
+        if "an error of the program" in self.error:
+            return "error of the program"
+        if self.code not in (0, 1, 2):
+            return f"exit code {self.code}"
+        if re.search(r"^\S*:\d+: \w*Warning: ", self.error, re.MULTILINE):
+            return "warning of Python"
+        lines = [line for line in self.error.splitlines() if line.strip()]
+        told = [line for line in lines if line.startswith("airtune: ")]
+        if self.code and not [line for line in told if ": warning: " not in line[:20]]:
+            return "no message"
+        if any(len(line) > LONGEST for line in lines):
+            return "long message"
+        return "other lines" if len(lines) > len(told) else None
+
+
+def attempt(
+    work: Callable[[], int], limit_s: float = LIMIT_S, limit_mib: float = LIMIT_MIB
+) -> Outcome:
+    """Do a piece of work in a forked process.
+
+    Parameters
+    ----------
+    work : callable
+        Returns the exit code.
+    limit_s, limit_mib : float
+        Limits of its time and of the memory that it takes.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        printed = Path(folder) / "stderr"
+        began = time.perf_counter()
+        child = os.fork()
+        if child == 0:
+            _be_child(work, printed, limit_mib)
+        code, memory, late = _wait(child, began + limit_s)
+        seconds = time.perf_counter() - began
+        error = printed.read_text(encoding="utf-8", errors="replace") if printed.exists() else ""
+    return Outcome(code, seconds, memory, error[-20_000:], late)
+
+
+def _be_child(work: Callable[[], int], printed: Path, limit_mib: float) -> None:
+    """Run the work with its own stderr and end the process."""
+    code = 70
+    try:
+        os.setpgid(0, 0)
+        nothing = os.open(os.devnull, os.O_RDWR)
+        error = os.open(printed, os.O_WRONLY | os.O_CREAT)
+        for target, source in ((0, nothing), (1, nothing), (2, error)):
+            os.dup2(source, target)
+        sys.stderr = os.fdopen(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
+        sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+        most = int(limit_mib * MIB)
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        code = work()
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except BaseException:
+        traceback.print_exc(file=sys.stderr)
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _wait(child: int, until: float) -> tuple[int, float, bool]:
+    """Wait for the child; kill it and its children at a time of the clock."""
+    late = False
+    while True:
+        ended, status, usage = os.wait4(child, os.WNOHANG)
+        if ended:
+            unit = 1.0 if sys.platform == "darwin" else 1024.0
+            return os.waitstatus_to_exitcode(status), usage.ru_maxrss * unit / MIB, late
+        if not late and time.perf_counter() > until:
+            late = True
+            os.killpg(child, signal.SIGKILL)
+        time.sleep(0.002)

@@ -1,0 +1,403 @@
+"""Thousands of wrong scenarios and files against the doors of airtune: none may hang or crash it.
+
+Three parts, each try drawn from a seed and its number:
+
+- `scenarios`: mutated scenarios, read and checked in process, with the channel and the placement
+  problem of a round, as a plan begins;
+- `commands`: mutated scenarios by `airtune check` and `airtune plan`;
+- `files`: corrupted files of every kind that airtune reads.
+
+A try is fine if it ends with exit code 0, 1 or 2, in 60 s, within 6 GiB, without a traceback, and
+with one message of at most 400 characters where something is wrong.  Every try of the last two
+parts, and every hundred of the first, run in a process of their own: a server that has imported
+airtune forks it, with limits on its data and its time.  Finished batches are written to
+benchmarks/results/reliability-inputs.json at once, and a later call goes on from there.
+
+    python benchmarks/reliability_inputs.py [--reduced] [--fresh] [--only PART] [--show]
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
+
+import numpy as np
+
+import forked
+import hostile_files
+import hostile_scenarios
+from airtune import cli, record
+from airtune.errors import InputError
+from airtune.scenario import Scenario
+from airtune.scenario import file as scenario_file
+from airtune.scenario.plausible import implausible
+
+ROOT = Path(__file__).parents[1]
+RESULT = ROOT / "benchmarks" / "results" / "reliability-inputs.json"
+PLANNED = {"scenarios": 10_000, "commands": 500, "files": 2_000}
+REDUCED = {"scenarios": 100, "commands": 4, "files": 24}
+BATCH = {"scenarios": 100, "commands": 20, "files": 50}
+MESSAGE = 400
+SMALL: dict[str, Any] = {
+    "name": "small",
+    "threads": 1,
+    "schemes": ["movable", "fixed"],
+    "clients": {"count": 3},
+    "array": {"antennas": 2, "region": [2.0, 2.0]},
+    "placement": {"mode": "fast"},
+    "data": {"partition": "iid", "max_records": 60},
+    "training": {"rounds": 3, "batch_size_max": 4},
+    "evaluation": {"records": 10},
+}
+MODEL = {"clients.count": 2, "data.partition": "iid", "evaluation.records": 4, "threads": 1}
+MODEL |= {"model.lora.target_modules": "[q_proj]", "model.lora.rank": 2, "model.lora.alpha": 4}
+
+
+@dataclass
+class Part:
+    """What is known of a part so far."""
+
+    planned: int
+    tried: int = 0
+    longest_s: float = 0.0
+    most_memory_mib: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.ends: Counter[str] = Counter()
+        self.kinds: Counter[str] = Counter()
+        self.failures: list[dict[str, Any]] = []
+
+    def take(self, number: int, kind: str, outcome: forked.Outcome) -> None:
+        """Count a try."""
+        self.kinds[kind] += 1
+        self.ends[f"exit {outcome.code}"] += 1
+        self.longest_s = max(self.longest_s, outcome.seconds)
+        self.most_memory_mib = max(self.most_memory_mib, outcome.memory_mib)
+        failure = outcome.failure()
+        if failure is not None:
+            said = outcome.error.strip().splitlines()
+            self.failures.append(
+                {
+                    "try": number,
+                    "kind": kind,
+                    "failure": failure,
+                    "said": said[-1][:300] if said else "",
+                }
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return {
+            "planned": self.planned,
+            "tried": self.tried,
+            "longest_s": round(self.longest_s, 2),
+            "most_memory_mib": round(self.most_memory_mib),
+            "ends": dict(sorted(self.ends.items())),
+            "kinds": dict(sorted(self.kinds.items())),
+            "failures": self.failures,
+        }
+
+    @classmethod
+    def of(cls, planned: int, known: dict[str, Any]) -> Part:
+        """Return what :meth:`to_dict` has written."""
+        part = cls(planned, known["tried"], known["longest_s"], known["most_memory_mib"])
+        part.ends, part.kinds = Counter(known["ends"]), Counter(known["kinds"])
+        part.failures = known["failures"]
+        return part
+
+
+def drawer(seed: int, part: str, number: int) -> random.Random:
+    """Return the source of randomness of one try."""
+    return random.Random(f"{seed}-{part}-{number}")
+
+
+def bases() -> list[dict[str, Any]]:
+    """Return scenarios that are sound before they are mutated."""
+    return [{}, {"extends": "quickstart"}, SMALL, Scenario(**SMALL).to_dict()]
+
+
+def look(path: Path) -> None:
+    """Read and check a scenario as a plan would begin.
+
+    Raises
+    ------
+    InputError
+        It cannot be used.
+    """
+    from airtune.planning.repetition import Repetition
+    from airtune.study import compare
+
+    scenario = scenario_file.load(path)
+    implausible(scenario)
+    scenario_file.dump(scenario)
+    scenario = compare.check(scenario, "compare")
+    count = scenario.clients.count
+    if count > 10_000 or count * scenario.radio.paths.count * scenario.array.antennas > 10_000_000:
+        return
+    sizes: Any = None
+    radio = Repetition(scenario, scenario.seed, sizes).radio(1)
+    radio.problem(np.full(count, 1.0 / count))
+
+
+def _late(number: int, frame: FrameType | None) -> None:
+    raise TimeoutError("airtune ran past the limit")
+
+
+def in_process(path: Path) -> forked.Outcome:
+    """Return how :func:`look` ends for a file, in this process."""
+    import resource
+
+    said, code = "", 0
+    signal.signal(signal.SIGALRM, _late)
+    signal.alarm(int(forked.LIMIT_S))
+    began = time.perf_counter()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            look(path)
+        except InputError as error:
+            said, code = f"airtune: {error}", 2
+            if "\n" in str(error).strip():
+                said = f"Traceback (most recent call last): a message of several lines: {said}"
+        except TimeoutError:
+            said, code = "late", 124
+        except BaseException as error:
+            said, code = f"Traceback (most recent call last): {error!r}", 1
+    signal.alarm(0)
+    seconds = time.perf_counter() - began
+    if caught and not said.startswith("Traceback"):
+        said = f"file:1: PythonWarning: {caught[0].message}"
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return forked.Outcome(code, seconds, memory, said, late=code == 124)
+
+
+def scenarios(seed: int, first: int, last: int, work: Path) -> Iterator[tuple[str, forked.Outcome]]:
+    """Try mutated scenarios in one process of their own; a crash is the next one's."""
+    told, at = work / "told.jsonl", first
+    while at < last:
+        told.write_text("")
+        whole = forked.attempt(
+            partial(_batch, seed, at, last, work), limit_s=forked.LIMIT_S * (last - at)
+        )
+        lines = [json.loads(line) for line in told.read_text().splitlines()]
+        for line in lines:
+            yield line.pop("kind"), forked.Outcome(**line)
+        at += len(lines)
+        if at < last:
+            yield _scenario(seed, at, work)[0], whole
+            at += 1
+
+
+def _scenario(seed: int, number: int, work: Path) -> tuple[str, Path]:
+    draw = drawer(seed, "scenarios", number)
+    kind, text = hostile_scenarios.mutated(draw, draw.choice(bases()))
+    path = work / "scenario.yaml"
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    return kind, path
+
+
+def _batch(seed: int, first: int, last: int, work: Path) -> int:
+    for number in range(first, last):
+        kind, path = _scenario(seed, number, work)
+        outcome = in_process(path)
+        with (work / "told.jsonl").open("a") as file:
+            file.write(json.dumps({"kind": kind, **outcome.__dict__}) + "\n")
+    return 0
+
+
+def command(*words: str) -> int:
+    """Run a command line, as :func:`airtune.cli.main` does, and return its exit code."""
+    sys.argv = ["airtune", *words]
+    with contextlib.suppress(OSError):
+        os.chdir(tempfile.gettempdir())
+    cli.main()
+    return 0
+
+
+def commands(seed: int, first: int, last: int, work: Path) -> Iterator[tuple[str, forked.Outcome]]:
+    """Try mutated scenarios by `airtune check` and `airtune plan` in turn."""
+    for number in range(first, last):
+        draw = drawer(seed, "commands", number)
+        kinds = ("edges", "edges", "types and extremes", *hostile_scenarios.MUTATIONS)
+        kind, text = hostile_scenarios.mutated(draw, draw.choice((SMALL, SMALL, {})), kinds)
+        path = work / "scenario.yaml"
+        path.write_bytes(text.encode("utf-8", "surrogatepass"))
+        word = ("check", "plan")[number % 2]
+        cache = f"--set=cache={work / 'cache'}"
+        outcome = forked.attempt(partial(command, word, str(path), cache, "--json"))
+        yield f"{word}: {kind}", outcome
+
+
+def files(seed: int, first: int, last: int, work: Path) -> Iterator[tuple[str, forked.Outcome]]:
+    """Try corrupted files of every kind in turn."""
+    sound = work / "sound"
+    kinds = sorted(sound_files := _sound(sound))
+    for number in range(first, last):
+        draw = drawer(seed, "files", number)
+        kind = kinds[number % len(kinds)]
+        with tempfile.TemporaryDirectory(dir=work) as folder:
+            bad = Path(folder) / sound_files[kind].name
+            done = hostile_files.corrupted(draw, kind, sound_files[kind], bad)
+            read = partial(_read, kind, bad, sound_files["model"], Path(folder))
+            yield f"{kind}: {done.rpartition(': ')[2]}", forked.attempt(read)
+
+
+def _sound(folder: Path) -> dict[str, Path]:
+    """Return sound files, made in a process of its own so that the server stays as it was."""
+    kept = folder / "files.json"
+    if not kept.exists():
+
+        def make() -> int:
+            found = hostile_files.sound(folder)
+            kept.write_text(json.dumps({name: str(path) for name, path in found.items()}))
+            return 0
+
+        made = forked.attempt(make, limit_s=300)
+        if made.code:
+            raise RuntimeError(f"no sound files: {made.error}")
+    return {name: Path(path) for name, path in json.loads(kept.read_text()).items()}
+
+
+def _read(kind: str, path: Path, model: Path, folder: Path) -> int:
+    """Let airtune read a file, by a command or by the function that a run begins with."""
+    if kind == "place":
+        return command("place", str(path), "--out", str(folder / "out.npz"), "--mode", "fast")
+    if kind == "plan":
+        return command("plan", "--problem", str(path), "--json")
+    if kind == "scenario":
+        return _told(lambda: look(path))
+    named = {"cache": folder / "cache", "model.source": model, **MODEL}
+    if kind in ("model", "gguf"):
+        named["model.source"] = path
+        return _told(partial(_open, named))
+    named["model.adapter" if kind == "adapter" else "data.source"] = path
+    if kind == "txt":
+        named["data.format"] = "text"
+    if kind == "adapter":
+        return _told(partial(_prepare, named))
+    return command("check", "quickstart", *_options(named), "--set=schemes=[fixed]", "--json")
+
+
+def _options(named: dict[str, Any]) -> list[str]:
+    return [f"--set={name}={value}" for name, value in named.items()]
+
+
+def _told(work: Callable[[], None]) -> int:
+    """Do what a run begins with, and say what the command line would."""
+    from airtune.commands.failure import told
+
+    try:
+        work()
+    except InputError as error:
+        print(f"airtune: {error}", file=sys.stderr)
+        return 2
+    except Exception as error:
+        return told(error, with_traceback=True)
+    return 0
+
+
+def _open(named: dict[str, Any]) -> None:
+    from airtune.learning.sources import open_model
+
+    assignments = [f"{name}={value}" for name, value in named.items()]
+    open_model(scenario_file.load("quickstart", assignments), lambda text, part: None)
+
+
+def _prepare(named: dict[str, Any]) -> None:
+    from airtune.learning.learner import prepare
+
+    assignments = [f"{name}={value}" for name, value in named.items()]
+    scenario = scenario_file.load("quickstart", assignments)
+    prepare(scenario, scenario.seed)
+
+
+PARTS = {"scenarios": scenarios, "commands": commands, "files": files}
+
+
+def warm_up() -> None:
+    """Import and compile what tries need, so that they fork with it."""
+    import torch
+
+    import airtune.learning.learner
+    import airtune.learning.sources
+    import airtune.study.preflight  # noqa: F401
+    from airtune.placement import solve
+    from airtune.placement.examples import random_problem
+
+    torch.set_num_threads(1)
+    solve(random_problem(0, antennas=2, clients=3), mode="fast")
+
+
+def main() -> int:
+    """Try what is left of the campaign, and return 1 if anything failed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--reduced", action="store_true", help="a part of it, in seconds, unwritten"
+    )
+    parser.add_argument("--fresh", action="store_true", help="begin anew")
+    parser.add_argument("--only", choices=tuple(PLANNED))
+    parser.add_argument("--seed", type=int, default=14)
+    parser.add_argument("--out", type=Path, default=RESULT)
+    asked = parser.parse_args()
+    planned = REDUCED if asked.reduced else PLANNED
+    known: dict[str, Any] = {}
+    if asked.out.exists() and not (asked.fresh or asked.reduced):
+        known = json.loads(asked.out.read_text())
+        known = known["parts"] if known["seed"] == asked.seed else {}
+    parts = {
+        name: Part.of(count, known[name]) if name in known else Part(count)
+        for name, count in planned.items()
+    }
+    warm_up()
+    with tempfile.TemporaryDirectory(prefix="airtune-") as work:
+        for name in [asked.only] if asked.only else list(PARTS):
+            part = parts[name]
+            while part.tried < part.planned:
+                last = min(part.planned, part.tried + BATCH[name])
+                tries = PARTS[name](asked.seed, part.tried, last, Path(work))
+                for number, (kind, outcome) in enumerate(tries, part.tried):
+                    part.take(number, kind, outcome)
+                part.tried = last
+                print(f"{name}: {part.tried} tried, {len(part.failures)} failed", flush=True)
+                if not asked.reduced:
+                    write(asked.out, asked.seed, parts)
+    for name, part in parts.items():
+        for failure in part.failures:
+            print(name, json.dumps(failure))
+    return int(any(part.failures for part in parts.values()))
+
+
+def write(out: Path, seed: int, parts: dict[str, Part]) -> None:
+    """Write what is known so far."""
+    how = "forked from a process that has imported airtune; RLIMIT_DATA and a kill limit each try"
+    record.write_json(
+        out,
+        {
+            "seed": seed,
+            "limits": {"seconds": forked.LIMIT_S, "data_mib": forked.LIMIT_MIB, "line": MESSAGE},
+            "processes": how,
+            "parts": {name: part.to_dict() for name, part in parts.items()},
+            "environment": record.environment(Scenario(threads=1)),
+        },
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
