@@ -71,11 +71,49 @@ def test_worst_gain_is_the_definition() -> None:
         ({"spacing": math.inf}, "spacing must be finite"),
         ({"interferer_gains": np.zeros(3)}, "interferer_gains must have shape"),
         ({"region": "wide"}, "region must be an array of numbers"),
+        ({"gains": np.full((10, 10), 1e308)}, "of client 0: .* = inf: must be 1e-75 .. 1e"),
+        ({"gains": np.full((10, 10), 1e-200)}, "of client 0: .* to compute with"),
+        ({"powers": np.full(10, 1e308)}, "of client 0: .* to compute with"),
+        ({"weights": np.full(10, 5e-324)}, "of client 0: .* to compute with"),
+        ({"weights": np.full(10, 1e-50)}, "client 0, .* dB over the noise .* within 600 dB"),
+        ({"weights": np.array([1e-17] + [1.0] * 9)}, "must span at most 300 dB"),
+        ({"weights": np.ones(10) * 1j}, "weights must be real numbers"),
+        ({"noise": 5e-324}, "noise = .*: must be 1e-150 .. 1e.150 W"),
+        ({"noise": "loud"}, "noise must be a number, not 'loud'"),
+        ({"noise": 10**400}, "noise must be a number"),
+        ({"antennas": 100_000, "spacing": 0.0}, "antennas must be an integer from 1 to 1024"),
+        ({"antennas": "two"}, "antennas must be a number, not 'two'"),
+        ({"region": np.array([1e308, 1e308])}, "region must be 0, or 1e-06 .. 1e.06 wavelengths"),
+        ({"spacing": 5e-324}, "spacing must be 0, or 1e-06"),
+        (
+            {
+                "interferer_gains": np.full((1, 10), 1e30),
+                "interferer_directions": np.zeros((1, 10, 2)),
+                "interferer_powers": np.ones(1),
+            },
+            "the interferers are .* dB over the noise .*: must be at most 130 dB",
+        ),
     ],
 )
 def test_bad_input_is_named(change: dict[str, object], words: str) -> None:
     with pytest.raises(ProblemError, match=words):
         Problem(**{**fields(random_problem(0)), **change})  # type: ignore[arg-type]
+
+
+def test_a_region_that_no_table_holds_is_told() -> None:
+    problem = random_problem(0, antennas=2, clients=3)
+    wide = Problem(**{**fields(problem), "region": np.array([1e5, 1e5])})  # type: ignore[arg-type]
+    with pytest.raises(ProblemError, match=r"region 100000 x 100000 .* grid points"):
+        solve(wide, mode="fast")
+
+
+def test_directions_of_padding_may_be_anything_finite() -> None:
+    problem = random_problem(0, antennas=2, clients=3)
+    gains, directions = problem.gains.copy(), problem.directions.copy()
+    gains[0, 3], directions[0, 3] = 0, (1e308, -1e308)
+    odd = Problem(**{**fields(problem), "gains": gains, "directions": directions})  # type: ignore[arg-type]
+    positions = half_wavelength(2, problem.region)
+    assert math.isfinite(evaluate(odd, positions, np.ones(2)))
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
-from airtune.errors import InputError
+from airtune.errors import MESSAGE, InputError
 from airtune.scenario.file import commented, load, parse, shipped
 from airtune.scenario.reading import parse_yaml, read
 
@@ -172,3 +173,77 @@ def test_two_names_with_one_value_or_one_name_twice_are_fine() -> None:
     assert load("quickstart", both).training.client_objective == "sft"
     again = ["data.format=preference", "training.objective=sft", "training.objective=dpo"]
     assert load("quickstart", again).training.client_objective == "dpo"
+
+
+BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 12)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (BOMB + "schemes: *a11", "holds more than 100000 values"),
+        (f"n: &n {'x' * 30}\ns: &s [{'*n, ' * 9999}*n]\nt: [{'*s, ' * 8}*s]", "more than 2000000"),
+        (
+            "a0: &a0 [x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}]\n" for i in range(1, 60)),
+            "in more than 30 others",
+        ),
+        ("seed: " + "[" * 100_000, "line 1: values in more than 30 others"),
+        ("radio: " + "{a: " * 3000 + "1", "line 1: values in more than 30 others"),
+        ("&a [*a]", "contains itself"),
+        ("radio: &r\n  paths: *r", "contains itself"),
+        ("2020-01-01: 3", "line 1: '2020-01-01' is not a setting's name"),
+        ("seed: 1\n3: 4", "line 2: '3' is not a setting's name"),
+        ("radio: {null: 4}", "line 1: 'null' is not a setting's name"),
+        ("seed: " + "7" * 5000, "not valid YAML: Exceeds the limit"),
+        ('name: "a\\ud800"', r"line 1: the text '.*' holds \\ud800, which is no text"),
+        ('\n\ncache: "a\\0b"', r"line 3: the text '.*' holds \\u0000, which is no text"),
+        ("#" * 1_000_001, "is longer than 1000000 bytes"),
+        ("k: [" + "1, " * 100_001 + "1]", "holds more than 100000 values"),
+    ],
+)
+def test_what_would_unfold_is_refused_before_it_does(text: str, words: str, tmp_path: Path) -> None:
+    began = time.perf_counter()
+    path = write(tmp_path, a=text)
+    with pytest.raises(InputError, match=words) as caught:
+        load(path)
+    assert len(str(caught.value)) <= MESSAGE
+    assert time.perf_counter() - began < 20
+
+
+def test_a_path_of_many_sections_is_told() -> None:
+    with pytest.raises(InputError, match="no setting lies below"):
+        load("quickstart", ["a." * 3000 + "b=1"])
+
+
+@pytest.mark.parametrize(
+    "assignment",
+    [
+        "radio.bandwidth_hz=1e-300",
+        "radio.bandwidth_hz=1e300",
+        "array.spacing=5e-324",
+        "array.antennas=100000",
+        "clients.count=1000000001",
+        "model.small.layers=100000",
+        "model.small.vocabulary=1000000000",
+        "seed=1" + "0" * 30,
+        "seeds=1000000000",
+        "threads=1000000000",
+        "training.rounds=1000000000",
+        "bound.L=1e300",
+        "bound.mu=1e-300",
+        "client_processor.f_max_hz=[1e300]",
+    ],
+)
+def test_numbers_that_nothing_can_be_computed_with_are_refused(assignment: str) -> None:
+    with pytest.raises(InputError, match=assignment.partition("=")[0].replace(".", r"\.")):
+        load("quickstart", [assignment])
+
+
+def test_many_seeds_of_many_schemes_are_told_by_their_cells() -> None:
+    with pytest.raises(InputError, match=r"seeds = 60000: makes 300000 cells .* at most 100000"):
+        load(
+            "quickstart",
+            ["seeds=60000", "schemes=[ideal, movable, fixed, random-position, digital]"],
+        )

@@ -1,0 +1,197 @@
+"""What comes from outside, by whole command lines in this process: one message, and exit code 2."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from airtune import cli
+from airtune.commands.failure import told
+from airtune.errors import InputError, computable
+from airtune.placement import save_problems
+from airtune.placement.examples import random_problem
+
+
+class Ended:
+    """Exit code and stderr of a command line."""
+
+    def __init__(self, code: object, error: str) -> None:
+        self.code, self.error = code, error
+
+    @property
+    def message(self) -> str:
+        """The only line that is no warning."""
+        lines = [line for line in self.error.splitlines() if ": warning: " not in line]
+        assert len(lines) == 1, self.error
+        assert lines[0].startswith("airtune: ")
+        assert len(lines[0]) <= 400
+        return lines[0]
+
+
+@pytest.fixture
+def airtune(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> object:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr(cli, "_with_traceback", type(cli._with_traceback)())
+
+    def run(*words: str) -> Ended:
+        monkeypatch.setattr("sys.argv", ["airtune", *words])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        return Ended(caught.value.code, capsys.readouterr().err)
+
+    return run
+
+
+SMALL = (
+    *("--set=clients.count=2", "--set=schemes=[movable]", "--set=placement.mode=fast"),
+    *("--set=array.antennas=2", "--set=training.rounds=2", "--set=data.partition=iid"),
+    *("--set=evaluation.records=4", "--set=data.max_records=40"),
+)
+WIDE = [f"--vary={name}={','.join(map(str, range(99)))}" for name in "abcd"]
+MANY = ["--set=radio.paths.count=10000", "--set=clients.count=1000000"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["plan", "quickstart", "--set", "radio.bandwidth_hz=1e-300"], "radio.bandwidth_hz"),
+        (["compare", "quickstart", "--seeds", "1000000000"], "seeds = 1000000000"),
+        (["sweep", "quickstart", *WIDE], "makes 96059601 points"),
+        (["check", "quickstart", *MANY], "the paths need about"),
+    ],
+)
+def test_sizes_and_numbers(airtune: object, words: list[str], said: str) -> None:
+    ended = airtune(*words)  # type: ignore[operator]
+    assert ended.code == 2
+    assert said in ended.message
+
+
+def test_interference_that_drowns_the_noise(airtune: object) -> None:
+    settings = ("radio.noise_psd_dbm_hz=-300", "radio.interferers.tx_power_dbm=300")
+    ended = airtune("plan", "quickstart", *SMALL, *(f"--set={one}" for one in settings))  # type: ignore[operator]
+    assert ended.code == 2
+    assert "dB over the noise" in ended.message
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "link"])
+def test_a_cache_in_an_impossible_place(airtune: object, place: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / "link")
+    ended = airtune("check", "quickstart", *SMALL, f"--set=cache={place}")  # type: ignore[operator]
+    assert ended.code == 2
+    assert f"cache = '{place}': must be a folder that can be written into" in ended.message
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("raise RuntimeError('torn')", "RuntimeError: torn"),
+        ("import sys; sys.exit(0)", "SystemExit: 0"),
+        ("class Odd(BaseException): pass\nraise Odd('odd')", "Odd: odd"),
+        ("def f(): f()\nf()", "RecursionError"),
+        ("class E(Exception):\n  def __str__(self): raise ValueError\nraise E", "E: a E"),
+    ],
+)
+def test_modules_that_raise_or_exit(airtune: object, text: str, said: str, tmp_path: Path) -> None:
+    name = f"own_{abs(hash(text))}"
+    (tmp_path / f"{name}.py").write_text(text)
+    ended = airtune("--import", name, "schemes")  # type: ignore[operator]
+    assert ended.code == 2
+    assert f"--import {name}: cannot be imported" in ended.message
+    assert said in ended.message
+
+
+PLANS = ("[" * 100_000, '{"rounds_max": ' + "9" * 5000 + "}", "\ud800", "", "[1]", '{"a": 1e400}')
+
+
+@pytest.mark.parametrize("text", PLANS, ids=range(len(PLANS)))
+def test_planning_files_that_are_none(airtune: object, text: str, tmp_path: Path) -> None:
+    (tmp_path / "p.json").write_bytes(text.encode("utf-8", "surrogatepass"))
+    ended = airtune("plan", "--problem", "p.json")  # type: ignore[operator]
+    assert ended.code == 2
+    assert ended.message
+
+
+@pytest.mark.parametrize("words", [["plan", "--problem", "p"], ["place", "p", "--out", "o.npz"]])
+def test_pipes_and_folders_are_no_files(airtune: object, words: list[str], tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "p")
+    ended = airtune(*words)  # type: ignore[operator]
+    assert ended.code == 2
+    assert "no file" in ended.message
+
+
+def test_text_for_numbers_in_a_placement_file(airtune: object, tmp_path: Path) -> None:
+    save_problems(tmp_path / "sound.npz", [random_problem(0, antennas=2, clients=3)])
+    with np.load(tmp_path / "sound.npz") as file:
+        arrays = dict(file)
+    np.savez(tmp_path / "p.npz", **{**arrays, "noise": np.array(["loud"])})
+    ended = airtune("place", "p.npz", "--out", "o.npz")  # type: ignore[operator]
+    assert ended.code == 2
+    assert "noise must hold numbers" in ended.message
+
+
+def broken(*_: object) -> None:
+    raise KeyError("what")
+
+
+def test_an_error_of_the_program_is_one_line_and_a_file(
+    airtune: object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("airtune.commands.schemes.list_schemes", broken)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    ended = airtune("schemes")  # type: ignore[operator]
+    assert ended.code == 1
+    assert "this is an error of the program, please report it: KeyError: 'what'" in ended.message
+    (file,) = tmp_path.glob("airtune-*.txt")
+    assert str(file) in ended.message
+    assert "in broken" in file.read_text()
+
+
+def test_its_traceback_is_shown_on_demand(airtune: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airtune.commands.schemes.list_schemes", broken)
+    ended = airtune("--traceback", "schemes")  # type: ignore[operator]
+    assert ended.code == 1
+    assert "Traceback (most recent call last)" in ended.error
+
+
+def test_disks_and_memory_that_are_full(capsys: pytest.CaptureFixture[str]) -> None:
+    assert told(OSError(28, "No space left on device", "runs/x"), False) == 1
+    assert told(OSError(28, "No space left on device"), False) == 1
+    assert told(PermissionError(13, "Permission denied", "runs"), False) == 2
+    assert told(MemoryError(), False) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "airtune: 'runs/x': No space left on device"
+    assert lines[2] == "airtune: 'runs': Permission denied"
+    assert len(lines) == 4
+
+
+def test_only_failures_of_arithmetic_become_bad_input() -> None:
+    said = r"p\.npz: .* double precision \(Singular matrix\)"
+    with pytest.raises(InputError, match=said), computable("p.npz"):
+        np.linalg.inv(np.zeros((2, 2)))
+    with pytest.raises(ValueError, match="invalid literal"), computable("p.npz"):
+        int("x")
+
+
+def test_a_plan_of_extreme_numbers_ends(airtune: object, tmp_path: Path) -> None:
+    client = {"omega": 1, "cycles_per_sample": 1e30, "kappa": 1e-60, "f_min": 1e-60, "f_max": 1e30}
+    client |= {"batch_max": 10_000_000, "tx_power_w": 1e30, "energy_budget_j": 1e-60}
+    server = {"cycles_per_sample": 1e-60, "kappa": 1e30, "f_min": 1e-60, "f_max": 1e30}
+    bound = {"L": 4, "mu": 0.5, "eta": 0.1, "sigma_g_sq": 1e30, "G_sq": 1e30, "L0": 4, "mu0": 0.05}
+    bound |= {"eta0": 0.1, "sigma0_sq": 1e30, "delta_pre": 1e30, "L_x": 1e30, "W1": 1e30}
+    problem = {
+        "bound": bound,
+        "clients": [client],
+        "server": {**server, "batch_max": 9, "rounds_max": 9},
+    }
+    problem |= {"mse_star": 1e30, "uplink_s": 1e-60, "downlink_s": 0, "pilot_s": 0, "move_s": 0}
+    problem |= {"move_j": 0, "rounds_max": 9, "latency_budget_s": 1e30, "energy_budget_j": 1e30}
+    (tmp_path / "p.json").write_text(json.dumps(problem))
+    assert airtune("plan", "--problem", "p.json").code == 2  # type: ignore[operator]
