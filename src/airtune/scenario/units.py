@@ -235,11 +235,11 @@ class Quantity:
     def computable(self) -> tuple[float, float]:
         """Least and greatest size of a number other than 0 that is read at all [unit].
 
-        A millionth of the least and a million times the greatest plausible value, so that products
+        A billionth of the least and a billion times the greatest plausible value, so that products
         and ratios of settings stay far inside double precision.  Levels in decibels are limited by
         the settings themselves.
         """
-        return (self.low or self.high) * 1e-6, self.high * 1e6
+        return (self.low or self.high) * 1e-9, self.high * 1e9
 
     def check(self, value: Any) -> Any:
         """Refuse numbers, alone or in a list, that are too small or too large to compute with.
