@@ -6,6 +6,7 @@ where a new one takes seconds.  Forking needs Linux or macOS.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import resource
@@ -20,6 +21,9 @@ from pathlib import Path
 
 MIB = 2.0**20
 LIMIT_S = 60.0
+"""Processor time of a try; other work on the machine does not count."""
+WAITING = 5.0
+"""A try that waits, or that others keep from the processor, is killed after so many times that."""
 LIMIT_MIB = 6144.0
 LONGEST = 400
 """Most characters of a line that a command prints on an error."""
@@ -34,7 +38,8 @@ class Outcome:
     code : int
         Exit code; minus the number of the signal that ended it.
     seconds, memory_mib : float
-        Time of the try, and the most memory that it held, shared pages of the parent included.
+        Processor time of the try, and the most memory that it held, shared pages of the parent
+        included.
     error : str
         What it printed on stderr.
     late : bool
@@ -82,21 +87,21 @@ def attempt(
     work : callable
         Returns the exit code.
     limit_s, limit_mib : float
-        Limits of its time and of the memory that it takes.
+        Limits of its processor time and of the memory that it takes.
     """
     with tempfile.TemporaryDirectory() as folder:
         printed = Path(folder) / "stderr"
-        began = time.perf_counter()
         child = os.fork()
         if child == 0:
-            _be_child(work, printed, limit_mib)
-        code, memory, late = _wait(child, began + limit_s)
-        seconds = time.perf_counter() - began
+            _be_child(work, printed, limit_s, limit_mib)
+        code, usage, late = _wait(child, time.perf_counter() + WAITING * limit_s)
+        seconds, late = usage.ru_utime + usage.ru_stime, late or code == -signal.SIGXCPU
+        memory = usage.ru_maxrss * (1.0 if sys.platform == "darwin" else 1024.0) / MIB
         error = printed.read_text(encoding="utf-8", errors="replace") if printed.exists() else ""
     return Outcome(code, seconds, memory, error[-20_000:], late)
 
 
-def _be_child(work: Callable[[], int], printed: Path, limit_mib: float) -> None:
+def _be_child(work: Callable[[], int], printed: Path, limit_s: float, limit_mib: float) -> None:
     """Run the work with its own stderr and end the process."""
     code = 70
     try:
@@ -110,6 +115,8 @@ def _be_child(work: Callable[[], int], printed: Path, limit_mib: float) -> None:
         most = int(limit_mib * MIB)
         resource.setrlimit(resource.RLIMIT_DATA, (most, most))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        whole = math.ceil(limit_s)
+        resource.setrlimit(resource.RLIMIT_CPU, (whole, whole + 5))
         code = work()
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
@@ -120,14 +127,13 @@ def _be_child(work: Callable[[], int], printed: Path, limit_mib: float) -> None:
         os._exit(code)
 
 
-def _wait(child: int, until: float) -> tuple[int, float, bool]:
+def _wait(child: int, until: float) -> tuple[int, resource.struct_rusage, bool]:
     """Wait for the child; kill it and its children at a time of the clock."""
     late = False
     while True:
         ended, status, usage = os.wait4(child, os.WNOHANG)
         if ended:
-            unit = 1.0 if sys.platform == "darwin" else 1024.0
-            return os.waitstatus_to_exitcode(status), usage.ru_maxrss * unit / MIB, late
+            return os.waitstatus_to_exitcode(status), usage, late
         if not late and time.perf_counter() > until:
             late = True
             os.killpg(child, signal.SIGKILL)

@@ -74,7 +74,7 @@ def check_cache(cache: Path) -> None:
     InputError
         Names the setting, the folder and the reason.
     """
-    shutil.rmtree(_work_folder(cache, "check", _absolute(cache)), ignore_errors=True)
+    shutil.rmtree(_work_folder(cache, "check", _absolute(cache, cache)), ignore_errors=True)
 
 
 def _work_folder(cache: Path, kind: str, parent: Path) -> Path:
@@ -85,11 +85,12 @@ def _work_folder(cache: Path, kind: str, parent: Path) -> Path:
         raise _unusable(cache, error.strerror or str(error)) from error
 
 
-def _absolute(path: Path) -> Path:
+def _absolute(cache: Path, path: Path) -> Path:
     try:
         return path.resolve()
     except (OSError, RuntimeError, ValueError) as error:  # a circle of links, a zero byte
-        raise _unusable(path, str(error)) from error
+        why = getattr(error, "strerror", None) or str(error).partition(" from ")[0]
+        raise _unusable(cache, why) from error
 
 
 def _unusable(cache: Path, why: str) -> InputError:
@@ -105,7 +106,7 @@ def is_cached(cache: Path, kind: str, facts: Mapping[str, Any]) -> bool:
 
 def any_cached(cache: Path, kind: str, facts: Mapping[str, Any]) -> bool:
     """Whether the cache has a folder of that kind made of these facts, among others."""
-    for path in _absolute(cache).glob(f"{kind}-*/airtune.json"):
+    for path in _absolute(cache, cache).glob(f"{kind}-*/airtune.json"):
         try:
             known = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -116,4 +117,4 @@ def any_cached(cache: Path, kind: str, facts: Mapping[str, Any]) -> bool:
 
 
 def _place(cache: Path, kind: str, facts: Mapping[str, Any]) -> Path:
-    return _absolute(cache / f"{kind}-{digest(facts)}")
+    return _absolute(cache, cache / f"{kind}-{digest(facts)}")

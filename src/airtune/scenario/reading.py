@@ -25,7 +25,9 @@ _MOST_NODES, _MOST_CHARACTERS = 100_000, 2 * MOST_BYTES
 _DEEPEST = 30
 """Sections and lists in one another at most."""
 
-_TEXT, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
+_MOST_DIGITS = 400
+
+_TEXT, _MERGE, _WHOLE = (f"tag:yaml.org,2002:{kind}" for kind in ("str", "merge", "int"))
 
 EXTENDS = "extends"
 """The key of a file that names the scenario it builds on."""
@@ -57,9 +59,10 @@ class _Loader(yaml.SafeLoader):
         self._depth += 1
         self._count += 1
         if self._depth > _DEEPEST or self._count > _MOST_NODES:
-            line = f"line {self.peek_event().start_mark.line + 1}"
+            reader: Any = self  # its types are not complete
+            line = f"line {reader.peek_event().start_mark.line + 1}"
             if self._depth > _DEEPEST:
-                raise _RefusedError(f"{line}: values in more than {_DEEPEST} others")
+                raise _RefusedError(f"{line}: YAML values in more than {_DEEPEST} others")
             raise _RefusedError(f"{line}: holds more than {_MOST_NODES} values")
         node: yaml.Node | None = super().compose_node(parent, index)
         self._depth -= 1
@@ -114,7 +117,7 @@ def parse_yaml(text: str, where: str) -> Any:
             return None
         nodes, characters, depth = _size(node, {})
         if depth > _DEEPEST:
-            raise _RefusedError(f"holds values in more than {_DEEPEST} others")
+            raise _RefusedError(f"holds YAML values in more than {_DEEPEST} others")
         if nodes > _MOST_NODES:
             raise _RefusedError(f"holds more than {_MOST_NODES} values")
         if characters > _MOST_CHARACTERS:
@@ -157,10 +160,15 @@ def _size(node: yaml.Node, known: dict[int, _Size]) -> _Size:
 
 
 def _check_text(node: yaml.ScalarNode) -> None:
-    """Refuse text that no file name and no model can hold: zero bytes and halves of characters."""
+    """Refuse text that no file name and no model can hold, and numbers without end.
+
+    These are zero bytes and halves of characters, and whole numbers that Python will not write.
+    """
+    line = f"line {node.start_mark.line + 1}"
+    if node.tag == _WHOLE and len(node.value) > _MOST_DIGITS:
+        raise _RefusedError(f"{line}: a number of more than {_MOST_DIGITS} digits")
     found = re.search("[\0\ud800-\udfff]", node.value)
     if found:
-        line = f"line {node.start_mark.line + 1}"
         code = f"\\u{ord(found.group()):04x}"
         raise _RefusedError(f"{line}: the text {shown(node.value)} holds {code}, which is no text")
 
