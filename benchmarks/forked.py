@@ -22,7 +22,7 @@ from pathlib import Path
 MIB = 2.0**20
 LIMIT_S = 60.0
 """Processor time of a try; other work on the machine does not count."""
-WAITING = 5.0
+WAITING = 10.0
 """A try that waits, or that others keep from the processor, is killed after so many times that."""
 LIMIT_MIB = 6144.0
 LONGEST = 400

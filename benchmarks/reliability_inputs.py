@@ -52,7 +52,7 @@ ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "reliability-inputs.json"
 PLANNED = {"scenarios": 10_000, "commands": 500, "files": 2_000}
 REDUCED = {"scenarios": 100, "commands": 4, "files": 24}
-BATCH = {"scenarios": 100, "commands": 20, "files": 50}
+BATCH = {"scenarios": 100, "commands": 10, "files": 20}
 SMALL: dict[str, Any] = {
     "name": "small",
     "threads": 1,
@@ -318,18 +318,21 @@ def _prepare(named: dict[str, Any]) -> None:
 PARTS = {"scenarios": scenarios, "commands": commands, "files": files}
 
 
-def warm_up() -> None:
+def warm_up(folder: Path) -> None:
     """Import and compile what tries need, so that they fork with it."""
     import torch
 
     import airtune.learning.learner
-    import airtune.learning.sources
-    import airtune.study.preflight  # noqa: F401
-    from airtune.placement import solve
-    from airtune.placement.examples import random_problem
+    import airtune.learning.sources  # noqa: F401
+    from airtune.planning.problem_file import plan_problem
+    from airtune.planning.scenario_plan import plan_scenario
+    from airtune.study.preflight import preflight
 
     torch.set_num_threads(1)
-    solve(random_problem(0, antennas=2, clients=3), mode="fast")
+    scenario = Scenario(**SMALL, cache=str(folder / "cache"))
+    preflight(scenario)
+    plan_scenario(scenario)
+    plan_problem(hostile_files.planning_problem())
 
 
 def main() -> int:
@@ -352,8 +355,8 @@ def main() -> int:
         name: Part.of(count, known[name]) if name in known else Part(count)
         for name, count in planned.items()
     }
-    warm_up()
     with tempfile.TemporaryDirectory(prefix="airtune-") as work:
+        warm_up(Path(work))
         for name in [asked.only] if asked.only else list(PARTS):
             part = parts[name]
             while part.tried < part.planned:

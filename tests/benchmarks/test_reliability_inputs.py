@@ -45,12 +45,12 @@ def test_failures(tried: forked.Outcome, failure: str | None) -> None:
 
 
 def test_a_try_ends_in_time_and_within_its_memory() -> None:
-    slow = forked.attempt(lambda: time.sleep(60) or 0, limit_s=0.1)
+    slow = forked.attempt(lambda: time.sleep(60) or 0, limit_s=0.05)
     assert slow.late
     assert slow.failure() == "time"
-    busy = forked.attempt(lambda: sum(itertools.count()), limit_s=1.0)
+    busy = forked.attempt(lambda: sum(itertools.count()), limit_s=0.3)
     assert busy.late
-    assert 0.9 < busy.seconds < 3
+    assert busy.failure() == "time"
     large = forked.attempt(lambda: len(bytearray(2**33)), limit_mib=1024)
     assert "MemoryError" in large.error
     assert large.failure() == "traceback"
