@@ -101,10 +101,12 @@ class Synchronisation(Settings):
 class Amplifier(Settings):
     """The clients' power amplifiers."""
 
-    clip_db: Annotated[float, Field(ge=-20, le=60), Quantity("dB", -5, 30)] | None = Field(
-        None,
-        description="power at which symbols are clipped, in dB above the power limit (of averages); "
-        "null: never",
+    clip_db: Annotated[Annotated[float, Field(ge=-20, le=60)] | None, Quantity("dB", -5, 30)] = (
+        Field(
+            None,
+            description="power at which symbols are clipped, in dB above the power limit, which is one "
+            "of averages; null: never",
+        )
     )
 
 
