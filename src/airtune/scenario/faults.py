@@ -104,8 +104,8 @@ class Amplifier(Settings):
     clip_db: Annotated[Annotated[float, Field(ge=-20, le=60)] | None, Quantity("dB", -5, 30)] = (
         Field(
             None,
-            description="power at which symbols are clipped, in dB above the power limit, which is one "
-            "of averages; null: never",
+            description="power at which symbols are clipped, in dB above the power limit of "
+            "averages; null: never",
         )
     )
 

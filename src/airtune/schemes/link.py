@@ -12,6 +12,7 @@ import numpy as np
 from airtune.kinds import Complex, Integer, Real
 from airtune.placement import Placement, Problem, beamform
 from airtune.radio.channels.base import Block, Transmitters
+from airtune.radio.impairments import muted
 from airtune.radio.transmission import Air, air_at
 from airtune.radio.units import LinkBudget
 from airtune.scenario import Scenario
@@ -53,6 +54,8 @@ class RadioRound:
         Powers of clients and interferers, and the noise.
     region : AntennaRegion
         Where movable antennas may be placed.
+    true_budget : LinkBudget, optional
+        The powers as they are, where the server believes in others.
     """
 
     seed: int
@@ -60,6 +63,7 @@ class RadioRound:
     block: Block
     budget: LinkBudget
     region: AntennaRegion
+    true_budget: LinkBudget | None = None
 
     @classmethod
     def of(cls, scenario: Scenario, seed: int, round_index: int, block: Block) -> RadioRound:
@@ -140,20 +144,26 @@ class Response:
     positions : ndarray, float, shape (N, 2)
         Antenna positions [wavelengths].
     budget : LinkBudget
+    dead : ndarray, int, or None
+        Antennas that hear nobody.
     """
 
     transmitters: Transmitters
     positions: Real
     budget: LinkBudget
+    dead: Integer | None = None
 
     def of(self, clients: Integer) -> Air:
         """Return the air of these clients (indices)."""
-        return air_at(self.transmitters.of(clients), self.positions, self.budget)
+        return self._heard(air_at(self.transmitters.of(clients), self.positions, self.budget))
 
     @cached_property
     def everybody(self) -> Air:
         """The air of all clients."""
-        return air_at(self.transmitters, self.positions, self.budget)
+        return self._heard(air_at(self.transmitters, self.positions, self.budget))
+
+    def _heard(self, air: Air) -> Air:
+        return air if self.dead is None else muted(air, self.dead)
 
 
 @dataclass(frozen=True)
@@ -164,16 +174,24 @@ class Link:
     ----------
     radio : RadioRound
     positions : ndarray, float, shape (N, 2)
-        Antenna positions [wavelengths].
+        Antenna positions as the server believes them to be [wavelengths].
+    true_positions : ndarray, float, shape (N, 2), optional
+        Where the antennas are, where drives have missed [wavelengths].
+    dead : ndarray, int, optional
+        Antennas that hear nobody and of which the server does not know it.
     """
 
     radio: RadioRound
     positions: Real
+    true_positions: Real | None = None
+    dead: Integer | None = None
 
     @cached_property
     def true(self) -> Response:
         """The air as it is."""
-        return Response(self.radio.true, self.positions, self.radio.budget)
+        positions = self.positions if self.true_positions is None else self.true_positions
+        budget = self.radio.true_budget or self.radio.budget
+        return Response(self.radio.true, positions, budget, self.dead)
 
     @cached_property
     def perceived(self) -> Response:

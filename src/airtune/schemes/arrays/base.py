@@ -21,10 +21,13 @@ class Travel:
         Longest distance of an antenna [wavelengths]; None: no limit.
     price_db : float
         Gain that one more wavelength of distance must bring [dB per wavelength].
+    stuck : tuple of int
+        Antennas that cannot move.
     """
 
     longest: float | None = None
     price_db: float = 0.0
+    stuck: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
