@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from airtune.bound.convergence import BoundConstants
-from airtune.kinds import Floating, Real
+from airtune.kinds import Floating
 
 
 def joint_bias(*squared: float) -> float:
@@ -31,7 +31,10 @@ def joint_bias(*squared: float) -> float:
 
 
 def staleness_bias(
-    constants: BoundConstants, adapter: Floating, stale: Mapping[int, Floating], weights: Real
+    constants: BoundConstants,
+    adapter: Floating,
+    stale: Mapping[int, Floating],
+    weights: Mapping[int, float],
 ) -> float:
     """Return the squared bias of gradients that were taken at older adapters.
 
@@ -45,8 +48,8 @@ def staleness_bias(
         theta, the one that was broadcast.
     stale : mapping of int to ndarray, float, shape (d,)
         theta_k of the clients that work with another one.
-    weights : ndarray, float, shape (K,)
-        omega_k in the mean of the round; 0 for who is not in it.
+    weights : mapping of int to float
+        Weights of the clients that are in the mean of the round, of any sum.
 
     Examples
     --------
@@ -54,11 +57,12 @@ def staleness_bias(
     ...     L=4, mu=0.5, eta=0.1, sigma_g_sq=4, G_sq=8,
     ...     L0=4, mu0=0.05, eta0=0.1, sigma0_sq=4, delta_pre=6, L_x=0.5, W1=1,
     ... )
-    >>> staleness_bias(constants, np.zeros(4), {1: np.ones(4)}, np.array([0.75, 0.25]))
+    >>> staleness_bias(constants, np.zeros(4), {1: np.ones(4)}, {0: 0.3, 1: 0.1})
     4.0
     """
     ways = [
-        float(weights[client]) * float(np.linalg.norm(np.asarray(old, np.float64) - adapter))
+        weights[client] * float(np.linalg.norm(np.asarray(old, np.float64) - adapter))
         for client, old in stale.items()
+        if client in weights
     ]
-    return (constants.L * math.fsum(ways)) ** 2
+    return (constants.L * math.fsum(ways) / math.fsum(weights.values())) ** 2 if ways else 0.0

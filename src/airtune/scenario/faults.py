@@ -86,6 +86,16 @@ class Antennas(Settings):
         0.0, description="play of the drives in x and in y, in wavelengths"
     )
 
+    @property
+    def missing(self) -> int:
+        """Antennas that the server does without."""
+        return self.dead if self.dead_known else 0
+
+    @property
+    def drives(self) -> bool:
+        """Whether drives miss."""
+        return self.position_error > 0 or self.backlash > 0
+
 
 class Synchronisation(Settings):
     """How well the clients' symbols are in step at the base station."""

@@ -72,7 +72,7 @@ class RadioRound:
         Parameters
         ----------
         scenario : Scenario
-            Its sections ``radio``, ``clients`` and ``array`` are read.
+            Its sections ``radio``, ``clients``, ``array`` and ``faults.antennas`` are read.
         seed : int
             Root of the repetition's streams.
         round_index : int
@@ -85,7 +85,9 @@ class RadioRound:
             round_index,
             block,
             LinkBudget.of(scenario.radio, scenario.clients),
-            AntennaRegion(array.antennas, array.region, array.spacing),
+            AntennaRegion(
+                array.antennas - scenario.faults.antennas.missing, array.region, array.spacing
+            ),
         )
 
     @property

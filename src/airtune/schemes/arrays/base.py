@@ -101,6 +101,11 @@ class ArrayPolicy(ABC):
         """
         return cls(scenario.array)
 
+    @property
+    def stuck(self) -> tuple[int, ...]:
+        """Antennas that do not move although the policy has drives; none by default."""
+        return ()
+
     @abstractmethod
     def start(self) -> Real:
         """Return the positions before the first round.
