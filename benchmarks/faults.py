@@ -6,12 +6,13 @@
     python benchmarks/faults.py --table      # docs/faults.md from the committed results
     python benchmarks/faults.py --reduced    # every fault on tiny settings; nothing is kept
 
-A cell is one scheme under one fault at one strength; it is written to benchmarks/results/faults.json
-as soon as it is done.  The target is that of the error-free scheme without faults.
+A cell is one scheme under one fault at one strength; it is written to
+benchmarks/results/faults.json as soon as it is done.  The target is that of the error-free scheme
+without faults.
 
-The strengths were set before any outcome was seen: 10 and 30 % where the fault has a share; else the
-smaller one as good hardware has it, the larger one as bad hardware has it or as one third of what
-would make a round useless.  They are not to be changed after a look at the results.
+The strengths were set before any outcome was seen: 10 and 30 % where the fault has a share, else a
+value of good hardware and one of bad hardware, or one and two antennas of four.  They are not to be
+changed after a look at the results.
 """
 
 from __future__ import annotations
@@ -78,9 +79,11 @@ FAULTS: dict[str, dict[str, list[str]]] = {
 """Settings of each fault at its strengths; more faults are more entries."""
 
 TINY = [
+    *("model.small.hidden=32", "model.small.layers=1", "model.small.heads=2"),
+    *("model.small.intermediate=64", "model.lora.rank=2"),
     "training.rounds=2",
     "training.batch_size_max=2",
-    "pretraining.steps=20",
+    "pretraining.steps=3",
     "evaluation.records=16",
     "evaluation.answers=1",
     "placement.mode=fast",
@@ -196,7 +199,7 @@ def read() -> dict[str, Any]:
 def table(document: dict[str, Any]) -> str:
     """Return the table of the manual: one row a fault and strength, one column a scheme."""
     found = document["cells"]
-    head = ["fault", "strength", *SCHEMES, "participation", "bias, movable"]
+    head = ["fault", "strength", *SCHEMES, "participation", "bias"]
     rows = []
     for fault, strength in dict.fromkeys((p.fault, p.strength) for p in points()):
         entries = [found.get(Point(s, fault, strength).key) for s in SCHEMES]
@@ -235,7 +238,10 @@ def main() -> None:
         assert len(document["cells"]) == len(list(points(reduced=True)))
         print(f"{len(document['cells'])} cells")
         return
-    caption = "Rounds to target / final loss; participation and the bound's bias are means over the rounds."
+    caption = (
+        "Rounds to target / final loss; participation and the bias of the bound are those of "
+        "`movable`, means over the rounds."
+    )
     manual.put(MANUAL, "faults", f"\n{caption}\n\n{table(document)}\n")
 
 
