@@ -158,7 +158,8 @@ def clipped(symbols: Complex, tops: Real) -> Complex:
     """
     moduli = np.abs(symbols)
     over = moduli > tops[:, None]
-    return np.where(over, symbols * (tops[:, None] / np.where(over, moduli, 1.0)), symbols)
+    lowered = np.where(over, tops[:, None], 1.0) / np.where(over, moduli, 1.0)
+    return np.where(over, symbols * lowered, symbols)
 
 
 def delayed(symbols: Complex, delays: Real, before: Complex, after: Complex) -> Complex:
@@ -186,7 +187,8 @@ def delayed(symbols: Complex, delays: Real, before: Complex, after: Complex) -> 
     late = np.hstack([before, symbols[:, :-1]])
     early = np.hstack([symbols[:, 1:], after])
     tau = np.abs(delays)[:, None]
-    return (1.0 - tau) * symbols + tau * np.where(delays[:, None] > 0, late, early)
+    others = np.where(delays[:, None] > 0, late, early)
+    return np.asarray((1.0 - tau) * symbols + tau * others)
 
 
 @dataclass(frozen=True)
