@@ -250,12 +250,12 @@ def _within_travel(
     for limit in [*limits, travel.longest]:
         if limit == 0.0:
             positions, a = fallback, z[0] + 1j * z[1]
-        elif limit == math.inf:
+        elif limit == math.inf and not travel.stuck:
             positions, a = _run(Search(field, seed, fallback), method, effort, z.copy())
         else:
             run = Search(field, seed, fallback, travel.bounds(problem, limit))
             positions, a = _run(run, method, replace(effort, starts=4, climbs=4), z.copy())
-        order, longest = match(fallback, positions)
+        order, longest = match(fallback, positions, travel.stuck)
         positions, a = positions[order], a[order]
         gain = 10 * math.log10(evaluate(problem, positions, a.conj()))
         if gain - travel.price_db * longest > best:

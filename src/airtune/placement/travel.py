@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from airtune.errors import clip
 from airtune.kinds import Integer, Real
 from airtune.placement.problem import Problem, ProblemError
 
@@ -26,6 +27,8 @@ class TravelLimit:
     price_db : float
         Gain that more travel must bring: the solver maximises
         10 log10 t - price_db * (longest travel of any antenna)  [dB per wavelength]
+    stuck : tuple of int
+        Antennas that stay where they are.
 
     Examples
     --------
@@ -43,6 +46,7 @@ class TravelLimit:
     origin: Real
     longest: float = math.inf
     price_db: float = 0.0
+    stuck: tuple[int, ...] = ()
 
     def check(self, problem: Problem) -> None:
         """Check that the origin fits the problem and the numbers make sense.
@@ -60,6 +64,11 @@ class TravelLimit:
             raise ProblemError("travel origin must lie in the region and keep the spacing")
         if not (self.longest >= 0 and self.price_db >= 0):
             raise ProblemError("travel longest and price_db must not be negative")
+        if not set(self.stuck) <= set(range(problem.antennas)):
+            raise ProblemError(
+                f"travel stuck must name antennas from 0 to {problem.antennas - 1}, not "
+                f"{clip(list(self.stuck))}"
+            )
 
     def bounds(self, problem: Problem, radius: float) -> Real:
         """Box of every antenna, inside the region and the disc of a radius around its origin.
@@ -80,15 +89,19 @@ class TravelLimit:
         x, y = np.asarray(self.origin, dtype=np.float64).T
         low = np.maximum([x - reach, y - reach], 0.0)
         high = np.minimum([x + reach, y + reach], [[width], [height]])
+        for n in self.stuck:
+            low[:, n] = high[:, n] = x[n], y[n]
         return np.ascontiguousarray([low[0], high[0], low[1], high[1]])
 
 
-def match(origin: Real, positions: Real) -> tuple[Integer, float]:
+def match(origin: Real, positions: Real, stuck: tuple[int, ...] = ()) -> tuple[Integer, float]:
     """Bottleneck matching of old to new places: antennas are interchangeable.
 
     Parameters
     ----------
     origin, positions : ndarray, shape (N, 2)  [wavelengths]
+    stuck : tuple of int
+        Antennas that keep their places, which are those of the same index.
 
     Returns
     -------
@@ -101,6 +114,10 @@ def match(origin: Real, positions: Real) -> tuple[Integer, float]:
     from scipy.sparse.csgraph import maximum_bipartite_matching
 
     distance = np.linalg.norm(origin[:, None] - positions[None], axis=2)
+    for n in stuck:
+        own = distance[n, n]
+        distance[n, :] = distance[:, n] = np.inf
+        distance[n, n] = own
     levels = np.unique(distance)
     low, high = 0, len(levels) - 1
     while low < high:

@@ -183,6 +183,7 @@ class Repetition:
             wavelength_m=wavelength(self.scenario.radio.carrier_hz),
             speed_mps=array.speed_mps,
             drive_power_w=array.drive_power_w,
+            stuck=policy.stuck,
         )
 
 

@@ -46,6 +46,9 @@ class Uplink:
         P_k [W].
     bandwidth_hz, efficiency, gap_db : float
         Band W [Hz], its share that carries data, gap of the code to the Shannon limit [dB].
+    clipping : tuple of two floats
+        Gain of the clients' amplifiers and the power of their distortion over that of the symbols
+        (:func:`airtune.radio.impairments.clipping_of_gaussian`); (1, 0) is linear.
     """
 
     channel: Complex
@@ -54,9 +57,17 @@ class Uplink:
     bandwidth_hz: float
     efficiency: float
     gap_db: float = 0.0
+    clipping: tuple[float, float] = (1.0, 0.0)
 
     def rates(self, sinr: Real, share: Real | float = 1.0) -> Real:
-        """Return the rates on a share of the band, the SINR being that on this share [bit/s]."""
+        """Return the rates on a share of the band, the SINR being that on this share [bit/s].
+
+        A client's distortion comes from its own direction and is no signal: an SINR s becomes
+        ``gain^2 s / (1 + distortion s)``.
+        """
+        gain, distortion = self.clipping
+        if self.clipping != (1.0, 0.0):
+            sinr = gain**2 * sinr / (1.0 + distortion * sinr)
         return share * shannon_rate(sinr, self.bandwidth_hz, self.efficiency, self.gap_db)
 
 

@@ -80,7 +80,13 @@ def bottleneck_assignment(distances: Real) -> Integer:
 
 
 def movement(
-    old: Real, new: Real, *, wavelength_m: float, speed_mps: float, drive_power_w: float
+    old: Real,
+    new: Real,
+    *,
+    wavelength_m: float,
+    speed_mps: float,
+    drive_power_w: float,
+    stuck: tuple[int, ...] = (),
 ) -> Movement:
     """Return the shortest movement from old to new places; antennas are interchangeable.
 
@@ -96,6 +102,8 @@ def movement(
         Speed of a moving antenna [m/s], > 0.
     drive_power_w : float
         Power of one moving drive [W].
+    stuck : tuple of int
+        Antennas that stay where they are; `new` has them at their index.
 
     Returns
     -------
@@ -116,7 +124,15 @@ def movement(
     if old.shape != new.shape:
         raise ValueError(f"old and new positions differ in shape: {old.shape} and {new.shape}")
     lengths = np.linalg.norm(old[:, None] - new[None], axis=-1) * wavelength_m
-    order = bottleneck_assignment(lengths)
+    if stuck:
+        order, new = np.arange(len(old)), new.copy()
+        new[list(stuck)] = old[list(stuck)]
+        lengths[list(stuck), list(stuck)] = 0.0
+        free = np.setdiff1d(order, stuck)
+        if len(free):
+            order[free] = free[bottleneck_assignment(lengths[np.ix_(free, free)])]
+    else:
+        order = bottleneck_assignment(lengths)
     distances = lengths[np.arange(len(old)), order]
     times = distances / speed_mps
     return Movement(

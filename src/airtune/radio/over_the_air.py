@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import tee
 from typing import Literal
 
 import numpy as np
 
 from airtune.kinds import Complex, Floating, Integer, Real
 from airtune.radio.gaussian import complex_normal
+from airtune.radio.impairments import Arrival, Impairments, Meter, impair
 from airtune.radio.scales import Normalisation, pack, unpack
 from airtune.radio.transmission import Air, Transmission
 
@@ -38,11 +40,15 @@ class Aggregate:
     average_powers : ndarray, float, shape (K,)
         Power of each client as realised, averaged over the symbols of this upload [W].
     misalignment : ndarray, complex, shape (K,)
-        ``e_k = w^H h_k b_k - nu_k`` with the true channel; 0 with perfect CSI.
+        ``e_k = w^H h_k b_k - nu_k`` with the true channel; 0 with perfect CSI.  With impairments
+        ``w^H h_k b_k`` is multiplied with the gain that they left the symbols.
     noise_mse : float
         ``w^H R w``.
     predicted_mse : float
-        ``w^H R w + e^H C e``.
+        ``w^H R w + e^H C e``, with impairments and their distortion.
+    squared_bias : float
+        ``e^H e``, each client's weighed with the power of its symbols: the part of the error that
+        is no noise, at worst a bias.
     realised_mse : float
         Mean over the real entries sent of their squared error over ``v_b^2 / pi_b``; its
         expectation is `predicted_mse`.  0 when nothing was sent.
@@ -60,6 +66,7 @@ class Aggregate:
     misalignment: Complex
     noise_mse: float
     predicted_mse: float
+    squared_bias: float
     realised_mse: float
     group_mse: Real
     relative_error: float
@@ -74,6 +81,7 @@ def aggregate(
     *,
     form: Form = "scalar",
     correlation: Complex | None = None,
+    impairments: Impairments | None = None,
 ) -> Aggregate:
     """Send the updates over the air and decode their weighted mean (system model, section 4).
 
@@ -97,6 +105,8 @@ def aggregate(
     correlation : ndarray, complex, shape (K, K), optional
         Correlation of the symbols for the prediction, ``C_jk = mean(x_j^* x_k)``; the identity by
         default.
+    impairments : Impairments, optional
+        What goes wrong with the clients' symbols.
 
     Returns
     -------
@@ -119,37 +129,79 @@ def aggregate(
     weights = common.effective_weights  # nu_k
     noise_mse = float((w.conj() @ air.covariance @ w).real)
     aligned = (air.channel @ w.conj()) * transmission.scalars  # w^H h_k b_k
-    misalignment = aligned - weights
     amplitudes = np.sqrt(common.group_errors)  # v_b / sqrt(pi_b)
     decoded = np.repeat(common.means, common.scales.sizes)
     energies = np.zeros(len(updates))
     errors = np.zeros(len(common.scales.sizes))
-    for entries, group, symbols in _chunks(updates, common):
+    meter = Meter(len(updates))
+    for entries, group, symbols, arriving in _uploads(
+        updates, common, transmission, impairments, meter
+    ):
         if form == "waveform":
-            received = _antennas(symbols, transmission.scalars, air, rng)
+            received = _antennas(arriving, transmission.scalars, air, rng)
             estimate = w.conj() @ received
         else:
-            estimate = aligned @ symbols + np.sqrt(noise_mse) * complex_normal(
+            estimate = aligned @ arriving + np.sqrt(noise_mse) * complex_normal(
                 symbols.shape[1:], rng
             )
         decoded[entries] += amplitudes[group] * unpack(estimate, len(group))
         error = unpack(estimate - weights @ symbols, len(group))
         errors += np.bincount(group, weights=error**2, minlength=len(errors))
         energies += np.sum(np.abs(symbols) ** 2, axis=1)
-    C = np.eye(len(updates)) if correlation is None else correlation
     total = float(common.scales.sizes @ common.deviations**2) or 1.0  # no error without entries
+    arrival = None if impairments is None else meter.arrival()
+    average_powers = transmission.powers * energies / max(common.symbols, 1)
+    if arrival is not None:
+        average_powers = transmission.powers * arrival.sent_powers
+    misalignment = (aligned if arrival is None else aligned * arrival.gains) - weights
+    wrong, squared_bias = _systematic(aligned, misalignment, correlation, arrival)
     return Aggregate(
         mean=decoded,
         symbols=common.symbols,
         powers=transmission.powers,
-        average_powers=transmission.powers * energies / max(common.symbols, 1),
+        average_powers=average_powers,
         misalignment=misalignment,
         noise_mse=noise_mse,
-        predicted_mse=noise_mse + float((misalignment.conj() @ C @ misalignment).real),
+        predicted_mse=noise_mse + wrong,
+        squared_bias=squared_bias,
         realised_mse=float(errors.sum()) / max(common.entries, 1),
         group_mse=np.where(common.sent, errors / common.scales.sizes, 0.0),
         relative_error=float(errors @ common.group_errors) / total,
     )
+
+
+def _systematic(
+    aligned: Complex, misalignment: Complex, correlation: Complex | None, arrival: Arrival | None
+) -> tuple[float, float]:
+    """Return the predicted error besides the noise, and the part of it that may be bias."""
+    C = np.eye(len(aligned)) if correlation is None else correlation
+    if arrival is None:
+        wrong = float((misalignment.conj() @ C @ misalignment).real)
+        return wrong, float(np.sum(np.abs(misalignment) ** 2))
+    e = np.sqrt(arrival.symbol_powers) * misalignment
+    distortion = float(np.abs(aligned) ** 2 @ arrival.distortion)
+    return float((e.conj() @ C @ e).real) + distortion, float(np.sum(np.abs(e) ** 2))
+
+
+def _uploads(
+    updates: Floating,
+    common: Normalisation,
+    transmission: Transmission,
+    impairments: Impairments | None,
+    meter: Meter,
+) -> Iterator[tuple[slice | Integer, Integer, Complex, Complex]]:
+    """Yield the upload piece by piece: entries, groups, symbols x_k, and what arrives for them."""
+    if impairments is None:
+        for entries, group, symbols in _chunks(updates, common):
+            yield entries, group, symbols, symbols
+        return
+    restraint = impairments.restraint(transmission.powers, common.symbol_powers)[:, None]
+    meant, faulty = tee(_chunks(updates, common))
+    pieces = (restraint * symbols for _, _, symbols in faulty)
+    arriving = impair(pieces, impairments, np.abs(transmission.scalars), common.symbols)
+    for (entries, group, symbols), (sent, arrived) in zip(meant, arriving, strict=True):
+        meter.add(symbols, sent, arrived)
+        yield entries, group, symbols, arrived
 
 
 def _chunks(

@@ -253,7 +253,8 @@ def precode_updates(scales: Scales, weights: npt.ArrayLike, normalise: Normalise
         `scales.means` are 0 and `scales.deviations` the root mean squares of the entries.
     """
     omega = np.asarray(weights, dtype=np.float64)
-    rms = np.sqrt(scales.deviations**2 + scales.means**2)
+    about_zero = norms(scales)
+    rms = about_zero.deviations
     top = rms.max(axis=0)
     sent, entries, powers = _group_powers(scales.sizes, top, normalise)
     lengths = np.where(sent, scales.sizes, 0)
@@ -261,7 +262,7 @@ def precode_updates(scales: Scales, weights: npt.ArrayLike, normalise: Normalise
     if entries:
         top = top * np.sqrt(loads.max())
     return Normalisation(
-        scales=Scales(scales.sizes, np.zeros_like(rms), rms),
+        scales=about_zero,
         weights=omega,
         means=np.zeros(len(top)),
         deviations=top,
@@ -270,6 +271,12 @@ def precode_updates(scales: Scales, weights: npt.ArrayLike, normalise: Normalise
         entries=entries,
         effective_weights=omega,
     )
+
+
+def norms(scales: Scales) -> Scales:
+    """Return the root mean squares of the entries in place of deviations; the means are 0."""
+    rms = np.sqrt(scales.deviations**2 + scales.means**2)
+    return Scales(scales.sizes, np.zeros_like(rms), rms)
 
 
 def _group_powers(sizes: Integer, deviations: Real, normalise: Normalise) -> tuple[Mask, int, Real]:

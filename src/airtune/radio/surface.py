@@ -79,6 +79,13 @@ class Surface:
             ),
         )
 
+    def widened(self, interferers: int) -> Surface:
+        """Return the surface for so many interferers; it does not see those that it has not."""
+        more = interferers - len(self.interference)
+        if more <= 0:
+            return self
+        return replace(self, interference=np.pad(self.interference, ((0, more), (0, 0))))
+
     def _with_reflection(self, paths: Paths, gains: Complex) -> Paths:
         shape = (*gains.shape, 2)
         return Paths(

@@ -147,6 +147,10 @@ class MetricsLine(Part):
         Bias of averaging the factors of LoRA apart, over the mean step; None for one local step.
     dropped : list of int
         Clients whose update was not finite.
+    missing : list of int
+        Selected clients whose update faults kept out of the mean, in whole or in part.
+    faults : dict or None
+        What went wrong; None where the scenario has no faults.
     """
 
     round: int
@@ -166,6 +170,8 @@ class MetricsLine(Part):
     clients: list[int] | None = None
     product_bias: Number | None = None
     dropped: list[int] = Field(default_factory=list)
+    missing: list[int] = Field(default_factory=list)
+    faults: dict[str, Any] | None = None
     replanned: dict[str, Any] = Field(default_factory=dict)
 
     def number(self, name: str) -> Number | None:

@@ -11,7 +11,17 @@ from typing import Any
 
 from airtune.record import names, write_text
 from airtune.registry import PROPOSAL
-from airtune.report import figures, headline, paired, reasons, run_folder, scores, style, table
+from airtune.report import (
+    faults,
+    figures,
+    headline,
+    paired,
+    reasons,
+    run_folder,
+    scores,
+    style,
+    table,
+)
 from airtune.report.run_folder import RunFolder, SchemeRun
 from airtune.report.values import count, decimals, read
 
@@ -111,6 +121,7 @@ def _content(run: RunFolder) -> dict[str, Any]:
         "of_pairs": scores.of_pairs(run.results),
         "key_figures": table.scheme_rows(run.results),
         "paired": paired.paired_rows(run.results),
+        "faults": faults.fault_rows(run.results),
         "paired_caption": paired.paired_caption(run.results),
         "energy": table.split_rows(run.results, "energy_j", "J"),
         "latency": table.split_rows(run.results, "latency_s", "s"),

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from airtune.bound.faults import staleness_bias
 from airtune.costs import Components
 from airtune.engines import Engine, RoundUpdates
 from airtune.errors import InputError
@@ -19,8 +22,13 @@ from airtune.planning.plans import plan_run
 from airtune.planning.repetition import Repetition
 from airtune.planning.replan import CurrentPlan
 from airtune.planning.result import Plan
+from airtune.radio.drives import Carriages
+from airtune.radio.impairments import Impairments
 from airtune.registry import POLICIES, SERVER_OPTIMIZERS
+from airtune.rounds import faults
 from airtune.rounds.books import Computing, book_round
+from airtune.rounds.fault_metrics import FaultOutcome, fault_metrics
+from airtune.rounds.fault_state import FaultState
 from airtune.rounds.metrics import (
     Metrics,
     RoundOutcome,
@@ -65,14 +73,17 @@ class FederatedRun:
         self.scheme: BuiltScheme = repetition.scheme(scheme)
         self.policy: Policy = POLICIES[scenario.clients.selection]
         self.training = scenario.training.of(scheme)
+        self.faults = faults.FaultSource(scenario, repetition.seed)
         self.optimizer: ServerOptimizer = SERVER_OPTIMIZERS[self.training.server_optimizer]
         joint = plan_run(repetition, scheme) if plan is None else plan
         self.current = CurrentPlan.first(repetition, joint)
         adapter, clients = engine.initial_adapter(), scenario.clients.count
+        start, drives = self.scheme.array.start(), self.faults.drives and self.scheme.array.moves
         self.state = State(
             adapter=adapter,
             optimizer_state=self.optimizer.init(adapter, self.training),
-            positions=self.scheme.array.start(),
+            positions=start,
+            faults=FaultState(carriages=Carriages.homed(start) if drives else None),
             effective_weights=repetition.weights(self.plan.participants),
             scaled_weights=repetition.omega.copy(),
             average_rates=np.zeros(clients),
@@ -94,9 +105,10 @@ class FederatedRun:
         """
         state, repetition, array = self.state, self.repetition, self.scheme.array
         began, index = time.perf_counter(), state.round + 1
+        wrong = self.faults.of_round(index)
 
         # 1  The propagation paths of the round become known, up to the error of the pilots.
-        radio = repetition.radio(index)
+        radio = self.faults.radio(index, wrong, repetition.radio)
 
         # 2  The scheduler picks who transmits; their effective weights nu_k are expected from
         #    their last reports.
@@ -106,24 +118,40 @@ class FederatedRun:
         state.effective_weights = choice.spread(state.scaled_weights)
 
         # 3  The server broadcasts the adapter; its cost is booked below with that of the pilots.
+        #    Who misses it works with the last one that it has.
         adapter = state.adapter
+        state.faults = state.faults.after_broadcast(index, adapter, wrong.missed)
+        stale = state.faults.stale(index, choice.clients)
 
         # 4  The selected clients compute their updates, and the antennas move.
-        batches, states = self.plan.batch_sizes, state.client_states
-        computed = self.engine.updates(adapter, choice.clients, batches, self.seed, index, states)
+        request = partial(self._request, index)
+        computed = faults.updates_of(request, adapter, stale, choice.clients)
         check_updates(computed, choice.clients, self.scenario.engine.name)
         state.client_states |= computed.states
         moved = repetition.movement(array, state.positions, self._positions(radio))
+        if state.faults.carriages is not None:
+            carriages = self.faults.carriages(index, state.faults.carriages, state.positions, moved)
+            state.faults = replace(state.faults, carriages=carriages)
         state.positions = moved.positions
+
+        #    Who drops out or is late does not get to send.
+        computing = self._computing(choice.clients)
+        waiting = self.faults.waiting(wrong, choice.clients, computing)
+        left_out = wrong.dropping(choice.clients)
+        late = choice.clients[:0] if waiting is None else choice.clients[waiting.late]
+        arrived = faults.remaining(computed, np.concatenate([left_out, late]))
 
         # 5  The clients report their scales and transmit at the same time; the antennas receive
         #    the sum.
         link = array.link(radio, state.effective_weights, state.positions)
-        uploads = self._uploads(computed, choice)
+        if state.faults.carriages is not None:
+            link = replace(link, true_positions=state.faults.carriages.actual)
+        impairments = self.faults.impairments(wrong, arrived.clients, radio.powers)
+        uploads = self._uploads(arrived, choice, impairments)
         received = None
         if uploads is not None:
             received = self.scheme.air.combine(uploads, link, self.plan.power_backoff)
-        transmitters = who_transmitted(computed.clients, received)
+        transmitters = who_transmitted(arrived.clients, received)
 
         # 6  The server decodes the mean and takes a step; what clients reported and remember is
         #    stored for the next round.
@@ -135,7 +163,7 @@ class FederatedRun:
             state.participation[transmitters] += 1
             if received.effective_weights is not None:
                 state.scaled_weights = self._scaled_weights(
-                    computed.clients, choice, received.effective_weights
+                    arrived.clients, choice, received.effective_weights
                 )
                 state.effective_weights = received.effective_weights
         state.round = index
@@ -145,12 +173,16 @@ class FederatedRun:
         overheads = self.scheme.air.overheads(
             link, link, choice.clients, repetition.matrix_sizes, reporting
         )
-        booked = book_round(self._computing(choice.clients), moved, overheads, received)
+        booked = book_round(computing, moved, overheads, received)
+        if waiting is not None:
+            booked = waiting.booked(booked, computing)
+        if wrong.restarted:
+            booked = faults.booked_twice(booked)
         state.latency_s += booked.latency_s
         state.energy_j += booked.energy_j
         state.client_energy_j[choice.clients] += booked.compute_and_pilot_j
         if received is not None:
-            state.client_energy_j[computed.clients] += booked.uplink_j
+            state.client_energy_j[arrived.clients] += booked.uplink_j
 
         #    It evaluates the adapter, and plans the remaining rounds anew if the air drifts.
         evaluation = self._evaluate(index)
@@ -158,6 +190,25 @@ class FederatedRun:
         if replanned is not None:
             self.current = replanned[0]
 
+        happened = None
+        if self.faults.active:
+            happened = FaultOutcome(
+                wrong,
+                choice.clients,
+                left_out,
+                late,
+                cut=wrong.cut(arrived.clients),
+                stale=stale,
+                squared_bias=0.0 if received is None else received.squared_bias or 0.0,
+                stale_bias=staleness_bias(
+                    repetition.constants,
+                    adapter,
+                    stale,
+                    dict(
+                        zip(transmitters.tolist(), self._weights(transmitters, choice), strict=True)
+                    ),
+                ),
+            )
         outcome = RoundOutcome(
             choice,
             computed,
@@ -165,12 +216,14 @@ class FederatedRun:
             received,
             moved,
             booked,
-            product_bias=self._product_bias(adapter, computed, choice),
+            product_bias=self._product_bias(adapter, arrived, choice),
+            faults=happened,
         )
         return {
             **({} if replanned is None else {"replanned": replanned[1]}),
             **progress_metrics(state, evaluation),
             **outcome_metrics(outcome, repetition.constants, repetition.omega),
+            **({} if happened is None else {"faults": fault_metrics(happened, array, state)}),
             "round_wall_s": time.perf_counter() - began,
         }
 
@@ -231,7 +284,9 @@ class FederatedRun:
         """Return omega_k of these of the chosen clients times the factors of the choice."""
         return self.repetition.omega[clients] * choice.factors[np.isin(choice.clients, clients)]
 
-    def _uploads(self, computed: RoundUpdates, choice: Choice) -> Uploads | None:
+    def _uploads(
+        self, computed: RoundUpdates, choice: Choice, impairments: Impairments | None
+    ) -> Uploads | None:
         """Return what there is to send; None when no client has a finite, non-zero update."""
         if not len(computed.clients) or not np.any(computed.updates):
             return None
@@ -242,6 +297,7 @@ class FederatedRun:
             weights / weights.sum(),
             self.repetition.matrix_sizes,
             self.state.memory,
+            impairments,
         )
 
     def _scaled_weights(
@@ -264,6 +320,13 @@ class FederatedRun:
         weights = self.state.scaled_weights.copy()
         weights[senders] = np.where(scales > 0, scales, weights[senders])
         return weights
+
+    def _request(
+        self, index: int, adapter: NDArray[np.float32], clients: NDArray[np.int64]
+    ) -> RoundUpdates:
+        """Ask the engine for the updates of clients at the adapter that they have."""
+        batches, states = self.plan.batch_sizes, self.state.client_states
+        return self.engine.updates(adapter, clients, batches, self.seed, index, states)
 
     def _product_bias(
         self, adapter: NDArray[np.float32], computed: RoundUpdates, choice: Choice

@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airtune.bound.convergence import BoundConstants, participation_bias
+from airtune.bound.faults import joint_bias
 from airtune.costs import FloatArray
 from airtune.engines import RoundUpdates
 from airtune.learning.results import DomainScore, Evaluation
 from airtune.radio.movement import Movement
 from airtune.rounds.books import Booked
+from airtune.rounds.fault_metrics import FaultOutcome
 from airtune.rounds.state import State
 from airtune.scheduling import Choice
 from airtune.schemes import Reception
@@ -66,6 +68,8 @@ class RoundOutcome:
         Latency and energy.
     product_bias : float or None
         See :func:`airtune.learning.product_bias.product_bias`.
+    faults : FaultOutcome or None
+        What faults have done; None where there are none in the scenario.
     """
 
     choice: Choice
@@ -75,6 +79,7 @@ class RoundOutcome:
     moved: Movement
     booked: Booked
     product_bias: float | None = None
+    faults: FaultOutcome | None = None
 
 
 def outcome_metrics(outcome: RoundOutcome, constants: BoundConstants, omega: FloatArray) -> Metrics:
@@ -87,11 +92,17 @@ def outcome_metrics(outcome: RoundOutcome, constants: BoundConstants, omega: Flo
     omega : ndarray, float, shape (K,)
         Weights of all clients, sum 1.
     """
+    happened = outcome.faults
+    participation = participation_metrics(constants, omega, outcome.transmitters, outcome.choice)
+    if happened is not None:
+        biases = (participation["bias"], happened.squared_bias, happened.stale_bias)
+        participation["bias"] = joint_bias(*biases)
     return {
         **aggregation_metrics(outcome.computed, outcome.received),
-        **participation_metrics(constants, omega, outcome.transmitters, outcome.choice),
+        **participation,
         "product_bias": outcome.product_bias,
         "dropped": list(outcome.computed.dropped),
+        "missing": [] if happened is None else happened.missing,
         "moved_m": float(outcome.moved.distances_m.max()),
         "round_latency_s": outcome.booked.latency_s.to_dict(),
         "round_energy_j": outcome.booked.energy_j.to_dict(),

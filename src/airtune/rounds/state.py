@@ -12,6 +12,7 @@ from airtune import record
 from airtune.costs import Components
 from airtune.learning.results import ClientState
 from airtune.learning.server import OptimizerState, restore
+from airtune.rounds.fault_state import FaultState
 from airtune.scenario import Budget
 from airtune.schemes import Memory
 
@@ -33,7 +34,7 @@ class State:
     `effective_weights` are nu_k of the last round, 0 for who was silent; `scaled_weights` are
     omega_k times each client's last reported relative scale, the nu_k of a round with everybody.
     `optimizer_state` belongs to the server optimiser, `client_states` to the client objective: only
-    clients that took part and remember something are in it.
+    clients that took part and remember something are in it.  `faults` is what faults leave behind.
     """
 
     adapter: NDArray[np.float32]
@@ -46,6 +47,7 @@ class State:
     client_energy_j: NDArray[np.float64]
     memory: Memory = field(default_factory=dict)
     client_states: dict[int, ClientState] = field(default_factory=dict)
+    faults: FaultState = field(default_factory=FaultState)
     round: int = 0
     latency_s: Components = field(default_factory=Components)
     energy_j: Components = field(default_factory=Components)
@@ -57,7 +59,7 @@ class State:
         arrays |= {f"memory.{client}": row for client, row in self.memory.items()}
         for client, state in self.client_states.items():
             arrays |= {f"client.{client}.{name}": value for name, value in state.items()}
-        return arrays
+        return arrays | self.faults.arrays()
 
     def load(self, round_index: int, arrays: record.Arrays, state: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
@@ -79,6 +81,7 @@ class State:
             if key.startswith("client."):
                 _, client, name = key.split(".", 2)
                 self.client_states.setdefault(int(client), {})[name] = value
+        self.faults = FaultState.of(arrays)
         self.round = round_index
         self.latency_s = Components(**state["latency_s"])
         self.energy_j = Components(**state["energy_j"])

@@ -1,6 +1,7 @@
 """Every setting of a study, once: typed, documented, validated."""
 
 from airtune.scenario.base import CALIBRATE, Settings
+from airtune.scenario.faults import Faults
 from airtune.scenario.learning import (
     TEMPLATES,
     Data,
@@ -40,6 +41,7 @@ __all__ = [
     "Digital",
     "Engine",
     "Evaluation",
+    "Faults",
     "Fields",
     "Interferers",
     "Lora",

@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from airtune.errors import clip, shown
 from airtune.registry import ENGINES, SCHEMES
 from airtune.scenario.base import Count, NonNegative, Positive, Registered, Settings
+from airtune.scenario.faults import Faults
 from airtune.scenario.learning import (
     Data,
     Evaluation,
@@ -159,6 +160,7 @@ class Scenario(Settings):
     bound: Bound = Bound()
     calibration: Calibration = Calibration()
     engine: Engine = Engine()
+    faults: Faults = Faults()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -198,6 +200,7 @@ class Scenario(Settings):
                 f"data.sizes = {shown(list(self.data.sizes))}: must be a list of clients.count = "
                 f"{self.clients.count}"
             )
+        self.faults.check_antennas(self.array.antennas)
         if len(set(self.schemes)) != len(self.schemes):
             raise ValueError(f"schemes = {shown(list(self.schemes))}: must not repeat")
         return self

@@ -14,6 +14,7 @@ from airtune.kinds import Complex, Integer, Real
 from airtune.placement import Placement, Problem, ProblemError, beamform
 from airtune.placement.values import check_range
 from airtune.radio.channels.base import Block, Transmitters
+from airtune.radio.impairments import muted
 from airtune.radio.transmission import Air, air_at
 from airtune.radio.units import LinkBudget
 from airtune.scenario import Scenario
@@ -55,6 +56,8 @@ class RadioRound:
         Powers of clients and interferers, and the noise.
     region : AntennaRegion
         Where movable antennas may be placed.
+    true_budget : LinkBudget, optional
+        The powers as they are, where the server believes in others.
     """
 
     seed: int
@@ -62,6 +65,7 @@ class RadioRound:
     block: Block
     budget: LinkBudget
     region: AntennaRegion
+    true_budget: LinkBudget | None = None
 
     @classmethod
     def of(cls, scenario: Scenario, seed: int, round_index: int, block: Block) -> RadioRound:
@@ -70,7 +74,7 @@ class RadioRound:
         Parameters
         ----------
         scenario : Scenario
-            Its sections ``radio``, ``clients`` and ``array`` are read.
+            Its sections ``radio``, ``clients``, ``array`` and ``faults.antennas`` are read.
         seed : int
             Root of the repetition's streams.
         round_index : int
@@ -91,7 +95,8 @@ class RadioRound:
                 f"the air of round {round_index}: {error} (settings of clients.tx_power_dbm and "
                 "radio)"
             ) from error
-        region = AntennaRegion(array.antennas, array.region, array.spacing)
+        antennas = array.antennas - scenario.faults.antennas.missing
+        region = AntennaRegion(antennas, array.region, array.spacing)
         return cls(seed, round_index, block, budget, region)
 
     @property
@@ -158,20 +163,26 @@ class Response:
     positions : ndarray, float, shape (N, 2)
         Antenna positions [wavelengths].
     budget : LinkBudget
+    dead : ndarray, int, or None
+        Antennas that hear nobody.
     """
 
     transmitters: Transmitters
     positions: Real
     budget: LinkBudget
+    dead: Integer | None = None
 
     def of(self, clients: Integer) -> Air:
         """Return the air of these clients (indices)."""
-        return air_at(self.transmitters.of(clients), self.positions, self.budget)
+        return self._heard(air_at(self.transmitters.of(clients), self.positions, self.budget))
 
     @cached_property
     def everybody(self) -> Air:
         """The air of all clients."""
-        return air_at(self.transmitters, self.positions, self.budget)
+        return self._heard(air_at(self.transmitters, self.positions, self.budget))
+
+    def _heard(self, air: Air) -> Air:
+        return air if self.dead is None else muted(air, self.dead)
 
 
 @dataclass(frozen=True)
@@ -182,16 +193,24 @@ class Link:
     ----------
     radio : RadioRound
     positions : ndarray, float, shape (N, 2)
-        Antenna positions [wavelengths].
+        Antenna positions as the server believes them to be [wavelengths].
+    true_positions : ndarray, float, shape (N, 2), optional
+        Where the antennas are, where drives have missed [wavelengths].
+    dead : ndarray, int, optional
+        Antennas that hear nobody and of which the server does not know it.
     """
 
     radio: RadioRound
     positions: Real
+    true_positions: Real | None = None
+    dead: Integer | None = None
 
     @cached_property
     def true(self) -> Response:
         """The air as it is."""
-        return Response(self.radio.true, self.positions, self.radio.budget)
+        positions = self.positions if self.true_positions is None else self.true_positions
+        budget = self.radio.true_budget or self.radio.budget
+        return Response(self.radio.true, positions, budget, self.dead)
 
     @cached_property
     def perceived(self) -> Response:

@@ -8,6 +8,7 @@ from airtune import registry
 from airtune.scenario import Scenario
 from airtune.schemes.air.base import AirInterface
 from airtune.schemes.arrays.base import ArrayPolicy
+from airtune.schemes.arrays.faulty import with_faults
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ class Scheme:
         InputError
             If the policy cannot meet the settings.
         """
-        return BuiltScheme(self.name, self.array.build(scenario, seed), self.air.build(scenario))
+        array = with_faults(self.array.build(scenario, seed), scenario, seed)
+        return BuiltScheme(self.name, array, self.air.build(scenario))
 
 
 def register(scheme: Scheme) -> Scheme:

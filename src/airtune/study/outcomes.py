@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from airtune.record.documents import (
 from airtune.registry import PROPOSAL, REFERENCE
 from airtune.scenario import Scenario
 from airtune.study.ends import stopped_by
+from airtune.study.faults import fault_figures
 from airtune.study.statistics import Quantiles, Share, jain_index, quantiles, share_interval
 
 TARGET_SHARE = 0.9
@@ -119,6 +120,7 @@ class CellFigures(TypedDict):
     stopped_by: str | None
     left_out_records: int | None
     plan: dict[str, Any] | None
+    faults: NotRequired[dict[str, float]]
     history: list[RoundFigures]
 
 
@@ -188,7 +190,8 @@ def cell_figures(
         )
     errors = [line.mse for line in lines if line.mse is not None]
     mean_error = float(np.mean(errors)) if errors else 0.0
-    return {
+    faults = fault_figures(lines, len(totals.participation))
+    figures: CellFigures = {
         "rounds_to_target": reached.round if reached else None,
         "time_to_target_s": reached.time_s if reached else None,
         "energy_to_target_j": reached.energy_j if reached else None,
@@ -222,6 +225,9 @@ def cell_figures(
         "plan": _against_plan(history),
         "history": [_round_figures(line) for line in lines if line.evaluated],
     }
+    if faults is not None:
+        figures["faults"] = faults
+    return figures
 
 
 def _mean(values: Iterable[Number | None]) -> float | None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from airtune.kinds import Complex, Integer, Real
+import numpy as np
+
+from airtune.kinds import Complex, Integer, Mask, Real
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,35 @@ class Paths:
         """Return the paths of some of the transmitters (indices)."""
         k = transmitters
         return Paths(self.gains[k], self.directions[k], self.delays[k])
+
+    def joined(self, others: Paths) -> Paths:
+        """Return the paths of these transmitters and then of others, filled up with gains of 0."""
+        longest = max(self.gains.shape[1], others.gains.shape[1])
+        both = [one.filled(longest) for one in (self, others)]
+        return Paths(
+            np.concatenate([one.gains for one in both]),
+            np.concatenate([one.directions for one in both]),
+            np.concatenate([one.delays for one in both]),
+        )
+
+    def filled(self, count: int) -> Paths:
+        """Return the same with `count` paths each, the last ones of gain 0."""
+        more = count - self.gains.shape[1]
+        return Paths(
+            np.pad(self.gains, ((0, 0), (0, more))),
+            np.pad(self.directions, ((0, 0), (0, more), (0, 0))),
+            np.pad(self.delays, ((0, 0), (0, more))),
+        )
+
+    def replaced(self, which: Mask, others: Paths) -> Paths:
+        """Return the paths with those of some transmitters, shape (K,), taken from others."""
+        longest = max(self.gains.shape[1], others.gains.shape[1])
+        here, there = self.filled(longest), others.filled(longest)
+        return Paths(
+            np.where(which[:, None], there.gains, here.gains),
+            np.where(which[:, None, None], there.directions, here.directions),
+            np.where(which[:, None], there.delays, here.delays),
+        )
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from airtune.costs import over_the_air_time
@@ -36,9 +38,11 @@ class Analog(AirInterface):
 
     def normalised(self, uploads: Uploads) -> Normalisation:
         """Return the common scales that the server sets from the clients' reports."""
-        return scales.normalise_updates(
-            self.reports(uploads), uploads.omega, self.aggregation.normalise
+        own = self.reports(uploads)
+        common = scales.normalise_updates(
+            as_reported(own, uploads), uploads.omega, self.aggregation.normalise
         )
+        return replace(common, scales=own)
 
     def forecast_of_all_entries(
         self, weights: Real, matrix_sizes: Integer, mse: float, bias: float = 0.0
@@ -83,13 +87,15 @@ class Analog(AirInterface):
             link.true.of(uploads.clients),
             generator(link.radio.seed, "noise", link.radio.round),
             form=self.aggregation.form,
+            impairments=uploads.impairments,
         )
         airtime = self.airtime(normalisation.entries)
+        impaired = uploads.impairments is not None
         predicted = received.predicted_mse * normalisation.total_error
         noise_std, exposure = _concealment(normalisation, received)
         return Reception(
             mean=received.mean,
-            uplink_j=received.powers * airtime,
+            uplink_j=(received.average_powers if impaired else received.powers) * airtime,
             uplink_s=airtime,
             effective_weights=spread_weights(
                 link, uploads.clients, normalisation.effective_weights
@@ -98,7 +104,20 @@ class Analog(AirInterface):
             predicted_mse=predicted / squared_scale(uploads),
             noise_std=noise_std,
             exposure=exposure,
+            squared_bias=_squared_bias(normalisation, received),
         )
+
+
+def as_reported(own: Scales, uploads: Uploads) -> Scales:
+    """Return the clients' reports as the server reads them."""
+    return own if uploads.impairments is None else uploads.impairments.reported(own)
+
+
+def _squared_bias(normalisation: Normalisation, received: Aggregate) -> float:
+    """Return the squared error that is no noise: of misaligned clients, and of wrong means."""
+    common = normalisation
+    off = common.means - common.weights @ common.scales.means
+    return received.squared_bias * common.total_error + float(common.scales.sizes @ off**2)
 
 
 def spread_weights(link: Link, clients: Integer, weights: Real) -> Real:

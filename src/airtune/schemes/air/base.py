@@ -11,6 +11,7 @@ import numpy as np
 
 from airtune.kinds import Floating, Integer, Mask, Real
 from airtune.radio import links, scales
+from airtune.radio.impairments import Impairments
 from airtune.radio.units import dbm_to_watt, noise_power
 from airtune.scenario import Aggregation, Digital, Radio, Scenario
 from airtune.schemes.link import Link
@@ -34,6 +35,8 @@ class Uploads:
         Entries of each adapter matrix.
     memory : mapping of int to ndarray, float, shape (d,)
         What the interface remembers of clients that have sent before, by index.
+    impairments : Impairments or None
+        What goes wrong with the uploads; None: nothing.
     """
 
     updates: Floating
@@ -41,6 +44,14 @@ class Uploads:
     omega: Real
     matrix_sizes: Integer
     memory: Mapping[int, Real] = field(default_factory=dict)
+    impairments: Impairments | None = None
+
+    @property
+    def whole(self) -> Mask:
+        """Whose upload does not break off, shape (S,)."""
+        if self.impairments is None:
+            return np.ones(len(self.clients), dtype=np.bool_)
+        return self.impairments.whole
 
 
 @dataclass(frozen=True)
@@ -83,11 +94,15 @@ class Reception:
     memory : mapping of int to ndarray, float, shape (d,)
         What to remember of the clients that have sent now.
     transmitted : ndarray, bool, shape (S,), or None
-        Who has sent; None: everyone.
+        Whose update is in the mean: not of those who stay silent or whose packet is lost; None:
+        everyone.
     noise_std : float or None
         Standard deviation of the air's noise per entry of the mean, the least of all scale groups.
     exposure : float or None
         What one client adds to the mean, as a vector, over the noise per entry: the largest of all.
+    squared_bias : float or None
+        Squared distance of the mean's expectation over the noise from the weighted mean of the
+        updates, from misaligned clients and wrong reports; None where it is not known.
     """
 
     mean: Real
@@ -100,6 +115,7 @@ class Reception:
     noise_std: float | None = None
     exposure: float | None = None
     transmitted: Mask | None = None
+    squared_bias: float | None = None
 
 
 @dataclass(frozen=True)
@@ -296,6 +312,13 @@ class AirInterface(ABC):
         settings = self.aggregation
         groups = 1 if settings.normalise == "global" else len(matrix_sizes)
         return scales.side_information_bits(groups, settings.scale_bits, self.reported_scalars)
+
+
+def renormalised(omega: Real, chosen: Integer) -> Real:
+    """Return weights that are 0 but for the chosen, sum 1, shape of `omega`."""
+    weights = np.zeros_like(omega)
+    weights[chosen] = omega[chosen] / omega[chosen].sum()
+    return weights
 
 
 def squared_scale(uploads: Uploads) -> float:

@@ -16,7 +16,7 @@ import numpy as np
 from airtune.kinds import Integer, Real
 from airtune.radio import scales
 from airtune.radio.transmission import Transmission, uniform_forcing
-from airtune.schemes.air.analog import noise_after
+from airtune.schemes.air.analog import as_reported, noise_after
 from airtune.schemes.air.base import Reception, Uploads
 from airtune.schemes.air.silencing import Truncating, excluded_error
 from airtune.schemes.link import Link
@@ -53,11 +53,15 @@ class Cotaf(Truncating):
 
     def send(self, uploads: Uploads, link: Link, backoff: float) -> Reception:
         """Send the updates of those who are not silent, precoded by the largest norm."""
+        own = self.reports(uploads)
         precoded = scales.precode_updates(
-            self.reports(uploads), uploads.omega, self.aggregation.normalise
+            as_reported(own, uploads), uploads.omega, self.aggregation.normalise
         )
+        precoded = replace(precoded, scales=scales.norms(own))
         sent = _inversion(link, uploads.clients, uploads.omega, backoff)
         received = self.transmit(uploads, link, precoded, sent)
+        if uploads.impairments is not None:  # the powers are those of the symbols already
+            return received
         return replace(received, uplink_j=received.uplink_j * precoded.symbol_powers)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from airtune.kinds import Integer, Real
 from airtune.radio import digital
 from airtune.radio.access import Uplink, upload
+from airtune.radio.impairments import clipping_of_gaussian
 from airtune.radio.links import Airtime
 from airtune.scenario import Digital as Settings
 from airtune.schemes.air.base import (
@@ -26,6 +27,7 @@ from airtune.schemes.air.base import (
     Reception,
     Uploads,
     relative_error,
+    renormalised,
 )
 from airtune.schemes.link import Link
 from airtune.streams import generator
@@ -55,10 +57,19 @@ class Digital(AirInterface):
         mse = float(omega @ omega) * digital.expected_error(matrix_sizes, bits)
         return Forecast(mse, airtime, sent.time_s, backoff=False)
 
-    def combine(self, uploads: Uploads, link: Link, backoff: float) -> Reception:
-        """Quantise, send and decode each client's own update, and average."""
+    def combine(self, uploads: Uploads, link: Link, backoff: float) -> Reception | None:
+        """Quantise, send and decode each client's own update, and average; None if all are lost.
+
+        A packet that breaks off is lost and its airtime spent: the mean is that of the others, and
+        its client remembers what it did before.
+        """
         settings, radio = self.digital, link.radio
         entry_bits = bits_per_entry(uploads.omega, uploads.matrix_sizes, settings)
+        whole, omega = uploads.whole, uploads.omega
+        if not whole.any():
+            return None
+        if not whole.all():
+            omega = renormalised(omega, np.flatnonzero(whole))
         memory: Memory = {}
         mean, bits = np.zeros(uploads.updates.shape[1]), np.zeros(len(uploads.clients))
         for i, (client, update) in enumerate(
@@ -73,21 +84,28 @@ class Digital(AirInterface):
                 if settings.error_feedback
                 else generator(radio.seed, "quantisation", radio.round, client),
             )
-            if lost is not None:
+            if lost is not None and whole[i]:
                 memory[client] = lost
-            mean += uploads.omega[i] * quantised.values
+            mean += omega[i] * quantised.values
             bits[i] = quantised.bits
-        sent = self._airtime(link, uploads.clients, bits)
+        wrong = uploads.impairments
+        sent = self._airtime(link, uploads.clients, bits, None if wrong is None else wrong.clip_db)
         return Reception(
             mean=mean,
-            uplink_j=sent.energies_j,
+            uplink_j=sent.energies_j if wrong is None else sent.energies_j * wrong.sent,
             uplink_s=sent.time_s,
             mse=relative_error(mean, uploads),
             memory=memory,
+            transmitted=None if whole.all() else whole,
         )
 
-    def _airtime(self, link: Link, clients: Integer, bits: Real) -> Airtime:
-        """Return time and energy of these bits of each client, shape (S,)."""
+    def _airtime(
+        self, link: Link, clients: Integer, bits: Real, clip_db: float | None = None
+    ) -> Airtime:
+        """Return time and energy of these bits of each client, shape (S,).
+
+        Where amplifiers clip, the symbols are taken as Gaussian and as sent with full power.
+        """
         air = link.true.of(clients)
         uplink = Uplink(
             channel=air.channel,
@@ -96,6 +114,7 @@ class Digital(AirInterface):
             bandwidth_hz=self.radio.bandwidth_hz,
             efficiency=self.radio.efficiency,
             gap_db=self.digital.snr_gap_db,
+            clipping=(1.0, 0.0) if clip_db is None else clipping_of_gaussian(clip_db),
         )
         return upload(uplink, bits, self.digital.access)
 

@@ -8,7 +8,14 @@ import numpy as np
 
 from airtune.kinds import Integer, Mask, Real
 from airtune.radio import links
-from airtune.schemes.air.base import AirInterface, Forecast, Overheads, Reception, Uploads
+from airtune.schemes.air.base import (
+    AirInterface,
+    Forecast,
+    Overheads,
+    Reception,
+    Uploads,
+    renormalised,
+)
 from airtune.schemes.link import Link
 
 
@@ -39,7 +46,13 @@ class ErrorFree(AirInterface):
         """Return no pilots."""
         return links.Airtime(np.zeros(len(clients)), np.zeros(len(clients)))
 
-    def combine(self, uploads: Uploads, link: Link, backoff: float) -> Reception:
-        """Return the exact mean."""
-        exact = uploads.omega @ uploads.updates.astype(np.float64)
-        return Reception(exact, np.zeros(len(uploads.clients)))
+    def combine(self, uploads: Uploads, link: Link, backoff: float) -> Reception | None:
+        """Return the exact mean of the updates that arrive whole; None if there are none."""
+        whole, costs = uploads.whole, np.zeros(len(uploads.clients))
+        if whole.all():
+            return Reception(uploads.omega @ uploads.updates.astype(np.float64), costs)
+        if not whole.any():
+            return None
+        omega = renormalised(uploads.omega, np.flatnonzero(whole))
+        exact = omega @ uploads.updates.astype(np.float64)
+        return Reception(exact, costs, transmitted=whole)

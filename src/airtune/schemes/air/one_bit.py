@@ -21,8 +21,8 @@ from airtune.radio import scales
 from airtune.radio.majority import vote_error
 from airtune.radio.scales import Normalisation, Scales
 from airtune.schemes.air.analog import forced, forcing_noise
-from airtune.schemes.air.base import Reception, Uploads, relative_error
-from airtune.schemes.air.silencing import Truncating, renormalised
+from airtune.schemes.air.base import Reception, Uploads, relative_error, renormalised
+from airtune.schemes.air.silencing import Truncating
 from airtune.schemes.link import Link
 
 
@@ -55,7 +55,10 @@ class OneBit(Truncating):
         sizes = scales.group_sizes(uploads.matrix_sizes.tolist(), self.aggregation.normalise)
         ends = np.cumsum(sizes)
         moduli = np.add.reduceat(np.abs(uploads.updates, dtype=np.float64), ends - sizes, axis=1)
-        step = uploads.omega @ (moduli / sizes)
+        reports = moduli / sizes
+        if uploads.impairments is not None:
+            reports = reports * uploads.impairments.report_factors[:, None]
+        step = uploads.omega @ reports
         signs = np.where(uploads.updates < 0, np.float32(-1), np.float32(1))
         sent = self.transmit(
             replace(uploads, updates=signs),
@@ -66,7 +69,7 @@ class OneBit(Truncating):
         votes = np.where(sent.mean < 0, -1.0, 1.0)
         mean = np.repeat(step, sizes) * votes
         error = relative_error(mean, uploads)
-        return replace(sent, mean=mean, mse=error, predicted_mse=None)
+        return replace(sent, mean=mean, mse=error, predicted_mse=None, squared_bias=None)
 
 
 def _unit_scales(sizes: Integer, sent: np.ndarray, omega: Real) -> Normalisation:

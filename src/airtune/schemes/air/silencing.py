@@ -17,6 +17,7 @@ from airtune.schemes.air.base import (
     Reception,
     Uploads,
     relative_error,
+    renormalised,
     squared_scale,
 )
 from airtune.schemes.link import Link
@@ -98,13 +99,6 @@ def least_error(snr: Real, omega: Real, estimate: Estimate) -> Integer:
     return choices[int(np.argmin(errors))]
 
 
-def renormalised(omega: Real, chosen: Integer) -> Real:
-    """Return weights that are 0 but for the chosen, sum 1, shape of `omega`."""
-    weights = np.zeros_like(omega)
-    weights[chosen] = omega[chosen] / omega[chosen].sum()
-    return weights
-
-
 def excluded_error(omega: Real, chosen: Integer) -> float:
     """Return what leaving out the others costs, ``sum_k (omega'_k - omega_k)^2``.
 
@@ -135,6 +129,7 @@ def _send_of(
         updates=uploads.updates[chosen],
         clients=uploads.clients[chosen],
         omega=weights[chosen],
+        impairments=None if uploads.impairments is None else uploads.impairments.of(chosen),
     )
     received = send(some)
     transmitted = np.zeros(len(weights), dtype=np.bool_)

@@ -21,10 +21,13 @@ class Travel:
         Longest distance of an antenna [wavelengths]; None: no limit.
     price_db : float
         Gain that one more wavelength of distance must bring [dB per wavelength].
+    stuck : tuple of int
+        Antennas that cannot move.
     """
 
     longest: float | None = None
     price_db: float = 0.0
+    stuck: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,11 @@ class ArrayPolicy(ABC):
             If the settings cannot be met; the message names them.
         """
         return cls(scenario.array)
+
+    @property
+    def stuck(self) -> tuple[int, ...]:
+        """Antennas that do not move although the policy has drives; none by default."""
+        return ()
 
     @abstractmethod
     def start(self) -> Real:

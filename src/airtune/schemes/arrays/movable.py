@@ -61,8 +61,8 @@ class MovableArray(ArrayPolicy):
             travel = Travel(self.placement.max_travel, self.placement.travel_price_db)
         effort = Effort() if effort is None else effort
         longest = math.inf if travel.longest is None else travel.longest
-        free = math.isinf(longest) and travel.price_db == 0
-        limited = None if free else TravelLimit(positions, longest, travel.price_db)
+        free = math.isinf(longest) and travel.price_db == 0 and not travel.stuck
+        limited = None if free else TravelLimit(positions, longest, travel.price_db, travel.stuck)
         placement = solve(
             radio.problem(effective_weights),
             mode=effort.mode or self.placement.mode,

@@ -60,6 +60,8 @@ class ReflectingSurface(ArrayPolicy):
     def link(self, radio: RadioRound, effective_weights: Real, positions: Real) -> Link:
         """Return what the antennas receive directly and by way of the surface."""
         true, perceived = self.fading.surface(radio.round)
+        true = true.widened(len(radio.true.interferers.gains))
+        perceived = perceived.widened(len(radio.perceived.interferers.gains))
         phases = configure(
             reflection(radio, perceived, effective_weights, positions),
             bits=self.phase_bits,

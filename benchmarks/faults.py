@@ -1,0 +1,249 @@
+"""Each fault at two strengths on the quickstart: rounds to target, loss, participation, bias.
+
+    python benchmarks/faults.py              # all cells that are missing; goes on where it stopped
+    python benchmarks/faults.py --list       # the cells, and which are there
+    python benchmarks/faults.py --only phase --minutes 20
+    python benchmarks/faults.py --table      # docs/faults.md from the committed results
+    python benchmarks/faults.py --reduced    # every fault on tiny settings; nothing is kept
+
+A cell is one scheme under one fault at one strength; it is written to
+benchmarks/results/faults.json as soon as it is done.  The target is that of the error-free scheme
+without faults.
+
+The strengths were set before any outcome was seen: 10 and 30 % where the fault has a share, else a
+value of good hardware and one of bad hardware, or one and two antennas of four.  They are not to be
+changed after a look at the results.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import manual
+from airtune import load_scenario, record
+from airtune.learning.shared import SharedLearners
+from airtune.record import Cell, names
+from airtune.scenario import Scenario
+from airtune.study import cells, histories, outcomes
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results" / "faults.json"
+MANUAL = ROOT / "docs" / "faults.md"
+SCHEMES = ("movable", "fixed", "selection", "digital")
+REFERENCE = ("ideal", "none", "")
+SHARES = ("10 %", "30 %")
+
+
+def _share(section: str, *more: str) -> dict[str, list[str]]:
+    return {share: [f"faults.{section}.share={share.replace(' ', '')}", *more] for share in SHARES}
+
+
+FAULTS: dict[str, dict[str, list[str]]] = {
+    "dropout before the upload": _share("dropout"),
+    "dropout during the upload": _share("dropout", "faults.dropout.when=during"),
+    "dropout in bursts of 4 rounds": _share("dropout", "faults.dropout.burst_rounds=4"),
+    "stragglers, left out at twice the time": _share("stragglers", "faults.stragglers.deadline=2"),
+    "stragglers, waited for": _share("stragglers"),
+    "stuck antennas": {f"{n} of 4": [f"faults.antennas.stuck={n}"] for n in (1, 2)},
+    "dead antennas, known": {f"{n} of 4": [f"faults.antennas.dead={n}"] for n in (1, 2)},
+    "dead antennas, not known": {
+        f"{n} of 4": [f"faults.antennas.dead={n}", "faults.antennas.dead_known=false"]
+        for n in (1, 2)
+    },
+    "position error": {f"{x} λ": [f"faults.antennas.position_error={x}"] for x in (0.01, 0.05)},
+    "backlash": {f"{x} λ": [f"faults.antennas.backlash={x}"] for x in (0.02, 0.1)},
+    "phase error": {f"{x}°": [f"faults.synchronisation.phase_deg={x}"] for x in (10, 30)},
+    "timing error": {f"{x} symbols": [f"faults.synchronisation.timing={x}"] for x in (0.05, 0.15)},
+    "clipping": {f"{x} dB": [f"faults.amplifier.clip_db={x}"] for x in (6, 0)},
+    "jammer, not known": _share("jammer"),
+    "jammer, known": _share("jammer", "faults.jammer.known=true"),
+    "lost broadcast": _share("broadcast"),
+    "wrong reports (12 dB)": _share("side_information"),
+    "outdated channels": {
+        share: [f"faults.side_information.csi_share={share.replace(' ', '')}"] for share in SHARES
+    },
+    "server restart": _share("restart"),
+    "a weak client": {
+        f"{x} dB down": [f"clients.tx_power_dbm={[0.0 - x] + [0.0] * 9}"] for x in (20, 40)
+    },
+}
+"""Settings of each fault at its strengths; more faults are more entries."""
+
+TINY = [
+    *("model.small.hidden=32", "model.small.layers=1", "model.small.heads=2"),
+    *("model.small.intermediate=64", "model.lora.rank=2"),
+    "training.rounds=2",
+    "training.batch_size_max=2",
+    "pretraining.steps=3",
+    "evaluation.records=16",
+    "evaluation.answers=1",
+    "placement.mode=fast",
+    "budget.latency_s=null",
+]
+
+
+@dataclass(frozen=True)
+class Point:
+    """A cell: scheme, fault, strength, and what sets the fault."""
+
+    scheme: str
+    fault: str
+    strength: str
+    settings: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        return " | ".join((self.fault, self.strength, self.scheme))
+
+
+def points(reduced: bool = False) -> Iterator[Point]:
+    """Yield all cells, those without a fault first."""
+    yield Point(*REFERENCE)
+    schemes = ("movable", "digital") if reduced else SCHEMES
+    for scheme in schemes:
+        yield Point(scheme, "none", "")
+    for fault, strengths in FAULTS.items():
+        for strength, settings in list(strengths.items())[-1 if reduced else 0 :]:
+            for scheme in schemes:
+                yield Point(scheme, fault, strength, tuple(settings))
+
+
+def scenario_of(point: Point, reduced: bool, cache: str) -> Scenario:
+    """Return the quickstart with a fault."""
+    tiny = TINY if reduced else []
+    return load_scenario("quickstart", [*tiny, f"cache={cache}", *point.settings])
+
+
+def run(
+    point: Point, scenario: Scenario, learners: SharedLearners, target: float | None
+) -> dict[str, Any]:
+    """Run a cell; return what is kept of it."""
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        cell = Cell(Path(folder) / point.scheme / names.seed_folder(0), point.scheme, 0)
+        cells.run_cells(scenario, 0, [cell], learners)
+        history = histories.read_cell(cell)
+    if point.scheme == REFERENCE[0]:
+        target = outcomes.target_loss(history.losses)
+    figures = outcomes.cell_figures(history, target)
+    lines = history.rounds[1:]
+    faults = figures.get("faults", {})
+    everybody = scenario.clients.count
+    whole = [len(set(line.clients or ()) - set(line.missing)) / everybody for line in lines]
+    return {
+        "settings": list(point.settings),
+        "target_loss": target,
+        **{
+            name: figures[name]
+            for name in (
+                *("rounds_to_target", "time_to_target_s", "energy_to_target_j"),
+                *("final_loss", "mse_db", "diverged", "rounds"),
+            )
+        },
+        "time_s": lines[-1].time_s,
+        "energy_j": lines[-1].energy_j,
+        "participation": float(np.mean(whole)),
+        "bias": float(np.mean([line.number("bias") or 0.0 for line in lines])),
+        "faults": faults,
+        "run_wall_s": time.perf_counter() - began,
+    }
+
+
+def measure(given: argparse.Namespace) -> dict[str, Any]:
+    """Run the cells that are missing, each written at once."""
+    kept = not given.reduced
+    document = read() if kept else {"cells": {}}
+    began, learners = time.perf_counter(), SharedLearners()
+    with tempfile.TemporaryDirectory() as scratch:
+        cache = str(Path(scratch) / "cache") if given.reduced else ".cache/airtune"
+        for point in points(given.reduced):
+            if point.key in document["cells"] or not wanted(point, given.only):
+                continue
+            if given.minutes and time.perf_counter() - began > 60 * given.minutes:
+                break
+            scenario = scenario_of(point, given.reduced, cache)
+            reference = document["cells"].get(Point(*REFERENCE).key, {})
+            entry = run(point, scenario, learners, reference.get("target_loss"))
+            document["cells"][point.key] = entry
+            print(
+                f"{point.key}: {entry['run_wall_s']:.0f} s, loss {entry['final_loss']}", flush=True
+            )
+            if kept:
+                document["environment"] = record.environment(scenario)
+                record.write_json(RESULTS, document)
+    return document
+
+
+def wanted(point: Point, only: str | None) -> bool:
+    """Tell whether a cell is asked for; those without a fault always are."""
+    return only is None or point.fault == "none" or only in point.fault
+
+
+def read() -> dict[str, Any]:
+    """Return the committed results."""
+    if not RESULTS.exists():
+        return {"cells": {}}
+    document: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8"))
+    return document
+
+
+def table(document: dict[str, Any]) -> str:
+    """Return the table of the manual: one row a fault and strength, one column a scheme."""
+    found = document["cells"]
+    head = ["fault", "strength", *SCHEMES, "participation", "bias"]
+    rows = []
+    for fault, strength in dict.fromkeys((p.fault, p.strength) for p in points()):
+        entries = [found.get(Point(s, fault, strength).key) for s in SCHEMES]
+        if any(entry is None for entry in entries):
+            continue
+        shown = [f"{_rounds(entry)} / {_loss(entry)}" for entry in entries]
+        share = f"{100 * entries[0]['participation']:.0f} %"
+        rows.append([fault, strength, *shown, share, f"{entries[0]['bias']:.2g}"])
+    return "\n".join(manual.table(head, rows, 2))
+
+
+def _rounds(entry: dict[str, Any]) -> str:
+    return "never" if entry["rounds_to_target"] is None else str(entry["rounds_to_target"])
+
+
+def _loss(entry: dict[str, Any]) -> str:
+    return "diverged" if entry["final_loss"] is None else f"{entry['final_loss']:.3f}"
+
+
+def main() -> None:
+    """Measure what is missing, or show what is there."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--list", action="store_true", help="the cells, and which are there")
+    parser.add_argument("--only", help="faults whose names hold this text")
+    parser.add_argument("--minutes", type=float, help="begin no cell after so many minutes")
+    parser.add_argument("--table", action="store_true", help="docs/faults.md from the results")
+    parser.add_argument("--reduced", action="store_true", help="tiny settings; nothing is kept")
+    given = parser.parse_args()
+    if given.list:
+        there = read()["cells"]
+        for point in points():
+            print("there  " if point.key in there else "missing", point.key)
+        return
+    document = read() if given.table else measure(given)
+    if given.reduced:
+        assert len(document["cells"]) == len(list(points(reduced=True)))
+        print(f"{len(document['cells'])} cells")
+        return
+    caption = (
+        "Rounds to target / final loss; participation and the bias of the bound are those of "
+        "`movable`, means over the rounds."
+    )
+    manual.put(MANUAL, "faults", f"\n{caption}\n\n{table(document)}\n")
+
+
+if __name__ == "__main__":
+    main()
