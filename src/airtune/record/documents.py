@@ -166,6 +166,7 @@ class MetricsLine(Part):
     clients: list[int] | None = None
     product_bias: Number | None = None
     dropped: list[int] = Field(default_factory=list)
+    rejected: bool = False
     replanned: dict[str, Any] = Field(default_factory=dict)
 
     def number(self, name: str) -> Number | None:

@@ -20,6 +20,7 @@ from airtune.planning.repetition import Repetition
 from airtune.planning.replan import CurrentPlan
 from airtune.planning.result import Plan
 from airtune.registry import POLICIES, SERVER_OPTIMIZERS
+from airtune.rounds import anomaly
 from airtune.rounds.books import Computing, book_round
 from airtune.rounds.metrics import (
     Metrics,
@@ -27,6 +28,7 @@ from airtune.rounds.metrics import (
     outcome_metrics,
     progress_metrics,
 )
+from airtune.rounds.poisoning import Poisoning
 from airtune.rounds.state import State
 from airtune.scheduling import Candidates, Choice, Policy, choose
 from airtune.schemes import BuiltScheme, RadioRound, Reception, Travel, Uploads
@@ -65,6 +67,7 @@ class FederatedRun:
         self.scheme: BuiltScheme = repetition.scheme(scheme)
         self.policy: Policy = POLICIES[scenario.clients.selection]
         self.training = scenario.training.of(scheme)
+        self.poisoning = Poisoning.of(scenario, repetition.seed)
         self.optimizer: ServerOptimizer = SERVER_OPTIMIZERS[self.training.server_optimizer]
         joint = plan_run(repetition, scheme) if plan is None else plan
         self.current = CurrentPlan.first(repetition, joint)
@@ -112,6 +115,7 @@ class FederatedRun:
         batches, states = self.plan.batch_sizes, state.client_states
         computed = self.engine.updates(adapter, choice.clients, batches, self.seed, index, states)
         check_updates(computed, choice.clients, self.scenario.engine.name)
+        computed = self.poisoning.sent(computed, index)
         state.client_states |= computed.states
         moved = repetition.movement(array, state.positions, self._positions(radio))
         state.positions = moved.positions
@@ -127,10 +131,15 @@ class FederatedRun:
 
         # 6  The server decodes the mean and takes a step; what clients reported and remember is
         #    stored for the next round.
+        verdict = None
         if received is not None:
-            state.adapter, state.optimizer_state = self.optimizer.step(
-                adapter, received.mean, state.optimizer_state, self.training
-            )
+            verdict = anomaly.judge(received.mean, state.accepted_norms, self.training)
+            if verdict is not None:
+                state.accepted_norms = verdict.norms
+            if verdict is None or verdict.accepted:
+                state.adapter, state.optimizer_state = self.optimizer.step(
+                    adapter, received.mean, state.optimizer_state, self.training
+                )
             state.memory |= received.memory
             state.participation[transmitters] += 1
             if received.effective_weights is not None:
@@ -171,6 +180,8 @@ class FederatedRun:
             **({} if replanned is None else {"replanned": replanned[1]}),
             **progress_metrics(state, evaluation),
             **outcome_metrics(outcome, repetition.constants, repetition.omega),
+            **self.poisoning.metrics(index),
+            **({} if verdict is None else verdict.metrics()),
             "round_wall_s": time.perf_counter() - began,
         }
 

@@ -46,6 +46,7 @@ class State:
     client_energy_j: NDArray[np.float64]
     memory: Memory = field(default_factory=dict)
     client_states: dict[int, ClientState] = field(default_factory=dict)
+    accepted_norms: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     round: int = 0
     latency_s: Components = field(default_factory=Components)
     energy_j: Components = field(default_factory=Components)
@@ -57,6 +58,8 @@ class State:
         arrays |= {f"memory.{client}": row for client, row in self.memory.items()}
         for client, state in self.client_states.items():
             arrays |= {f"client.{client}.{name}": value for name, value in state.items()}
+        if len(self.accepted_norms):
+            arrays["accepted_norms"] = self.accepted_norms
         return arrays
 
     def load(self, round_index: int, arrays: record.Arrays, state: dict[str, Any]) -> None:
@@ -79,6 +82,7 @@ class State:
             if key.startswith("client."):
                 _, client, name = key.split(".", 2)
                 self.client_states.setdefault(int(client), {})[name] = value
+        self.accepted_norms = arrays.get("accepted_norms", np.zeros(0))
         self.round = round_index
         self.latency_s = Components(**state["latency_s"])
         self.energy_j = Components(**state["energy_j"])

@@ -1,6 +1,7 @@
 """Every setting of a study, once: typed, documented, validated."""
 
 from airtune.scenario.base import CALIBRATE, Settings
+from airtune.scenario.faults import Faults
 from airtune.scenario.learning import (
     TEMPLATES,
     Data,
@@ -13,6 +14,7 @@ from airtune.scenario.learning import (
     Training,
 )
 from airtune.scenario.planning import Bound, Budget, Calibration, Planning
+from airtune.scenario.poison import Poison
 from airtune.scenario.radio import (
     Aggregation,
     Array,
@@ -40,6 +42,7 @@ __all__ = [
     "Digital",
     "Engine",
     "Evaluation",
+    "Faults",
     "Fields",
     "Interferers",
     "Lora",
@@ -47,6 +50,7 @@ __all__ = [
     "Paths",
     "PlacementSettings",
     "Planning",
+    "Poison",
     "Pretraining",
     "Processor",
     "Radio",

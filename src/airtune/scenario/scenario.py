@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from airtune.errors import clip, shown
 from airtune.registry import ENGINES, SCHEMES
 from airtune.scenario.base import Count, NonNegative, Positive, Registered, Settings
+from airtune.scenario.faults import Faults
 from airtune.scenario.learning import (
     Data,
     Evaluation,
@@ -150,6 +151,7 @@ class Scenario(Settings):
     planning: Planning = Planning()
     bound: Bound = Bound()
     calibration: Calibration = Calibration()
+    faults: Faults = Faults()
     engine: Engine = Engine()
 
     @model_validator(mode="after")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from airtune import registry
 from airtune.scenario import Scenario
 from airtune.schemes.air.base import AirInterface
+from airtune.schemes.air.grouped import Grouped
 from airtune.schemes.arrays.base import ArrayPolicy
 
 
@@ -70,7 +71,10 @@ class Scheme:
         InputError
             If the policy cannot meet the settings.
         """
-        return BuiltScheme(self.name, self.array.build(scenario, seed), self.air.build(scenario))
+        air = self.air.build(scenario)
+        if scenario.aggregation.groups > 1 and not self.air.tells_apart:
+            air = Grouped(air.radio, air.aggregation, air.digital, air)
+        return BuiltScheme(self.name, self.array.build(scenario, seed), air)
 
 
 def register(scheme: Scheme) -> Scheme:

@@ -10,6 +10,7 @@ References
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -38,11 +39,13 @@ class Digital(AirInterface):
 
     The access is that of least time each round (:mod:`airtune.radio.access`), the bits the
     fewest of 4, 8, 16 that keep the expected quantisation error of the mean below
-    `digital.quality_db`; both can be set by hand.
+    `digital.quality_db`; both can be set by hand.  Every client's own update is decoded, so a rule
+    of `aggregation.robust` applies to them.
     """
 
     about: ClassVar[str] = "quantised updates, best multiple access"
     inexact: ClassVar[str | None] = "the errors of quantisation"
+    tells_apart: ClassVar[bool] = True
 
     def forecast(self, link: Link, omega: Real, matrix_sizes: Integer) -> Forecast:
         """Return quantisation error and airtime at the bits that will be taken."""
@@ -52,8 +55,13 @@ class Digital(AirInterface):
         sent = self._airtime(link, clients, np.full(len(clients), float(load)))
         airtime = np.zeros(len(omega))
         airtime[clients] = sent.energies_j / link.radio.powers[clients]  # at full power
-        mse = float(omega @ omega) * digital.expected_error(matrix_sizes, bits)
-        return Forecast(mse, airtime, sent.time_s, backoff=False)
+        error = digital.expected_error(matrix_sizes, bits)
+        if self.aggregation.robust == "none":
+            mse, bias = float(omega @ omega) * error, 0.0
+        else:
+            exact = np.zeros(len(clients))
+            mse, bias = self.expected_errors(omega[clients], exact + error, exact)
+        return Forecast(mse, airtime, sent.time_s, backoff=False, bias=bias)
 
     def combine(self, uploads: Uploads, link: Link, backoff: float) -> Reception:
         """Quantise, send and decode each client's own update, and average."""
@@ -61,6 +69,8 @@ class Digital(AirInterface):
         entry_bits = bits_per_entry(uploads.omega, uploads.matrix_sizes, settings)
         memory: Memory = {}
         mean, bits = np.zeros(uploads.updates.shape[1]), np.zeros(len(uploads.clients))
+        rule = self.aggregation.robust != "none"
+        decoded = np.zeros(uploads.updates.shape if rule else (0, 0))
         for i, (client, update) in enumerate(
             zip(uploads.clients.tolist(), uploads.updates, strict=True)
         ):
@@ -75,15 +85,21 @@ class Digital(AirInterface):
             )
             if lost is not None:
                 memory[client] = lost
-            mean += uploads.omega[i] * quantised.values
+            if rule:
+                decoded[i] = quantised.values
+            else:
+                mean += uploads.omega[i] * quantised.values
             bits[i] = quantised.bits
         sent = self._airtime(link, uploads.clients, bits)
-        return Reception(
+        received = Reception(mean, sent.energies_j, sent.time_s, memory=memory)
+        if not rule:
+            return replace(received, mse=relative_error(mean, uploads))
+        mean, exact = (self.merged(rows, uploads.omega) for rows in (decoded, uploads.updates))
+        return replace(
+            received,
             mean=mean,
-            uplink_j=sent.energies_j,
-            uplink_s=sent.time_s,
-            mse=relative_error(mean, uploads),
-            memory=memory,
+            mse=relative_error(mean, uploads, exact),
+            rule_shift=relative_error(exact, uploads),
         )
 
     def _airtime(self, link: Link, clients: Integer, bits: Real) -> Airtime:

@@ -8,19 +8,33 @@ import numpy as np
 
 from airtune.kinds import Integer, Mask, Real
 from airtune.radio import links
-from airtune.schemes.air.base import AirInterface, Forecast, Overheads, Reception, Uploads
+from airtune.schemes.air.base import (
+    AirInterface,
+    Forecast,
+    Overheads,
+    Reception,
+    Uploads,
+    relative_error,
+)
 from airtune.schemes.link import Link
 
 
 class ErrorFree(AirInterface):
-    """The exact mean at no radio cost: the upper reference."""
+    """The exact mean at no radio cost: the upper reference.
+
+    Every client's own update is known, so a rule of `aggregation.robust` applies to them.
+    """
 
     about: ClassVar[str] = "error-free mean, no radio cost"
     inexact: ClassVar[str | None] = ""
+    tells_apart: ClassVar[bool] = True
 
     def forecast(self, link: Link, omega: Real, matrix_sizes: Integer) -> Forecast:
-        """Return a forecast without error and cost."""
-        return Forecast(0.0, np.zeros(len(omega)), 0.0, backoff=False)
+        """Return a forecast without cost, and without error but for that of a robust rule."""
+        clients = omega[omega > 0]
+        exact = np.zeros(len(clients))
+        mse, bias = self.expected_errors(clients, exact, exact)
+        return Forecast(mse, np.zeros(len(omega)), 0.0, backoff=False, bias=bias)
 
     def overheads(
         self,
@@ -40,6 +54,10 @@ class ErrorFree(AirInterface):
         return links.Airtime(np.zeros(len(clients)), np.zeros(len(clients)))
 
     def combine(self, uploads: Uploads, link: Link, backoff: float) -> Reception:
-        """Return the exact mean."""
+        """Return the exact mean, or what the robust rule makes of the exact updates."""
         exact = uploads.omega @ uploads.updates.astype(np.float64)
-        return Reception(exact, np.zeros(len(uploads.clients)))
+        joules = np.zeros(len(uploads.clients))
+        if self.aggregation.robust == "none":
+            return Reception(exact, joules)
+        mean = self.merged(uploads.updates, uploads.omega)
+        return Reception(mean, joules, rule_shift=relative_error(mean, uploads, exact))
