@@ -205,10 +205,10 @@ class Grouped(AirInterface):
     ) -> tuple[float | None, float | None]:
         """Return `noise_std` and `exposure` of a :class:`Reception`.
 
-        A client is in one sum only, so the noise of its slot hides it.  The mean of all sums carries
-        the noise of all slots.  Of a robust rule no such thing is known; but what it makes of the
-        sums tells no more than they do (post-processing), so the slot with the least noise, in
-        units of the mean, bounds all.
+        A client is in one sum only, so the noise of its slot hides it.  The mean of all sums
+        carries the noise of all slots.  Of a robust rule no such thing is known; but what it makes
+        of the sums tells no more than they do (post-processing), so the slot with the least noise,
+        in units of the mean, bounds all.
         """
         total = sum(slot.share for slot, _ in heard)
         noises, exposures = [], []
