@@ -1,4 +1,4 @@
-"""Robust rules against oracles: repeated values, scipy, a minimiser; and how much they withstand."""
+"""Robust rules against oracles (repeated values, scipy, a minimiser), and what they withstand."""
 
 from __future__ import annotations
 
@@ -128,9 +128,5 @@ def test_expected_errors_meet_what_is_known_of_medians() -> None:
     assert lasting == 0.0
     assert noisy == pytest.approx(0.28683, rel=0.1)
     weights = np.array([0.5, 0.3, 0.2])
-    assert robust.expected_errors(
-        weights, np.ones(3), np.full(3, 2.0), np.full(3, 1.0), "none"
-    ) == (
-        pytest.approx(2 * 0.38),
-        pytest.approx(0.38),
-    )
+    found = robust.expected_errors(weights, np.ones(3), np.full(3, 2.0), np.full(3, 1.0), "none")
+    assert found == (pytest.approx(2 * 0.38), pytest.approx(0.38))

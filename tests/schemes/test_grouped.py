@@ -15,7 +15,7 @@ from airtune.schemes import Uploads
 from airtune.schemes.air.analog import forced
 from airtune.schemes.air.grouped import Grouped
 from airtune.streams import generator
-from schemes.radio import air_of, gaussian, link_of, scenario_with, uploads_of
+from schemes.radio import SIZES, air_of, gaussian, link_of, scenario_with, uploads_of
 
 SUMS = ("movable", "fixed", "truncated", "cotaf", "obda")
 QUIET = {
@@ -128,16 +128,11 @@ def test_each_group_takes_a_slot_and_a_client_sends_in_one_of_them(name: str) ->
     assert (grouped.uplink_j <= limits * (1 + 1e-9)).all()
     assert (grouped.uplink_j > 0).all()
     omega = np.full(6, 1 / 6)
-    one, more = (
-        air_of(s, name).forecast(link, omega, uploads.matrix_sizes) for s in (base, several)
-    )
+    one, more = (air_of(s, name).forecast(link, omega, SIZES) for s in (base, several))
     assert more.uplink_s == pytest.approx(3 * one.uplink_s)
     assert np.allclose(more.airtime_s, one.airtime_s)
     clients = np.arange(6)
-    costs = [
-        air_of(s, name).overheads(link, link, clients, uploads.matrix_sizes)
-        for s in (base, several)
-    ]
+    costs = [air_of(s, name).overheads(link, link, clients, SIZES) for s in (base, several)]
     assert costs[0].pilot_s == costs[1].pilot_s
     assert costs[0].pilot_j.tolist() == costs[1].pilot_j.tolist()
 
