@@ -24,6 +24,7 @@ def estimates(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
     return values, weights
 
 
+@settings(max_examples=50)
 @given(estimates())
 def test_a_weight_counts_as_so_many_values_in_the_median(given_: tuple) -> None:
     values, weights = given_
@@ -32,6 +33,7 @@ def test_a_weight_counts_as_so_many_values_in_the_median(given_: tuple) -> None:
     assert np.allclose(found, np.median(repeated, axis=0), rtol=1e-12, atol=1e-12)
 
 
+@settings(max_examples=50)
 @given(estimates(), st.data())
 def test_a_weight_counts_as_so_many_values_in_the_trimmed_mean(given_: tuple, data) -> None:
     values, weights = given_
@@ -70,7 +72,7 @@ def test_a_point_with_most_of_the_weight_is_the_geometric_median() -> None:
     assert robust.merged(values[:1], np.ones(1), "geometric-median").tolist() == [1.0, 2.0]
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(
     rule=st.sampled_from(["median", "trimmed-mean"]),
     good=arrays.arrays(np.float64, (4, 3), elements=FINITE),
@@ -91,9 +93,10 @@ def test_outliers_below_the_breakdown_point_leave_it_within_the_range_of_the_oth
     assert (found <= good.max(axis=0) + room).all()
 
 
+@settings(max_examples=40)
 @given(
     good=arrays.arrays(np.float64, (4, 3), elements=st.floats(-1, 1)),
-    bad=arrays.arrays(np.float64, (2, 3), elements=st.floats(-1e12, 1e12)),
+    bad=arrays.arrays(np.float64, (2, 3), elements=st.floats(-1e6, 1e6)),
 )
 def test_the_geometric_median_stays_near_the_majority(good: np.ndarray, bad: np.ndarray) -> None:
     """At most 2 (1 - a) / (1 - 2 a) of the majority's radius, a the weight of the outliers."""

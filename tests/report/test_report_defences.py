@@ -37,9 +37,8 @@ def test_it_is_said_for_whom_a_rule_held() -> None:
     said = remarks(results(BOTH, aggregation={"robust": "median"}))
     assert len(said) == 2
     assert said[0].startswith("The median of the clients' updates")
-    assert "ideal" in said[0]
-    assert "igital" in said[0]
-    assert "ovable" in said[1]
+    assert said[0].endswith("Ideal, Digital.")
+    assert "Movable" in said[1]
     assert "aggregation.groups = 1" in said[1]
     said = remarks(results(BOTH, aggregation={"robust": "trimmed-mean", "groups": 5}))
     assert said[1].startswith("Sums of 5 groups, one slot each, the trimmed mean of which")

@@ -43,7 +43,7 @@ COLUMNS = 1 << 14
 """Entries handled at once, so that sorting needs little memory."""
 
 _ROUNDING = 1e-12
-_STEPS, _SETTLED, _SMOOTHING = 1000, 1e-10, 1e-6
+_STEPS, _SETTLED, _SMOOTHING = 1000, 1e-15, 1e-6
 _DRAWS = 1 << 18
 
 

@@ -71,13 +71,13 @@ class Poisoning:
         if not len(rows) or self.settings.kind == "label-noise":
             return computed
         updates = computed.updates.copy()
-        for row in rows:
-            client = int(computed.clients[row])
-            update = self._harmful(updates[row].astype(np.float64), client, round_index)
-            norm = float(np.linalg.norm(update))
-            if self.clip_norm is not None and norm > self.clip_norm:
-                update = update * (self.clip_norm / norm)
-            with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
+            for row in rows:
+                client = int(computed.clients[row])
+                update = self._harmful(updates[row].astype(np.float64), client, round_index)
+                norm = float(np.linalg.norm(update))
+                if self.clip_norm is not None and norm > self.clip_norm:
+                    update = update * (self.clip_norm / norm)
                 updates[row] = update
         finite = np.isfinite(updates).all(axis=1)
         if finite.all():
