@@ -50,7 +50,9 @@ def wrong_answers(
     giver[order] = np.roll(order, 1)
     return tuple(
         _swapped(example) if isinstance(example, Pair) else _with_answer(example, other, max_tokens)
-        for example, other in ((one, examples[i]) for one, i in zip(examples, giver, strict=True))
+        for example, other in (
+            (one, examples[i]) for one, i in zip(examples, giver.tolist(), strict=True)
+        )
     )
 
 
