@@ -36,7 +36,7 @@ def remarks(results: Mapping[str, Any]) -> list[str]:
     --------
     >>> aggregation = {"robust": "median", "groups": 1}
     >>> remarks({"scenario": {"aggregation": aggregation}, "schemes": {"digital": {}}})
-    ["The median of the clients' updates took the place of their mean: digital."]
+    ["The median of the clients' updates took the place of their mean: Digital."]
     """
     scenario: Mapping[str, Any] = results.get("scenario") or {}
     schemes: Mapping[str, Mapping[str, Any]] = results.get("schemes") or {}
