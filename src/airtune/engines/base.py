@@ -87,7 +87,10 @@ class Engine(ABC):
         Parameters
         ----------
         scenario : Scenario
-            Its sections model, data, pretraining, training and evaluation are read.
+            Its sections model, data, pretraining, training and evaluation are read, and
+            ``faults.poison`` where its kind is `label-noise`: poisoned clients then compute on the
+            examples of :mod:`airtune.learning.wrong_answers`.  What clients of the other kinds send
+            is put in the place of their updates by the rounds.
         seed : int
             Root of this repetition's streams: held-out records, partition, initial adapter.
         progress : callable, optional

@@ -27,6 +27,7 @@ from airtune.learning.results import (
 )
 from airtune.learning.split import shares_of, split_records
 from airtune.learning.text import Encoder, Example
+from airtune.learning.wrong_answers import wrong_answers
 from airtune.registry import CLIENT_OBJECTIVES
 from airtune.scenario import Scenario
 from airtune.streams import torch_seed
@@ -150,7 +151,7 @@ class Learner:
             return client_update(
                 self._model,
                 adapter,
-                self._clients[client],
+                self._examples(client, seed, round_index),
                 training,
                 batch_size=batch_size,
                 seed=seed,
@@ -161,7 +162,8 @@ class Learner:
 
         def tokens(job: tuple[int, int]) -> int:
             client, batch_size = job
-            chosen = choose(self._clients[client], batch_size, seed, round_index, client, 0)
+            held = self._examples(client, seed, round_index)
+            chosen = choose(held, batch_size, seed, round_index, client, 0)
             return sum(len(example.ids) for example in chosen)
 
         jobs = list(zip(map(int, clients), map(int, batch_sizes), strict=True))
@@ -172,6 +174,15 @@ class Learner:
         steady = training.local_steps == 1 and self.scenario.model.lora.dropout == 0
         steady = steady and self._objective.single_pass
         return self._workers.map(update, jobs) if steady else [update(job) for job in jobs]
+
+    def _examples(self, client: int, seed: int, round_index: int) -> tuple[Example, ...]:
+        """Return what a client learns from in a round: wrong answers if it is poisoned so."""
+        held, poison = self._clients[client], self.scenario.faults.poison
+        if poison.kind != "label-noise":
+            return held
+        if client not in poison.clients(len(self._clients), seed, round_index):
+            return held
+        return wrong_answers(held, seed, client, self.scenario.data.max_tokens)
 
     def evaluate(self, adapter: Vector) -> Evaluation:
         """Score an adapter on the validation records."""
@@ -234,7 +245,7 @@ class Learner:
 _NOT_PREPARED_FROM = {
     *("name", "seed", "seeds", "schemes", "plan", "engine"),
     *("radio", "array", "aggregation", "digital", "placement"),
-    *("client_processor", "server_processor", "budget", "bound", "training"),
+    *("client_processor", "server_processor", "budget", "bound", "training", "faults"),
 }
 
 

@@ -172,6 +172,7 @@ class MetricsLine(Part):
     dropped: list[int] = Field(default_factory=list)
     missing: list[int] = Field(default_factory=list)
     faults: dict[str, Any] | None = None
+    rejected: bool = False
     replanned: dict[str, Any] = Field(default_factory=dict)
 
     def number(self, name: str) -> Number | None:

@@ -12,6 +12,7 @@ from typing import Any
 from airtune.record import names, write_text
 from airtune.registry import PROPOSAL
 from airtune.report import (
+    defences,
     faults,
     figures,
     headline,
@@ -187,6 +188,7 @@ def _remarks(run: RunFolder) -> list[str]:
         dropped = read(entry.get("dropped")).median
         if dropped:
             said.append(f"{label}: {count(dropped)} updates left out because they were not finite.")
+    said += defences.remarks(run.results)
     older = run.results.get("run_schema_version")
     if older is not None:
         said.append(

@@ -282,11 +282,26 @@ def _air(about: Subject, lines: list[MetricsLine]) -> str:
         said = "The updates of this run arrived without error.\n"
     else:
         said = (
-            f"What the server learnt from is the weighted sum of the updates with "
+            f"What the server learnt from is {_merged(about)} with "
             f"{cause or 'the errors of the air interface'}: its squared error over the power of "
             f"the updates was {10 * math.log10(mean):.1f} dB in the mean over the rounds.\n"
         )
+    poison = about.scenario.faults.poison
+    if poison.active:
+        clients = about.scenario.clients.count
+        poisoned = len(poison.clients(clients, about.scenario.seed + about.cell.seed))
+        said += f"Of the {clients} simulated clients {poisoned} were poisoned ({poison.kind}).\n"
     return f"## The air\n\n{said}"
+
+
+def _merged(about: Subject) -> str:
+    """Say what the server makes of the updates, or of the sums of groups of them."""
+    settings = about.scenario.aggregation
+    apart = getattr(_part(about.cell.scheme, "air"), "tells_apart", False)
+    if settings.robust == "none" or not (apart or settings.groups > 1):
+        return "the weighted sum of the updates"
+    rule = settings.robust.replace("-", " ")
+    return f"the {rule} of the {'updates' if apart else f'sums of {settings.groups} groups'}"
 
 
 def _origin(about: Subject) -> str:

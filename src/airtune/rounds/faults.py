@@ -107,7 +107,7 @@ class FaultSource:
     @property
     def active(self) -> bool:
         """Whether anything can go wrong."""
-        return self.settings != Faults()
+        return self.settings != Faults(poison=self.settings.poison)
 
     def of_round(self, index: int) -> RoundFaults:
         """Return what goes wrong in a round (1, 2, ...)."""

@@ -25,7 +25,7 @@ from airtune.planning.result import Plan
 from airtune.radio.drives import Carriages
 from airtune.radio.impairments import Impairments
 from airtune.registry import POLICIES, SERVER_OPTIMIZERS
-from airtune.rounds import faults
+from airtune.rounds import anomaly, faults
 from airtune.rounds.books import Computing, book_round
 from airtune.rounds.fault_metrics import FaultOutcome, fault_metrics
 from airtune.rounds.fault_state import FaultState
@@ -35,6 +35,7 @@ from airtune.rounds.metrics import (
     outcome_metrics,
     progress_metrics,
 )
+from airtune.rounds.poisoning import Poisoning
 from airtune.rounds.state import State
 from airtune.scheduling import Candidates, Choice, Policy, choose
 from airtune.schemes import BuiltScheme, RadioRound, Reception, Travel, Uploads
@@ -74,6 +75,7 @@ class FederatedRun:
         self.policy: Policy = POLICIES[scenario.clients.selection]
         self.training = scenario.training.of(scheme)
         self.faults = faults.FaultSource(scenario, repetition.seed)
+        self.poisoning = Poisoning.of(scenario, repetition.seed)
         self.optimizer: ServerOptimizer = SERVER_OPTIMIZERS[self.training.server_optimizer]
         joint = plan_run(repetition, scheme) if plan is None else plan
         self.current = CurrentPlan.first(repetition, joint)
@@ -127,6 +129,7 @@ class FederatedRun:
         request = partial(self._request, index)
         computed = faults.updates_of(request, adapter, stale, choice.clients)
         check_updates(computed, choice.clients, self.scenario.engine.name)
+        computed = self.poisoning.sent(computed, index)
         state.client_states |= computed.states
         moved = repetition.movement(array, state.positions, self._positions(radio))
         if state.faults.carriages is not None:
@@ -155,10 +158,15 @@ class FederatedRun:
 
         # 6  The server decodes the mean and takes a step; what clients reported and remember is
         #    stored for the next round.
+        verdict = None
         if received is not None:
-            state.adapter, state.optimizer_state = self.optimizer.step(
-                adapter, received.mean, state.optimizer_state, self.training
-            )
+            verdict = anomaly.judge(received.mean, state.accepted_norms, self.training)
+            if verdict is not None:
+                state.accepted_norms = verdict.norms
+            if verdict is None or verdict.accepted:
+                state.adapter, state.optimizer_state = self.optimizer.step(
+                    adapter, received.mean, state.optimizer_state, self.training
+                )
             state.memory |= received.memory
             state.participation[transmitters] += 1
             if received.effective_weights is not None:
@@ -224,6 +232,8 @@ class FederatedRun:
             **progress_metrics(state, evaluation),
             **outcome_metrics(outcome, repetition.constants, repetition.omega),
             **({} if happened is None else {"faults": fault_metrics(happened, array, state)}),
+            **self.poisoning.metrics(index),
+            **({} if verdict is None else verdict.metrics()),
             "round_wall_s": time.perf_counter() - began,
         }
 

@@ -121,8 +121,16 @@ def aggregation_metrics(computed: RoundUpdates, received: Reception | None) -> M
         "mse_predicted_db": decibel(None if received is None else received.predicted_mse),
         "noise_std": None if received is None else received.noise_std,
         "exposure": None if received is None else received.exposure,
+        **_rule_metrics(received),
         "train_loss": None if computed.loss is None else finite_or_none(computed.loss),
     }
+
+
+def _rule_metrics(received: Reception | None) -> Metrics:
+    """Return how far a robust rule has moved the mean [dB of v^2]; nothing where there is none."""
+    if received is None or received.rule_shift is None:
+        return {}
+    return {"rule_shift_db": decibel(received.rule_shift)}
 
 
 def participation_metrics(

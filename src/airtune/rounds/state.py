@@ -48,6 +48,7 @@ class State:
     memory: Memory = field(default_factory=dict)
     client_states: dict[int, ClientState] = field(default_factory=dict)
     faults: FaultState = field(default_factory=FaultState)
+    accepted_norms: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     round: int = 0
     latency_s: Components = field(default_factory=Components)
     energy_j: Components = field(default_factory=Components)
@@ -59,6 +60,8 @@ class State:
         arrays |= {f"memory.{client}": row for client, row in self.memory.items()}
         for client, state in self.client_states.items():
             arrays |= {f"client.{client}.{name}": value for name, value in state.items()}
+        if len(self.accepted_norms):
+            arrays["accepted_norms"] = self.accepted_norms
         return arrays | self.faults.arrays()
 
     def load(self, round_index: int, arrays: record.Arrays, state: dict[str, Any]) -> None:
@@ -82,6 +85,7 @@ class State:
                 _, client, name = key.split(".", 2)
                 self.client_states.setdefault(int(client), {})[name] = value
         self.faults = FaultState.of(arrays)
+        self.accepted_norms = arrays.get("accepted_norms", np.zeros(0))
         self.round = round_index
         self.latency_s = Components(**state["latency_s"])
         self.energy_j = Components(**state["energy_j"])

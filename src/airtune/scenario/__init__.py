@@ -14,6 +14,7 @@ from airtune.scenario.learning import (
     Training,
 )
 from airtune.scenario.planning import Bound, Budget, Calibration, Planning
+from airtune.scenario.poison import Poison
 from airtune.scenario.radio import (
     Aggregation,
     Array,
@@ -49,6 +50,7 @@ __all__ = [
     "Paths",
     "PlacementSettings",
     "Planning",
+    "Poison",
     "Pretraining",
     "Processor",
     "Radio",

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from airtune.errors import shown
 from airtune.scenario.base import NonNegative, Settings
+from airtune.scenario.poison import Poison
 from airtune.scenario.radio import check_range
 from airtune.scenario.units import Quantity
 
@@ -175,6 +176,7 @@ class Faults(Settings):
     broadcast: Broadcast = Broadcast()
     side_information: SideInformation = SideInformation()
     restart: Restart = Restart()
+    poison: Poison = Poison()
 
     def check_antennas(self, antennas: int) -> None:
         """Refuse more dead or stuck antennas than there are.

@@ -249,6 +249,14 @@ class Training(Settings):
     local_learning_rate: Positive = Field(0.1, description="learning rate of local steps (H > 1)")
     batch_size_max: Million = Field(16, description="largest mini-batch B_max of a client")
     clip_norm: Positive | None = Field(None, description="clip a client's update to this norm")
+    anomaly_stop: Positive | None = Field(
+        None,
+        description="make no step in a round whose decoded mean has a norm above median + so many "
+        "robust standard deviations (1.4826 MAD) of the last accepted rounds; null: no test",
+    )
+    anomaly_window: Annotated[int, Field(ge=5)] = Field(
+        10, description="anomaly_stop: accepted rounds that it looks back on, at least 5 of them"
+    )
     server_optimizer: Annotated[str, Registered(SERVER_OPTIMIZERS)] = Field(
         "adam", description="server optimiser (FedOpt): sgd, momentum, adam or yogi"
     )

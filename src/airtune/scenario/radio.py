@@ -255,6 +255,20 @@ class Aggregation(Settings):
         description="schemes truncated, cotaf, obda: received SNR in dB below which a client stays "
         "silent; auto takes the threshold of least estimated error",
     )
+    groups: Count = Field(
+        1,
+        description="schemes over the air: the clients are split at random each round into so many "
+        "groups, each with a slot, a beamformer and scales of its own; G times the airtime",
+    )
+    robust: Literal["none", "median", "trimmed-mean", "geometric-median"] = Field(
+        "none",
+        description="how the server merges what it can tell apart, the clients' updates (digital "
+        "and ideal) or the sums of the groups (over the air): their weighted mean, or a rule that "
+        "single outliers cannot drag away",
+    )
+    trim: Annotated[float, Field(ge=0, lt=0.5), Quantity("", 1e-3, 0.5)] = Field(
+        0.2, description="trimmed-mean: share of the weight that is cut off at each end"
+    )
 
 
 class Ris(Settings):

@@ -159,6 +159,7 @@ class Scenario(Settings):
     planning: Planning = Planning()
     bound: Bound = Bound()
     calibration: Calibration = Calibration()
+    faults: Faults = Faults()
     engine: Engine = Engine()
     faults: Faults = Faults()
 

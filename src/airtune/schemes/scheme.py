@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from airtune import registry
 from airtune.scenario import Scenario
 from airtune.schemes.air.base import AirInterface
+from airtune.schemes.air.grouped import Grouped
 from airtune.schemes.arrays.base import ArrayPolicy
 from airtune.schemes.arrays.faulty import with_faults
 
@@ -72,7 +73,10 @@ class Scheme:
             If the policy cannot meet the settings.
         """
         array = with_faults(self.array.build(scenario, seed), scenario, seed)
-        return BuiltScheme(self.name, array, self.air.build(scenario))
+        air = self.air.build(scenario)
+        if scenario.aggregation.groups > 1 and not self.air.tells_apart:
+            air = Grouped(air.radio, air.aggregation, air.digital, air)
+        return BuiltScheme(self.name, array, air)
 
 
 def register(scheme: Scheme) -> Scheme:

@@ -112,6 +112,7 @@ class CellFigures(TypedDict):
     fairness: float
     product_bias: Number | None
     dropped: int
+    rejected_rounds: int
     within_latency_budget: bool
     within_client_energy_budget: bool
     within_energy_budget: bool
@@ -215,6 +216,7 @@ def cell_figures(
         "fairness": jain_index(totals.participation),
         "product_bias": _mean(line.product_bias for line in lines),
         "dropped": sum(len(line.dropped) for line in lines),
+        "rejected_rounds": sum(line.rejected for line in lines),
         "within_latency_budget": totals.within_latency_budget,
         "within_client_energy_budget": totals.within_client_energy_budget,
         "within_energy_budget": totals.within_energy_budget,

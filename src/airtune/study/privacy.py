@@ -16,6 +16,10 @@ of differential privacy at no cost.  The guarantee is narrow, and these limits b
 
 Neighbouring data sets differ by one client's whole update, present or replaced by nothing.
 
+With `aggregation.groups` a client is in one group's sum only, and its noise is what hides it.  The
+mean of all sums carries the noise of all; a robust rule over them is post-processing, for which the
+noise of the quietest slot counts, in units of the mean (`noise_std` in metrics.jsonl is that).
+
 References
 ----------
 I. Mironov: Renyi differential privacy, CSF 2017.

@@ -80,12 +80,13 @@ class Analog(AirInterface):
         transmission : Transmission
             Beamformer and b_k of these clients.
         """
+        slot = () if uploads.slot is None else (uploads.slot,)
         received = aggregate(
             uploads.updates,
             normalisation,
             transmission,
             link.true.of(uploads.clients),
-            generator(link.radio.seed, "noise", link.radio.round),
+            generator(link.radio.seed, "noise", link.radio.round, *slot),
             form=self.aggregation.form,
             impairments=uploads.impairments,
         )

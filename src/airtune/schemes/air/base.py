@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from airtune.kinds import Floating, Integer, Mask, Real
-from airtune.radio import links, scales
+from airtune.radio import links, robust, scales
 from airtune.radio.impairments import Impairments
 from airtune.radio.units import dbm_to_watt, noise_power
 from airtune.scenario import Aggregation, Digital, Radio, Scenario
@@ -37,6 +37,9 @@ class Uploads:
         What the interface remembers of clients that have sent before, by index.
     impairments : Impairments or None
         What goes wrong with the uploads; None: nothing.
+    slot : int or None
+        Which slot of the round they are sent in, where groups of clients have one each: it names
+        the noise; None where all send at once.
     """
 
     updates: Floating
@@ -45,6 +48,7 @@ class Uploads:
     matrix_sizes: Integer
     memory: Mapping[int, Real] = field(default_factory=dict)
     impairments: Impairments | None = None
+    slot: int | None = None
 
     @property
     def whole(self) -> Mask:
@@ -90,7 +94,8 @@ class Reception:
         nu_k as reported in this round.
     mse, predicted_mse : float or None
         Realised squared error of the aggregate over ``v^2 = sum_b d_b v_b^2``, and its
-        prediction.
+        prediction.  Under a rule of `aggregation.robust` the error is that against the same rule
+        on exact updates, and there is no prediction.
     memory : mapping of int to ndarray, float, shape (d,)
         What to remember of the clients that have sent now.
     transmitted : ndarray, bool, shape (S,), or None
@@ -103,6 +108,9 @@ class Reception:
     squared_bias : float or None
         Squared distance of the mean's expectation over the noise from the weighted mean of the
         updates, from misaligned clients and wrong reports; None where it is not known.
+    rule_shift : float or None
+        Squared distance, over v^2, of what `aggregation.robust` makes of the exact updates (or of
+        the exact means of the groups) from their weighted mean; None where no rule applies.
     """
 
     mean: Real
@@ -116,6 +124,7 @@ class Reception:
     exposure: float | None = None
     transmitted: Mask | None = None
     squared_bias: float | None = None
+    rule_shift: float | None = None
 
 
 @dataclass(frozen=True)
@@ -164,6 +173,10 @@ class AirInterface(ABC):
         there are none, None where nothing is said.
     reported_scalars : int
         Of the class: numbers that each client reports about each scale group before it sends.
+    tells_apart : bool
+        Of the class: whether the server decodes every client's own update.  Such an interface
+        merges them by :meth:`merged`; any other is put into :class:`airtune.schemes.air.grouped.
+        Grouped` where `aggregation.groups` asks for groups.
 
     Examples
     --------
@@ -192,6 +205,7 @@ class AirInterface(ABC):
     about: ClassVar[str]
     inexact: ClassVar[str | None] = None
     reported_scalars: ClassVar[int] = 0
+    tells_apart: ClassVar[bool] = False
 
     @classmethod
     def build(cls, scenario: Scenario) -> Self:
@@ -230,6 +244,37 @@ class AirInterface(ABC):
         Reception or None
             None if nobody could send: the round has no update then, and its pilots are paid.
         """
+
+    def merged(self, values: Floating, weights: Real) -> Real:
+        """Merge what the server tells apart, by `aggregation.robust`.
+
+        Parameters
+        ----------
+        values : ndarray, float, shape (n, d)
+            Decoded updates of the clients, or means of groups.
+        weights : ndarray, float, shape (n,)
+            Sum 1.
+
+        Returns
+        -------
+        ndarray, float, shape (d,)
+        """
+        settings = self.aggregation
+        return robust.merged(values, weights, settings.robust, settings.trim)
+
+    def expected_errors(self, weights: Real, mse: Real, bias: Real) -> tuple[float, float]:
+        """Return the error that clients' updates of these errors merge to, and the bias in it.
+
+        Parameters
+        ----------
+        weights : ndarray, float, shape (n,)
+            Sum 1.
+        mse, bias : ndarray, float, shape (n,)
+            As in :func:`airtune.radio.robust.expected_errors`.
+        """
+        settings = self.aggregation
+        spreads = np.ones(len(weights))
+        return robust.expected_errors(weights, spreads, mse, bias, settings.robust, settings.trim)
 
     def overheads(
         self,
@@ -328,7 +373,17 @@ def squared_scale(uploads: Uploads) -> float:
     return float(uploads.matrix_sizes @ deviations**2) or 1.0  # constant updates have no scale
 
 
-def relative_error(mean: Real, uploads: Uploads) -> float:
-    """Return the squared error of a decoded mean over ``v^2``; comparable between schemes."""
-    error = mean - uploads.omega @ uploads.updates.astype(np.float64)
+def relative_error(mean: Real, uploads: Uploads, wanted: Real | None = None) -> float:
+    """Return the squared error of a decoded mean over ``v^2``; comparable between schemes.
+
+    Parameters
+    ----------
+    mean : ndarray, float, shape (d,)
+    uploads : Uploads
+    wanted : ndarray, float, shape (d,), optional
+        What it should be; by default the weighted mean of the updates.
+    """
+    if wanted is None:
+        wanted = uploads.omega @ uploads.updates.astype(np.float64)
+    error = mean - wanted
     return float(error @ error) / squared_scale(uploads)

@@ -10,6 +10,7 @@ References
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -40,11 +41,13 @@ class Digital(AirInterface):
 
     The access is that of least time each round (:mod:`airtune.radio.access`), the bits the
     fewest of 4, 8, 16 that keep the expected quantisation error of the mean below
-    `digital.quality_db`; both can be set by hand.
+    `digital.quality_db`; both can be set by hand.  Every client's own update is decoded, so a rule
+    of `aggregation.robust` applies to them.
     """
 
     about: ClassVar[str] = "quantised updates, best multiple access"
     inexact: ClassVar[str | None] = "the errors of quantisation"
+    tells_apart: ClassVar[bool] = True
 
     def forecast(self, link: Link, omega: Real, matrix_sizes: Integer) -> Forecast:
         """Return quantisation error and airtime at the bits that will be taken."""
@@ -54,8 +57,13 @@ class Digital(AirInterface):
         sent = self._airtime(link, clients, np.full(len(clients), float(load)))
         airtime = np.zeros(len(omega))
         airtime[clients] = sent.energies_j / link.radio.powers[clients]  # at full power
-        mse = float(omega @ omega) * digital.expected_error(matrix_sizes, bits)
-        return Forecast(mse, airtime, sent.time_s, backoff=False)
+        error = digital.expected_error(matrix_sizes, bits)
+        if self.aggregation.robust == "none":
+            mse, bias = float(omega @ omega) * error, 0.0
+        else:
+            exact = np.zeros(len(clients))
+            mse, bias = self.expected_errors(omega[clients], exact + error, exact)
+        return Forecast(mse, airtime, sent.time_s, backoff=False, bias=bias)
 
     def combine(self, uploads: Uploads, link: Link, backoff: float) -> Reception | None:
         """Quantise, send and decode each client's own update, and average; None if all are lost.
@@ -72,6 +80,8 @@ class Digital(AirInterface):
             omega = renormalised(omega, np.flatnonzero(whole))
         memory: Memory = {}
         mean, bits = np.zeros(uploads.updates.shape[1]), np.zeros(len(uploads.clients))
+        rule = self.aggregation.robust != "none"
+        decoded = np.zeros(uploads.updates.shape if rule else (0, 0))
         for i, (client, update) in enumerate(
             zip(uploads.clients.tolist(), uploads.updates, strict=True)
         ):
@@ -86,17 +96,30 @@ class Digital(AirInterface):
             )
             if lost is not None and whole[i]:
                 memory[client] = lost
-            mean += omega[i] * quantised.values
+            if rule:
+                decoded[i] = quantised.values
+            else:
+                mean += omega[i] * quantised.values
             bits[i] = quantised.bits
         wrong = uploads.impairments
         sent = self._airtime(link, uploads.clients, bits, None if wrong is None else wrong.clip_db)
-        return Reception(
+        received = Reception(
             mean=mean,
             uplink_j=sent.energies_j if wrong is None else sent.energies_j * wrong.sent,
             uplink_s=sent.time_s,
-            mse=relative_error(mean, uploads),
             memory=memory,
             transmitted=None if whole.all() else whole,
+        )
+        if not rule:
+            return replace(received, mse=relative_error(mean, uploads))
+        mean, exact = (
+            self.merged(rows[whole], omega[whole]) for rows in (decoded, uploads.updates)
+        )
+        return replace(
+            received,
+            mean=mean,
+            mse=relative_error(mean, uploads, exact),
+            rule_shift=relative_error(exact, uploads),
         )
 
     def _airtime(

@@ -14,20 +14,28 @@ from airtune.schemes.air.base import (
     Overheads,
     Reception,
     Uploads,
+    relative_error,
     renormalised,
 )
 from airtune.schemes.link import Link
 
 
 class ErrorFree(AirInterface):
-    """The exact mean at no radio cost: the upper reference."""
+    """The exact mean at no radio cost: the upper reference.
+
+    Every client's own update is known, so a rule of `aggregation.robust` applies to them.
+    """
 
     about: ClassVar[str] = "error-free mean, no radio cost"
     inexact: ClassVar[str | None] = ""
+    tells_apart: ClassVar[bool] = True
 
     def forecast(self, link: Link, omega: Real, matrix_sizes: Integer) -> Forecast:
-        """Return a forecast without error and cost."""
-        return Forecast(0.0, np.zeros(len(omega)), 0.0, backoff=False)
+        """Return a forecast without cost, and without error but for that of a robust rule."""
+        clients = omega[omega > 0]
+        exact = np.zeros(len(clients))
+        mse, bias = self.expected_errors(clients, exact, exact)
+        return Forecast(mse, np.zeros(len(omega)), 0.0, backoff=False, bias=bias)
 
     def overheads(
         self,
@@ -47,12 +55,19 @@ class ErrorFree(AirInterface):
         return links.Airtime(np.zeros(len(clients)), np.zeros(len(clients)))
 
     def combine(self, uploads: Uploads, link: Link, backoff: float) -> Reception | None:
-        """Return the exact mean of the updates that arrive whole; None if there are none."""
-        whole, costs = uploads.whole, np.zeros(len(uploads.clients))
-        if whole.all():
-            return Reception(uploads.omega @ uploads.updates.astype(np.float64), costs)
+        """Return the exact mean of the updates that arrive whole; None if there are none.
+
+        With a rule of `aggregation.robust`: what it makes of the exact updates.
+        """
+        whole, joules = uploads.whole, np.zeros(len(uploads.clients))
         if not whole.any():
             return None
-        omega = renormalised(uploads.omega, np.flatnonzero(whole))
+        omega, silent = uploads.omega, None
+        if not whole.all():
+            omega, silent = renormalised(omega, np.flatnonzero(whole)), whole
         exact = omega @ uploads.updates.astype(np.float64)
-        return Reception(exact, costs, transmitted=whole)
+        if self.aggregation.robust == "none":
+            return Reception(exact, joules, transmitted=silent)
+        mean = self.merged(uploads.updates[whole], omega[whole])
+        shift = relative_error(mean, uploads, exact)
+        return Reception(mean, joules, transmitted=silent, rule_shift=shift)
