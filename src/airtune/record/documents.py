@@ -147,6 +147,9 @@ class MetricsLine(Part):
         Bias of averaging the factors of LoRA apart, over the mean step; None for one local step.
     dropped : list of int
         Clients whose update was not finite.
+    not_finite : str or None
+        Why the round left the adapter as it was: ``updates``, no selected client had a finite
+        update, or ``step``, the server's step was not finite; None where neither happened.
     """
 
     round: int
@@ -166,6 +169,7 @@ class MetricsLine(Part):
     clients: list[int] | None = None
     product_bias: Number | None = None
     dropped: list[int] = Field(default_factory=list)
+    not_finite: str | None = None
     replanned: dict[str, Any] = Field(default_factory=dict)
 
     def number(self, name: str) -> Number | None:

@@ -11,7 +11,17 @@ from typing import Any
 
 from airtune.record import names, write_text
 from airtune.registry import PROPOSAL
-from airtune.report import figures, headline, paired, reasons, run_folder, scores, style, table
+from airtune.report import (
+    divergence,
+    figures,
+    headline,
+    paired,
+    reasons,
+    run_folder,
+    scores,
+    style,
+    table,
+)
 from airtune.report.run_folder import RunFolder, SchemeRun
 from airtune.report.values import count, decimals, read
 
@@ -176,6 +186,7 @@ def _remarks(run: RunFolder) -> list[str]:
         dropped = read(entry.get("dropped")).median
         if dropped:
             said.append(f"{label}: {count(dropped)} updates left out because they were not finite.")
+    said += [f"{text}." for text in divergence.lost_rounds(run.results)]
     older = run.results.get("run_schema_version")
     if older is not None:
         said.append(

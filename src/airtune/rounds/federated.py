@@ -12,7 +12,7 @@ from airtune.engines import Engine, RoundUpdates
 from airtune.errors import InputError
 from airtune.learning.product_bias import product_bias
 from airtune.learning.results import Evaluation
-from airtune.learning.server import ServerOptimizer
+from airtune.learning.server import ServerOptimizer, finite_step
 from airtune.planning import replan
 from airtune.planning.alternate import JointPlan
 from airtune.planning.plans import plan_run
@@ -126,18 +126,9 @@ class FederatedRun:
         transmitters = who_transmitted(computed.clients, received)
 
         # 6  The server decodes the mean and takes a step; what clients reported and remember is
-        #    stored for the next round.
-        if received is not None:
-            state.adapter, state.optimizer_state = self.optimizer.step(
-                adapter, received.mean, state.optimizer_state, self.training
-            )
-            state.memory |= received.memory
-            state.participation[transmitters] += 1
-            if received.effective_weights is not None:
-                state.scaled_weights = self._scaled_weights(
-                    computed.clients, choice, received.effective_weights
-                )
-                state.effective_weights = received.effective_weights
+        #    stored for the next round.  A step that is not finite is left out, with all of that.
+        stepped = received is None or self._step(received, computed, choice)
+        state.participation[transmitters] += 1
         state.round = index
 
         #    It books every component.
@@ -166,6 +157,7 @@ class FederatedRun:
             moved,
             booked,
             product_bias=self._product_bias(adapter, computed, choice),
+            refused=not stepped,
         )
         return {
             **({} if replanned is None else {"replanned": replanned[1]}),
@@ -173,6 +165,23 @@ class FederatedRun:
             **outcome_metrics(outcome, repetition.constants, repetition.omega),
             "round_wall_s": time.perf_counter() - began,
         }
+
+    def _step(self, received: Reception, computed: RoundUpdates, choice: Choice) -> bool:
+        """Take the server's step and keep what clients reported; False if it is not finite."""
+        state = self.state
+        after = finite_step(
+            self.optimizer, state.adapter, received.mean, state.optimizer_state, self.training
+        )
+        if after is None:
+            return False
+        state.adapter, state.optimizer_state = after
+        state.memory |= received.memory
+        if received.effective_weights is not None:
+            state.scaled_weights = self._scaled_weights(
+                computed.clients, choice, received.effective_weights
+            )
+            state.effective_weights = received.effective_weights
+        return True
 
     def first_metrics(self) -> Metrics:
         """Return the metrics of the adapter before the first round."""

@@ -137,12 +137,14 @@ def preflight(scenario: Scenario, records: int = 0) -> Preflight:
 
 def _check_files(scenario: Scenario) -> None:
     """Refuse files of pre-training that cannot be read."""
-    from airtune.learning.corpus import read_texts
-    from airtune.learning.pretrain import corpus_records
-
+    # Both import torch, which takes longer than everything else of a check whose facts are known.
     if scenario.data.pretraining_corpus is not None:
+        from airtune.learning.corpus import read_texts
+
         read_texts(Path(scenario.data.pretraining_corpus))
     if scenario.model.source == "small" and scenario.pretraining.sources != ("sample",):
+        from airtune.learning.pretrain import corpus_records
+
         corpus_records(scenario)
 
 
