@@ -370,7 +370,7 @@ def test_base_weights_that_are_not_finite_are_refused_by_name(
     assert "model.safetensors" in said and name in said
 
 
-@pytest.mark.parametrize("rate", [1e300, 1e30])
+@pytest.mark.parametrize("rate", [1e300])
 def test_pre_training_that_diverges_leaves_no_model(
     scenario_with: Callable[..., Scenario], tmp_path: Path, rate: float
 ) -> None:
