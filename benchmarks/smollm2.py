@@ -103,8 +103,8 @@ def markdown(document: dict[str, Any]) -> str:
     machine = document["environment"]
     head = (
         f"The seeds took {_listed(walls)} minutes and {peak:.1f} GiB on {machine['cpu_count']} "
-        f"cores ({machine['processor']}), each with the conversion of the GGUF file, the first with "
-        "the compilation of the placement kernels besides."
+        f"cores ({machine['processor']}), each with the conversion of the GGUF file, the first "
+        "with the compilation of the placement kernels besides."
     )
     return "\n".join(["", head, "", *summary(seeds), ""])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def test_the_citation_is_of_this_version() -> None:
 
 def test_the_hosted_check_runs_ci_on_every_version() -> None:
     workflow = yaml.safe_load(read(".github/workflows/ci.yml"))
-    (job,) = workflow["jobs"].values()
+    job = workflow["jobs"]["all"]
     label = "Programming Language :: Python :: "
     versions = [x.removeprefix(label) for x in PROJECT["classifiers"] if x.startswith(label)]
     assert job["strategy"]["matrix"]["python"] == [v for v in versions if re.match(r"3\.\d", v)]
@@ -44,6 +45,15 @@ def test_the_hosted_check_runs_ci_on_every_version() -> None:
     makefile = read("Makefile")
     for name in job["env"]:
         assert re.search(rf"^{name} \?=", makefile, re.MULTILINE), f"make ignores {name}"
+
+
+def test_the_hosted_check_asks_for_advisories_on_what_is_pinned() -> None:
+    workflow = yaml.safe_load(read(".github/workflows/ci.yml"))
+    commands = [step.get("run", "") for step in workflow["jobs"]["advisories"]["steps"]]
+    (audit,) = (shlex.split(command) for command in commands if command.startswith("pip-audit "))
+    assert "--strict" in audit
+    assert (ROOT / audit[audit.index("--requirement") + 1]).name == "constraints.txt"
+    assert workflow[True]["schedule"], "YAML reads the key `on` as true"
 
 
 @pytest.mark.parametrize("path", FORMS, ids=lambda path: path.stem)

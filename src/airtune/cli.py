@@ -94,6 +94,12 @@ def _show_version(asked: bool) -> None:
         raise typer.Exit
 
 
+def _end(done: bool) -> None:
+    """End with the exit code of a failed run unless it is done."""
+    if not done:
+        raise typer.Exit(FAILED)
+
+
 @app.callback()
 def options(
     modules: Annotated[
@@ -149,7 +155,7 @@ def compare(
     settings = command.read_settings(
         scenario, overrides, "compare", schemes=schemes, seeds=seeds, engine=engine
     )
-    command.start("compare", settings, out, as_json, _interrupted.is_set)
+    _end(command.start("compare", settings, out, as_json, _interrupted.is_set))
 
 
 @app.command()
@@ -173,7 +179,7 @@ def sweep(
     settings = command.read_settings(
         scenario, overrides, "sweep", schemes=schemes, seeds=seeds, engine=engine
     )
-    command.start_sweep(settings, vary, out, as_json, _interrupted.is_set)
+    _end(command.start_sweep(settings, vary, out, as_json, _interrupted.is_set))
 
 
 @app.command()
@@ -189,7 +195,7 @@ def run(
     from airtune.commands import run as command
 
     settings = command.read_settings(scenario, overrides, "run", schemes=[scheme], engine=engine)
-    command.start("run", settings, out, as_json, _interrupted.is_set)
+    _end(command.start("run", settings, out, as_json, _interrupted.is_set))
 
 
 @app.command()
@@ -200,7 +206,7 @@ def resume(
     """Go on with whatever is unfinished in a run folder."""
     from airtune.commands import run as command
 
-    command.resume(run_dir, as_json, _interrupted.is_set)
+    _end(command.resume(run_dir, as_json, _interrupted.is_set))
 
 
 @app.command()

@@ -82,3 +82,20 @@ def test_parameters_are_counted_once(fresh: Any) -> None:
     layer = 4 * 32 * 32 + 3 * 32 * 64 + 2 * 32
     assert head == 32 * fresh.config.vocab_size
     assert body == 2 * layer + 32
+
+
+@pytest.mark.parametrize("entry", [np.nan, -np.inf])
+def test_a_start_adapter_that_is_not_finite_is_refused_by_name(
+    learner: Learner, tmp_path: Path, entry: float
+) -> None:
+    from airtune.learning.lora import read_adapter
+
+    adapter = noisy(learner)
+    broken = learner.matrices[5]
+    adapter[broken.start + 1] = entry
+    learner.save_adapter(adapter, tmp_path / "start")
+    with pytest.raises(InputError) as refused:
+        read_adapter(tmp_path / "start", learner.scenario.model.lora, learner.matrices)
+    said = str(refused.value)
+    assert said.startswith("model.adapter: ") and len(said) <= 400
+    assert "adapter_model.safetensors" in said and broken.name in said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -207,3 +208,24 @@ def test_updates_repeat_bit_for_bit(
         assert one.update.tobytes() == two.update.tobytes()
         assert (one.loss, one.tokens) == (two.loss, two.tokens)
     assert learner.evaluate(adapter) == again.evaluate(adapter)
+
+
+@pytest.mark.parametrize("rate", [1e300, 1e30, 1e-300])
+def test_local_steps_that_diverge_send_nothing(
+    model: Any, examples: list[Example], rate: float
+) -> None:
+    settings = Training(local_steps=3, local_learning_rate=rate)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        sent = client_update(
+            model,
+            some_adapter(model),
+            examples[:6],
+            settings,
+            batch_size=4,
+            seed=1,
+            round_index=1,
+            client=0,
+        )
+    assert not sent.finite
+    assert not sent.update.any()

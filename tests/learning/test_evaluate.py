@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 
 from airtune.learning.data import Record
+from airtune.learning.learner import Learner
 from airtune.learning.text import Encoder, Example
 
 
@@ -105,3 +107,12 @@ def test_scoring_in_pieces_changes_nothing(
     pieces = model.LanguageModel(fresh).score(batch)
     assert torch.allclose(whole[0], pieces[0], atol=1e-5)
     assert torch.equal(whole[1], pieces[1])
+
+
+@pytest.mark.parametrize("entry", [np.nan, np.inf, 3e38])
+def test_adapters_beyond_all_numbers_are_scored_and_answer(learner: Learner, entry: float) -> None:
+    adapter = np.full(learner.size, entry, np.float32)
+    found = learner.evaluate(adapter)
+    assert not np.isfinite(found.loss)
+    assert found.exact_match == 0.0
+    assert len(learner.samples(adapter, 1)) == 1

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from gguf.quants import _type_traits
 
+from airtune.errors import InputError
 from airtune.learning import gguf_file
 
 WIDTH, LAYERS, HEADS = 256, 5, 4
@@ -180,3 +181,17 @@ def test_a_gguf_with_a_relative_path_or_a_link_is_read(
     for path in (Path("alone/own.gguf"), Path("link.gguf")):
         folder = gguf_file.convert_gguf(path, tmp_path / "cache")
         assert (folder / "tokenizer.json").is_file()
+
+
+def test_weights_that_are_not_finite_are_refused_by_name(every_type: Path, tmp_path: Path) -> None:
+    reader = gguf.GGUFReader(every_type)
+    tensor = next(t for t in reader.tensors if t.tensor_type == TYPES[0] and "blk.0" in t.name)
+    content = bytearray(every_type.read_bytes())
+    content[tensor.data_offset : tensor.data_offset + 4] = np.float32(np.nan).tobytes()
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(bytes(content))
+    with pytest.raises(InputError) as refused:
+        list(gguf_file._portions(broken, empty_model()))
+    said = str(refused.value)
+    assert said.startswith("model.source: ") and len(said) <= 400
+    assert str(broken) in said and tensor.name in said

@@ -209,3 +209,11 @@ def test_records_without_a_worse_answer_are_told(encoder: Any) -> None:
 
     with pytest.raises(InputError, match=r"needs two answers"):
         encode_pairs(encoder, [Record("a", "", "b")])
+
+
+@pytest.mark.parametrize("entry", [np.nan, np.inf, 3e38])
+def test_adapters_beyond_all_numbers_are_scored(tuned: Learner, entry: float) -> None:
+    adapter = np.full(tuned.size, entry, np.float32)
+    assert not np.isfinite(tuned.evaluate(adapter).loss)
+    sent = tuned.client_update(adapter, 0, 4, seed=1, round_index=1)
+    assert not sent.finite and not sent.update.any()

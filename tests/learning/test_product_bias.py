@@ -62,3 +62,10 @@ def test_without_pairs_or_a_step_there_is_nothing_to_say() -> None:
     matrices = factors(1, 1)
     zeros = np.zeros((1, sum(m.size for m in matrices)))
     assert product_bias(zeros[0].astype(np.float32), zeros, np.ones(1), matrices) is None
+
+
+def test_what_is_beyond_any_number_has_no_bias() -> None:
+    matrices = factors(2, 1)
+    size = sum(m.size for m in matrices)
+    changes = 1e200 * np.random.default_rng(0).normal(size=(3, size))
+    assert product_bias(np.ones(size, np.float32), changes, np.full(3, 1 / 3), matrices) is None

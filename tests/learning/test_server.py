@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from airtune.learning.server import OptimizerState, ServerOptimizer, restore
+from airtune.learning.server import OptimizerState, ServerOptimizer, finite_step, restore
 from airtune.registry import SERVER_OPTIMIZERS
 from airtune.scenario.learning import Training
 
@@ -138,3 +140,40 @@ def test_checkpoints_of_earlier_versions_are_read() -> None:
     plain = Stepper(Training(server_optimizer="sgd"), 5)
     plain.load({"steps": np.array([3]), "first": np.zeros(0), "second": np.zeros(0)})
     assert plain.state["steps"] == 3
+
+
+@given(
+    st.sampled_from(["sgd", "momentum", "adam", "yogi"]),
+    st.floats(1e-6, 1e308),
+    st.lists(st.floats(width=32), min_size=3, max_size=3),
+)
+def test_a_step_is_that_of_the_optimiser_or_none(
+    kind: str, rate: float, update: list[float]
+) -> None:
+    settings = Training(server_optimizer=kind, learning_rate=rate)
+    optimizer: ServerOptimizer = SERVER_OPTIMIZERS[kind]
+    adapter = np.array([0.0, 1.0, -1e30], np.float32)
+    before = optimizer.init(adapter, settings)
+    kept = {name: value.copy() for name, value in before.items()}
+    found = finite_step(optimizer, adapter, np.array(update), before, settings)
+    with np.errstate(all="ignore"):
+        after, state = optimizer.step(adapter, np.array(update), kept, settings)
+    if all(np.isfinite(x).all() for x in (after, *state.values())):
+        assert found is not None
+        assert np.array_equal(found[0], after)
+        assert all(np.array_equal(found[1][name], state[name]) for name in state)
+    else:
+        assert found is None
+    assert all(np.array_equal(before[name], kept[name]) for name in kept), "it stays as it was"
+
+
+def test_a_state_that_is_not_finite_refuses_the_step() -> None:
+    """The adapter alone may look whole: momentum of 1e308 twice is infinite."""
+    settings = Training(server_optimizer="momentum", learning_rate=1e-300, momentum=0.9)
+    optimizer: ServerOptimizer = SERVER_OPTIMIZERS["momentum"]
+    adapter = np.zeros(1, np.float32)
+    first = finite_step(
+        optimizer, adapter, np.array([1e308]), optimizer.init(adapter, settings), settings
+    )
+    assert first is not None
+    assert finite_step(optimizer, first[0], np.array([1e308]), first[1], settings) is None

@@ -344,3 +344,37 @@ def test_rslora_scales_by_the_root_of_the_rank(scenario_with: Callable[..., Scen
     found = prepare(scenario_with(model__lora={"rank": 4, "alpha": 6.0, "rslora": True}), seed=3)
     layer = found._model.causal.model.layers[0].mlp.up_proj
     assert layer.scaling["default"] == pytest.approx(6.0 / 4**0.5)
+
+
+@pytest.mark.parametrize(("dtype", "entry"), [("float32", np.nan), ("bfloat16", np.inf)])
+def test_base_weights_that_are_not_finite_are_refused_by_name(
+    exact: Learner,
+    scenario_with: Callable[..., Scenario],
+    tmp_path: Path,
+    dtype: str,
+    entry: float,
+) -> None:
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    folder = shutil.copytree(base_of(exact), tmp_path / "base")
+    weights = load_file(folder / "model.safetensors")
+    name = "model.layers.1.mlp.up_proj.weight"
+    weights[name][3, 7] = entry
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(InputError) as refused:
+        prepare(scenario_with(model__source=str(folder), model__dtype=dtype), seed=3)
+    said = str(refused.value)
+    assert said.startswith("model.source: ") and len(said) <= 400
+    assert "model.safetensors" in said and name in said
+
+
+@pytest.mark.parametrize("rate", [1e300])
+def test_pre_training_that_diverges_leaves_no_model(
+    scenario_with: Callable[..., Scenario], tmp_path: Path, rate: float
+) -> None:
+    scenario = scenario_with(pretraining__learning_rate=rate, cache=str(tmp_path))
+    with pytest.raises(InputError, match=r"pretraining.learning_rate = 1e\+30+: pre-training div"):
+        prepare(scenario, seed=3)
+    assert not list(tmp_path.rglob("*.safetensors")), "it would be found the next time"

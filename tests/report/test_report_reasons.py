@@ -68,6 +68,14 @@ def results(target: float | None, rounds: int = 4, **schemes: Any) -> dict[str, 
             entry([5.0, 4.0]) | {"final_loss": None, "diverged": True},
             "s diverged: its loss is not a number at the end.",
         ),
+        (
+            entry([5.0, 4.0, 7.5], diverged=True),
+            "s diverged: its loss rose, 5.000 at the start, 7.500 at the end.",
+        ),
+        (
+            entry([5.0, 5.0, 5.0], diverged=True, rounds_not_finite=2),
+            "s diverged: its loss did not fall, and 2 of 2 rounds had no finite update or step.",
+        ),
     ],
 )
 def test_a_scheme_that_misses_the_target(found: dict[str, Any], told: str) -> None:
@@ -76,6 +84,23 @@ def test_a_scheme_that_misses_the_target(found: dict[str, Any], told: str) -> No
 
 def test_who_reaches_the_target_needs_no_reason() -> None:
     assert reasons(results(1.0, s=entry([5.0, 0.9]) | {"rounds_to_target": 1})) == []
+
+
+def test_who_reaches_the_target_and_diverges_then_is_told() -> None:
+    found = entry([5.0, 0.9, 6.0], diverged=True) | {"rounds_to_target": 1}
+    told = "s diverged: its loss rose, 5.000 at the start, 6.000 at the end."
+    assert reasons(results(1.0, s=found)) == [told]
+
+
+def test_a_reference_that_diverged_sets_no_target_and_the_others_are_told_too() -> None:
+    bad = entry([5.0, 6.0], diverged=True)
+    said = reasons(results(None, ideal=bad, fixed=bad, movable=entry([5.0, 4.0])))
+    rose = "diverged: its loss rose, 5.000 at the start, 6.000 at the end."
+    assert said == [
+        f"The target is 90 % of ideal's gain, and ideal itself {rose}",
+        f"fixed {rose}",
+    ]
+    assert reasons(results(None, fixed=bad)) == [f"fixed {rose}"]
 
 
 def test_a_reference_that_hardly_gains_is_named() -> None:
@@ -149,6 +174,13 @@ def test_totals_of_a_run_hold_every_figure_once(make_results) -> None:
         ("rounds_to_target", "time_to_target_s", "energy_to_target_j")
     )
     assert "not reached" in printed(document)
+
+
+def test_a_run_that_diverged_is_marked_in_its_title(make_results) -> None:
+    document = make_results(("movable",))
+    assert "diverged" not in printed(document)
+    document["schemes"]["movable"]["diverged"] = True
+    assert "movable: 30 rounds, diverged" in printed(document)
 
 
 def test_totals_over_seeds_are_medians(make_results) -> None:

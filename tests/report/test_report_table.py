@@ -79,6 +79,17 @@ def test_terminal_table_fits(make_results, seeds: int, width: int) -> None:
     assert ("13.5 to 18" in "\n".join(lines)) == (seeds > 1)
 
 
+def test_a_scheme_that_diverged_is_marked_below_its_name(make_results) -> None:
+    results = make_results()
+    results["schemes"]["fixed"] |= {"diverged": True, "final_loss": None}
+    row = next(row for row in scheme_rows(results).rows if row.name == "fixed")
+    assert row.note == "diverged"
+    lines = printed(results, 80).splitlines()
+    place = next(i for i, line in enumerate(lines) if " fixed " in line)
+    assert lines[place + 1].strip().startswith("diverged")
+    assert max(map(len, lines)) <= 80
+
+
 def test_terminal_table_prints_names_as_they_are(make_results) -> None:
     results = make_results(("ideal",))
     results["schemes"]["[red]x[/red]"] = results["schemes"]["ideal"]

@@ -174,7 +174,9 @@ def test_the_command_that_gets_the_model_stays_here(card_of) -> None:
 
 def test_a_diverged_run_has_no_figures(card_of, cell: Cell) -> None:
     record.append_metrics(cell, {"round": 3, "evaluated": True, "loss": None})
-    assert "| loss [nat per token] | 3 | none (diverged) |" in card_of(settings()).text
+    text = card_of(settings()).text
+    assert "| loss [nat per token] | 3 | none (diverged) |" in text
+    assert "The run diverged: its loss did not fall. Do not use this model." in text
 
 
 def test_the_settings_in_the_card_are_those_of_the_run(card_of) -> None:

@@ -137,6 +137,25 @@ def test_a_diverged_seed_is_not_hidden(tmp_path) -> None:
     assert fixed["diverged"] is True
     assert fixed["history"][-1]["loss"] == 3.0
     assert fixed["history"][-1]["loss_p90"] is None
+    assert fixed["diverged_seeds"] == [1]
+
+
+def test_ending_above_the_start_is_divergence_and_marks_no_one_else(tmp_path) -> None:
+    runs = {
+        "ideal": [[5.0, 3.0, 1.0]],
+        "movable": [[5.0, 1.2, 1.1]],
+        "fixed": [[5.0, 1.2, 6.0]],
+        "digital": [[5.0, 5.5, 5.0]],
+        "selection": [[5.0, 5.5, 5.1]],
+    }
+    results = compare.summarise(folder_of(tmp_path, runs))
+    schemes = results["schemes"]
+    assert {name for name, entry in schemes.items() if entry["diverged"]} == {"fixed", "selection"}
+    assert schemes["fixed"]["rounds_to_target"] == 1, "it was there before it diverged"
+    assert schemes["selection"]["rounds_to_target"] is None
+    assert schemes["selection"]["time_to_target_s"] is None
+    assert set(results["headline"]["lower_bounds"]) == {"digital", "selection"}
+    assert results["headline"]["faster_pct"]["selection"] == pytest.approx(50.0)
 
 
 def test_unfinished_schemes_are_left_out(tmp_path) -> None:

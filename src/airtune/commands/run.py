@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,13 @@ from airtune import record
 from airtune.commands.terminal import show, show_json, show_lines, warn
 from airtune.errors import InputError
 from airtune.record import Cell, RunFolder
-from airtune.report import reasons, sweep_table, table, totals
+from airtune.report import divergence, reasons, sweep_table, table, totals
 from airtune.scenario import Scenario
 from airtune.scenario import file as scenario_file
 from airtune.scenario.plausible import implausible
 from airtune.study import cells, compare
 from airtune.study import sweep as sweeps
+from airtune.study.divergence import failing
 from airtune.study.progress import Progress
 from airtune.study.sweep import Sweep
 from airtune.study.sweep_progress import SweepProgress
@@ -74,7 +75,7 @@ def read_settings(
 
 def start(
     kind: str, scenario: Scenario, out: Path | None, as_json: bool, interrupted: Interrupted
-) -> None:
+) -> bool:
     """Begin a run or a comparison, and print its results.
 
     Parameters
@@ -89,6 +90,11 @@ def start(
     interrupted : callable
         Whether to stop after the work in hand.
 
+    Returns
+    -------
+    bool
+        False where what it trained diverged; see :func:`airtune.study.divergence.failing`.
+
     Raises
     ------
     InputError
@@ -97,7 +103,7 @@ def start(
     scenario = compare.check(scenario, kind)
     run_folder = record.create(out or compare.default_folder(scenario), scenario, kind)
     try:
-        execute(run_folder, interrupted, as_json)
+        return execute(run_folder, interrupted, as_json)
     except InputError:
         record.discard_unused(run_folder.folder)
         raise
@@ -109,20 +115,22 @@ def start_sweep(
     out: Path | None,
     as_json: bool,
     interrupted: Interrupted,
-) -> None:
-    """Begin a sweep over ``a.b=1,2,3`` and print its results; other parameters as of `start`."""
+) -> bool:
+    """Begin a sweep over ``a.b=1,2,3`` and print its results; all else as of `start`."""
     sweep = sweeps.create(scenario, sweeps.parse_axes(scenario, vary), out)
     said = implausible(scenario)
     warn(x for point in sweep.points for x in implausible(point.run.scenario) if x not in said)
     try:
-        execute_sweep(sweep, interrupted, as_json)
+        return execute_sweep(sweep, interrupted, as_json)
     except InputError:
         sweeps.discard_unused(sweep)
         raise
 
 
-def resume(folder: Path, as_json: bool, interrupted: Interrupted) -> None:
+def resume(folder: Path, as_json: bool, interrupted: Interrupted) -> bool:
     """Go on with whatever is unfinished in the folder of a run, a comparison or a sweep.
+
+    Returns what :func:`start` does.
 
     Raises
     ------
@@ -138,9 +146,8 @@ def resume(folder: Path, as_json: bool, interrupted: Interrupted) -> None:
         compare.check(run_folder.scenario, run_folder.kind)
         record.check_inputs(run_folder)
         if sweep is not None:
-            execute_sweep(sweep, interrupted, as_json)
-        else:
-            execute(run_folder, interrupted, as_json)
+            return execute_sweep(sweep, interrupted, as_json)
+        return execute(run_folder, interrupted, as_json)
 
 
 def rebuild_reports(folders: Sequence[Path]) -> None:
@@ -162,8 +169,10 @@ def rebuild_reports(folders: Sequence[Path]) -> None:
             print(compare.publish(run_folder))
 
 
-def execute(run_folder: RunFolder, interrupted: Interrupted, as_json: bool) -> None:
+def execute(run_folder: RunFolder, interrupted: Interrupted, as_json: bool) -> bool:
     """Run what is unfinished of a run or a comparison, and print its results.
+
+    Returns what :func:`start` does.
 
     Parameters
     ----------
@@ -180,17 +189,19 @@ def execute(run_folder: RunFolder, interrupted: Interrupted, as_json: bool) -> N
     page = compare.publish(run_folder)
     if as_json:
         show_json(results)
-        return
-    if run_folder.kind == "run":
-        show(*totals.terminal_totals(results))
     else:
-        show(table.terminal_table(results))
-    show_lines([*reasons.reasons(results), table.left_out_sentence(results)])
-    print(f"page: {page}")
+        if run_folder.kind == "run":
+            show(*totals.terminal_totals(results))
+        else:
+            show(table.terminal_table(results))
+        show_lines([*reasons.reasons(results), table.left_out_sentence(results)])
+        print(f"page: {page}")
+    warn(divergence.lost_rounds(results))
+    return _said_to_fail(run_folder.kind, "", results["schemes"], results["seeds"])
 
 
-def execute_sweep(sweep: Sweep, interrupted: Interrupted, as_json: bool) -> None:
-    """Run what is unfinished of a sweep, and print its results; parameters as of `execute`."""
+def execute_sweep(sweep: Sweep, interrupted: Interrupted, as_json: bool) -> bool:
+    """Run what is unfinished of a sweep, and print its results; all else as of `execute`."""
     if not _finished(sweep.folder, sweep.cells, as_json):
         with _hint_at_resume(sweep.folder), SweepProgress(sweep, interrupted) as progress:
             sweeps.execute(sweep, progress)
@@ -198,12 +209,28 @@ def execute_sweep(sweep: Sweep, interrupted: Interrupted, as_json: bool) -> None
     page = sweeps.publish(sweep)
     if as_json:
         show_json(results)
-        return
-    show(sweep_table.terminal_table(results))
-    for point in results["points"]:
-        for message in point["infeasible"][:1]:
-            print(f"{point['name']}: {message}")
-    print(f"page: {page}")
+    else:
+        show(sweep_table.terminal_table(results))
+        for point in results["points"]:
+            for message in point["infeasible"][:1]:
+                print(f"{point['name']}: {message}")
+        show_lines(sweep_table.diverged_sentences(results))
+        print(f"page: {page}")
+    found = [
+        _said_to_fail("sweep", f"{point['name']}: ", point["schemes"], results["seeds"])
+        for point in results["points"]
+        if point["schemes"]
+    ]
+    return all(found)
+
+
+def _said_to_fail(kind: str, where: str, schemes: Mapping[str, Any], seeds: int) -> bool:
+    """Say on stderr which divergence makes the command fail; True where none does."""
+    names = failing(kind, schemes)
+    for name in names:
+        text = divergence.sentence(name, schemes[name], seeds)
+        print(f"airtune: failed: {where}{text}", file=sys.stderr)
+    return not names
 
 
 def _finished(folder: Path, all_cells: Sequence[Cell], as_json: bool) -> bool:

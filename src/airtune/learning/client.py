@@ -118,6 +118,7 @@ def client_update(
         client.
     """
     objective: ClientObjective = CLIENT_OBJECTIVES[settings.client_objective]
+    rate = single(settings.local_learning_rate)
     with _dropout(model, seed, round_index, client) as random:
         task = LocalTask(model, _tensor(adapter), settings, random)
         before = objective.init(task) if state is None else state
@@ -128,18 +129,31 @@ def client_update(
             losses.append(loss)
             tokens += sum(len(example.ids) for example in chosen)
             if settings.local_steps > 1:
-                flat.sub_(gradient, alpha=settings.local_learning_rate)
-    if settings.local_steps > 1:
-        update = (adapter - flat.numpy()) / np.float32(settings.local_learning_rate)
-    else:
-        update = gradient.numpy()
-    norm = float(np.linalg.norm(update.astype(np.float64)))
-    mean = float(np.mean(losses))
+                flat.sub_(gradient, alpha=rate)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        if settings.local_steps > 1:
+            update = (adapter - flat.numpy()) / np.float32(rate)
+        else:
+            update = gradient.numpy()
+        norm = float(np.linalg.norm(update.astype(np.float64)))
+        mean = float(np.mean(losses))
     if not (np.isfinite(norm) and np.isfinite(mean)):
         return ClientUpdate(np.zeros_like(update), mean, tokens, finite=False, state=before)
     if settings.clip_norm is not None and norm > settings.clip_norm:
         update *= np.float32(settings.clip_norm / norm)
     return ClientUpdate(update, mean, tokens, finite=True, state=after)
+
+
+def single(number: float) -> float:
+    """Return a number as single precision holds it: infinite where it is beyond that.
+
+    Examples
+    --------
+    >>> single(0.5), single(1e300)
+    (0.5, inf)
+    """
+    with np.errstate(over="ignore"):
+        return float(np.float32(number))
 
 
 def _tensor(adapter: Vector) -> torch.Tensor:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from airtune.errors import InputError, clip
 from airtune.learning.folders import cached
 
 CONVERSION = 3
@@ -44,6 +45,8 @@ def convert_gguf(path: Path, cache: Path) -> Path:
     ------
     OSError, ValueError, KeyError
         The file cannot be read as a causal LM.
+    InputError
+        A tensor holds a NaN or an infinity.
     """
     import transformers
 
@@ -117,7 +120,9 @@ def _portions(path: Path, empty: Any) -> Iterator[dict[str, torch.Tensor]]:
         weights: dict[str, torch.Tensor] = {}
         for tensor in portion:
             result = processor.process(
-                weights=gguf.dequantize(tensor.data, tensor.tensor_type),
+                weights=_finite(
+                    gguf.dequantize(tensor.data, tensor.tensor_type), path, tensor.name
+                ),
                 name=tensor.name,
                 tensor_key_mapping=names,
                 parsed_parameters={"tensors": weights},
@@ -125,6 +130,16 @@ def _portions(path: Path, empty: Any) -> Iterator[dict[str, torch.Tensor]]:
             if result.name in names:
                 weights[names[result.name]] = torch.from_numpy(np.copy(result.weights))
         yield weights
+
+
+def _finite(weights: Any, path: Path, name: str) -> Any:
+    """Return the weights of a tensor as they are; refuse those that hold a NaN or an infinity."""
+    if not np.isfinite(weights).all():
+        raise InputError(
+            f"model.source: {clip(path)}: the tensor {clip(name)} holds a NaN or an infinity; "
+            "allowed are finite weights"
+        )
+    return weights
 
 
 def _layers(every: list[Any]) -> Iterator[list[Any]]:

@@ -249,7 +249,28 @@ def read_adapter(
             f"model.adapter: {folder} does not fit the model and model.lora.target_modules, for "
             f"example {names[0]}; the adapter was made for target_modules {_brief(targets)}"
         )
+    for name, weight in weights.items():
+        if not is_finite(weight):
+            raise InputError(
+                f"model.adapter: {clip(folder / WEIGHTS)}: the tensor {clip(name)} holds a NaN or "
+                "an infinity; allowed are finite weights"
+            )
     return np.concatenate([weights[b.name].float().numpy().reshape(-1) for b in matrices])
+
+
+def is_finite(weight: torch.Tensor) -> bool:
+    """Tell whether no entry of a tensor is a NaN or an infinity, without a copy of it.
+
+    Examples
+    --------
+    >>> is_finite(torch.ones(2)), is_finite(torch.tensor([1.0, torch.nan]))
+    (True, False)
+    """
+    if not weight.is_floating_point() or weight.numel() == 0:
+        return True
+    # aminmax takes a NaN for both ends; types of one byte have no order of their own.
+    ends = torch.aminmax(weight.float() if weight.element_size() == 1 else weight)
+    return bool(torch.isfinite(torch.stack(list(ends))).all())
 
 
 def _check_config(

@@ -18,6 +18,7 @@ from airtune.learning.batches import Batch, collate
 from airtune.learning.data import Record, load_sample, sample_bytes
 from airtune.learning.folders import cached
 from airtune.learning.formats import load_records
+from airtune.learning.lora import is_finite
 from airtune.learning.model import LanguageModel, count_parameters, weights_used
 from airtune.learning.quiet import quiet
 from airtune.learning.results import PretrainingCost
@@ -94,6 +95,12 @@ def _make(scenario: Scenario, folder: Path, progress: Progress) -> None:
     model = fresh_model(scenario.model.small, tokenizer, torch_seed(scenario.seed, "weights"))
     workers = Workers(scenario.threads, sum(count_parameters(model)))
     train(model, examples, scenario.pretraining, scenario.seed, workers, progress)
+    if not all(is_finite(weight.detach()) for weight in model.parameters()):
+        rate = scenario.pretraining.learning_rate
+        raise InputError(
+            f"pretraining.learning_rate = {rate:g}: pre-training diverged, its weights are not "
+            "finite; allowed are rates with which it converges, such as 0.002"
+        )
     with quiet():
         model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

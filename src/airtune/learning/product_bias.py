@@ -45,7 +45,7 @@ def product_bias(
     -------
     float or None
         Frobenius norm of the bias of all products over that of their mean step ``mean_k B_k A_k -
-        B A``; None without pairs of factors or without a step.
+        B A``; None without pairs of factors, without a step, and where it is beyond any number.
 
     References
     ----------
@@ -61,6 +61,19 @@ def product_bias(
     >>> product_bias(np.ones(2), changes, np.array([0.5, 0.5]), [a, b])
     0.25
     """
+    with np.errstate(over="ignore", invalid="ignore"):
+        bias, step = _squared_norms(adapter, changes, weights, matrices)
+    found = float(np.sqrt(bias / step)) if step > 0 else None
+    return found if found is not None and np.isfinite(found) else None
+
+
+def _squared_norms(
+    adapter: NDArray[np.float32],
+    changes: NDArray[np.floating],
+    weights: FloatArray,
+    matrices: Sequence[AdapterMatrix],
+) -> tuple[float, float]:
+    """Return the squared norms of the bias of all products and of their mean step."""
     by_name = {matrix.name: matrix for matrix in matrices}
     bias = step = 0.0
     for name, a in by_name.items():
@@ -76,7 +89,7 @@ def product_bias(
         left = np.concatenate([start_b[None], mean_b[None], weights[:, None, None] * moved_b])
         right = np.concatenate([mean_a[None], start_a[None], moved_a])
         step += _squared_norm(left, right)
-    return float(np.sqrt(bias / step)) if step > 0 else None
+    return bias, step
 
 
 def _factor(rows: NDArray[np.floating], matrix: AdapterMatrix) -> FloatArray:

@@ -206,6 +206,52 @@ class Yogi(Adam):
         return second - (1 - beta2) * u**2 * np.sign(second - u**2)
 
 
+def finite_step(
+    optimizer: ServerOptimizer,
+    adapter: Vector,
+    update: NDArray[np.floating[Any]],
+    state: OptimizerState,
+    settings: Training,
+) -> tuple[Vector, OptimizerState] | None:
+    """Return the step of an optimiser, or None where it is not finite.
+
+    The server goes on from the adapter and the state that it has where a step is None: a step with
+    a NaN or an infinity in it could not be undone by any later one.
+
+    Parameters
+    ----------
+    optimizer : ServerOptimizer
+    adapter, update, state, settings
+        As for :meth:`ServerOptimizer.step`.
+
+    Returns
+    -------
+    (adapter, state) or None
+        None where the next adapter or an array of the next state holds a NaN or an infinity.
+
+    Examples
+    --------
+    A step of 1e300 leaves what single precision holds:
+
+    >>> adapter, update = np.zeros(1, np.float32), np.ones(1)
+    >>> state = SGD.init(adapter, Training())
+    >>> finite_step(SGD, adapter, update, state, Training(learning_rate=1e300)) is None
+    True
+    >>> finite_step(SGD, adapter, update, state, Training(learning_rate=0.5))[0].tolist()
+    [-0.5]
+    """
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        after, next_state = optimizer.step(adapter, update, state, settings)
+    finite = all(_is_finite(array) for array in (after, *next_state.values()))
+    return (after, next_state) if finite else None
+
+
+def _is_finite(array: NDArray[Any]) -> bool:
+    """Tell whether no entry is a NaN or an infinity; whole numbers are none of them."""
+    kind = np.asarray(array)
+    return kind.dtype.kind not in "fc" or bool(np.isfinite(kind).all())
+
+
 SGD, MOMENTUM, ADAM, YOGI = GradientDescent(), Momentum(), Adam(), Yogi()
 
 

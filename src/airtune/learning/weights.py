@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from airtune.errors import InputError, clip
+from airtune.learning.lora import is_finite
 from airtune.memory import demand
 from airtune.scenario.learning import Model
 from airtune.streams import torch_seed
@@ -44,17 +45,26 @@ def load_weights(name: str, settings: Model, options: Mapping[str, Any]) -> Any:
     Raises
     ------
     InputError
-        There are no safetensors files, weights are missing, or bitsandbytes is not installed.
+        There are no safetensors files, weights are missing or not finite, or bitsandbytes is not
+        installed.
     """
     from safetensors import safe_open
 
     empty, config = without_weights(name, options)
     weights: dict[str, Any] = {}
+    broken: list[str] = []
     for file in _files(name, options["local_files_only"]):
         # Read, not mapped: pages of a mapped file count as memory for as long as it is open.
         opened: Any = safe_open(file, framework="pt", device="cpu", backend="pread")
-        weights |= {key: _Read(opened.get_slice(key)) for key in opened.keys()}  # noqa: SIM118
-    return _fill(empty, config, weights, settings)
+        for key in opened.keys():  # noqa: SIM118
+            place = f"{clip(file)}: the tensor {clip(key)}"
+            weights[key] = _Read(opened.get_slice(key), place, broken)
+    model = _fill(empty, config, weights, settings)
+    if broken:
+        raise InputError(
+            f"model.source: {min(broken)} holds a NaN or an infinity; allowed are finite weights"
+        )
+    return model
 
 
 def random_weights(name: str, settings: Model, options: Mapping[str, Any], seed: int) -> Any:
@@ -78,14 +88,19 @@ def random_weights(name: str, settings: Model, options: Mapping[str, Any], seed:
 
 
 class _Read:
-    """A weight that is read from its file when it is needed."""
+    """A weight that is read from its file when it is needed; `broken` collects those not finite.
 
-    def __init__(self, stored: Any) -> None:
-        self.stored = stored
+    Transformers reads in threads of its own and goes on after errors there, so none is raised here.
+    """
+
+    def __init__(self, stored: Any, place: str, broken: list[str]) -> None:
+        self.stored, self.place, self.broken = stored, place, broken
 
     def __getitem__(self, place: Any) -> torch.Tensor:
         _give_back()
         read: torch.Tensor = self.stored[place]
+        if not is_finite(read):
+            self.broken.append(self.place)
         return read
 
 

@@ -151,6 +151,9 @@ class MetricsLine(Part):
         Selected clients whose update faults kept out of the mean, in whole or in part.
     faults : dict or None
         What went wrong; None where the scenario has no faults.
+    not_finite : str or None
+        Why the round left the adapter as it was: ``updates``, no selected client had a finite
+        update, or ``step``, the server's step was not finite; None where neither happened.
     """
 
     round: int
@@ -173,6 +176,7 @@ class MetricsLine(Part):
     missing: list[int] = Field(default_factory=list)
     faults: dict[str, Any] | None = None
     rejected: bool = False
+    not_finite: str | None = None
     replanned: dict[str, Any] = Field(default_factory=dict)
 
     def number(self, name: str) -> Number | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,9 @@ from airtune.report.values import prefix_of, read, seconds_unit, significant
 # Ends of the curves further apart than this do not fit one linear axis.
 LOG_SPREAD = 8.0
 _HEIGHT = 2.6
+_MOST_RISE = 3.0
+"""A loss that rises above so many times its start leaves the figure."""
+
 # So many names fit beside the curves; more colours than these serve twice, too.
 _NAMES_BESIDE = 7
 
@@ -84,6 +88,7 @@ def _loss(run: RunFolder, field: str, xlabel: str, scale: float) -> Any | None:
     logarithmic = field != "round" and _is_wide([xs[-1] for _, xs, _ in curves])
     if logarithmic:
         axes.set_xscale("log")
+    top = _top_of_losses([ys for _, _, ys in curves])
     labels: list[End] = []
     for index, (scheme, xs, ys) in enumerate(curves):
         look = style.scheme_style(scheme.name)
@@ -102,9 +107,12 @@ def _loss(run: RunFolder, field: str, xlabel: str, scale: float) -> Any | None:
             label=look.label,
             zorder=3 if scheme.name == PROPOSAL else 2.5,
         )
-        labels.append((*points[-1], look.label, look.color))
+        labels.append((points[-1][0], min(points[-1][1], top), look.label, look.color))
     axes.set_xlabel(xlabel)
     axes.set_ylabel("Validation loss [nat]")
+    if math.isfinite(top):
+        axes.set_ylim(top=top)
+        _note(axes, "curves that leave at the top diverged")
     if field == "round":
         _whole_numbers(axes)
     elif logarithmic:
@@ -116,6 +124,21 @@ def _loss(run: RunFolder, field: str, xlabel: str, scale: float) -> Any | None:
         # The curves end at different places: names at the edge would need long leaders.
         style.legend_above(figure, axes)
     return figure
+
+
+def _top_of_losses(losses: Sequence[Sequence[float]]) -> float:
+    """Return where the axis of losses ends, infinite where all of them fit it.
+
+    One that diverged by orders of magnitude would leave nothing to see of the others.
+
+    Examples
+    --------
+    >>> _top_of_losses([[2.0, 1.0], [2.0, 2.5]]), _top_of_losses([[2.0, 1.0], [2.0, 1e30]])
+    (inf, 3.0)
+    """
+    start = max(ys[0] for ys in losses)
+    fits = max(max(ys) for ys in losses) <= _MOST_RISE * start
+    return math.inf if fits else 1.5 * start
 
 
 def _draw_seeds(axes: Any, scheme: SchemeRun, field: str, scale: float, positive: bool) -> None:

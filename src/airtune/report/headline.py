@@ -94,7 +94,8 @@ def _no_target(schemes: Mapping[str, Any]) -> list[str]:
         return []
     if REFERENCE not in schemes:
         return ["There is no target loss: the error-free reference is not among the schemes."]
-    return ["There is no target loss: the error-free reference did not improve on its start."]
+    how = "diverged" if schemes[REFERENCE].get("diverged") else "did not improve on its start"
+    return [f"There is no target loss: the error-free reference {how}."]
 
 
 def _against(results: Mapping[str, Any], schemes: Mapping[str, Any]) -> list[str]:

@@ -13,6 +13,7 @@ from airtune.record import names, write_text
 from airtune.registry import PROPOSAL
 from airtune.report import (
     defences,
+    divergence,
     faults,
     figures,
     headline,
@@ -189,6 +190,7 @@ def _remarks(run: RunFolder) -> list[str]:
         if dropped:
             said.append(f"{label}: {count(dropped)} updates left out because they were not finite.")
     said += defences.remarks(run.results)
+    said += [f"{text}." for text in divergence.lost_rounds(run.results)]
     older = run.results.get("run_schema_version")
     if older is not None:
         said.append(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airtune.registry import REFERENCE
+from airtune.report.divergence import sentence, two_losses
 from airtune.report.values import count, decimals, number, read
 
 TARGET_PERCENT = 90
@@ -35,7 +36,8 @@ def reasons(results: Mapping[str, Any]) -> list[str]:
     -------
     list of str
         A sentence on the target where it is none or a small one, and one for each finished scheme
-        that did not reach it; empty where all have, and for a single scheme without a target.
+        that did not reach it or that diverged; empty where all have reached it, and for a single
+        scheme without a target.
 
     Examples
     --------
@@ -47,15 +49,20 @@ def reasons(results: Mapping[str, Any]) -> list[str]:
     """
     schemes: Mapping[str, Mapping[str, Any]] = results.get("schemes") or {}
     target = read(results.get("target_loss")).median
+    seeds = int(results.get("seeds") or 1)
+    diverged = {name: sentence(name, entry, seeds) for name, entry in schemes.items()}
     if target is None:
-        return _no_target(schemes)
+        named = REFERENCE if len(schemes) > 1 else None  # what is said of the target says it
+        others = [text for name, text in diverged.items() if text and name != named]
+        return [*_no_target(schemes, seeds), *others]
     asked = _rounds_asked(results)
     missed = {
         name: entry
         for name, entry in schemes.items()
         if not read(entry.get("rounds_to_target")).known
     }
-    said = [_missed(name, entry, target, asked) for name, entry in missed.items()]
+    said = [diverged[name] or _missed(name, entry, target, asked) for name, entry in missed.items()]
+    said += [text for name, text in diverged.items() if text and name not in missed]
     gain = _gain(schemes.get(REFERENCE) or {})
     if missed and gain is not None and gain < SMALL_GAIN:
         said.insert(
@@ -66,25 +73,23 @@ def reasons(results: Mapping[str, Any]) -> list[str]:
     return said
 
 
-def _no_target(schemes: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def _no_target(schemes: Mapping[str, Mapping[str, Any]], seeds: int) -> list[str]:
     """Say why there is no target: the reference did not improve; nothing where it did not run."""
     reference = schemes.get(REFERENCE)
     if reference is None or len(schemes) < 2:
         return []
     opening = f"The target is {TARGET_PERCENT} % of {REFERENCE}'s gain, and {REFERENCE} itself"
-    if reference.get("diverged") and not read(reference.get("final_loss")).known:
-        return [f"{opening} diverged: its loss is not a number at the end."]
+    if reference.get("diverged"):
+        return [sentence(opening, reference, seeds)]
     first, last = (read(reference.get(key)).median for key in ("initial_loss", "final_loss"))
     if first is None or last is None:
         return [f"{opening} has no loss at the start or at the end."]
-    return [f"{opening} gained nothing: loss {_pair(first, last)}."]
+    return [f"{opening} gained nothing: loss {two_losses(first, last)}."]
 
 
 def _missed(name: str, entry: Mapping[str, Any], target: float, asked: int | None) -> str:
     losses = _losses(entry)
     done = _rounds_done(entry, losses)
-    if entry.get("diverged") and not read(entry.get("final_loss")).known:
-        return f"{name} diverged: its loss is not a number at the end."
     if len(losses) < 2:
         return f"{name} was validated at the start only."
     start, end = losses[0][1], losses[-1][1]
@@ -95,7 +100,7 @@ def _missed(name: str, entry: Mapping[str, Any], target: float, asked: int | Non
         return f"{rounds}, {way}{_error(entry)}."
     after = f"after {count(done)} {'round' if done == 1 else 'rounds'}{_error(entry)}"
     if end >= start:
-        return f"{name}'s loss did not fall: {_pair(start, end)} {after}."
+        return f"{name}'s loss did not fall: {two_losses(start, end)} {after}."
     least_round, least = min(losses, key=lambda pair: pair[1])
     if end - least > _STILL_FALLING * (start - least):
         best = _percent((start - least) / (start - target))
@@ -147,12 +152,6 @@ def _percent(share: float) -> str:
     """Return a share in whole percent; what is short of the whole does not read 100 %."""
     percent = min(round(100 * share), 99) if share < 1 else 100
     return f"{percent} %".replace("-", "−")
-
-
-def _pair(first: float, last: float) -> str:
-    """Return two losses with as many decimals as tell them apart, six at most."""
-    places = next((n for n in (3, 4, 5) if round(first, n) != round(last, n)), 6)
-    return f"{first:.{places}f} at the start, {last:.{places}f} at the end"
 
 
 def _small(gain: float) -> str:

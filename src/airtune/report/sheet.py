@@ -21,11 +21,15 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One scheme (or component) and its cells, in the order of the columns."""
+    """One scheme (or component) and its cells, in the order of the columns.
+
+    `note` stands below the name.
+    """
 
     name: str
     label: str
     cells: tuple[Cell, ...]
+    note: str = ""
 
 
 @dataclass(frozen=True)

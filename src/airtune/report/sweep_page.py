@@ -10,7 +10,13 @@ from airtune.record import names
 from airtune.record.documents import SweepResultsDocument
 from airtune.report import page, sweep_figures
 from airtune.report.figures import Drawn
-from airtune.report.sweep_table import point_text, short_name, sweep_rows, value_text
+from airtune.report.sweep_table import (
+    diverged_sentences,
+    point_text,
+    short_name,
+    sweep_rows,
+    value_text,
+)
 
 
 def build(folder: Path) -> Path:
@@ -43,6 +49,7 @@ def render(results: dict[str, Any], drawn: list[Drawn]) -> str:
         "rows": sweep_rows(results),
         "notices": _notices(results),
         "savings": _savings(results),
+        "diverged": diverged_sentences(results),
     }
     return page.fill("sweep.html", drawn, content)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from airtune.report import scores, style
+from airtune.report.divergence import lost_rounds, mark, sentence
 from airtune.report.sheet import NOT_REACHED, Cell, Row, Sheet, figure_cell
 from airtune.report.values import MISSING, count, decimals, read, si, significant
 
@@ -73,8 +74,25 @@ def sweep_rows(results: Mapping[str, Any]) -> Sheet:
             for _, key, write in columns:
                 empty = never if "to_target" in key else Cell(MISSING)
                 cells.append(figure_cell(read(entry.get(key)), write, empty))
-            rows.append(Row(name, style.scheme_style(name).label, tuple(cells)))
+            rows.append(Row(name, style.scheme_style(name).label, tuple(cells), mark(entry)))
     return Sheet(("Point", *(heading for heading, *_ in columns)), tuple(rows))
+
+
+def diverged_sentences(results: Mapping[str, Any]) -> list[str]:
+    """Say which schemes diverged at which point of the grid, and which rounds were lost.
+
+    Parameters
+    ----------
+    results : mapping
+        The document of ``airtune sweep --json``.
+    """
+    said = []
+    for point in results["points"]:
+        for name, entry in point["schemes"].items():
+            text = sentence(name, entry, results["seeds"])
+            said += [f"{point_text(point['settings'])}: {text}"] if text else []
+        said += [f"{point_text(point['settings'])}, {text}." for text in lost_rounds(point)]
+    return said
 
 
 def terminal_table(results: Mapping[str, Any]) -> RenderableType:
@@ -88,7 +106,8 @@ def terminal_table(results: Mapping[str, Any]) -> RenderableType:
     points: dict[str, list[list[str]]] = {}
     for row in sweep_rows(results).rows:
         texts = ["never" if cell.remark else cell.text for cell in row.cells[1:]]
-        points.setdefault(row.cells[0].text, []).append([row.name, *(texts[i] for i in shown)])
+        named = f"{row.name}\n{row.note}" if row.note else row.name
+        points.setdefault(row.cells[0].text, []).append([named, *(texts[i] for i in shown)])
     headings = ["Scheme", *short]
     lines = [headings, *(line for lines in points.values() for line in lines)]
     widths = [

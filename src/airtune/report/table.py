@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airtune.learning.data import LeftOut, count_left_out
 from airtune.report import scores, style
+from airtune.report.divergence import mark
 from airtune.report.sheet import NOT_REACHED, Cell, Row, Sheet, figure_cell
 from airtune.report.values import (
     MISSING,
@@ -45,7 +46,12 @@ def scheme_rows(results: Mapping[str, Any]) -> Sheet:
     schemes: Mapping[str, Mapping[str, Any]] = results.get("schemes") or {}
     columns = _scheme_columns(results, schemes)
     rows = tuple(
-        Row(name, style.scheme_style(name).label, tuple(column.cell(entry) for column in columns))
+        Row(
+            name,
+            style.scheme_style(name).label,
+            tuple(column.cell(entry) for column in columns),
+            mark(entry),
+        )
         for name, entry in schemes.items()
     )
     titles, short = (tuple(getattr(c, name) for c in columns) for name in ("title", "short"))
@@ -203,7 +209,10 @@ def terminal_table(results: Mapping[str, Any]) -> Table:
             if cell.spread and index in ranges:
                 text.append(f"\n{cell.spread}", style="dim")
             cells.append(text)
-        table.add_row(Text(row.name), *cells)
+        named = Text(row.name)
+        if row.note:
+            named.append(f"\n{row.note}", style="dim")
+        table.add_row(named, *cells)
     return table
 
 

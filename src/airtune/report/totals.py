@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airtune.report import scores
+from airtune.report.divergence import mark
 from airtune.report.style import component_label, ordered_components
 from airtune.report.values import (
     MISSING,
@@ -40,7 +41,7 @@ def terminal_totals(results: Mapping[str, Any]) -> list[RenderableType]:
     parts: list[RenderableType] = []
     seeds = int(results.get("seeds") or 1)
     for name, entry in (results.get("schemes") or {}).items():
-        title = f"{name}: {_rounds(results, entry)}"
+        title = ", ".join(filter(None, (f"{name}: {_rounds(results, entry)}", mark(entry))))
         parts.append(Text(title + (f", medians of {seeds} seeds" if seeds > 1 else "")))
         facts = Table.grid(padding=(0, 2))
         facts.add_column(style="dim")
@@ -68,8 +69,6 @@ def learning(results: Mapping[str, Any], entry: Mapping[str, Any]) -> Pairs:
         bounds = scores.interval(entry, score)
         known = "" if bounds is None else f" (95 %: {' to '.join(map(_percent, bounds))})"
         said.append((score.words, f"{change} %{known}"))
-    if entry.get("diverged"):
-        said.append(("diverged", "the loss is not a number at the end"))
     return said
 
 

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 THIN = "\u202f"
 MISSING = "–"
 
+_LEAST, _MOST = 1e-12, 1e12
+"""Outside of these a number is written with an exponent."""
+
 _PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))
 
 
@@ -61,9 +64,19 @@ def total(parts: Mapping[str, Value]) -> float | None:
 
 
 def significant(x: float, digits: int = 3) -> str:
-    """Write a number with so many significant digits and no exponent, thousands set apart."""
+    """Write a number with so many significant digits, thousands set apart.
+
+    An exponent stands only with what is far from any usual figure, as of a model that diverged.
+
+    Examples
+    --------
+    >>> significant(1234.5), significant(1.2345e-3), significant(1.0142e304)
+    ('1\u202f234', '0.00123', '1.01e304')
+    """
     if x == 0:
         return "0"
+    if not _LEAST <= abs(x) < _MOST:
+        return _with_exponent(x, digits - 1)
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(x))))
     # Rounding may add a digit (9.996 -> 10.0), which costs one decimal.
     rounded = round(x, decimals)
@@ -78,9 +91,17 @@ def count(x: float) -> str:
 
 
 def decimals(x: float, places: int) -> str:
-    """Write a number with fixed decimals and a true minus sign."""
+    """Write a number with fixed decimals and a true minus sign; a huge one with an exponent."""
+    if abs(x) >= _MOST:
+        return _with_exponent(x, places)
     text = f"{x:.{places}f}"
     return text.lstrip("-") if float(text) == 0 else text.replace("-", "−")
+
+
+def _with_exponent(x: float, places: int) -> str:
+    """Write a number as 1.23e45."""
+    mantissa, _, exponent = f"{x:.{places}e}".partition("e")
+    return f"{mantissa}e{int(exponent)}".replace("-", "−")
 
 
 def si(x: float, unit: str, digits: int = 3) -> str:

@@ -21,6 +21,7 @@ from airtune.learning.origin import HUB_ID, base_name, hub_id, opened_by, withou
 from airtune.record import Cell, names
 from airtune.record.documents import EnvironmentDocument, MetricsLine
 from airtune.registry import SCHEMES
+from airtune.rounds.metrics import diverged
 from airtune.scenario import Scenario
 
 CARD = "README.md"
@@ -205,8 +206,10 @@ def _results(lines: list[MetricsLine]) -> str:
         (label, _figure(first.number(name)), _figure(last.number(name)))
         for label, name in figures.items()
     ]
+    warned = "The run diverged: its loss did not fall. Do not use this model.\n\n"
     return (
-        f"## Results\n\nOn the held-out records, before and after {last.round} rounds:\n\n"
+        f"## Results\n\n{warned if diverged(lines) else ''}"
+        f"On the held-out records, before and after {last.round} rounds:\n\n"
         + _table(("", "before", "after"), rows)
     )
 

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from airtune.bound.faults import staleness_bias
 from airtune.costs import Components
 from airtune.engines import Engine, RoundUpdates
-from airtune.errors import InputError
 from airtune.learning.product_bias import product_bias
 from airtune.learning.results import Evaluation
-from airtune.learning.server import ServerOptimizer
+from airtune.learning.server import ServerOptimizer, finite_step
 from airtune.planning import replan
 from airtune.planning.alternate import JointPlan
 from airtune.planning.plans import plan_run
@@ -36,9 +35,10 @@ from airtune.rounds.metrics import (
     progress_metrics,
 )
 from airtune.rounds.poisoning import Poisoning
+from airtune.rounds.senders import check_updates, has_silent, who_transmitted
 from airtune.rounds.state import State
 from airtune.scheduling import Candidates, Choice, Policy, choose
-from airtune.schemes import BuiltScheme, RadioRound, Reception, Travel, Uploads
+from airtune.schemes import BuiltScheme, RadioRound, Travel, Uploads
 
 
 class FederatedRun:
@@ -157,23 +157,23 @@ class FederatedRun:
         transmitters = who_transmitted(arrived.clients, received)
 
         # 6  The server decodes the mean and takes a step; what clients reported and remember is
-        #    stored for the next round.
-        verdict = None
+        #    stored for the next round.  An anomalous mean makes no step; one that is not finite is
+        #    left out, with what was reported.
+        verdict, stepped = None, True
         if received is not None:
             verdict = anomaly.judge(received.mean, state.accepted_norms, self.training)
-            if verdict is not None:
-                state.accepted_norms = verdict.norms
-            if verdict is None or verdict.accepted:
-                state.adapter, state.optimizer_state = self.optimizer.step(
-                    adapter, received.mean, state.optimizer_state, self.training
-                )
-            state.memory |= received.memory
-            state.participation[transmitters] += 1
-            if received.effective_weights is not None:
-                state.scaled_weights = self._scaled_weights(
-                    arrived.clients, choice, received.effective_weights
-                )
-                state.effective_weights = received.effective_weights
+            rejected = verdict is not None and not verdict.accepted
+            stepped = rejected or self._step(received.mean)
+            if stepped:
+                state.memory |= received.memory
+                if verdict is not None:
+                    state.accepted_norms = verdict.norms
+                if received.effective_weights is not None:
+                    state.scaled_weights = self._scaled_weights(
+                        arrived.clients, choice, received.effective_weights
+                    )
+                    state.effective_weights = received.effective_weights
+        state.participation[transmitters] += 1
         state.round = index
 
         #    It books every component.
@@ -225,6 +225,7 @@ class FederatedRun:
             moved,
             booked,
             product_bias=self._product_bias(adapter, arrived, choice),
+            refused=not stepped,
             faults=happened,
         )
         return {
@@ -236,6 +237,17 @@ class FederatedRun:
             **({} if verdict is None else verdict.metrics()),
             "round_wall_s": time.perf_counter() - began,
         }
+
+    def _step(self, mean: NDArray[np.float64]) -> bool:
+        """Take the server's step; False, and the adapter stays, if it is not finite."""
+        state = self.state
+        after = finite_step(
+            self.optimizer, state.adapter, mean, state.optimizer_state, self.training
+        )
+        if after is None:
+            return False
+        state.adapter, state.optimizer_state = after
+        return True
 
     def first_metrics(self) -> Metrics:
         """Return the metrics of the adapter before the first round."""
@@ -374,32 +386,3 @@ class FederatedRun:
         """Evaluate the adapter where the round asks for it; the last round always does."""
         due = index % self.scenario.evaluation.every == 0 or index == self.current.last_round
         return self.engine.evaluate(self.state.adapter) if due else None
-
-
-def check_updates(computed: RoundUpdates, selected: NDArray[np.int64], engine: str) -> None:
-    """Refuse the updates of an engine that loses clients without saying so.
-
-    Raises
-    ------
-    InputError
-        The clients with an update and those dropped are not the selected ones.
-    """
-    answered = sorted([*computed.clients.tolist(), *computed.dropped])
-    if answered != sorted(selected.tolist()) or len(computed.updates) != len(computed.clients):
-        raise InputError(
-            f"engine.name = {engine!r}: the engine was asked for the updates of clients "
-            f"{selected.tolist()}; it returned {len(computed.updates)} updates, of clients "
-            f"{computed.clients.tolist()}, and dropped {list(computed.dropped)}"
-        )
-
-
-def who_transmitted(senders: NDArray[np.int64], received: Reception | None) -> NDArray[np.int64]:
-    """Return who of the senders was not silent; nobody if nothing was received."""
-    if received is None:
-        return senders[:0]
-    return senders if received.transmitted is None else senders[received.transmitted]
-
-
-def has_silent(received: Reception | None) -> bool:
-    """Tell whether the air interface may have silenced clients."""
-    return received is not None and received.transmitted is not None

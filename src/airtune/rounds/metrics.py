@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from airtune.costs import FloatArray
 from airtune.engines import RoundUpdates
 from airtune.learning.results import DomainScore, Evaluation
 from airtune.radio.movement import Movement
+from airtune.record.documents import MetricsLine
 from airtune.rounds.books import Booked
 from airtune.rounds.fault_metrics import FaultOutcome
 from airtune.rounds.state import State
@@ -33,18 +35,23 @@ def progress_metrics(state: State, evaluation: Evaluation | None) -> Metrics:
         "evaluated": evaluation is not None,
         "loss": None if evaluation is None else finite_or_none(evaluation.loss),
         "perplexity": None if evaluation is None else finite_or_none(evaluation.perplexity),
-        "exact_match": None if evaluation is None else evaluation.exact_match,
-        "token_accuracy": None if evaluation is None else evaluation.token_accuracy,
-        "preference_accuracy": None if evaluation is None else evaluation.preference_accuracy,
+        "exact_match": None if evaluation is None else finite_or_none(evaluation.exact_match),
+        "token_accuracy": None if evaluation is None else finite_or_none(evaluation.token_accuracy),
+        "preference_accuracy": (
+            None if evaluation is None else finite_or_none(evaluation.preference_accuracy)
+        ),
         "records": None if evaluation is None else evaluation.records,
         "domains": {name: _domain_metrics(score) for name, score in scores.items()},
     }
 
 
 def _domain_metrics(score: DomainScore) -> Metrics:
-    metrics = {"loss": finite_or_none(score.loss), "exact_match": score.exact_match}
+    metrics = {
+        "loss": finite_or_none(score.loss),
+        "exact_match": finite_or_none(score.exact_match),
+    }
     if score.preference_accuracy is not None:
-        metrics["preference_accuracy"] = score.preference_accuracy
+        metrics["preference_accuracy"] = finite_or_none(score.preference_accuracy)
     return metrics
 
 
@@ -70,6 +77,8 @@ class RoundOutcome:
         See :func:`airtune.learning.product_bias.product_bias`.
     faults : FaultOutcome or None
         What faults have done; None where there are none in the scenario.
+    refused : bool
+        The server's step was not finite and was left out.
     """
 
     choice: Choice
@@ -80,6 +89,14 @@ class RoundOutcome:
     booked: Booked
     product_bias: float | None = None
     faults: FaultOutcome | None = None
+    refused: bool = False
+
+    @property
+    def not_finite(self) -> str | None:
+        """Why the round left the adapter as it was: ``updates``, ``step``, or None."""
+        if self.computed.dropped and not len(self.computed.clients):
+            return "updates"
+        return "step" if self.refused else None
 
 
 def outcome_metrics(outcome: RoundOutcome, constants: BoundConstants, omega: FloatArray) -> Metrics:
@@ -103,6 +120,7 @@ def outcome_metrics(outcome: RoundOutcome, constants: BoundConstants, omega: Flo
         "product_bias": outcome.product_bias,
         "dropped": list(outcome.computed.dropped),
         "missing": [] if happened is None else happened.missing,
+        "not_finite": outcome.not_finite,
         "moved_m": float(outcome.moved.distances_m.max()),
         "round_latency_s": outcome.booked.latency_s.to_dict(),
         "round_energy_j": outcome.booked.energy_j.to_dict(),
@@ -119,8 +137,8 @@ def aggregation_metrics(computed: RoundUpdates, received: Reception | None) -> M
         "mse": None if mse is None else finite_or_none(mse),
         "mse_db": decibel(mse),
         "mse_predicted_db": decibel(None if received is None else received.predicted_mse),
-        "noise_std": None if received is None else received.noise_std,
-        "exposure": None if received is None else received.exposure,
+        "noise_std": None if received is None else finite_or_none(received.noise_std),
+        "exposure": None if received is None else finite_or_none(received.exposure),
         **_rule_metrics(received),
         "train_loss": None if computed.loss is None else finite_or_none(computed.loss),
     }
@@ -169,3 +187,32 @@ def decibel(ratio: float | None) -> float | None:
 def finite_or_none(value: float | None) -> float | None:
     """Return a figure that JSON can hold: a model that has diverged has none."""
     return value if value is not None and np.isfinite(value) else None
+
+
+def diverged(rounds: Sequence[MetricsLine]) -> bool:
+    """Tell whether a cell has diverged.
+
+    It has where its last loss is not finite or above the first, and where rounds without anything
+    finite (`not_finite`) have kept the last loss from falling below the first.
+
+    Parameters
+    ----------
+    rounds : sequence of MetricsLine
+        Round 0, the untuned model, first; the last round is validated.
+
+    Examples
+    --------
+    >>> def course(*losses, **last):
+    ...     known = [MetricsLine(round=i, evaluated=True, loss=x) for i, x in enumerate(losses)]
+    ...     return [*known[:-1], known[-1].model_copy(update=last)]
+    >>> diverged(course(2.0, 1.0)), diverged(course(2.0, None)), diverged(course(2.0, 2.5))
+    (False, True, True)
+    >>> diverged(course(2.0, 2.0)), diverged(course(2.0, 2.0, not_finite="updates"))
+    (False, True)
+    """
+    losses = [line.loss for line in rounds if line.evaluated]
+    first, last = losses[0], losses[-1]
+    if last is None or first is None:
+        return last is None
+    lost = any(line.not_finite for line in rounds)
+    return last >= first if lost else last > first

@@ -161,7 +161,6 @@ class Scenario(Settings):
     calibration: Calibration = Calibration()
     faults: Faults = Faults()
     engine: Engine = Engine()
-    faults: Faults = Faults()
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -30,6 +30,9 @@ class Watcher(Protocol):
     ) -> None:
         """A round of a cell is done and saved."""
 
+    def told(self, text: str) -> None:
+        """Something in a round that the user should know at once."""
+
     def cell_done(self, cell: Cell) -> None:
         """A cell is finished."""
 
@@ -167,12 +170,24 @@ def _runs(
     return runs
 
 
+_NOT_FINITE = {
+    "updates": "no client had a finite update",
+    "step": "the server's step was not finite",
+}
+
+
 def _reporter(cell: Cell, watcher: Watcher | None) -> Callable[[Document], None]:
     last: list[float] = []
+    told: list[int] = []
 
     def done(line: Document) -> None:
         if line["loss"] is not None:
             last[:] = [line["loss"]]
+        why = _NOT_FINITE.get(str(line.get("not_finite")))
+        if watcher and why and not told:
+            told.append(line["round"])  # the first such round; the results count them
+            where = f"{cell.scheme}, seed {cell.seed}, round {line['round']}"
+            watcher.told(f"{where}: {why}; the adapter stays as it was")
         if watcher:
             loss = last[0] if last else None
             watcher.round_done(cell, line["round"], loss, line["time_s"], line["energy_j"])

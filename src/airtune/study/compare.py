@@ -16,7 +16,7 @@ from airtune.record.documents import ResultsDocument
 from airtune.scenario import Scenario
 from airtune.study import cells
 from airtune.study.histories import finished_figures, first_left_out
-from airtune.study.outcomes import REFERENCE, baseline_of, headline, over_seeds
+from airtune.study.outcomes import REFERENCE, baseline_of, headline, over_cells, over_seeds
 from airtune.study.results import Results
 from airtune.study.statistics import paired_figures
 
@@ -163,7 +163,7 @@ def summarise(run_folder: RunFolder) -> Document:
         "scenario": run_folder.scenario.to_dict(),
         "target_loss": over_seeds(list(targets.values())) if targets else None,
         "seeds": run_folder.scenario.seeds,
-        "schemes": {name: over_seeds(list(cells.values())) for name, cells in figures.items()},
+        "schemes": {name: over_cells(cells) for name, cells in figures.items()},
     }
     if run_folder.kind == "compare":
         document["headline"] = headline(figures)

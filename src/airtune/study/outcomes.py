@@ -19,6 +19,7 @@ from airtune.record.documents import (
     Sample,
 )
 from airtune.registry import PROPOSAL, REFERENCE
+from airtune.rounds.metrics import diverged
 from airtune.scenario import Scenario
 from airtune.study.ends import stopped_by
 from airtune.study.faults import fault_figures
@@ -40,6 +41,7 @@ __all__ = [
     "baseline_of",
     "cell_figures",
     "headline",
+    "over_cells",
     "over_seeds",
     "target_loss",
 ]
@@ -117,6 +119,7 @@ class CellFigures(TypedDict):
     within_client_energy_budget: bool
     within_energy_budget: bool
     diverged: bool
+    rounds_not_finite: int
     rounds: int
     stopped_by: str | None
     left_out_records: int | None
@@ -220,7 +223,8 @@ def cell_figures(
         "within_latency_budget": totals.within_latency_budget,
         "within_client_energy_budget": totals.within_client_energy_budget,
         "within_energy_budget": totals.within_energy_budget,
-        "diverged": last.loss is None,
+        "diverged": diverged(lines),
+        "rounds_not_finite": sum(line.not_finite is not None for line in lines),
         "rounds": totals.rounds,
         "stopped_by": stopped_by(totals, history.plan, scenario) if scenario else None,
         "left_out_records": history.left_out.count if history.left_out else None,
@@ -286,6 +290,23 @@ def over_seeds(values: Sequence[Any], missing: float = math.inf) -> Any:
     if isinstance(first, Mapping):
         return {name: _merge_named(name, [value[name] for value in values]) for name in first}
     return quantiles(values, missing)
+
+
+def over_cells(cells: Mapping[int, CellFigures]) -> dict[str, Any]:
+    """Merge the figures of a scheme over its seeds, and say in which of them it diverged.
+
+    Parameters
+    ----------
+    cells : mapping of int to CellFigures
+        Figures by the number of the repetition.
+
+    Returns
+    -------
+    dict
+        As :func:`over_seeds`; `diverged` where any seed has, and `diverged_seeds` lists them.
+    """
+    which = [seed for seed, figures in sorted(cells.items()) if figures["diverged"]]
+    return {**over_seeds(list(cells.values())), "diverged_seeds": which}
 
 
 def _merge_named(name: str, values: list[Any]) -> Any:

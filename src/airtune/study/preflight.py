@@ -161,12 +161,14 @@ def _check_memory(scenario: Scenario, facts: ModelFacts, found: Preflight) -> bo
 
 def _check_files(scenario: Scenario) -> None:
     """Refuse files of pre-training that cannot be read."""
-    from airtune.learning.corpus import read_texts
-    from airtune.learning.pretrain import corpus_records
-
+    # Both import torch, which takes longer than everything else of a check whose facts are known.
     if scenario.data.pretraining_corpus is not None:
+        from airtune.learning.corpus import read_texts
+
         read_texts(Path(scenario.data.pretraining_corpus))
     if scenario.model.source == "small" and scenario.pretraining.sources != ("sample",):
+        from airtune.learning.pretrain import corpus_records
+
         corpus_records(scenario)
 
 

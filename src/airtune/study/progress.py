@@ -24,7 +24,7 @@ from rich.progress import Progress as Bars
 from rich.table import Column
 
 from airtune.record import Cell, RunFolder
-from airtune.report.values import THIN, seconds_unit, si, significant
+from airtune.report.values import THIN, decimals, seconds_unit, si, significant
 
 _STATUS = 31
 """Columns of ``loss 12.345  123 456 h  123 mJ`` and of a short text."""
@@ -148,12 +148,16 @@ class Progress(Shown):
     ) -> None:
         """Show a finished round of a cell: validation loss, simulated seconds, joules."""
         self._start(self._cells[cell])
-        shown = "" if loss is None else f"loss {loss:.3f}  "
+        shown = "" if loss is None else f"loss {decimals(loss, 3)}  "
         # Not cut between words: the numbers fit, and blanks keep them apart.
         status = f"{shown}{_spent(time_s, energy_j)}"
         self._bars.update(self._cells[cell], completed=round_index, status=status)
         if self._interrupted():
             raise KeyboardInterrupt
+
+    def told(self, text: str) -> None:
+        """Print a warning above the bars."""
+        warn_above(self._bars, text)
 
     def cell_done(self, cell: Cell) -> None:
         """Stop the clock of a cell's bar."""
@@ -163,6 +167,12 @@ class Progress(Shown):
         state = next(bar for bar in self._bars.tasks if bar.id == task)
         if not state.started:
             self._bars.start_task(state.id)
+
+
+def warn_above(bars: Bars, text: str) -> None:
+    """Print a warning on stderr, above the bars where they are shown."""
+    line = f"airtune: warning: {text}"
+    bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager

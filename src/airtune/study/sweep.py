@@ -26,7 +26,7 @@ from airtune.study import compare
 from airtune.study.cells import Watcher as CellWatcher
 from airtune.study.cells import run_cells
 from airtune.study.histories import finished_figures
-from airtune.study.outcomes import CellFigures, baseline_of, headline, over_seeds
+from airtune.study.outcomes import CellFigures, baseline_of, headline, over_cells, over_seeds
 from airtune.study.statistics import paired_figures
 
 KIND = "sweep"
@@ -298,18 +298,15 @@ def _summarise(point: Point) -> Document:
         "finished": sum(map(len, figures.values())),
         "infeasible": [record.read_document(note, InfeasibleDocument).message for note in notes],
         "target_loss": over_seeds(list(targets.values())) if targets else None,
-        "schemes": {name: _without_history(list(c.values())) for name, c in figures.items()},
+        "schemes": {name: _without_history(c) for name, c in figures.items()},
         "headline": headline(figures),
         "paired": paired_figures(figures, baseline_of(figures)) if figures else None,
     }
 
 
-def _without_history(cells: Sequence[CellFigures]) -> Document:
+def _without_history(cells: Mapping[int, CellFigures]) -> Document:
     """Merge the figures of a scheme over the seeds; each point's own folder has the curves."""
-    merged: Document = over_seeds(
-        [{name: x for name, x in entry.items() if name != "history"} for entry in cells]
-    )
-    return merged
+    return {name: x for name, x in over_cells(cells).items() if name != "history"}
 
 
 def publish(sweep: Sweep) -> Path:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from airtune.record import Cell
-from airtune.study.progress import Lines, Shown
+from airtune.report.values import decimals
+from airtune.study.progress import Lines, Shown, warn_above
 from airtune.study.sweep import Point, Sweep
 
 
@@ -51,11 +52,15 @@ class SweepProgress(Shown):
     ) -> None:
         """Show a finished round of the cell that runs."""
         self._bars.start_task(self._cell)
-        shown = "" if loss is None else f"  loss {loss:.3f}"
+        shown = "" if loss is None else f"  loss {decimals(loss, 3)}"
         status = self._lines.short_status(f"{cell.scheme}{shown}")
         self._bars.update(self._cell, completed=round_index, status=status)
         if self._interrupted():
             raise KeyboardInterrupt
+
+    def told(self, text: str) -> None:
+        """Print a warning above the bars."""
+        warn_above(self._bars, text)
 
     def cell_done(self, cell: Cell) -> None:
         """Count a finished cell."""

@@ -1,0 +1,39 @@
+"""Who of the selected clients has an update, and who of them has sent it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from airtune.engines import RoundUpdates
+from airtune.errors import InputError
+from airtune.schemes import Reception
+
+
+def check_updates(computed: RoundUpdates, selected: NDArray[np.int64], engine: str) -> None:
+    """Refuse the updates of an engine that loses clients without saying so.
+
+    Raises
+    ------
+    InputError
+        The clients with an update and those dropped are not the selected ones.
+    """
+    answered = sorted([*computed.clients.tolist(), *computed.dropped])
+    if answered != sorted(selected.tolist()) or len(computed.updates) != len(computed.clients):
+        raise InputError(
+            f"engine.name = {engine!r}: the engine was asked for the updates of clients "
+            f"{selected.tolist()}; it returned {len(computed.updates)} updates, of clients "
+            f"{computed.clients.tolist()}, and dropped {list(computed.dropped)}"
+        )
+
+
+def who_transmitted(senders: NDArray[np.int64], received: Reception | None) -> NDArray[np.int64]:
+    """Return who of the senders was not silent; nobody if nothing was received."""
+    if received is None:
+        return senders[:0]
+    return senders if received.transmitted is None else senders[received.transmitted]
+
+
+def has_silent(received: Reception | None) -> bool:
+    """Tell whether the air interface may have silenced clients."""
+    return received is not None and received.transmitted is not None
