@@ -78,6 +78,9 @@ FAULTS: dict[str, dict[str, list[str]]] = {
 }
 """Settings of each fault at its strengths; more faults are more entries."""
 
+ON_DIGITAL = ("dropout during the upload", "clipping")
+"""Faults that have a code of their own for packets: the reduced form runs both."""
+
 TINY = [
     *("model.small.hidden=32", "model.small.layers=1", "model.small.heads=2"),
     *("model.small.intermediate=64", "model.lora.rank=2"),
@@ -108,12 +111,12 @@ class Point:
 def points(reduced: bool = False) -> Iterator[Point]:
     """Yield all cells, those without a fault first."""
     yield Point(*REFERENCE)
-    schemes = ("movable", "digital") if reduced else SCHEMES
-    for scheme in schemes:
+    for scheme in SCHEMES[:1] if reduced else SCHEMES:
         yield Point(scheme, "none", "")
     for fault, strengths in FAULTS.items():
+        few = ("movable", "digital") if fault in ON_DIGITAL else ("movable",)
         for strength, settings in list(strengths.items())[-1 if reduced else 0 :]:
-            for scheme in schemes:
+            for scheme in few if reduced else SCHEMES:
                 yield Point(scheme, fault, strength, tuple(settings))
 
 
