@@ -23,11 +23,30 @@ class Computing:
         Their frequencies [Hz].
     kappa : float
         Effective capacitance [J s^2].
+    end_s : float or None
+        When the server goes on [s]; None: when the last is done at these clocks.
+    done : ndarray, float, shape (S,), or None
+        Share of its work that each has done by then; None: all.
     """
 
     cycles: FloatArray
     clocks: FloatArray
     kappa: float
+    end_s: float | None = None
+    done: FloatArray | None = None
+
+    @property
+    def time_s(self) -> float:
+        """How long the server waits for them [s]."""
+        if self.end_s is not None:
+            return self.end_s
+        return float(np.max(compute_time(self.cycles, self.clocks)))
+
+    @property
+    def joules(self) -> FloatArray:
+        """Energy of each, shape (S,) [J]."""
+        whole = compute_energy(self.cycles, self.clocks, self.kappa)
+        return whole if self.done is None else np.asarray(whole * self.done)
 
 
 @dataclass(frozen=True)
@@ -80,10 +99,10 @@ def book_round(
     >>> round(booked.latency_s.total, 6), booked.compute_and_pilot_j.round(6).tolist()
     (2.3, [0.21])
     """
-    computing_j = compute_energy(computing.cycles, computing.clocks, computing.kappa)
+    computing_j = computing.joules
     uplink_j = np.zeros(0) if received is None else received.uplink_j
     latency = Components(
-        compute=float(np.max(compute_time(computing.cycles, computing.clocks))),
+        compute=computing.time_s,
         uplink=0.0 if received is None else received.uplink_s,
         downlink=overheads.downlink_s,
         pilots=overheads.pilot_s,

@@ -7,12 +7,13 @@ so that schemes that choose other clients meet the same faults; docs/faults.md h
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from airtune.costs import compute_energy, compute_time
+from airtune.costs import Components, compute_time
 from airtune.engines import RoundUpdates
 from airtune.kinds import Integer, Mask, Real
 from airtune.radio.channels.base import Block, Transmitters
@@ -344,31 +345,25 @@ class Waiting:
         """Who is not done by the deadline, shape (S,)."""
         return np.asarray(self.times_s > self.deadline_s * (1 + 1e-12))
 
-    def booked(self, booked: Booked, computing: Computing) -> Booked:
-        """Return the books of the round with this waiting.
+    def applied(self, computing: Computing) -> Computing:
+        """Return what is computed in the time that the server waits.
 
-        The time of computing is that of the last who is waited for, or the deadline.  A slow client
-        does the same work: its processor is shared, its energy is that of the plan; one that is
-        left out stops at the deadline and has spent its part.
+        It ends with the last who is waited for, or at the deadline.  A slow client does the same
+        work: its processor is shared, its energy is that of the plan; one that is left out stops at
+        the deadline and has spent its part.
         """
-        joules = compute_energy(computing.cycles, computing.clocks, computing.kappa)
-        undone = joules * np.where(self.late, 1.0 - self.deadline_s / self.times_s, 0.0)
+        done = np.where(self.late, self.deadline_s / self.times_s, 1.0)
         end = min(float(self.times_s.max()), self.deadline_s)
-        spared = float(undone.sum())
-        return replace(
-            booked,
-            latency_s=replace(booked.latency_s, compute=end),
-            energy_j=replace(booked.energy_j, compute=booked.energy_j.compute - spared),
-            compute_and_pilot_j=booked.compute_and_pilot_j - undone,
-        )
+        return replace(computing, end_s=end, done=done)
 
 
 def booked_twice(booked: Booked) -> Booked:
     """Return the books of a round that was lost and done again; the antennas are there already."""
-    return replace(
-        booked,
-        latency_s=replace(2.0 * booked.latency_s, movement=booked.latency_s.movement),
-        energy_j=replace(2.0 * booked.energy_j, movement=booked.energy_j.movement),
-        compute_and_pilot_j=2.0 * booked.compute_and_pilot_j,
-        uplink_j=2.0 * booked.uplink_j,
-    )
+    twice: dict[str, Any] = {}
+    for field in fields(booked):
+        value = getattr(booked, field.name)
+        if isinstance(value, Components):
+            twice[field.name] = replace(2.0 * value, movement=value.movement)
+        elif isinstance(value, np.ndarray) and np.issubdtype(value.dtype, np.floating):
+            twice[field.name] = 2.0 * value
+    return replace(booked, **twice)

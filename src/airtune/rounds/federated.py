@@ -181,9 +181,9 @@ class FederatedRun:
         overheads = self.scheme.air.overheads(
             link, link, choice.clients, repetition.matrix_sizes, reporting
         )
-        booked = book_round(computing, moved, overheads, received)
         if waiting is not None:
-            booked = waiting.booked(booked, computing)
+            computing = waiting.applied(computing)
+        booked = book_round(computing, moved, overheads, received)
         if wrong.restarted:
             booked = faults.booked_twice(booked)
         state.latency_s += booked.latency_s

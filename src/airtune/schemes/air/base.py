@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
 import numpy as np
@@ -49,6 +49,24 @@ class Uploads:
     memory: Mapping[int, Real] = field(default_factory=dict)
     impairments: Impairments | None = None
     slot: int | None = None
+
+    def of(self, chosen: Integer, omega: Real) -> Uploads:
+        """Return the uploads of some of these clients.
+
+        Parameters
+        ----------
+        chosen : ndarray, int
+            Indices into the S clients.
+        omega : ndarray, float
+            Their weights, sum 1.
+        """
+        return replace(
+            self,
+            updates=self.updates[chosen],
+            clients=self.clients[chosen],
+            omega=omega,
+            impairments=None if self.impairments is None else self.impairments.of(chosen),
+        )
 
     @property
     def whole(self) -> Mask:

@@ -124,13 +124,7 @@ def _send_of(
     if not len(chosen):
         return None
     weights = renormalised(uploads.omega, chosen)
-    some = replace(
-        uploads,
-        updates=uploads.updates[chosen],
-        clients=uploads.clients[chosen],
-        omega=weights[chosen],
-        impairments=None if uploads.impairments is None else uploads.impairments.of(chosen),
-    )
+    some = uploads.of(chosen, weights[chosen])
     received = send(some)
     transmitted = np.zeros(len(weights), dtype=np.bool_)
     transmitted[chosen] = True
