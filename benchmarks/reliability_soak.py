@@ -340,9 +340,7 @@ def main() -> None:
         found = soak(asked.work or Path(temporary), asked.parts, asked.reduced)
     for name, entry in found.items():
         seconds = {n: round(e["round_cpu_s"] or 0.0, 3) for n, e in entry["by_scheme"].items()}
-        print(
-            f"{name}: {entry['peak_memory_mib']:.0f} MiB at most, processor seconds a round {seconds}"
-        )
+        print(f"{name}: {entry['peak_memory_mib']:.0f} MiB at most, CPU seconds a round {seconds}")
     if not asked.reduced and set(found) == set(PARTS):
         record.write_json(asked.out, {"parts": found})
     if said := faults(found):
