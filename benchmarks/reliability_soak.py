@@ -42,7 +42,9 @@ RESULT = ROOT / "benchmarks" / "results" / "reliability-soak.json"
 FLAT = 0.05
 """Largest growth of memory after warm-up."""
 SLOWER = 1.25
-"""Late rounds may take so many times what early ones do; a machine has other work, too."""
+"""Late rounds may take so many times the processor time of early ones."""
+TELLING = 50
+"""Rounds from which on such a ratio says something."""
 VALIDATION = 40
 MIB = 2**20
 
@@ -90,6 +92,7 @@ class Samples:
                 "scheme": cell.scheme,
                 "round": round_index,
                 "at_s": now - self.began,
+                "cpu_s": time.process_time(),
                 "memory_mib": resident_bytes() / MIB,
                 "open_files": open_files(),
             }
@@ -238,10 +241,11 @@ def _of_scheme(
     """Return times and sizes of one scheme's rounds; the first round bears what is made once."""
     own = [line for line in rounds if line["scheme"] == scheme]
     (cell,) = (cell for cell in folder.cells if cell.scheme == scheme)
-    seconds = np.diff([line["at_s"] for line in own])
+    seconds, processor = (np.diff([line[name] for line in own]) for name in ("at_s", "cpu_s"))
     return {
         "rounds_run": len(own),
         "round_wall_s": float(np.median(seconds)) if len(seconds) else None,
+        "round_cpu_s": float(np.median(processor)) if len(processor) else None,
         "memory_mib": float(np.median([line["memory_mib"] for line in own])) if own else None,
         "checkpoint_bytes": sum(p.stat().st_size for p in cell.checkpoint_folder.glob("*")),
         "metrics_line_bytes": len(cell.metrics_file.read_bytes().splitlines()[-1]),
@@ -249,45 +253,48 @@ def _of_scheme(
 
 
 def _flatness(rounds: Sequence[Mapping[str, Any]], warm_up: int) -> dict[str, Any]:
-    """Return how memory, open files and the time of a round change after warm-up."""
-    after = rounds[warm_up:]
+    """Return how memory, open files and the time of a round change after each scheme's warm-up.
+
+    A scheme's first rounds load what only it needs, as the compiled kernels of placement.
+    """
     found: dict[str, Any] = {
         "warm_up_rounds": warm_up,
-        "memory_growth": growth([line["memory_mib"] for line in after], warm_up),
-        "open_files_first": after[0]["open_files"],
-        "open_files_most": max(line["open_files"] for line in after),
+        "memory_growth": {},
+        "memory_medians_mib": {},
+        "open_files": {},
         "slower": {},
-        "memory_mib": [
-            round(float(np.median([line["memory_mib"] for line in after[i : i + warm_up]])), 2)
-            for i in range(0, len(after) - warm_up + 1, warm_up)
-        ],
     }
     for scheme in dict.fromkeys(line["scheme"] for line in rounds):
-        seconds = np.diff([line["at_s"] for line in rounds if line["scheme"] == scheme])[warm_up:]
-        if len(seconds) >= 2 * warm_up:
-            early, late = seconds[:warm_up], seconds[-warm_up:]
-            found["slower"][scheme] = float(np.median(late) / np.median(early))
+        after = [line for line in rounds if line["scheme"] == scheme][warm_up:]
+        memory = [line["memory_mib"] for line in after]
+        files = [line["open_files"] for line in after]
+        seconds = np.diff([line["cpu_s"] for line in after])
+        ratio = np.median(seconds[-warm_up:]) / np.median(seconds[:warm_up])
+        found["memory_growth"][scheme] = growth(memory, warm_up)
+        found["memory_medians_mib"][scheme] = [
+            round(float(np.median(memory[start : start + warm_up])), 2)
+            for start in range(0, len(memory) - warm_up + 1, warm_up)
+        ]
+        found["open_files"][scheme] = [files[0], max(files)]
+        found["slower"][scheme] = float(ratio)
     return found
 
 
 def faults(parts: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Say what is not as it must be."""
-    said = [f"{name}: {entry['diverged']} diverged" for name, entry in parts.items()
-            if entry["diverged"]]  # fmt: skip
+    said = [f"{name}: {e['diverged']} diverged" for name, e in parts.items() if e["diverged"]]
     long = parts.get("rounds")
-    if long is not None:
-        if long["memory_growth"] > FLAT:
-            said.append(f"rounds: memory grew by {100 * long['memory_growth']:.1f} %")
-        if long["open_files_most"] > long["open_files_first"]:
-            said.append(
-                f"rounds: open files grew from {long['open_files_first']} to "
-                f"{long['open_files_most']}"
-            )
-        said += [
-            f"rounds: {scheme}'s late rounds take {ratio:.2f} times the early ones"
-            for scheme, ratio in long["slower"].items()
-            if ratio > SLOWER
-        ]
+    if long is None:
+        return said
+    for scheme, share in long["memory_growth"].items():
+        if share > FLAT:
+            said.append(f"{scheme}: memory grew by {100 * share:.1f} % after warm-up")
+    for scheme, (first, most) in long["open_files"].items():
+        if most > first:
+            said.append(f"{scheme}: open files grew from {first} to {most}")
+    for scheme, ratio in long["slower"].items():
+        if ratio > SLOWER and long["warm_up_rounds"] >= TELLING:
+            said.append(f"{scheme}: late rounds take {ratio:.2f} times the early ones")
     return said
 
 
@@ -332,8 +339,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         found = soak(asked.work or Path(temporary), asked.parts, asked.reduced)
     for name, entry in found.items():
-        seconds = {n: round(e["round_wall_s"] or 0.0, 3) for n, e in entry["by_scheme"].items()}
-        print(f"{name}: {entry['peak_memory_mib']:.0f} MiB at most, seconds a round {seconds}")
+        seconds = {n: round(e["round_cpu_s"] or 0.0, 3) for n, e in entry["by_scheme"].items()}
+        print(f"{name}: {entry['peak_memory_mib']:.0f} MiB at most, CPU seconds a round {seconds}")
     if not asked.reduced and set(found) == set(PARTS):
         record.write_json(asked.out, {"parts": found})
     if said := faults(found):
