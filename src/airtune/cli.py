@@ -7,14 +7,15 @@ import io
 import signal
 import sys
 import threading
+import warnings
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import click
 import typer
 
-from airtune.errors import InputError, shown
+from airtune.errors import DamageWarning, FailedError, InputError, clip, shown
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -54,6 +55,7 @@ def main() -> None:
     """Run the command line; the process ends with one of the documented exit codes."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
+    warnings.showwarning = _show_warning
     try:
         code = app(standalone_mode=False)
     except click.ClickException as error:
@@ -64,15 +66,38 @@ def main() -> None:
     except InputError as error:
         print(f"airtune: {error}", file=sys.stderr)
         code = BAD_INPUT
+    except FailedError as error:
+        print(f"airtune: {error}", file=sys.stderr)
+        code = FAILED
     except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
-            raise
-        print(f"airtune: {shown(error.filename)}: no file has so long a name", file=sys.stderr)
-        code = BAD_INPUT
+        code = _explain(error)
     except (KeyboardInterrupt, click.Abort):
         print("airtune: interrupted; what is finished is saved", file=sys.stderr)
         code = INTERRUPTED
     sys.exit(code or DONE)
+
+
+def _explain(error: OSError) -> int:
+    """Say which file could not be read or written, and return the exit code."""
+    if error.errno == errno.ENAMETOOLONG:
+        print(f"airtune: {shown(error.filename)}: no file has so long a name", file=sys.stderr)
+        return BAD_INPUT
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO):
+        raise error
+    place = "" if error.filename is None else f"{clip(error.filename)}: "
+    print(f"airtune: {place}cannot be written: {error.strerror}", file=sys.stderr)
+    return FAILED
+
+
+_plain_warning = warnings.showwarning
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *more: Any) -> None:
+    """Print a warning of airtune's in one line, others as Python does."""
+    if issubclass(category, DamageWarning):
+        print(f"airtune: warning: {message}", file=sys.stderr)
+    else:
+        _plain_warning(message, category, *more)
 
 
 _interrupted = threading.Event()

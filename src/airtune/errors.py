@@ -53,5 +53,24 @@ class InputError(ValueError):
     """
 
     def __init__(self, message: object = "") -> None:
-        text = _QUOTED.sub(lambda found: clip(found.group()), str(message))
-        super().__init__(_WORD.sub(lambda found: clip(found.group()), text))
+        super().__init__(_clipped(message))
+
+
+class FailedError(RuntimeError):
+    """What stops work that began well, such as a full disk.
+
+    Commands print the message without a traceback and exit with code 1.  Long texts in it are
+    clipped as in an `InputError`.
+    """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(_clipped(message))
+
+
+class DamageWarning(UserWarning):
+    """A damaged file without which the work goes on; commands print it in one line."""
+
+
+def _clipped(message: object) -> str:
+    text = _QUOTED.sub(lambda found: clip(found.group()), str(message))
+    return _WORD.sub(lambda found: clip(found.group()), text)

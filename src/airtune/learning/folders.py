@@ -11,6 +11,10 @@ from pathlib import Path
 from typing import Any
 
 
+CACHED = "airtune.json"
+"""The file of a cached folder that says what it depends on."""
+
+
 def digest(facts: Mapping[str, Any]) -> str:
     """Return a hexadecimal name of 16 characters for plain JSON `facts`."""
     text = json.dumps(facts, sort_keys=True)
@@ -48,7 +52,7 @@ def cached(cache: Path, kind: str, facts: Mapping[str, Any], make: Callable[[Pat
     work = Path(tempfile.mkdtemp(prefix=f".{kind}-", dir=final.parent))
     try:
         make(work)
-        (work / "airtune.json").write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
+        (work / CACHED).write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
         work.chmod(0o755)
         try:
             work.rename(final)
@@ -67,7 +71,7 @@ def is_cached(cache: Path, kind: str, facts: Mapping[str, Any]) -> bool:
 
 def any_cached(cache: Path, kind: str, facts: Mapping[str, Any]) -> bool:
     """Whether the cache has a folder of that kind made of these facts, among others."""
-    for path in cache.glob(f"{kind}-*/airtune.json"):
+    for path in cache.glob(f"{kind}-*/{CACHED}"):
         try:
             known = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
