@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-
 
 CACHED = "airtune.json"
 """The file of a cached folder that says what it depends on."""
@@ -49,7 +49,7 @@ def cached(cache: Path, kind: str, facts: Mapping[str, Any], make: Callable[[Pat
     if final.is_dir():
         return final
     final.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{kind}-", dir=final.parent))
+    work, held = _work_folder(final.parent, kind)
     try:
         make(work)
         (work / CACHED).write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
@@ -61,7 +61,44 @@ def cached(cache: Path, kind: str, facts: Mapping[str, Any], make: Callable[[Pat
                 raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
+        if held is not None:
+            os.close(held)
     return final
+
+
+def _work_folder(cache: Path, kind: str) -> tuple[Path, int | None]:
+    """Return a new folder to fill, locked where that is possible, and the lock.
+
+    Those that processes which were killed began to fill are removed: their locks ended with them.
+    """
+    for folder in cache.glob(f".{kind}-*"):
+        held = _locked(folder)
+        if held is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(held)
+    while True:
+        work = Path(tempfile.mkdtemp(prefix=f".{kind}-", dir=cache))
+        held = _locked(work)
+        if held is not None or work.is_dir():
+            return work, held
+
+
+def _locked(folder: Path) -> int | None:
+    """Lock a folder as long as this process lives; None where another has it, or none can."""
+    try:
+        import fcntl
+    except ImportError:  # not a POSIX system
+        return None
+    try:
+        held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(held)
+        return None
+    return held
 
 
 def is_cached(cache: Path, kind: str, facts: Mapping[str, Any]) -> bool:

@@ -17,7 +17,7 @@ from airtune.record.folder import RunFolder
 from airtune.record.inputs import digest, input_files
 from airtune.record.locks import lock
 from airtune.record.machine import environment
-from airtune.record.whole import own_folders, write_text
+from airtune.record.whole import is_full, not_written, own_folders, write_text
 from airtune.scenario import Scenario
 from airtune.scenario import file as scenario_file
 
@@ -107,6 +107,8 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
+        if is_full(error):
+            raise not_written(folder, error) from None
         raise InputError(
             f"--out {clip(folder)}: cannot be written ({error.strerror or error})"
         ) from None
@@ -173,16 +175,16 @@ def _is_unused(folder: Path) -> bool:
     scenario of the user's that happens to have the same name stays.
     """
     there = _names_in(folder)
-    known = there <= {names.LOCK, names.INPUTS, *names.HEAD} | {
-        n for n in there if _is_temporary(n)
-    }
+    whole = {name for name in there if not _is_temporary(name)}
+    known = whole <= {names.LOCK, names.INPUTS, *names.HEAD}
     plain = all(p.is_file() or p.is_symlink() for p in folder.iterdir())
     ours = not there & set(names.HEAD) or bool(there & {names.LOCK, names.RUN})
     return known and plain and ours
 
 
 def _is_temporary(name: str) -> bool:
-    return name.endswith(".tmp") and name.startswith(tuple(f"{head}." for head in names.HEAD))
+    heads = tuple(f"{head}." for head in (*names.HEAD, names.INPUTS))
+    return name.endswith(".tmp") and name.startswith(heads)
 
 
 def discard_unused(folder: Path) -> None:

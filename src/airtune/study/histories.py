@@ -8,7 +8,6 @@ from airtune.record import Cell, Document, RunFolder
 from airtune.record.documents import LeftOutDocument, PlanDocument, Sample
 from airtune.study.outcomes import REFERENCE, CellHistory, Figures, cell_figures, target_loss
 
-
 _UNFIT = (ArithmeticError, AttributeError, LookupError, StopIteration, TypeError, ValueError)
 """What the figures raise on documents that are of their kind but not of one run."""
 
