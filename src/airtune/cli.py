@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import signal
 import sys
@@ -10,12 +9,13 @@ import threading
 import warnings
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated
 
 import click
 import typer
 
-from airtune.errors import DamageWarning, FailedError, InputError, clip, shown
+from airtune.commands.failures import show_failure, show_warning
+from airtune.errors import FailedError, InputError
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -55,7 +55,7 @@ def main() -> None:
     """Run the command line; the process ends with one of the documented exit codes."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
-    warnings.showwarning = _show_warning
+    warnings.showwarning = show_warning
     try:
         code = app(standalone_mode=False)
     except click.ClickException as error:
@@ -70,34 +70,11 @@ def main() -> None:
         print(f"airtune: {error}", file=sys.stderr)
         code = FAILED
     except OSError as error:
-        code = _explain(error)
+        code = show_failure(error)
     except (KeyboardInterrupt, click.Abort):
         print("airtune: interrupted; what is finished is saved", file=sys.stderr)
         code = INTERRUPTED
     sys.exit(code or DONE)
-
-
-def _explain(error: OSError) -> int:
-    """Say which file could not be read or written, and return the exit code."""
-    if error.errno == errno.ENAMETOOLONG:
-        print(f"airtune: {shown(error.filename)}: no file has so long a name", file=sys.stderr)
-        return BAD_INPUT
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO):
-        raise error
-    place = "" if error.filename is None else f"{clip(error.filename)}: "
-    print(f"airtune: {place}cannot be written: {error.strerror}", file=sys.stderr)
-    return FAILED
-
-
-_plain_warning = warnings.showwarning
-
-
-def _show_warning(message: Warning | str, category: type[Warning], *more: Any) -> None:
-    """Print a warning of airtune's in one line, others as Python does."""
-    if issubclass(category, DamageWarning):
-        print(f"airtune: warning: {message}", file=sys.stderr)
-    else:
-        _plain_warning(message, category, *more)
 
 
 _interrupted = threading.Event()

@@ -49,7 +49,7 @@ def test_two_generations_are_kept(cell: record.Cell) -> None:
     assert loaded[0] == ROUNDS
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(
     victim=st.sampled_from(["checkpoint/state.json", "checkpoint/round-000003.safetensors"]),
     place=st.floats(0, 1, exclude_max=True),

@@ -70,8 +70,8 @@ def test_the_command_ends_with_1(
 ) -> None:
     fill(monkeypatch)
     out = tmp_path / "run"
-    monkeypatch.setattr("sys.argv", ["airtune", "run", "quickstart", "--scheme", "fixed"])
-    monkeypatch.setattr("sys.argv", [*__import__("sys").argv, "--out", str(out)])
+    arguments = ["run", "quickstart", "--scheme", "fixed", "--out", str(out)]
+    monkeypatch.setattr("sys.argv", ["airtune", *arguments])
     monkeypatch.setattr("signal.signal", lambda *_: None)
     with pytest.raises(SystemExit) as ended:
         cli.main()
