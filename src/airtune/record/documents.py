@@ -38,6 +38,7 @@ __all__ = [
     "CalibrationDocument",
     "CheckpointDocument",
     "ClientPaths",
+    "DigestsDocument",
     "DomainScore",
     "EnvironmentDocument",
     "FileHead",
@@ -145,13 +146,7 @@ class MetricsLine(Part):
 
 
 class FinishedDocument(RecordDocument):
-    """``finished.json``: the totals of a finished cell, components in seconds and joules.
-
-    Attributes
-    ----------
-    files : dict of str to str
-        Digest (SHA-256) of each file that the cell consists of, by its place in the cell's folder.
-    """
+    """``finished.json``: the totals of a finished cell, components in seconds and joules."""
 
     rounds: Annotated[int, Field(ge=0)]
     latency_s: Split
@@ -161,7 +156,18 @@ class FinishedDocument(RecordDocument):
     within_latency_budget: bool
     within_client_energy_budget: bool
     within_energy_budget: bool = True
-    files: dict[str, str] = Field(default_factory=dict)
+
+
+class DigestsDocument(RecordDocument):
+    """``digests.json``: what a finished cell consists of.
+
+    Attributes
+    ----------
+    files : dict of str to str
+        SHA-256 of each file, by its place in the cell's folder.
+    """
+
+    files: dict[str, str]
 
 
 class PlanDocument(RecordDocument):

@@ -53,6 +53,7 @@ _REMEDIES = {
     names.SAMPLES: _FINISH,
     names.HOLDINGS: _FINISH,
     names.LEFT_OUT: _FINISH,
+    names.DIGESTS: _FINISH,
 }
 
 

@@ -1,4 +1,4 @@
-"""The end of a cell: its totals with digests of its files, by which a later change is noticed."""
+"""The end of a cell: its totals, and digests of its files by which a later change is noticed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airtune.errors import DamageWarning, InputError
 from airtune.record import names
 from airtune.record.cells import Cell
 from airtune.record.checkpoint import digest_of
-from airtune.record.documents import FinishedDocument
+from airtune.record.documents import DigestsDocument, FinishedDocument
 from airtune.record.files import read_document, remedy, write_document
 
 _DOCUMENTS = (
@@ -23,7 +23,7 @@ _NEEDED = (names.METRICS, names.PLAN)
 
 
 def finish_cell(cell: Cell, summary: Mapping[str, Any]) -> None:
-    """Write finished.json: the totals, and the digest of each file of the cell.
+    """Write digests.json, with the digest of each file of the cell, then finished.json.
 
     Parameters
     ----------
@@ -40,8 +40,8 @@ def finish_cell(cell: Cell, summary: Mapping[str, Any]) -> None:
         for path in files
         if path.is_file()
     }
-    content = {**summary, "files": digests}
-    write_document(cell.finished_file, FinishedDocument, content, sealed=True)
+    write_document(cell.digests_file, DigestsDocument, {"files": digests}, sealed=True)
+    write_document(cell.finished_file, FinishedDocument, summary, sealed=True)
 
 
 def check_cell(cell: Cell, *, adapter: bool = False) -> FinishedDocument:
@@ -61,7 +61,9 @@ def check_cell(cell: Cell, *, adapter: bool = False) -> FinishedDocument:
         A file has been changed or is gone; says what to do.
     """
     finished = read_document(cell.finished_file, FinishedDocument)
-    for name, before in finished.files.items():
+    if not cell.digests_file.is_file():  # of an older version
+        return finished
+    for name, before in read_document(cell.digests_file, DigestsDocument).files.items():
         of_adapter = name.startswith(f"{names.ADAPTER}/")
         if of_adapter == adapter and not Path(name).is_absolute() and ".." not in Path(name).parts:
             _check(cell.folder / name, before, needed=of_adapter or name in _NEEDED)

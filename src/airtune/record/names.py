@@ -5,7 +5,7 @@ A run folder (``airtune run``, ``airtune compare``) holds::
     run.json  scenario.yaml  environment.json  inputs.json  results.json  report.html  figures/
     lock
     <scheme>/seed-<i>/  metrics.jsonl  plan.json  finished.json  placement.json  samples.json
-                        holdings.json  left_out.json  checkpoint/  adapter/
+                        holdings.json  left_out.json  digests.json  checkpoint/  adapter/
 
 A sweep folder holds the same head and one run folder for each point of its grid.  ``airtune plan``
 and ``airtune calibrate`` write their documents under the names given here, too.
@@ -27,6 +27,7 @@ LOCK = "lock"
 METRICS = "metrics.jsonl"
 PLAN = "plan.json"
 FINISHED = "finished.json"
+DIGESTS = "digests.json"
 PLACEMENT = "placement.json"
 SAMPLES = "samples.json"
 HOLDINGS = "holdings.json"
@@ -46,7 +47,7 @@ HEAD = (RUN, SCENARIO, ENVIRONMENT)
 """What a run folder holds before its first cell."""
 
 OF_A_RUN = (*HEAD, INPUTS, RESULTS, PAGE, INFEASIBLE)
-OF_A_CELL = (METRICS, PLAN, FINISHED, PLACEMENT, SAMPLES, HOLDINGS, LEFT_OUT, ADAPTER)
+OF_A_CELL = (METRICS, PLAN, FINISHED, PLACEMENT, SAMPLES, HOLDINGS, LEFT_OUT, DIGESTS, ADAPTER)
 OF_A_CHECKPOINT = (CHECKPOINT_STATE, CHECKPOINT_BEFORE, CHECKPOINT_ARRAYS)
 """What is replaced as a whole in a run folder, in the folder of a cell, and in its checkpoint."""
 

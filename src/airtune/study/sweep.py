@@ -211,7 +211,7 @@ def begin(scenario: Scenario, axes: Sequence[Axis], folder: Path | None = None) 
         try:
             yield begun
         except InputError:
-            _discard_points(begun)
+            discard_unused(begun)
             raise
 
 
@@ -346,11 +346,12 @@ def publish(sweep: Sweep) -> Path:
     return build(sweep.folder)
 
 
-def _discard_points(sweep: Sweep) -> None:
-    """Remove the folders of points in which nothing could be computed."""
+def discard_unused(sweep: Sweep) -> None:
+    """Remove a sweep folder in which nothing could be computed, so that its name is free again."""
     for point in sweep.points:
         folder = point.run.folder
         if folder.is_dir():
             for note in folder.glob(names.INFEASIBLE):
                 note.unlink()
             record.discard_unused(folder)
+    record.discard_unused(sweep.folder)

@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from . import tiny, writes
-from .processes import Hook, Process, load_libraries
-from .results import Results, Try
+from trials import tiny, writes
+from trials.processes import Hook, Process, load_libraries
+from trials.results import Results, Try
 
 Begin = Callable[[Hook | None], Process]
 
@@ -55,7 +55,7 @@ class Whole:
     def __init__(self, kind: str, scratch: Path) -> None:
         self.kind, self.scratch = kind, scratch
         self.cache, self.folder = scratch / "cache", scratch / f"{kind}-whole"
-        tiny.start(kind, self.folder, self.cache).wait()  # fills the caches
+        tiny.start(kind, self.folder, self.cache).wait(3600.0)  # compiles, and fills the caches
         self.creations = self._count(removals=False)
         self.writes = self._count(removals=True)
 

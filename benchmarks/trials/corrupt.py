@@ -15,9 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import tiny
-from .processes import Ended, Process, load_libraries
-from .results import Results, Try
+from trials import tiny
+from trials.processes import Ended, Process, load_libraries
+from trials.results import Results, Try
 
 SKIPPED = (".pdf", ".png", ".html", ".md")
 """What is written only, and read by nothing of airtune."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .processes import Ended, Hook, Process
+from trials.processes import Ended, Hook, Process
 
 SETTINGS = (
     *("model.small.hidden=32", "model.small.layers=1", "model.small.heads=2"),

@@ -13,10 +13,10 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import tiny, writes
-from .kills import Whole
-from .processes import Ended, load_libraries
-from .results import Results, Try
+from trials import tiny, writes
+from trials.kills import Whole
+from trials.processes import Ended, load_libraries
+from trials.results import Results, Try
 
 TRIES = 50
 PAGE = 4096

@@ -7,10 +7,10 @@ import shutil
 import time
 from pathlib import Path
 
-from . import tiny
-from .kills import Whole
-from .processes import Ended, load_libraries
-from .results import Results, Try
+from trials import tiny
+from trials.kills import Whole
+from trials.processes import Ended, load_libraries
+from trials.results import Results, Try
 
 TRIES = 50
 PAIRS = (("compare", "compare"), ("run", "resume"), ("compare", "resume"), ("sweep", "sweep"))

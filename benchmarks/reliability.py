@@ -1,8 +1,8 @@
 """Try to break runs: kills, two processes, full disks, damaged files.
 
-    python -m benchmarks.reliability kills              # from the repository, airtune installed
-    python -m benchmarks.reliability two-processes disk-full corrupt-run-folder
-    python -m benchmarks.reliability kills --reduced    # seconds; nothing is kept
+    python benchmarks/reliability.py kills
+    python benchmarks/reliability.py two-processes disk-full corrupt-run-folder
+    python benchmarks/reliability.py kills --reduced     # a few tries, in seconds; nothing kept
 
 Each try is written to benchmarks/results/reliability-PART.json when it has ended; the same command
 goes on with those that are missing.  The exit code is 1 where a try went wrong.
@@ -18,8 +18,8 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from . import corrupt, disk_full, kills, two_processes
-from .results import Results
+from trials import corrupt, disk_full, kills, two_processes
+from trials.results import Results
 
 PARTS = {
     "kills": kills.run,
@@ -27,7 +27,7 @@ PARTS = {
     "disk-full": disk_full.run,
     "corrupt-run-folder": corrupt.run,
 }
-RESULTS = Path(__file__).parents[1] / "results"
+RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> None:
