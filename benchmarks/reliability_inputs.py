@@ -288,7 +288,7 @@ def _read(kind: str, path: Path, model: Path, folder: Path) -> int:
 
 def _told(work: Callable[[], None]) -> int:
     """Do what a run begins with, and say what the command line would."""
-    from airtune.commands.failure import told
+    from airtune.commands.failures import told
 
     try:
         work()

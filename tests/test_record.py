@@ -62,20 +62,20 @@ def test_torn_last_line_is_ignored(cell: record.Cell) -> None:
     assert record.read_metrics(cell) == [line(0)]
 
 
-@pytest.mark.parametrize("victim", ["save_file", "write_document"])
+@pytest.mark.parametrize("victim", ["save_file", "write_bytes"])
 def test_an_interrupted_checkpoint_leaves_the_last_one(
     cell: record.Cell, monkeypatch: pytest.MonkeyPatch, victim: str
 ) -> None:
     record.append_metrics(cell, line(0))
     record.save_checkpoint(cell, 0, {"a": np.zeros(3)}, {"x": 0})
 
-    def torn(*args: object) -> None:
+    def torn(*args: object, **more: object) -> None:
         raise KeyboardInterrupt
 
     target = (
         "safetensors.numpy.save_file"
         if victim == "save_file"
-        else "airtune.record.checkpoint.write_document"
+        else "airtune.record.checkpoint.write_bytes"
     )
     monkeypatch.setattr(target, torn)
     with pytest.raises(KeyboardInterrupt):
@@ -87,10 +87,10 @@ def test_an_interrupted_checkpoint_leaves_the_last_one(
     assert np.array_equal(loaded[1]["a"], np.zeros(3))
 
 
-def test_only_the_last_checkpoint_is_kept(cell: record.Cell) -> None:
-    for index in range(3):
+def test_only_two_generations_are_kept(cell: record.Cell) -> None:
+    for index in range(4):
         record.save_checkpoint(cell, index, {"a": np.full(2, index)}, {})
-    assert len(list((cell.folder / "checkpoint").glob("*.safetensors"))) == 1
+    assert len(list((cell.folder / "checkpoint").glob("*.safetensors"))) == 2
 
 
 def test_without_checkpoint_the_cell_starts_anew(cell: record.Cell) -> None:

@@ -6,6 +6,7 @@ import io
 import signal
 import sys
 import threading
+import warnings
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -13,7 +14,8 @@ from typing import Annotated
 import click
 import typer
 
-from airtune.errors import InputError
+from airtune.commands.failures import show_warning, told
+from airtune.errors import FailedError, InputError
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -53,6 +55,7 @@ def main() -> None:
     """Run the command line; the process ends with one of the documented exit codes."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
+    warnings.showwarning = show_warning
     try:
         code = app(standalone_mode=False)
     except click.ClickException as error:
@@ -63,12 +66,13 @@ def main() -> None:
     except InputError as error:
         print(f"airtune: {error}", file=sys.stderr)
         code = BAD_INPUT
+    except FailedError as error:
+        print(f"airtune: {error}", file=sys.stderr)
+        code = FAILED
     except (KeyboardInterrupt, click.Abort):
         print("airtune: interrupted; what is finished is saved", file=sys.stderr)
         code = INTERRUPTED
     except Exception as error:
-        from airtune.commands.failure import told
-
         code = told(error, _with_traceback.is_set())
     sys.exit(code or DONE)
 

@@ -67,12 +67,31 @@ class InputError(ValueError):
     """
 
     def __init__(self, message: object = "") -> None:
-        text = _QUOTED.sub(lambda found: clip(found.group()), _text(message))
-        text = _WORD.sub(lambda found: clip(found.group()), text)
-        if len(text) > MESSAGE:
-            head = 2 * MESSAGE // 3
-            text = f"{text[:head]} ... {text[head + 5 - MESSAGE :]}"
-        super().__init__(text)
+        super().__init__(_clipped(message))
+
+
+class FailedError(RuntimeError):
+    """What stops work that began well, such as a full disk.
+
+    Commands print the message without a traceback and exit with code 1.  Long texts in it are
+    clipped as in an `InputError`.
+    """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(_clipped(message))
+
+
+class DamageWarning(UserWarning):
+    """A damaged file without which the work goes on; commands print it in one line."""
+
+
+def _clipped(message: object) -> str:
+    text = _QUOTED.sub(lambda found: clip(found.group()), _text(message))
+    text = _WORD.sub(lambda found: clip(found.group()), text)
+    if len(text) <= MESSAGE:
+        return text
+    head = 2 * MESSAGE // 3
+    return f"{text[:head]} ... {text[head + 5 - MESSAGE :]}"
 
 
 NO_ANSWER = "its numbers are too large, too small or too far apart for double precision"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from airtune import cli
-from airtune.commands.failure import told
+from airtune.commands.failures import told
 from airtune.errors import InputError, computable
 from airtune.placement import save_problems
 from airtune.placement.examples import random_problem

@@ -10,7 +10,7 @@ from typing import Any
 
 from airtune import record
 from airtune.commands.terminal import show, show_json, show_lines, warn
-from airtune.errors import InputError
+from airtune.errors import FailedError
 from airtune.record import Cell, RunFolder
 from airtune.report import divergence, reasons, sweep_table, table, totals
 from airtune.scenario import Scenario
@@ -101,12 +101,9 @@ def start(
         A setting or the folder cannot be used.
     """
     scenario = compare.check(scenario, kind)
-    run_folder = record.create(out or compare.default_folder(scenario), scenario, kind)
-    try:
+    folder = out or compare.default_folder(scenario)
+    with record.begin(folder, scenario, kind) as run_folder:
         return execute(run_folder, interrupted, as_json)
-    except InputError:
-        record.discard_unused(run_folder.folder)
-        raise
 
 
 def start_sweep(
@@ -117,14 +114,10 @@ def start_sweep(
     interrupted: Interrupted,
 ) -> bool:
     """Begin a sweep over ``a.b=1,2,3`` and print its results; all else as of `start`."""
-    sweep = sweeps.create(scenario, sweeps.parse_axes(scenario, vary), out)
-    said = implausible(scenario)
-    warn(x for point in sweep.points for x in implausible(point.run.scenario) if x not in said)
-    try:
+    with sweeps.begin(scenario, sweeps.parse_axes(scenario, vary), out) as sweep:
+        said = implausible(scenario)
+        warn(x for point in sweep.points for x in implausible(point.run.scenario) if x not in said)
         return execute_sweep(sweep, interrupted, as_json)
-    except InputError:
-        sweeps.discard_unused(sweep)
-        raise
 
 
 def resume(folder: Path, as_json: bool, interrupted: Interrupted) -> bool:
@@ -137,11 +130,14 @@ def resume(folder: Path, as_json: bool, interrupted: Interrupted) -> bool:
     InputError
         The folder holds no run, or one that cannot be gone on with here.
     """
-    run_folder = record.open_folder(folder.absolute())
+    folder = folder.absolute()
+    run_folder = record.open_folder(folder)
     # Model, data and cache may be named relative to where the run was begun.
-    with contextlib.chdir(run_folder.directory):
+    with record.lock(folder), contextlib.chdir(run_folder.directory):
         sweep = sweeps.open_sweep(run_folder) if run_folder.kind == sweeps.KIND else None
-        if not all(cell.finished for cell in (sweep or run_folder).cells):
+        cells_of_all = (sweep or run_folder).cells
+        record.clean_folder(folder, cells_of_all)
+        if not all(cell.finished for cell in cells_of_all):
             record.check_resumable(run_folder)
         compare.check(run_folder.scenario, run_folder.kind)
         record.check_inputs(run_folder)
@@ -160,19 +156,21 @@ def rebuild_reports(folders: Sequence[Path]) -> None:
     """
     for folder in folders:
         run_folder = record.open_folder(folder)
-        if run_folder.kind == sweeps.KIND:
-            sweep = sweeps.open_sweep(run_folder)
-            sweeps.summarise(sweep)
-            print(sweeps.publish(sweep))
-        else:
-            compare.summarise(run_folder)
-            print(compare.publish(run_folder))
+        # A run that another process is writing can be looked at, too.
+        with record.lock_if_free(folder):
+            if run_folder.kind == sweeps.KIND:
+                sweep = sweeps.open_sweep(run_folder)
+                sweeps.summarise(sweep)
+                print(sweeps.publish(sweep))
+            else:
+                compare.summarise(run_folder)
+                print(compare.publish(run_folder))
 
 
 def execute(run_folder: RunFolder, interrupted: Interrupted, as_json: bool) -> bool:
     """Run what is unfinished of a run or a comparison, and print its results.
 
-    Returns what :func:`start` does.
+    The lock of the folder must be held.  Returns what :func:`start` does.
 
     Parameters
     ----------
@@ -182,11 +180,12 @@ def execute(run_folder: RunFolder, interrupted: Interrupted, as_json: bool) -> b
     as_json : bool
         Print one JSON document instead of a table.
     """
-    if not _finished(run_folder.folder, run_folder.cells, as_json):
-        with _hint_at_resume(run_folder.folder), Progress(run_folder, interrupted) as progress:
-            cells.execute(run_folder, progress)
-    results = compare.summarise(run_folder)
-    page = compare.publish(run_folder)
+    with _hint_at_resume(run_folder.folder):
+        if not _finished(run_folder.folder, run_folder.cells, as_json):
+            with Progress(run_folder, interrupted) as progress:
+                cells.execute(run_folder, progress, locked=True)
+        results = compare.summarise(run_folder)
+        page = compare.publish(run_folder)
     if as_json:
         show_json(results)
     else:
@@ -202,11 +201,12 @@ def execute(run_folder: RunFolder, interrupted: Interrupted, as_json: bool) -> b
 
 def execute_sweep(sweep: Sweep, interrupted: Interrupted, as_json: bool) -> bool:
     """Run what is unfinished of a sweep, and print its results; all else as of `execute`."""
-    if not _finished(sweep.folder, sweep.cells, as_json):
-        with _hint_at_resume(sweep.folder), SweepProgress(sweep, interrupted) as progress:
-            sweeps.execute(sweep, progress)
-    results = sweeps.summarise(sweep)
-    page = sweeps.publish(sweep)
+    with _hint_at_resume(sweep.folder):
+        if not _finished(sweep.folder, sweep.cells, as_json):
+            with SweepProgress(sweep, interrupted) as progress:
+                sweeps.execute(sweep, progress, locked=True)
+        results = sweeps.summarise(sweep)
+        page = sweeps.publish(sweep)
     if as_json:
         show_json(results)
     else:
@@ -250,3 +250,5 @@ def _hint_at_resume(folder: Path) -> Iterator[None]:
     except KeyboardInterrupt:
         print(f"airtune: go on with: airtune resume {folder}", file=sys.stderr)
         raise
+    except FailedError as error:
+        raise FailedError(f"{error}, then go on with: airtune resume {folder}") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airtune.errors import InputError
 from airtune.planning.plans import with_pretraining
-from airtune.record import Cell, RunFolder, documents, names, read_document
+from airtune.record import Cell, RunFolder, check_cell, documents, names, read_document
 from airtune.scenario import Scenario
 from airtune.scenario.base import chosen
 from airtune.study import sweep as sweeps
@@ -51,12 +51,17 @@ def finished_cell(run: RunFolder, scheme: str | None, seed: int) -> Cell:
             f"{run.folder}: {scheme}, seed {seed} is unfinished; go on with: "
             f"airtune resume {run.folder}"
         )
+    check_cell(cell, adapter=True)
     return cell
 
 
 def scenario_of(run: RunFolder, cell: Cell) -> Scenario:
     """Return the settings of a cell, of the day of the run, with phase 1 as planned."""
     plan = read_document(cell.plan_file, documents.PlanDocument)
-    return with_pretraining(
-        run.dated_scenario, plan.rounds["pretraining"], plan.batch["pretraining"]
-    )
+    steps, batch = plan.rounds.get("pretraining"), plan.batch.get("pretraining")
+    if not isinstance(steps, int) or not isinstance(batch, int) or min(steps, batch) < 0:
+        raise InputError(
+            f"{cell.plan_file}: does not say how the model was pre-trained; put back a whole copy "
+            "of it"
+        )
+    return with_pretraining(run.dated_scenario, steps, batch)

@@ -161,6 +161,19 @@ class Engine(ABC):
         """
         return {"count": 0, "records": []}
 
+    def inputs(self) -> dict[str, Any]:
+        """Return what the updates depend on beyond the settings, by default nothing.
+
+        A run keeps it and refuses to go on with anything else.
+
+        Returns
+        -------
+        dict
+            Fields of :class:`airtune.record.documents.PreparedInputs`: ``model_folder``, ``made``
+            and ``model`` of the base model, the digests ``data`` and ``adapter``.
+        """
+        return {}
+
     @abstractmethod
     def save(self, adapter: NDArray[np.float32], folder: Path) -> None:
         """Write the adapter as a standard PEFT folder that names its base model."""

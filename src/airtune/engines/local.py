@@ -101,5 +101,9 @@ class LocalEngine(Engine):
         tell = getattr(self.learner, "left_out", None)
         return super().left_out() if tell is None else tell()
 
+    def inputs(self) -> dict[str, Any]:
+        tell = getattr(self.learner, "inputs", None)
+        return super().inputs() if tell is None else tell()
+
     def save(self, adapter: NDArray[np.float32], folder: Path) -> None:
         self.learner.save_adapter(adapter, folder)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +51,30 @@ class Example:
     def learnt_tokens(self) -> int:
         """Number of tokens that are learnt."""
         return len(self.ids) - self.prompt - sum(stop - start for start, stop in self.skipped)
+
+
+def digest_of(groups: Sequence[Sequence[Example]]) -> str:
+    """Return a digest of all that is learnt from groups of examples, in their order.
+
+    Examples
+    --------
+    >>> digest_of([[Example((1, 2), 1, "")]]) == digest_of([[Example((1, 2), 1, "")]])
+    True
+    >>> digest_of([[Example((1, 2), 1, "")]]) == digest_of([[Example((1, 3), 1, "")]])
+    False
+    """
+    sha = hashlib.sha256()
+    for group in groups:
+        sha.update(f"group of {len(group)};".encode())
+        for example in group:
+            _add(sha, example)
+    return sha.hexdigest()
+
+
+def _add(sha: Any, example: Example) -> None:
+    skipped = [place for places in example.skipped for place in places]
+    head = f"{example.prompt} {len(example.ids)} {skipped} {example.label!r};"
+    sha.update(head.encode("utf-8", "backslashreplace") + np.array(example.ids, np.int64).tobytes())
+    worse = getattr(example, "worse", None)
+    if worse is not None:
+        _add(sha, worse)

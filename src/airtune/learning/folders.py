@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from airtune.errors import InputError, clip, shown
+
+CACHED = "airtune.json"
+"""The file of a cached folder that says what it depends on."""
 
 
 def digest(facts: Mapping[str, Any]) -> str:
@@ -51,10 +55,10 @@ def cached(cache: Path, kind: str, facts: Mapping[str, Any], make: Callable[[Pat
     final = _place(cache, kind, facts)
     if final.is_dir():
         return final
-    work = _work_folder(cache, kind, final.parent)
+    work, held = _work_folder(cache, kind, final.parent)
     try:
         make(work)
-        (work / "airtune.json").write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
+        (work / CACHED).write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
         work.chmod(0o755)
         try:
             work.rename(final)
@@ -63,6 +67,8 @@ def cached(cache: Path, kind: str, facts: Mapping[str, Any], make: Callable[[Pat
                 raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
+        if held is not None:
+            os.close(held)
     return final
 
 
@@ -74,15 +80,49 @@ def check_cache(cache: Path) -> None:
     InputError
         Names the setting, the folder and the reason.
     """
-    shutil.rmtree(_work_folder(cache, "check", _absolute(cache, cache)), ignore_errors=True)
+    work, held = _work_folder(cache, "check", _absolute(cache, cache))
+    shutil.rmtree(work, ignore_errors=True)
+    if held is not None:
+        os.close(held)
 
 
-def _work_folder(cache: Path, kind: str, parent: Path) -> Path:
+def _work_folder(cache: Path, kind: str, parent: Path) -> tuple[Path, int | None]:
+    """Return a new folder to fill, locked where that is possible, and the lock.
+
+    Those that processes which were killed began to fill are removed: their locks ended with them.
+    """
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=f".{kind}-", dir=parent))
+        for folder in parent.glob(f".{kind}-*"):
+            held = _locked(folder)
+            if held is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+                os.close(held)
+        while True:
+            work = Path(tempfile.mkdtemp(prefix=f".{kind}-", dir=parent))
+            held = _locked(work)
+            if held is not None or work.is_dir():
+                return work, held
     except OSError as error:
         raise _unusable(cache, error.strerror or str(error)) from error
+
+
+def _locked(folder: Path) -> int | None:
+    """Lock a folder as long as this process lives; None where another has it, or none can."""
+    try:
+        import fcntl
+    except ImportError:  # not a POSIX system
+        return None
+    try:
+        held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(held)
+        return None
+    return held
 
 
 def _absolute(cache: Path, path: Path) -> Path:
@@ -106,7 +146,7 @@ def is_cached(cache: Path, kind: str, facts: Mapping[str, Any]) -> bool:
 
 def any_cached(cache: Path, kind: str, facts: Mapping[str, Any]) -> bool:
     """Whether the cache has a folder of that kind made of these facts, among others."""
-    for path in _absolute(cache, cache).glob(f"{kind}-*/airtune.json"):
+    for path in _absolute(cache, cache).glob(f"{kind}-*/{CACHED}"):
         try:
             known = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):

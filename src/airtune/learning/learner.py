@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,9 @@ from numpy.typing import NDArray
 from airtune.learning import data
 from airtune.learning.client import choose, client_update
 from airtune.learning.data import LeftOut, asked_text
+from airtune.learning.example import digest_of
 from airtune.learning.federated_data import federated_data
+from airtune.learning.folders import CACHED
 from airtune.learning.formats import read_records
 from airtune.learning.objectives.base import LocalTask
 from airtune.learning.results import (
@@ -80,6 +83,7 @@ class Learner:
     _validation: tuple[data.Record, ...]
     _validation_examples: tuple[Example, ...]
     _left_out: tuple[LeftOut, ...] = ()
+    _base_name: str = ""
 
     def under(self, scenario: Scenario) -> Learner:
         """Return this learner under other settings that :func:`prepare` does not read.
@@ -212,6 +216,25 @@ class Learner:
         ]
         return {"count": len(self._left_out), "records": first}
 
+    def inputs(self) -> dict[str, Any]:
+        """Return where the base model is, and digests of the data and the first adapter.
+
+        Returns
+        -------
+        dict
+            ``model_folder``, None where it has none; ``made``, whether it was trained or converted
+            here; the digests ``data`` of all examples, client by client, and ``adapter``.
+        """
+        from airtune.learning.sources import folder_of
+
+        folder = folder_of(self._base_name)
+        return {
+            "model_folder": None if folder is None else str(folder),
+            "made": folder is not None and (folder / CACHED).is_file(),
+            "data": digest_of((*self._clients, self._validation_examples)),
+            "adapter": hashlib.sha256(self.initial_adapter().tobytes()).hexdigest(),
+        }
+
     def save_adapter(self, adapter: Vector, folder: Path) -> None:
         """Write the adapter as a standard PEFT folder that can be passed on, with the tokenizer."""
         from airtune.learning.origin import complete
@@ -330,6 +353,7 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
         _validation=split.validation,
         _validation_examples=split.validation_examples,
         _left_out=split.left_out,
+        _base_name=name,
     )
 
 

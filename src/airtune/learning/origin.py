@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from airtune.errors import InputError
 from airtune.learning.quiet import quiet
 from airtune.scenario.learning import Model
 
@@ -157,8 +158,8 @@ def opened_by(folder: Path) -> str:
         ``AutoModelForCausalLM``, or ``AutoModelForImageTextToText`` where the folder says that the
         base takes images.
     """
-    kind = _config(folder).get("auto_mapping") or {}
-    return _auto_class(str(kind.get("base_model_class")))
+    kind = _config(folder).get("auto_mapping")
+    return _auto_class(str(kind.get("base_model_class") if isinstance(kind, dict) else None))
 
 
 def _auto_class(model: str) -> str:
@@ -184,10 +185,10 @@ def base_name(folder: Path) -> str:
 
 def _config(folder: Path) -> dict[str, Any]:
     try:
-        config: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return {}
-    return config
+    return config if isinstance(config, dict) else {}
 
 
 def rename_base(folder: Path, name: str) -> None:
@@ -196,7 +197,9 @@ def rename_base(folder: Path, name: str) -> None:
     The target layers, which PEFT keeps as a set, get an order of their own.
     """
     file = folder / CONFIG
-    config = json.loads(file.read_text(encoding="utf-8"))
+    config = _config(folder)
+    if not config:
+        raise InputError(f"{file}: is not the configuration of an adapter; put back a whole copy")
     config["base_model_name_or_path"] = name
     if isinstance(config.get("target_modules"), list):
         config["target_modules"] = sorted(config["target_modules"])

@@ -140,6 +140,33 @@ def _any_tokenizer(name: str, vocabulary: int | None, options: Mapping[str, Any]
     return AutoTokenizer.from_pretrained(name, **options)
 
 
+def folder_of(name: str) -> Path | None:
+    """Return the folder that a model was read from; of a hub id, its snapshot in the hub's cache.
+
+    Parameters
+    ----------
+    name : str
+        Folder or hub id, as :func:`open_model` returns it.
+
+    Returns
+    -------
+    Path or None
+        None where there is no such folder.
+    """
+    if Path(name).is_dir():
+        return Path(name)
+    if not HUB_ID.fullmatch(name):
+        return None
+    from transformers.utils import cached_file
+
+    try:
+        with quiet():
+            found = cached_file(name, "config.json", local_files_only=True)
+    except (OSError, ValueError):
+        return None
+    return None if found is None else Path(found).parent
+
+
 def _is_hub(name: str) -> bool:
     return not Path(name).is_dir()
 

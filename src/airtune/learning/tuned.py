@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from airtune.errors import InputError
 from airtune.learning.origin import base_name, save_tokenizer
 from airtune.learning.quiet import quiet
-from airtune.learning.sources import open_model
+from airtune.learning.sources import UNREADABLE, open_model
 from airtune.scenario import Scenario
 
 MADE_HERE = ("small", "gguf")
@@ -62,16 +63,34 @@ def open_tuned(
     InputError
         The base cannot be opened.
     """
-    from peft import PeftModel
-
     base, tokenizer, name = open_model(scenario, progress)
     with quiet(), warnings.catch_warnings():
         # PEFT asks transformers for a name that is about to change.
         warnings.simplefilter("ignore", FutureWarning)
         if dequantise and getattr(base, "hf_quantizer", None) is not None:
             base = base.dequantize()
-        model = PeftModel.from_pretrained(base, str(adapter)).eval()
+        model = _with_adapter(base, adapter)
     return Tuned(model, tokenizer, _made_for(base_name(adapter), name))
+
+
+def _with_adapter(base: Any, adapter: Path) -> Any:
+    """Return a base model with an adapter on it.
+
+    Raises
+    ------
+    InputError
+        The adapter cannot be loaded, or is none of this model.
+    """
+    from peft import PeftModel
+
+    try:
+        return PeftModel.from_pretrained(base, str(adapter)).eval()
+    except (*UNREADABLE, SafetensorError) as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(
+            f"{adapter}: the adapter cannot be loaded ({first[:120]}); delete finished.json beside "
+            "it, and `airtune resume` of the run folder writes it anew"
+        ) from error
 
 
 def _made_for(before: str, now: str) -> str:

@@ -5,6 +5,7 @@ has the names of its files, :mod:`airtune.record.documents` what stands in them.
 """
 
 from airtune.record import documents, names
+from airtune.record.begin import begin, create, create_within, discard_unused, remove
 from airtune.record.cells import Cell
 from airtune.record.checkpoint import Arrays, load_checkpoint, save_checkpoint
 from airtune.record.documents import SCHEMA_VERSION
@@ -14,24 +15,26 @@ from airtune.record.files import (
     read_document,
     read_documents,
     read_json,
+    read_text,
     write_document,
     write_json,
-    write_text,
 )
+from airtune.record.finished import check_cell, finish_cell
 from airtune.record.folder import (
     RunFolder,
     check_inputs,
     check_resumable,
     check_version,
-    create,
-    discard_unused,
-    lock,
+    clean_folder,
     older_version,
     open_folder,
-    remove,
+    read_environment,
 )
+from airtune.record.inputs import check_prepared, file_digests
+from airtune.record.locks import lock, lock_if_free
 from airtune.record.machine import environment, made_with
 from airtune.record.metrics import append_metrics, read_history, read_metrics
+from airtune.record.whole import own_folders, write_bytes, write_text, writing
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -40,28 +43,41 @@ __all__ = [
     "Document",
     "RunFolder",
     "append_metrics",
+    "begin",
+    "check_cell",
     "check_inputs",
+    "check_prepared",
     "check_resumable",
     "check_version",
+    "clean_folder",
     "create",
+    "create_within",
     "discard_unused",
     "documents",
     "environment",
+    "file_digests",
+    "finish_cell",
     "load_checkpoint",
     "lock",
+    "lock_if_free",
     "made_with",
     "names",
     "older_version",
     "open_folder",
+    "own_folders",
     "parse_document",
     "read_document",
     "read_documents",
+    "read_environment",
     "read_history",
     "read_json",
     "read_metrics",
+    "read_text",
     "remove",
     "save_checkpoint",
+    "write_bytes",
     "write_document",
     "write_json",
     "write_text",
+    "writing",
 ]

@@ -66,6 +66,11 @@ class Cell:
         return self.folder / names.LEFT_OUT
 
     @property
+    def digests_file(self) -> Path:
+        """Digest of each file of the cell when it was finished."""
+        return self.folder / names.DIGESTS
+
+    @property
     def adapter_folder(self) -> Path:
         """The tuned adapter in PEFT's format."""
         return self.folder / names.ADAPTER

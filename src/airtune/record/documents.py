@@ -15,10 +15,54 @@ version, under the settings that it ran with.
 
 from __future__ import annotations
 
-import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
+
+from airtune.costs import Components
+from airtune.record.run_documents import (
+    Axis,
+    EnvironmentDocument,
+    InputFile,
+    InputsDocument,
+    Part,
+    PreparedInputs,
+    RecordDocument,
+    RunDocument,
+    SweepRunDocument,
+)
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "Axis",
+    "CalibrationDocument",
+    "CheckpointDocument",
+    "ClientPaths",
+    "DigestsDocument",
+    "DomainScore",
+    "EnvironmentDocument",
+    "FileHead",
+    "FinishedDocument",
+    "HoldingsDocument",
+    "InfeasibleDocument",
+    "InputFile",
+    "InputsDocument",
+    "InterfererPaths",
+    "LeftOutDocument",
+    "LeftOutRecord",
+    "MetricsLine",
+    "Part",
+    "PlacementDocument",
+    "PlanDocument",
+    "PointResults",
+    "PreparedInputs",
+    "RecordDocument",
+    "ResultsDocument",
+    "RunDocument",
+    "Sample",
+    "SweepResultsDocument",
+    "SweepRunDocument",
+]
 
 SCHEMA_VERSION = 2
 """Version of the run folder that this version of airtune writes; a folder without one is of 1."""
@@ -26,89 +70,16 @@ SCHEMA_VERSION = 2
 Number = int | float
 
 
-class RecordDocument(BaseModel):
-    """Base of the documents; `schema_version` is 1 where the document does not say."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    schema_version: int = 1
-
-
-class Part(BaseModel):
-    """Base of what stands within a document."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
+def _split(parts: dict[str, Number]) -> dict[str, Number]:
+    """Refuse a component that is not known."""
+    unknown = set(parts) - set(Components().to_dict())
+    if unknown:
+        raise ValueError(f"no component is called {min(unknown)!r}")
+    return parts
 
 
-class InputFile(Part):
-    """A file or folder that the scenario names, as it was when the run began."""
-
-    path: str
-    sha256: str
-
-
-class RunDocument(RecordDocument):
-    """``run.json``: what the folder is of, and what it was begun with.
-
-    Attributes
-    ----------
-    kind : str
-        ``run``, ``compare`` or ``sweep``.
-    directory : str
-        Working directory of the run; relative paths in its settings begin there.
-    settings : str or None
-        Digest of the settings.
-    files : dict of str to InputFile
-        By the setting that names the file.
-    date : datetime.date or None
-        Day on which the run was begun.
-    """
-
-    kind: str
-    directory: str = "."
-    date: datetime.date | None = None
-    settings: str | None = None
-    files: dict[str, InputFile] = Field(default_factory=dict)
-
-
-class Axis(Part):
-    """A setting that a sweep varies, and its values."""
-
-    setting: str
-    values: list[Any]
-
-
-class SweepRunDocument(RunDocument):
-    """``run.json`` of a sweep."""
-
-    vary: list[Axis]
-
-
-class EnvironmentDocument(RecordDocument):
-    """``environment.json``: when and by what a run was begun, the machine and the packages.
-
-    Attributes
-    ----------
-    date : str or None
-        When the run was begun, UTC, in ISO 8601.
-    command : str or None
-        Program and arguments as typed; None where it was no command line.
-    commit : str or None
-        Of the git checkout that airtune ran from; None where it was installed.
-    commit_modified : bool or None
-        Whether files of that checkout differed from the commit.
-    """
-
-    date: str | None = None
-    command: str | None = None
-    commit: str | None = None
-    commit_modified: bool | None = None
-    python: str | None = None
-    platform: str | None = None
-    processor: str | None = None
-    cpu_count: int | None = None
-    threads: int | None = None
-    packages: dict[str, str | None] = Field(default_factory=dict)
+Split = Annotated[dict[str, Number], AfterValidator(_split)]
+"""Latency [s] or energy [J] by component."""
 
 
 class DomainScore(Part):
@@ -188,14 +159,26 @@ class MetricsLine(Part):
 class FinishedDocument(RecordDocument):
     """``finished.json``: the totals of a finished cell, components in seconds and joules."""
 
-    rounds: int
-    latency_s: dict[str, Number]
-    energy_j: dict[str, Number]
+    rounds: Annotated[int, Field(ge=0)]
+    latency_s: Split
+    energy_j: Split
     participation: list[int]
     client_energy_j: list[Number] = Field(default_factory=list)
     within_latency_budget: bool
     within_client_energy_budget: bool
     within_energy_budget: bool = True
+
+
+class DigestsDocument(RecordDocument):
+    """``digests.json``: what a finished cell consists of.
+
+    Attributes
+    ----------
+    files : dict of str to str
+        SHA-256 of each file, by its place in the cell's folder.
+    """
+
+    files: dict[str, str]
 
 
 class PlanDocument(RecordDocument):
@@ -209,6 +192,13 @@ class PlanDocument(RecordDocument):
     energy_j: dict[str, Any]
 
 
+class FileHead(Part):
+    """The first bytes of a file, and their SHA-256."""
+
+    bytes: Annotated[int, Field(ge=0)]
+    sha256: str
+
+
 class CheckpointDocument(RecordDocument):
     """``checkpoint/state.json``: what a cell goes on from.
 
@@ -218,12 +208,18 @@ class CheckpointDocument(RecordDocument):
         The last round that is whole.
     arrays : str
         Name of the file beside it that holds the arrays.
+    arrays_sha256 : str or None
+        Digest of that file.
+    metrics : FileHead or None
+        ``metrics.jsonl`` up to the round.
     state : dict
         The rest of the state.
     """
 
-    round: int
-    arrays: str
+    round: Annotated[int, Field(ge=0)]
+    arrays: Annotated[str, Field(pattern=r"^round-\d+\.safetensors$")]
+    arrays_sha256: str | None = None
+    metrics: FileHead | None = None
     state: dict[str, Any]
 
 

@@ -1,28 +1,28 @@
-"""The run folder: made, opened, locked, and refused where it cannot be used."""
+"""The run folder: opened, and refused where it cannot be gone on with."""
 
 from __future__ import annotations
 
 import datetime
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from airtune.errors import InputError, shown
+from airtune.errors import InputError, clip
 from airtune.record import names
 from airtune.record.cells import Cell
-from airtune.record.documents import SCHEMA_VERSION, EnvironmentDocument, RunDocument
-from airtune.record.files import read_document, read_json, write_document, write_text
-from airtune.record.inputs import digest, input_files
-from airtune.record.machine import environment, made_with
+from airtune.record.documents import (
+    SCHEMA_VERSION,
+    EnvironmentDocument,
+    RunDocument,
+)
+from airtune.record.files import read_document, read_json, read_text
+from airtune.record.inputs import changed_files, digest
+from airtune.record.machine import made_with
+from airtune.record.whole import clean
 from airtune.scenario import Scenario
 from airtune.scenario import file as scenario_file
-
-_HEAD = (names.RUN, names.SCENARIO, names.ENVIRONMENT)
-_UNUSED = {*_HEAD, *map(names.temporary, _HEAD), names.LOCK}
-"""Files of a run folder before its first cell; a folder that holds nothing else is unused."""
 
 
 @dataclass(frozen=True)
@@ -73,113 +73,6 @@ class RunFolder:
         ]
 
 
-def create(
-    folder: Path, scenario: Scenario, kind: str, facts: Mapping[str, Any] | None = None
-) -> RunFolder:
-    """Make a new run folder.
-
-    Parameters
-    ----------
-    folder : Path
-        New, empty or without any cell.
-    scenario : Scenario
-    kind : str
-        ``run``, ``compare`` or ``sweep``.
-    facts : mapping, optional
-        Go into run.json beside the kind.
-
-    Raises
-    ------
-    InputError
-        The folder already holds something.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> folder = Path(tempfile.mkdtemp()) / "run"
-    >>> run = create(folder, Scenario(schemes=("ideal", "movable")), "compare")
-    >>> [cell.scheme for cell in run.cells]
-    ['ideal', 'movable']
-    >>> open_folder(folder) == run
-    True
-    """
-    try:
-        inputs = {name: file.model_dump() for name, file in input_files(scenario).items()}
-    except OSError as error:
-        raise InputError(f"{shown(error.filename)}: cannot be read ({error.strerror})") from None
-    try:
-        if folder.exists() and not _is_unused(folder):
-            run = (folder / names.RUN).exists()
-            hint = " (`airtune resume` goes on with a run)" if run else ""
-            raise InputError(f"--out {folder}: must be a new or an empty folder{hint}")
-        folder.mkdir(parents=True, exist_ok=True)
-        settings = scenario_file.dump(scenario)
-        write_text(folder / names.SCENARIO, settings)
-        write_document(folder / names.ENVIRONMENT, EnvironmentDocument, environment(scenario))
-        date = datetime.date.today()
-        content = {
-            "kind": kind,
-            "date": date.isoformat(),
-            "directory": str(Path.cwd()),
-            "settings": digest(settings),
-            "files": inputs,
-        }
-        write_document(folder / names.RUN, RunDocument, {**content, **(facts or {})})
-    except OSError as error:
-        raise InputError(f"--out {folder}: cannot be written ({error.strerror})") from None
-    return RunFolder(folder, scenario, kind, date=date)
-
-
-def _is_unused(folder: Path) -> bool:
-    return all(path.name in _UNUSED for path in folder.iterdir())
-
-
-def discard_unused(folder: Path) -> None:
-    """Remove a run folder in which nothing has been computed, so that its name is free again."""
-    if _is_unused(folder):
-        for path in folder.iterdir():
-            path.unlink()
-        folder.rmdir()
-
-
-def remove(folder: Path) -> None:
-    """Remove a run folder with everything in it; nothing where there is none or it is empty.
-
-    Raises
-    ------
-    InputError
-        The folder holds something else than a run, or another process is writing it.
-    """
-    if not folder.exists() or (folder.is_dir() and _is_unused(folder)):
-        return
-    if folder.is_symlink() or not (folder / names.RUN).is_file():
-        raise InputError(f"{folder}: is not a run folder, and is not overwritten")
-    with lock(folder):
-        shutil.rmtree(folder)
-
-
-@contextmanager
-def lock(folder: Path) -> Iterator[None]:
-    """Keep other processes from writing the same run folder.
-
-    Raises
-    ------
-    InputError
-        Another process is writing it.
-    """
-    from filelock import FileLock, Timeout
-
-    held = FileLock(folder / names.LOCK)
-    try:
-        held.acquire(blocking=False)
-    except Timeout:
-        raise InputError(f"{folder}: another process is writing this run") from None
-    try:
-        yield
-    finally:
-        held.release()
-
-
 def open_folder(folder: Path) -> RunFolder:
     """Open an existing run folder.
 
@@ -190,24 +83,68 @@ def open_folder(folder: Path) -> RunFolder:
         the run began with.
     """
     check_version(folder)
-    try:
-        run = read_document(folder / names.RUN, RunDocument)
-        scenario = scenario_file.load(folder / names.SCENARIO)
-        settings = digest((folder / names.SCENARIO).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        if isinstance(error, InputError) and (folder / names.SCENARIO).exists():
-            raise
+    if not (folder / names.RUN).is_file() or not (folder / names.SCENARIO).is_file():
         raise InputError(
-            f"{folder}: is not a run folder ({names.RUN} and {names.SCENARIO} are needed)"
-        ) from None
-    if run.settings not in (None, settings):
+            f"{folder}: is not a run folder ({names.RUN} and {names.SCENARIO} are needed); where "
+            "a process was ended as it made one, give the command and its --out again"
+        )
+    run = read_document(folder / names.RUN, RunDocument)
+    text = read_text(folder / names.SCENARIO)
+    scenario = scenario_file.load(folder / names.SCENARIO)
+    if run.settings not in (None, digest(text)):
         raise InputError(
             f"{folder / names.SCENARIO}: the settings are not those that the run began with; "
             "undo the change, or begin a new run with them"
         )
-    # The directory is absent on another machine, or when the whole project has moved.
-    directory = Path(run.directory) if Path(run.directory).is_dir() else Path.cwd()
+    directory = _directory(run.directory)
     return RunFolder(folder, scenario, run.kind, directory, run.schema_version, run.date)
+
+
+def _directory(named: str) -> Path:
+    """Return where a run was begun, or the present folder.
+
+    That folder is absent on another machine, or when the whole project has moved.
+    """
+    try:
+        return Path(named) if os.access(named, os.X_OK) and Path(named).is_dir() else Path.cwd()
+    except (OSError, ValueError):
+        return Path.cwd()
+
+
+def clean_folder(folder: Path, cells: Iterable[Cell]) -> None:
+    """Remove files that a process which was killed left half written; the lock must be held.
+
+    Parameters
+    ----------
+    folder : Path
+        Of a run or a sweep.
+    cells : iterable of Cell
+        All of its cells.
+    """
+    there = list(cells)
+    heads = {folder, *(cell.folder.parents[1] for cell in there)}
+    for head in heads:
+        clean(head, names.OF_A_RUN)
+        clean(head / names.FIGURES, ("*.pdf", "*.png"))
+    for cell in there:
+        if not cell.folder.parent.is_symlink():
+            clean(cell.folder, names.OF_A_CELL)
+            if not cell.folder.is_symlink():
+                clean(cell.checkpoint_folder, names.OF_A_CHECKPOINT)
+
+
+def read_environment(folder: Path) -> dict[str, Any]:
+    """Return the content of environment.json as it stands there; nothing where there is none.
+
+    Raises
+    ------
+    InputError
+        The file is damaged.
+    """
+    path = folder / names.ENVIRONMENT
+    if not path.is_file():
+        return {}
+    return read_document(path, EnvironmentDocument).model_dump(exclude_unset=True)
 
 
 def older_version(version: int) -> dict[str, int]:
@@ -270,11 +207,8 @@ def check_inputs(run: RunFolder) -> None:
         A file is gone or has been changed.
     """
     began = read_document(run.folder / names.RUN, RunDocument).files
-    now = input_files(run.scenario)
-    for setting, file in began.items():
-        if now.get(setting) != file:
-            what = "is gone" if setting not in now else "has been changed"
-            raise InputError(
-                f"{setting} = {file.path}: the file {what} since the run began; "
-                "put it back, or begin a new run"
-            )
+    for setting, what in changed_files(run.scenario, began):
+        raise InputError(
+            f"{setting} = {clip(began[setting].path)}: the file {what} since the run began; "
+            "put it back, or begin a new run"
+        )

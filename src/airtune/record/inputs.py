@@ -1,33 +1,87 @@
-"""Digests of settings and of the files that they name: a run goes on with what it began with."""
+"""Digests of settings and of all that a run depends on: it goes on with what it began with."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from airtune.record.documents import InputFile
+from airtune.errors import InputError, clip
+from airtune.record import names
+from airtune.record.documents import InputFile, InputsDocument, PreparedInputs
+from airtune.record.files import read_document, write_document
 from airtune.scenario import Scenario
 
 _PIECE, _PIECES = 1 << 20, 64
-"""A file of up to 64 MiB is read whole for its digest."""
+"""Of a file of more than 64 MiB, older versions read so many pieces for its digest."""
+
+_NO_FILE = ("sample", "small", "reasoning-gym")
+"""Values of settings that name no file, whatever lies in the present folder."""
 
 
-def input_files(scenario: Scenario) -> dict[str, InputFile]:
-    """Return a digest of each file or folder that a scenario names and that exists, by setting."""
+def input_files(scenario: Scenario, *, whole: bool = True) -> dict[str, InputFile]:
+    """Return a digest of each file or folder that a scenario names and that exists, by setting.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    whole : bool
+        Read every byte; otherwise of files of more than 64 MiB only pieces.
+    """
+    return {
+        setting: InputFile(path=name, sha256=_fingerprint(Path(name), whole), whole=whole)
+        for setting, name in _named(scenario).items()
+    }
+
+
+def _named(scenario: Scenario) -> dict[str, str]:
+    """Return the files and folders that a scenario names and that exist, by setting."""
     named = {
         "model.source": scenario.model.source,
         "model.adapter": scenario.model.adapter,
         "data.source": scenario.data.source,
         "data.pretraining_corpus": scenario.data.pretraining_corpus,
     }
+    if scenario.model.source == "small":
+        sources = scenario.pretraining.sources
+        named |= {f"pretraining.sources[{n}]": name for n, name in enumerate(sources)}
     return {
-        setting: InputFile(path=name, sha256=_fingerprint(Path(name)))
+        setting: name
         for setting, name in named.items()
-        if name is not None and Path(name).exists()
+        if name is not None and name not in _NO_FILE and _exists(name)
     }
+
+
+def _exists(name: str) -> bool:
+    try:
+        return Path(name).exists()
+    except ValueError:  # a name that no file can have
+        return False
+
+
+def changed_files(scenario: Scenario, began: Mapping[str, InputFile]) -> Iterator[tuple[str, str]]:
+    """Yield the setting of each file that is not what it was, and what has become of it.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    began : mapping of str to InputFile
+        By setting, as of `input_files` when the run began.
+    """
+    now = _named(scenario)
+    for setting, file in began.items():
+        if setting not in now:
+            yield setting, "is gone"
+        elif (now[setting], _fingerprint(Path(now[setting]), file.whole)) != (
+            file.path,
+            file.sha256,
+        ):
+            yield setting, "has been changed"
 
 
 def digest(settings: str) -> str:
@@ -36,16 +90,111 @@ def digest(settings: str) -> str:
     return hashlib.sha256(plain.encode()).hexdigest()
 
 
-def _fingerprint(path: Path) -> str:
-    """Return the SHA-256 of a file or of the files of a folder; of large ones, of pieces."""
+def _fingerprint(path: Path, whole: bool) -> str:
+    """Return the SHA-256 of a file or of the files of a folder."""
     sha = hashlib.sha256()
-    for each in sorted(path.iterdir()) if path.is_dir() else [path]:
-        if not each.is_file():
-            continue
+    for name, each in _files(path, whole):
         size = each.stat().st_size
-        sha.update(f"{each.name if path.is_dir() else ''} {size}".encode())
+        sha.update(f"{name} {size}".encode())
+        step = _PIECE if whole else max(_PIECE, size // _PIECES)
         with each.open("rb") as file:
-            for start in range(0, size, max(_PIECE, size // _PIECES)):
+            for start in range(0, size, step):
                 file.seek(start)
                 sha.update(file.read(_PIECE))
     return sha.hexdigest()
+
+
+def _files(path: Path, whole: bool) -> Iterator[tuple[str, Path]]:
+    """Yield the files of a folder by their names, or a file without its name."""
+    if not path.is_dir():
+        if path.is_file():
+            yield "", path
+    elif whole:
+        for folder, inner, found in os.walk(path):
+            inner.sort()
+            for name in sorted(found):
+                each = Path(folder, name)
+                if each.is_file():
+                    yield each.relative_to(path).as_posix(), each
+    else:
+        yield from ((each.name, each) for each in sorted(path.iterdir()) if each.is_file())
+
+
+def file_digests(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of each file in a folder and below, by its place there.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> _ = (folder / "a.txt").write_text("one")
+    >>> file_digests(folder)["a.txt"][:8]
+    '7692c3ad'
+    """
+    return {name: _plain_digest(path) for name, path in _files(folder, whole=True)}
+
+
+def _plain_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_prepared(folder: Path, seed: int, prepared: Mapping[str, Any]) -> None:
+    """Refuse to go on with another model, data or bound than the run has begun with.
+
+    What a repetition works on, as it is in the memory and in the cache, is written into
+    ``inputs.json`` when it is first there, and compared from then on.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run.
+    seed : int
+        Number of the repetition.
+    prepared : mapping
+        Content of a :class:`airtune.record.documents.PreparedInputs` without its `seed`.
+
+    Raises
+    ------
+    InputError
+        Names what is another one, and what to do.
+    """
+    path = folder / names.INPUTS
+    known = read_document(path, InputsDocument).prepared if path.is_file() else []
+    now = PreparedInputs.model_validate({"seed": seed, **prepared})
+    before = next((one for one in known if one.belongs_to(now)), None)
+    if before is None:
+        entries = [one.model_dump() for one in (*known, now)]
+        write_document(path, InputsDocument, {"prepared": entries}, sealed=True)
+        return
+    changed = _changed_file(before, now)
+    if changed is not None:
+        raise InputError(
+            f"{clip(Path(now.model_folder or '', changed))}: is not what it was when the run began "
+            f"({folder}); put it back, or begin a new run"
+            + ("; a model that was made here is made again if its folder is deleted" * now.made)
+        )
+    for name, what in _DIGESTS.items():
+        one, other = getattr(before, name), getattr(now, name)
+        if None not in (one, other) and one != other:
+            raise InputError(
+                f"{folder}: {what} not what the run began with; go on with the files and packages "
+                f"that it began with ({names.ENVIRONMENT} names them), or begin a new run"
+            )
+
+
+_DIGESTS = {
+    "data": "the records of data.source, as they are shared out and read by the tokenizer, are",
+    "adapter": "the adapter to start from (model.adapter, model.lora) is",
+    "bound": "the constants of the bound, measured and kept in the cache, are",
+}
+
+
+def _changed_file(before: PreparedInputs, now: PreparedInputs) -> str | None:
+    """Return a file of the base model that is not what it was; None where all are."""
+    one, other = before.model, now.model
+    if not one or not other:
+        return None
+    # The hub's cache may get more files of the same model; a folder of the user's is in run.json.
+    unlike = [name for name in sorted(one) if one[name] != other.get(name)]
+    return unlike[0] if unlike else None

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from airtune.errors import InputError
 from airtune.record.cells import Cell
 from airtune.record.documents import MetricsLine
-from airtune.record.files import parse
+from airtune.record.files import parse, parse_json, remedy
+from airtune.record.whole import append, own_folders
 
 
 def append_metrics(cell: Cell, line: Mapping[str, Any]) -> None:
-    """Append one line to metrics.jsonl and flush it to disk."""
-    cell.folder.mkdir(parents=True, exist_ok=True)
-    with cell.metrics_file.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line, allow_nan=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    """Append one line to metrics.jsonl and flush it to disk.
+
+    Raises
+    ------
+    FailedError
+        The disk is full or fails.
+    InputError
+        The file may not be written, or is a link.
+    """
+    own_folders(cell.folder.parent, cell.folder)
+    append(cell.metrics_file, (json.dumps(line, allow_nan=False) + "\n").encode())
 
 
 def read_metrics(cell: Cell) -> list[dict[str, Any]]:
@@ -41,7 +46,10 @@ def read_history(cell: Cell) -> list[MetricsLine]:
     InputError
         A line before the last is not a round.
     """
-    return [parse(content, MetricsLine, where) for where, content in _lines(cell)]
+    return [
+        parse(content, MetricsLine, where, remedy(cell.metrics_file))
+        for where, content in _lines(cell)
+    ]
 
 
 def _lines(cell: Cell) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -49,14 +57,18 @@ def _lines(cell: Cell) -> Iterator[tuple[str, dict[str, Any]]]:
     path = cell.metrics_file
     if not path.is_file():
         return
-    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
-        if not line:
-            continue
-        where = f"{path}: line {number} is"
-        try:
-            content = json.loads(line)
-        except ValueError as error:
-            raise InputError(f"{where} not valid JSON ({error})") from None
-        if not isinstance(content, dict):
-            raise InputError(f"{where} not a JSON object")
-        yield where, content
+    hint = remedy(path)
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.endswith(b"\n"):
+                    return
+                if not line.strip():
+                    continue
+                where = f"{path}: line {number} is"
+                content = parse_json(line, where, hint)
+                if not isinstance(content, dict):
+                    raise InputError(f"{where} not a JSON object{hint}")
+                yield where, content
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}){hint}") from None

@@ -2,9 +2,10 @@
 
 A run folder (``airtune run``, ``airtune compare``) holds::
 
-    run.json  scenario.yaml  environment.json  results.json  report.html  figures/  lock
+    run.json  scenario.yaml  environment.json  inputs.json  results.json  report.html  figures/
+    lock
     <scheme>/seed-<i>/  metrics.jsonl  plan.json  finished.json  placement.json  samples.json
-                        holdings.json  left_out.json  checkpoint/  adapter/
+                        holdings.json  left_out.json  digests.json  checkpoint/  adapter/
 
 A sweep folder holds the same head and one run folder for each point of its grid.  ``airtune plan``
 and ``airtune calibrate`` write their documents under the names given here, too.
@@ -17,6 +18,7 @@ import re
 RUN = "run.json"
 SCENARIO = "scenario.yaml"
 ENVIRONMENT = "environment.json"
+INPUTS = "inputs.json"
 RESULTS = "results.json"
 PAGE = "report.html"
 FIGURES = "figures"
@@ -25,6 +27,7 @@ LOCK = "lock"
 METRICS = "metrics.jsonl"
 PLAN = "plan.json"
 FINISHED = "finished.json"
+DIGESTS = "digests.json"
 PLACEMENT = "placement.json"
 SAMPLES = "samples.json"
 HOLDINGS = "holdings.json"
@@ -32,11 +35,21 @@ LEFT_OUT = "left_out.json"
 ADAPTER = "adapter"
 CHECKPOINT = "checkpoint"
 CHECKPOINT_STATE = "state.json"
+CHECKPOINT_BEFORE = "previous.json"
+CHECKPOINT_ARRAYS = "round-*.safetensors"
 
 CALIBRATION = "calibration.json"
 
 INFEASIBLE = "infeasible-*.json"
 """Pattern of the notes that a sweep leaves where a point's budgets cannot be kept."""
+
+HEAD = (RUN, SCENARIO, ENVIRONMENT)
+"""What a run folder holds before its first cell."""
+
+OF_A_RUN = (*HEAD, INPUTS, RESULTS, PAGE, INFEASIBLE)
+OF_A_CELL = (METRICS, PLAN, FINISHED, PLACEMENT, SAMPLES, HOLDINGS, LEFT_OUT, DIGESTS, ADAPTER)
+OF_A_CHECKPOINT = (CHECKPOINT_STATE, CHECKPOINT_BEFORE, CHECKPOINT_ARRAYS)
+"""What is replaced as a whole in a run folder, in the folder of a cell, and in its checkpoint."""
 
 SEED_FOLDERS = "seed-*"
 """Pattern of the folders of a scheme's repetitions."""
@@ -69,6 +82,12 @@ def checkpoint_arrays(round_index: int) -> str:
     return f"round-{round_index:06d}.safetensors"
 
 
-def temporary(name: str) -> str:
-    """Return the name under which a file is written until it is whole."""
-    return f"{name}.tmp"
+def temporary(name: str, token: str = "") -> str:
+    """Return the name under which a file is written until it is whole.
+
+    Examples
+    --------
+    >>> temporary("plan.json", "0123abcd")
+    'plan.json.0123abcd.tmp'
+    """
+    return f"{name}.{token}.tmp" if token else f"{name}.tmp"

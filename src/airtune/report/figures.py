@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from airtune.record import names
+from airtune.record import names, own_folders
 from airtune.report import bars, curves, gain_map, holdings, participation, scores, style, svg
 from airtune.report.run_folder import RunFolder
 from airtune.report.values import decimals, number
@@ -126,7 +126,7 @@ def draw_all(run: RunFolder) -> list[Drawn]:
     The same run folder gives the same bytes: no dates, fixed fonts, fixed identifiers.
     """
     folder = run.folder / names.FIGURES
-    folder.mkdir(exist_ok=True)
+    own_folders(folder)
     drawn = []
     with style.sheet():
         for kind in (*KINDS, PREFERENCE):

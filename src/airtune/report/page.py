@@ -51,10 +51,12 @@ def build(folder: Path) -> Path:
         The folder does not hold a run, or a file in it cannot be read.
     """
     folder = Path(folder)
-    run = run_folder.load(folder)
-    drawn = figures.draw_all(run)
     page = folder / names.PAGE
-    write_text(page, render(run, drawn))
+    with run_folder.understood(folder):
+        run = run_folder.load(folder)
+        drawn = figures.draw_all(run)
+        text = render(run, drawn)
+    write_text(page, text)
     return page
 
 

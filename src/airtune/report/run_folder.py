@@ -5,7 +5,8 @@ A run may be unfinished or older than the program: documents that are missing ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -26,6 +27,7 @@ from airtune.record.documents import (
     Sample,
 )
 from airtune.report.values import number
+from airtune.scenario.reading import parse_yaml
 
 Json = dict[str, Any]
 
@@ -127,6 +129,29 @@ class RunFolder:
         return next((scheme for scheme in self.schemes if scheme.name == name), None)
 
 
+@contextmanager
+def understood(folder: Path) -> Iterator[None]:
+    """Turn what documents cause that are of their kind, but not of one run, into one sentence.
+
+    Raises
+    ------
+    InputError
+        The documents of the folder do not fit together.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except _UNFIT as error:
+        raise InputError(
+            f"{folder}: its documents do not fit together ({type(error).__name__}: "
+            f"{str(error)[:80]}); put back whole copies of those that were changed"
+        ) from error
+
+
+_UNFIT = (ArithmeticError, AttributeError, LookupError, StopIteration, TypeError, ValueError)
+
+
 def load(folder: Path) -> RunFolder:
     """Read a run folder.
 
@@ -184,7 +209,7 @@ def _seeds(folder: Path, scheme: str) -> tuple[SeedRun, ...]:
 
 
 def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
+    return record.read_text(path) if path.is_file() else ""
 
 
 Kind = TypeVar("Kind", bound=RecordDocument)
@@ -205,8 +230,5 @@ def _samples(path: Path) -> list[Sample]:
 
 
 def _yaml_object(path: Path, text: str) -> Json:
-    try:
-        content = yaml.safe_load(text) if text else None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not valid YAML ({error})") from error
+    content = parse_yaml(text, str(path)) if text else None
     return content if isinstance(content, dict) else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from airtune.record import write_bytes
 from airtune.report.values import si, significant
 
 COLUMN_WIDTH = 3.5
@@ -255,8 +257,11 @@ def save(figure: Any, stem: Path, dpi: int = PNG_DPI) -> list[Path]:
     """
     paths = [stem.with_name(f"{stem.name}{suffix}") for suffix in SUFFIXES]
     nothing = {"CreationDate": None, "ModDate": None, "Creator": "airtune", "Producer": None}
-    figure.savefig(paths[0], metadata=nothing)
-    figure.savefig(paths[1], dpi=dpi, metadata={"Software": "airtune"})
+    pdf, png = io.BytesIO(), io.BytesIO()
+    figure.savefig(pdf, format="pdf", metadata=nothing)
+    figure.savefig(png, format="png", dpi=dpi, metadata={"Software": "airtune"})
+    for path, content in zip(paths, (pdf, png), strict=True):
+        write_bytes(path, content.getvalue(), durable=False)
     return paths
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from airtune.record import names
+from airtune.record import names, own_folders
 from airtune.registry import PROPOSAL
 from airtune.report import style
 from airtune.report.figures import Drawn, write_figure
@@ -43,7 +43,7 @@ METRICS = (
 
 def draw_all(results: Results, folder: Path) -> list[Drawn]:
     """Draw every metric over every varied setting into DIR/figures, as PDF and PNG."""
-    (folder / names.FIGURES).mkdir(exist_ok=True)
+    own_folders(folder / names.FIGURES)
     drawn = []
     with style.sheet():
         for metric, axis in itertools.product(METRICS, results["vary"]):

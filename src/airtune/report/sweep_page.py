@@ -10,6 +10,7 @@ from airtune.record import names
 from airtune.record.documents import SweepResultsDocument
 from airtune.report import page, sweep_figures
 from airtune.report.figures import Drawn
+from airtune.report.run_folder import understood
 from airtune.report.sweep_table import (
     diverged_sentences,
     point_text,
@@ -30,9 +31,11 @@ def build(folder: Path) -> Path:
     folder = Path(folder)
     document = record.read_document(folder / names.RESULTS, SweepResultsDocument)
     results = document.model_dump(exclude_unset=True)
-    drawn = sweep_figures.draw_all(results, folder)
     target = folder / names.PAGE
-    record.write_text(target, render(results, drawn))
+    with understood(folder):
+        drawn = sweep_figures.draw_all(results, folder)
+        text = render(results, drawn)
+    record.write_text(target, text)
     return target
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+import shutil
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -40,12 +42,10 @@ def execute(run: FederatedRun, cell: record.Cell, round_done: RoundDone) -> None
     saved = record.load_checkpoint(cell)
     if saved is not None:
         _check_plan(run, cell)
-        run.state.load(*saved)
-        if "plan" in saved[2]:
-            run.current = CurrentPlan.from_dict(saved[2]["plan"], run.repetition)
+        _restore(run, cell, *saved)
         round_done(record.read_metrics(cell)[-1])
     else:
-        cell.folder.mkdir(parents=True, exist_ok=True)
+        record.own_folders(cell.folder.parent, cell.folder)
         first = run.first_metrics()
         record.write_document(cell.plan_file, documents.PlanDocument, run.current.joint.to_dict())
         save(run, cell, first)
@@ -53,6 +53,23 @@ def execute(run: FederatedRun, cell: record.Cell, round_done: RoundDone) -> None
         line = run.run_round()
         save(run, cell, line)
         round_done(line)
+
+
+def _restore(
+    run: FederatedRun, cell: record.Cell, index: int, arrays: record.Arrays, state: dict[str, Any]
+) -> None:
+    """Put a run where its checkpoint is."""
+    try:
+        run.state.load(index, arrays, state)
+        if "plan" in state:
+            run.current = CurrentPlan.from_dict(state["plan"], run.repetition)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{cell.checkpoint_folder}: is not of this run ({str(error)[:120]}); delete "
+            f"{cell.folder} to start anew"
+        ) from None
 
 
 def save(run: FederatedRun, cell: record.Cell, line: Metrics) -> None:
@@ -81,8 +98,9 @@ def finish(run: FederatedRun, cell: record.Cell, before: Sequence[dict[str, str]
         Answers of the model as it was before fine-tuning (:meth:`airtune.engines.Engine.samples`).
     """
     adapter = run.state.adapter
-    run.engine.save(adapter, cell.adapter_folder)
-    card.write(card.of_run(run.scenario, cell), cell.adapter_folder)
+    _save_adapter(run, cell)
+    with record.writing(cell.adapter_folder / card.CARD):
+        card.write(card.of_run(run.scenario, cell), cell.adapter_folder)
     record.write_document(cell.holdings_file, documents.HoldingsDocument, run.engine.holdings())
     left_out = dict(run.engine.left_out())
     left_out["records"] = list(left_out["records"])[:LEFT_OUT_KEPT]  # an engine may tell of more
@@ -92,8 +110,24 @@ def finish(run: FederatedRun, cell: record.Cell, before: Sequence[dict[str, str]
     picture = run.picture()
     if picture is not None:
         record.write_document(cell.placement_file, documents.PlacementDocument, picture)
-    summary = run.state.summary(run.scenario.budget)
-    record.write_document(cell.finished_file, documents.FinishedDocument, summary)
+    record.finish_cell(cell, run.state.summary(run.scenario.budget))
+
+
+def _save_adapter(run: FederatedRun, cell: record.Cell) -> None:
+    """Write the adapter into a new folder, which then takes the place of one that is there."""
+    final = cell.adapter_folder
+    record.own_folders(cell.folder.parent, cell.folder)
+    work = final.with_name(names.temporary(final.name, secrets.token_hex(4)))
+    try:
+        with record.writing(final):
+            run.engine.save(run.state.adapter, work)
+            if final.is_symlink():
+                final.unlink()
+            elif final.is_dir():
+                shutil.rmtree(final)
+            work.replace(final)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def compared_answers(

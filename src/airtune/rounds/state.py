@@ -65,14 +65,27 @@ class State:
         return arrays | self.faults.arrays()
 
     def load(self, round_index: int, arrays: record.Arrays, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Go on from a checkpoint.
+
+        Raises
+        ------
+        InputError
+            It is of another server optimiser.
+        ValueError, KeyError, TypeError
+            It is not of this run.
+        """
         prefix = "optimizer."
         self.optimizer_state = restore(
             self.optimizer_state,
             {key.removeprefix(prefix): a for key, a in arrays.items() if key.startswith(prefix)},
         )
         for name in _STATE_ARRAYS:
-            setattr(self, name, arrays[name])
+            fresh, saved = getattr(self, name), arrays[name]
+            if fresh.dtype != saved.dtype or (name != "positions" and fresh.shape != saved.shape):
+                raise ValueError(
+                    f"{name} is {saved.dtype}{saved.shape}, not {fresh.dtype}{fresh.shape}"
+                )
+            setattr(self, name, saved)
         prefix = "memory."
         self.memory = {
             int(key.removeprefix(prefix)): row

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, Protocol
+from contextlib import ExitStack, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airtune import record
 from airtune.record import Cell, Document, RunFolder
@@ -37,17 +41,28 @@ class Watcher(Protocol):
         """A cell is finished."""
 
 
-def execute(run_folder: RunFolder, watcher: Watcher | None = None) -> None:
+def execute(run_folder: RunFolder, watcher: Watcher | None = None, *, locked: bool = False) -> None:
     """Run all unfinished cells; each goes on from its checkpoint.
 
     Parameters
     ----------
     run_folder : RunFolder
     watcher : Watcher, optional
+    locked : bool
+        Whether the caller holds the lock of the folder.
+
+    Raises
+    ------
+    InputError
+        Another process is writing the folder, it cannot be gone on with, or no plan keeps the
+        budgets.
+    FailedError
+        The disk is full or fails; what has been done so far is on it.
     """
     from airtune.learning.shared import SharedLearners
 
-    with record.lock(run_folder.folder):
+    with nullcontext() if locked else record.lock(run_folder.folder):
+        record.clean_folder(run_folder.folder, run_folder.cells)
         begun = any(cell.folder.exists() for cell in run_folder.cells)
         if not begun and run_folder.scenario.engine.name == "local":
             check_plans(run_folder.dated_scenario, run_folder.scenario.seed)
@@ -88,7 +103,10 @@ def run_cells(
     answers: dict[int, list[dict[str, str]]] = {}
     with ExitStack() as opened:
         seed = scenario.seed + index
-        runs = _runs(scenario, seed, cells, _Engines(learners, seed, preparing, opened))
+        engines = _Engines(learners, seed, preparing, opened)
+        runs = _runs(scenario, seed, cells, engines)
+        for cell, run in runs:
+            record.check_prepared(cell.folder.parents[1], cell.seed, engines.inputs_of(run))
         for engine in {id(run.engine): run.engine for _, run in runs}.values():
             answers[id(engine)] = engine.samples(
                 engine.initial_adapter(), scenario.evaluation.answers
@@ -134,6 +152,7 @@ class _Engines:
         self.learners, self.seed, self.preparing = learners, seed, preparing
         self._opened = opened
         self._started: dict[Pretraining, tuple[Engine, Sizes]] = {}
+        self._inputs: dict[int, dict[str, Any]] = {}
 
     def start(self, scenario: Scenario) -> tuple[Engine, Sizes]:
         """Return a started engine and the sizes that it has."""
@@ -143,6 +162,22 @@ class _Engines:
             self._opened.callback(engine.close)  # also when it fails to start
             self._started[key] = engine, engine.start(scenario, self.seed, self.preparing)
         return self._started[key]
+
+    def inputs_of(self, run: FederatedRun) -> dict[str, Any]:
+        """Return what a run depends on beyond its settings, with a digest of each file."""
+        key = id(run.engine)
+        if key not in self._inputs:
+            found = run.engine.inputs()
+            folder = found.get("model_folder")
+            files = {} if folder is None else {"model": record.file_digests(Path(folder))}
+            self._inputs[key] = {**found, **files}
+        bound = json.dumps(asdict(run.repetition.constants), sort_keys=True)
+        phase_1 = run.scenario.pretraining
+        return {
+            **self._inputs[key],
+            "pretraining": [phase_1.steps, phase_1.batch_size],
+            "bound": hashlib.sha256(bound.encode()).hexdigest(),
+        }
 
 
 def _runs(

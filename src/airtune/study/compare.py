@@ -63,18 +63,12 @@ def compare(
     """
     scenario = check(scenario, "compare")
     folder = default_folder(scenario) if out is None else Path(out)
-    if overwrite:
-        if (folder / names.RUN).is_file():
-            _check_budgets(scenario, folder)
-        record.remove(folder)
-    run_folder = record.create(folder, scenario, "compare")
-    try:
+    if overwrite and (folder / names.RUN).is_file():
+        _check_budgets(scenario, folder)
+    with record.begin(folder, scenario, "compare", overwrite=overwrite) as run_folder:
         _execute(run_folder, progress)
-    except InputError:
-        record.discard_unused(folder)
-        raise
-    results = summarise(run_folder)
-    publish(run_folder)
+        results = summarise(run_folder)
+        publish(run_folder)
     return Results(results, folder)
 
 
@@ -87,12 +81,12 @@ def _check_budgets(scenario: Scenario, folder: Path) -> None:
 
 def _execute(run_folder: RunFolder, progress: bool) -> None:
     if not progress:
-        cells.execute(run_folder)
+        cells.execute(run_folder, locked=True)
         return
     from airtune.study.progress import Progress
 
     with Progress(run_folder) as bars:
-        cells.execute(run_folder, bars)
+        cells.execute(run_folder, bars, locked=True)
 
 
 def check(scenario: Scenario, kind: str) -> Scenario:
@@ -173,5 +167,5 @@ def summarise(run_folder: RunFolder) -> Document:
     left_out = first_left_out(run_folder)
     if left_out is not None:
         document["left_out"] = left_out
-    document["environment"] = record.read_json(run_folder.folder / names.ENVIRONMENT)
+    document["environment"] = record.read_environment(run_folder.folder)
     return record.write_document(run_folder.folder / names.RESULTS, ResultsDocument, document)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from airtune import record
+from airtune.errors import InputError
 from airtune.record import Cell, Document, RunFolder
-from airtune.record.documents import FinishedDocument, LeftOutDocument, PlanDocument, Sample
+from airtune.record.documents import LeftOutDocument, PlanDocument, Sample
 from airtune.study.outcomes import REFERENCE, CellHistory, Figures, cell_figures, target_loss
+
+_UNFIT = (ArithmeticError, AttributeError, LookupError, StopIteration, TypeError, ValueError)
+"""What the figures raise on documents that are of their kind but not of one run."""
 
 
 def read_cell(cell: Cell) -> CellHistory:
@@ -17,9 +21,15 @@ def read_cell(cell: Cell) -> CellHistory:
         A document cannot be read.
     """
     plan, samples, left_out = cell.plan_file, cell.samples_file, cell.left_out_file
+    finished, rounds = record.check_cell(cell), record.read_history(cell)
+    if [line.round for line in rounds] != list(range(finished.rounds + 1)):
+        raise InputError(
+            f"{cell.metrics_file}: does not hold the rounds 0 to {finished.rounds}, each once; "
+            f"delete {cell.folder}, and `airtune resume` of the run folder runs it again"
+        )
     return CellHistory(
-        record.read_history(cell),
-        record.read_document(cell.finished_file, FinishedDocument),
+        rounds,
+        finished,
         record.read_document(plan, PlanDocument) if plan.exists() else None,
         record.read_documents(samples, Sample) if samples.exists() else (),
         record.read_document(left_out, LeftOutDocument) if left_out.exists() else None,
@@ -32,11 +42,18 @@ def finished_figures(run_folder: RunFolder) -> tuple[Figures, dict[int, float | 
     targets = {
         cell.seed: target_loss(history.losses)
         for cell, history in histories.items()
-        if cell.scheme == REFERENCE
+        if cell.scheme == REFERENCE and history.losses
     }
     figures: Figures = {}
     for cell, history in histories.items():
-        entry = cell_figures(history, targets.get(cell.seed), run_folder.scenario)
+        try:
+            entry = cell_figures(history, targets.get(cell.seed), run_folder.scenario)
+        except _UNFIT as error:
+            raise InputError(
+                f"{cell.folder}: its documents do not fit together "
+                f"({type(error).__name__}: {str(error)[:80]}); delete it, and `airtune resume` of "
+                "the run folder runs it again"
+            ) from None
         figures.setdefault(cell.scheme, {})[cell.seed] = entry
     return figures, targets
 

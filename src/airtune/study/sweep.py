@@ -12,6 +12,7 @@ import json
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -178,12 +179,35 @@ def _settled(scenario: Scenario, path: str, value: Any, given: Mapping[str, Sequ
 
 
 def create(scenario: Scenario, axes: Sequence[Axis], folder: Path | None = None) -> Sweep:
-    """Check every point and make a new sweep folder, ``runs/<name>-sweep-<time>`` by default.
+    """Make a new sweep folder; parameters and errors as of :func:`begin`.
+
+    The lock is given back at the end: another process may begin in the folder until the first cell
+    is there.
+    """
+    with begin(scenario, axes, folder) as sweep:
+        return sweep
+
+
+@contextmanager
+def begin(scenario: Scenario, axes: Sequence[Axis], folder: Path | None = None) -> Iterator[Sweep]:
+    """Check every point, make a new sweep folder, and hold its lock until the end of the block.
+
+    Where the block ends with an `InputError` before anything has been computed, what has been
+    written here is removed.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    axes : sequence of Axis
+    folder : Path, optional
+        New or empty; ``runs/<name>-sweep-<time>`` by default.
 
     Raises
     ------
     InputError
-        A point cannot be run, or the folder cannot be used.
+        A point cannot be run, the folder cannot be used, or another process is writing it.
+    FailedError
+        The disk is full or fails.
     """
     stamp = time.strftime("%Y%m%d-%H%M%S")
     target = folder or Path("runs") / f"{scenario.name}-sweep-{stamp}"
@@ -191,8 +215,13 @@ def create(scenario: Scenario, axes: Sequence[Axis], folder: Path | None = None)
     for point in sweep.points:
         compare.check(point.run.scenario, "compare")
     vary = [{"setting": axis.setting, "values": list(axis.values)} for axis in axes]
-    run_folder = record.create(target, sweep.scenario, KIND, {"vary": vary})
-    return replace(sweep, date=run_folder.date)
+    with record.begin(target, sweep.scenario, KIND, {"vary": vary}) as run_folder:
+        begun = replace(sweep, date=run_folder.date)
+        try:
+            yield begun
+        except InputError:
+            discard_unused(begun)
+            raise
 
 
 def open_sweep(run_folder: RunFolder) -> Sweep:
@@ -209,15 +238,30 @@ def open_sweep(run_folder: RunFolder) -> Sweep:
     except InputError:
         raise InputError(f"{path}: damaged; it does not say what is varied") from None
     axes = tuple(Axis(axis.setting, tuple(axis.values)) for axis in vary)
-    return Sweep(run_folder.folder, run_folder.scenario, axes, run_folder.version, run_folder.date)
+    opened = Sweep(
+        run_folder.folder, run_folder.scenario, axes, run_folder.version, run_folder.date
+    )
+    try:
+        assert opened.points
+    except (InputError, TypeError) as error:
+        raise InputError(f"{path}: damaged; what is varied cannot be used ({error})") from None
+    return opened
 
 
-def execute(sweep: Sweep, watcher: Watcher | None = None) -> None:
+def execute(sweep: Sweep, watcher: Watcher | None = None, *, locked: bool = False) -> None:
     """Run all unfinished cells, seed by seed; each goes on from its checkpoint.
 
     A point whose budgets cannot be kept is noted in its folder, and the sweep goes on.
+
+    Parameters
+    ----------
+    sweep : Sweep
+    watcher : Watcher, optional
+    locked : bool
+        Whether the caller holds the lock of the folder.
     """
-    with record.lock(sweep.folder):
+    with nullcontext() if locked else record.lock(sweep.folder):
+        record.clean_folder(sweep.folder, sweep.cells)
         for index in range(sweep.scenario.seeds):
             for points in _sharing(sweep.points):
                 _execute(points, index, watcher)
@@ -242,7 +286,7 @@ def _execute(points: Sequence[Point], index: int, watcher: Watcher | None) -> No
         cells = [c for c in point.run.cells if c.seed == index and not c.finished]
         if not cells:
             continue
-        _begin(point)
+        record.create_within(point.run)
         if watcher:
             watcher.point_started(point, index)
         note = point.run.folder / names.infeasible(index)
@@ -252,14 +296,6 @@ def _execute(points: Sequence[Point], index: int, watcher: Watcher | None) -> No
         except InputError as error:
             content = {"seed": index, "message": str(error)}
             record.write_document(note, InfeasibleDocument, content)
-
-
-def _begin(point: Point) -> None:
-    """Create a point's run folder unless that is done."""
-    if not (point.run.folder / names.RUN).exists():
-        date = point.run.date
-        facts = {} if date is None else {"date": date.isoformat()}
-        record.create(point.run.folder, point.run.scenario, point.run.kind, facts)
 
 
 def summarise(sweep: Sweep) -> Document:
@@ -283,7 +319,7 @@ def summarise(sweep: Sweep) -> Document:
         "schemes": list(sweep.scenario.schemes),
         "seeds": sweep.scenario.seeds,
         "points": points,
-        "environment": record.read_json(sweep.folder / names.ENVIRONMENT),
+        "environment": record.read_environment(sweep.folder),
     }
     return record.write_document(sweep.folder / names.RESULTS, SweepResultsDocument, document)
 

@@ -1,4 +1,4 @@
-"""What is said of an error that nobody has turned into a message of its own, and the exit code."""
+"""What is said of errors without a message of their own, and of damage that does not stop work."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ import os
 import sys
 import tempfile
 import traceback
+import warnings
+from typing import TextIO
 
-from airtune.errors import InputError, clip, shown
+from airtune.errors import DamageWarning, InputError, clip, shown
 
 FAILED, BAD_INPUT = 1, 2
+
+_plain_warning = warnings.showwarning
 
 _OF_THE_NAME = {
     errno.EACCES,
@@ -59,6 +63,21 @@ def told(error: Exception, with_traceback: bool) -> int:
     where = f"where it came up is in {place}" if place else "--traceback shows where it came up"
     _say(f"this is an error of the program, please report it: {kind} ({where})")
     return FAILED
+
+
+def show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Print a warning of damage in one line, others as Python does."""
+    if issubclass(category, DamageWarning):
+        print(f"airtune: warning: {message}", file=sys.stderr)
+    else:
+        _plain_warning(message, category, filename, lineno, file, line)
 
 
 def _say(message: str) -> None:

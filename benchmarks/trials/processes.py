@@ -1,0 +1,163 @@
+"""Commands of airtune in processes of their own, forked from one that has its libraries loaded.
+
+A process that is forked is as much one of its own as one that is started, and is killed like one;
+it only saves the seconds in which torch is imported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import resource
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+SLOWEST_S = 120.0
+"""A command that runs longer is ended: it hangs."""
+MEMORY_BYTES = 8 << 30
+CRASHED = 70
+"""Exit code of a command that raised."""
+
+_LIBRARIES = (
+    *("jinja2", "peft", "safetensors.numpy", "torch", "transformers.models.llama.modeling_llama"),
+    *(f"matplotlib.backends.backend_{kind}" for kind in ("agg", "pdf", "svg")),
+    *(f"airtune.commands.{name}" for name in ("push", "run")),
+    *(f"airtune.learning.{name}" for name in ("learner", "model", "shared", "talk", "tuned")),
+    *("airtune.cli", "airtune.rounds.cell_io", "airtune.schemes"),
+)
+
+Hook = Callable[[], None]
+
+
+def load_libraries() -> None:
+    """Import what commands import when they run, so that forked processes have it."""
+    for name in _LIBRARIES:
+        importlib.import_module(name)
+    importlib.import_module("torch").set_num_threads(1)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command has ended.
+
+    Attributes
+    ----------
+    code : int
+        Exit code; minus the signal where one ended it.
+    out, err : str
+        What it has printed.
+    seconds : float
+    """
+
+    code: int
+    out: str
+    err: str
+    seconds: float
+
+    @property
+    def messages(self) -> list[str]:
+        """Lines on stderr that are no warnings, notes or bars of progress."""
+        lines = [line for line in self.err.splitlines() if line.startswith("airtune: ")]
+        return [one for one in lines if not one.startswith(("airtune: warning", "airtune: note"))]
+
+    def wrong(self, codes: Sequence[int]) -> str | None:
+        """Say what is wrong with the way it ended; None where nothing is.
+
+        Parameters
+        ----------
+        codes : sequence of int
+            Exit codes that are right.
+        """
+        if "Traceback" in self.err or self.code == CRASHED:
+            return f"traceback: {self.err.strip().splitlines()[-1][:300]}"
+        if self.code not in codes:
+            return f"exit code {self.code}: {self.err.strip()[-300:]}"
+        if self.code in (1, 2):
+            if len(self.messages) != 1:
+                return f"{len(self.messages)} messages: {self.err.strip()[-300:]}"
+            if len(self.messages[0]) > 400 + len("airtune: "):
+                return f"a message of {len(self.messages[0])} characters"
+        return None
+
+
+class Process:
+    """A command that runs.
+
+    Parameters
+    ----------
+    arguments : sequence of object
+        As on the command line, without the program.
+    folder : Path
+        Its working directory, which also gets what it prints.
+    before : callable, optional
+        Called in the new process before the command.
+    """
+
+    def __init__(self, arguments: Sequence[object], folder: Path, before: Hook | None = None):
+        self._began = time.perf_counter()
+        self._streams = [folder / f".{name}-{time.monotonic_ns()}" for name in ("out", "err")]
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self.number = os.fork()
+        if self.number == 0:
+            _become(list(map(str, arguments)), folder, self._streams, before)
+
+    def poll(self) -> int | None:
+        """Return the exit code, minus the signal where one ended it; None while it runs."""
+        number, status = os.waitpid(self.number, os.WNOHANG)
+        return os.waitstatus_to_exitcode(status) if number else None
+
+    def kill(self) -> Ended:
+        """End it by SIGKILL, whatever it does."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.number, signal.SIGKILL)
+        return self.wait()
+
+    def wait(self, seconds: float = SLOWEST_S) -> Ended:
+        """Return how it has ended; it is killed where that takes too long."""
+        end = time.perf_counter() + seconds
+        while (code := self.poll()) is None:
+            if time.perf_counter() > end:
+                os.kill(self.number, signal.SIGKILL)
+            time.sleep(0.002)
+        out, err = (path.read_text(encoding="utf-8", errors="replace") for path in self._streams)
+        for path in self._streams:
+            path.unlink()
+        return Ended(code, out, err, time.perf_counter() - self._began)
+
+
+def command(arguments: Sequence[object], folder: Path, before: Hook | None = None) -> Ended:
+    """Run a command to its end; parameters as of :class:`Process`."""
+    return Process(arguments, folder, before).wait()
+
+
+def _become(arguments: list[str], folder: Path, streams: list[Path], before: Hook | None) -> None:
+    """Turn a forked process into a command; does not return."""
+    code = CRASHED
+    try:
+        for number, path in enumerate(streams, 1):
+            opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            os.dup2(opened, number)
+        os.chdir(folder)
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+        sys.argv = ["airtune", *arguments]
+        if before is not None:
+            before()
+        from airtune import cli
+
+        cli.main()
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(BaseException):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)

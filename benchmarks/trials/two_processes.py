@@ -1,0 +1,56 @@
+"""Two processes on one folder: one works, the other is refused, nothing of the first is lost."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import time
+from pathlib import Path
+
+from trials import tiny
+from trials.kills import Whole
+from trials.processes import Ended, load_libraries
+from trials.results import Results, Try
+
+TRIES = 50
+PAIRS = (("compare", "compare"), ("run", "resume"), ("compare", "resume"), ("sweep", "sweep"))
+
+
+def run(results: Results, scratch: Path, reduced: bool) -> None:
+    """Make the tries that are missing."""
+    scratch.mkdir(parents=True)
+    load_libraries()
+    pairs = (("run", "resume"),) if reduced else PAIRS
+    whole = {first: Whole(first, scratch) for first in dict.fromkeys(pair[0] for pair in pairs)}
+    for number in range(3 if reduced else TRIES):
+        first, second = pairs[number % len(pairs)]
+        results.attempt(
+            f"two-{number:03d}",
+            f"{first}, then {second}",
+            lambda number=number, first=first, second=second: _attempt(
+                whole[first], second, random.Random(number)
+            ),
+        )
+
+
+def _attempt(whole: Whole, second: str, chance: random.Random) -> Try:
+    """Begin in a folder, and begin or resume there a moment later."""
+    out = whole.scratch / "run"
+    shutil.rmtree(out, ignore_errors=True)
+    offset = chance.choice((0.0, chance.uniform(0, 0.1), chance.uniform(0, 0.9 * whole.seconds)))
+    one = tiny.start(whole.kind, out, whole.cache)
+    time.sleep(offset)
+    again = second != "resume"
+    other = tiny.start(second, out, whole.cache) if again else tiny.resume(out)
+    ended = [one.wait(), other.wait()]
+    found: Try = {"offset_s": round(offset, 4), "exit_codes": [each.code for each in ended]}
+    wrong = _wrong(ended) or tiny.differences(out, whole.folder)
+    return found if wrong is None else {**found, "wrong": wrong}
+
+
+def _wrong(ended: list[Ended]) -> str | None:
+    """Say what is wrong where not exactly one has worked and the other was refused."""
+    codes = sorted(each.code for each in ended)
+    if codes != [0, 2]:
+        return f"exit codes {codes}: {' | '.join(each.err.strip()[-200:] for each in ended)}"
+    return next((wrong for each in ended if (wrong := each.wrong([0, 2]))), None)

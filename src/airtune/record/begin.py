@@ -1,0 +1,237 @@
+"""A new run folder: made under its lock, and removed again where nothing has come of it."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from airtune.errors import InputError, clip, shown
+from airtune.record import names
+from airtune.record.documents import EnvironmentDocument, RunDocument
+from airtune.record.files import write_document
+from airtune.record.folder import RunFolder
+from airtune.record.inputs import digest, input_files
+from airtune.record.locks import lock
+from airtune.record.machine import environment
+from airtune.record.whole import is_full, not_written, own_folders, write_text
+from airtune.scenario import Scenario
+from airtune.scenario import file as scenario_file
+
+
+@contextmanager
+def begin(
+    folder: Path,
+    scenario: Scenario,
+    kind: str,
+    facts: Mapping[str, Any] | None = None,
+    *,
+    overwrite: bool = False,
+) -> Iterator[RunFolder]:
+    """Make a new run folder and hold its lock until the end of the block.
+
+    Where the block ends with an `InputError` before anything has been computed, what has been
+    written here is removed, so that the folder's name is free again.
+
+    Parameters
+    ----------
+    folder : Path
+        New, empty or without any cell.
+    scenario : Scenario
+    kind : str
+        ``run``, ``compare`` or ``sweep``.
+    facts : mapping, optional
+        Go into run.json beside the kind.
+    overwrite : bool
+        Remove the run that is in the folder.
+
+    Raises
+    ------
+    InputError
+        The folder holds something else, another process is writing it, or it may not be written.
+    FailedError
+        The disk is full or fails.
+    """
+    inputs = _inputs(scenario)
+    existed = folder.is_dir() and not _names_in(folder)
+    _check_place(folder, overwrite)
+    _make(folder)
+    with lock(folder):
+        if overwrite:
+            _clear(folder)
+        _check_place(folder, overwrite=False)
+        try:
+            yield _write_head(folder, scenario, kind, inputs, facts or {})
+        except InputError:
+            _discard(folder, keep=existed)
+            raise
+
+
+def create(
+    folder: Path, scenario: Scenario, kind: str, facts: Mapping[str, Any] | None = None
+) -> RunFolder:
+    """Make a new run folder; parameters and errors as of :func:`begin`.
+
+    The lock is given back at the end: another process may begin in the folder until the first cell
+    is there.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from airtune.record import open_folder
+    >>> folder = Path(tempfile.mkdtemp()) / "run"
+    >>> run = create(folder, Scenario(schemes=("ideal", "movable")), "compare")
+    >>> [cell.scheme for cell in run.cells]
+    ['ideal', 'movable']
+    >>> open_folder(folder) == run
+    True
+    """
+    with begin(folder, scenario, kind, facts) as run:
+        return run
+
+
+def create_within(run: RunFolder) -> None:
+    """Make the head of a run folder within a sweep, whose lock is held, unless it is there."""
+    if all((run.folder / name).is_file() for name in names.HEAD):
+        return
+    own_folders(run.folder)
+    facts = {} if run.date is None else {"date": run.date.isoformat()}
+    _write_head(run.folder, run.scenario, run.kind, _inputs(run.scenario), facts)
+
+
+def _make(folder: Path) -> None:
+    """Make the folder that ``--out`` names; it may be a link to one."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if is_full(error):
+            raise not_written(folder, error) from None
+        raise InputError(
+            f"--out {clip(folder)}: cannot be written ({error.strerror or error})"
+        ) from None
+
+
+def _inputs(scenario: Scenario) -> dict[str, dict[str, Any]]:
+    try:
+        return {name: file.model_dump() for name, file in input_files(scenario).items()}
+    except OSError as error:
+        raise InputError(f"{shown(error.filename)}: cannot be read ({error.strerror})") from None
+
+
+def _write_head(
+    folder: Path,
+    scenario: Scenario,
+    kind: str,
+    inputs: Mapping[str, Any],
+    facts: Mapping[str, Any],
+) -> RunFolder:
+    """Write the files of a run folder that has no cell; run.json comes last."""
+    settings = scenario_file.dump(scenario)
+    write_text(folder / names.SCENARIO, settings)
+    write_document(folder / names.ENVIRONMENT, EnvironmentDocument, environment(scenario))
+    date = datetime.date.today()
+    content = {
+        "kind": kind,
+        "date": date.isoformat(),
+        "directory": str(Path.cwd()),
+        "settings": digest(settings),
+        "files": inputs,
+        **facts,
+    }
+    write_document(folder / names.RUN, RunDocument, content, sealed=True)
+    return RunFolder(folder, scenario, kind, date=date)
+
+
+def _names_in(folder: Path) -> set[str]:
+    try:
+        return {path.name for path in folder.iterdir()}
+    except OSError as error:
+        raise InputError(
+            f"--out {clip(folder)}: cannot be written ({error.strerror or error})"
+        ) from None
+
+
+def _check_place(folder: Path, overwrite: bool) -> None:
+    """Refuse a folder that holds anything but the head of a run that has no cell."""
+    if not folder.exists() or (folder.is_dir() and _is_unused(folder)):
+        return
+    if not folder.is_dir():
+        raise InputError(f"--out {clip(folder)}: cannot be written (it is no folder)")
+    if overwrite:
+        _check_run(folder)
+        return
+    run = (folder / names.RUN).exists()
+    hint = " (`airtune resume` goes on with a run)" if run else ""
+    raise InputError(f"--out {clip(folder)}: must be a new or an empty folder{hint}")
+
+
+def _is_unused(folder: Path) -> bool:
+    """Tell whether a folder is empty, or holds only what a run writes before its first cell.
+
+    The files of a head count only beside a lock or a run.json, which a user does not write: a
+    scenario of the user's that happens to have the same name stays.
+    """
+    there = _names_in(folder)
+    whole = {name for name in there if not _is_temporary(name)}
+    known = whole <= {names.LOCK, names.INPUTS, *names.HEAD}
+    plain = all(p.is_file() or p.is_symlink() for p in folder.iterdir())
+    ours = not there & set(names.HEAD) or bool(there & {names.LOCK, names.RUN})
+    return known and plain and ours
+
+
+def _is_temporary(name: str) -> bool:
+    heads = tuple(f"{head}." for head in (*names.HEAD, names.INPUTS))
+    return name.endswith(".tmp") and name.startswith(heads)
+
+
+def discard_unused(folder: Path) -> None:
+    """Remove a run folder in which nothing has been computed, so that its name is free again."""
+    if folder.is_dir() and _is_unused(folder):
+        _discard(folder, keep=False)
+
+
+def _discard(folder: Path, *, keep: bool) -> None:
+    """Remove the head of a run folder without any cell, and the folder unless it is kept."""
+    if not _is_unused(folder):
+        return
+    try:
+        for path in folder.iterdir():
+            path.unlink()
+        if not keep:
+            folder.rmdir()
+    except OSError:
+        return  # another process has begun in it, or it may not be removed
+
+
+def remove(folder: Path) -> None:
+    """Remove a run folder with everything in it; nothing where there is none or it is empty.
+
+    Raises
+    ------
+    InputError
+        The folder holds something else than a run, or another process is writing it.
+    """
+    if not folder.exists() or (folder.is_dir() and _is_unused(folder)):
+        return
+    _check_run(folder)
+    with lock(folder):
+        shutil.rmtree(folder)
+
+
+def _check_run(folder: Path) -> None:
+    if folder.is_symlink() or not (folder / names.RUN).is_file():
+        raise InputError(f"{clip(folder)}: is not a run folder, and is not overwritten")
+
+
+def _clear(folder: Path) -> None:
+    """Remove everything in a run folder but its lock, which is held."""
+    for path in folder.iterdir():
+        if path.name == names.LOCK:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()

@@ -1,0 +1,155 @@
+"""Documents of a run as a whole, typed; :mod:`airtune.record.documents` has all of them."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class RecordDocument(BaseModel):
+    """Base of the documents.
+
+    Attributes
+    ----------
+    schema_version : int
+        1 where the document does not say.
+    sha256 : str or None
+        Digest of everything else in a sealed document.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    schema_version: int = 1
+    sha256: str | None = None
+
+
+class Part(BaseModel):
+    """Base of what stands within a document."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
+class InputFile(Part):
+    """A file or folder that the scenario names, as it was when the run began.
+
+    Attributes
+    ----------
+    path : str
+    sha256 : str
+        Digest of the file, or of the files in the folder.
+    whole : bool
+        Whether every byte is in the digest; older versions took pieces of large files and left
+        folders within the folder out.
+    """
+
+    path: str
+    sha256: str
+    whole: bool = False
+
+
+class RunDocument(RecordDocument):
+    """``run.json``: what the folder is of, and what it was begun with.
+
+    Attributes
+    ----------
+    kind : {"run", "compare", "sweep"}
+    directory : str
+        Working directory of the run; relative paths in its settings begin there.
+    settings : str or None
+        Digest of the settings.
+    files : dict of str to InputFile
+        By the setting that names the file.
+    date : datetime.date or None
+        Day on which the run was begun.
+    """
+
+    kind: Literal["run", "compare", "sweep"]
+    directory: str = "."
+    date: datetime.date | None = None
+    settings: str | None = None
+    files: dict[str, InputFile] = Field(default_factory=dict)
+
+
+class PreparedInputs(Part):
+    """What a repetition works on, as it was when its first cell began.
+
+    Attributes
+    ----------
+    seed : int
+        Number of the repetition.
+    pretraining : list of int
+        Steps and batch size of phase 1, which a plan may choose; empty where there is none.
+    model_folder : str or None
+        Where the base model was read from.
+    made : bool
+        Whether it is one that was trained or converted here.
+    model : dict of str to str
+        SHA-256 of each of its files, weights and tokenizer with its chat template.
+    data : str or None
+        Digest of all examples, as tokens.
+    adapter : str or None
+        Digest of the adapter to start from.
+    bound : str or None
+        Digest of the constants of the bound.
+    """
+
+    seed: int
+    pretraining: list[int] = Field(default_factory=list)
+    model_folder: str | None = None
+    made: bool = False
+    model: dict[str, str] = Field(default_factory=dict)
+    data: str | None = None
+    adapter: str | None = None
+    bound: str | None = None
+
+    def belongs_to(self, other: PreparedInputs) -> bool:
+        """Tell whether both are of one repetition with the same phase 1."""
+        return (self.seed, self.pretraining) == (other.seed, other.pretraining)
+
+
+class InputsDocument(RecordDocument):
+    """``inputs.json``: what the repetitions of a run work on."""
+
+    prepared: list[PreparedInputs]
+
+
+class Axis(Part):
+    """A setting that a sweep varies, and its values."""
+
+    setting: str
+    values: list[Any]
+
+
+class SweepRunDocument(RunDocument):
+    """``run.json`` of a sweep."""
+
+    vary: list[Axis]
+
+
+class EnvironmentDocument(RecordDocument):
+    """``environment.json``: when and by what a run was begun, the machine and the packages.
+
+    Attributes
+    ----------
+    date : str or None
+        When the run was begun, UTC, in ISO 8601.
+    command : str or None
+        Program and arguments as typed; None where it was no command line.
+    commit : str or None
+        Of the git checkout that airtune ran from; None where it was installed.
+    commit_modified : bool or None
+        Whether files of that checkout differed from the commit.
+    """
+
+    date: str | None = None
+    command: str | None = None
+    commit: str | None = None
+    commit_modified: bool | None = None
+    python: str | None = None
+    platform: str | None = None
+    processor: str | None = None
+    cpu_count: int | None = None
+    threads: int | None = None
+    packages: dict[str, str | None] = Field(default_factory=dict)

@@ -1,0 +1,120 @@
+"""A new run folder is made under its lock, and only what was made here is removed again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from airtune import record
+from airtune.errors import FailedError, InputError
+from airtune.record import names
+from airtune.scenario import Scenario
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_second_process_changes_nothing_of_the_first(tmp_path: Path, seed: int) -> None:
+    with record.begin(tmp_path / "run", Scenario(seed=1), "run"):
+        before = contents(tmp_path / "run")
+        with (
+            pytest.raises(InputError, match="another process is writing this run"),
+            record.begin(tmp_path / "run", Scenario(seed=seed), "compare"),
+        ):
+            pytest.fail("the folder was given twice")
+        assert contents(tmp_path / "run") == before
+    assert record.open_folder(tmp_path / "run").scenario.seed == 1
+
+
+def test_compare_into_a_folder_in_use_keeps_the_run(tmp_path: Path) -> None:
+    from airtune.commands import run as jobs
+
+    scenario = Scenario(schemes=("ideal", "fixed"))
+    with record.begin(tmp_path / "run", scenario, "compare") as run:
+        before = contents(run.folder)
+        with pytest.raises(InputError, match="another process"):
+            jobs.start("compare", scenario, run.folder, False, lambda: False)
+        assert contents(run.folder) == before
+
+
+def test_bad_input_frees_the_name_again(tmp_path: Path) -> None:
+    with (
+        pytest.raises(InputError, match="no plan"),
+        record.begin(tmp_path / "new", Scenario(), "run"),
+    ):
+        raise InputError("no plan")
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "empty").mkdir()
+    with (
+        pytest.raises(InputError, match="no plan"),
+        record.begin(tmp_path / "empty", Scenario(), "run"),
+    ):
+        raise InputError("no plan")
+    assert contents(tmp_path / "empty") == {}
+
+
+def test_what_has_been_computed_stays(tmp_path: Path) -> None:
+    with (
+        pytest.raises(InputError, match="later"),
+        record.begin(tmp_path / "run", Scenario(), "run") as run,
+    ):
+        record.append_metrics(run.cells[0], {"round": 0})
+        raise InputError("later")
+    assert record.read_metrics(run.cells[0]) == [{"round": 0}]
+    for other in (FailedError, KeyboardInterrupt):
+        with (
+            pytest.raises(other),
+            record.begin(tmp_path / other.__name__, Scenario(), "run"),
+        ):
+            raise other
+        assert record.open_folder(tmp_path / other.__name__)
+
+
+def test_a_scenario_of_the_user_is_no_rest_of_a_run(tmp_path: Path) -> None:
+    mine = tmp_path / names.SCENARIO
+    mine.write_text("seed: 3\n")
+    with pytest.raises(InputError, match="new or an empty folder"):
+        record.create(tmp_path, Scenario(), "run")
+    record.discard_unused(tmp_path)
+    assert mine.read_text() == "seed: 3\n"
+    assert [path.name for path in tmp_path.iterdir()] == [names.SCENARIO]
+
+
+def test_what_a_killed_process_began_is_begun_again(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    record.create(folder, Scenario(seed=1), "run")
+    (folder / names.RUN).unlink()  # killed before it
+    (folder / f"{names.RUN}.0123abcd.tmp").write_text("{")
+    with pytest.raises(InputError, match="is not a run folder"):
+        record.open_folder(folder)
+    run = record.create(folder, Scenario(seed=2), "run")
+    record.clean_folder(folder, run.cells)
+    assert record.open_folder(folder).scenario.seed == 2
+    assert set(contents(folder)) == {*names.HEAD, names.LOCK}
+
+
+def test_overwriting_is_done_under_the_lock(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    run = record.create(folder, Scenario(seed=1), "run")
+    record.append_metrics(run.cells[0], {"round": 0})
+    with (
+        record.lock(folder),
+        pytest.raises(InputError, match="another process"),
+        record.begin(folder, Scenario(), "run", overwrite=True),
+    ):
+        pytest.fail("it was overwritten")
+    assert record.read_metrics(run.cells[0]) == [{"round": 0}]
+    with record.begin(folder, Scenario(seed=2), "run", overwrite=True) as new:
+        assert not new.cells[0].folder.exists()
+        with pytest.raises(InputError, match="another process"), record.lock(folder):
+            pass
+
+
+def test_a_lock_that_is_taken_can_be_gone_without(tmp_path: Path) -> None:
+    with record.lock_if_free(tmp_path) as mine, record.lock_if_free(tmp_path) as other:
+        assert (mine, other) == (True, False)
+    with record.lock(tmp_path):
+        pass
