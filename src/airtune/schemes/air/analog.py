@@ -12,14 +12,8 @@ from airtune.radio import scales
 from airtune.radio.over_the_air import Aggregate, aggregate
 from airtune.radio.scales import Normalisation, Scales
 from airtune.radio.transmission import Air, Transmission, uniform_forcing
-from airtune.schemes.air.base import (
-    AirInterface,
-    Forecast,
-    Reception,
-    Uploads,
-    relative_error,
-    squared_scale,
-)
+from airtune.schemes.air.base import AirInterface, Forecast, Reception, Uploads
+from airtune.schemes.air.measures import relative_error, squared_scale
 from airtune.schemes.link import Link
 from airtune.streams import generator
 

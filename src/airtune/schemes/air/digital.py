@@ -21,15 +21,8 @@ from airtune.radio.access import Uplink, upload
 from airtune.radio.impairments import clipping_of_gaussian
 from airtune.radio.links import Airtime
 from airtune.scenario import Digital as Settings
-from airtune.schemes.air.base import (
-    AirInterface,
-    Forecast,
-    Memory,
-    Reception,
-    Uploads,
-    relative_error,
-    renormalised,
-)
+from airtune.schemes.air.base import AirInterface, Forecast, Memory, Reception, Uploads
+from airtune.schemes.air.measures import relative_error, renormalised
 from airtune.schemes.link import Link
 from airtune.streams import generator
 

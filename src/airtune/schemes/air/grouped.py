@@ -19,15 +19,8 @@ import numpy as np
 from airtune.kinds import Integer, Mask, Real
 from airtune.radio import links, robust
 from airtune.schemes.air.analog import Analog, spread_weights
-from airtune.schemes.air.base import (
-    AirInterface,
-    Forecast,
-    Overheads,
-    Reception,
-    Uploads,
-    relative_error,
-    squared_scale,
-)
+from airtune.schemes.air.base import AirInterface, Forecast, Overheads, Reception, Uploads
+from airtune.schemes.air.measures import relative_error, squared_scale
 from airtune.schemes.link import Link
 from airtune.streams import generator
 

@@ -8,15 +8,8 @@ import numpy as np
 
 from airtune.kinds import Integer, Mask, Real
 from airtune.radio import links
-from airtune.schemes.air.base import (
-    AirInterface,
-    Forecast,
-    Overheads,
-    Reception,
-    Uploads,
-    relative_error,
-    renormalised,
-)
+from airtune.schemes.air.base import AirInterface, Forecast, Overheads, Reception, Uploads
+from airtune.schemes.air.measures import relative_error, renormalised
 from airtune.schemes.link import Link
 
 

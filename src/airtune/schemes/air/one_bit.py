@@ -21,7 +21,8 @@ from airtune.radio import scales
 from airtune.radio.majority import vote_error
 from airtune.radio.scales import Normalisation, Scales
 from airtune.schemes.air.analog import forced, forcing_noise
-from airtune.schemes.air.base import Reception, Uploads, relative_error, renormalised
+from airtune.schemes.air.base import Reception, Uploads
+from airtune.schemes.air.measures import relative_error, renormalised
 from airtune.schemes.air.silencing import Truncating
 from airtune.schemes.link import Link
 

@@ -12,14 +12,8 @@ from airtune.kinds import Integer, Real
 from airtune.radio import links
 from airtune.radio.units import from_db
 from airtune.schemes.air.analog import Analog
-from airtune.schemes.air.base import (
-    Forecast,
-    Reception,
-    Uploads,
-    relative_error,
-    renormalised,
-    squared_scale,
-)
+from airtune.schemes.air.base import Forecast, Reception, Uploads
+from airtune.schemes.air.measures import relative_error, renormalised, squared_scale
 from airtune.schemes.link import Link
 
 Estimate = Callable[[Integer], float]
