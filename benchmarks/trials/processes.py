@@ -36,9 +36,14 @@ Hook = Callable[[], None]
 
 
 def load_libraries() -> None:
-    """Import what commands import when they run, so that forked processes have it."""
+    """Import what commands import when they run, so that forked processes have it.
+
+    Pages get one figure of ten: drawing them takes three quarters of a tiny run.
+    """
     for name in _LIBRARIES:
         importlib.import_module(name)
+    figures = importlib.import_module("airtune.report.figures")
+    figures.KINDS = figures.KINDS[:1]
     importlib.import_module("torch").set_num_threads(1)
 
 
