@@ -11,10 +11,10 @@ import pytest
 
 from airtune import record
 from airtune.record import Cell
+from airtune.record.course import diverged
 from airtune.registry import SCHEMES
 from airtune.rounds import cell_io
 from airtune.rounds.federated import FederatedRun
-from airtune.rounds.metrics import diverged
 from airtune.scenario import Scenario
 from quadratic import QuadraticLearner, run_with
 

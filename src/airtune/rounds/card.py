@@ -19,9 +19,9 @@ from airtune import record
 from airtune.errors import InputError
 from airtune.learning.origin import HUB_ID, base_name, hub_id, opened_by, without_place
 from airtune.record import Cell, names
+from airtune.record.course import diverged
 from airtune.record.documents import EnvironmentDocument, MetricsLine
 from airtune.registry import SCHEMES
-from airtune.rounds.metrics import diverged
 from airtune.scenario import Scenario
 
 CARD = "README.md"

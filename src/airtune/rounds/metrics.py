@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +14,6 @@ from airtune.costs import FloatArray
 from airtune.engines import RoundUpdates
 from airtune.learning.results import DomainScore, Evaluation
 from airtune.radio.movement import Movement
-from airtune.record.documents import MetricsLine
 from airtune.rounds.books import Booked
 from airtune.rounds.fault_metrics import FaultOutcome
 from airtune.rounds.state import State
@@ -187,32 +185,3 @@ def decibel(ratio: float | None) -> float | None:
 def finite_or_none(value: float | None) -> float | None:
     """Return a figure that JSON can hold: a model that has diverged has none."""
     return value if value is not None and np.isfinite(value) else None
-
-
-def diverged(rounds: Sequence[MetricsLine]) -> bool:
-    """Tell whether a cell has diverged.
-
-    It has where its last loss is not finite or above the first, and where rounds without anything
-    finite (`not_finite`) have kept the last loss from falling below the first.
-
-    Parameters
-    ----------
-    rounds : sequence of MetricsLine
-        Round 0, the untuned model, first; the last round is validated.
-
-    Examples
-    --------
-    >>> def course(*losses, **last):
-    ...     known = [MetricsLine(round=i, evaluated=True, loss=x) for i, x in enumerate(losses)]
-    ...     return [*known[:-1], known[-1].model_copy(update=last)]
-    >>> diverged(course(2.0, 1.0)), diverged(course(2.0, None)), diverged(course(2.0, 2.5))
-    (False, True, True)
-    >>> diverged(course(2.0, 2.0)), diverged(course(2.0, 2.0, not_finite="updates"))
-    (False, True)
-    """
-    losses = [line.loss for line in rounds if line.evaluated]
-    first, last = losses[0], losses[-1]
-    if last is None or first is None:
-        return last is None
-    lost = any(line.not_finite for line in rounds)
-    return last >= first if lost else last > first

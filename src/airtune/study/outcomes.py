@@ -11,6 +11,7 @@ import numpy as np
 
 from airtune.costs import Components
 from airtune.planning.deviation import against_plan
+from airtune.record.course import diverged
 from airtune.record.documents import (
     FinishedDocument,
     LeftOutDocument,
@@ -19,7 +20,6 @@ from airtune.record.documents import (
     Sample,
 )
 from airtune.registry import PROPOSAL, REFERENCE
-from airtune.rounds.metrics import diverged
 from airtune.scenario import Scenario
 from airtune.study.ends import stopped_by
 from airtune.study.faults import fault_figures
