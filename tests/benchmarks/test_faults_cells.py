@@ -1,0 +1,35 @@
+"""The cells of the benchmark of faults: each is a scenario, and the table shows what is there."""
+
+from __future__ import annotations
+
+import faults
+
+
+def test_every_fault_has_its_strengths_and_settings_that_can_be_read() -> None:
+    points = list(faults.points())
+    assert len({point.key for point in points}) == len(points)
+    plain = faults.scenario_of(points[0], False, "cache")
+    for fault, strengths in faults.FAULTS.items():
+        assert len(strengths) == 2
+        for strength in strengths:
+            mine = [p for p in points if (p.fault, p.strength) == (fault, strength)]
+            assert [point.scheme for point in mine] == list(faults.SCHEMES)
+            assert faults.scenario_of(mine[0], False, "cache") != plain
+
+
+def test_the_table_has_a_row_for_what_has_been_measured() -> None:
+    entry = {
+        "rounds_to_target": 12,
+        "final_loss": 0.5,
+        "participation": 0.9,
+        "bias": 0.01,
+    }
+    cells = {faults.Point(s, "phase error", "10°").key: entry for s in faults.SCHEMES}
+    missed = {**entry, "rounds_to_target": None, "final_loss": None}
+    cells[faults.Point("fixed", "phase error", "10°").key] = missed
+    rows = faults.table({"cells": cells}).splitlines()
+    cells_shown = [cell.strip() for cell in rows[2].strip("| ").split("|")]
+    assert len(rows) == 3
+    assert cells_shown[:2] == ["phase error", "10°"]
+    assert cells_shown[2:6] == ["12 / 0.500", "never / diverged", "12 / 0.500", "12 / 0.500"]
+    assert cells_shown[6:] == ["90 %", "0.01"]
