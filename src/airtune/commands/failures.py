@@ -54,7 +54,7 @@ def told(error: Exception, with_traceback: bool) -> int:
     if isinstance(error, MemoryError):
         _say("the memory is full; `airtune check` estimates what a scenario needs")
         return FAILED
-    kind = f"{type(error).__name__}: {clip(error)}"
+    kind = f"{type(error).__name__}: {clip(' '.join(clip(error).split()))}"
     if with_traceback:
         traceback.print_exception(error)
         _say(f"this is an error of the program, please report it: {kind}")

@@ -143,7 +143,7 @@ def check_text(record: Record) -> None:
     if not says_something(("assistant", record.output, record.calls or "{}")):
         raise RecordError(record.place, "it has no answer")
     texts = [record.rejected, record.label]
-    for one in (record, record.worse or record):
+    for one in (record,) if record.worse is None else (record, record.worse):
         texts += [one.output, one.calls, one.tools, *(text for turn in one.turns for text in turn)]
     length = sum(map(len, texts))
     if length > LONGEST_RECORD:

@@ -13,6 +13,8 @@ import numpy as np
 
 from airtune.kinds import Mask
 
+SWEEPS = 1000
+"""Times at most that all neighbours of a set are tried; each lowers the bound."""
 EXHAUSTIVE = 6  # clients up to which all sets are tried
 ROUNDING = 1e-12
 
@@ -55,14 +57,15 @@ def best_participants(value: Callable[[Mask], float], start: Mask) -> Mask:
         return seen[key]
 
     best, least = start.copy(), cached(start)
-    while True:
+    for _ in range(SWEEPS):
         before = least
         for mask in _all_sets(start.size) if start.size <= EXHAUSTIVE else _neighbours(best):
             tried = cached(mask)
             if tried < least * (1 - ROUNDING):
                 best, least = mask, tried
         if start.size <= EXHAUSTIVE or not least < before:
-            return best
+            break
+    return best
 
 
 def _all_sets(count: int) -> Iterator[Mask]:
