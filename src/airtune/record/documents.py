@@ -147,6 +147,8 @@ class MetricsLine(Part):
         Bias of averaging the factors of LoRA apart, over the mean step; None for one local step.
     dropped : list of int
         Clients whose update was not finite.
+    move_s : float or None
+        Time of the antennas' whole way [s], also of what was beside computing.
     """
 
     round: int
@@ -166,6 +168,7 @@ class MetricsLine(Part):
     clients: list[int] | None = None
     product_bias: Number | None = None
     dropped: list[int] = Field(default_factory=list)
+    move_s: Number | None = None
     replanned: dict[str, Any] = Field(default_factory=dict)
 
     def number(self, name: str) -> Number | None:

@@ -20,7 +20,7 @@ from airtune.planning.repetition import Repetition
 from airtune.planning.replan import CurrentPlan
 from airtune.planning.result import Plan
 from airtune.registry import POLICIES, SERVER_OPTIMIZERS
-from airtune.rounds.books import Computing, book_round
+from airtune.rounds.books import Computing, Electronics, book_round
 from airtune.rounds.metrics import (
     Metrics,
     RoundOutcome,
@@ -113,12 +113,14 @@ class FederatedRun:
         computed = self.engine.updates(adapter, choice.clients, batches, self.seed, index, states)
         check_updates(computed, choice.clients, self.scenario.engine.name)
         state.client_states |= computed.states
-        moved = repetition.movement(array, state.positions, self._positions(radio))
+        old_positions = state.positions
+        moved = repetition.movement(array, old_positions, self._positions(radio))
         state.positions = moved.positions
 
         # 5  The clients report their scales and transmit at the same time; the antennas receive
         #    the sum.
         link = array.link(radio, state.effective_weights, state.positions)
+        broadcast = repetition.broadcast_link(array, old_positions, link, state.effective_weights)
         uploads = self._uploads(computed, choice)
         received = None
         if uploads is not None:
@@ -142,13 +144,26 @@ class FederatedRun:
 
         #    It books every component.
         reporting = np.isin(choice.clients, transmitters) if has_silent(received) else None
+        candidates = np.flatnonzero(self.plan.participants)
         overheads = self.scheme.air.overheads(
-            link, link, choice.clients, repetition.matrix_sizes, reporting
+            broadcast,
+            link,
+            choice.clients,
+            repetition.matrix_sizes,
+            repetition.signalling(array, candidates, reporting),
         )
-        booked = book_round(self._computing(choice.clients), moved, overheads, received)
+        booked = book_round(
+            self._computing(choice.clients),
+            moved,
+            overheads,
+            received,
+            Electronics(repetition.hardware, array.front_end),
+            overlap=self.scenario.planning.overlap,
+        )
         state.latency_s += booked.latency_s
         state.energy_j += booked.energy_j
-        state.client_energy_j[choice.clients] += booked.compute_and_pilot_j
+        state.move_s += booked.move_s
+        state.client_energy_j += booked.before_upload_j(choice.clients, len(repetition.omega))
         if received is not None:
             state.client_energy_j[computed.clients] += booked.uplink_j
 
@@ -292,7 +307,7 @@ class FederatedRun:
             round=state.round,
             positions=state.positions,
             latency_s=state.latency_s.total,
-            movement_s=state.latency_s.movement,
+            movement_s=state.move_s,
             energy_j=state.energy_j.total,
             client_energy_j=state.client_energy_j,
         )

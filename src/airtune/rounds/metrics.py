@@ -93,8 +93,10 @@ def outcome_metrics(outcome: RoundOutcome, constants: BoundConstants, omega: Flo
         "product_bias": outcome.product_bias,
         "dropped": list(outcome.computed.dropped),
         "moved_m": float(outcome.moved.distances_m.max()),
+        "move_s": float(outcome.booked.move_s),
         "round_latency_s": outcome.booked.latency_s.to_dict(),
         "round_energy_j": outcome.booked.energy_j.to_dict(),
+        "round_radiated_j": outcome.booked.radiated_j.to_dict(),
     }
 
 

@@ -33,7 +33,8 @@ class State:
     `effective_weights` are nu_k of the last round, 0 for who was silent; `scaled_weights` are
     omega_k times each client's last reported relative scale, the nu_k of a round with everybody.
     `optimizer_state` belongs to the server optimiser, `client_states` to the client objective: only
-    clients that took part and remember something are in it.
+    clients that took part and remember something are in it.  `move_s` is the time of all movements
+    [s], also of what was beside computing.
     """
 
     adapter: NDArray[np.float32]
@@ -49,6 +50,7 @@ class State:
     round: int = 0
     latency_s: Components = field(default_factory=Components)
     energy_j: Components = field(default_factory=Components)
+    move_s: float = 0.0
 
     def arrays(self) -> record.Arrays:
         """Return the arrays of a checkpoint."""
@@ -82,6 +84,7 @@ class State:
         self.round = round_index
         self.latency_s = Components(**state["latency_s"])
         self.energy_j = Components(**state["energy_j"])
+        self.move_s = state.get("move_s", self.latency_s.movement)
 
     def summary(self, budget: Budget) -> dict[str, Any]:
         """Return what a finished cell is remembered by, in plain JSON types."""

@@ -1,6 +1,7 @@
 """Every setting of a study, once: typed, documented, validated."""
 
 from airtune.scenario.base import CALIBRATE, Settings
+from airtune.scenario.hardware import Hardware
 from airtune.scenario.learning import (
     TEMPLATES,
     Data,
@@ -41,6 +42,7 @@ __all__ = [
     "Engine",
     "Evaluation",
     "Fields",
+    "Hardware",
     "Interferers",
     "Lora",
     "Model",

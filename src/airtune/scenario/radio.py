@@ -22,6 +22,7 @@ from airtune.scenario.base import (
     Registered,
     Settings,
 )
+from airtune.scenario.hardware import Hardware
 from airtune.scenario.units import Quantity
 
 
@@ -196,12 +197,26 @@ class Radio(Settings):
     pilot_symbols_per_client: int = Field(
         8, ge=0, description="pilot symbols sent by each client in each round"
     )
+    pilot_rule: Literal["equal", "by-array"] = Field(
+        "equal",
+        description="who sends pilots, and how often: each selected client once whatever the array "
+        "is (equal), or as the array needs to know its channels: once for each N ports of a pool, "
+        "M + 1 times for a surface of M elements, array.field_pilots times for movable antennas, "
+        "by all who may be selected where the choice looks at the channels (by-array)",
+    )
+    silent_symbols: Annotated[int, Field(ge=0)] | None = Field(
+        0,
+        description="symbols of a round in which nobody sends, for the noise and interference to "
+        "be measured (movable antennas: array.field_pilots times as many); null is 10 for each "
+        "RF chain",
+    )
     channel: Annotated[str, Registered(CHANNELS)] = Field(
         "block-fading", description="where the propagation paths come from (a registered name)"
     )
     paths: Paths = Paths()
     interferers: Interferers = Interferers()
     csi: Csi = Csi()
+    hardware: Hardware = Hardware()
 
 
 class Array(Settings):
@@ -219,6 +234,11 @@ class Array(Settings):
     )
     drive_power_w: Annotated[NonNegative, Quantity("W", 1e-6, 1e4)] = Field(
         0.5, description="power of one moving drive"
+    )
+    field_pilots: Count = Field(
+        1,
+        description="pilots that movable antennas need to know the paths, in those of an array "
+        "that stands still (needs radio.pilot_rule = by-array)",
     )
     selection_places: Annotated[int, Field(ge=2, le=8)] = Field(
         4, description="scheme `selection`: antennas to choose from, for each of the N"

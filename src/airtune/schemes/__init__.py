@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from airtune.schemes.air.aligned import OverTheAir
 from airtune.schemes.air.analog import Analog
-from airtune.schemes.air.base import AirInterface, Forecast, Memory, Overheads, Reception, Uploads
+from airtune.schemes.air.base import AirInterface, Forecast, Memory, Reception, Uploads
 from airtune.schemes.air.cotaf import Cotaf
 from airtune.schemes.air.digital import Digital
 from airtune.schemes.air.ideal import ErrorFree
 from airtune.schemes.air.one_bit import OneBit
+from airtune.schemes.air.signalling import Overheads, Signalling
 from airtune.schemes.air.truncated import Truncated
 from airtune.schemes.arrays.base import ArrayPolicy, Effort, Travel
 from airtune.schemes.arrays.fixed import (
@@ -56,6 +57,7 @@ __all__ = [
     "RadioRound",
     "Reception",
     "Scheme",
+    "Signalling",
     "Travel",
     "Uploads",
     "register",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
 import numpy as np
@@ -13,6 +13,7 @@ from airtune.kinds import Floating, Integer, Mask, Real
 from airtune.radio import links, scales
 from airtune.radio.units import dbm_to_watt, noise_power
 from airtune.scenario import Aggregation, Digital, Radio, Scenario
+from airtune.schemes.air.signalling import Overheads, Signalling
 from airtune.schemes.link import Link
 
 Memory = dict[int, Real]
@@ -44,26 +45,6 @@ class Uploads:
 
 
 @dataclass(frozen=True)
-class Overheads:
-    """What a round costs besides the upload.
-
-    Attributes
-    ----------
-    pilot_j : ndarray, float, shape (S,)
-        Pilots and side information (reported scales) of each selected client [J].
-    pilot_s : float
-        Their airtime [s].
-    downlink_s, downlink_j : float
-        Broadcast of the adapters [s], [J].
-    """
-
-    pilot_j: Real
-    pilot_s: float = 0.0
-    downlink_s: float = 0.0
-    downlink_j: float = 0.0
-
-
-@dataclass(frozen=True)
 class Reception:
     """What the server decodes, and what the air cost.
 
@@ -88,6 +69,8 @@ class Reception:
         Standard deviation of the air's noise per entry of the mean, the least of all scale groups.
     exposure : float or None
         What one client adds to the mean, as a vector, over the noise per entry: the largest of all.
+    sending_s : ndarray, float, shape (S,), or None
+        How long each client sends [s]; None: `uplink_s`, but for those who are silent.
     """
 
     mean: Real
@@ -100,6 +83,15 @@ class Reception:
     noise_std: float | None = None
     exposure: float | None = None
     transmitted: Mask | None = None
+    sending_s: Real | None = None
+
+    @property
+    def times_s(self) -> Real:
+        """How long each client sends, shape (S,) [s]."""
+        if self.sending_s is not None:
+            return self.sending_s
+        sends = np.ones(len(self.uplink_j)) if self.transmitted is None else self.transmitted
+        return np.asarray(self.uplink_s * sends)
 
 
 @dataclass(frozen=True)
@@ -111,7 +103,7 @@ class Forecast:
     mse : float
         Squared error of the aggregate over ``v^2``, at full power.
     airtime_s : ndarray, float, shape (K,)
-        How long each client uploads at full power [s].
+        Energy that each client radiates at full power, over this power [s].
     uplink_s : float
         What the uploads add to a round [s].
     backoff : bool
@@ -119,6 +111,8 @@ class Forecast:
     bias : float
         The part of `mse` that does not average out: misaligned or silent clients, rounding to
         signs.  A back-off of the powers does not change it.
+    sending_s : ndarray, float, shape (K,), or None
+        How long each client sends [s], at full power or below; None: `airtime_s`.
     """
 
     mse: float
@@ -126,6 +120,7 @@ class Forecast:
     uplink_s: float
     backoff: bool
     bias: float = 0.0
+    sending_s: Real | None = None
 
 
 @dataclass(frozen=True)
@@ -134,8 +129,8 @@ class AirInterface(ABC):
 
     An interface holds the settings that it needs and no state; what it has to remember between
     rounds goes out with `Reception.memory` and comes back with `Uploads.memory`.  :meth:`build`
-    makes it from a scenario.  All energies are radiated ones; :mod:`airtune.costs` and the loop of
-    rounds book them.
+    makes it from a scenario.  All energies are radiated ones, beside them are the times in which
+    each client sends: :mod:`airtune.costs` makes electrical energy of both.
 
     Attributes
     ----------
@@ -221,7 +216,7 @@ class AirInterface(ABC):
         upload: Link,
         clients: Integer,
         matrix_sizes: Integer,
-        reporting: Mask | None = None,
+        signalling: Signalling | None = None,
     ) -> Overheads:
         """Return pilots, reports and the broadcast of a round.
 
@@ -237,13 +232,12 @@ class AirInterface(ABC):
             The clients selected for the round.
         matrix_sizes : ndarray, int, shape (B,)
             Entries of each adapter matrix.
-        reporting : ndarray, bool, shape (S,), optional
-            Who of them reports scales: not who stays silent, which the pilots decide.  By default
-            everyone.
+        signalling : Signalling, optional
+            Who sends pilots and reports; by default every selected client, once.
         """
-        pilots = self.pilots(upload, clients, matrix_sizes, reporting)
+        pilots = self.pilots(upload, clients, matrix_sizes, signalling)
         downlink_s, downlink_j = self._downlink(broadcast, clients, int(matrix_sizes.sum()))
-        return Overheads(pilots.energies_j, pilots.time_s, downlink_s, downlink_j)
+        return replace(pilots, downlink_s=downlink_s, downlink_j=downlink_j)
 
     def _downlink(self, link: Link, clients: Integer, entries: int) -> tuple[float, float]:
         """Return time [s] and energy [J] of the broadcast of the adapters to these clients."""
@@ -263,26 +257,52 @@ class AirInterface(ABC):
         return downlink_s, power * downlink_s
 
     def pilots(
-        self, link: Link, clients: Integer, matrix_sizes: Integer, reporting: Mask | None = None
-    ) -> links.Airtime:
-        """Return the pilots and reports of these clients.
+        self,
+        link: Link,
+        clients: Integer,
+        matrix_sizes: Integer,
+        signalling: Signalling | None = None,
+    ) -> Overheads:
+        """Return pilots and reports of a round, without the broadcast.
+
+        Pilots are sent in turn, each after the other; then come the reports.
 
         Parameters
         ----------
         link : Link
             Of the upload.
-        clients, matrix_sizes, reporting
+        clients, matrix_sizes, signalling
             As in :meth:`overheads`.
         """
-        radio, powers = self.radio, link.radio.powers[clients]
-        pilots = links.pilot_airtime(radio.pilot_symbols_per_client, radio.bandwidth_hz, powers)
-        bits = np.full(len(clients), float(self._reported_bits(matrix_sizes)))
-        if reporting is not None:
-            bits = np.where(reporting, bits, 0.0)
-        reports = links.sequential_airtime(bits, self.single_user_rates(link, clients), powers)
-        return links.Airtime(
-            pilots.times_s + reports.times_s, pilots.energies_j + reports.energies_j
+        radio, signalling = self.radio, signalling or Signalling()
+        senders = signalling.senders(clients)
+        powers = link.radio.powers[senders]
+        symbols = radio.pilot_symbols_per_client * signalling.soundings
+        pilots = links.pilot_airtime(symbols, radio.bandwidth_hz, powers)
+        sounded = signalling.sends_pilots(senders)
+        reports = self._reports(link, clients, matrix_sizes, signalling)
+        times, joules = np.zeros(len(senders)), np.zeros(len(senders))
+        selected = np.isin(senders, clients)
+        times[selected], joules[selected] = reports.times_s, reports.energies_j
+        times, joules = pilots.times_s * sounded + times, pilots.energies_j * sounded + joules
+        return Overheads(
+            pilot_j=joules,
+            pilot_s=float(times.sum()) + signalling.silent_symbols / radio.bandwidth_hz,
+            senders=senders,
+            sending_s=times,
         )
+
+    def _reports(
+        self, link: Link, clients: Integer, matrix_sizes: Integer, signalling: Signalling
+    ) -> links.Airtime:
+        """Return the reports of the selected clients, one after the other."""
+        bits = signalling.report_bits
+        if bits is None:
+            bits = np.full(len(clients), float(self.reported_bits(matrix_sizes)))
+        if signalling.reporting is not None:
+            bits = np.where(signalling.reporting, bits, 0.0)
+        rates, powers = self.single_user_rates(link, clients), link.radio.powers[clients]
+        return links.sequential_airtime(bits, rates, powers)
 
     def single_user_rates(self, link: Link, clients: Integer) -> Real:
         """Return the uplink Shannon rates of clients that send alone, shape (S,) [bit/s]."""
@@ -292,7 +312,8 @@ class AirInterface(ABC):
             sinr, self.radio.bandwidth_hz, self.radio.efficiency, self.digital.snr_gap_db
         )
 
-    def _reported_bits(self, matrix_sizes: Integer) -> int:
+    def reported_bits(self, matrix_sizes: Integer) -> int:
+        """Return the length of a client's report of its scales in full [bit]."""
         settings = self.aggregation
         groups = 1 if settings.normalise == "global" else len(matrix_sizes)
         return scales.side_information_bits(groups, settings.scale_bits, self.reported_scalars)

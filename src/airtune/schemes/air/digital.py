@@ -50,10 +50,11 @@ class Digital(AirInterface):
         bits = bits_per_entry(omega, matrix_sizes, self.digital)
         load = bits * int(matrix_sizes.sum()) + digital.RANGE_BITS * len(matrix_sizes)
         sent = self._airtime(link, clients, np.full(len(clients), float(load)))
-        airtime = np.zeros(len(omega))
+        airtime, sending = np.zeros(len(omega)), np.zeros(len(omega))
         airtime[clients] = sent.energies_j / link.radio.powers[clients]  # at full power
+        sending[clients] = sent.times_s
         mse = float(omega @ omega) * digital.expected_error(matrix_sizes, bits)
-        return Forecast(mse, airtime, sent.time_s, backoff=False)
+        return Forecast(mse, airtime, sent.time_s, backoff=False, sending_s=sending)
 
     def combine(self, uploads: Uploads, link: Link, backoff: float) -> Reception:
         """Quantise, send and decode each client's own update, and average."""
@@ -82,6 +83,7 @@ class Digital(AirInterface):
             mean=mean,
             uplink_j=sent.energies_j,
             uplink_s=sent.time_s,
+            sending_s=sent.times_s,
             mse=relative_error(mean, uploads),
             memory=memory,
         )

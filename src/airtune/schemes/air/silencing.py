@@ -139,8 +139,8 @@ def _send_of(
     received = send(some)
     transmitted = np.zeros(len(weights), dtype=np.bool_)
     transmitted[chosen] = True
-    uplink_j = np.zeros(len(weights))
-    uplink_j[chosen] = received.uplink_j
+    uplink_j, sending_s = np.zeros(len(weights)), np.zeros(len(weights))
+    uplink_j[chosen], sending_s[chosen] = received.uplink_j, received.times_s
     predicted, whole = received.predicted_mse, squared_scale(uploads)
     if predicted is not None:
         lost = (weights - uploads.omega) @ uploads.updates.astype(np.float64)
@@ -148,6 +148,7 @@ def _send_of(
     return replace(
         received,
         uplink_j=uplink_j,
+        sending_s=sending_s,
         effective_weights=None,  # who is silent now may send in the next round
         mse=relative_error(received.mean, uploads),
         predicted_mse=predicted,

@@ -41,6 +41,16 @@ class MovableArray(ArrayPolicy):
         """Return the policy of a repetition."""
         return cls(scenario.array, scenario.placement)
 
+    @property
+    def soundings(self) -> int:
+        """`array.field_pilots`: the paths are found from several places, and then followed."""
+        return self.array.field_pilots
+
+    @property
+    def listenings(self) -> int:
+        """`array.field_pilots`, as of the pilots."""
+        return self.array.field_pilots
+
     def start(self) -> Real:
         """Return the parking positions."""
         array = self.array

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from airtune.costs import FrontEnd
 from airtune.errors import InputError
 from airtune.kinds import Real
 from airtune.placement import select
@@ -25,12 +26,23 @@ class SelectedArray(ArrayPolicy):
     """The best N antennas of a larger half-wavelength array, chosen anew each round [1]_.
 
     N receivers are switched to N of `array.selection_places` N antennas that stand still; the
-    choice is greedy, then by exchange (:func:`airtune.placement.select`).  Switching costs neither
-    time nor energy, and the channels of the idle antennas are known without further pilots: both
-    in favour of this baseline.
+    choice is greedy, then by exchange (:func:`airtune.placement.select`).  Switching takes no time;
+    what the switches draw is `radio.hardware.switch_w`, and the pilots for the idle antennas are
+    booked with `radio.pilot_rule: by-array`.
     """
 
     about: ClassVar[str] = "best N of a larger array, each round"
+
+    @property
+    def front_end(self) -> FrontEnd:
+        """N chains, and a switch for each antenna of the pool."""
+        array = self.array
+        return FrontEnd(chains=array.antennas, ports=array.selection_places * array.antennas)
+
+    @property
+    def soundings(self) -> int:
+        """Once for every N antennas of the pool: ceil(ports / N)."""
+        return -(-self.front_end.ports // self.front_end.chains)
 
     def start(self) -> Real:
         """Return the fixed array; also refuses a pool that does not fit into the region."""
