@@ -171,6 +171,9 @@ class RadioTurn:
         omega = repetition.omega
         reporting = forecast.airtime_s[choice.clients] > 0
         signalling = repetition.signalling(scheme.array, everyone, reporting)
+        if repetition.scenario.aggregation.scale_reports == "joint":
+            bits = np.full(len(choice.clients), self._report_bits())
+            signalling = replace(signalling, report_bits=bits)
         before = repetition.broadcast_link(scheme.array, self.start, link, choice.spread(omega))
         booked = scheme.air.overheads(before, link, choice.clients, sizes, signalling)
         broadcast = booked.downlink_s, booked.downlink_j
@@ -178,17 +181,30 @@ class RadioTurn:
             drawn = hardware.client_energy(booked.pilot_j, booked.times_s)
             return _ExpectedOverheads(drawn, booked.pilot_s, *broadcast)
         selected, count = len(choice.clients), len(everyone)
-        both = scheme.air.pilots(link, everyone, sizes, replace(signalling, reporting=None))
+        of_all = replace(signalling, reporting=None, report_bits=None)
+        if signalling.report_bits is not None:
+            of_all = replace(of_all, report_bits=np.full(count, self._report_bits()))
+        both = scheme.air.pilots(link, everyone, sizes, of_all)
         drawn = hardware.client_energy(both.pilot_j, both.times_s)
         silent_s = signalling.silent_symbols / repetition.scenario.radio.bandwidth_hz
         if signalling.sounded is None:
             mean_s = (both.pilot_s - silent_s) * selected / count + silent_s
             return _ExpectedOverheads(drawn, mean_s, *broadcast)
-        nobody = replace(signalling, reporting=np.zeros(len(everyone), dtype=np.bool_))
+        nobody = replace(of_all, reporting=np.zeros(len(everyone), dtype=np.bool_))
         alone = scheme.air.pilots(link, everyone, sizes, nobody)  # pilots that all of them send
         mean_s = alone.pilot_s + (both.pilot_s - alone.pilot_s) * selected / count
         idle = (1 - selected / count) * hardware.client_energy(alone.pilot_j, alone.times_s)
         return _ExpectedOverheads(drawn, mean_s, *broadcast, shared_j=float(idle.sum()))
+
+    def _report_bits(self) -> float:
+        """Return the mean length of a joint report [bit].
+
+        Half of the full one, and over the run one in full besides: for the first report, and for
+        matrices that are 0 in the first round.
+        """
+        repetition = self.repetition
+        rounds = repetition.inputs.rounds[0]
+        return self.scheme.air.reported_bits(repetition.matrix_sizes) * (0.5 + 1.0 / rounds)
 
     def choose(self, participants: NDArray[np.bool_]) -> Choice:
         """Return who would transmit in the round, at the largest batches."""
@@ -246,13 +262,13 @@ class RadioTurn:
     def wavelength_time(self) -> float:
         """Time of travelling one wavelength [s]."""
         scenario = self.repetition.scenario
-        return wavelength(scenario.radio.carrier_hz) / scenario.array.speed_mps
+        return wavelength(scenario.radio.carrier_hz) / scenario.array.drives.speed_mps
 
     @property
     def wavelength_energy(self) -> float:
         """Energy of all antennas travelling one wavelength [J]."""
         array = self.repetition.scenario.array
-        return array.antennas * array.drive_power_w * self.wavelength_time
+        return array.antennas * array.drives.power_w * self.wavelength_time
 
 
 @dataclass(frozen=True)

@@ -168,7 +168,11 @@ class Repetition:
         return self.scenario.radio.hardware.resolved()
 
     def signalling(
-        self, array: ArrayPolicy, candidates: NDArray[np.int64], reporting: Mask | None = None
+        self,
+        array: ArrayPolicy,
+        candidates: NDArray[np.int64],
+        reporting: Mask | None = None,
+        report_bits: FloatArray | None = None,
     ) -> Signalling:
         """Return who sends pilots and reports in a round, and how often.
 
@@ -179,6 +183,8 @@ class Repetition:
             Ascending indices of the clients that may be selected.
         reporting : ndarray, bool, shape (S,), optional
             Who of the selected ones reports scales.
+        report_bits : ndarray, float, shape (S,), optional
+            Length of their reports; in full by default.
         """
         radio, by_array = self.scenario.radio, self.scenario.radio.pilot_rule == "by-array"
         silent, chains = radio.silent_symbols, array.front_end.chains
@@ -189,6 +195,7 @@ class Repetition:
             silent_symbols=(SILENT_SYMBOLS * chains if silent is None else silent)
             * (array.listenings if by_array else 1),
             reporting=reporting,
+            report_bits=report_bits,
         )
 
     def radio(self, round_index: int) -> RadioRound:
@@ -231,13 +238,13 @@ class Repetition:
         """Return the shortest movement between two sets of positions; none without drives."""
         if not policy.moves:
             return standing(new)
-        array = self.scenario.array
+        drive = self.scenario.array.drives
         return movement(
             old,
             new,
             wavelength_m=wavelength(self.scenario.radio.carrier_hz),
-            speed_mps=array.speed_mps,
-            drive_power_w=array.drive_power_w,
+            speed_mps=drive.speed_mps,
+            drive_power_w=drive.power_w,
         )
 
 

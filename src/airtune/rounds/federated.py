@@ -145,12 +145,16 @@ class FederatedRun:
         #    It books every component.
         reporting = np.isin(choice.clients, transmitters) if has_silent(received) else None
         candidates = np.flatnonzero(self.plan.participants)
+        report_bits = None
+        if received is not None and received.report_bits is not None:
+            report_bits = np.zeros(len(choice.clients))
+            report_bits[np.isin(choice.clients, computed.clients)] = received.report_bits
         overheads = self.scheme.air.overheads(
             broadcast,
             link,
             choice.clients,
             repetition.matrix_sizes,
-            repetition.signalling(array, candidates, reporting),
+            repetition.signalling(array, candidates, reporting, report_bits),
         )
         booked = book_round(
             self._computing(choice.clients),

@@ -1,5 +1,6 @@
 """Every setting of a study, once: typed, documented, validated."""
 
+from airtune.scenario.array import DRIVES, Array, Drive
 from airtune.scenario.base import CALIBRATE, Settings
 from airtune.scenario.hardware import Hardware
 from airtune.scenario.learning import (
@@ -16,7 +17,6 @@ from airtune.scenario.learning import (
 from airtune.scenario.planning import Bound, Budget, Calibration, Planning
 from airtune.scenario.radio import (
     Aggregation,
-    Array,
     Clients,
     Csi,
     Digital,
@@ -29,6 +29,7 @@ from airtune.scenario.scenario import Engine, PlacementSettings, Processor, Scen
 
 __all__ = [
     "CALIBRATE",
+    "DRIVES",
     "TEMPLATES",
     "Aggregation",
     "Array",
@@ -39,6 +40,7 @@ __all__ = [
     "Csi",
     "Data",
     "Digital",
+    "Drive",
     "Engine",
     "Evaluation",
     "Fields",

@@ -219,32 +219,6 @@ class Radio(Settings):
     hardware: Hardware = Hardware()
 
 
-class Array(Settings):
-    """The base station's movable antennas; positions in wavelengths."""
-
-    antennas: Count = Field(4, description="antennas N")
-    region: Annotated[tuple[NonNegative, NonNegative], Quantity("wavelengths", 0.01, 1e4)] = Field(
-        (4.0, 4.0), description="box [A_x, A_y] that the antennas move in; A_y = 0 is a line"
-    )
-    spacing: Annotated[Positive, Quantity("wavelengths", 1e-3, 1e2)] = Field(
-        0.5, description="least distance D between two antennas"
-    )
-    speed_mps: Annotated[Positive, Quantity("m/s", 1e-6, 100)] = Field(
-        0.5, description="speed of a moving antenna"
-    )
-    drive_power_w: Annotated[NonNegative, Quantity("W", 1e-6, 1e4)] = Field(
-        0.5, description="power of one moving drive"
-    )
-    field_pilots: Count = Field(
-        1,
-        description="pilots that movable antennas need to know the paths, in those of an array "
-        "that stands still (needs radio.pilot_rule = by-array)",
-    )
-    selection_places: Annotated[int, Field(ge=2, le=8)] = Field(
-        4, description="scheme `selection`: antennas to choose from, for each of the N"
-    )
-
-
 class Aggregation(Settings):
     """Over-the-air aggregation (system model, section 4)."""
 
@@ -258,6 +232,17 @@ class Aggregation(Settings):
     )
     scale_bits: Annotated[int, Field(ge=8, le=32), Quantity("bit", 8, 32)] = Field(
         16, description="bits for each reported mean or standard deviation (side information)"
+    )
+    scale_reports: Literal["sequential", "joint"] = Field(
+        "sequential",
+        description="clients report their scales in full, one after the other; or all at once at "
+        "the rates of simultaneous reception, after the first report with half of the bits for the "
+        "change since the last one (both ends then use the figures as rounded)",
+    )
+    repetition: Count = Field(
+        1,
+        description="times n_rep that every analog symbol is sent, with fresh noise and "
+        "interference, and averaged",
     )
     alignment: Literal["forcing", "capped"] = Field(
         "forcing",

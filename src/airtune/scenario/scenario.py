@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from airtune.errors import clip, shown
 from airtune.registry import ENGINES, SCHEMES
+from airtune.scenario.array import Array
 from airtune.scenario.base import Count, NonNegative, Positive, Registered, Settings
 from airtune.scenario.learning import (
     Data,
@@ -24,7 +25,6 @@ from airtune.scenario.learning import (
 from airtune.scenario.planning import Bound, Budget, Calibration, Planning
 from airtune.scenario.radio import (
     Aggregation,
-    Array,
     Clients,
     Digital,
     Radio,

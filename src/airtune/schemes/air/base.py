@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from airtune.kinds import Floating, Integer, Mask, Real
-from airtune.radio import links, scales
+from airtune.radio import access, links, scales
 from airtune.radio.units import dbm_to_watt, noise_power
 from airtune.scenario import Aggregation, Digital, Radio, Scenario
 from airtune.schemes.air.signalling import Overheads, Signalling
@@ -71,6 +71,8 @@ class Reception:
         What one client adds to the mean, as a vector, over the noise per entry: the largest of all.
     sending_s : ndarray, float, shape (S,), or None
         How long each client sends [s]; None: `uplink_s`, but for those who are silent.
+    report_bits : ndarray, float, shape (S,), or None
+        Length of the report of each client [bit]; None: in full.
     """
 
     mean: Real
@@ -84,6 +86,7 @@ class Reception:
     exposure: float | None = None
     transmitted: Mask | None = None
     sending_s: Real | None = None
+    report_bits: Real | None = None
 
     @property
     def times_s(self) -> Real:
@@ -284,10 +287,13 @@ class AirInterface(ABC):
         times, joules = np.zeros(len(senders)), np.zeros(len(senders))
         selected = np.isin(senders, clients)
         times[selected], joules[selected] = reports.times_s, reports.energies_j
-        times, joules = pilots.times_s * sounded + times, pilots.energies_j * sounded + joules
+        in_turn = pilots.times_s * sounded
+        times, joules = in_turn + times, pilots.energies_j * sounded + joules
+        together_s = float(in_turn.sum()) + reports.time_s
+        pilot_s = together_s if reports.simultaneous else float(times.sum())
         return Overheads(
             pilot_j=joules,
-            pilot_s=float(times.sum()) + signalling.silent_symbols / radio.bandwidth_hz,
+            pilot_s=pilot_s + signalling.silent_symbols / radio.bandwidth_hz,
             senders=senders,
             sending_s=times,
         )
@@ -295,14 +301,38 @@ class AirInterface(ABC):
     def _reports(
         self, link: Link, clients: Integer, matrix_sizes: Integer, signalling: Signalling
     ) -> links.Airtime:
-        """Return the reports of the selected clients, one after the other."""
+        """Return the reports of the selected clients: in turn, or all at once."""
         bits = signalling.report_bits
         if bits is None:
             bits = np.full(len(clients), float(self.reported_bits(matrix_sizes)))
         if signalling.reporting is not None:
             bits = np.where(signalling.reporting, bits, 0.0)
-        rates, powers = self.single_user_rates(link, clients), link.radio.powers[clients]
+        powers = link.radio.powers[clients]
+        if self.aggregation.scale_reports == "joint":
+            return self._joint_reports(link, clients, bits)
+        rates = self.single_user_rates(link, clients)
         return links.sequential_airtime(bits, rates, powers)
+
+    def _joint_reports(self, link: Link, clients: Integer, bits: Real) -> links.Airtime:
+        """Return reports that all clients with any bits send at the same time."""
+        times, joules = np.zeros(len(clients)), np.zeros(len(clients))
+        some = np.flatnonzero(bits > 0)
+        if len(some):
+            sent = access.upload(self.uplink(link, clients[some]), bits[some], "sdma")
+            times[some], joules[some] = sent.times_s, sent.energies_j
+        return links.Airtime(times, joules, simultaneous=True)
+
+    def uplink(self, link: Link, clients: Integer) -> access.Uplink:
+        """Return the uplink of these clients as it is, for messages in bits."""
+        air = link.true.of(clients)
+        return access.Uplink(
+            channel=air.channel,
+            covariance=air.covariance,
+            powers=link.radio.powers[clients],
+            bandwidth_hz=self.radio.bandwidth_hz,
+            efficiency=self.radio.efficiency,
+            gap_db=self.digital.snr_gap_db,
+        )
 
     def single_user_rates(self, link: Link, clients: Integer) -> Real:
         """Return the uplink Shannon rates of clients that send alone, shape (S,) [bit/s]."""

@@ -49,15 +49,15 @@ class Cotaf(Truncating):
         weights = omega[chosen] / omega[chosen].sum()
         sent = _inversion(link, clients[chosen], weights, 1.0)
         bias = excluded_error(omega, chosen)
-        return noise_after(sent.beamformer, link.perceived.of(clients[chosen])) + bias, bias
+        air = self.averaged(link.perceived.of(clients[chosen]))
+        return noise_after(sent.beamformer, air) + bias, bias
 
     def send(self, uploads: Uploads, link: Link, backoff: float) -> Reception:
         """Send the updates of those who are not silent, precoded by the largest norm."""
-        precoded = scales.precode_updates(
-            self.reports(uploads), uploads.omega, self.aggregation.normalise
-        )
+        report = self.report(uploads)
+        precoded = scales.precode_updates(report.scales, uploads.omega, self.aggregation.normalise)
         sent = _inversion(link, uploads.clients, uploads.omega, backoff)
-        received = self.transmit(uploads, link, precoded, sent)
+        received = report.added_to(self.transmit(uploads, link, precoded, sent))
         return replace(received, uplink_j=received.uplink_j * precoded.symbol_powers)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from airtune.kinds import Integer, Real
 from airtune.radio import digital
-from airtune.radio.access import Uplink, upload
+from airtune.radio.access import upload
 from airtune.radio.links import Airtime
 from airtune.scenario import Digital as Settings
 from airtune.schemes.air.base import (
@@ -90,16 +90,7 @@ class Digital(AirInterface):
 
     def _airtime(self, link: Link, clients: Integer, bits: Real) -> Airtime:
         """Return time and energy of these bits of each client, shape (S,)."""
-        air = link.true.of(clients)
-        uplink = Uplink(
-            channel=air.channel,
-            covariance=air.covariance,
-            powers=link.radio.powers[clients],
-            bandwidth_hz=self.radio.bandwidth_hz,
-            efficiency=self.radio.efficiency,
-            gap_db=self.digital.snr_gap_db,
-        )
-        return upload(uplink, bits, self.digital.access)
+        return upload(self.uplink(link, clients), bits, self.digital.access)
 
 
 def bits_per_entry(omega: Real, matrix_sizes: Integer, settings: Settings) -> int:

@@ -20,7 +20,7 @@ from airtune.kinds import Integer, Real
 from airtune.radio import scales
 from airtune.radio.majority import vote_error
 from airtune.radio.scales import Normalisation, Scales
-from airtune.schemes.air.analog import forced, forcing_noise
+from airtune.schemes.air.analog import Report, forced
 from airtune.schemes.air.base import Reception, Uploads, relative_error
 from airtune.schemes.air.silencing import Truncating, renormalised
 from airtune.schemes.link import Link
@@ -47,7 +47,8 @@ class OneBit(Truncating):
     ) -> tuple[float, float]:
         """Return the error for Gaussian updates of one scale; all of it is bias."""
         weights = renormalised(omega, chosen)
-        error = vote_error(omega, weights, forcing_noise(link, clients[chosen], weights[chosen]))
+        noise = self.forcing_noise(link, clients[chosen], weights[chosen])
+        error = vote_error(omega, weights, noise)
         return error, error
 
     def send(self, uploads: Uploads, link: Link, backoff: float) -> Reception:
@@ -55,7 +56,8 @@ class OneBit(Truncating):
         sizes = scales.group_sizes(uploads.matrix_sizes.tolist(), self.aggregation.normalise)
         ends = np.cumsum(sizes)
         moduli = np.add.reduceat(np.abs(uploads.updates, dtype=np.float64), ends - sizes, axis=1)
-        step = uploads.omega @ (moduli / sizes)
+        report = self._reported(moduli / sizes, sizes, uploads)
+        step = uploads.omega @ report.scales.deviations
         signs = np.where(uploads.updates < 0, np.float32(-1), np.float32(1))
         sent = self.transmit(
             replace(uploads, updates=signs),
@@ -66,7 +68,14 @@ class OneBit(Truncating):
         votes = np.where(sent.mean < 0, -1.0, 1.0)
         mean = np.repeat(step, sizes) * votes
         error = relative_error(mean, uploads)
+        sent = report.added_to(sent)
         return replace(sent, mean=mean, mse=error, predicted_mse=None)
+
+    def _reported(self, moduli: Real, sizes: Integer, uploads: Uploads) -> Report:
+        """Return the reports of the mean moduli, shape (S, B)."""
+        measured = Scales(sizes, np.zeros_like(moduli), moduli)
+        joint = self.aggregation.scale_reports == "joint"
+        return self._coded(measured, uploads) if joint else Report(measured)
 
 
 def _unit_scales(sizes: Integer, sent: np.ndarray, omega: Real) -> Normalisation:

@@ -141,6 +141,10 @@ def _send_of(
     transmitted[chosen] = True
     uplink_j, sending_s = np.zeros(len(weights)), np.zeros(len(weights))
     uplink_j[chosen], sending_s[chosen] = received.uplink_j, received.times_s
+    report_bits = None
+    if received.report_bits is not None:
+        report_bits = np.zeros(len(weights))
+        report_bits[chosen] = received.report_bits
     predicted, whole = received.predicted_mse, squared_scale(uploads)
     if predicted is not None:
         lost = (weights - uploads.omega) @ uploads.updates.astype(np.float64)
@@ -149,6 +153,7 @@ def _send_of(
         received,
         uplink_j=uplink_j,
         sending_s=sending_s,
+        report_bits=report_bits,
         effective_weights=None,  # who is silent now may send in the next round
         mse=relative_error(received.mean, uploads),
         predicted_mse=predicted,

@@ -11,6 +11,7 @@ import numpy as np
 from airtune.kinds import Real
 from airtune.placement import solve
 from airtune.placement.lattice import lattice
+from airtune.placement.places import grid_lattice
 from airtune.placement.travel import TravelLimit
 from airtune.radio.layouts import HALF_WAVELENGTH, fixed_array
 from airtune.scenario import Scenario
@@ -24,7 +25,8 @@ from airtune.streams import torch_seed
 class MovableArray(ArrayPolicy):
     """Antennas that move to the best positions of each round; parked as the fixed array.
 
-    Where the least distance is above half a wavelength they are parked on a lattice.
+    Where the least distance is above half a wavelength they are parked on a lattice, and where they
+    can take the places of a grid only, on these.
 
     Attributes
     ----------
@@ -54,6 +56,8 @@ class MovableArray(ArrayPolicy):
     def start(self) -> Real:
         """Return the parking positions."""
         array = self.array
+        if array.drives.grid > 0:
+            return grid_lattice(array.antennas, array.region, array.spacing, array.drives.grid)
         if array.spacing <= HALF_WAVELENGTH:
             return fixed_array(array.antennas, array.region)
         return lattice(array.antennas, np.asarray(array.region), array.spacing)
@@ -80,5 +84,6 @@ class MovableArray(ArrayPolicy):
             seed=torch_seed(radio.seed, "placement", radio.round) % 2**31,
             start=positions if free else None,
             travel=limited,
+            grid=self.array.drives.grid,
         )
         return placement.positions
