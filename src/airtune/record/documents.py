@@ -329,6 +329,8 @@ class ResultsDocument(RecordDocument):
         All settings.
     target_loss : float, dict or None
         A figure: a number, the quantiles of several seeds, or nothing.
+    target_losses : dict of str to float, dict or None
+        The same for each share of the reference's improvement in percent.
     schemes : dict of str to dict
         Figures of each scheme by name.
     headline, paired : dict or None
@@ -344,6 +346,7 @@ class ResultsDocument(RecordDocument):
     run_schema_version: int | None = None
     scenario: dict[str, Any] = Field(default_factory=dict)
     target_loss: Any = None
+    target_losses: dict[str, Any] | None = None
     seeds: int | None = None
     schemes: dict[str, dict[str, Any]] = Field(default_factory=dict)
     headline: dict[str, Any] | None = None

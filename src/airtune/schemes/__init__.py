@@ -34,6 +34,9 @@ FIXED = Scheme("fixed", HalfWavelengthArray, OverTheAir, "Yang et al. 2020")
 FIXED_2N = Scheme("fixed-2n", DoubledArray, OverTheAir, "Yang et al. 2020")
 SPARSE = Scheme("sparse", SparseArray, OverTheAir, "Wang et al. 2023")
 SELECTION = Scheme("selection", SelectedArray, OverTheAir, "Sanayei, Nosratinia 2004")
+SELECTION_COMPACT = Scheme(
+    "selection-compact", SelectedArray, OverTheAir, "Sanayei, Nosratinia 2004"
+)
 RANDOM_POSITION = Scheme("random-position", RandomArray, OverTheAir, "lower reference")
 RIS = Scheme("ris", ReflectingSurface, OverTheAir, "Wang et al. 2022")
 COTAF = Scheme("cotaf", HalfWavelengthArray, Cotaf, "Sery et al. 2021")

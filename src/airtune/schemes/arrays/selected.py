@@ -11,10 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from airtune.costs import FrontEnd
 from airtune.errors import InputError
 from airtune.kinds import Real
-from airtune.placement import select
+from airtune.placement import select, sparse
 from airtune.radio.layouts import fixed_array
 from airtune.schemes.arrays.base import ArrayPolicy, Effort, Travel
 from airtune.schemes.link import RadioRound
@@ -62,7 +64,7 @@ class SelectedArray(ArrayPolicy):
         return select(radio.problem(effective_weights), self.pool(), seed=seed).positions
 
     def pool(self) -> Real:
-        """Return the positions of all antennas, shape (C, 2) [wavelengths].
+        """Return the positions of all antennas, side by side, shape (C, 2) [wavelengths].
 
         Raises
         ------
@@ -75,4 +77,31 @@ class SelectedArray(ArrayPolicy):
         except InputError as error:
             raise InputError(
                 f"array.selection_places = {array.selection_places}: {error}, or a smaller pool"
+            ) from None
+
+
+@dataclass(frozen=True)
+class SpreadSelectedArray(SelectedArray):
+    """The best N of a pool of antennas that is spread over the region, chosen anew each round [1]_.
+
+    As :class:`SelectedArray`, with the aperture that movable antennas have.
+    """
+
+    about: ClassVar[str] = "best N of antennas spread over the region"
+
+    def pool(self) -> Real:
+        """Return the positions of all antennas, spread evenly, shape (C, 2) [wavelengths].
+
+        Raises
+        ------
+        InputError
+            If they do not fit into the region.
+        """
+        array = self.array
+        count = array.selection_places * array.antennas
+        try:
+            return sparse(count, np.asarray(array.region), array.spacing)
+        except InputError as error:
+            raise InputError(
+                f"array.selection_places = {array.selection_places}: {error}; choose a smaller pool"
             ) from None

@@ -1,0 +1,104 @@
+"""Placement on given places against every choice of them."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airtune.placement import ProblemError, TravelLimit, beamform, solve
+from airtune.placement.examples import random_problem
+from airtune.placement.places import grid_lattice, grid_places, on_grid
+
+
+def exhaustive(problem, grid: float) -> float:
+    """Greatest worst gain over all choices of places that keep the spacing."""
+    places, best = grid_places(problem.region, grid), 0.0
+    for chosen in itertools.combinations(range(len(places)), problem.antennas):
+        positions = places[list(chosen)]
+        if problem.violation(positions) <= 1e-9:
+            best = max(best, beamform(problem, positions, starts=6).worst_gain)
+    return best
+
+
+@pytest.mark.parametrize("interferers", [0, 1])
+def test_few_places_are_all_tried(interferers: int) -> None:
+    for seed in range(3):
+        problem = random_problem(
+            seed, antennas=2, clients=3, paths=3, region=(1.0, 1.0), interferers=interferers
+        )
+        found = solve(problem, mode="fast", grid=0.25)
+        assert on_grid(found.positions, 0.25)
+        assert problem.violation(found.positions) <= 1e-9
+        assert found.worst_gain == pytest.approx(exhaustive(problem, 0.25), rel=1e-6)
+
+
+def test_a_search_over_many_places_finds_the_best_of_all() -> None:
+    short = []
+    for seed in range(4):
+        problem = random_problem(
+            seed, antennas=2, clients=3, paths=3, region=(2.0, 1.0), interferers=1
+        )
+        found = solve(problem, grid=0.2)  # 66 places, 2145 pairs
+        assert on_grid(found.positions, 0.2)
+        assert problem.violation(found.positions) <= 1e-9
+        short.append(10 * math.log10(exhaustive(problem, 0.2) / found.worst_gain))
+    assert max(short) < 0.05
+    assert np.median(short) < 1e-3
+
+
+def test_a_fine_grid_loses_little_against_any_place() -> None:
+    lost = []
+    for seed in range(6):
+        problem = random_problem(seed, antennas=4, clients=6, region=(3.0, 3.0), interferers=2)
+        anywhere, pixels = (solve(problem, grid=grid) for grid in (0.0, 0.1))
+        assert on_grid(pixels.positions, 0.1)
+        lost.append(10 * math.log10(anywhere.worst_gain / pixels.worst_gain))
+    assert np.median(lost) < 1.0
+
+
+def test_travel_is_limited_on_a_grid_too() -> None:
+    problem = random_problem(1, antennas=3, clients=4, region=(2.0, 2.0))
+    start = grid_lattice(3, problem.region, problem.spacing, 0.1)
+    found = solve(problem, mode="fast", travel=TravelLimit(start, 0.3), grid=0.1)
+    assert on_grid(found.positions, 0.1)
+    assert np.linalg.norm(found.positions - start, axis=1).max() <= 0.3 + 1e-9
+    assert found.worst_gain >= beamform(problem, start, starts=8).worst_gain * (1 - 1e-9)
+    with pytest.raises(ProblemError, match=r"must lie on the grid of 0\.1"):
+        solve(problem, start=start + 0.05, grid=0.1)
+    with pytest.raises(ProblemError, match="auto or sqp"):
+        solve(problem, method="pdd", grid=0.1)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    antennas=st.integers(1, 9),
+    region=st.tuples(st.floats(0.0, 4.0), st.floats(0.5, 4.0)),
+    spacing=st.floats(0.2, 0.8),
+    grid=st.floats(0.05, 0.7),
+)
+def test_a_lattice_on_the_grid_keeps_spacing_and_region(
+    antennas: int, region: tuple[float, float], spacing: float, grid: float
+) -> None:
+    try:
+        positions = grid_lattice(antennas, region, spacing, grid)
+    except ProblemError as error:
+        assert "antennas fit, not" in str(error)
+        return
+    assert positions.shape == (antennas, 2)
+    assert on_grid(positions, grid)
+    assert np.all(positions >= -1e-9)
+    assert np.all(positions <= np.array(region) + 1e-8)
+    gaps = np.linalg.norm(positions[:, None] - positions[None], axis=2)[
+        np.triu_indices(antennas, 1)
+    ]
+    assert gaps.min(initial=np.inf) >= spacing - 1e-8
+
+
+def test_a_grid_of_too_many_places_is_refused() -> None:
+    with pytest.raises(ProblemError, match="at most 100000"):
+        grid_places((100.0, 100.0), 0.1)
