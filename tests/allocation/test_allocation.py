@@ -148,13 +148,13 @@ def test_brute_force_agrees_on_hundreds() -> None:
 
 
 def test_brute_force_agrees_where_antennas_move_beside_computing() -> None:
-    feasible = [check_against_brute_force(seed, overlapped) for seed in range(18)]
-    assert 8 < sum(feasible) < 18
+    feasible = [check_against_brute_force(seed, overlapped) for seed in range(9)]
+    assert 3 < sum(feasible) < 9
 
 
 @pytest.mark.slow
 def test_brute_force_agrees_beside_computing_on_hundreds() -> None:
-    for seed in range(18, 500):
+    for seed in range(9, 500):
         check_against_brute_force(seed, overlapped)
 
 

@@ -27,26 +27,32 @@ def exhaustive(problem, grid: float) -> float:
 
 @pytest.mark.parametrize("interferers", [0, 1])
 def test_few_places_are_all_tried(interferers: int) -> None:
-    for seed in range(3):
+    for seed in range(2):
         problem = random_problem(
-            seed, antennas=2, clients=3, paths=3, region=(1.0, 1.0), interferers=interferers
+            seed, antennas=2, clients=3, paths=3, region=(0.9, 0.9), interferers=interferers
         )
-        found = solve(problem, mode="fast", grid=0.25)
-        assert on_grid(found.positions, 0.25)
+        found = solve(problem, mode="fast", grid=0.3)
+        assert on_grid(found.positions, 0.3)
         assert problem.violation(found.positions) <= 1e-9
-        assert found.worst_gain == pytest.approx(exhaustive(problem, 0.25), rel=1e-6)
+        assert found.worst_gain == pytest.approx(exhaustive(problem, 0.3), rel=1e-6)
+
+
+def check_search(seed: int, region: tuple[float, float]) -> float:
+    """What the search loses against every choice of places [dB]."""
+    problem = random_problem(seed, antennas=2, clients=3, paths=3, region=region, interferers=1)
+    found = solve(problem, grid=0.2)
+    assert on_grid(found.positions, 0.2)
+    assert problem.violation(found.positions) <= 1e-9
+    return 10 * math.log10(exhaustive(problem, 0.2) / found.worst_gain)
 
 
 def test_a_search_over_many_places_finds_the_best_of_all() -> None:
-    short = []
-    for seed in range(4):
-        problem = random_problem(
-            seed, antennas=2, clients=3, paths=3, region=(2.0, 1.0), interferers=1
-        )
-        found = solve(problem, grid=0.2)  # 66 places, 2145 pairs
-        assert on_grid(found.positions, 0.2)
-        assert problem.violation(found.positions) <= 1e-9
-        short.append(10 * math.log10(exhaustive(problem, 0.2) / found.worst_gain))
+    assert check_search(0, (1.2, 0.8)) < 1e-3  # 35 places, 595 pairs
+
+
+@pytest.mark.slow
+def test_a_search_over_very_many_places_finds_the_best_of_all() -> None:
+    short = [check_search(seed, (2.0, 1.0)) for seed in range(12)]  # 66 places, 2145 pairs
     assert max(short) < 0.05
     assert np.median(short) < 1e-3
 

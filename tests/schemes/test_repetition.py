@@ -42,9 +42,10 @@ def test_misalignment_does_not_average_out() -> None:
         link, air = link_of(scenario, "fixed"), air_of(scenario, "fixed")
         forecasts.append(air.forecast(link, np.full(10, 0.1), SIZES))
     once, often = forecasts
-    assert often.mse < once.mse
-    # with hardly any noise left the transceiver aligns where it can
-    assert often.mse - often.bias < once.mse - once.bias
+    assert once.bias > 0
+    # noise alone would fall to a thousandth; with less of it the transceiver aligns better
+    assert once.mse / 1000 < often.mse < once.mse
+    assert often.bias < once.bias
 
 
 def test_votes_are_repeated_too() -> None:

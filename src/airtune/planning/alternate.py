@@ -152,15 +152,15 @@ class _Alternation:
     def offer_shorter_way(self, expected: ExpectedRadio) -> None:
         """Place within the time of computing, where the way takes longer than the plan leaves.
 
-        Only for antennas that move in each round while the clients compute: without the movement
-        the plan tells this time.
+        Only for antennas that move while the clients compute: without the movement the plan tells
+        this time.
         """
         costs = expected.costs
-        if not costs.overlap or costs.move_s == 0:
+        if costs.beside_s == 0:
             return
-        still = replace(costs, move_s=0.0)
+        still = replace(costs, move_s=0.0, first_move_s=0.0)
         plan = try_plan(self.inputs, expected.mse_star, still, expected.participants)
-        if plan is None or plan.compute_deadline_s >= costs.move_s:
+        if plan is None or plan.compute_deadline_s >= costs.beside_s:
             return
         limit = self.radio.travel_within(plan.compute_deadline_s * SHORTER, expected.max_travel)
         self.offer("travel", self.radio.place(expected.participants, limit))

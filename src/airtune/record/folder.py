@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from airtune.errors import InputError, shown
-from airtune.record import names
+from airtune.record import names, version_1
 from airtune.record.cells import Cell
 from airtune.record.documents import SCHEMA_VERSION, EnvironmentDocument, RunDocument
 from airtune.record.files import read_document, read_json, write_document, write_text
@@ -66,8 +66,9 @@ class RunFolder:
     @property
     def cells(self) -> list[Cell]:
         """All cells, seed by seed, so that every scheme of a seed shares one learner."""
+        called = version_1.NAMES if self.version == 1 else {}
         return [
-            Cell(self.folder / scheme / names.seed_folder(seed), scheme, seed)
+            Cell(self.folder / scheme / names.seed_folder(seed), called.get(scheme, scheme), seed)
             for seed in range(self.scenario.seeds)
             for scheme in self.scenario.schemes
         ]
@@ -192,7 +193,9 @@ def open_folder(folder: Path) -> RunFolder:
     check_version(folder)
     try:
         run = read_document(folder / names.RUN, RunDocument)
-        scenario = scenario_file.load(folder / names.SCENARIO)
+        old = run.schema_version == 1
+        unnamed = version_1.UNNAMED if old else None
+        scenario = scenario_file.load(folder / names.SCENARIO, unnamed=unnamed)
         settings = digest((folder / names.SCENARIO).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         if isinstance(error, InputError) and (folder / names.SCENARIO).exists():
