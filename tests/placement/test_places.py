@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airtune.placement import ProblemError, TravelLimit, beamform, solve
+from airtune.placement import ProblemError, TravelLimit, beamform, select, solve, sparse
 from airtune.placement.examples import random_problem
-from airtune.placement.places import grid_lattice, grid_places, on_grid
+from airtune.placement.places import choose, grid_lattice, grid_places, on_grid
 
 
 def exhaustive(problem, grid: float) -> float:
@@ -108,3 +108,36 @@ def test_a_lattice_on_the_grid_keeps_spacing_and_region(
 def test_a_grid_of_too_many_places_is_refused() -> None:
     with pytest.raises(ProblemError, match="at most 100000"):
         grid_places((100.0, 100.0), 0.1)
+
+
+@pytest.mark.parametrize("interferers", [0, 2])
+def test_the_choice_of_ports_is_the_best_of_all(interferers: int) -> None:
+    problem = random_problem(3, antennas=3, clients=6, region=(3.0, 3.0), interferers=interferers)
+    pool = sparse(14, problem.region, 0.5)
+    found = choose(problem, pool)  # 364 choices: more than are all tried
+    best = max(
+        beamform(problem, pool[list(chosen)], starts=4).worst_gain
+        for chosen in itertools.combinations(range(14), 3)
+    )
+    assert found.worst_gain >= best * 10**-0.002
+    assert len({tuple(place) for place in found.positions.tolist()}) == 3
+    few = choose(problem, pool[:6])  # 20 choices
+    assert all(place in pool[:6].tolist() for place in few.positions.tolist())
+    with pytest.raises(ProblemError, match="needs at least 3 candidates, not 2"):
+        choose(problem, pool[:2])
+
+
+@pytest.mark.slow
+def test_choices_of_ports_are_as_good_as_all_of_them() -> None:
+    lost, greedy = [], []
+    for seed in range(12):
+        problem = random_problem(seed, antennas=3, clients=6, region=(3.0, 3.0), interferers=2)
+        pool = sparse(12, problem.region, 0.5)
+        best = max(
+            beamform(problem, pool[list(chosen)], starts=6).worst_gain
+            for chosen in itertools.combinations(range(12), 3)
+        )
+        lost.append(10 * math.log10(best / choose(problem, pool).worst_gain))
+        greedy.append(10 * math.log10(best / select(problem, pool).worst_gain))
+    assert max(lost) < 0.05
+    assert np.median(greedy) < 0.2

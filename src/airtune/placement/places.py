@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -161,3 +162,61 @@ def best_of_all(problem: Problem, places: Real, *, seed: int = 0, starts: int = 
 def few_choices(places: Real, antennas: int) -> bool:
     """Tell whether the choices of places are so few that all can be tried."""
     return math.comb(len(places), antennas) <= ENUMERATED
+
+
+def choose(problem: Problem, places: Real, *, mode: str = "default", seed: int = 0) -> Placement:
+    """Choose N of given places: all choices where they are few, else the search on a table.
+
+    Places are added one by one, exchanged, and then a few at a time taken out and put back
+    elsewhere, as :func:`airtune.placement.solve` does for any place.
+
+    Parameters
+    ----------
+    problem : Problem
+        `antennas` is N; `spacing` is not looked at, one antenna is at each place.
+    places : ndarray, shape (C, 2)
+        In the region, at least N  [wavelengths]
+    mode : {"fast", "default", "exhaustive"}
+    seed : int
+
+    Returns
+    -------
+    Placement
+
+    Raises
+    ------
+    ProblemError
+        With fewer than N places.
+
+    Examples
+    --------
+    >>> from airtune.placement.examples import random_problem
+    >>> problem = random_problem(0, antennas=2, clients=3, region=(2.0, 2.0))
+    >>> pool = grid_places(problem.region, 0.5)
+    >>> chosen = choose(problem, pool)
+    >>> len(pool), chosen.positions.shape, bool((chosen.positions % 0.5 == 0).all())
+    (25, (2, 2), True)
+    """
+    if len(places) < problem.antennas:
+        raise ProblemError(
+            f"selection needs at least {problem.antennas} candidates, not {len(places)}"
+        )
+    distinct = replace(problem, spacing=0.5 * least_distance(places) if len(places) > 1 else 0.0)
+    if not problem.active.any():
+        return beamform(problem, places[: problem.antennas], seed=seed)
+    if few_choices(places, problem.antennas):
+        return replace(best_of_all(distinct, places, seed=seed), method="selection")
+    positions = search_places(distinct, places, places[: problem.antennas], mode, seed)
+    return replace(beamform(problem, positions, seed=seed), method="selection")
+
+
+def search_places(problem: Problem, places: Real, feasible: Real, mode: str, seed: int) -> Real:
+    """Return the best positions that a search from scratch finds on given places, shape (N, 2)."""
+    from airtune.placement.kernels.field import pack
+    from airtune.placement.search import ROUGH, Search, effort_for, search
+
+    field, _ = pack(problem)
+    run = Search(field, seed, feasible, table=table_of(field, places))
+    effort = effort_for(mode, field.antennas, field.interferers)
+    _, z = search(run, effort, None, lambda z, bar: run.climb(z, effort.steps, ROUGH, bar))
+    return np.ascontiguousarray(z[2:].T)

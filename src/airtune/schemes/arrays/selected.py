@@ -17,6 +17,7 @@ from airtune.costs import FrontEnd
 from airtune.errors import InputError
 from airtune.kinds import Real
 from airtune.placement import select, sparse
+from airtune.placement.places import choose
 from airtune.radio.layouts import fixed_array
 from airtune.schemes.arrays.base import ArrayPolicy, Effort, Travel
 from airtune.schemes.link import RadioRound
@@ -84,10 +85,25 @@ class SelectedArray(ArrayPolicy):
 class SpreadSelectedArray(SelectedArray):
     """The best N of a pool of antennas that is spread over the region, chosen anew each round [1]_.
 
-    As :class:`SelectedArray`, with the aperture that movable antennas have.
+    As :class:`SelectedArray`, with the aperture that movable antennas have; the choice is made by
+    the search that places movable antennas (:func:`airtune.placement.places.choose`).
     """
 
     about: ClassVar[str] = "best N of antennas spread over the region"
+
+    def place(
+        self,
+        radio: RadioRound,
+        effective_weights: Real,
+        positions: Real,
+        travel: Travel | None = None,
+        effort: Effort | None = None,
+    ) -> Real:
+        """Return the positions of the antennas chosen; nothing travels."""
+        seed = torch_seed(radio.seed, "selection", radio.round) % 2**31
+        mode = (effort.mode if effort else None) or "default"
+        problem = radio.problem(effective_weights)
+        return choose(problem, self.pool(), mode=mode, seed=seed).positions
 
     def pool(self) -> Real:
         """Return the positions of all antennas, spread evenly, shape (C, 2) [wavelengths].
