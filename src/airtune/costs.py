@@ -172,3 +172,139 @@ def over_the_air_time(entries: int, bandwidth: float, efficiency: float) -> floa
     1.0
     """
     return ((entries + 1) // 2) / (bandwidth * efficiency)
+
+
+@dataclass(frozen=True)
+class FrontEnd:
+    """The receivers of a base station and what is switched before them.
+
+    Attributes
+    ----------
+    chains : int
+        RF chains: antennas that are received at the same time.
+    ports : int
+        Antennas of a pool, each with a switch; 0 where every antenna has its chain.
+    surface : bool
+        Whether a reconfigurable surface is driven besides.
+
+    Examples
+    --------
+    >>> FrontEnd(chains=4, ports=16)
+    FrontEnd(chains=4, ports=16, surface=False)
+    """
+
+    chains: int
+    ports: int = 0
+    surface: bool = False
+
+    @property
+    def turns(self) -> int:
+        """How often the chains are switched until all ports have been received; 1 without ports."""
+        return -(-self.ports // self.chains) if self.ports else 1
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What amplifiers and circuits of base station and clients draw (system model, section 7).
+
+    Attributes
+    ----------
+    pa_efficiency, client_pa_efficiency : float
+        eta_PA of the base station and of the clients: radiated over drawn power.
+    chain_w, lo_w : float  [W]
+        An RF chain of the base station, and its oscillator.
+    client_w : float  [W]
+        Circuits of a client while it sends.
+    switch_w, surface_w : float  [W]
+        The switch of a port, and the controller of a reconfigurable surface.
+    site_w : float  [W]
+        Fixed power of the site (cooling, backhaul) that is charged while the station is on the air.
+    """
+
+    pa_efficiency: float = 1.0
+    client_pa_efficiency: float = 1.0
+    chain_w: float = 0.0
+    lo_w: float = 0.0
+    client_w: float = 0.0
+    switch_w: float = 0.0
+    surface_w: float = 0.0
+    site_w: float = 0.0
+
+    def station_w(self, front_end: FrontEnd) -> float:
+        """Return p_bs, what the circuits draw while the station sends or receives  [W].
+
+        Examples
+        --------
+        >>> round(PROFILES["small-cell"].station_w(FrontEnd(chains=4, ports=16)), 6)
+        0.98
+        """
+        chains, ports = self.chain_w * front_end.chains, self.switch_w * front_end.ports
+        surface = self.surface_w if front_end.surface else 0.0
+        return chains + self.lo_w + ports + surface + self.site_w
+
+    def station_energy(self, front_end: FrontEnd, time: float, radiated: float = 0.0) -> float:
+        """Return what the base station draws while it is on the air  [J].
+
+        Parameters
+        ----------
+        front_end : FrontEnd
+        time : float  [s]
+            How long it sends or receives.
+        radiated : float  [J]
+            What it radiates in this time.
+
+        Examples
+        --------
+        4 chains for 2 s, and 1 W radiated in this time:
+
+        >>> small = PROFILES["small-cell"]
+        >>> round(small.station_energy(FrontEnd(4), time=2.0, radiated=2.0), 6)
+        6.8
+        """
+        return radiated / self.pa_efficiency + self.station_w(front_end) * time
+
+    def client_energy(self, radiated: ArrayLike, times: ArrayLike) -> Real:
+        """Return what clients draw for their own sending, radiated / eta_PA + p_client t  [J].
+
+        Parameters
+        ----------
+        radiated : array_like  [J]
+            What each of them radiates.
+        times : array_like  [s]
+            How long each of them sends.
+
+        Examples
+        --------
+        >>> PROFILES["small-cell"].client_energy([0.02, 0.0], [2.0, 0.0]).round(6).tolist()
+        [0.25, 0.0]
+        """
+        drawn = np.asarray(radiated, float) / self.client_pa_efficiency
+        return np.asarray(drawn + self.client_w * np.asarray(times, float))
+
+
+PROFILES: dict[str, Hardware] = {
+    "radiated": Hardware(),
+    "small-cell": Hardware(
+        pa_efficiency=0.4,
+        client_pa_efficiency=0.4,
+        chain_w=0.2,
+        lo_w=0.1,
+        client_w=0.1,
+        switch_w=0.005,
+        surface_w=1.0,
+    ),
+    "macro": Hardware(
+        pa_efficiency=0.4,
+        client_pa_efficiency=0.4,
+        chain_w=0.4,
+        lo_w=0.2,
+        client_w=0.2,
+        switch_w=0.005,
+        surface_w=1.0,
+    ),
+}
+"""Hardware by name: radiated energy only, and two base stations (docs/theory.md has the sources).
+
+The efficiencies and the powers of chain, oscillator and client are of Björnson, Hoydis and
+Sanguinetti, "Massive MIMO networks" (2017), table 5.3 (value sets 2 and 1).
+"""

@@ -220,6 +220,7 @@ SCHEMES = Registry(
         "fixed-2n": "airtune.schemes:FIXED_2N",
         "sparse": "airtune.schemes:SPARSE",
         "selection": "airtune.schemes:SELECTION",
+        "selection-compact": "airtune.schemes:SELECTION_COMPACT",
         "random-position": "airtune.schemes:RANDOM_POSITION",
         "ris": "airtune.schemes:RIS",
         "cotaf": "airtune.schemes:COTAF",

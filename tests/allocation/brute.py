@@ -51,7 +51,9 @@ def best_of(
     )
     total = np.inf if problem["energy_budget_j"] is None else problem["energy_budget_j"]
     latency = np.inf if problem["latency_budget_s"] is None else problem["latency_budget_s"]
-    fixed = sum(problem[name] for name in ("uplink_s", "downlink_s", "pilot_s", "move_s"))
+    overlap = problem.get("overlap", False)
+    names = ("uplink_s", "downlink_s", "pilot_s", *(() if overlap else ("move_s",)))
+    fixed = sum(problem[name] for name in names)
     fixed_j = problem["move_j"] + problem.get("downlink_j", 0.0) + problem.get("pilot_j", 0.0)
     radio = col["tx_power_w"] * problem["uplink_s"]
     server = problem["server"]
@@ -90,7 +92,7 @@ def best_of(
     low = np.full(count, work0 / server["f_max"])
     high = np.full(count, work0 / server["f_min"])
     if np.isfinite(latency):
-        needed = (work / col["f_max"]).max(1)
+        needed = np.maximum((work / col["f_max"]).max(1), problem["move_s"] if overlap else 0.0)
         high = np.minimum(high, latency * (1 + 1e-14) - rounds * (needed + fixed))
         fine = high >= low * (1 - SLACK)
         high = np.maximum(high, low)

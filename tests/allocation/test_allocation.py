@@ -2,6 +2,7 @@
 
 import copy
 import re
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -47,9 +48,21 @@ def tiny(seed: int) -> dict:
     return problem
 
 
-def check_against_brute_force(seed: int) -> bool:
+def overlapped(seed: int) -> dict:
+    """Tiny problems in which antennas move beside computing, for about as long as that takes."""
+    problem, rng = tiny(seed), np.random.default_rng([seed, 7])
+    problem["overlap"] = True
+    if problem["latency_budget_s"] is not None:
+        rounds = int(rng.integers(1, problem["rounds_max"] + 1))
+        fixed = sum(problem[name] for name in ("uplink_s", "downlink_s", "pilot_s"))
+        left = max(0.01, problem["latency_budget_s"] / rounds - fixed)
+        problem["move_s"] = left * rng.uniform(0.3, 1.1)
+    return problem
+
+
+def check_against_brute_force(seed: int, make: Callable[[int], dict] = tiny) -> bool:
     """Compare one problem; whether it was feasible."""
-    problem = tiny(seed)
+    problem = make(seed)
     expected = brute_force(problem)
     if expected is None:
         with pytest.raises(InputError, match="no plan meets the budgets"):
@@ -92,7 +105,12 @@ def check_answer(problem: dict, answer: dict) -> None:
         assert answer["energy_j"]["per_client"][k] == pytest.approx(energy)
         spent += energy
         noise += client["omega"] ** 2 / size
-    fixed = sum(problem[name] for name in ("uplink_s", "downlink_s", "pilot_s", "move_s"))
+    fixed = sum(problem[name] for name in ("uplink_s", "downlink_s", "pilot_s"))
+    overlap, way = problem.get("overlap", False), problem["move_s"]
+    alone = max(0.0, way - slowest) if overlap else way
+    assert answer["latency_s"]["compute"] == pytest.approx(rounds * slowest)
+    assert answer["latency_s"]["movement"] == pytest.approx(rounds * alone)
+    fixed += alone
     latency = work0 / f0 + rounds * (slowest + fixed)
     assert answer["latency_s"]["total"] == pytest.approx(latency)
     if problem["latency_budget_s"] is not None:
@@ -127,6 +145,33 @@ def test_brute_force_agrees() -> None:
 def test_brute_force_agrees_on_hundreds() -> None:
     for seed in range(18, 500):
         check_against_brute_force(seed)
+
+
+def test_brute_force_agrees_where_antennas_move_beside_computing() -> None:
+    feasible = [check_against_brute_force(seed, overlapped) for seed in range(9)]
+    assert 3 < sum(feasible) < 9
+
+
+@pytest.mark.slow
+def test_brute_force_agrees_beside_computing_on_hundreds() -> None:
+    for seed in range(9, 500):
+        check_against_brute_force(seed, overlapped)
+
+
+def test_a_movement_shorter_than_computing_costs_no_time() -> None:
+    problem = random_problem(
+        np.random.default_rng(3), 2, rounds=4, batch=4, steps=0, batch0=1,
+        per_client=False, total=False,
+    )  # fmt: skip
+    still = plan_problem({**problem, "move_s": 0.0})
+    way = still["latency_s"]["compute"] / still["rounds"]["finetuning"] / 2
+    beside = plan_problem({**problem, "move_s": way, "overlap": True})
+    assert beside["bound"] == still["bound"]
+    assert beside["latency_s"] == still["latency_s"]
+    before = plan_problem({**problem, "move_s": way})
+    assert before["bound"]["total"] > still["bound"]["total"]
+    with pytest.raises(InputError, match="latency_budget_s"):
+        plan_problem({**problem, "move_s": problem["latency_budget_s"], "overlap": True})
 
 
 def check_both_kinds(seed: int) -> bool:

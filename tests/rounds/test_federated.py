@@ -237,7 +237,7 @@ def test_seeds_are_repetitions_with_quantiles(small_scenario, quadratic, tmp_pat
     assert list(results["schemes"]) == ["ideal", "movable", "fixed"]  # ideal sets the target
     cells = [
         outcomes.cell_figures(
-            histories.read_cell(record.Cell(tmp_path / "run/fixed" / f"seed-{i}", "fixed", i)), None
+            histories.read_cell(record.Cell(tmp_path / "run/fixed" / f"seed-{i}", "fixed", i)), {}
         )
         for i in range(3)
     ]

@@ -9,7 +9,7 @@ import pytest
 
 from airtune.radio.links import single_user_sinr
 from airtune.registry import SCHEMES
-from airtune.schemes import Link
+from airtune.schemes import Link, Signalling
 from schemes.radio import air_of, gaussian, link_of, scenario_with, uploads_of
 
 LOW_POWER = {"clients__tx_power_dbm": 0.0, "placement__mode": "fast"}
@@ -175,8 +175,8 @@ def test_who_stays_silent_reports_nothing_but_sends_pilots() -> None:
     link, air = link_of(scenario, "truncated"), air_of(scenario, "truncated")
     clients, sizes = np.arange(10), np.array([3000, 2000])
     all_report = air.overheads(link, link, clients, sizes)
-    some = air.overheads(link, link, clients, sizes, clients >= 4)
-    nobody = air.overheads(link, link, clients, sizes, clients < 0)
+    some = air.overheads(link, link, clients, sizes, Signalling(reporting=clients >= 4))
+    nobody = air.overheads(link, link, clients, sizes, Signalling(reporting=clients < 0))
     radio = scenario.radio
     pilots = radio.pilot_symbols_per_client / radio.bandwidth_hz
     assert nobody.pilot_s == pytest.approx(10 * pilots)

@@ -102,7 +102,7 @@ def cell(**last: Any) -> outcomes.CellHistory:
 
 
 def test_figures_hold_the_scores_and_what_is_left_out() -> None:
-    figures = outcomes.cell_figures(cell(exact_match=0.25, token_accuracy=0.5), None, asked(2))
+    figures = outcomes.cell_figures(cell(exact_match=0.25, token_accuracy=0.5), {}, asked(2))
     assert figures["rouge_l"] == 0.75
     assert figures["initial_rouge_l"] == 0.25
     assert figures["token_accuracy"] == figures["history"][-1]["token_accuracy"] == 0.5
@@ -114,8 +114,8 @@ def test_figures_hold_the_scores_and_what_is_left_out() -> None:
 
 
 def test_figures_of_several_seeds_merge() -> None:
-    one = outcomes.cell_figures(cell(exact_match=0.25), None, asked(2))
-    other = outcomes.cell_figures(cell(exact_match=0.75), None, asked(1))
+    one = outcomes.cell_figures(cell(exact_match=0.25), {}, asked(2))
+    other = outcomes.cell_figures(cell(exact_match=0.75), {}, asked(1))
     merged = outcomes.over_seeds([one, other])
     assert merged["exact_match_interval"]["low"]["median"] == pytest.approx(
         (share_interval(0.25, 40)["low"] + share_interval(0.75, 40)["low"]) / 2

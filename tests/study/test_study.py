@@ -76,9 +76,20 @@ def test_target_is_nine_tenths_of_the_reference_s_improvement(tmp_path) -> None:
     assert movable["time_to_target_s"] == 2.0
     assert movable["energy_to_target_j"] == 20.0
     assert digital["time_to_target_s"] == 24.0
+    assert results["target_losses"]["98"] == pytest.approx(5.0 - 0.98 * 4.0)
+    # digital crosses 1.4 on its way from 2.0 to 1.3 in the third round, of 8 s and 80 J
+    rounds = 2 + 0.6 / 0.7
+    assert digital["targets"]["90"] == pytest.approx(
+        {"rounds": rounds, "time_s": 8 * rounds, "energy_j": 80 * rounds}
+    )
+    assert digital["targets"]["98"] == {"rounds": None, "time_s": None, "energy_j": None}
     headline = results["headline"]
-    assert headline["faster_pct"]["digital"] == pytest.approx(100 * (1 - 2 / 24))
-    assert headline["less_energy_pct"]["digital"] == pytest.approx(100 * (1 - 20 / 240))
+    assert headline["faster_pct"]["digital"] == pytest.approx(100 * (1 - 2 / (8 * rounds)))
+    assert headline["less_energy_pct"]["digital"] == pytest.approx(100 * (1 - 20 / (80 * rounds)))
+    # the reference crosses on its way from 2.0 to 1.0: what nobody can do much better than
+    ceiling = 100 * (1 - 2.6 / (8 * rounds))
+    assert headline["ceiling_faster_pct"]["digital"] == pytest.approx(ceiling)
+    assert set(headline["ceiling_less_energy_pct"]) == {"fixed", "digital"}
 
 
 def test_a_baseline_that_never_reaches_the_target_gives_a_lower_bound(tmp_path) -> None:
@@ -86,8 +97,8 @@ def test_a_baseline_that_never_reaches_the_target_gives_a_lower_bound(tmp_path) 
     results = compare.summarise(folder_of(tmp_path, runs))
     fixed = results["schemes"]["fixed"]
     assert fixed["time_to_target_s"] is fixed["energy_to_target_j"] is None
-    # fixed had spent two seconds without reaching it; movable needed one
-    assert results["headline"]["faster_pct"]["fixed"] == pytest.approx(50.0)
+    # fixed had spent two seconds without reaching it; movable crossed 1.4 from 5.0 to 1.2
+    assert results["headline"]["faster_pct"]["fixed"] == pytest.approx(50.0 * (2 - 3.6 / 3.8))
     assert results["headline"]["lower_bounds"] == ["fixed"]
 
 

@@ -21,7 +21,8 @@ _HALVINGS = 200
 def least_deadline(problem: ResourceProblem, batch: Real, allowance: Real) -> float:
     """Shortest compute time of a round in which all clients can do their batches.
 
-    D >= c_k B_k / f_max and kappa_k c_k^3 B_k^3 / D^2 <= allowance_k.
+    D >= c_k B_k / f_max and kappa_k c_k^3 B_k^3 / D^2 <= allowance_k, and D is no shorter than what
+    is done beside computing.
 
     Parameters
     ----------
@@ -44,7 +45,7 @@ def least_deadline(problem: ResourceProblem, batch: Real, allowance: Real) -> fl
         affordable = work * np.sqrt(c.kappa * work / allowance)
     # a client that can afford f_min needs no more time than f_min takes
     affordable = np.minimum(np.nan_to_num(affordable, nan=0.0), work / c.f_min)
-    return float(np.max(np.maximum(fastest, affordable)))
+    return max(float(np.max(np.maximum(fastest, affordable))), problem.beside_s)
 
 
 def cheapest_server_time(

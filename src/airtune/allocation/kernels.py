@@ -46,8 +46,8 @@ class Limits(Protocol):
     """Record of the constants shared by the clients.
 
     `air` is G^2 MSE*, `radio` and `fixed` [J] sum the clients' energies of a round (`fixed` with
-    what nobody pays), `server_cubic` kappa_0 c_0^3, `server_fast` and `server_slow` [s] the time of
-    one sample at f_max and f_min.
+    what nobody pays), `beside_s` [s] the least time for computing, `server_cubic` kappa_0 c_0^3,
+    `server_fast` and `server_slow` [s] the time of one sample at f_max and f_min.
     """
 
     air: float
@@ -56,6 +56,7 @@ class Limits(Protocol):
     latency: float
     energy: float
     round_s: float
+    beside_s: float
     server_cubic: float
     server_fast: float
     server_slow: float
@@ -119,6 +120,7 @@ def kernel_data(problem: ResourceProblem) -> tuple[Clients, Limits]:
         latency=problem.latency_s,
         energy=problem.energy_j * (1 + ROUNDING),
         round_s=problem.round_s,
+        beside_s=problem.beside_s,
         server_cubic=s.kappa * s.cycles**3,
         server_fast=s.cycles / s.f_max,
         server_slow=s.cycles / s.f_min,
@@ -139,8 +141,11 @@ def _record(shape: tuple[int, ...], **columns: ArrayLike) -> np.recarray[Any, An
 
 @compiled
 def deadline_at(limits: Limits, rounds: float, server_time: float) -> float:
-    """D = (tau - s) / T - fixed times  [s]."""
-    return (limits.latency - server_time) / rounds - limits.round_s
+    """D = (tau - s) / T - fixed times  [s]; 0 where it is shorter than what is done beside it."""
+    deadline = (limits.latency - server_time) / rounds - limits.round_s
+    if limits.beside_s > 0 and deadline < limits.beside_s - ROUNDING * limits.latency / rounds:
+        return 0.0
+    return deadline
 
 
 @compiled
@@ -232,7 +237,7 @@ def server_time_span(problem: RoundProblem, batch: Real) -> tuple[float, float]:
     Budgets count only for clients without radio energy; the others' limit the back-off.
     """
     clients, limits, rounds, samples = problem
-    needed = 0.0
+    needed = limits.beside_s
     for k in range(batch.size):
         needed = max(needed, clients.cycles[k] * batch[k] / clients.f_max[k])
         if clients.radio[k] == 0 and np.isfinite(clients.budget[k]):

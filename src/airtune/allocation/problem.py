@@ -114,6 +114,9 @@ class ResourceProblem:
         Total budgets; infinity is no limit.
     beta : float
         Squared bias of a round, see :func:`airtune.bound.participation_bias`.
+    beside_s : float  [s]
+        Time of what happens beside computing in each round (a movement): the time for computing is
+        at least this.
     """
 
     bound: BoundConstants
@@ -128,6 +131,7 @@ class ResourceProblem:
     latency_s: float
     energy_j: float
     beta: float = 0.0
+    beside_s: float = 0.0
 
     @property
     def least_samples(self) -> int:

@@ -103,7 +103,7 @@ def search_total(
     """Best plan below `cut` and a valid lower bound of all plans."""
     best = Incumbent(cut)
     search = _Search(clients, limits, grid, best, np.empty(clients.alpha.size))
-    shortest = float(np.max(clients.cycles / clients.f_max))
+    shortest = max(float(np.max(clients.cycles / clients.f_max)), float(limits.beside_s))
     longest = float(deadline_at(limits, grid.rounds[0], 0.0))
     prices = _price_grid(clients, limits, shortest, longest)
     floor = BACKOFF_MIN if limits.radio > 0 else 1.0

@@ -17,7 +17,7 @@ import numpy as np
 
 from airtune.kinds import Real
 from airtune.memory import demand
-from airtune.placement.kernels.construct import PITCH, grasp, tabulate
+from airtune.placement.kernels.construct import PITCH, Table, grasp, tabulate
 from airtune.placement.kernels.exchange import Grid, exchange
 from airtune.placement.kernels.field import Field, workspace
 from airtune.placement.kernels.neighbourhood import Trials, explore, kick
@@ -110,18 +110,28 @@ class Search:
         Feasible positions for when the grid is too coarse to hold N antennas  [wavelengths]
     bounds : ndarray, shape (4, N), optional
         Least and greatest x, least and greatest y of every antenna  [wavelengths]
+    table : Table, optional
+        The only places that antennas can take; by default they may be anywhere in the region.
     """
 
-    def __init__(self, field: Field, seed: int, fallback: Real, bounds: Real | None = None) -> None:
+    def __init__(
+        self,
+        field: Field,
+        seed: int,
+        fallback: Real,
+        bounds: Real | None = None,
+        table: Table | None = None,
+    ) -> None:
         self.field = field
         self.fallback = fallback
         self.bounded = bounds is not None
         if bounds is None:
             bounds = np.zeros((4, field.antennas))
             bounds[1], bounds[3] = field.width, field.height
-        _check_size(field)
+        _check_size(field, table)
         self.work = workspace(field)
-        table = tabulate(field, PITCH)
+        self.movable = table is None
+        table = tabulate(field, PITCH) if table is None else table
         self.grid = Grid(table, prepare(table, field.interferers), bounds)
         # after a kick a sweep over all antennas doubles the share of trials that improve; where
         # interferers have to be held down it is dear, and pays for small arrays only
@@ -143,9 +153,9 @@ class Search:
         return np.stack([np.cos(turn), np.sin(turn), *self.fallback.T])
 
     def climb(self, z: Real, steps: int, tolerance: float, target: float = -math.inf) -> float:
-        """SQP from z in place; log t."""
+        """SQP from z in place, of the beamformer alone where places are given; log t."""
         limits = Limits(steps, tolerance, target)
-        return ascend(self.field, z, self.grid.bounds, limits, True, self.work)
+        return ascend(self.field, z, self.grid.bounds, limits, self.movable, self.work)
 
     def kick(self, z: Real) -> tuple[float, Real]:
         """Take random antennas out of z and put them elsewhere: log t and the new z."""
@@ -158,7 +168,7 @@ class Search:
         explore(self.field, self.grid, values, pool, plan, self.state, self.work)
 
 
-def _check_size(field: Field) -> None:
+def _check_size(field: Field, table: Table | None) -> None:
     """Refuse a region whose table of channels, or antennas whose models, would not fit.
 
     Raises
@@ -167,7 +177,7 @@ def _check_size(field: Field) -> None:
     """
     rows, paths = field.clients + field.interferers, field.ux.shape[0]
     points = (math.ceil(field.width / PITCH) + 1) * (math.ceil(field.height / PITCH) + 1)
-    if points * rows > MOST_ENTRIES:
+    if table is None and points * rows > MOST_ENTRIES:
         raise ProblemError(
             f"region {field.width:g} x {field.height:g} wavelengths: makes {points:.3g} grid "
             f"points for each of {rows} transmitters, together at most {MOST_ENTRIES:g} fit"

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -42,6 +42,7 @@ def solve(
     start: Real | None = None,
     travel: TravelLimit | None = None,
     certify: bool = False,
+    grid: float = 0.0,
 ) -> Placement:
     """Maximise the worst client's gain over positions and beamformer (system model, section 5).
 
@@ -60,6 +61,10 @@ def solve(
         Limit or price of the travel from the present positions.
     certify : bool
         Add an upper bound that holds for every placement.
+    grid : float
+        Distance of the places that antennas can take, along x and y from the corner of the region;
+        0: any place.  Few choices are all tried; else the search keeps to the places.
+        [wavelengths]
 
     Returns
     -------
@@ -88,11 +93,12 @@ def solve(
     began = time.perf_counter()
     if not problem.active.any():
         return _silent(problem, start, began)
+    places = None if grid == 0 else _places(problem, method, grid, start, travel)
     if travel is not None:
         travel.check(problem)
-        positions, a = _within_travel(problem, mode, method, seed, travel)
+        positions, a = _within_travel(problem, mode, method, seed, travel, places)
     else:
-        positions, a = _unbound(problem, mode, method, seed, start)
+        positions, a = _unbound(problem, mode, method, seed, start, places)
     positions, w = _feasible(problem, positions, a.conj())
     placement = Placement(
         positions,
@@ -185,14 +191,51 @@ def _silent(problem: Problem, start: Real | None, began: float) -> Placement:
     return Placement(positions, w, math.inf, seconds=time.perf_counter() - began, method="silent")
 
 
+@dataclass(frozen=True)
+class _Places:
+    """The only places that antennas can take, shape (G, 2), and some that are feasible (N, 2)."""
+
+    all: Real
+    feasible: Real
+
+
+def _places(
+    problem: Problem, method: str, grid: float, start: Real | None, travel: TravelLimit | None
+) -> _Places:
+    """Return the places of a grid; check that what is given keeps to them."""
+    from airtune.placement.places import grid_lattice, grid_places, on_grid
+
+    if method not in ("auto", "sqp"):
+        raise ProblemError(f"method must be auto or sqp for places on a grid, not {method!r}")
+    origin = start if travel is None else travel.origin
+    if origin is not None and not on_grid(origin, grid):
+        raise ProblemError(f"the present positions must lie on the grid of {grid:g} wavelengths")
+    feasible = grid_lattice(problem.antennas, problem.region, problem.spacing, grid)
+    return _Places(grid_places(problem.region, grid), feasible)
+
+
 def _unbound(
-    problem: Problem, mode: str, method: str, seed: int, start: Real | None
+    problem: Problem,
+    mode: str,
+    method: str,
+    seed: int,
+    start: Real | None,
+    places: _Places | None,
 ) -> tuple[Real, Complex]:
     from airtune.placement.kernels.field import pack
     from airtune.placement.search import WARM, Search, effort_for
 
+    if places is not None:
+        from airtune.placement.places import best_of_all, few_choices, table_of
+
+        if few_choices(places.all, problem.antennas):
+            best = best_of_all(problem, places.all, seed=seed)
+            return best.positions, best.beamformer.conj()
     field, _ = pack(problem)
-    run = Search(field, seed, lattice(problem.antennas, problem.region, problem.spacing))
+    if places is None:
+        run = Search(field, seed, lattice(problem.antennas, problem.region, problem.spacing))
+    else:
+        run = Search(field, seed, places.feasible, table=table_of(field, places.all))
     z = None if start is None else _aim(problem, start)
     effort = effort_for(mode, field.antennas, field.interferers) if start is None else WARM[mode]
     return _run(run, method, effort, z)
@@ -206,8 +249,16 @@ def _run(run: Search, method: str, effort: Effort, start: Real | None) -> tuple[
         # some ten times slower than SQP, so fewer trials
         rounds = tuple((min(size, 2), 1 + trials // 20) for size, trials in effort.rounds)
         effort = replace(effort, climbs=max(1, effort.climbs // 3), rounds=rounds)
-    _, z = search(run, effort, start, _local(run, method))
+    local = _local(run, method) if run.movable else partial(_aimed, run, effort.steps)
+    _, z = search(run, effort, start, local)
     return np.ascontiguousarray(z[2:].T), z[0] + 1j * z[1]
+
+
+def _aimed(run: Search, steps: int, z: Real, target: float) -> float:
+    """Climb with the beamformer alone: the local method where places are given."""
+    from airtune.placement.search import ROUGH
+
+    return run.climb(z, steps, ROUGH, target)
 
 
 def _local(run: Search, method: str) -> Local | None:
@@ -235,13 +286,23 @@ def _aim(problem: Problem, positions: Real) -> Real:
 
 
 def _within_travel(
-    problem: Problem, mode: str, method: str, seed: int, travel: TravelLimit
+    problem: Problem,
+    mode: str,
+    method: str,
+    seed: int,
+    travel: TravelLimit,
+    places: _Places | None = None,
 ) -> tuple[Real, Complex]:
     """Best placement within the longest travel; with a price, the best of a ladder of limits."""
     from airtune.placement.kernels.field import pack
     from airtune.placement.search import Search, effort_for
 
     field, _ = pack(problem)
+    table = None
+    if places is not None:
+        from airtune.placement.places import table_of
+
+        table = table_of(field, places.all)
     fallback = np.asarray(travel.origin, dtype=np.float64)
     z = _aim(problem, fallback)
     limits = [step for step in LADDER if step < travel.longest] if travel.price_db > 0 else []
@@ -251,9 +312,10 @@ def _within_travel(
         if limit == 0.0:
             positions, a = fallback, z[0] + 1j * z[1]
         elif limit == math.inf and not travel.stuck:
-            positions, a = _run(Search(field, seed, fallback), method, effort, z.copy())
+            run = Search(field, seed, fallback, table=table)
+            positions, a = _run(run, method, effort, z.copy())
         else:
-            run = Search(field, seed, fallback, travel.bounds(problem, limit))
+            run = Search(field, seed, fallback, travel.bounds(problem, limit), table)
             positions, a = _run(run, method, replace(effort, starts=4, climbs=4), z.copy())
         order, longest = match(fallback, positions, travel.stuck)
         positions, a = positions[order], a[order]

@@ -30,6 +30,9 @@ TRAVEL_SHARES = (0.5, 0.25, 0.1, 0.0)
 DIFFERENCE = 0.1
 """Step of the finite differences: wavelengths of travel, and tens of dB of the air's error."""
 
+SHORTER = 1 - 1e-6
+"""Of the time of computing, what a way may take, so that rounding does no harm."""
+
 NO_TRAVEL_DB = 100.0
 """Price of travel where none can be afforded [dB a wavelength]."""
 
@@ -103,6 +106,7 @@ def plan_scheme(radio: RadioTurn, inputs: PlanInputs) -> JointPlan:
     settings = radio.repetition.scenario.planning
     first = radio.place(everybody(radio.repetition.omega))
     search = _Alternation(radio, inputs)
+    search.offer_shorter_way(first)
     if not search.offer("start", first) and settings.alternate:
         search.take_radio_turn(first.participants, None)
     if search.best is None and settings.participation == "planned":
@@ -118,7 +122,10 @@ def plan_scheme(radio: RadioTurn, inputs: PlanInputs) -> JointPlan:
             search.take_radio_turn(search.best.expected.participants, search.best)
         if search.bound >= before * (1 - 1e-9):
             break
-    return replace(search.best, trace=tuple(search.trace))
+    expected = search.best.expected
+    limit = radio.travel_within(search.best.plan.compute_deadline_s, expected.max_travel)
+    expected = replace(expected, max_travel=limit)
+    return replace(search.best, expected=expected, trace=tuple(search.trace))
 
 
 class _Alternation:
@@ -141,6 +148,22 @@ class _Alternation:
         self.best = JointPlan(plan, expected, self.radio.scheme_name, ())
         self.trace.append(TraceEntry(turn, plan.bound.total))
         return True
+
+    def offer_shorter_way(self, expected: ExpectedRadio) -> None:
+        """Place within the time of computing, where the way takes longer than the plan leaves.
+
+        Only for antennas that move while the clients compute: without the movement the plan tells
+        this time.
+        """
+        costs = expected.costs
+        if costs.beside_s == 0:
+            return
+        still = replace(costs, move_s=0.0, first_move_s=0.0)
+        plan = try_plan(self.inputs, expected.mse_star, still, expected.participants)
+        if plan is None or plan.compute_deadline_s >= costs.beside_s:
+            return
+        limit = self.radio.travel_within(plan.compute_deadline_s * SHORTER, expected.max_travel)
+        self.offer("travel", self.radio.place(expected.participants, limit))
 
     def take_radio_turn(self, participants: Mask, current: JointPlan | None) -> None:
         """Place anew under shorter limits, and at the price that time and energy of travel have."""

@@ -121,6 +121,7 @@ class PlanningFile(_Part):
     rounds_max: Count
     latency_budget_s: NonNegative | None = None
     energy_budget_j: NonNegative | None = None
+    overlap: bool = False
 
 
 def plan_problem(content: Any) -> dict[str, Any]:
@@ -234,7 +235,7 @@ def resource_problem(parsed: PlanningFile) -> ResourceProblem:
         return np.array([getattr(client, name) for client in clients], dtype=float)
 
     budgets = [np.inf if c.energy_budget_j is None else c.energy_budget_j for c in clients]
-    server, none = parsed.server, float("inf")
+    server, none, costs = parsed.server, float("inf"), fixed_costs(parsed)
     return ResourceProblem(
         bound=_constants(parsed.bound),
         clients=Processors(
@@ -250,7 +251,8 @@ def resource_problem(parsed: PlanningFile) -> ResourceProblem:
         ),
         server=ServerProcessor(server.cycles_per_sample, server.kappa, server.f_min, server.f_max),
         mse_star=parsed.mse_star,
-        round_s=parsed.uplink_s + parsed.downlink_s + parsed.pilot_s + parsed.move_s,
+        round_s=costs.round_s,
+        beside_s=costs.beside_s,
         round_j=parsed.move_j + parsed.downlink_j + parsed.pilot_j,
         rounds=(1, parsed.rounds_max),
         steps=(0, server.rounds_max),
@@ -273,4 +275,5 @@ def fixed_costs(parsed: PlanningFile) -> FixedCosts:
         downlink_j=parsed.downlink_j,
         move_j=parsed.move_j,
         pilot_shared_j=parsed.pilot_j,
+        overlap=parsed.overlap,
     )

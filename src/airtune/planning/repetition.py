@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -11,16 +11,20 @@ from numpy.typing import NDArray
 
 from airtune.bound import calibrate
 from airtune.bound.convergence import BoundConstants
-from airtune.costs import FloatArray, cycles_per_sample
+from airtune.costs import FloatArray, Hardware, cycles_per_sample
 from airtune.errors import InputError
+from airtune.kinds import Mask
 from airtune.planning.resources import PlanInputs, plan_inputs
 from airtune.radio.channels import Channel
 from airtune.radio.movement import Movement, movement, standing
 from airtune.radio.units import wavelength
-from airtune.registry import CHANNELS, SCHEMES
+from airtune.registry import CHANNELS, POLICIES, SCHEMES
 from airtune.scenario import Scenario
 from airtune.scenario.base import CALIBRATE
-from airtune.schemes import ArrayPolicy, BuiltScheme, RadioRound
+from airtune.schemes import ArrayPolicy, BuiltScheme, Link, RadioRound, Signalling
+
+SILENT_SYMBOLS = 10
+"""Symbols of a round in which nobody sends, for each RF chain, where the scenario gives none."""
 
 if TYPE_CHECKING:
     from airtune.learning.learner import Prepare, Progress
@@ -158,6 +162,42 @@ class Repetition:
             pretraining_batch=pretraining.batch_size,
         )
 
+    @cached_property
+    def hardware(self) -> Hardware:
+        """What amplifiers and circuits draw."""
+        return self.scenario.radio.hardware.resolved()
+
+    def signalling(
+        self,
+        array: ArrayPolicy,
+        candidates: NDArray[np.int64],
+        reporting: Mask | None = None,
+        report_bits: FloatArray | None = None,
+    ) -> Signalling:
+        """Return who sends pilots and reports in a round, and how often.
+
+        Parameters
+        ----------
+        array : ArrayPolicy
+        candidates : ndarray, int
+            Ascending indices of the clients that may be selected.
+        reporting : ndarray, bool, shape (S,), optional
+            Who of the selected ones reports scales.
+        report_bits : ndarray, float, shape (S,), optional
+            Length of their reports; in full by default.
+        """
+        radio, by_array = self.scenario.radio, self.scenario.radio.pilot_rule == "by-array"
+        silent, chains = radio.silent_symbols, array.front_end.chains
+        looks = POLICIES[self.scenario.clients.selection].looks_at_channels
+        return Signalling(
+            sounded=candidates if by_array and looks else None,
+            soundings=array.soundings if by_array else 1,
+            silent_symbols=(SILENT_SYMBOLS * chains if silent is None else silent)
+            * (array.listenings if by_array else 1),
+            reporting=reporting,
+            report_bits=report_bits,
+        )
+
     def radio(self, round_index: int) -> RadioRound:
         """Return the true and the perceived paths of a round."""
         block = self.paths.block(round_index)
@@ -170,19 +210,48 @@ class Repetition:
             )
         return RadioRound.of(self.scenario, self.seed, round_index, block)
 
+    def broadcast_link(
+        self,
+        array: ArrayPolicy,
+        old: FloatArray,
+        upload: Link,
+        weights: FloatArray,
+        true_old: FloatArray | None = None,
+    ) -> Link:
+        """Return the link of the broadcast that opens a round.
+
+        Antennas that move while the clients compute are still at their old places; what is switched
+        is set for the round already.
+
+        Parameters
+        ----------
+        array : ArrayPolicy
+        old : ndarray, float, shape (N, 2)
+            Places before the round [wavelengths].
+        upload : Link
+            With the antennas where they are for the upload.
+        weights : ndarray, float, shape (K,)
+            nu_k of the last round.
+        true_old : ndarray, float, shape (N, 2), optional
+            Where the antennas stood before the round, where drives have missed [wavelengths].
+        """
+        if not (self.scenario.planning.overlap and array.moves):
+            return upload
+        return replace(array.link(upload.radio, weights, old), true_positions=true_old)
+
     def movement(
         self, policy: ArrayPolicy, old: NDArray[np.float64], new: NDArray[np.float64]
     ) -> Movement:
         """Return the shortest movement between two sets of positions; none without drives."""
         if not policy.moves:
             return standing(new)
-        array = self.scenario.array
+        drive = self.scenario.array.drives
         return movement(
             old,
             new,
             wavelength_m=wavelength(self.scenario.radio.carrier_hz),
-            speed_mps=array.speed_mps,
-            drive_power_w=array.drive_power_w,
+            speed_mps=drive.speed_mps,
+            drive_power_w=drive.power_w,
             stuck=policy.stuck,
         )
 

@@ -27,7 +27,7 @@ class Spent:
         Rounds done.
     positions : ndarray, float, shape (N, 2)  [wavelengths]
     latency_s, movement_s : float  [s]
-        Of all components, and of movements.
+        Of all components, and of whole movements, also beside computing.
     energy_j : float  [J]
         Of all components.
     client_energy_j : ndarray, float, shape (K,)  [J]
@@ -53,7 +53,7 @@ class CurrentPlan:
     round : int
         Rounds done before.
     movement_s : float
-        Booked for movements before [s].
+        Time of the movements before [s].
     """
 
     joint: JointPlan

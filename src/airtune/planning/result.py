@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from airtune.allocation import Allocation, ResourceProblem
-from airtune.allocation.problem import server_energy
+from airtune.allocation.problem import deadline, server_energy
 from airtune.bound import BoundParts
 from airtune.costs import Components, compute_energy, compute_time
 from airtune.kinds import Mask, Real
@@ -49,6 +49,8 @@ class Plan:
         What keeps the bound from falling further.
     participants : ndarray of bool, shape (K,)
         Who takes part; the others have batches of 0 samples.
+    compute_deadline_s : float  [s]
+        D, the time that a round leaves for computing; infinity without a latency budget.
     """
 
     rounds: int
@@ -65,6 +67,7 @@ class Plan:
     certificate: Certificate
     limits: tuple[str, ...]
     participants: Mask
+    compute_deadline_s: float = float("inf")
 
     def spread(self, present: Mask, idle_clocks: Real) -> Plan:
         """Return the plan of some of the K clients as a plan of all.
@@ -113,6 +116,7 @@ class Plan:
             certificate=Certificate(**document["certificate"]),
             limits=tuple(document["limits"]),
             participants=np.array(document["participants"]),
+            compute_deadline_s=_or_infinity(document.get("compute_deadline_s")),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -129,6 +133,9 @@ class Plan:
             },
             "power_backoff": float(self.power_backoff),
             "participants": [bool(present) for present in self.participants],
+            "compute_deadline_s": (
+                float(self.compute_deadline_s) if np.isfinite(self.compute_deadline_s) else None
+            ),
             "bound": self.bound.to_dict(),
             "latency_s": self.latency_s.to_dict(total=True),
             "energy_j": {
@@ -151,7 +158,7 @@ class FixedCosts:
     ----------
     uplink_s, downlink_s, pilot_s, move_s : float  [s]
     uplink_j : ndarray, shape (K,)  [J]
-        At full power.
+        What the clients' amplifiers draw at full power, P_k u_k / eta_PA.
     pilot_j : ndarray, shape (K,)  [J]
         Pilots and side information, paid by the clients.
     downlink_j, move_j : float  [J]
@@ -169,6 +176,12 @@ class FixedCosts:
     redrawn : bool
         Whether they are drawn with replacement, see
         :func:`airtune.allocation.sampled_with_replacement`.
+    uplink_fixed_j : ndarray, shape (K,), or float  [J]
+        What the clients' circuits draw while they send, p_client u_k.
+    uplink_shared_j : float  [J]
+        What the base station's circuits draw during the uplink.
+    overlap : bool
+        Whether the antennas move while the clients compute.
     """
 
     uplink_s: float
@@ -186,20 +199,45 @@ class FixedCosts:
     misalignment: float = 0.0
     transmitting: int | None = None
     redrawn: bool = False
+    uplink_fixed_j: Real | float = 0.0
+    uplink_shared_j: float = 0.0
+    overlap: bool = False
 
     @property
     def round_s(self) -> float:
-        """Time of a round besides computing  [s]."""
-        return self.uplink_s + self.downlink_s + self.pilot_s + self.move_s
+        """Time of a round before or after computing  [s]."""
+        serial = 0.0 if self.overlap else self.move_s
+        return self.uplink_s + self.downlink_s + self.pilot_s + serial
+
+    @property
+    def beside_s(self) -> float:
+        """Time of the longest movement beside computing  [s]."""
+        return max(self.move_s, self.first_move_s) if self.overlap else 0.0
+
+    @property
+    def first_s(self) -> float:
+        """Time of the run besides its rounds: a movement that happens once, and first  [s]."""
+        return 0.0 if self.overlap else self.first_move_s
+
+    @property
+    def serial_first(self) -> FixedCosts:
+        """The costs with a movement that happens once before computing, not beside it."""
+        return replace(self, overlap=False)
 
     @property
     def round_j(self) -> float:
         """Energy of a round that no client pays  [J]."""
-        return self.downlink_j + self.move_j + self.pilot_shared_j
+        return self.downlink_j + self.move_j + self.pilot_shared_j + self.uplink_shared_j
 
     def of(self, present: Mask) -> FixedCosts:
         """Return the costs with the energies of some of the clients only."""
-        return replace(self, uplink_j=self.uplink_j[present], pilot_j=self.pilot_j[present])
+        fixed = np.broadcast_to(self.uplink_fixed_j, self.uplink_j.shape)
+        return replace(
+            self,
+            uplink_j=self.uplink_j[present],
+            pilot_j=self.pilot_j[present],
+            uplink_fixed_j=fixed[present],
+        )
 
 
 def everybody(omega: Real) -> Mask:
@@ -234,20 +272,21 @@ def describe(
     samples = allocation.steps * allocation.pretraining_batch
     steps, pretraining_batch = pretraining or (allocation.steps, allocation.pretraining_batch)
     cycles = c.cycles * batch
-    upload = costs.uplink_j * (allocation.backoff if costs.backoff else 1.0)
+    compute_s = float(np.max(compute_time(cycles, allocation.clocks)))
+    upload = costs.uplink_j * (allocation.backoff if costs.backoff else 1.0) + costs.uplink_fixed_j
     computing = compute_energy(cycles, allocation.clocks, c.kappa)  # in a share of the rounds
     per_client = rounds * (computing / c.share + upload + costs.pilot_j)
     latency = Components(
-        compute=rounds * float(np.max(compute_time(cycles, allocation.clocks))),
+        compute=rounds * compute_s,
         uplink=rounds * costs.uplink_s,
         downlink=rounds * costs.downlink_s,
         pilots=rounds * costs.pilot_s,
-        movement=rounds * costs.move_s + costs.first_move_s,
+        movement=_movement_time(costs, rounds, compute_s),
         pretraining=allocation.server_time,
     )
     energy = Components(
         compute=rounds * float(computing.sum()),
-        uplink=rounds * float((c.share * upload).sum()),
+        uplink=rounds * (float((c.share * upload).sum()) + costs.uplink_shared_j),
         downlink=rounds * costs.downlink_j,
         pilots=rounds * (float((c.share * costs.pilot_j).sum()) + costs.pilot_shared_j),
         movement=rounds * costs.move_j + costs.first_move_j,
@@ -270,7 +309,19 @@ def describe(
         certificate=Certificate(lower_bound, (total - lower_bound) / total if total > 0 else 0.0),
         limits=limiting(problem, allocation, *spent),
         participants=everybody(batch),
+        compute_deadline_s=deadline(problem, rounds, allocation.server_time),
     )
+
+
+def _movement_time(costs: FixedCosts, rounds: int, compute_s: float) -> float:
+    """Return what movements add to the time of all rounds  [s]."""
+    if not costs.overlap:
+        return rounds * costs.move_s + costs.first_move_s
+    return rounds * max(0.0, costs.move_s - compute_s) + max(0.0, costs.first_move_s - compute_s)
+
+
+def _or_infinity(seconds: float | None) -> float:
+    return float("inf") if seconds is None else float(seconds)
 
 
 def limiting(

@@ -132,6 +132,11 @@ class SurfaceFading:
         self._round = -1
         self._paths: dict[str, Paths] = {}
 
+    @property
+    def elements(self) -> int:
+        """M, number of elements."""
+        return len(self._elements)
+
     def surface(self, round_index: int) -> tuple[Surface, Surface]:
         """Return the surface of a round: as it is, and as the server believes it to be."""
         self._go_to(round_index)

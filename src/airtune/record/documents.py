@@ -125,6 +125,8 @@ class MetricsLine(Part):
     not_finite : str or None
         Why the round left the adapter as it was: ``updates``, no selected client had a finite
         update, or ``step``, the server's step was not finite; None where neither happened.
+    move_s : float or None
+        Time of the antennas' whole way [s], also of what was beside computing.
     """
 
     round: int
@@ -148,6 +150,7 @@ class MetricsLine(Part):
     faults: dict[str, Any] | None = None
     rejected: bool = False
     not_finite: str | None = None
+    move_s: Number | None = None
     replanned: dict[str, Any] = Field(default_factory=dict)
 
     def number(self, name: str) -> Number | None:
@@ -333,6 +336,8 @@ class ResultsDocument(RecordDocument):
         All settings.
     target_loss : float, dict or None
         A figure: a number, the quantiles of several seeds, or nothing.
+    target_losses : dict of str to float, dict or None
+        The same for each share of the reference's improvement in percent.
     schemes : dict of str to dict
         Figures of each scheme by name.
     headline, paired : dict or None
@@ -348,6 +353,7 @@ class ResultsDocument(RecordDocument):
     run_schema_version: int | None = None
     scenario: dict[str, Any] = Field(default_factory=dict)
     target_loss: Any = None
+    target_losses: dict[str, Any] | None = None
     seeds: int | None = None
     schemes: dict[str, dict[str, Any]] = Field(default_factory=dict)
     headline: dict[str, Any] | None = None

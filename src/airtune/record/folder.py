@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from airtune.errors import InputError, clip
-from airtune.record import names
+from airtune.record import names, version_1
 from airtune.record.cells import Cell
 from airtune.record.documents import (
     SCHEMA_VERSION,
@@ -66,8 +66,9 @@ class RunFolder:
     @property
     def cells(self) -> list[Cell]:
         """All cells, seed by seed, so that every scheme of a seed shares one learner."""
+        called = version_1.NAMES if self.version == 1 else {}
         return [
-            Cell(self.folder / scheme / names.seed_folder(seed), scheme, seed)
+            Cell(self.folder / scheme / names.seed_folder(seed), called.get(scheme, scheme), seed)
             for seed in range(self.scenario.seeds)
             for scheme in self.scenario.schemes
         ]
@@ -90,7 +91,8 @@ def open_folder(folder: Path) -> RunFolder:
         )
     run = read_document(folder / names.RUN, RunDocument)
     text = read_text(folder / names.SCENARIO)
-    scenario = scenario_file.load(folder / names.SCENARIO)
+    unnamed = version_1.UNNAMED if run.schema_version == 1 else None
+    scenario = scenario_file.load(folder / names.SCENARIO, unnamed=unnamed)
     if run.settings not in (None, digest(text)):
         raise InputError(
             f"{folder / names.SCENARIO}: the settings are not those that the run began with; "

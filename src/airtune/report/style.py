@@ -51,6 +51,7 @@ _STYLES = {
     "fixed-2n": SchemeStyle("Fixed, 2N", _SKY, (0, (5, 1.6)), "P"),
     "sparse": SchemeStyle("Sparse", _ORANGE, (0, (8, 2)), "X"),
     "selection": SchemeStyle("Selection", _ORANGE, (0, (2, 1.2)), "h"),
+    "selection-compact": SchemeStyle("Selection, compact", _GREEN, (0, (2, 1.2)), "H"),
     "ris": SchemeStyle("RIS", _SKY, (0, (2, 1.2)), "*"),
     "cotaf": SchemeStyle("COTAF", _GREEN, (0, (8, 2)), "<"),
     "obda": SchemeStyle("OBDA", _PURPLE, (0, (8, 2)), ">"),

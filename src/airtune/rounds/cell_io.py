@@ -78,6 +78,7 @@ def save(run: FederatedRun, cell: record.Cell, line: Metrics) -> None:
     totals: dict[str, Any] = {
         "latency_s": run.state.latency_s.to_dict(),
         "energy_j": run.state.energy_j.to_dict(),
+        "move_s": run.state.move_s,
     }
     if run.current.round > 0:
         totals["plan"] = run.current.to_dict()

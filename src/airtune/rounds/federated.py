@@ -25,7 +25,7 @@ from airtune.radio.drives import Carriages
 from airtune.radio.impairments import Impairments
 from airtune.registry import POLICIES, SERVER_OPTIMIZERS
 from airtune.rounds import anomaly, faults
-from airtune.rounds.books import Computing, book_round
+from airtune.rounds.books import Computing, Electronics, book_round
 from airtune.rounds.fault_metrics import FaultOutcome, fault_metrics
 from airtune.rounds.fault_state import FaultState
 from airtune.rounds.metrics import (
@@ -35,7 +35,7 @@ from airtune.rounds.metrics import (
     progress_metrics,
 )
 from airtune.rounds.poisoning import Poisoning
-from airtune.rounds.senders import check_updates, has_silent, who_transmitted
+from airtune.rounds.senders import check_updates, has_silent, report_bits, who_transmitted
 from airtune.rounds.state import State
 from airtune.scheduling import Candidates, Choice, Policy, choose
 from airtune.schemes import BuiltScheme, RadioRound, Travel, Uploads
@@ -131,9 +131,10 @@ class FederatedRun:
         check_updates(computed, choice.clients, self.scenario.engine.name)
         computed = self.poisoning.sent(computed, index)
         state.client_states |= computed.states
-        moved = repetition.movement(array, state.positions, self._positions(radio))
-        if state.faults.carriages is not None:
-            carriages = self.faults.carriages(index, state.faults.carriages, state.positions, moved)
+        old_positions, before = state.positions, state.faults.carriages
+        moved = repetition.movement(array, old_positions, self._positions(radio))
+        if before is not None:
+            carriages = self.faults.carriages(index, before, old_positions, moved)
             state.faults = replace(state.faults, carriages=carriages)
         state.positions = moved.positions
 
@@ -149,6 +150,13 @@ class FederatedRun:
         link = array.link(radio, state.effective_weights, state.positions)
         if state.faults.carriages is not None:
             link = replace(link, true_positions=state.faults.carriages.actual)
+        broadcast = repetition.broadcast_link(
+            array,
+            old_positions,
+            link,
+            state.effective_weights,
+            None if before is None else before.actual,
+        )
         impairments = self.faults.impairments(wrong, arrived.clients, radio.powers)
         uploads = self._uploads(arrived, choice, impairments)
         received = None
@@ -179,27 +187,45 @@ class FederatedRun:
         #    It books every component.
         reporting = np.isin(choice.clients, transmitters) if has_silent(received) else None
         overheads = self.scheme.air.overheads(
-            link, link, choice.clients, repetition.matrix_sizes, reporting
+            broadcast,
+            link,
+            choice.clients,
+            repetition.matrix_sizes,
+            repetition.signalling(
+                array,
+                np.flatnonzero(self.plan.participants),
+                reporting,
+                report_bits(choice.clients, arrived.clients, received),
+            ),
         )
-        if waiting is not None:
-            computing = waiting.applied(computing)
-        booked = book_round(computing, moved, overheads, received)
+        booked = book_round(
+            computing if waiting is None else waiting.applied(computing),
+            moved,
+            overheads,
+            received,
+            Electronics(repetition.hardware, array.front_end),
+            overlap=self.scenario.planning.overlap,
+        )
         if wrong.restarted:
             booked = faults.booked_twice(booked)
         state.latency_s += booked.latency_s
         state.energy_j += booked.energy_j
-        state.client_energy_j[choice.clients] += booked.compute_and_pilot_j
+        state.move_s += booked.move_s
+        state.client_energy_j += booked.before_upload_j(choice.clients, len(repetition.omega))
         if received is not None:
             state.client_energy_j[arrived.clients] += booked.uplink_j
 
         #    It evaluates the adapter, and plans the remaining rounds anew if the air drifts.
         evaluation = self._evaluate(index)
-        replanned = replan.check(repetition, self.scheme.name, self.current, self._spent())
+        replanned = replan.check(repetition, self.scheme.name, self.current, state.spent())
         if replanned is not None:
             self.current = replanned[0]
 
         happened = None
         if self.faults.active:
+            heard = dict(
+                zip(transmitters.tolist(), self._weights(transmitters, choice), strict=True)
+            )
             happened = FaultOutcome(
                 wrong,
                 choice.clients,
@@ -208,14 +234,7 @@ class FederatedRun:
                 cut=wrong.cut(arrived.clients),
                 stale=stale,
                 squared_bias=0.0 if received is None else received.squared_bias or 0.0,
-                stale_bias=staleness_bias(
-                    repetition.constants,
-                    adapter,
-                    stale,
-                    dict(
-                        zip(transmitters.tolist(), self._weights(transmitters, choice), strict=True)
-                    ),
-                ),
+                stale_bias=staleness_bias(repetition.constants, adapter, stale, heard),
             )
         outcome = RoundOutcome(
             choice,
@@ -368,18 +387,6 @@ class FederatedRun:
             cycles=self.repetition.cycles_per_sample * self.plan.batch_sizes[clients],
             clocks=self.plan.frequencies[clients],
             kappa=self.scenario.client_processor.kappa,
-        )
-
-    def _spent(self) -> replan.Spent:
-        """Return what has been spent so far, and where the antennas are."""
-        state = self.state
-        return replan.Spent(
-            round=state.round,
-            positions=state.positions,
-            latency_s=state.latency_s.total,
-            movement_s=state.latency_s.movement,
-            energy_j=state.energy_j.total,
-            client_energy_j=state.client_energy_j,
         )
 
     def _evaluate(self, index: int) -> Evaluation | None:

@@ -120,8 +120,10 @@ def outcome_metrics(outcome: RoundOutcome, constants: BoundConstants, omega: Flo
         "missing": [] if happened is None else happened.missing,
         "not_finite": outcome.not_finite,
         "moved_m": float(outcome.moved.distances_m.max()),
+        "move_s": float(outcome.booked.move_s),
         "round_latency_s": outcome.booked.latency_s.to_dict(),
         "round_energy_j": outcome.booked.energy_j.to_dict(),
+        "round_radiated_j": outcome.booked.radiated_j.to_dict(),
     }
 
 

@@ -34,6 +34,24 @@ def who_transmitted(senders: NDArray[np.int64], received: Reception | None) -> N
     return senders if received.transmitted is None else senders[received.transmitted]
 
 
+def report_bits(
+    selected: NDArray[np.int64], senders: NDArray[np.int64], received: Reception | None
+) -> NDArray[np.float64] | None:
+    """Return the lengths of the reports of the selected clients [bit]; None: all in full.
+
+    Parameters
+    ----------
+    selected, senders : ndarray, int
+        Ascending; the senders are those of them with an upload.
+    received : Reception or None
+    """
+    if received is None or received.report_bits is None:
+        return None
+    bits = np.zeros(len(selected))
+    bits[np.isin(selected, senders)] = received.report_bits
+    return bits
+
+
 def has_silent(received: Reception | None) -> bool:
     """Tell whether the air interface may have silenced clients."""
     return received is not None and received.transmitted is not None

@@ -12,6 +12,7 @@ from airtune import record
 from airtune.costs import Components
 from airtune.learning.results import ClientState
 from airtune.learning.server import OptimizerState, restore
+from airtune.planning.replan import Spent
 from airtune.rounds.fault_state import FaultState
 from airtune.scenario import Budget
 from airtune.schemes import Memory
@@ -35,6 +36,7 @@ class State:
     omega_k times each client's last reported relative scale, the nu_k of a round with everybody.
     `optimizer_state` belongs to the server optimiser, `client_states` to the client objective: only
     clients that took part and remember something are in it.  `faults` is what faults leave behind.
+    `move_s` is the time of all movements [s], also of what was beside computing.
     """
 
     adapter: NDArray[np.float32]
@@ -52,6 +54,7 @@ class State:
     round: int = 0
     latency_s: Components = field(default_factory=Components)
     energy_j: Components = field(default_factory=Components)
+    move_s: float = 0.0
 
     def arrays(self) -> record.Arrays:
         """Return the arrays of a checkpoint."""
@@ -102,6 +105,18 @@ class State:
         self.round = round_index
         self.latency_s = Components(**state["latency_s"])
         self.energy_j = Components(**state["energy_j"])
+        self.move_s = state.get("move_s", self.latency_s.movement)
+
+    def spent(self) -> Spent:
+        """Return what has been spent so far, and where the antennas are."""
+        return Spent(
+            round=self.round,
+            positions=self.positions,
+            latency_s=self.latency_s.total,
+            movement_s=self.move_s,
+            energy_j=self.energy_j.total,
+            client_energy_j=self.client_energy_j,
+        )
 
     def summary(self, budget: Budget) -> dict[str, Any]:
         """Return what a finished cell is remembered by, in plain JSON types."""

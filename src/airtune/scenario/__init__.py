@@ -1,7 +1,9 @@
 """Every setting of a study, once: typed, documented, validated."""
 
+from airtune.scenario.array import DRIVES, Array, Drive
 from airtune.scenario.base import CALIBRATE, Settings
 from airtune.scenario.faults import Faults
+from airtune.scenario.hardware import Hardware
 from airtune.scenario.learning import (
     TEMPLATES,
     Data,
@@ -17,7 +19,6 @@ from airtune.scenario.planning import Bound, Budget, Calibration, Planning
 from airtune.scenario.poison import Poison
 from airtune.scenario.radio import (
     Aggregation,
-    Array,
     Clients,
     Csi,
     Digital,
@@ -30,6 +31,7 @@ from airtune.scenario.scenario import Engine, PlacementSettings, Processor, Scen
 
 __all__ = [
     "CALIBRATE",
+    "DRIVES",
     "TEMPLATES",
     "Aggregation",
     "Array",
@@ -40,10 +42,12 @@ __all__ = [
     "Csi",
     "Data",
     "Digital",
+    "Drive",
     "Engine",
     "Evaluation",
     "Faults",
     "Fields",
+    "Hardware",
     "Interferers",
     "Lora",
     "Model",

@@ -31,7 +31,11 @@ _DEEPEST = 10
 """Dots in the path of a setting at most; no scenario has more than three."""
 
 
-def load(source: str | Path, overrides: Sequence[str] = ()) -> Scenario:
+def load(
+    source: str | Path,
+    overrides: Sequence[str] = (),
+    unnamed: Mapping[str, Any] | None = None,
+) -> Scenario:
     """Read a scenario.
 
     Parameters
@@ -41,6 +45,8 @@ def load(source: str | Path, overrides: Sequence[str] = ()) -> Scenario:
         what differs from another file (named relative to it) or from a shipped scenario.
     overrides : sequence of str
         Assignments ``a.b=c``; the value is read as YAML.
+    unnamed : mapping, optional
+        Values, by dotted path, of settings that the file does not name, in place of the defaults.
 
     Raises
     ------
@@ -48,6 +54,9 @@ def load(source: str | Path, overrides: Sequence[str] = ()) -> Scenario:
         The file is missing or not YAML, a key is unknown, or a value is not allowed.
     """
     settings = read(source)
+    for path, value in (unnamed or {}).items():
+        if not _is_named(settings.values, path):
+            put(settings.values, path, value, str(source))
     named: dict[str, tuple[str, Any]] = {}
     for assignment in overrides:
         written, value = _assign(settings.values, assignment)
@@ -170,6 +179,18 @@ def put(data: dict[str, Any], path: str, value: Any, where: str) -> None:
     for older, newer in OLDER_NAMES.items():
         if newer == path:
             data.pop(older.rpartition(".")[2], None)
+
+
+def _is_named(data: Mapping[str, Any], path: str) -> bool:
+    """Tell whether plain settings hold a dotted path, or something else where a section is due."""
+    section: Any = data
+    for key in path.split("."):
+        if not isinstance(section, Mapping):
+            return True
+        if key not in section:
+            return False
+        section = section[key]
+    return True
 
 
 def value_at(data: Mapping[str, Any], path: str) -> Any:

@@ -90,6 +90,11 @@ class Planning(Settings):
         description="movement = when-needed: largest expected error of the aligned sum with which "
         "the antennas stay, in dB of the updates' scale",
     )
+    overlap: bool = Field(
+        False,
+        description="antennas move while the clients compute, and the broadcast goes out from "
+        "their old places; false: they move first, then the broadcast goes out",
+    )
     alternate: bool = Field(
         False,
         description="alternate radio and resource blocks until the bound stops falling, instead of "

@@ -23,6 +23,7 @@ from airtune.scenario.base import (
     Registered,
     Settings,
 )
+from airtune.scenario.hardware import Hardware
 from airtune.scenario.units import Quantity
 
 
@@ -197,33 +198,26 @@ class Radio(Settings):
     pilot_symbols_per_client: int = Field(
         8, ge=0, le=1_000_000, description="pilot symbols sent by each client in each round"
     )
+    pilot_rule: Literal["equal", "by-array"] = Field(
+        "equal",
+        description="who sends pilots, and how often: each selected client once whatever the array "
+        "is (equal), or as the array needs to know its channels: once for each N ports of a pool, "
+        "M + 1 times for a surface of M elements, array.field_pilots times for movable antennas, "
+        "by all who may be selected where the choice looks at the channels (by-array)",
+    )
+    silent_symbols: Annotated[int, Field(ge=0)] | None = Field(
+        0,
+        description="symbols of a round in which nobody sends, for the noise and interference to "
+        "be measured (movable antennas: array.field_pilots times as many); null is 10 for each "
+        "RF chain",
+    )
     channel: Annotated[str, Registered(CHANNELS)] = Field(
         "block-fading", description="where the propagation paths come from (a registered name)"
     )
     paths: Paths = Paths()
     interferers: Interferers = Interferers()
     csi: Csi = Csi()
-
-
-class Array(Settings):
-    """The base station's movable antennas; positions in wavelengths."""
-
-    antennas: Annotated[int, Field(ge=1, le=1024)] = Field(4, description="antennas N")
-    region: Annotated[tuple[NonNegative, NonNegative], Quantity("wavelengths", 0.01, 1e4)] = Field(
-        (4.0, 4.0), description="box [A_x, A_y] that the antennas move in; A_y = 0 is a line"
-    )
-    spacing: Annotated[Positive, Quantity("wavelengths", 1e-3, 1e2)] = Field(
-        0.5, description="least distance D between two antennas"
-    )
-    speed_mps: Annotated[Positive, Quantity("m/s", 1e-6, 100)] = Field(
-        0.5, description="speed of a moving antenna"
-    )
-    drive_power_w: Annotated[NonNegative, Quantity("W", 1e-6, 1e4)] = Field(
-        0.5, description="power of one moving drive"
-    )
-    selection_places: Annotated[int, Field(ge=2, le=8)] = Field(
-        4, description="scheme `selection`: antennas to choose from, for each of the N"
-    )
+    hardware: Hardware = Hardware()
 
 
 class Aggregation(Settings):
@@ -239,6 +233,17 @@ class Aggregation(Settings):
     )
     scale_bits: Annotated[int, Field(ge=8, le=32), Quantity("bit", 8, 32)] = Field(
         16, description="bits for each reported mean or standard deviation (side information)"
+    )
+    scale_reports: Literal["sequential", "joint"] = Field(
+        "sequential",
+        description="clients report their scales in full, one after the other; or all at once at "
+        "the rates of simultaneous reception, after the first report with half of the bits for the "
+        "change since the last one (both ends then use the figures as rounded)",
+    )
+    repetition: Count = Field(
+        1,
+        description="times n_rep that every analog symbol is sent, with fresh noise and "
+        "interference, and averaged",
     )
     alignment: Literal["forcing", "capped"] = Field(
         "forcing",

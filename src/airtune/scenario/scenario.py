@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from airtune.errors import clip, shown
 from airtune.registry import ENGINES, SCHEMES
+from airtune.scenario.array import Array
 from airtune.scenario.base import Count, NonNegative, Positive, Registered, Settings
 from airtune.scenario.faults import Faults
 from airtune.scenario.learning import (
@@ -25,7 +26,6 @@ from airtune.scenario.learning import (
 from airtune.scenario.planning import Bound, Budget, Calibration, Planning
 from airtune.scenario.radio import (
     Aggregation,
-    Array,
     Clients,
     Digital,
     Radio,

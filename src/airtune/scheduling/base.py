@@ -116,6 +116,9 @@ class Policy(ABC):
     ----------
     about : str
         Of the class: one line for the manual.
+    looks_at_channels : bool
+        Of the class: whether the choice needs the channels of this round, so that all who may be
+        chosen have to send pilots (`radio.pilot_rule: by-array`).
 
     Examples
     --------
@@ -123,6 +126,7 @@ class Policy(ABC):
 
     >>> class RoundRobin(Policy):
     ...     about = "one set of clients after the other"
+    ...     looks_at_channels = False
     ...
     ...     def select(self, candidates):
     ...         c = candidates
@@ -132,6 +136,7 @@ class Policy(ABC):
     """
 
     about: ClassVar[str]
+    looks_at_channels: ClassVar[bool] = True
 
     @abstractmethod
     def select(self, candidates: Candidates) -> Choice:

@@ -11,6 +11,7 @@ class Everybody(Policy):
     """All clients that may transmit do."""
 
     about: ClassVar[str] = "everybody transmits"
+    looks_at_channels: ClassVar[bool] = False
 
     def select(self, candidates: Candidates) -> Choice:
         """Return all candidates."""

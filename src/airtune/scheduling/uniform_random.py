@@ -25,6 +25,7 @@ class UniformRandom(Policy):
     """
 
     about: ClassVar[str] = "uniformly random (FedAvg)"
+    looks_at_channels: ClassVar[bool] = False
 
     def select(self, candidates: Candidates) -> Choice:
         """Return a random set, the same for all schemes of (seed, round)."""

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from airtune.schemes.air.aligned import OverTheAir
 from airtune.schemes.air.analog import Analog
-from airtune.schemes.air.base import AirInterface, Forecast, Memory, Overheads, Reception, Uploads
+from airtune.schemes.air.base import AirInterface
 from airtune.schemes.air.cotaf import Cotaf
 from airtune.schemes.air.digital import Digital
 from airtune.schemes.air.ideal import ErrorFree
+from airtune.schemes.air.messages import Forecast, Memory, Reception, Uploads
 from airtune.schemes.air.one_bit import OneBit
+from airtune.schemes.air.signalling import Overheads, Signalling
 from airtune.schemes.air.truncated import Truncated
 from airtune.schemes.arrays.base import ArrayPolicy, Effort, Travel
 from airtune.schemes.arrays.fixed import (
@@ -33,6 +35,9 @@ FIXED = Scheme("fixed", HalfWavelengthArray, OverTheAir, "Yang et al. 2020")
 FIXED_2N = Scheme("fixed-2n", DoubledArray, OverTheAir, "Yang et al. 2020")
 SPARSE = Scheme("sparse", SparseArray, OverTheAir, "Wang et al. 2023")
 SELECTION = Scheme("selection", SelectedArray, OverTheAir, "Sanayei, Nosratinia 2004")
+SELECTION_COMPACT = Scheme(
+    "selection-compact", SelectedArray, OverTheAir, "Sanayei, Nosratinia 2004"
+)
 RANDOM_POSITION = Scheme("random-position", RandomArray, OverTheAir, "lower reference")
 RIS = Scheme("ris", ReflectingSurface, OverTheAir, "Wang et al. 2022")
 COTAF = Scheme("cotaf", HalfWavelengthArray, Cotaf, "Sery et al. 2021")
@@ -56,6 +61,7 @@ __all__ = [
     "RadioRound",
     "Reception",
     "Scheme",
+    "Signalling",
     "Travel",
     "Uploads",
     "register",

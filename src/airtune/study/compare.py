@@ -15,8 +15,8 @@ from airtune.record import Document, RunFolder, names
 from airtune.record.documents import ResultsDocument
 from airtune.scenario import Scenario
 from airtune.study import cells
-from airtune.study.histories import finished_figures, first_left_out
-from airtune.study.outcomes import REFERENCE, baseline_of, headline, over_cells, over_seeds
+from airtune.study.histories import finished_figures, first_left_out, merged_targets
+from airtune.study.outcomes import REFERENCE, baseline_of, headline, over_cells
 from airtune.study.results import Results
 from airtune.study.statistics import paired_figures
 
@@ -155,7 +155,7 @@ def summarise(run_folder: RunFolder) -> Document:
     document: Document = {
         **record.older_version(run_folder.version),
         "scenario": run_folder.scenario.to_dict(),
-        "target_loss": over_seeds(list(targets.values())) if targets else None,
+        **merged_targets(targets),
         "seeds": run_folder.scenario.seeds,
         "schemes": {name: over_cells(cells) for name, cells in figures.items()},
     }

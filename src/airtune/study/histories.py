@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from airtune import record
 from airtune.errors import InputError
 from airtune.record import Cell, Document, RunFolder
 from airtune.record.documents import LeftOutDocument, PlanDocument, Sample
-from airtune.study.outcomes import REFERENCE, CellHistory, Figures, cell_figures, target_loss
+from airtune.study.outcomes import REFERENCE, CellHistory, Figures, cell_figures, over_seeds
+from airtune.study.targets import MAIN, SHARES, Targets, target_losses
 
 _UNFIT = (ArithmeticError, AttributeError, LookupError, StopIteration, TypeError, ValueError)
 """What the figures raise on documents that are of their kind but not of one run."""
@@ -36,18 +39,18 @@ def read_cell(cell: Cell) -> CellHistory:
     )
 
 
-def finished_figures(run_folder: RunFolder) -> tuple[Figures, dict[int, float | None]]:
-    """Return the figures of the finished cells, and the target loss of each seed."""
+def finished_figures(run_folder: RunFolder) -> tuple[Figures, dict[int, Targets]]:
+    """Return the figures of the finished cells, and the target losses of each seed by name."""
     histories = {cell: read_cell(cell) for cell in run_folder.cells if cell.finished}
-    targets = {
-        cell.seed: target_loss(history.losses)
+    targets: dict[int, Targets] = {
+        cell.seed: target_losses(history.losses)
         for cell, history in histories.items()
         if cell.scheme == REFERENCE and history.losses
     }
     figures: Figures = {}
     for cell, history in histories.items():
         try:
-            entry = cell_figures(history, targets.get(cell.seed), run_folder.scenario)
+            entry = cell_figures(history, targets.get(cell.seed, {}), run_folder.scenario)
         except _UNFIT as error:
             raise InputError(
                 f"{cell.folder}: its documents do not fit together "
@@ -56,6 +59,14 @@ def finished_figures(run_folder: RunFolder) -> tuple[Figures, dict[int, float | 
             ) from None
         figures.setdefault(cell.scheme, {})[cell.seed] = entry
     return figures, targets
+
+
+def merged_targets(targets: Mapping[int, Targets]) -> Document:
+    """Return `target_loss` and `target_losses` of the results, over the seeds; None without any."""
+    if not targets:
+        return {"target_loss": None, "target_losses": dict.fromkeys(SHARES)}
+    merged = {name: over_seeds([each[name] for each in targets.values()]) for name in SHARES}
+    return {"target_loss": merged[MAIN], "target_losses": merged}
 
 
 def first_left_out(run_folder: RunFolder, kept: int = 5) -> Document | None:

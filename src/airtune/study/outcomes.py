@@ -24,9 +24,7 @@ from airtune.scenario import Scenario
 from airtune.study.ends import stopped_by
 from airtune.study.faults import fault_figures
 from airtune.study.statistics import Quantiles, Share, jain_index, quantiles, share_interval
-
-TARGET_SHARE = 0.9
-"""The target loss is reached when this share of the reference's improvement is."""
+from airtune.study.targets import MAIN, SHARES, Crossing, Targets, crossing, target_loss
 
 Number = int | float
 
@@ -91,6 +89,7 @@ class RoundFigures(TypedDict):
 class CellFigures(TypedDict):
     """Figures of one scheme and one seed, as they stand in results.json."""
 
+    targets: dict[str, Crossing]
     rounds_to_target: int | None
     time_to_target_s: Number | None
     energy_to_target_j: Number | None
@@ -129,10 +128,15 @@ class CellFigures(TypedDict):
 
 
 class Headline(TypedDict):
-    """The proposal against each baseline [%]; the baselines whose percentage is a lower bound."""
+    """The proposal against each baseline [%]; the baselines whose percentage is a lower bound.
+
+    Ceilings are what the reference saves, which has no radio at all.
+    """
 
     faster_pct: dict[str, float | Quantiles | None]
     less_energy_pct: dict[str, float | Quantiles | None]
+    ceiling_faster_pct: dict[str, float | Quantiles | None]
+    ceiling_less_energy_pct: dict[str, float | Quantiles | None]
     lower_bounds: list[str]
 
 
@@ -145,49 +149,22 @@ def baseline_of(figures: Figures) -> str:
     return PROPOSAL if PROPOSAL in figures else next(iter(figures))
 
 
-def target_loss(losses: Sequence[float | None]) -> float | None:
-    """Return the initial loss minus 90 % of the improvement that the reference reaches.
-
-    Parameters
-    ----------
-    losses : sequence of float or None
-        Validation losses of the reference, those of the untuned model first; None where it has
-        diverged.
-
-    Returns
-    -------
-    float or None
-        None when the reference does not improve: there is nothing to reach then.
-
-    Examples
-    --------
-    >>> round(target_loss([5.0, 3.0, 1.0]), 6)
-    1.4
-    >>> target_loss([5.0, 6.0]) is None
-    True
-    """
-    first, last = losses[0], losses[-1]
-    if last is None or first is None or last >= first:
-        return None
-    return float(first - TARGET_SHARE * (first - last))
-
-
 def cell_figures(
-    history: CellHistory, target: float | None, scenario: Scenario | None = None
+    history: CellHistory, targets: Targets, scenario: Scenario | None = None
 ) -> CellFigures:
     """Return the figures of one finished cell.
 
     Parameters
     ----------
     history : CellHistory
-    target : float or None
-        Target loss of its seed.
+    targets : mapping of str to float or None
+        Target losses of its seed by name; empty where there is no reference.
     scenario : Scenario, optional
         Settings that it ran with; they tell why it stopped before `training.rounds`.
     """
     lines, totals = history.rounds, history.finished
     last = next(line for line in reversed(lines) if line.evaluated)
-    reached = None
+    reached, target = None, targets.get(MAIN)
     if target is not None:
         reached = next(
             (line for line in lines if line.loss is not None and line.loss <= target), None
@@ -196,6 +173,7 @@ def cell_figures(
     mean_error = float(np.mean(errors)) if errors else 0.0
     faults = fault_figures(lines, len(totals.participation))
     figures: CellFigures = {
+        "targets": {name: crossing(lines, targets.get(name)) for name in SHARES},
         "rounds_to_target": reached.round if reached else None,
         "time_to_target_s": reached.time_s if reached else None,
         "energy_to_target_j": reached.energy_j if reached else None,
@@ -344,41 +322,63 @@ def headline(figures: Figures) -> Headline:
     then a lower bound and the baseline is listed under `lower_bounds`.  None when the proposal
     never reaches it.
 
+    All figures are those of the main target, between two evaluations
+    (:func:`airtune.study.targets.crossing`).
+
     Examples
     --------
-    >>> mine = {"time_to_target_s": 3.0, "energy_to_target_j": 1.0}
-    >>> theirs = {"time_to_target_s": 4.0, "energy_to_target_j": 2.0}
-    >>> headline({"movable": {0: mine}, "fixed": {0: theirs}})
-    {'faster_pct': {'fixed': 25.0}, 'less_energy_pct': {'fixed': 50.0}, 'lower_bounds': []}
+    >>> def cell(time_s, energy_j):
+    ...     return {"targets": {"90": {"rounds": 1.0, "time_s": time_s, "energy_j": energy_j}}}
+    >>> ideal, movable, fixed = cell(2.0, 1.0), cell(3.0, 1.0), cell(4.0, 2.0)
+    >>> found = headline({"ideal": {0: ideal}, "movable": {0: movable}, "fixed": {0: fixed}})
+    >>> found["faster_pct"], found["less_energy_pct"], found["ceiling_faster_pct"]
+    ({'fixed': 25.0}, {'fixed': 50.0}, {'fixed': 50.0})
     """
-    proposal = figures.get(PROPOSAL, {})
-    faster: dict[str, float | Quantiles | None] = {}
-    less: dict[str, float | Quantiles | None] = {}
-    bounds = []
-    for name, cells in figures.items():
-        if name in (PROPOSAL, REFERENCE):
-            continue
-        pairs = [(proposal[seed], cells[seed]) for seed in cells if seed in proposal]
-        if not pairs:
-            continue
-        times = [_saving(p, b, "time_to_target_s", "latency_s") for p, b in pairs]
-        joules = [_saving(p, b, "energy_to_target_j", "energy_j") for p, b in pairs]
-        faster[name] = over_seeds(times, missing=-math.inf)
-        less[name] = over_seeds(joules, missing=-math.inf)
-        if any(baseline["time_to_target_s"] is None for _, baseline in pairs):
-            bounds.append(name)
-    return {"faster_pct": faster, "less_energy_pct": less, "lower_bounds": bounds}
+    proposal, reference = figures.get(PROPOSAL, {}), figures.get(REFERENCE, {})
+    others = {n: c for n, c in figures.items() if n not in (PROPOSAL, REFERENCE)}
+    bounds = [
+        name
+        for name, cells in others.items()
+        if any(_reached(cell, "time_s") is None for seed, cell in cells.items() if seed in proposal)
+    ]
+    return {
+        "faster_pct": _savings(proposal, others, "time_s", "latency_s"),
+        "less_energy_pct": _savings(proposal, others, "energy_j", "energy_j"),
+        "ceiling_faster_pct": _savings(reference, others, "time_s", "latency_s"),
+        "ceiling_less_energy_pct": _savings(reference, others, "energy_j", "energy_j"),
+        "lower_bounds": bounds,
+    }
+
+
+def _reached(cell: CellFigures, figure: Literal["time_s", "energy_j"]) -> float | None:
+    return cell["targets"][MAIN][figure]
+
+
+def _savings(
+    saver: Mapping[int, CellFigures],
+    others: Figures,
+    figure: Literal["time_s", "energy_j"],
+    spent: Literal["latency_s", "energy_j"],
+) -> dict[str, float | Quantiles | None]:
+    """Return what a scheme saves against each of the others, over the seeds of both [%]."""
+    savings: dict[str, float | Quantiles | None] = {}
+    for name, cells in others.items():
+        pairs = [(saver[seed], cells[seed]) for seed in cells if seed in saver]
+        if pairs:
+            each = [_saving(mine, theirs, figure, spent) for mine, theirs in pairs]
+            savings[name] = over_seeds(each, missing=-math.inf)
+    return savings
 
 
 def _saving(
-    proposal: CellFigures,
-    baseline: CellFigures,
-    figure: Literal["time_to_target_s", "energy_to_target_j"],
+    saver: CellFigures,
+    other: CellFigures,
+    figure: Literal["time_s", "energy_j"],
     spent: Literal["latency_s", "energy_j"],
 ) -> float | None:
-    mine, theirs = proposal[figure], baseline[figure]
+    mine, theirs = _reached(saver, figure), _reached(other, figure)
     if mine is None:
         return None
     if theirs is None:
-        theirs = Components(**baseline[spent]).total
-    return 100.0 * (1.0 - float(mine) / float(theirs))
+        theirs = Components(**other[spent]).total
+    return 100.0 * (1.0 - mine / theirs)

@@ -26,8 +26,8 @@ from airtune.scenario import file as scenario_file
 from airtune.study import compare
 from airtune.study.cells import Watcher as CellWatcher
 from airtune.study.cells import run_cells
-from airtune.study.histories import finished_figures
-from airtune.study.outcomes import CellFigures, baseline_of, headline, over_cells, over_seeds
+from airtune.study.histories import finished_figures, merged_targets
+from airtune.study.outcomes import CellFigures, baseline_of, headline, over_cells
 from airtune.study.statistics import paired_figures
 
 KIND = "sweep"
@@ -333,7 +333,7 @@ def _summarise(point: Point) -> Document:
         "cells": len(point.run.cells),
         "finished": sum(map(len, figures.values())),
         "infeasible": [record.read_document(note, InfeasibleDocument).message for note in notes],
-        "target_loss": over_seeds(list(targets.values())) if targets else None,
+        **merged_targets(targets),
         "schemes": {name: _without_history(c) for name, c in figures.items()},
         "headline": headline(figures),
         "paired": paired_figures(figures, baseline_of(figures)) if figures else None,

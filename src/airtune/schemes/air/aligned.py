@@ -19,7 +19,7 @@ from airtune.kinds import Integer, Real
 from airtune.radio.power_control import capped_alignment, misalignment
 from airtune.radio.transmission import Transmission
 from airtune.schemes.air.analog import Analog, forced, noise_after
-from airtune.schemes.air.base import Forecast, Reception, Uploads
+from airtune.schemes.air.messages import Forecast, Reception, Uploads
 from airtune.schemes.link import Link
 from airtune.streams import torch_seed
 
@@ -38,10 +38,10 @@ class OverTheAir(Analog):
     def forecast(self, link: Link, omega: Real, matrix_sizes: Integer) -> Forecast:
         """Return the error 1 / t of uniform forcing, or noise and bias of capped powers."""
         if self.aggregation.alignment == "forcing":
-            mse = 1.0 / link.best_beamformer(omega).worst_gain
+            mse = 1.0 / link.best_beamformer(omega).worst_gain / self.aggregation.repetition
             return self.forecast_of_all_entries(omega, matrix_sizes, mse)
         clients = np.flatnonzero(omega > 0)
-        air = link.perceived.of(clients)
+        air = self.averaged(link.perceived.of(clients))
         sent = self._aligned(link, clients, omega[clients], 1.0)
         missed = misalignment(air.channel, sent, omega[clients])
         bias = float(np.sum(np.abs(missed) ** 2))
@@ -52,17 +52,18 @@ class OverTheAir(Analog):
 
     def combine(self, uploads: Uploads, link: Link, backoff: float) -> Reception | None:
         """Send all updates at once, aligned by the effective weights that were reported."""
-        normalisation = self.normalised(uploads)
+        report = self.report(uploads)
+        normalisation = self.normalised(report, uploads)
         nu = normalisation.effective_weights
         sent = self._aligned(link, uploads.clients, nu, backoff)
-        return self.transmit(uploads, link, normalisation, sent)
+        return report.added_to(self.transmit(uploads, link, normalisation, sent))
 
     def _aligned(self, link: Link, clients: Integer, nu: Real, backoff: float) -> Transmission:
         """Return beamformer and scalars under the alignment that is set; `nu` has shape (S,)."""
         transmission = forced(link, clients, nu, backoff)
         if self.aggregation.alignment == "forcing":
             return transmission
-        air = link.perceived.of(clients)
+        air = self.averaged(link.perceived.of(clients))
         seed = torch_seed(link.radio.seed, "alignment", link.radio.round) % 2**31
         powers = backoff * link.radio.powers[clients]
         return capped_alignment(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -10,12 +10,37 @@ from airtune.costs import over_the_air_time
 from airtune.kinds import Complex, Integer, Real
 from airtune.radio import scales
 from airtune.radio.over_the_air import Aggregate, aggregate
+from airtune.radio.reports import code_magnitudes, code_means
 from airtune.radio.scales import Normalisation, Scales
 from airtune.radio.transmission import Air, Transmission, uniform_forcing
-from airtune.schemes.air.base import AirInterface, Forecast, Reception, Uploads
+from airtune.schemes.air.base import AirInterface
 from airtune.schemes.air.measures import relative_error, squared_scale
+from airtune.schemes.air.messages import Forecast, Memory, Reception, Uploads
 from airtune.schemes.link import Link
 from airtune.streams import generator
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the server holds of the clients' scales.
+
+    Attributes
+    ----------
+    scales : Scales
+        One row a client and one column a scale group.
+    bits : ndarray, float, shape (S,), or None
+        Length of each report; None: in full.
+    memory : dict of int to ndarray, float, shape (2 B,)
+        What both ends hold until the next report, by client.
+    """
+
+    scales: Scales
+    bits: Real | None = None
+    memory: Memory = field(default_factory=dict)
+
+    def added_to(self, received: Reception) -> Reception:
+        """Return a reception with the cost and the memory of the reports."""
+        return replace(received, report_bits=self.bits, memory=self.memory)
 
 
 class Analog(AirInterface):
@@ -23,20 +48,54 @@ class Analog(AirInterface):
 
     def airtime(self, entries: int) -> float:
         """Return the airtime of an upload of so many real entries [s]."""
-        return over_the_air_time(entries, self.radio.bandwidth_hz, self.radio.efficiency)
+        once = over_the_air_time(entries, self.radio.bandwidth_hz, self.radio.efficiency)
+        return self.aggregation.repetition * once
 
-    def reports(self, uploads: Uploads) -> Scales:
-        """Return the clients' reports, one row a client and one column a scale group."""
+    def averaged(self, air: Air) -> Air:
+        """Return the air with the noise and interference that are left of all repetitions."""
+        count = self.aggregation.repetition
+        powers = air.interference_powers / count
+        return replace(air, noise=air.noise / count, interference_powers=powers)
+
+    def forcing_noise(self, link: Link, clients: Integer, nu: Real) -> float:
+        """Return the error of uniform forcing at full power, 1 / t; `nu` has shape (S,)."""
+        best = link.best_beamformer(spread_weights(link, clients, nu))
+        return 1.0 / best.worst_gain / self.aggregation.repetition
+
+    def report(self, uploads: Uploads) -> Report:
+        """Return the clients' scales as the server holds them, and what their reports cost."""
         sizes = scales.group_sizes(uploads.matrix_sizes.tolist(), self.aggregation.normalise)
-        return scales.report_scales(uploads.updates, sizes)
+        measured = scales.report_scales(uploads.updates, sizes)
+        if self.aggregation.scale_reports == "sequential":
+            return Report(measured)
+        return self._coded(measured, uploads)
 
-    def normalised(self, uploads: Uploads) -> Normalisation:
+    def _coded(self, measured: Scales, uploads: Uploads) -> Report:
+        """Return scales as bits stand for them; memory: m_kb and v_kb of the last report."""
+        bits, groups = self.aggregation.scale_bits, len(measured.sizes)
+        means, deviations = np.zeros_like(measured.means), np.zeros_like(measured.means)
+        lengths, memory = np.zeros(len(means)), dict[int, Real]()
+        for k, client in enumerate(uploads.clients.tolist()):
+            last = uploads.memory.get(client)
+            last_means, last_deviations = (
+                (None, None) if last is None else (last[:groups], last[groups:])
+            )
+            mean, cost = np.zeros(groups), 0.0
+            if self.reported_scalars == 2:
+                coded = code_means(measured.means[k], last_means, last_deviations, bits)
+                mean, cost = coded.values, coded.bits
+            about = np.hypot(measured.deviations[k], measured.means[k] - mean)
+            size = code_magnitudes(about, last_deviations, bits)
+            means[k], deviations[k], lengths[k] = mean, size.values, cost + size.bits
+            memory[client] = np.concatenate([mean, size.values])
+        return Report(Scales(measured.sizes, means, deviations), lengths, memory)
+
+    def normalised(self, report: Report, uploads: Uploads) -> Normalisation:
         """Return the common scales that the server sets from the clients' reports."""
-        own = self.reports(uploads)
         common = scales.normalise_updates(
-            as_reported(own, uploads), uploads.omega, self.aggregation.normalise
+            as_reported(report.scales, uploads), uploads.omega, self.aggregation.normalise
         )
-        return replace(common, scales=own)
+        return replace(common, scales=report.scales)
 
     def forecast_of_all_entries(
         self, weights: Real, matrix_sizes: Integer, mse: float, bias: float = 0.0
@@ -79,19 +138,19 @@ class Analog(AirInterface):
             uploads.updates,
             normalisation,
             transmission,
-            link.true.of(uploads.clients),
+            self.averaged(link.true.of(uploads.clients)),
             generator(link.radio.seed, "noise", link.radio.round, *slot),
             form=self.aggregation.form,
             impairments=uploads.impairments,
         )
-        airtime = self.airtime(normalisation.entries)
-        impaired = uploads.impairments is not None
+        airtime, wrong = self.airtime(normalisation.entries), uploads.impairments
         predicted = received.predicted_mse * normalisation.total_error
         noise_std, exposure = _concealment(normalisation, received)
         return Reception(
             mean=received.mean,
-            uplink_j=(received.average_powers if impaired else received.powers) * airtime,
+            uplink_j=(received.powers if wrong is None else received.average_powers) * airtime,
             uplink_s=airtime,
+            sending_s=None if wrong is None else airtime * wrong.sent,
             effective_weights=spread_weights(
                 link, uploads.clients, normalisation.effective_weights
             ),
@@ -127,11 +186,6 @@ def forced(link: Link, clients: Integer, nu: Real, backoff: float) -> Transmissi
     best = link.best_beamformer(spread_weights(link, clients, nu))
     channel, powers = link.perceived.of(clients).channel, link.radio.powers[clients]
     return uniform_forcing(channel, best.beamformer, nu, powers, backoff)
-
-
-def forcing_noise(link: Link, clients: Integer, nu: Real) -> float:
-    """Return the error of uniform forcing at full power, 1 / t; `nu` has shape (S,)."""
-    return 1.0 / link.best_beamformer(spread_weights(link, clients, nu)).worst_gain
 
 
 def noise_after(beamformer: Complex, air: Air) -> float:

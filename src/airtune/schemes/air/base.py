@@ -3,172 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
 
-from airtune.kinds import Floating, Integer, Mask, Real
-from airtune.radio import links, robust, scales
-from airtune.radio.impairments import Impairments
+from airtune.kinds import Floating, Integer, Real
+from airtune.radio import access, links, robust, scales
 from airtune.radio.units import dbm_to_watt, noise_power
 from airtune.scenario import Aggregation, Digital, Radio, Scenario
+from airtune.schemes.air.messages import Forecast, Reception, Uploads
+from airtune.schemes.air.signalling import Overheads, Signalling
 from airtune.schemes.link import Link
-
-Memory = dict[int, Real]
-"""What clients remember between rounds: rows of shape (d,), of those only that have sent."""
-
-
-@dataclass(frozen=True)
-class Uploads:
-    """What the clients that transmit have to send.
-
-    Attributes
-    ----------
-    updates : ndarray, float32, shape (S, d)
-    clients : ndarray, int, shape (S,)
-        Indices of these clients among all K.
-    omega : ndarray, float, shape (S,)
-        Their weights, sum 1.
-    matrix_sizes : ndarray, int, shape (B,)
-        Entries of each adapter matrix.
-    memory : mapping of int to ndarray, float, shape (d,)
-        What the interface remembers of clients that have sent before, by index.
-    impairments : Impairments or None
-        What goes wrong with the uploads; None: nothing.
-    slot : int or None
-        Which slot of the round they are sent in, where groups of clients have one each: it names
-        the noise; None where all send at once.
-    """
-
-    updates: Floating
-    clients: Integer
-    omega: Real
-    matrix_sizes: Integer
-    memory: Mapping[int, Real] = field(default_factory=dict)
-    impairments: Impairments | None = None
-    slot: int | None = None
-
-    def of(self, chosen: Integer, omega: Real) -> Uploads:
-        """Return the uploads of some of these clients.
-
-        Parameters
-        ----------
-        chosen : ndarray, int
-            Indices into the S clients.
-        omega : ndarray, float
-            Their weights, sum 1.
-        """
-        return replace(
-            self,
-            updates=self.updates[chosen],
-            clients=self.clients[chosen],
-            omega=omega,
-            impairments=None if self.impairments is None else self.impairments.of(chosen),
-        )
-
-    @property
-    def whole(self) -> Mask:
-        """Whose upload does not break off, shape (S,)."""
-        if self.impairments is None:
-            return np.ones(len(self.clients), dtype=np.bool_)
-        return self.impairments.whole
-
-
-@dataclass(frozen=True)
-class Overheads:
-    """What a round costs besides the upload.
-
-    Attributes
-    ----------
-    pilot_j : ndarray, float, shape (S,)
-        Pilots and side information (reported scales) of each selected client [J].
-    pilot_s : float
-        Their airtime [s].
-    downlink_s, downlink_j : float
-        Broadcast of the adapters [s], [J].
-    """
-
-    pilot_j: Real
-    pilot_s: float = 0.0
-    downlink_s: float = 0.0
-    downlink_j: float = 0.0
-
-
-@dataclass(frozen=True)
-class Reception:
-    """What the server decodes, and what the air cost.
-
-    Attributes
-    ----------
-    mean : ndarray, float, shape (d,)
-        Decoded weighted mean of the updates.
-    uplink_j : ndarray, float, shape (S,)
-        Radiated energy of each client that transmits [J].
-    uplink_s : float
-        Airtime [s].
-    effective_weights : ndarray, float, shape (K,), or None
-        nu_k as reported in this round.
-    mse, predicted_mse : float or None
-        Realised squared error of the aggregate over ``v^2 = sum_b d_b v_b^2``, and its
-        prediction.  Under a rule of `aggregation.robust` the error is that against the same rule
-        on exact updates, and there is no prediction.
-    memory : mapping of int to ndarray, float, shape (d,)
-        What to remember of the clients that have sent now.
-    transmitted : ndarray, bool, shape (S,), or None
-        Whose update is in the mean: not of those who stay silent or whose packet is lost; None:
-        everyone.
-    noise_std : float or None
-        Standard deviation of the air's noise per entry of the mean, the least of all scale groups.
-    exposure : float or None
-        What one client adds to the mean, as a vector, over the noise per entry: the largest of all.
-    squared_bias : float or None
-        Squared distance of the mean's expectation over the noise from the weighted mean of the
-        updates, from misaligned clients and wrong reports; None where it is not known.
-    rule_shift : float or None
-        Squared distance, over v^2, of what `aggregation.robust` makes of the exact updates (or of
-        the exact means of the groups) from their weighted mean; None where no rule applies.
-    """
-
-    mean: Real
-    uplink_j: Real
-    uplink_s: float = 0.0
-    effective_weights: Real | None = None
-    mse: float | None = None
-    predicted_mse: float | None = None
-    memory: Memory = field(default_factory=dict)
-    noise_std: float | None = None
-    exposure: float | None = None
-    transmitted: Mask | None = None
-    squared_bias: float | None = None
-    rule_shift: float | None = None
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """What a plan may expect of one round.
-
-    Attributes
-    ----------
-    mse : float
-        Squared error of the aggregate over ``v^2``, at full power.
-    airtime_s : ndarray, float, shape (K,)
-        How long each client uploads at full power [s].
-    uplink_s : float
-        What the uploads add to a round [s].
-    backoff : bool
-        Whether the interface can scale its powers down.
-    bias : float
-        The part of `mse` that does not average out: misaligned or silent clients, rounding to
-        signs.  A back-off of the powers does not change it.
-    """
-
-    mse: float
-    airtime_s: Real
-    uplink_s: float
-    backoff: bool
-    bias: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -177,8 +23,8 @@ class AirInterface(ABC):
 
     An interface holds the settings that it needs and no state; what it has to remember between
     rounds goes out with `Reception.memory` and comes back with `Uploads.memory`.  :meth:`build`
-    makes it from a scenario.  All energies are radiated ones; :mod:`airtune.costs` and the loop of
-    rounds book them.
+    makes it from a scenario.  All energies are radiated ones, beside them are the times in which
+    each client sends: :mod:`airtune.costs` makes electrical energy of both.
 
     Attributes
     ----------
@@ -300,7 +146,7 @@ class AirInterface(ABC):
         upload: Link,
         clients: Integer,
         matrix_sizes: Integer,
-        reporting: Mask | None = None,
+        signalling: Signalling | None = None,
     ) -> Overheads:
         """Return pilots, reports and the broadcast of a round.
 
@@ -316,13 +162,12 @@ class AirInterface(ABC):
             The clients selected for the round.
         matrix_sizes : ndarray, int, shape (B,)
             Entries of each adapter matrix.
-        reporting : ndarray, bool, shape (S,), optional
-            Who of them reports scales: not who stays silent, which the pilots decide.  By default
-            everyone.
+        signalling : Signalling, optional
+            Who sends pilots and reports; by default every selected client, once.
         """
-        pilots = self.pilots(upload, clients, matrix_sizes, reporting)
+        pilots = self.pilots(upload, clients, matrix_sizes, signalling)
         downlink_s, downlink_j = self._downlink(broadcast, clients, int(matrix_sizes.sum()))
-        return Overheads(pilots.energies_j, pilots.time_s, downlink_s, downlink_j)
+        return replace(pilots, downlink_s=downlink_s, downlink_j=downlink_j)
 
     def _downlink(self, link: Link, clients: Integer, entries: int) -> tuple[float, float]:
         """Return time [s] and energy [J] of the broadcast of the adapters to these clients."""
@@ -342,25 +187,78 @@ class AirInterface(ABC):
         return downlink_s, power * downlink_s
 
     def pilots(
-        self, link: Link, clients: Integer, matrix_sizes: Integer, reporting: Mask | None = None
-    ) -> links.Airtime:
-        """Return the pilots and reports of these clients.
+        self,
+        link: Link,
+        clients: Integer,
+        matrix_sizes: Integer,
+        signalling: Signalling | None = None,
+    ) -> Overheads:
+        """Return pilots and reports of a round, without the broadcast.
+
+        Pilots are sent in turn, each after the other; then come the reports.
 
         Parameters
         ----------
         link : Link
             Of the upload.
-        clients, matrix_sizes, reporting
+        clients, matrix_sizes, signalling
             As in :meth:`overheads`.
         """
-        radio, powers = self.radio, link.radio.powers[clients]
-        pilots = links.pilot_airtime(radio.pilot_symbols_per_client, radio.bandwidth_hz, powers)
-        bits = np.full(len(clients), float(self._reported_bits(matrix_sizes)))
-        if reporting is not None:
-            bits = np.where(reporting, bits, 0.0)
-        reports = links.sequential_airtime(bits, self.single_user_rates(link, clients), powers)
-        return links.Airtime(
-            pilots.times_s + reports.times_s, pilots.energies_j + reports.energies_j
+        radio, signalling = self.radio, signalling or Signalling()
+        senders = signalling.senders(clients)
+        powers = link.radio.powers[senders]
+        symbols = radio.pilot_symbols_per_client * signalling.soundings
+        pilots = links.pilot_airtime(symbols, radio.bandwidth_hz, powers)
+        sounded = signalling.sends_pilots(senders)
+        reports = self._reports(link, clients, matrix_sizes, signalling)
+        times, joules = np.zeros(len(senders)), np.zeros(len(senders))
+        selected = np.isin(senders, clients)
+        times[selected], joules[selected] = reports.times_s, reports.energies_j
+        in_turn = pilots.times_s * sounded
+        times, joules = in_turn + times, pilots.energies_j * sounded + joules
+        together_s = float(in_turn.sum()) + reports.time_s
+        pilot_s = together_s if reports.simultaneous else float(times.sum())
+        return Overheads(
+            pilot_j=joules,
+            pilot_s=pilot_s + signalling.silent_symbols / radio.bandwidth_hz,
+            senders=senders,
+            sending_s=times,
+        )
+
+    def _reports(
+        self, link: Link, clients: Integer, matrix_sizes: Integer, signalling: Signalling
+    ) -> links.Airtime:
+        """Return the reports of the selected clients: in turn, or all at once."""
+        bits = signalling.report_bits
+        if bits is None:
+            bits = np.full(len(clients), float(self.reported_bits(matrix_sizes)))
+        if signalling.reporting is not None:
+            bits = np.where(signalling.reporting, bits, 0.0)
+        powers = link.radio.powers[clients]
+        if self.aggregation.scale_reports == "joint":
+            return self._joint_reports(link, clients, bits)
+        rates = self.single_user_rates(link, clients)
+        return links.sequential_airtime(bits, rates, powers)
+
+    def _joint_reports(self, link: Link, clients: Integer, bits: Real) -> links.Airtime:
+        """Return reports that all clients with any bits send at the same time."""
+        times, joules = np.zeros(len(clients)), np.zeros(len(clients))
+        some = np.flatnonzero(bits > 0)
+        if len(some):
+            sent = access.upload(self.uplink(link, clients[some]), bits[some], "sdma")
+            times[some], joules[some] = sent.times_s, sent.energies_j
+        return links.Airtime(times, joules, simultaneous=True)
+
+    def uplink(self, link: Link, clients: Integer) -> access.Uplink:
+        """Return the uplink of these clients as it is, for messages in bits."""
+        air = link.true.of(clients)
+        return access.Uplink(
+            channel=air.channel,
+            covariance=air.covariance,
+            powers=link.radio.powers[clients],
+            bandwidth_hz=self.radio.bandwidth_hz,
+            efficiency=self.radio.efficiency,
+            gap_db=self.digital.snr_gap_db,
         )
 
     def single_user_rates(self, link: Link, clients: Integer) -> Real:
@@ -371,7 +269,8 @@ class AirInterface(ABC):
             sinr, self.radio.bandwidth_hz, self.radio.efficiency, self.digital.snr_gap_db
         )
 
-    def _reported_bits(self, matrix_sizes: Integer) -> int:
+    def reported_bits(self, matrix_sizes: Integer) -> int:
+        """Return the length of a client's report of its scales in full [bit]."""
         settings = self.aggregation
         groups = 1 if settings.normalise == "global" else len(matrix_sizes)
         return scales.side_information_bits(groups, settings.scale_bits, self.reported_scalars)

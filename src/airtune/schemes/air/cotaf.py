@@ -17,7 +17,7 @@ from airtune.kinds import Integer, Real
 from airtune.radio import scales
 from airtune.radio.transmission import Transmission, uniform_forcing
 from airtune.schemes.air.analog import as_reported, noise_after
-from airtune.schemes.air.base import Reception, Uploads
+from airtune.schemes.air.messages import Reception, Uploads
 from airtune.schemes.air.silencing import Truncating, excluded_error
 from airtune.schemes.link import Link
 
@@ -49,17 +49,18 @@ class Cotaf(Truncating):
         weights = omega[chosen] / omega[chosen].sum()
         sent = _inversion(link, clients[chosen], weights, 1.0)
         bias = excluded_error(omega, chosen)
-        return noise_after(sent.beamformer, link.perceived.of(clients[chosen])) + bias, bias
+        air = self.averaged(link.perceived.of(clients[chosen]))
+        return noise_after(sent.beamformer, air) + bias, bias
 
     def send(self, uploads: Uploads, link: Link, backoff: float) -> Reception:
         """Send the updates of those who are not silent, precoded by the largest norm."""
-        own = self.reports(uploads)
+        report = self.report(uploads)
         precoded = scales.precode_updates(
-            as_reported(own, uploads), uploads.omega, self.aggregation.normalise
+            as_reported(report.scales, uploads), uploads.omega, self.aggregation.normalise
         )
-        precoded = replace(precoded, scales=scales.norms(own))
+        precoded = replace(precoded, scales=scales.norms(report.scales))
         sent = _inversion(link, uploads.clients, uploads.omega, backoff)
-        received = self.transmit(uploads, link, precoded, sent)
+        received = report.added_to(self.transmit(uploads, link, precoded, sent))
         if uploads.impairments is not None:  # the powers are those of the symbols already
             return received
         return replace(received, uplink_j=received.uplink_j * precoded.symbol_powers)

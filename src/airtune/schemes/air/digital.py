@@ -17,12 +17,13 @@ import numpy as np
 
 from airtune.kinds import Integer, Real
 from airtune.radio import digital
-from airtune.radio.access import Uplink, upload
+from airtune.radio.access import upload
 from airtune.radio.impairments import clipping_of_gaussian
 from airtune.radio.links import Airtime
 from airtune.scenario import Digital as Settings
-from airtune.schemes.air.base import AirInterface, Forecast, Memory, Reception, Uploads
+from airtune.schemes.air.base import AirInterface
 from airtune.schemes.air.measures import relative_error, renormalised
+from airtune.schemes.air.messages import Forecast, Memory, Reception, Uploads
 from airtune.schemes.link import Link
 from airtune.streams import generator
 
@@ -48,15 +49,16 @@ class Digital(AirInterface):
         bits = bits_per_entry(omega, matrix_sizes, self.digital)
         load = bits * int(matrix_sizes.sum()) + digital.RANGE_BITS * len(matrix_sizes)
         sent = self._airtime(link, clients, np.full(len(clients), float(load)))
-        airtime = np.zeros(len(omega))
+        airtime, sending = np.zeros(len(omega)), np.zeros(len(omega))
         airtime[clients] = sent.energies_j / link.radio.powers[clients]  # at full power
+        sending[clients] = sent.times_s
         error = digital.expected_error(matrix_sizes, bits)
         if self.aggregation.robust == "none":
             mse, bias = float(omega @ omega) * error, 0.0
         else:
             exact = np.zeros(len(clients))
             mse, bias = self.expected_errors(omega[clients], exact + error, exact)
-        return Forecast(mse, airtime, sent.time_s, backoff=False, bias=bias)
+        return Forecast(mse, airtime, sent.time_s, backoff=False, bias=bias, sending_s=sending)
 
     def combine(self, uploads: Uploads, link: Link, backoff: float) -> Reception | None:
         """Quantise, send and decode each client's own update, and average; None if all are lost.
@@ -100,6 +102,7 @@ class Digital(AirInterface):
             mean=mean,
             uplink_j=sent.energies_j if wrong is None else sent.energies_j * wrong.sent,
             uplink_s=sent.time_s,
+            sending_s=sent.times_s if wrong is None else sent.times_s * wrong.sent,
             memory=memory,
             transmitted=None if whole.all() else whole,
         )
@@ -122,16 +125,9 @@ class Digital(AirInterface):
 
         Where amplifiers clip, the symbols are taken as Gaussian and as sent with full power.
         """
-        air = link.true.of(clients)
-        uplink = Uplink(
-            channel=air.channel,
-            covariance=air.covariance,
-            powers=link.radio.powers[clients],
-            bandwidth_hz=self.radio.bandwidth_hz,
-            efficiency=self.radio.efficiency,
-            gap_db=self.digital.snr_gap_db,
-            clipping=(1.0, 0.0) if clip_db is None else clipping_of_gaussian(clip_db),
-        )
+        uplink = self.uplink(link, clients)
+        if clip_db is not None:
+            uplink = replace(uplink, clipping=clipping_of_gaussian(clip_db))
         return upload(uplink, bits, self.digital.access)
 
 

@@ -16,11 +16,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from airtune.kinds import Integer, Mask, Real
-from airtune.radio import links, robust
+from airtune.kinds import Integer, Real
+from airtune.radio import robust
 from airtune.schemes.air.analog import Analog, spread_weights
-from airtune.schemes.air.base import AirInterface, Forecast, Overheads, Reception, Uploads
+from airtune.schemes.air.base import AirInterface
 from airtune.schemes.air.measures import relative_error, squared_scale
+from airtune.schemes.air.messages import Forecast, Reception, Uploads
+from airtune.schemes.air.signalling import Overheads, Signalling
 from airtune.schemes.link import Link
 from airtune.streams import generator
 
@@ -113,6 +115,10 @@ class Grouped(AirInterface):
             uplink_s=float(sum(slot.uplink_s for slot in slots)),
             backoff=all(slot.backoff for slot in slots),
             bias=bias,
+            sending_s=np.sum(
+                [slot.airtime_s if slot.sending_s is None else slot.sending_s for slot in slots],
+                axis=0,
+            ),
         )
 
     def combine(self, uploads: Uploads, link: Link, backoff: float) -> Reception | None:
@@ -130,9 +136,10 @@ class Grouped(AirInterface):
         if self.aggregation.robust != "none":
             exact = np.array([slot.exact for slot in slots])
             wanted = self.merged(exact, np.array([slot.share for slot in slots]))
-        joules, sent = np.zeros(len(uploads.clients)), np.zeros(len(uploads.clients), np.bool_)
+        count = len(uploads.clients)
+        joules, times, sent = np.zeros(count), np.zeros(count), np.zeros(count, np.bool_)
         for slot, got in heard:
-            joules[slot.members] = got.uplink_j
+            joules[slot.members], times[slot.members] = got.uplink_j, got.times_s
             sent[slot.members] = True if got.transmitted is None else got.transmitted
         noise_std, exposure = self._concealment(heard)
         return Reception(
@@ -146,6 +153,9 @@ class Grouped(AirInterface):
             noise_std=noise_std,
             exposure=exposure,
             transmitted=None if sent.all() else sent,
+            sending_s=times,
+            report_bits=_report_bits(count, heard),
+            squared_bias=self._squared_bias(heard),
             rule_shift=None if wanted is None else relative_error(wanted, uploads),
         )
 
@@ -166,7 +176,11 @@ class Grouped(AirInterface):
         if np.any(some.updates):
             return _Slot(members, share, some, self.inner.combine(some, link, backoff))
         # the reports say that there is nothing to send
-        nothing = Reception(np.zeros(uploads.updates.shape[1]), np.zeros(len(members)))
+        nothing = Reception(
+            np.zeros(uploads.updates.shape[1]), np.zeros(len(members)), squared_bias=0.0
+        )
+        if isinstance(self.inner, Analog):
+            nothing = self.inner.report(some).added_to(nothing)
         return _Slot(members, share, some, nothing)
 
     def _effective_weights(
@@ -176,7 +190,7 @@ class Grouped(AirInterface):
         told = [got.effective_weights for slot, got in heard if np.any(slot.uploads.updates)]
         if any(weights is None for weights in told) or not isinstance(self.inner, Analog):
             return None  # who is silent now may send in the next round
-        nu = self.inner.normalised(uploads).effective_weights
+        nu = self.inner.normalised(self.inner.report(uploads), uploads).effective_weights
         return spread_weights(link, uploads.clients, nu)
 
     def _predicted(self, uploads: Uploads, slots: list[_Slot]) -> float | None:
@@ -194,6 +208,17 @@ class Grouped(AirInterface):
                 return None
             total += slot.share**2 * got.predicted_mse * squared_scale(slot.uploads)
         return total / squared_scale(uploads)
+
+    def _squared_bias(self, heard: list[tuple[_Slot, Reception]]) -> float | None:
+        """Return the squared bias of the mean of the sums; None where it is not known.
+
+        The errors of groups are those of different clients: their squares add up.
+        """
+        biases = [got.squared_bias for _, got in heard if got.squared_bias is not None]
+        if self.aggregation.robust != "none" or len(biases) < len(heard):
+            return None
+        shares = np.array([slot.share for slot, _ in heard])
+        return float((shares / shares.sum()) ** 2 @ np.array(biases))
 
     def _concealment(
         self, heard: list[tuple[_Slot, Reception]]
@@ -222,13 +247,31 @@ class Grouped(AirInterface):
         upload: Link,
         clients: Integer,
         matrix_sizes: Integer,
-        reporting: Mask | None = None,
+        signalling: Signalling | None = None,
     ) -> Overheads:
         """Return the overheads of the interface: each client reports once, to its own group."""
-        return self.inner.overheads(broadcast, upload, clients, matrix_sizes, reporting)
+        return self.inner.overheads(broadcast, upload, clients, matrix_sizes, signalling)
 
     def pilots(
-        self, link: Link, clients: Integer, matrix_sizes: Integer, reporting: Mask | None = None
-    ) -> links.Airtime:
+        self,
+        link: Link,
+        clients: Integer,
+        matrix_sizes: Integer,
+        signalling: Signalling | None = None,
+    ) -> Overheads:
         """Return the pilots of the interface."""
-        return self.inner.pilots(link, clients, matrix_sizes, reporting)
+        return self.inner.pilots(link, clients, matrix_sizes, signalling)
+
+    def reported_bits(self, matrix_sizes: Integer) -> int:
+        """Return the length of a report of the interface in full [bit]."""
+        return self.inner.reported_bits(matrix_sizes)
+
+
+def _report_bits(count: int, heard: list[tuple[_Slot, Reception]]) -> Real | None:
+    """Return the lengths of the reports of all, shape (S,), or None: in full."""
+    bits = np.zeros(count)
+    for slot, got in heard:
+        if got.report_bits is None:
+            return None
+        bits[slot.members] = got.report_bits
+    return bits

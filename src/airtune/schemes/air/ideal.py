@@ -6,10 +6,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from airtune.kinds import Integer, Mask, Real
-from airtune.radio import links
-from airtune.schemes.air.base import AirInterface, Forecast, Overheads, Reception, Uploads
+from airtune.kinds import Integer, Real
+from airtune.schemes.air.base import AirInterface
 from airtune.schemes.air.measures import relative_error, renormalised
+from airtune.schemes.air.messages import Forecast, Reception, Uploads
+from airtune.schemes.air.signalling import Overheads, Signalling
 from airtune.schemes.link import Link
 
 
@@ -36,16 +37,20 @@ class ErrorFree(AirInterface):
         upload: Link,
         clients: Integer,
         matrix_sizes: Integer,
-        reporting: Mask | None = None,
+        signalling: Signalling | None = None,
     ) -> Overheads:
         """Return no overheads."""
         return Overheads(np.zeros(len(clients)))
 
     def pilots(
-        self, link: Link, clients: Integer, matrix_sizes: Integer, reporting: Mask | None = None
-    ) -> links.Airtime:
+        self,
+        link: Link,
+        clients: Integer,
+        matrix_sizes: Integer,
+        signalling: Signalling | None = None,
+    ) -> Overheads:
         """Return no pilots."""
-        return links.Airtime(np.zeros(len(clients)), np.zeros(len(clients)))
+        return Overheads(np.zeros(len(clients)))
 
     def combine(self, uploads: Uploads, link: Link, backoff: float) -> Reception | None:
         """Return the exact mean of the updates that arrive whole; None if there are none.

@@ -6,7 +6,7 @@ import numpy as np
 
 from airtune.kinds import Integer, Real
 from airtune.radio import scales
-from airtune.schemes.air.base import Uploads
+from airtune.schemes.air.messages import Uploads
 
 
 def renormalised(omega: Real, chosen: Integer) -> Real:

@@ -20,9 +20,9 @@ from airtune.kinds import Integer, Real
 from airtune.radio import scales
 from airtune.radio.majority import vote_error
 from airtune.radio.scales import Normalisation, Scales
-from airtune.schemes.air.analog import forced, forcing_noise
-from airtune.schemes.air.base import Reception, Uploads
+from airtune.schemes.air.analog import Report, as_reported, forced
 from airtune.schemes.air.measures import relative_error, renormalised
+from airtune.schemes.air.messages import Reception, Uploads
 from airtune.schemes.air.silencing import Truncating
 from airtune.schemes.link import Link
 
@@ -48,7 +48,8 @@ class OneBit(Truncating):
     ) -> tuple[float, float]:
         """Return the error for Gaussian updates of one scale; all of it is bias."""
         weights = renormalised(omega, chosen)
-        error = vote_error(omega, weights, forcing_noise(link, clients[chosen], weights[chosen]))
+        noise = self.forcing_noise(link, clients[chosen], weights[chosen])
+        error = vote_error(omega, weights, noise)
         return error, error
 
     def send(self, uploads: Uploads, link: Link, backoff: float) -> Reception:
@@ -56,10 +57,8 @@ class OneBit(Truncating):
         sizes = scales.group_sizes(uploads.matrix_sizes.tolist(), self.aggregation.normalise)
         ends = np.cumsum(sizes)
         moduli = np.add.reduceat(np.abs(uploads.updates, dtype=np.float64), ends - sizes, axis=1)
-        reports = moduli / sizes
-        if uploads.impairments is not None:
-            reports = reports * uploads.impairments.report_factors[:, None]
-        step = uploads.omega @ reports
+        report = self._reported(moduli / sizes, sizes, uploads)
+        step = uploads.omega @ as_reported(report.scales, uploads).deviations
         signs = np.where(uploads.updates < 0, np.float32(-1), np.float32(1))
         sent = self.transmit(
             replace(uploads, updates=signs),
@@ -70,7 +69,14 @@ class OneBit(Truncating):
         votes = np.where(sent.mean < 0, -1.0, 1.0)
         mean = np.repeat(step, sizes) * votes
         error = relative_error(mean, uploads)
+        sent = report.added_to(sent)
         return replace(sent, mean=mean, mse=error, predicted_mse=None, squared_bias=None)
+
+    def _reported(self, moduli: Real, sizes: Integer, uploads: Uploads) -> Report:
+        """Return the reports of the mean moduli, shape (S, B)."""
+        measured = Scales(sizes, np.zeros_like(moduli), moduli)
+        joint = self.aggregation.scale_reports == "joint"
+        return self._coded(measured, uploads) if joint else Report(measured)
 
 
 def _unit_scales(sizes: Integer, sent: np.ndarray, omega: Real) -> Normalisation:

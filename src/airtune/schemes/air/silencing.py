@@ -12,8 +12,8 @@ from airtune.kinds import Integer, Real
 from airtune.radio import links
 from airtune.radio.units import from_db
 from airtune.schemes.air.analog import Analog
-from airtune.schemes.air.base import Forecast, Reception, Uploads
 from airtune.schemes.air.measures import relative_error, renormalised, squared_scale
+from airtune.schemes.air.messages import Forecast, Reception, Uploads
 from airtune.schemes.link import Link
 
 Estimate = Callable[[Integer], float]
@@ -122,8 +122,12 @@ def _send_of(
     received = send(some)
     transmitted = np.zeros(len(weights), dtype=np.bool_)
     transmitted[chosen] = True
-    uplink_j = np.zeros(len(weights))
-    uplink_j[chosen] = received.uplink_j
+    uplink_j, sending_s = np.zeros(len(weights)), np.zeros(len(weights))
+    uplink_j[chosen], sending_s[chosen] = received.uplink_j, received.times_s
+    report_bits = None
+    if received.report_bits is not None:
+        report_bits = np.zeros(len(weights))
+        report_bits[chosen] = received.report_bits
     predicted, whole = received.predicted_mse, squared_scale(uploads)
     if predicted is not None:
         lost = (weights - uploads.omega) @ uploads.updates.astype(np.float64)
@@ -131,6 +135,8 @@ def _send_of(
     return replace(
         received,
         uplink_j=uplink_j,
+        sending_s=sending_s,
+        report_bits=report_bits,
         effective_weights=None,  # who is silent now may send in the next round
         mse=relative_error(received.mean, uploads),
         predicted_mse=predicted,

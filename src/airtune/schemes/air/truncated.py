@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from airtune.kinds import Integer, Real
-from airtune.schemes.air.analog import forced, forcing_noise
-from airtune.schemes.air.base import Reception, Uploads
+from airtune.schemes.air.analog import forced
+from airtune.schemes.air.messages import Reception, Uploads
 from airtune.schemes.air.silencing import Truncating, excluded_error
 from airtune.schemes.link import Link
 
@@ -36,10 +36,11 @@ class Truncated(Truncating):
         """Return the error of uniform forcing and the weight left out."""
         weights = omega[chosen] / omega[chosen].sum()
         bias = excluded_error(omega, chosen)
-        return forcing_noise(link, clients[chosen], weights) + bias, bias
+        return self.forcing_noise(link, clients[chosen], weights) + bias, bias
 
     def send(self, uploads: Uploads, link: Link, backoff: float) -> Reception:
         """Send the updates of those who are not silent, aligned."""
-        normalisation = self.normalised(uploads)
+        report = self.report(uploads)
+        normalisation = self.normalised(report, uploads)
         sent = forced(link, uploads.clients, normalisation.effective_weights, backoff)
-        return self.transmit(uploads, link, normalisation, sent)
+        return report.added_to(self.transmit(uploads, link, normalisation, sent))

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
+from airtune.costs import FrontEnd
 from airtune.kinds import Real
 from airtune.scenario import Array, Scenario
 from airtune.schemes.link import Link, RadioRound
@@ -105,6 +106,21 @@ class ArrayPolicy(ABC):
     def stuck(self) -> tuple[int, ...]:
         """Antennas that do not move although the policy has drives; none by default."""
         return ()
+
+    @property
+    def front_end(self) -> FrontEnd:
+        """Receivers and switches of the array: by default a chain for each of `array.antennas`."""
+        return FrontEnd(chains=self.array.antennas)
+
+    @property
+    def soundings(self) -> int:
+        """How often clients repeat their pilots until all channels are known; once by default."""
+        return 1
+
+    @property
+    def listenings(self) -> int:
+        """How often `radio.silent_symbols` are needed until interference is known everywhere."""
+        return 1
 
     @abstractmethod
     def start(self) -> Real:

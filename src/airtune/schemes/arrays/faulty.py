@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from airtune.costs import FrontEnd
 from airtune.kinds import Integer, Real
 from airtune.scenario import Scenario
 from airtune.schemes.arrays.base import ArrayPolicy, Effort, Travel
@@ -55,6 +56,23 @@ class FaultyArray(ArrayPolicy):
     def stuck(self) -> tuple[int, ...]:
         """Antennas that do not move."""
         return self.held
+
+    @property
+    def front_end(self) -> FrontEnd:
+        """That of the policy; the chains of antennas that are taken out are switched off."""
+        whole = self.policy.front_end
+        taken = len(self.dead) - len(self.deaf)
+        return replace(whole, chains=max(whole.chains - taken, 0))
+
+    @property
+    def soundings(self) -> int:
+        """Those of the policy, with the chains that are left."""
+        return max(self.policy.soundings, self.front_end.turns)
+
+    @property
+    def listenings(self) -> int:
+        """Those of the policy."""
+        return self.policy.listenings
 
     def start(self) -> Real:
         """Return the positions of the antennas that the server works with."""

@@ -13,6 +13,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from airtune.costs import FrontEnd
 from airtune.kinds import Real
 from airtune.placement import sparse
 from airtune.radio.layouts import fixed_array, random_positions
@@ -34,6 +35,11 @@ class HalfWavelengthArray(ArrayPolicy):
     about: ClassVar[str] = "half-wavelength planar array"
     factor: ClassVar[int] = 1
 
+    @property
+    def front_end(self) -> FrontEnd:
+        """A chain for each antenna."""
+        return FrontEnd(chains=self.factor * self.array.antennas)
+
     def start(self) -> Real:
         """Return the half-wavelength array (:func:`airtune.radio.layouts.fixed_array`)."""
         return fixed_array(self.factor * self.array.antennas, self.array.region)
@@ -50,6 +56,11 @@ class NoArray(HalfWavelengthArray):
     """A half-wavelength array as a stand-in for a scheme that sends nothing over the air."""
 
     about: ClassVar[str] = "none"
+
+    @property
+    def front_end(self) -> FrontEnd:
+        """No receivers."""
+        return FrontEnd(chains=0)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 from airtune.kinds import Real
 from airtune.placement import solve
 from airtune.placement.lattice import lattice
+from airtune.placement.places import grid_lattice
 from airtune.placement.travel import TravelLimit
 from airtune.radio.layouts import HALF_WAVELENGTH, fixed_array
 from airtune.scenario import Scenario
@@ -24,7 +25,8 @@ from airtune.streams import torch_seed
 class MovableArray(ArrayPolicy):
     """Antennas that move to the best positions of each round; parked as the fixed array.
 
-    Where the least distance is above half a wavelength they are parked on a lattice.
+    Where the least distance is above half a wavelength they are parked on a lattice, and where they
+    can take the places of a grid only, on these.
 
     Attributes
     ----------
@@ -41,9 +43,23 @@ class MovableArray(ArrayPolicy):
         """Return the policy of a repetition."""
         return cls(scenario.array, scenario.placement)
 
+    @property
+    def soundings(self) -> int:
+        """`array.field_pilots`: the paths are found from several places, and then followed."""
+        return self.array.field_pilots
+
+    @property
+    def listenings(self) -> int:
+        """`array.field_pilots`, as of the pilots."""
+        return self.array.field_pilots
+
     def start(self) -> Real:
         """Return the parking positions."""
         array = self.array
+        if array.drives.grid > 0:
+            return grid_lattice(
+                array.antennas, np.asarray(array.region), array.spacing, array.drives.grid
+            )
         if array.spacing <= HALF_WAVELENGTH:
             return fixed_array(array.antennas, array.region)
         return lattice(array.antennas, np.asarray(array.region), array.spacing)
@@ -70,5 +86,6 @@ class MovableArray(ArrayPolicy):
             seed=torch_seed(radio.seed, "placement", radio.round) % 2**31,
             start=positions if free else None,
             travel=limited,
+            grid=self.array.drives.grid,
         )
         return placement.positions

@@ -11,9 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
+from airtune.costs import FrontEnd
 from airtune.errors import InputError
 from airtune.kinds import Real
-from airtune.placement import select
+from airtune.placement import select, sparse
+from airtune.placement.places import choose
 from airtune.radio.layouts import fixed_array
 from airtune.schemes.arrays.base import ArrayPolicy, Effort, Travel
 from airtune.schemes.link import RadioRound
@@ -25,12 +29,23 @@ class SelectedArray(ArrayPolicy):
     """The best N antennas of a larger half-wavelength array, chosen anew each round [1]_.
 
     N receivers are switched to N of `array.selection_places` N antennas that stand still; the
-    choice is greedy, then by exchange (:func:`airtune.placement.select`).  Switching costs neither
-    time nor energy, and the channels of the idle antennas are known without further pilots: both
-    in favour of this baseline.
+    choice is greedy, then by exchange (:func:`airtune.placement.select`).  Switching takes no time;
+    what the switches draw is `radio.hardware.switch_w`, and the pilots for the idle antennas are
+    booked with `radio.pilot_rule: by-array`.
     """
 
     about: ClassVar[str] = "best N of a larger array, each round"
+
+    @property
+    def front_end(self) -> FrontEnd:
+        """N chains, and a switch for each antenna of the pool."""
+        array = self.array
+        return FrontEnd(chains=array.antennas, ports=array.selection_places * array.antennas)
+
+    @property
+    def soundings(self) -> int:
+        """Once for every N antennas of the pool: ceil(ports / N)."""
+        return self.front_end.turns
 
     def start(self) -> Real:
         """Return the fixed array; also refuses a pool that does not fit into the region."""
@@ -50,7 +65,7 @@ class SelectedArray(ArrayPolicy):
         return select(radio.problem(effective_weights), self.pool(), seed=seed).positions
 
     def pool(self) -> Real:
-        """Return the positions of all antennas, shape (C, 2) [wavelengths].
+        """Return the positions of all antennas, side by side, shape (C, 2) [wavelengths].
 
         Raises
         ------
@@ -63,4 +78,46 @@ class SelectedArray(ArrayPolicy):
         except InputError as error:
             raise InputError(
                 f"array.selection_places = {array.selection_places}: {error}, or a smaller pool"
+            ) from None
+
+
+@dataclass(frozen=True)
+class SpreadSelectedArray(SelectedArray):
+    """The best N of a pool of antennas that is spread over the region, chosen anew each round [1]_.
+
+    As :class:`SelectedArray`, with the aperture that movable antennas have; the choice is made by
+    the search that places movable antennas (:func:`airtune.placement.places.choose`).
+    """
+
+    about: ClassVar[str] = "best N of antennas spread over the region"
+
+    def place(
+        self,
+        radio: RadioRound,
+        effective_weights: Real,
+        positions: Real,
+        travel: Travel | None = None,
+        effort: Effort | None = None,
+    ) -> Real:
+        """Return the positions of the antennas chosen; nothing travels."""
+        seed = torch_seed(radio.seed, "selection", radio.round) % 2**31
+        mode = (effort.mode if effort else None) or "default"
+        problem = radio.problem(effective_weights)
+        return choose(problem, self.pool(), mode=mode, seed=seed).positions
+
+    def pool(self) -> Real:
+        """Return the positions of all antennas, spread evenly, shape (C, 2) [wavelengths].
+
+        Raises
+        ------
+        InputError
+            If they do not fit into the region.
+        """
+        array = self.array
+        count = array.selection_places * array.antennas
+        try:
+            return sparse(count, np.asarray(array.region), array.spacing)
+        except InputError as error:
+            raise InputError(
+                f"array.selection_places = {array.selection_places}: {error}; choose a smaller pool"
             ) from None

@@ -15,6 +15,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from airtune.costs import FrontEnd
 from airtune.kinds import Real
 from airtune.radio.array import channel
 from airtune.radio.channels.base import Block
@@ -32,8 +33,9 @@ class ReflectingSurface(ArrayPolicy):
     """Half-wavelength array, and a surface whose phases serve the weakest client [1]_ [2]_.
 
     The phases are set anew each round for the weights of the last one (as movable antennas are),
-    the beamformer for those of this round.  Switching, pilots for the M elements, and what the
-    elements draw are not counted: in favour of this baseline.
+    the beamformer for those of this round.  Switching takes no time; what the surface draws is
+    `radio.hardware.surface_w`, and pilots for the M elements are booked with
+    `radio.pilot_rule: by-array`.
 
     Attributes
     ----------
@@ -52,6 +54,16 @@ class ReflectingSurface(ArrayPolicy):
         """Return the policy of a repetition."""
         fading = SurfaceFading(scenario.ris, scenario.radio, scenario.clients, seed)
         return cls(scenario.array, fading, scenario.ris.phase_bits)
+
+    @property
+    def front_end(self) -> FrontEnd:
+        """N chains, and the controller of the surface."""
+        return FrontEnd(chains=self.array.antennas, surface=True)
+
+    @property
+    def soundings(self) -> int:
+        """M + 1: the channels without the surface, and by way of each of its M elements."""
+        return self.fading.elements + 1
 
     def start(self) -> Real:
         """Return the half-wavelength array."""

@@ -1,0 +1,231 @@
+"""Placement on given places: a grid of pixels, or the ports of a larger array."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+
+from airtune.kinds import Real
+from airtune.memory import demand
+from airtune.placement.beamformer import beamform
+from airtune.placement.kernels.construct import Table
+from airtune.placement.kernels.field import Field
+from airtune.placement.problem import (
+    FEASIBILITY,
+    Placement,
+    Problem,
+    ProblemError,
+    least_distance,
+)
+
+MOST_PLACES = 100_000
+"""Places of a grid; a table holds the channels of all of them."""
+
+ENUMERATED = 300
+"""Choices of places up to which all are tried."""
+
+
+def grid_places(region: Real, grid: float) -> Real:
+    """Return the places of a grid that begins in the corner of the region.
+
+    Parameters
+    ----------
+    region : array_like, shape (2,)  [wavelengths]
+    grid : float
+        Distance of neighbours along x and y  [wavelengths]
+
+    Returns
+    -------
+    ndarray, shape (G, 2)  [wavelengths]
+
+    Raises
+    ------
+    ProblemError
+        There are more than 100 000.
+
+    Examples
+    --------
+    >>> grid_places([0.25, 0.1], 0.1).round(3).tolist()
+    [[0.0, 0.0], [0.0, 0.1], [0.1, 0.0], [0.1, 0.1], [0.2, 0.0], [0.2, 0.1]]
+    """
+    counts = [math.floor(float(length) / grid + FEASIBILITY) + 1 for length in region]
+    if counts[0] * counts[1] > MOST_PLACES:
+        raise ProblemError(
+            f"grid {grid:g} wavelengths in a region of {region[0]:g} x {region[1]:g}: has "
+            f"{counts[0] * counts[1]} places; at most {MOST_PLACES} are allowed"
+        )
+    x, y = np.meshgrid(np.arange(counts[0]) * grid, np.arange(counts[1]) * grid, indexing="ij")
+    places = np.column_stack([x.ravel(), y.ravel()])
+    return np.asarray(np.minimum(places, np.asarray(region, float)))
+
+
+def grid_lattice(antennas: int, region: Real, spacing: float, grid: float) -> Real:
+    """Return feasible positions on a grid: n_x by n_y near the middle, or packed row by row.
+
+    Parameters
+    ----------
+    antennas : int
+    region : array_like, shape (2,)  [wavelengths]
+    spacing : float
+        Least distance of two antennas  [wavelengths]
+    grid : float  [wavelengths]
+
+    Returns
+    -------
+    ndarray, shape (N, 2)  [wavelengths]
+
+    Raises
+    ------
+    ProblemError
+        So many antennas do not fit on the grid, as far as rows and columns can tell.
+
+    Examples
+    --------
+    >>> grid_lattice(2, [1.0, 1.0], 0.5, 0.2).round(3).tolist()  # 0.6 is the least that fits
+    [[0.4, 0.2], [0.4, 0.8]]
+    """
+    step = max(1, math.ceil(spacing / grid - FEASIBILITY))
+    counts = [math.floor(float(length) / grid + FEASIBILITY) + 1 for length in region]
+    fit = [(count - 1) // step + 1 for count in counts]
+    if fit[0] * fit[1] < antennas:
+        raise ProblemError(
+            f"region {region[0]:g} x {region[1]:g} wavelengths with spacing {spacing:g} on a grid "
+            f"of {grid:g}: {fit[0] * fit[1]} antennas fit, not {antennas}"
+        )
+    shapes = [
+        (n, antennas // n)
+        for n in range(1, antennas + 1)
+        if antennas % n == 0 and n <= fit[0] and antennas // n <= fit[1]
+    ]
+    if shapes:
+        nx, ny = min(shapes, key=lambda shape: abs(shape[0] - shape[1]))
+        corner = [
+            max(0, (count - 1 - (n - 1) * step)) // 2
+            for count, n in zip(counts, (nx, ny), strict=True)
+        ]
+        pairs = [(corner[0] + i * step, corner[1] + j * step) for i in range(nx) for j in range(ny)]
+    else:
+        pairs = [(i * step, j * step) for i in range(fit[0]) for j in range(fit[1])][:antennas]
+    return np.array(pairs, dtype=np.float64) * grid
+
+
+def on_grid(positions: Real, grid: float) -> bool:
+    """Tell whether all positions, shape (N, 2), are places of a grid."""
+    steps = np.asarray(positions) / grid
+    return bool(np.all(np.abs(steps - np.round(steps)) * grid <= 1e-6))
+
+
+def table_of(field: Field, places: Real) -> Table:
+    """Return the channels at given places, shape (G, 2), in the solver's scale.
+
+    Raises
+    ------
+    InputError
+        They would not fit into memory.
+    """
+    rows = field.clients + field.interferers
+    demand(f"{len(places)} places for {rows} transmitters", 64.0 * rows * len(places))
+    ux, uy = field.ux[:, :rows], field.uy[:, :rows]
+    gains = field.ar[:, :rows] + 1j * field.ai[:, :rows]
+    channel = np.zeros((rows, len(places)), dtype=np.complex128)
+    for path in range(len(gains)):
+        turns = np.outer(ux[path], places[:, 0]) + np.outer(uy[path], places[:, 1])
+        channel += gains[path][:, None] * np.exp(2j * np.pi * turns)
+    px, py = np.ascontiguousarray(places.T, dtype=np.float64)
+    return Table(px, py, channel.real.copy(), channel.imag.copy())
+
+
+def best_of_all(problem: Problem, places: Real, *, seed: int = 0, starts: int = 4) -> Placement:
+    """Try every choice of places and return the best.
+
+    Every choice gets a beamformer from few starts, the eight best ones from many.
+
+    Parameters
+    ----------
+    problem : Problem
+    places : ndarray, shape (G, 2)  [wavelengths]
+    seed, starts : int
+
+    Raises
+    ------
+    ProblemError
+        No choice keeps the spacing.
+    """
+    tried = []
+    for chosen in combinations(range(len(places)), problem.antennas):
+        positions = places[list(chosen)]
+        if problem.antennas > 1 and least_distance(positions) < problem.spacing - FEASIBILITY:
+            continue
+        gain = beamform(problem, positions, starts=starts, seed=seed).worst_gain
+        tried.append((-gain, chosen))
+    if not tried:
+        raise ProblemError(f"no {problem.antennas} of {len(places)} places keep the spacing")
+    finalists = [places[list(chosen)] for _, chosen in sorted(tried)[:8]]
+    ends = [beamform(problem, positions, seed=seed) for positions in finalists]
+    return max(ends, key=lambda end: end.worst_gain)
+
+
+def few_choices(places: Real, antennas: int) -> bool:
+    """Tell whether the choices of places are so few that all can be tried."""
+    return math.comb(len(places), antennas) <= ENUMERATED
+
+
+def choose(problem: Problem, places: Real, *, mode: str = "default", seed: int = 0) -> Placement:
+    """Choose N of given places: all choices where they are few, else the search on a table.
+
+    Places are added one by one, exchanged, and then a few at a time taken out and put back
+    elsewhere, as :func:`airtune.placement.solve` does for any place.
+
+    Parameters
+    ----------
+    problem : Problem
+        `antennas` is N; `spacing` is not looked at, one antenna is at each place.
+    places : ndarray, shape (C, 2)
+        In the region, at least N  [wavelengths]
+    mode : {"fast", "default", "exhaustive"}
+    seed : int
+
+    Returns
+    -------
+    Placement
+
+    Raises
+    ------
+    ProblemError
+        With fewer than N places.
+
+    Examples
+    --------
+    >>> from airtune.placement.examples import random_problem
+    >>> problem = random_problem(0, antennas=2, clients=3, region=(2.0, 2.0))
+    >>> pool = grid_places(problem.region, 0.5)
+    >>> chosen = choose(problem, pool)
+    >>> len(pool), chosen.positions.shape, bool((chosen.positions % 0.5 == 0).all())
+    (25, (2, 2), True)
+    """
+    if len(places) < problem.antennas:
+        raise ProblemError(
+            f"selection needs at least {problem.antennas} candidates, not {len(places)}"
+        )
+    distinct = replace(problem, spacing=0.5 * least_distance(places) if len(places) > 1 else 0.0)
+    if not problem.active.any():
+        return beamform(problem, places[: problem.antennas], seed=seed)
+    if few_choices(places, problem.antennas):
+        return replace(best_of_all(distinct, places, seed=seed), method="selection")
+    positions = search_places(distinct, places, places[: problem.antennas], mode, seed)
+    return replace(beamform(problem, positions, seed=seed), method="selection")
+
+
+def search_places(problem: Problem, places: Real, feasible: Real, mode: str, seed: int) -> Real:
+    """Return the best positions that a search from scratch finds on given places, shape (N, 2)."""
+    from airtune.placement.kernels.field import pack
+    from airtune.placement.search import ROUGH, Search, effort_for, search
+
+    field, _ = pack(problem)
+    run = Search(field, seed, feasible, table=table_of(field, places))
+    effort = effort_for(mode, field.antennas, field.interferers)
+    _, z = search(run, effort, None, lambda z, bar: run.climb(z, effort.steps, ROUGH, bar))
+    return np.ascontiguousarray(z[2:].T)

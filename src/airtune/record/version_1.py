@@ -1,0 +1,18 @@
+"""Run folders of version 1: what they were made with where their settings do not say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+UNNAMED: dict[str, Any] = {
+    "planning.overlap": False,
+    "radio.hardware.profile": "radiated",
+    "radio.pilot_rule": "equal",
+    "radio.silent_symbols": 0,
+    "array.field_pilots": 1,
+    "aggregation.scale_reports": "sequential",
+}
+"""Settings that there were not, by dotted path: the books that were kept then."""
+
+NAMES = {"selection": "selection-compact"}
+"""Schemes by the names that they had, and by those that they have."""
