@@ -75,9 +75,9 @@ def _attempt(whole: Whole, of: str, chance: random.Random) -> Try:
     """Begin a run, kill it and perhaps what goes on with it, go on to the end, and compare."""
     out = whole.scratch / "run"
     shutil.rmtree(out, ignore_errors=True)
-    cold = chance.random() < 0.2
-    cache = whole.scratch / "cold" if cold else whole.cache
-    shutil.rmtree(whole.scratch / "cold", ignore_errors=True)
+    cache, cold = whole.cache, chance.random() < 0.2
+    if cold:  # the base model is trained again, and may be killed in that
+        shutil.rmtree(cache)
     moments: list[str] = []
     counted = _kill(lambda hook: tiny.start(whole.kind, out, cache, hook), whole, chance, moments)
     if of == "resume":
