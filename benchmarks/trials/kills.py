@@ -55,7 +55,8 @@ class Whole:
     def __init__(self, kind: str, scratch: Path) -> None:
         self.kind, self.scratch = kind, scratch
         self.cache, self.folder = scratch / "cache", scratch / f"{kind}-whole"
-        tiny.start(kind, self.folder, self.cache).wait(3600.0)  # compiles, and fills the caches
+        command = tiny.arguments(kind, self.folder, self.cache)
+        Process(command, scratch, limited=False).wait()  # compiles, and fills the caches
         self.creations = self._count(removals=False)
         self.writes = self._count(removals=True)
 
