@@ -156,7 +156,11 @@ def _sections(draw: random.Random, tree: dict[str, Any]) -> str:
     """A section where a value is expected, and the other way round."""
     path = draw.choice(LEAVES)[0]
     depth = draw.randint(1, len(path))
-    put(tree, path[:depth], draw.choice((3, None, "x", [1], {"a": {"b": {}}}, dict(tree))))
+    put(
+        tree,
+        path[:depth],
+        draw.choice((3, None, "x", [1], {"a": {"b": {}}}, json.loads(json.dumps(tree)))),
+    )
     return dumped(tree)
 
 

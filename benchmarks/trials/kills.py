@@ -55,7 +55,8 @@ class Whole:
     def __init__(self, kind: str, scratch: Path) -> None:
         self.kind, self.scratch = kind, scratch
         self.cache, self.folder = scratch / "cache", scratch / f"{kind}-whole"
-        tiny.start(kind, self.folder, self.cache).wait(3600.0)  # compiles, and fills the caches
+        command = tiny.arguments(kind, self.folder, self.cache)
+        Process(command, scratch, limited=False).wait()  # compiles, and fills the caches
         self.creations = self._count(removals=False)
         self.writes = self._count(removals=True)
 
@@ -75,9 +76,9 @@ def _attempt(whole: Whole, of: str, chance: random.Random) -> Try:
     """Begin a run, kill it and perhaps what goes on with it, go on to the end, and compare."""
     out = whole.scratch / "run"
     shutil.rmtree(out, ignore_errors=True)
-    cold = chance.random() < 0.2
-    cache = whole.scratch / "cold" if cold else whole.cache
-    shutil.rmtree(whole.scratch / "cold", ignore_errors=True)
+    cache, cold = whole.cache, chance.random() < 0.2
+    if cold:  # the base model is trained again, and may be killed in that
+        shutil.rmtree(cache)
     moments: list[str] = []
     counted = _kill(lambda hook: tiny.start(whole.kind, out, cache, hook), whole, chance, moments)
     if of == "resume":

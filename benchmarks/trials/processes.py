@@ -18,8 +18,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-SLOWEST_S = 120.0
-"""A command that runs longer is ended: it hangs."""
+CPU_S, SLOWEST_S = 60, 1800.0
+"""A command that works or waits longer is ended: it hangs.  Others may have the processor."""
 MEMORY_BYTES = 8 << 30
 CRASHED = 70
 """Exit code of a command that raised."""
@@ -102,16 +102,25 @@ class Process:
         Its working directory, which also gets what it prints.
     before : callable, optional
         Called in the new process before the command.
+    limited : bool
+        Whether it is ended after so much work.
     """
 
-    def __init__(self, arguments: Sequence[object], folder: Path, before: Hook | None = None):
+    def __init__(
+        self,
+        arguments: Sequence[object],
+        folder: Path,
+        before: Hook | None = None,
+        *,
+        limited: bool = True,
+    ):
         self._began = time.perf_counter()
         self._streams = [folder / f".{name}-{time.monotonic_ns()}" for name in ("out", "err")]
         sys.stdout.flush()
         sys.stderr.flush()
         self.number = os.fork()
         if self.number == 0:
-            _become(list(map(str, arguments)), folder, self._streams, before)
+            _become(list(map(str, arguments)), folder, self._streams, before, limited)
 
     def poll(self) -> int | None:
         """Return the exit code, minus the signal where one ended it; None while it runs."""
@@ -142,7 +151,9 @@ def command(arguments: Sequence[object], folder: Path, before: Hook | None = Non
     return Process(arguments, folder, before).wait()
 
 
-def _become(arguments: list[str], folder: Path, streams: list[Path], before: Hook | None) -> None:
+def _become(
+    arguments: list[str], folder: Path, streams: list[Path], before: Hook | None, limited: bool
+) -> None:
     """Turn a forked process into a command; does not return."""
     code = CRASHED
     try:
@@ -151,6 +162,8 @@ def _become(arguments: list[str], folder: Path, streams: list[Path], before: Hoo
             os.dup2(opened, number)
         os.chdir(folder)
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+        if limited:
+            resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
         sys.argv = ["airtune", *arguments]
         if before is not None:
             before()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -72,3 +73,15 @@ def test_holdings_count_the_labels_of_each_client(learner: Learner) -> None:
     # One domain per client: one label each, in the order of the clients.
     for name, counts in zip(learner.client_labels, found["counts"], strict=True):
         assert [label for label, n in zip(found["labels"], counts, strict=True) if n] == [name]
+
+
+def test_what_a_run_depends_on_is_digested(
+    learner: Learner, scenario_with: Callable[..., Scenario]
+) -> None:
+    found, other = learner.inputs(), prepare(scenario_with(), seed=4).inputs()
+    assert found == learner.inputs()
+    assert (Path(found["model_folder"]) / "model.safetensors").is_file()
+    assert found["made"]
+    assert found["model_folder"] == other["model_folder"]
+    assert found["data"] != other["data"]
+    assert found["adapter"] != other["adapter"]

@@ -87,6 +87,22 @@ def test_the_first_of_two_processes_wins(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == [found.name]
 
 
+def test_what_a_killed_process_began_is_removed(tmp_path: Path) -> None:
+    dead = tmp_path / ".small-dead"
+    dead.mkdir()
+    (dead / "half").touch()
+
+    def make(folder: Path) -> None:
+        # A process that is making another one at this time keeps its folder.
+        cached(tmp_path, "small", {"a": 2}, lambda inner: (inner / "x").touch())
+        assert folder.is_dir()
+        (folder / "x").touch()
+
+    cached(tmp_path, "small", {"a": 1}, make)
+    assert {path.name[0] for path in tmp_path.iterdir()} == {"s"}
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def trained(encoder: Encoder, examples: list[Example], threads: int) -> Any:
     from airtune.learning.pretrain import fresh_model, train
     from airtune.learning.workers import Workers

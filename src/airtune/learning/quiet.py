@@ -25,6 +25,28 @@ def quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
+@contextmanager
+def reports_on_success() -> Iterator[None]:
+    """Show what transformers reports of weights only where the `with` block succeeds.
+
+    Where it fails the error says what is wrong, in a message of its own.
+    """
+    logger = logging.getLogger("transformers.modeling_utils")
+    held: list[logging.LogRecord] = []
+
+    def hold(record: logging.LogRecord) -> bool:
+        held.append(record)
+        return False
+
+    logger.addFilter(hold)
+    try:
+        yield
+    finally:
+        logger.removeFilter(hold)
+    for record in held:
+        logger.handle(record)
+
+
 def without_hints() -> None:
     """Keep bitsandbytes, on its first import, from advising kernels that are not used here."""
     logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)

@@ -36,10 +36,10 @@ class Outages:
 
     Examples
     --------
-    >>> out = Outages(Settings(share=0.3, burst_rounds=4), seed=1, kind="dropout", count=1000)
+    >>> out = Outages(Settings(share=0.3, burst_rounds=5), seed=1, kind="dropout", count=1000)
     >>> first, second = out.at(1), out.at(2)
     >>> round(float(first.mean()), 1), round(float(second[first].mean()), 1)  # 1 - 1 / b stay out
-    (0.3, 0.7)
+    (0.3, 0.8)
     """
 
     def __init__(self, settings: Settings, seed: int, kind: str, count: int) -> None:
