@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from airtune.radio import robust, scales
+from airtune.radio.impairments import Impairments
 from airtune.radio.over_the_air import aggregate
 from airtune.registry import SCHEMES
 from airtune.scenario import Scenario
@@ -264,3 +265,52 @@ def test_poisoned_updates_keep_the_power_limit(name: str, groups: int) -> None:
     received = air_of(scenario, name).combine(uploads, link, 1.0)
     slot = received.uplink_s / groups
     assert (received.uplink_j <= link.radio.powers * slot * (1 + 1e-9)).all()
+
+
+def test_a_group_is_an_upload_of_its_own() -> None:
+    scenario = scenario_with(
+        **QUIET,
+        aggregation__groups=3,
+        aggregation__repetition=2,
+        aggregation__scale_reports="joint",
+    )
+    link, air, uploads = link_of(scenario, "fixed"), air_of(scenario, "fixed"), unequal()
+    once = 2500 / (scenario.radio.bandwidth_hz * scenario.radio.efficiency)
+    expected = air.forecast(link, np.full(7, 1 / 7), SIZES)
+    assert expected.uplink_s == pytest.approx(3 * 2 * once)
+    assert expected.sending_s == pytest.approx(np.full(7, 2 * once))
+    first = air.combine(uploads, link, 1.0)
+    full = air.reported_bits(SIZES)
+    assert full == 2 * 2 * 16  # mean and deviation of each matrix
+    assert first.times_s == pytest.approx(np.full(7, 2 * once))
+    assert first.report_bits.tolist() == [full] * 7
+    again = air.combine(replace(uploads, memory=first.memory), link, 1.0)
+    assert again.report_bits.tolist() == [full / 2] * 7
+    silent = replace(uploads, updates=uploads.updates * (np.arange(7) < 1)[:, None])
+    assert air.combine(silent, link, 1.0).report_bits.tolist() == [full] * 7
+
+
+def test_wrong_reports_bias_the_sums_as_they_say() -> None:
+    scenario = scenario_with(**QUIET, aggregation__groups=3)
+    link, air, uploads = link_of(scenario, "fixed"), air_of(scenario, "fixed"), unequal()
+    factors = np.array([1.0, 2.0, 1.0, 0.5, 1.0, 1.0, 2.0])
+    still = np.zeros(7)
+    wrong = Impairments(link.radio.powers, still, still, np.ones(7), factors)
+    received = air.combine(replace(uploads, impairments=wrong), link, 1.0)
+    off = received.mean - mean_of(uploads, np.arange(7))
+    assert off @ off < received.squared_bias < 3 * off @ off  # of one sign, or of any
+    ruled = air_of(scenario_with(scenario, aggregation__robust="median"), "fixed")
+    assert ruled.combine(uploads, link, 1.0).squared_bias is None
+
+
+@pytest.mark.parametrize("name", ["fixed", "obda", "digital"])
+def test_an_upload_that_breaks_off_ends_the_circuits_of_its_client(name: str) -> None:
+    scenario = scenario_with(**QUIET, digital__access="tdma")
+    link, air, uploads = link_of(scenario, name), air_of(scenario, name), unequal()
+    shares = np.array([1.0, 0.25, 1.0, 1.0, 0.5, 1.0, 1.0])
+    none = np.zeros(7)
+    wrong = Impairments(link.radio.powers, none, none, shares, np.ones(7))
+    whole = air.combine(uploads, link, 1.0)
+    cut = air.combine(replace(uploads, impairments=wrong), link, 1.0)
+    assert cut.uplink_s == whole.uplink_s
+    assert cut.times_s == pytest.approx(shares * whole.times_s)

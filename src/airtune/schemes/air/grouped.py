@@ -210,15 +210,15 @@ class Grouped(AirInterface):
         return total / squared_scale(uploads)
 
     def _squared_bias(self, heard: list[tuple[_Slot, Reception]]) -> float | None:
-        """Return the squared bias of the mean of the sums; None where it is not known.
+        """Return the most that the squared bias of the mean of the sums can be; None: not known.
 
-        The errors of groups are those of different clients: their squares add up.
+        By the triangle inequality: wrong means of several groups may point the same way.
         """
         biases = [got.squared_bias for _, got in heard if got.squared_bias is not None]
         if self.aggregation.robust != "none" or len(biases) < len(heard):
             return None
         shares = np.array([slot.share for slot, _ in heard])
-        return float((shares / shares.sum()) ** 2 @ np.array(biases))
+        return float((shares / shares.sum()) @ np.sqrt(biases)) ** 2
 
     def _concealment(
         self, heard: list[tuple[_Slot, Reception]]
