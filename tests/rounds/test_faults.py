@@ -95,7 +95,7 @@ def test_every_scheme_runs_with_everything_wrong_and_meets_the_same(
 def test_what_happened_is_counted_in_the_results_and_on_the_page(small_scenario, tmp_path) -> None:
     scenario = with_settings(small_scenario, faults=EVERYTHING, training__rounds=4)
     lines = lines_of(scenario, "movable", tmp_path)
-    figures = outcomes.cell_figures(histories.read_cell(cell_of(tmp_path, "movable")), None)
+    figures = outcomes.cell_figures(histories.read_cell(cell_of(tmp_path, "movable")), {})
     counted = figures["faults"]
     assert counted["cut"] == sum(len(line["faults"]["cut"]) for line in lines[1:])
     assert counted["restarted"] == sum(line["faults"]["restarted"] for line in lines[1:])
@@ -114,7 +114,7 @@ def test_without_faults_there_is_nothing_of_them(small_scenario, tmp_path) -> No
     lines = lines_of(small_scenario, "fixed", tmp_path)
     assert all("faults" not in line for line in lines)
     assert [line["missing"] for line in lines[1:]] == [[]] * 5
-    figures = outcomes.cell_figures(histories.read_cell(cell_of(tmp_path, "fixed")), None)
+    figures = outcomes.cell_figures(histories.read_cell(cell_of(tmp_path, "fixed")), {})
     assert "faults" not in figures
     assert fault_rows({"schemes": {"fixed": figures}}).rows == ()
     run = run_with(small_scenario, "fixed", 1, QuadraticLearner(small_scenario, 1))
