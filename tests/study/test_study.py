@@ -166,7 +166,9 @@ def test_ending_above_the_start_is_divergence_and_marks_no_one_else(tmp_path) ->
     assert schemes["selection"]["rounds_to_target"] is None
     assert schemes["selection"]["time_to_target_s"] is None
     assert set(results["headline"]["lower_bounds"]) == {"digital", "selection"}
-    assert results["headline"]["faster_pct"]["selection"] == pytest.approx(50.0)
+    assert results["headline"]["faster_pct"]["selection"] == pytest.approx(
+        100 * (1 - (3.6 / 3.8) / 2)
+    )
 
 
 def test_unfinished_schemes_are_left_out(tmp_path) -> None:
