@@ -120,11 +120,6 @@ def drawer(seed: int, part: str, number: int) -> random.Random:
     return random.Random(f"{seed}-{part}-{number}")
 
 
-def bases() -> list[dict[str, Any]]:
-    """Return scenarios that are sound before they are mutated."""
-    return [{}, {"extends": "quickstart"}, SMALL, Scenario(**SMALL).to_dict()]
-
-
 def look(path: Path) -> None:
     """Read and check a scenario as a plan would begin.
 
@@ -199,7 +194,8 @@ def scenarios(seed: int, first: int, last: int, work: Path) -> Iterator[tuple[st
 
 def _scenario(seed: int, number: int, work: Path) -> tuple[str, Path]:
     draw = drawer(seed, "scenarios", number)
-    kind, text = hostile_scenarios.mutated(draw, draw.choice(bases()))
+    sound = ({}, {"extends": "quickstart"}, SMALL, Scenario(**SMALL).to_dict())
+    kind, text = hostile_scenarios.mutated(draw, draw.choice(sound))
     path = work / "scenario.yaml"
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
     return kind, path
@@ -262,7 +258,13 @@ def _sound(folder: Path) -> dict[str, Path]:
         made = forked.attempt(make, limit_s=300)
         if made.code:
             raise RuntimeError(f"no sound files: {made.error}")
-    return {name: Path(path) for name, path in json.loads(kept.read_text()).items()}
+    found = {name: Path(path) for name, path in json.loads(kept.read_text()).items()}
+    with tempfile.TemporaryDirectory() as out:
+        for kind, path in found.items():
+            outcome = forked.attempt(partial(_read, kind, path, found["model"], Path(out)))
+            if outcome.code != (2 if kind == "csv" else 0):
+                raise RuntimeError(f"{kind}: what is sound is refused: {outcome.error}")
+    return found
 
 
 def _read(kind: str, path: Path, model: Path, folder: Path) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -48,7 +49,9 @@ def quadratic(small_scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> type
         lambda scenario, seed, progress=None: QuadraticLearner(scenario, seed),
     )
     monkeypatch.setattr(
-        "airtune.learning.sizes.measure",
-        lambda scenario, seed: sizes_of(QuadraticLearner(scenario, seed)),
+        "airtune.learning.sizes.outline",
+        lambda scenario, seed: SimpleNamespace(
+            sizes=sizes_of(QuadraticLearner(scenario, seed)), base=SimpleNamespace(parameters=tuple)
+        ),
     )
     return QuadraticLearner

@@ -173,7 +173,7 @@ def test_resume_works_where_the_run_was_begun(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(begun)
     record.create(Path("run"), Scenario(), "run")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(jobs, "execute", lambda run, *_: seen.append((Path.cwd(), run.folder)))
+    monkeypatch.setattr(jobs, "execute", lambda run, *_: not seen.append((Path.cwd(), run.folder)))
     cli.resume(Path("project/run"))
     assert seen == [(begun, begun / "run")]
     assert Path.cwd() == tmp_path

@@ -36,10 +36,15 @@ def run(results: Results, scratch: Path, reduced: bool) -> None:
 def _attempt(whole: Whole, second: str, chance: random.Random) -> Try:
     """Begin in a folder, and begin or resume there a moment later."""
     out = whole.scratch / "run"
-    shutil.rmtree(out, ignore_errors=True)
     offset = chance.choice((0.0, chance.uniform(0, 0.1), chance.uniform(0, 0.9 * whole.seconds)))
-    one = tiny.start(whole.kind, out, whole.cache)
-    time.sleep(offset)
+    while True:
+        shutil.rmtree(out, ignore_errors=True)
+        one = tiny.start(whole.kind, out, whole.cache)
+        time.sleep(offset)
+        if one.poll() is None:
+            break
+        one.wait()  # it was over before the other could begin: not a try
+        offset /= 2
     again = second != "resume"
     other = tiny.start(second, out, whole.cache) if again else tiny.resume(out)
     ended = [one.wait(), other.wait()]

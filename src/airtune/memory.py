@@ -61,7 +61,7 @@ def demand(what: str, needed_bytes: float) -> None:
     >>> demand("clients.count = 10000000: their adapters", 4e18)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    airtune.errors.InputError: clients.count = 10000000: their adapters need about 3.7e+09 GiB of \
+    airtune.errors.InputError: clients.count = 10000000: their adapters need about 3.73e+09 GiB of \
 memory, here are ... GiB
     """
     there = total_bytes()

@@ -180,7 +180,9 @@ def test_no_talk_is_longer_than_allowed(
         assert example.cut == (len(long.ids) > limit)
         if not example.cut:
             assert example == long
-        if record.turns and template in ("auto", "alpaca"):
+        # A template may leave an empty turn out, with what the talk would open with.
+        opened = not history or history[0][1].strip()
+        if record.turns and opened and template in ("auto", "alpaca"):
             assert example.ids[0] == long.ids[0]
         asked_tokens = encoder.question(record)
         assert 1 <= len(asked_tokens) < limit

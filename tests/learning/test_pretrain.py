@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from airtune.errors import FailedError
 from airtune.learning.data import load_sample
 from airtune.learning.folders import cached
 from airtune.learning.text import Encoder, Example
@@ -85,6 +86,18 @@ def test_the_first_of_two_processes_wins(tmp_path: Path) -> None:
     found = cached(tmp_path, "small", {"a": 1}, make)
     assert sorted(p.name for p in found.iterdir()) == ["airtune.json", "x"]
     assert [p.name for p in tmp_path.iterdir()] == [found.name]
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), RuntimeError("I/O error (os error 28)")]
+)
+def test_a_full_disk_is_told(tmp_path: Path, error: Exception) -> None:
+    def make(folder: Path) -> None:
+        raise error
+
+    with pytest.raises(FailedError, match=r"small-\w+: cannot be written.*MiB free.*cache"):
+        cached(tmp_path, "small", {"a": 1}, make)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_a_killed_process_began_is_removed(tmp_path: Path) -> None:

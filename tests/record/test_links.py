@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -104,3 +105,21 @@ def test_a_document_is_written_where_a_link_was(tmp_path: Path, outside: Path) -
     record.write_document(path, documents.HoldingsDocument, {"labels": [], "counts": []})
     assert not path.is_symlink()
     assert outside.read_text() == "mine"
+
+
+def test_pipes_are_neither_read_nor_written(cell: record.Cell) -> None:
+    record.append_metrics(cell, {"round": 0})
+    record.save_checkpoint(cell, 0, {"a": np.zeros(2)}, {})
+    (arrays,) = cell.checkpoint_folder.glob("*.safetensors")
+    arrays.unlink()
+    os.mkfifo(arrays)
+    with pytest.raises(InputError, match="it is no file"):  # and no process waits for the other end
+        record.load_checkpoint(cell)
+    cell.metrics_file.unlink()
+    os.mkfifo(cell.metrics_file)
+    for work in (
+        lambda: record.append_metrics(cell, {"round": 1}),
+        lambda: record.read_metrics(cell),
+    ):
+        with pytest.raises(InputError, match=r"metrics\.jsonl: cannot be"):
+            work()

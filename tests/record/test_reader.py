@@ -69,7 +69,7 @@ def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "nowhere").symlink_to(tmp_path / "nothing")
     (tmp_path / "null").symlink_to("/dev/zero")
     for name in ("pipe", "folder", "nowhere", "null"):
-        with pytest.raises(InputError, match=f"{name}: (is not a file|cannot be read)"):
+        with pytest.raises(InputError, match=f"{name}: cannot be read"):
             record.read_json(tmp_path / name)
 
 

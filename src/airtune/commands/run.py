@@ -157,9 +157,11 @@ def rebuild_reports(folders: Sequence[Path]) -> None:
     for folder in folders:
         run_folder = record.open_folder(folder)
         # A run that another process is writing can be looked at, too.
-        with record.lock_if_free(folder):
-            if run_folder.kind == sweeps.KIND:
-                sweep = sweeps.open_sweep(run_folder)
+        with record.lock_if_free(folder) as mine:
+            sweep = sweeps.open_sweep(run_folder) if run_folder.kind == sweeps.KIND else None
+            if mine:
+                record.clean_folder(folder, (sweep or run_folder).cells)
+            if sweep is not None:
                 sweeps.summarise(sweep)
                 print(sweeps.publish(sweep))
             else:

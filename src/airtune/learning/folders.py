@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from airtune.errors import InputError, clip, shown
+from airtune.errors import FailedError, InputError, clip, shown
 
 CACHED = "airtune.json"
 """The file of a cached folder that says what it depends on."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def digest(facts: Mapping[str, Any]) -> str:
@@ -46,6 +50,8 @@ def cached(cache: Path, kind: str, facts: Mapping[str, Any], make: Callable[[Pat
     ------
     InputError
         The cache cannot be written.
+    FailedError
+        The disk is full.
 
     Notes
     -----
@@ -55,9 +61,11 @@ def cached(cache: Path, kind: str, facts: Mapping[str, Any], make: Callable[[Pat
     final = _place(cache, kind, facts)
     if final.is_dir():
         return final
-    work, held = _work_folder(cache, kind, final.parent)
+    with _room(final):
+        work, held = _work_folder(cache, kind, final.parent)
     try:
-        make(work)
+        with _room(final):
+            make(work)
         (work / CACHED).write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
         work.chmod(0o755)
         try:
@@ -70,6 +78,30 @@ def cached(cache: Path, kind: str, facts: Mapping[str, Any], make: Callable[[Pat
         if held is not None:
             os.close(held)
     return final
+
+
+@contextmanager
+def _room(folder: Path) -> Iterator[None]:
+    """Say where there is no room, whichever library finds none in the block.
+
+    Raises
+    ------
+    FailedError
+        The disk of the cache is full.
+    """
+    try:
+        yield
+    except Exception as error:
+        # Libraries that are not of Python give the number in the text.
+        full = getattr(error, "errno", None) in _FULL
+        if not full and f"(os error {errno.ENOSPC})" not in str(error):
+            raise
+        there = next(path for path in folder.absolute().parents if path.exists())
+        free = shutil.disk_usage(there).free
+        raise FailedError(
+            f"{folder}: cannot be written: {os.strerror(errno.ENOSPC)} ({free >> 20} MiB free); "
+            "make room there, or set cache to a folder on another disk"
+        ) from None
 
 
 def check_cache(cache: Path) -> None:
@@ -104,6 +136,8 @@ def _work_folder(cache: Path, kind: str, parent: Path) -> tuple[Path, int | None
             if held is not None or work.is_dir():
                 return work, held
     except OSError as error:
+        if error.errno in _FULL:
+            raise
         raise _unusable(cache, error.strerror or str(error)) from error
 
 

@@ -45,7 +45,7 @@ def select(problem: Problem, candidates: Real, *, seed: int = 0, sweeps: int = 3
     >>> select(random_problem(0, antennas=2), np.zeros((1, 2)))
     Traceback (most recent call last):
         ...
-    airtune.placement.problem.ProblemError: selection needs at least 2 candidates, not 1
+    airtune.placement.values.ProblemError: selection needs at least 2 candidates, not 1
     """
     if len(candidates) < problem.antennas:
         raise ProblemError(

@@ -8,6 +8,7 @@ round is lost; a damaged one costs a second round.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import warnings
@@ -26,6 +27,7 @@ from airtune.record.files import complete, read_document
 from airtune.record.metrics import read_metrics
 from airtune.record.whole import (
     clean,
+    open_file,
     own_folders,
     refuse_link,
     write_bytes,
@@ -94,7 +96,7 @@ def _write_arrays(path: Path, arrays: Arrays) -> str:
 def digest_of(path: Path, size: int | None = None) -> str:
     """Return the SHA-256 of a file, or of its first `size` bytes."""
     sha = hashlib.sha256()
-    with path.open("rb") as file:
+    with open_file(path) as file:
         if size is None:
             return hashlib.file_digest(file, "sha256").hexdigest()
         for start in range(0, size, _PIECE):
@@ -191,6 +193,8 @@ def _read(cell: Cell, path: Path) -> _Generation:
     try:
         if document.arrays_sha256 not in (None, digest_of(arrays)):
             raise InputError(f"{arrays}: has been changed or damaged since it was written")
+        if not arrays.is_file():
+            raise OSError(errno.EINVAL, "it is no file")
         loaded = load_file(arrays)
     except OSError as error:
         raise InputError(f"{arrays}: cannot be read ({error.strerror or error})") from None
@@ -214,7 +218,7 @@ def _metrics_up_to(cell: Cell, document: CheckpointDocument) -> bytes:
 
 def _head_of(path: Path, head: FileHead) -> bytes:
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             content = file.read(head.bytes)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import re
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from airtune.errors import InputError
 from airtune.record import names
 from airtune.record.documents import SCHEMA_VERSION, RecordDocument
-from airtune.record.whole import write_text
+from airtune.record.whole import open_file, write_text
 
 Document = dict[str, Any]
 """A JSON object."""
@@ -89,14 +89,13 @@ def read_json(path: Path) -> Any:
 def read_bytes(path: Path) -> bytes:
     """Return the content of a file of the run folder; errors as of `read_json`."""
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise InputError(f"{path}: is not a file{remedy(path)}")
-        if status.st_size > LARGEST:
-            raise InputError(
-                f"{path}: has {status.st_size} bytes, and at most {LARGEST} are read{remedy(path)}"
-            )
-        return path.read_bytes()
+        with open_file(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > LARGEST:
+                raise InputError(
+                    f"{path}: has {size} bytes, and at most {LARGEST} are read{remedy(path)}"
+                )
+            return file.read()
     except (OSError, ValueError) as error:
         if isinstance(error, InputError):
             raise

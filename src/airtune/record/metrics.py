@@ -10,7 +10,7 @@ from airtune.errors import InputError
 from airtune.record.cells import Cell
 from airtune.record.documents import MetricsLine
 from airtune.record.files import parse, parse_json, remedy
-from airtune.record.whole import append, own_folders
+from airtune.record.whole import append, open_file, own_folders
 
 
 def append_metrics(cell: Cell, line: Mapping[str, Any]) -> None:
@@ -55,11 +55,11 @@ def read_history(cell: Cell) -> list[MetricsLine]:
 def _lines(cell: Cell) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the beginning of a message about each whole line, and the line's content."""
     path = cell.metrics_file
-    if not path.is_file():
+    if not path.exists() and not path.is_symlink():
         return
     hint = remedy(path)
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             for number, line in enumerate(file, 1):
                 if not line.endswith(b"\n"):
                     return

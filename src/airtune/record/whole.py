@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from airtune.errors import FailedError, InputError
 from airtune.record import names
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NO_LINK, _NO_WAIT = getattr(os, "O_NOFOLLOW", 0), getattr(os, "O_NONBLOCK", 0)
 _FAILING = {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT}
 
 
@@ -110,14 +113,30 @@ def append(path: Path, content: bytes) -> None:
     FailedError, InputError
         As of :func:`written_whole`.
     """
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-    with (
-        writing(path, len(content)),
-        os.fdopen(os.open(path, flags, 0o666), "ab") as file,
-    ):
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NO_LINK | _NO_WAIT
+    with writing(path, len(content)), os.fdopen(_opened(path, flags), "ab") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def open_file(path: Path) -> io.BufferedReader:
+    """Open a file to read it; a pipe or a device, which may never end, is refused.
+
+    Raises
+    ------
+    OSError
+        The file cannot be opened, or is none.
+    """
+    return os.fdopen(_opened(path, os.O_RDONLY | _NO_WAIT), "rb")
+
+
+def _opened(path: Path, flags: int) -> int:
+    descriptor = os.open(path, flags, 0o666)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no file")
+    return descriptor
 
 
 def own_folders(*folders: Path) -> None:
