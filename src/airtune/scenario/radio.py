@@ -95,7 +95,7 @@ class Clients(Settings):
 class Interferers(Settings):
     """Transmitters outside the cell on the same spectrum."""
 
-    count: int = Field(2, ge=0, le=10_000, description="number of interferers J")
+    count: int = Field(2, ge=0, le=1000, description="number of interferers J")
     tx_power_dbm: Annotated[Decibel, Quantity("dBm", -80, 90)] = Field(
         23.0, description="transmit power q_j in dBm"
     )
