@@ -9,6 +9,7 @@ from itertools import combinations
 import numpy as np
 
 from airtune.kinds import Real
+from airtune.placement.beamformer import beamform
 from airtune.placement.kernels.construct import Table
 from airtune.placement.kernels.field import Field
 from airtune.placement.problem import (
@@ -18,7 +19,6 @@ from airtune.placement.problem import (
     ProblemError,
     least_distance,
 )
-from airtune.placement.solver import beamform
 
 MOST_PLACES = 100_000
 """Places of a grid; a table holds the channels of all of them."""
