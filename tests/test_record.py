@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -12,8 +13,9 @@ from pydantic import ValidationError
 
 from airtune import record
 from airtune.errors import InputError
-from airtune.record import documents
+from airtune.record import documents, version_1
 from airtune.scenario import Scenario
+from airtune.scenario import file as scenario_file
 
 
 @pytest.fixture
@@ -285,11 +287,37 @@ def test_report_of_a_version_1_folder_is_what_it_was(version_1: Path) -> None:
     assert after.pop("run_schema_version") == 1
     # settings that are new stand at what the run was made with
     assert settings(after["scenario"]).items() >= settings(before["scenario"]).items()
-    assert after.keys() == before.keys()
+    assert after.keys() == before.keys() | {"target_losses"}
     assert_kept(before, after)
+    made_with = after["scenario"]
+    assert made_with["planning"]["overlap"] is False
+    assert made_with["radio"]["hardware"]["profile"] == "radiated"
+    assert made_with["radio"]["pilot_rule"] == "equal"
+    assert made_with["radio"]["silent_symbols"] == 0
+    assert made_with["array"]["field_pilots"] == 1
+    assert made_with["aggregation"]["scale_reports"] == "sequential"
     page = (version_1 / "report.html").read_text()
     assert "Movable" in page
     assert "run folder of version 1" in page
+
+
+def test_what_a_file_names_is_not_replaced(tmp_path) -> None:
+    file = tmp_path / "scenario.yaml"
+    file.write_text("planning: {overlap: true}\nradio: {hardware: {lo_w: 0.3}}\n")
+    scenario = scenario_file.load(file, unnamed=version_1.UNNAMED)
+    assert scenario.planning.overlap
+    hardware = scenario.radio.hardware
+    assert (hardware.lo_w, hardware.profile) == (0.3, "radiated")
+    assert scenario_file.load(file).radio.hardware.profile == "small-cell"
+
+
+def test_selection_of_a_version_1_folder_is_the_compact_one(tmp_path) -> None:
+    run = record.create(tmp_path / "run", Scenario(schemes=("selection", "movable")), "compare")
+    (now,) = [cell for cell in run.cells if "selection" in cell.scheme]
+    old = replace(run, version=1)
+    (then,) = [cell for cell in old.cells if "selection" in cell.scheme]
+    assert (now.scheme, then.scheme) == ("selection", "selection-compact")
+    assert now.folder == then.folder
 
 
 @pytest.mark.parametrize("entry", [1, [], {"round": "first"}])
