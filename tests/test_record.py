@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from airtune import record
 from airtune.errors import InputError
-from airtune.record import documents, version_1
+from airtune.record import documents
+from airtune.record.version_1 import UNNAMED
 from airtune.scenario import Scenario
 from airtune.scenario import file as scenario_file
 
@@ -304,7 +305,7 @@ def test_report_of_a_version_1_folder_is_what_it_was(version_1: Path) -> None:
 def test_what_a_file_names_is_not_replaced(tmp_path) -> None:
     file = tmp_path / "scenario.yaml"
     file.write_text("planning: {overlap: true}\nradio: {hardware: {lo_w: 0.3}}\n")
-    scenario = scenario_file.load(file, unnamed=version_1.UNNAMED)
+    scenario = scenario_file.load(file, unnamed=UNNAMED)
     assert scenario.planning.overlap
     hardware = scenario.radio.hardware
     assert (hardware.lo_w, hardware.profile) == (0.3, "radiated")
