@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -14,9 +13,7 @@ from pydantic import ValidationError
 from airtune import record
 from airtune.errors import InputError
 from airtune.record import documents
-from airtune.record.version_1 import UNNAMED
 from airtune.scenario import Scenario
-from airtune.scenario import file as scenario_file
 
 
 @pytest.fixture
@@ -300,25 +297,6 @@ def test_report_of_a_version_1_folder_is_what_it_was(version_1: Path) -> None:
     page = (version_1 / "report.html").read_text()
     assert "Movable" in page
     assert "run folder of version 1" in page
-
-
-def test_what_a_file_names_is_not_replaced(tmp_path) -> None:
-    file = tmp_path / "scenario.yaml"
-    file.write_text("planning: {overlap: true}\nradio: {hardware: {lo_w: 0.3}}\n")
-    scenario = scenario_file.load(file, unnamed=UNNAMED)
-    assert scenario.planning.overlap
-    hardware = scenario.radio.hardware
-    assert (hardware.lo_w, hardware.profile) == (0.3, "radiated")
-    assert scenario_file.load(file).radio.hardware.profile == "small-cell"
-
-
-def test_selection_of_a_version_1_folder_is_the_compact_one(tmp_path) -> None:
-    run = record.create(tmp_path / "run", Scenario(schemes=("selection", "movable")), "compare")
-    (now,) = [cell for cell in run.cells if "selection" in cell.scheme]
-    old = replace(run, version=1)
-    (then,) = [cell for cell in old.cells if "selection" in cell.scheme]
-    assert (now.scheme, then.scheme) == ("selection", "selection-compact")
-    assert now.folder == then.folder
 
 
 @pytest.mark.parametrize("entry", [1, [], {"round": "first"}])

@@ -57,7 +57,8 @@ def grid_places(region: Real, grid: float) -> Real:
             f"{counts[0] * counts[1]} places; at most {MOST_PLACES} are allowed"
         )
     x, y = np.meshgrid(np.arange(counts[0]) * grid, np.arange(counts[1]) * grid, indexing="ij")
-    return np.minimum(np.column_stack([x.ravel(), y.ravel()]), np.asarray(region, float))
+    places = np.column_stack([x.ravel(), y.ravel()])
+    return np.asarray(np.minimum(places, np.asarray(region, float)))
 
 
 def grid_lattice(antennas: int, region: Real, spacing: float, grid: float) -> Real:
