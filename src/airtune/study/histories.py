@@ -32,7 +32,7 @@ def read_cell(cell: Cell) -> CellHistory:
 def finished_figures(run_folder: RunFolder) -> tuple[Figures, dict[int, Targets]]:
     """Return the figures of the finished cells, and the target losses of each seed by name."""
     histories = {cell: read_cell(cell) for cell in run_folder.cells if cell.finished}
-    targets = {
+    targets: dict[int, Targets] = {
         cell.seed: target_losses(history.losses)
         for cell, history in histories.items()
         if cell.scheme == REFERENCE

@@ -57,7 +57,9 @@ class MovableArray(ArrayPolicy):
         """Return the parking positions."""
         array = self.array
         if array.drives.grid > 0:
-            return grid_lattice(array.antennas, array.region, array.spacing, array.drives.grid)
+            return grid_lattice(
+                array.antennas, np.asarray(array.region), array.spacing, array.drives.grid
+            )
         if array.spacing <= HALF_WAVELENGTH:
             return fixed_array(array.antennas, array.region)
         return lattice(array.antennas, np.asarray(array.region), array.spacing)
