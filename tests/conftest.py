@@ -24,12 +24,23 @@ def shared_data() -> Path:
 
 @pytest.fixture
 def small_scenario() -> Scenario:
-    """Three clients, three antennas, plain SGD: rounds of milliseconds."""
+    """Three clients, three antennas, plain SGD: rounds of milliseconds.
+
+    Radiated energy, the same pilots for all and one step after the other: books that are short to
+    write down by hand.  Tests of electrical energy and overlap set these.
+    """
     return Scenario.model_validate(
         {
             "clients": {"count": 3},
-            "array": {"antennas": 3},
-            "radio": {"paths": {"count": 4}},
+            "array": {"antennas": 3, "field_pilots": 1},
+            "radio": {
+                "paths": {"count": 4},
+                "hardware": {"profile": "radiated"},
+                "pilot_rule": "equal",
+                "silent_symbols": 0,
+            },
+            "aggregation": {"scale_reports": "sequential"},
+            "planning": {"overlap": False},
             "training": {
                 "rounds": 5,
                 "server_optimizer": "sgd",

@@ -13,7 +13,9 @@ from pydantic import ValidationError
 from airtune import record
 from airtune.errors import InputError
 from airtune.record import documents
+from airtune.record.version_1 import UNNAMED
 from airtune.scenario import Scenario
+from airtune.scenario import file as scenario_file
 
 
 @pytest.fixture
@@ -285,8 +287,10 @@ def test_report_of_a_version_1_folder_is_what_it_was(version_1: Path) -> None:
     assert after.pop("run_schema_version") == 1
     # settings that are new stand at what the run was made with
     assert settings(after["scenario"]).items() >= settings(before["scenario"]).items()
-    assert after.keys() == before.keys()
+    assert after.keys() == before.keys() | {"target_losses"}
     assert_kept(before, after)
+    for path, value in UNNAMED.items():
+        assert scenario_file.value_at(after["scenario"], path) == value
     page = (version_1 / "report.html").read_text()
     assert "Movable" in page
     assert "run folder of version 1" in page

@@ -12,11 +12,24 @@ from airtune.scenario import Scenario
 from airtune.schemes import AirInterface, Link, RadioRound, Uploads
 
 SIZES = np.array([3000, 2000])
+PLAIN = Scenario.model_validate(
+    {
+        "radio": {
+            "hardware": {"profile": "radiated"},
+            "pilot_rule": "equal",
+            "silent_symbols": 0,
+        },
+        "array": {"field_pilots": 1},
+        "aggregation": {"scale_reports": "sequential"},
+        "planning": {"overlap": False},
+    }
+)
+"""Scales as they are, and books that are short to write down by hand."""
 
 
 def scenario_with(base: Scenario | None = None, **changes: Any) -> Scenario:
-    """Return a scenario with settings changed, `a__b=c` for a.b."""
-    data = (base or Scenario()).to_dict()
+    """Return a scenario, :data:`PLAIN` by default, with settings changed, `a__b=c` for a.b."""
+    data = (base or PLAIN).to_dict()
     for path, value in changes.items():
         *sections, last = path.split("__")
         section = data

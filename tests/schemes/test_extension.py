@@ -202,8 +202,9 @@ def test_bad_settings_are_named(path: str, value: object, told: str) -> None:
         scenario_file.parse(data)
 
 
-def test_a_pool_without_room_is_refused() -> None:
-    cramped = scenario_with(array__region=[1.0, 1.0], schemes=["selection"])
+@pytest.mark.parametrize("name", ["selection", "selection-compact"])
+def test_a_pool_without_room_is_refused(name: str) -> None:
+    cramped = scenario_with(array__region=[1.0, 1.0], schemes=[name])
     with pytest.raises(InputError, match=r"array\.selection_places = 4: array\.region"):
         compare.check(cramped, "compare")
 

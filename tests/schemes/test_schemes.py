@@ -42,7 +42,8 @@ def test_uplink_energy_never_exceeds_the_power_limits(small_scenario, name: str)
 
 def test_forecast_is_the_error_that_uniform_forcing_meets(small_scenario) -> None:
     """With one common scale, nu = omega and the realised error is the forecast's."""
-    data = small_scenario.to_dict() | {"aggregation": {"normalise": "global"}}
+    aggregation = {"normalise": "global", "scale_reports": "sequential"}
+    data = small_scenario.to_dict() | {"aggregation": aggregation}
     scenario = Scenario.model_validate(data)
     scheme, radio = SCHEMES["fixed"].build(scenario, 1), radio_of(scenario)
     link = radio.at(scheme.array.start())

@@ -60,10 +60,10 @@ def code_magnitudes(values: Real, last: Real | None, bits: int) -> Coded:
     --------
     >>> first = code_magnitudes(np.array([1.0, 0.0]), None, 16)
     >>> (first.values - [1.0, 0.0]).round(3).tolist(), first.bits
-    ([0.003, 0.0], 32.0)
+    ([0.001, 0.0], 32.0)
     >>> then = code_magnitudes(np.array([0.9, 0.0]), first.values, 16)
     >>> then.values.round(3).tolist(), then.bits
-    ([0.905, 0.0], 16.0)
+    ([0.908, 0.0], 16.0)
     """
     full = _magnitudes_in_full(values, bits)
     if last is None:
@@ -100,7 +100,7 @@ def code_means(values: Real, last: Real | None, scale: Real | None, bits: int) -
     --------
     >>> first = code_means(np.array([-0.5, 0.0]), None, None, 16)
     >>> first.values.round(3).tolist()
-    [-0.5, 0.0]
+    [-0.499, 0.0]
     >>> then = code_means(np.array([-0.4, 0.0]), first.values, np.array([1.0, 0.0]), 16)
     >>> then.values.round(3).tolist(), then.bits
     ([-0.405, 0.0], 16.0)

@@ -65,7 +65,7 @@ class Array(Settings):
         "place, null what the drive allows",
     )
     field_pilots: Count = Field(
-        1,
+        3,
         description="pilots that movable antennas need to know the paths, in those of an array "
         "that stands still (needs radio.pilot_rule = by-array)",
     )

@@ -18,7 +18,7 @@ class Hardware(Settings):
     """What amplifiers and circuits draw; null takes the value of the profile."""
 
     profile: Literal["radiated", "small-cell", "macro"] = Field(
-        "radiated",
+        "small-cell",
         description="radiated energy only (ideal amplifiers, no circuits), or the electrical "
         "energy of a small cell or of a macro base station",
     )

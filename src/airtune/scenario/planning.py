@@ -91,7 +91,7 @@ class Planning(Settings):
         "the antennas stay, in dB of the updates' scale",
     )
     overlap: bool = Field(
-        False,
+        True,
         description="antennas move while the clients compute, and the broadcast goes out from "
         "their old places; false: they move first, then the broadcast goes out",
     )

@@ -199,14 +199,14 @@ class Radio(Settings):
         8, ge=0, le=1_000_000, description="pilot symbols sent by each client in each round"
     )
     pilot_rule: Literal["equal", "by-array"] = Field(
-        "equal",
+        "by-array",
         description="who sends pilots, and how often: each selected client once whatever the array "
         "is (equal), or as the array needs to know its channels: once for each N ports of a pool, "
         "M + 1 times for a surface of M elements, array.field_pilots times for movable antennas, "
         "by all who may be selected where the choice looks at the channels (by-array)",
     )
     silent_symbols: Annotated[int, Field(ge=0)] | None = Field(
-        0,
+        None,
         description="symbols of a round in which nobody sends, for the noise and interference to "
         "be measured (movable antennas: array.field_pilots times as many); null is 10 for each "
         "RF chain",
@@ -235,7 +235,7 @@ class Aggregation(Settings):
         16, description="bits for each reported mean or standard deviation (side information)"
     )
     scale_reports: Literal["sequential", "joint"] = Field(
-        "sequential",
+        "joint",
         description="clients report their scales in full, one after the other; or all at once at "
         "the rates of simultaneous reception, after the first report with half of the bits for the "
         "change since the last one (both ends then use the figures as rounded)",

@@ -24,7 +24,7 @@ from airtune.schemes.arrays.fixed import (
     SparseArray,
 )
 from airtune.schemes.arrays.movable import MovableArray
-from airtune.schemes.arrays.selected import SelectedArray
+from airtune.schemes.arrays.selected import SelectedArray, SpreadSelectedArray
 from airtune.schemes.arrays.surface import ReflectingSurface
 from airtune.schemes.link import Link, RadioRound
 from airtune.schemes.scheme import BuiltScheme, Scheme, register
@@ -34,7 +34,7 @@ MOVABLE = Scheme("movable", MovableArray, OverTheAir, "the proposal")
 FIXED = Scheme("fixed", HalfWavelengthArray, OverTheAir, "Yang et al. 2020")
 FIXED_2N = Scheme("fixed-2n", DoubledArray, OverTheAir, "Yang et al. 2020")
 SPARSE = Scheme("sparse", SparseArray, OverTheAir, "Wang et al. 2023")
-SELECTION = Scheme("selection", SelectedArray, OverTheAir, "Sanayei, Nosratinia 2004")
+SELECTION = Scheme("selection", SpreadSelectedArray, OverTheAir, "Sanayei, Nosratinia 2004")
 SELECTION_COMPACT = Scheme(
     "selection-compact", SelectedArray, OverTheAir, "Sanayei, Nosratinia 2004"
 )

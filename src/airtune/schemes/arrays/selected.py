@@ -117,7 +117,9 @@ class SpreadSelectedArray(SelectedArray):
         count = array.selection_places * array.antennas
         try:
             return sparse(count, np.asarray(array.region), array.spacing)
-        except InputError as error:
+        except InputError:
             raise InputError(
-                f"array.selection_places = {array.selection_places}: {error}; choose a smaller pool"
+                f"array.selection_places = {array.selection_places}: array.region "
+                f"{tuple(array.region)} holds no {count} antennas that are array.spacing = "
+                f"{array.spacing:g} apart: enlarge it or take a smaller pool"
             ) from None
