@@ -42,8 +42,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="reliability-") as scratch:
         for part in given.parts:
             out = Path(scratch) / "results" if given.reduced else given.out
-            results = Results(out / f"reliability-{part}.json", part, anew=given.anew)
-            PARTS[part](results, Path(scratch) / part, given.reduced)
+            work = Path(scratch) / part
+            file = out / f"reliability-{part}.json"
+            results = Results(file, part, anew=given.anew, scratch=work)
+            PARTS[part](results, work, given.reduced)
             failed += results.failed
             print(f"{part}: {len(results.tries)} tries, {results.failed} went wrong", flush=True)
     sys.exit(1 if failed else 0)

@@ -32,10 +32,14 @@ class Results:
     part : str
     anew : bool
         Forget the tries that the file has.
+    scratch : Path, optional
+        Folder of the tries, which messages are kept without.
     """
 
-    def __init__(self, path: Path, part: str, *, anew: bool = False) -> None:
-        self.path, self.part = path, part
+    def __init__(
+        self, path: Path, part: str, *, anew: bool = False, scratch: Path | None = None
+    ) -> None:
+        self.path, self.part, self.scratch = path, part, scratch
         self.tries: dict[str, Try] = {}
         self.environment = record.environment(Scenario())
         if path.is_file() and not anew:
@@ -61,12 +65,17 @@ class Results:
         """
         if name in self.tries and self.tries[name]["passed"]:
             return
-        found = work()
+        found = {name: self._short(value) for name, value in work().items()}
         passed = not found.get("wrong")
         self.tries[name] = {"name": name, "of": of, "passed": passed, **found}
         if not passed:
             print(f"{name}: {found['wrong']}", flush=True)
         self._write()
+
+    def _short(self, value: Any) -> Any:
+        if self.scratch is None or not isinstance(value, str):
+            return value
+        return value.replace(f"{self.scratch}/", "")
 
     def _write(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,145 @@
+"""Write the tables of docs/reliability.md from benchmarks/results/reliability-*.json.
+
+python benchmarks/reliability_page.py            # writes; says what is missing
+python benchmarks/reliability_page.py --check    # exit code 1 where the page is not up to date
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import manual
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "reliability.md"
+RESULTS = ROOT / "benchmarks" / "results"
+DISTURBED = ("kills", "two-processes", "disk-full", "corrupt-run-folder")
+NOT_YET = "not run yet"
+
+
+def main() -> int:
+    """Write the page, or compare it."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--check", action="store_true", help="write nothing")
+    if not parser.parse_args().check:
+        write(PAGE)
+        return 0
+    with tempfile.TemporaryDirectory() as folder:
+        page = Path(shutil.copy(PAGE, folder))
+        write(page)
+        same = page.read_text(encoding="utf-8") == PAGE.read_text(encoding="utf-8")
+    if not same:
+        print(f"{PAGE.relative_to(ROOT)}: not what the results say", file=sys.stderr)
+    return int(not same)
+
+
+def write(page: Path) -> None:
+    """Fill a page's tables."""
+    manual.put(page, "disturbed runs", _lines(disturbed()))
+    manual.put(page, "wrong inputs", _lines(inputs()))
+    manual.put(page, "long runs", _lines(long_runs()))
+
+
+def _lines(lines: Iterator[str]) -> str:
+    return "\n".join(["", *lines, ""])
+
+
+def read(name: str) -> dict[str, Any] | None:
+    """Return the results of a campaign, or None."""
+    path = RESULTS / f"reliability-{name}.json"
+    if not path.is_file():
+        return None
+    known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return known
+
+
+def disturbed() -> Iterator[str]:
+    """Yield the table of runs that were disturbed."""
+    known = {part: read(part) for part in DISTURBED}
+    rows = [
+        [part, row["of"], str(row["tries"]), str(row["passed"]), _more(row)]
+        for part, found in known.items()
+        for row in (found["summary"] if found else [{"of": NOT_YET, "tries": 0, "passed": 0}])
+    ]
+    yield from manual.table(["PART", "of", "tries", "passed", "of these"], rows, None)
+    yield "\n`python benchmarks/reliability.py PART` runs a part."
+    yield from _environments([found["environment"] for found in known.values() if found])
+
+
+def _more(row: dict[str, Any]) -> str:
+    """Return what a row counts besides."""
+    said = {"kills": "kills", "fell_back": "went on from the generation before"}
+    ends = [
+        f"exit code {code}: {row[f'exit_{code}']}" for code in (0, 1, 2) if f"exit_{code}" in row
+    ]
+    return ", ".join([*(f"{row[key]} {text}" for key, text in said.items() if key in row), *ends])
+
+
+def inputs() -> Iterator[str]:
+    """Yield the table of wrong scenarios and files, and what failed."""
+    known = read("inputs")
+    if known is None:
+        yield f"{NOT_YET}: `python benchmarks/reliability_inputs.py`"
+        return
+    rows, failures = [], []
+    for part, found in known["parts"].items():
+        of = "" if found["tried"] == found["planned"] else f" of {found['planned']}"
+        ends = [f"{end.removeprefix('exit ')}: {count}" for end, count in found["ends"].items()]
+        figures = [f"{found['longest_s']:.1f}", f"{found['most_memory_mib']:.0f}"]
+        failed = str(len(found["failures"]))
+        rows.append([part, f"{found['tried']}{of}", failed, ", ".join(ends), *figures])
+        failures += [f"{part}, {one['kind']}: {one['failure']}" for one in found["failures"]]
+    head = ["PART", "tries", "failed", "exit codes", "longest [s]", "most memory [MiB]"]
+    yield from manual.table(head, rows, None)
+    yield "\n`python benchmarks/reliability_inputs.py --only PART` runs a part."
+    if failures:
+        yield f"\nWhat failed: {'; '.join(failures)}."
+    yield from _environments([known["environment"]])
+
+
+def long_runs() -> Iterator[str]:
+    """Yield the table of long and large runs."""
+    known = read("soak")
+    if known is None:
+        yield f"{NOT_YET}: `python benchmarks/reliability_soak.py --work FOLDER`"
+        return
+    rows, of = [], []
+    for part in known["parts"].values():
+        of.append(part["environment"])
+        growth, files = part.get("memory_growth", {}), part.get("open_files", {})
+        for scheme, found in part["by_scheme"].items():
+            rows.append(
+                [
+                    f"{part['clients']} clients, {part['antennas']} antennas",
+                    scheme,
+                    str(found["rounds_run"]),
+                    f"{part['peak_memory_mib']:.0f}",
+                    f"{100 * growth[scheme]:.2f} %" if growth else "",
+                    " to ".join(map(str, files[scheme])) if files else "",
+                    f"{found['round_cpu_s']:.2f}",
+                ]
+            )
+    head = ["run", "scheme", "rounds", "peak memory of the run [MiB]", "growth of memory"]
+    head += ["open files", "processor time a round [s]"]
+    yield from manual.table(head, rows, 2)
+    yield "\n`python benchmarks/reliability_soak.py --work FOLDER`"
+    yield from _environments(of)
+
+
+def _environments(found: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield one line that says where and at what state of the program."""
+    if found:
+        commits = ", ".join(dict.fromkeys(env["commit"][:7] for env in found))
+        cores = f"{found[0]['cpu_count']} cores ({found[0]['processor']})"
+        yield f"\nMeasured on {cores}, Python {found[0]['python']}, commit {commits}."
+
+
+if __name__ == "__main__":
+    sys.exit(main())
