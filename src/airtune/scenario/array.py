@@ -53,7 +53,7 @@ class Array(Settings):
         description="what carries the antennas: switched ports on a grid (pixel), a linear "
         "actuator, a stepper motor, or what speed_mps and drive_power_w say (custom)",
     )
-    speed_mps: Annotated[Positive | None, Quantity("m/s", 1e-6, 100)] = Field(
+    speed_mps: Annotated[Positive | None, Quantity("m/s", 1e-6, 100, usual=0.5)] = Field(
         None, description="speed of a moving antenna; null is that of the drive"
     )
     drive_power_w: Annotated[NonNegative | None, Quantity("W", 1e-6, 1e4)] = Field(

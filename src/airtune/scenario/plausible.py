@@ -95,8 +95,10 @@ def _likely(number: float, quantity: Quantity, default: Any) -> str | None:
 
 
 def _usual(quantity: Quantity, default: Any) -> float:
-    """Return a usual value: the default, or the middle of the plausible range."""
+    """Return a usual value: the default, what is stated, or the middle of the plausible range."""
     first = default[0] if isinstance(default, tuple) else default
+    if first is None:
+        first = quantity.usual
     if isinstance(first, int | float) and (first or quantity.is_level):
         return float(first) if quantity.is_level else abs(float(first))
     if quantity.is_level:

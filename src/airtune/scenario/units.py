@@ -218,6 +218,8 @@ class Quantity:
         What may stand in place of a number.
     otherwise : str
         What is said of a value that is neither, instead of the units.
+    usual : float, optional
+        A usual value [unit] of settings without a default of their own.
     """
 
     unit: str
@@ -225,6 +227,7 @@ class Quantity:
     high: float
     words: tuple[str, ...] = ()
     otherwise: str = ""
+    usual: float | None = None
 
     @property
     def is_level(self) -> bool:
