@@ -33,6 +33,11 @@ before their results were seen ([paper-v1](../src/airtune/scenarios/paper-v1.yam
 ([what they are](schemes.md)) of a seed meet the same channels, data and batches.  Figures are
 medians over the seeds, with 10 to 90 % in brackets.  The target loss of a seed is its initial
 validation loss minus 90 % of the improvement that the error-free reference (Ideal) reaches.
+
+Energy on this page is what antennas radiate and what clients compute with, drives are charged in
+full, antennas move before the clients compute, scales are reported one after the other, and antenna
+selection has its ports in a compact array.  [What a round costs](energy.md) by default now,
+electrical energy and movement beside computing, is not in these cells.
 """
 
 

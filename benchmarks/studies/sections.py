@@ -28,7 +28,7 @@ FURTHER = {0.003: (0.001, 0.0003), 0.03: (0.1, 0.3)}
 """Where the best of the grid is at its edge, these are tried besides."""
 
 OWN_PLAN_SCHEMES = ("ideal", "movable", "fixed", "fixed-2n", "sparse", "digital")
-CAPPED_SCHEMES = ("ideal", "movable", "fixed", "fixed-2n", "sparse", "selection")
+CAPPED_SCHEMES = ("ideal", "movable", "fixed", "fixed-2n", "sparse", "selection-compact")
 """Those that have the choice: the others align by a rule of their own or not at all."""
 REGIME_SCHEMES = (
     "ideal",
@@ -36,10 +36,18 @@ REGIME_SCHEMES = (
     "fixed",
     "fixed-2n",
     "sparse",
-    "selection",
+    "selection-compact",
     "truncated",
     "digital",
 )
+EVERY_SCHEME = tuple(name for name in SCHEMES if name != "selection")
+"""All there were when the cells were run; what is `selection` now came later."""
+BOOKS = (
+    *("radio.hardware.profile=radiated", "radio.pilot_rule=equal", "radio.silent_symbols=0"),
+    *("array.drive=custom", "array.speed_mps=0.5", "array.drive_power_w=0.5"),
+    *("array.field_pilots=1", "aggregation.scale_reports=sequential", "planning.overlap=false"),
+)
+"""What the cells were booked with: radiated energy, movement before computing."""
 NOISE_FIGURES_DB = (5.0, 15.0, 25.0)
 INTERFERENCE_DBM = (None, 10.0, 23.0)
 BANDWIDTHS_HZ = (2e5, 2e6)
@@ -77,7 +85,7 @@ class Options:
         """Return the seeds of a section."""
         return tuple(range(1 if self.reduced else count))
 
-    def schemes(self, wanted: Sequence[str] = tuple(SCHEMES)) -> tuple[str, ...]:
+    def schemes(self, wanted: Sequence[str] = EVERY_SCHEME) -> tuple[str, ...]:
         """Return those of the wanted schemes that there are."""
         few = ("ideal", "movable", "fixed", "digital")
         return tuple(s for s in wanted if s in SCHEMES and (not self.reduced or s in few))
@@ -90,7 +98,7 @@ class Options:
         """Return a shipped scenario with some settings of the study."""
         tiny = _TINY if self.reduced else ()
         common = (f"cache={self.cache}", "threads=1", "evaluation.answers=0")
-        return _load(name, (*common, *settings, *tiny))
+        return _load(name, (*BOOKS, *common, *settings, *tiny))
 
 
 @cache
@@ -184,8 +192,8 @@ def claims(options: Options) -> Iterator[Point]:
     seeds = options.seeds(5)
     capped = ("aggregation.alignment=capped",)
     for name, label, extra, wanted in (
-        ("paper-v1", "shared-plan", (), tuple(SCHEMES)),
-        ("cell-edge", "shared-plan", (), tuple(SCHEMES)),
+        ("paper-v1", "shared-plan", (), EVERY_SCHEME),
+        ("cell-edge", "shared-plan", (), EVERY_SCHEME),
         ("paper-v1", "own-plan", own, OWN_PLAN_SCHEMES),
         ("cell-edge", "capped-powers", capped, CAPPED_SCHEMES),
     ):

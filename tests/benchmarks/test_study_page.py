@@ -298,10 +298,10 @@ def test_a_map_leaves_blank_what_is_missing() -> None:
 def test_the_page_shows_the_maps_of_the_strongest_of_those_spread_out() -> None:
     rows = [
         {"baseline": name, "faster_pct": {"median": x}}
-        for name, x in (("sparse", 5.0), ("sparse", None), ("selection", 3.0), ("fixed", -9.0))
+        for name, x in (("sparse", 5.0), ("sparse", None), ("selection-compact", 3.0), ("fixed", -9.0))
     ]
     assert regimes.strongest(rows[:3], regimes.SPREAD_OUT) == "sparse"
-    assert regimes.strongest([rows[0], *rows[2:]], regimes.SPREAD_OUT) == "selection"
+    assert regimes.strongest([rows[0], *rows[2:]], regimes.SPREAD_OUT) == "selection-compact"
     assert regimes.strongest(rows[3:], regimes.SPREAD_OUT) is None
 
 
