@@ -34,6 +34,7 @@ from airtune.learning.shared import SharedLearners
 from airtune.record import Cell, names
 from airtune.scenario import Scenario
 from airtune.study import cells, histories, outcomes
+from airtune.study.targets import MAIN
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "faults.json"
@@ -137,7 +138,7 @@ def run(
         history = histories.read_cell(cell)
     if point.scheme == REFERENCE[0]:
         target = outcomes.target_loss(history.losses)
-    figures = outcomes.cell_figures(history, target)
+    figures = outcomes.cell_figures(history, {} if target is None else {MAIN: target})
     lines = history.rounds[1:]
     faults = figures.get("faults", {})
     everybody = scenario.clients.count

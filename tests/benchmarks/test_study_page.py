@@ -45,6 +45,7 @@ def cells_of(losses: dict[str, list[float]]) -> dict[str, dict[int, dict[str, ob
     return {name: {0: history(x, slow.get(name, 1.0), 0.5)} for name, x in losses.items()}
 
 
+COMPACT = "selection-compact"
 LOSSES = {
     "ideal": [5.0, 1.0, 1.0, 1.0],
     "movable": [5.0, 3.0, 1.2, 1.0],
@@ -298,10 +299,10 @@ def test_a_map_leaves_blank_what_is_missing() -> None:
 def test_the_page_shows_the_maps_of_the_strongest_of_those_spread_out() -> None:
     rows = [
         {"baseline": name, "faster_pct": {"median": x}}
-        for name, x in (("sparse", 5.0), ("sparse", None), ("selection-compact", 3.0), ("fixed", -9.0))
+        for name, x in (("sparse", 5.0), ("sparse", None), (COMPACT, 3.0), ("fixed", -9.0))
     ]
     assert regimes.strongest(rows[:3], regimes.SPREAD_OUT) == "sparse"
-    assert regimes.strongest([rows[0], *rows[2:]], regimes.SPREAD_OUT) == "selection-compact"
+    assert regimes.strongest([rows[0], *rows[2:]], regimes.SPREAD_OUT) == COMPACT
     assert regimes.strongest(rows[3:], regimes.SPREAD_OUT) is None
 
 
