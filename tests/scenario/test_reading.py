@@ -123,9 +123,16 @@ def test_shipped_scenarios_that_extend_differ_where_their_heads_say() -> None:
     base["clients"] |= {"tx_power_dbm": 23.0, "distance_m": [400.0, 500.0]}
     base["radio"]["interferers"] |= {"count": 3, "distance_m": [500.0, 700.0]}
     assert load("cell-edge").to_dict() == base
+    base = load("paper-v1").to_dict()
+    base["name"] = "dense-cell"
+    base["clients"] |= {"tx_power_dbm": 23.0, "distance_m": [35.0, 289.0]}
+    interferers = {"count": 4, "tx_power_dbm": 40.0, "distance_m": [490.0, 510.0]}
+    base["radio"]["interferers"] |= interferers
+    assert load("dense-cell").to_dict() == base
     assert {name for name in shipped() if len(set(read(name).origins.values())) > 1} == {
         "paper-v2",
         "cell-edge",
+        "dense-cell",
     }
 
 
