@@ -21,7 +21,13 @@ from pathlib import Path
 README = Path(__file__).parents[1] / "README.md"
 BIN = Path(sys.executable).parent
 SMALL = (
-    *("training.rounds=2", "pretraining.steps=5", "evaluation.records=20", "placement.mode=fast"),
+    *(
+        "training.rounds=2",
+        "training.learning_rate=0.001",
+        "pretraining.steps=5",
+        "evaluation.records=20",
+        "placement.mode=fast",
+    ),
     *("evaluation.answers=2", "calibration.rounds=4", "calibration.points=2"),
     *("calibration.samples=4", "calibration.iterations=3", "calibration.shift_samples=20"),
 )
