@@ -203,16 +203,19 @@ def read() -> dict[str, Any]:
 def table(document: dict[str, Any]) -> str:
     """Return the table of the manual: one row a fault and strength, one column a scheme."""
     found = document["cells"]
-    head = ["fault", "strength", *SCHEMES, "participation", "bias"]
+    head = ["fault", "strength", *SCHEMES]
     rows = []
     for fault, strength in dict.fromkeys((p.fault, p.strength) for p in points()):
         entries = [found.get(Point(s, fault, strength).key) for s in SCHEMES]
         if any(entry is None for entry in entries):
             continue
-        shown = [f"{_rounds(entry)} / {_loss(entry)}" for entry in entries]
-        share = f"{100 * entries[0]['participation']:.0f} %"
-        rows.append([fault, strength, *shown, share, f"{entries[0]['bias']:.2g}"])
+        rows.append([fault, strength, *map(_shown, entries)])
     return "\n".join(manual.table(head, rows, 2))
+
+
+def _shown(entry: dict[str, Any]) -> str:
+    figures = (_rounds(entry), _loss(entry), f"{100 * entry['participation']:.0f} %")
+    return " / ".join((*figures, f"{entry['bias']:.2g}"))
 
 
 def _rounds(entry: dict[str, Any]) -> str:
@@ -243,8 +246,8 @@ def main() -> None:
         print(f"{len(document['cells'])} cells")
         return
     caption = (
-        "Rounds to target / final loss; participation and the bias of the bound are those of "
-        "`movable`, means over the rounds."
+        "Rounds to target / final loss / participation / bias of the bound, the last two as means "
+        "over the rounds. Faults that are not there have not been measured yet."
     )
     manual.put(MANUAL, "faults", f"\n{caption}\n\n{table(document)}\n")
 

@@ -53,7 +53,7 @@ class Results:
         return sum(not one["passed"] for one in self.tries.values())
 
     def attempt(self, name: str, of: str, work: Callable[[], Try]) -> None:
-        """Do a try unless it is known, and write it down.
+        """Do a try unless it is known, also one that went wrong, and write it down.
 
         Parameters
         ----------
@@ -63,7 +63,7 @@ class Results:
         work : callable
             Returns what is known of the try; `wrong` says what is not as it should be.
         """
-        if name in self.tries and self.tries[name]["passed"]:
+        if name in self.tries:
             return
         found = {name: self._short(value) for name, value in work().items()}
         passed = not found.get("wrong")

@@ -70,6 +70,13 @@ class InputError(ValueError):
         super().__init__(_clipped(message))
 
 
+class InfeasibleError(InputError):
+    """A plan that cannot be made: its budgets cannot be kept, or its air cannot be planned with.
+
+    A sweep notes it for the point and goes on with the others.
+    """
+
+
 class FailedError(RuntimeError):
     """What stops work that began well, such as a full disk.
 

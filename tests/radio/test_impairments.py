@@ -67,6 +67,19 @@ def test_a_phase_error_leaves_the_error_of_its_closed_form() -> None:
     assert got.predicted_mse == pytest.approx(got.squared_bias, rel=1e-9)
 
 
+@pytest.mark.parametrize("likeness", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("what", ["phases", "clip_db"])
+def test_the_booked_bias_holds_for_updates_that_are_alike(what: str, likeness: float) -> None:
+    count = 10
+    updates = np.sqrt(likeness) * noise(1, 4000) + np.sqrt(1 - likeness) * noise(count, 4000, 2)
+    given = {"phases": np.full(count, 0.3)} if what == "phases" else {"clip_db": 0.0}
+    got = one_client(neutral(count, **given), updates)
+    distortion = clipping_of_gaussian(0.0)[1] if what == "clip_db" else 0.0
+    assert got.realised_mse <= 1.05 * (got.squared_bias + distortion)  # distortion: like updates
+    if likeness == 1.0 and what == "phases":  # one direction: no smaller figure would hold
+        assert got.realised_mse == pytest.approx(got.squared_bias, rel=1e-6)
+
+
 @pytest.mark.parametrize("clip_db", [-3.0, 0.0, 3.0, 5.0])
 def test_clipping_of_gaussian_symbols_has_the_gain_and_distortion_of_bussgang(
     clip_db: float,

@@ -245,6 +245,16 @@ def test_a_jammer_is_heard_and_a_known_one_is_nulled(small_scenario) -> None:
     assert errors[None] < errors[True] < errors[False] - 3
 
 
+@pytest.mark.parametrize("scheme", ["movable", "selection", "digital"])
+def test_the_strongest_jammer_that_is_allowed_is_computed_with(small_scenario, scheme: str) -> None:
+    for known in (True, False):
+        jammer = {"share": 1.0, "power_dbm": 10.0, "distance_m": [1.0, 2.0], "known": known}
+        lines = rounds_of(with_settings(small_scenario, faults__jammer=jammer), scheme, 2)
+        assert [line["faults"]["jammed"] for line in lines] == [True, True]
+        with pytest.raises(ValueError, match=r"power_dbm = 11: arrives 101 dB over the noise"):
+            with_settings(small_scenario, faults__jammer={**jammer, "power_dbm": 11.0})
+
+
 def test_a_jammer_comes_and_goes_with_its_share(small_scenario) -> None:
     scenario = with_settings(small_scenario, faults__jammer={"share": 0.5})
     source = FaultSource(scenario, 1)

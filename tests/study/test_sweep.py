@@ -101,11 +101,44 @@ def test_points_that_cannot_keep_a_budget_are_told(scenario, quadratic, tmp_path
     assert second["finished"] == 6
     page = sweep.publish(made).read_text()
     assert "raise budget.latency_s" in page
-    none = swept(scenario, tmp_path / "none", "budget.latency_s=1e-6")
-    with pytest.raises(InputError, match="raise budget"):
-        sweep.summarise(none)
-    sweep.discard_unused(none)
-    assert not none.folder.exists()
+    axes = sweep.parse_axes(scenario, ["budget.latency_s=1e-6"])
+    (tmp_path / "empty").mkdir()
+    for name, stays in (("none", False), ("empty", True)):
+        with (
+            pytest.raises(InputError, match="raise budget"),
+            sweep.begin(scenario, axes, tmp_path / name) as none,
+        ):
+            sweep.execute(none, locked=True)
+            sweep.summarise(none)
+        assert (tmp_path / name).exists() is stays
+    assert not list((tmp_path / "empty").iterdir())
+
+
+def test_damage_is_no_budget_that_cannot_be_kept(scenario, quadratic, tmp_path) -> None:
+    made = swept(scenario, tmp_path / "sweep", "array.antennas=2,3")
+    cell = made.cells[0]
+    for name in ("finished.json", "checkpoint/state.json", "checkpoint/previous.json"):
+        if name == "finished.json":
+            (cell.folder / name).unlink()
+        else:
+            (cell.folder / name).write_text("{")
+    with pytest.raises(InputError, match="checkpoint"):
+        sweep.execute(sweep.open_sweep(record.open_folder(made.folder)))
+    assert not list(made.folder.rglob("infeasible-*.json"))
+
+
+def test_a_link_for_a_point_is_refused(scenario, quadratic, tmp_path) -> None:
+    made = swept(scenario, tmp_path / "sweep", "array.antennas=2,3")
+    point = made.points[1].run.folder
+    outside = point.rename(tmp_path / "outside")
+    (outside / "infeasible-0.json").write_text("{}")
+    for path in outside.rglob("finished.json"):
+        path.unlink()
+    before = {path: path.stat().st_mtime_ns for path in outside.rglob("*")}
+    point.symlink_to(outside)
+    with pytest.raises(InputError, match="is a link"):
+        sweep.execute(sweep.open_sweep(record.open_folder(made.folder)))
+    assert {path: path.stat().st_mtime_ns for path in outside.rglob("*")} == before
 
 
 def test_figures_are_one_column_wide_and_the_page_holds_them(scenario, quadratic, tmp_path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from airtune.errors import InputError, computable
+from airtune.errors import InfeasibleError, InputError, computable
 from airtune.planning.alternate import JointPlan, plan_scheme
 from airtune.planning.expected_radio import RadioTurn
 from airtune.planning.repetition import Repetition
@@ -29,7 +29,7 @@ def plan_run(repetition: Repetition, scheme: str) -> JointPlan:
 
     Raises
     ------
-    InputError
+    InfeasibleError
         When a budget cannot be met; the message names the scheme, the budget and the least value
         that would do.
     """
@@ -39,7 +39,7 @@ def plan_run(repetition: Repetition, scheme: str) -> JointPlan:
         with computable("the plan"):
             return plan_scheme(RadioTurn(repetition, planned, 1, start), repetition.inputs)
     except InputError as error:
-        raise InputError(f"plan of {planned!r}: {error}") from None
+        raise InfeasibleError(f"plan of {planned!r}: {error}") from None
 
 
 def plan_all(repetition: Repetition, schemes: Sequence[str]) -> dict[str, JointPlan]:

@@ -37,6 +37,21 @@ class Carriages:
         """Return carriages that stand where they should, in the middle of their play."""
         return cls(positions.copy(), positions.copy())
 
+    def within(self, region: tuple[float, float]) -> Carriages:
+        """Return the carriages at their end stops where they would leave the region.
+
+        Parameters
+        ----------
+        region : tuple of two floats  [wavelengths]
+
+        Examples
+        --------
+        >>> Carriages.homed(np.array([[-1.0, 3.0]])).within((2.0, 4.0)).actual.tolist()
+        [[0.0, 3.0]]
+        """
+        ends = np.asarray(region)
+        return Carriages(np.clip(self.driven, 0, ends), np.clip(self.actual, 0, ends))
+
     def moved(self, old: Real, new: Real, backlash: float, errors: Real) -> Carriages:
         """Return the carriages after the drives have gone from `old` to `new`.
 

@@ -180,7 +180,8 @@ def _systematic(
         return wrong, float(np.sum(np.abs(misalignment) ** 2))
     e = np.sqrt(arrival.symbol_powers) * misalignment
     distortion = float(np.abs(aligned) ** 2 @ arrival.distortion)
-    return float((e.conj() @ C @ e).real) + distortion, float(np.sum(np.abs(e) ** 2))
+    # by the triangle inequality: how the updates are correlated is not known
+    return float((e.conj() @ C @ e).real) + distortion, float(np.sum(np.abs(e)) ** 2)
 
 
 def _uploads(

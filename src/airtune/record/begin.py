@@ -17,7 +17,7 @@ from airtune.record.folder import RunFolder
 from airtune.record.inputs import digest, input_files
 from airtune.record.locks import lock
 from airtune.record.machine import environment
-from airtune.record.whole import is_full, not_written, own_folders, write_text
+from airtune.record.whole import is_full, not_written, own_folders, refuse_link, write_text
 from airtune.scenario import Scenario
 from airtune.scenario import file as scenario_file
 
@@ -94,7 +94,14 @@ def create(
 
 
 def create_within(run: RunFolder) -> None:
-    """Make the head of a run folder within a sweep, whose lock is held, unless it is there."""
+    """Make the head of a run folder within a sweep, whose lock is held, unless it is there.
+
+    Raises
+    ------
+    InputError
+        The folder is a link.
+    """
+    refuse_link(run.folder)
     if all((run.folder / name).is_file() for name in names.HEAD):
         return
     own_folders(run.folder)
@@ -189,13 +196,13 @@ def _is_temporary(name: str) -> bool:
 
 def discard_unused(folder: Path) -> None:
     """Remove a run folder in which nothing has been computed, so that its name is free again."""
-    if folder.is_dir() and _is_unused(folder):
+    if folder.is_dir() and not folder.is_symlink() and _is_unused(folder):
         _discard(folder, keep=False)
 
 
 def _discard(folder: Path, *, keep: bool) -> None:
     """Remove the head of a run folder without any cell, and the folder unless it is kept."""
-    if not _is_unused(folder):
+    if not folder.is_dir() or not _is_unused(folder):
         return
     try:
         for path in folder.iterdir():

@@ -34,8 +34,11 @@ class FaultOutcome:
         Those whose upload broke off.
     stale : mapping of int to ndarray, float32, shape (d,)
         Those that worked with an older adapter, and that one.
-    squared_bias, stale_bias : float
-        Squared biases from misaligned clients and wrong reports, and from older adapters.
+    squared_bias : float or None
+        From misaligned clients and wrong reports; None where the way that updates are merged
+        gives no such figure (a robust rule, or signs).
+    stale_bias : float
+        From older adapters.
     """
 
     wrong: RoundFaults
@@ -44,7 +47,7 @@ class FaultOutcome:
     late: Integer
     cut: Integer
     stale: Mapping[int, Adapter]
-    squared_bias: float
+    squared_bias: float | None
     stale_bias: float
 
     @property

@@ -203,7 +203,8 @@ class FaultSource:
         """
         settings = self.settings.antennas
         errors = generator(self._seed, "faults", "drives", index).standard_normal(old.shape)
-        return at.moved(old, moved.positions, settings.backlash, settings.position_error * errors)
+        now = at.moved(old, moved.positions, settings.backlash, settings.position_error * errors)
+        return now.within(self._scenario.array.region)
 
     def _jammed(self, radio: RadioRound) -> RadioRound:
         settings = self.settings.jammer

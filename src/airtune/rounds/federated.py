@@ -129,7 +129,7 @@ class FederatedRun:
         request = partial(self._request, index)
         computed = faults.updates_of(request, adapter, stale, choice.clients)
         check_updates(computed, choice.clients, self.scenario.engine.name)
-        computed = self.poisoning.sent(computed, index)
+        honest, computed = computed, self.poisoning.sent(computed, index)
         state.client_states |= computed.states
         old_positions, before = state.positions, state.faults.carriages
         moved = repetition.movement(array, old_positions, self._positions(radio))
@@ -169,7 +169,8 @@ class FederatedRun:
         #    left out, with what was reported.
         verdict, stepped = None, True
         if received is not None:
-            verdict = anomaly.judge(received.mean, state.accepted_norms, self.training)
+            if np.isfinite(received.mean).all():
+                verdict = anomaly.judge(received.mean, state.accepted_norms, self.training)
             rejected = verdict is not None and not verdict.accepted
             stepped = rejected or self._step(received.mean)
             if stepped:
@@ -233,7 +234,7 @@ class FederatedRun:
                 late,
                 cut=wrong.cut(arrived.clients),
                 stale=stale,
-                squared_bias=0.0 if received is None else received.squared_bias or 0.0,
+                squared_bias=0.0 if received is None else received.squared_bias,
                 stale_bias=staleness_bias(repetition.constants, adapter, stale, heard),
             )
         outcome = RoundOutcome(
@@ -246,6 +247,9 @@ class FederatedRun:
             product_bias=self._product_bias(adapter, arrived, choice),
             refused=not stepped,
             faults=happened,
+            poison_bias=self.poisoning.bias(
+                honest, computed, self._weights(computed.clients, choice)
+            ),
         )
         return {
             **({} if replanned is None else {"replanned": replanned[1]}),

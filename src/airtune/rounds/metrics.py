@@ -75,6 +75,8 @@ class RoundOutcome:
         See :func:`airtune.learning.product_bias.product_bias`.
     faults : FaultOutcome or None
         What faults have done; None where there are none in the scenario.
+    poison_bias : float or None
+        See :meth:`airtune.rounds.poisoning.Poisoning.bias`.
     refused : bool
         The server's step was not finite and was left out.
     """
@@ -88,6 +90,7 @@ class RoundOutcome:
     product_bias: float | None = None
     faults: FaultOutcome | None = None
     refused: bool = False
+    poison_bias: float | None = None
 
     @property
     def not_finite(self) -> str | None:
@@ -109,9 +112,12 @@ def outcome_metrics(outcome: RoundOutcome, constants: BoundConstants, omega: Flo
     """
     happened = outcome.faults
     participation = participation_metrics(constants, omega, outcome.transmitters, outcome.choice)
+    biases = [participation["bias"], outcome.poison_bias]
     if happened is not None:
-        biases = (participation["bias"], happened.squared_bias, happened.stale_bias)
-        participation["bias"] = joint_bias(*biases)
+        biases += [happened.squared_bias, happened.stale_bias]
+    known = [bias for bias in biases if bias is not None]
+    if len(biases) > 2 or outcome.poison_bias:
+        participation["bias"] = joint_bias(*known)
     return {
         **aggregation_metrics(outcome.computed, outcome.received),
         **participation,

@@ -91,6 +91,30 @@ class Poisoning:
             states={k: state for k, state in computed.states.items() if k not in lost},
         )
 
+    def bias(
+        self, honest: RoundUpdates, sent: RoundUpdates, weights: NDArray[np.float64]
+    ) -> float | None:
+        """Return the squared distance of the mean of what is sent from that of honest updates.
+
+        Parameters
+        ----------
+        honest, sent : RoundUpdates
+            Before and after :meth:`sent`.
+        weights : ndarray, float, shape (S,)
+            Of the clients that send, of any sum.
+
+        Returns
+        -------
+        float or None
+            None where nobody sends or is poisoned, and for `label-noise`: it has no honest update.
+        """
+        if honest is sent or not len(sent.clients):
+            return None
+        rows = np.isin(honest.clients, sent.clients)
+        with np.errstate(over="ignore"):
+            off = weights @ (sent.updates - honest.updates[rows].astype(np.float64))
+            return float(off @ off) / float(weights.sum()) ** 2
+
     def _harmful(
         self, update: NDArray[np.float64], client: int, round_index: int
     ) -> NDArray[np.float64]:

@@ -6,14 +6,15 @@ scheme of a comparison; docs/faults.md has the models and their sources.
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from airtune.errors import shown
-from airtune.scenario.base import NonNegative, Settings
+from airtune.scenario.base import Settings
 from airtune.scenario.poison import Poison
-from airtune.scenario.radio import check_range
+from airtune.scenario.radio import Radio, check_range
 from airtune.scenario.units import Quantity
 
 Share = Annotated[float, Field(ge=0, le=1), Quantity("", 1e-4, 1)]
@@ -79,11 +80,11 @@ class Antennas(Settings):
     dead_known: bool = Field(
         True, description="the server leaves dead antennas out, or goes on as if they worked"
     )
-    position_error: Annotated[NonNegative, Quantity("wavelengths", 1e-5, 1)] = Field(
+    position_error: Annotated[float, Field(ge=0, le=10), Quantity("wavelengths", 1e-5, 1)] = Field(
         0.0,
         description="standard deviation of a place in x and in y after a movement, in wavelengths",
     )
-    backlash: Annotated[NonNegative, Quantity("wavelengths", 1e-5, 1)] = Field(
+    backlash: Annotated[float, Field(ge=0, le=10), Quantity("wavelengths", 1e-5, 1)] = Field(
         0.0, description="play of the drives in x and in y, in wavelengths"
     )
 
@@ -121,10 +122,14 @@ class Amplifier(Settings):
     )
 
 
+MOST_OVER_NOISE_DB = 100.0
+"""Largest mean power of a jammer over the receiver's noise, at its least distance."""
+
+
 class Jammer(Outages):
     """An interferer that is switched on in some rounds."""
 
-    power_dbm: Annotated[float, Field(ge=-300, le=300), Quantity("dBm", -80, 90)] = Field(
+    power_dbm: Annotated[float, Field(ge=-300, le=90), Quantity("dBm", -80, 90)] = Field(
         23.0, description="its transmit power"
     )
     distance_m: Annotated[tuple[float, float], Quantity("m", 1, 1e6)] = Field(
@@ -139,6 +144,28 @@ class Jammer(Outages):
         check_range("distance_m", self.distance_m, low=1.0)
         return self
 
+    def check_strength(self, radio: Radio) -> None:
+        """Refuse a jammer that the receiver's arithmetic cannot hold beside its noise.
+
+        Fading and shadowing have some 30 dB left to what can be computed with.
+
+        Raises
+        ------
+        ValueError
+        """
+        if self.share == 0:
+            return
+        distance_km = self.distance_m[0] / 1e3
+        loss = radio.path_loss_intercept_db + radio.path_loss_slope_db * math.log10(distance_km)
+        noise = radio.noise_psd_dbm_hz + 10 * math.log10(radio.bandwidth_hz)
+        over = self.power_dbm - loss - noise - radio.noise_figure_db
+        if over > MOST_OVER_NOISE_DB:
+            raise ValueError(
+                f"faults.jammer.power_dbm = {self.power_dbm:g}: arrives {over:.0f} dB over the "
+                f"noise from faults.jammer.distance_m = {self.distance_m[0]:g} m; allowed are "
+                f"{MOST_OVER_NOISE_DB:g} dB"
+            )
+
 
 class Broadcast(Outages):
     """Clients that miss the broadcast and work with the last adapter that they received."""
@@ -148,7 +175,7 @@ class SideInformation(Settings):
     """What clients report and what the server knows of their channels."""
 
     share: Share = Field(0.0, description="share of the reports of a round that arrive wrong")
-    factor_db: Annotated[float, Field(gt=0, le=300), Quantity("dB", 0.1, 100)] = Field(
+    factor_db: Annotated[float, Field(gt=0, le=100), Quantity("dB", 0.1, 100)] = Field(
         12.0,
         description="by how much (20 log10 of the factor), up or down: a flipped bit of a binary "
         "exponent is 6, 12, 24 ... dB",

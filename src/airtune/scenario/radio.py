@@ -271,7 +271,7 @@ class Aggregation(Settings):
         "and ideal) or the sums of the groups (over the air): their weighted mean, or a rule that "
         "single outliers cannot drag away",
     )
-    trim: Annotated[float, Field(ge=0, lt=0.5), Quantity("", 1e-3, 0.5)] = Field(
+    trim: Annotated[float, Field(ge=0, le=0.49), Quantity("", 1e-3, 0.5)] = Field(
         0.2, description="trimmed-mean: share of the weight that is cut off at each end"
     )
 

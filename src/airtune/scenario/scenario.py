@@ -170,6 +170,7 @@ class Scenario(Settings):
                 f"client_processor.f_max_hz = {shown(list(top))}: must be one number or a list "
                 f"of clients.count = {self.clients.count}"
             )
+        self.faults.jammer.check_strength(self.radio)
         budget = self.budget.client_energy_j
         if isinstance(budget, tuple) and len(budget) != self.clients.count:
             raise ValueError(

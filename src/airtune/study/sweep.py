@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from airtune import record
-from airtune.errors import InputError, clip
+from airtune.errors import InfeasibleError, InputError, clip
 from airtune.record import Cell, Document, RunFolder, names
 from airtune.record.documents import InfeasibleDocument, SweepResultsDocument, SweepRunDocument
 from airtune.scenario import Scenario
@@ -293,7 +293,7 @@ def _execute(points: Sequence[Point], index: int, watcher: Watcher | None) -> No
         try:
             run_cells(point.run.dated_scenario, index, cells, learners, watcher)
             note.unlink(missing_ok=True)
-        except InputError as error:
+        except InfeasibleError as error:
             content = {"seed": index, "message": str(error)}
             record.write_document(note, InfeasibleDocument, content)
 
@@ -353,11 +353,10 @@ def publish(sweep: Sweep) -> Path:
 
 
 def discard_unused(sweep: Sweep) -> None:
-    """Remove a sweep folder in which nothing could be computed, so that its name is free again."""
+    """Remove the points of a sweep in which nothing could be computed; its head stays."""
     for point in sweep.points:
         folder = point.run.folder
-        if folder.is_dir():
+        if folder.is_dir() and not folder.is_symlink():
             for note in folder.glob(names.INFEASIBLE):
                 note.unlink()
             record.discard_unused(folder)
-    record.discard_unused(sweep.folder)
