@@ -33,9 +33,9 @@ import numpy.typing as npt
 from airtune.kinds import Real
 
 CHI = 5.7
-"""Slowdown chi where none is given, for LoRA under Adam.  It was fitted in runs of a LLaMA of 1.1 M
-parameters with ten clients (gamma 8.5 to 8.9 there), not on the run at hand; single runs of that
-model gave 3.5 to 8."""
+"""chi where none is given, for LoRA under Adam.  It was fitted elsewhere, in runs of a LLaMA of
+1.1 M parameters with ten clients (gamma 8.5 to 8.9 there), neither on the run at hand nor by a
+script of this package; single runs of that model gave 3.5 to 8."""
 
 LARGEST_MSE = 1.0
 """MSE up to which the law is trusted where chi was not fitted above it."""
@@ -285,8 +285,8 @@ def step_factor(mse: float, chi: float = CHI) -> float:
     """Return the factor on the learning rate under `training.learning_rate_rule: noise-aware`.
 
     ``min(sqrt(1 + chi MSE), 1.4)`` undoes the shrinking of the step while the floor is far; 1 from
-    an MSE of 0.5 on.  On the small LLaMA a step of 1.4 eta still gained 0.4 and 1.8 rounds of 16 at
-    an MSE of 0.3 and lost 1.7 and 4.1 rounds of 22 at 1 (two seeds each).
+    an MSE of 0.5 on.  Both limits come from the runs behind :data:`CHI`: a step of 1.4 eta still
+    gained 0.4 and 1.8 rounds of 16 at an MSE of 0.3, and lost 1.7 and 4.1 of 22 at 1 (two seeds).
 
     Parameters
     ----------
