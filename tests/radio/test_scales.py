@@ -163,3 +163,14 @@ def test_precoding_has_one_factor_a_block_and_one_client_at_its_limit(
             [np.sqrt((updates[:, block_of == b] ** 2).mean(axis=1)).max() for b in range(4)]
         )
         np.testing.assert_allclose(found.deviations / top, (found.deviations / top)[0])
+
+
+def test_loaded_powers_by_hand() -> None:
+    """v = 2 and 1 over 2 and 6 entries: pi = 8 v / 10, an error of 100 / 8 in place of 14."""
+    reported = s.Scales(np.array([2, 6]), np.zeros((2, 2)), np.array([[2.0, 1.0], [2.0, 1.0]]))
+    loaded = s.normalise_updates(reported, [0.25, 0.75], "loaded")
+    np.testing.assert_allclose(loaded.powers, [1.6, 0.8])
+    np.testing.assert_allclose(loaded.group_errors, [4 / 1.6, 1 / 0.8])
+    assert loaded.total_error == pytest.approx(12.5)
+    np.testing.assert_allclose(loaded.effective_weights, [0.25, 0.75])  # clients are alike
+    assert s.normalise_updates(reported, [0.25, 0.75], "block").total_error == pytest.approx(14.0)

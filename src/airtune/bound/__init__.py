@@ -1,10 +1,11 @@
-"""The convergence bound of the system model, section 6, and what goes into it.
+"""The convergence bound of the system model, section 6, what goes into it, and the predicted loss.
 
 :func:`bound_constant` gives the five terms of the bound after T rounds of constant noise,
 :func:`bound_over_rounds` the bound after every round, the other functions single terms; the proof
 is in docs/theory.md.  :func:`wasserstein` and :func:`client_shift` measure how far data sets are
-apart.  Pure functions of arrays; only :mod:`airtune.bound.calibrate`, which measures the constants
-on a model, needs more, and nothing here imports it.
+apart.  :func:`rounds_to_target` predicts, where the bound is safe (section 7b).  Pure functions of
+arrays; only :mod:`airtune.bound.calibrate`, which measures the constants on a model, needs more,
+and nothing here imports it.
 """
 
 from airtune.bound.convergence import (
@@ -18,6 +19,14 @@ from airtune.bound.convergence import (
     pretraining_gap,
     shift_gap,
 )
+from airtune.bound.forecast import (
+    effective_progress,
+    mean_energy,
+    noise_inflation,
+    predicted_loss,
+    rounds_to_target,
+    step_factor,
+)
 from airtune.bound.shift import ClientShift, Distance, client_shift, wasserstein
 
 __all__ = [
@@ -29,9 +38,15 @@ __all__ = [
     "bound_constant",
     "bound_over_rounds",
     "client_shift",
+    "effective_progress",
+    "mean_energy",
     "noise_gain",
+    "noise_inflation",
     "participation_bias",
+    "predicted_loss",
     "pretraining_gap",
+    "rounds_to_target",
     "shift_gap",
+    "step_factor",
     "wasserstein",
 ]

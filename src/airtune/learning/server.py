@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,13 @@ class ServerOptimizer(ABC):
     An entry of :data:`airtune.registry.SERVER_OPTIMIZERS` is an instance.  It holds no state: one
     instance serves all runs of a process.  `training.server_optimizer` names it.  Its own
     hyperparameters, beyond those of the section `training`, are attributes of the instance.
+
+    Attributes
+    ----------
+    shrinks_under_noise : bool
+        Whether the update is divided by the root of its second moment, as adam does, so that noise
+        shrinks the step in the right direction by a known law (:mod:`airtune.bound.forecast`).
+        `training.learning_rate_rule: noise-aware` needs it.
 
     Examples
     --------
@@ -69,6 +76,8 @@ class ServerOptimizer(ABC):
     ``airtune.registry.SERVER_OPTIMIZERS.add("sign-descent", SignDescent())`` makes it known in this
     process, an entry point of the group ``airtune.server_optimizers`` from another package.
     """
+
+    shrinks_under_noise: ClassVar[bool] = False
 
     @abstractmethod
     def init(self, adapter: Vector, settings: Training) -> OptimizerState:
@@ -107,7 +116,8 @@ class ServerOptimizer(ABC):
         state : dict of str to ndarray
             What :meth:`init` or the last step returned.
         settings : Training
-            As for :meth:`init`.
+            As for :meth:`init`, but with the learning rate of the round
+            (`training.learning_rate_rule`).
 
         Returns
         -------
@@ -161,6 +171,8 @@ class Momentum(ServerOptimizer):
 
 class Adam(ServerOptimizer):
     """Adam with bias correction; subclasses may follow the second moment in another manner."""
+
+    shrinks_under_noise: ClassVar[bool] = True
 
     def init(self, adapter: Vector, settings: Training) -> OptimizerState:
         """Return the number of steps made and the two moments m and v."""

@@ -122,6 +122,9 @@ class MetricsLine(Part):
         Selected clients whose update faults kept out of the mean, in whole or in part.
     faults : dict or None
         What went wrong; None where the scenario has no faults.
+    learning_rate : float or None
+        Of the server in this round, where it follows the predicted error; None where it is fixed,
+        or no step was made.
     not_finite : str or None
         Why the round left the adapter as it was: ``updates``, no selected client had a finite
         update, or ``step``, the server's step was not finite; None where neither happened.
@@ -149,6 +152,7 @@ class MetricsLine(Part):
     missing: list[int] = Field(default_factory=list)
     faults: dict[str, Any] | None = None
     rejected: bool = False
+    learning_rate: Number | None = None
     not_finite: str | None = None
     move_s: Number | None = None
     replanned: dict[str, Any] = Field(default_factory=dict)

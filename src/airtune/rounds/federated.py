@@ -24,21 +24,17 @@ from airtune.planning.result import Plan
 from airtune.radio.drives import Carriages
 from airtune.radio.impairments import Impairments
 from airtune.registry import POLICIES, SERVER_OPTIMIZERS
-from airtune.rounds import anomaly, faults
+from airtune.rounds import anomaly, faults, rates
 from airtune.rounds.books import Computing, Electronics, book_round
 from airtune.rounds.fault_metrics import FaultOutcome, fault_metrics
 from airtune.rounds.fault_state import FaultState
-from airtune.rounds.metrics import (
-    Metrics,
-    RoundOutcome,
-    outcome_metrics,
-    progress_metrics,
-)
+from airtune.rounds.metrics import Metrics, RoundOutcome, outcome_metrics, progress_metrics
 from airtune.rounds.poisoning import Poisoning
 from airtune.rounds.senders import check_updates, has_silent, report_bits, who_transmitted
 from airtune.rounds.state import State
+from airtune.scenario import Training
 from airtune.scheduling import Candidates, Choice, Policy, choose
-from airtune.schemes import BuiltScheme, RadioRound, Travel, Uploads
+from airtune.schemes import BuiltScheme, Forecast, Link, RadioRound, Travel, Uploads
 
 
 class FederatedRun:
@@ -159,20 +155,22 @@ class FederatedRun:
         )
         impairments = self.faults.impairments(wrong, arrived.clients, radio.powers)
         uploads = self._uploads(arrived, choice, impairments)
-        received = None
+        received, training, air = None, self.training, self.scheme.air
         if uploads is not None:
-            received = self.scheme.air.combine(uploads, link, self.plan.power_backoff)
+            backoff, forecast = self.plan.power_backoff, partial(self._forecast, link)
+            training = rates.of_round(training, air, forecast, uploads, backoff)
+            received = air.combine(uploads, link, backoff)
         transmitters = who_transmitted(arrived.clients, received)
 
         # 6  The server decodes the mean and takes a step; what clients reported and remember is
         #    stored for the next round.  An anomalous mean makes no step; one that is not finite is
         #    left out, with what was reported.
-        verdict, stepped = None, True
+        verdict, stepped, rejected = None, True, received is None
         if received is not None:
             if np.isfinite(received.mean).all():
                 verdict = anomaly.judge(received.mean, state.accepted_norms, self.training)
             rejected = verdict is not None and not verdict.accepted
-            stepped = rejected or self._step(received.mean)
+            stepped = rejected or self._step(received.mean, training)
             if stepped:
                 state.memory |= received.memory
                 if verdict is not None:
@@ -258,15 +256,14 @@ class FederatedRun:
             **({} if happened is None else {"faults": fault_metrics(happened, array, state)}),
             **self.poisoning.metrics(index),
             **({} if verdict is None else verdict.metrics()),
+            **rates.rate_metrics(training, stepped=stepped and not rejected),
             "round_wall_s": time.perf_counter() - began,
         }
 
-    def _step(self, mean: NDArray[np.float64]) -> bool:
+    def _step(self, mean: NDArray[np.float64], training: Training) -> bool:
         """Take the server's step; False, and the adapter stays, if it is not finite."""
         state = self.state
-        after = finite_step(
-            self.optimizer, state.adapter, mean, state.optimizer_state, self.training
-        )
+        after = finite_step(self.optimizer, state.adapter, mean, state.optimizer_state, training)
         if after is None:
             return False
         state.adapter, state.optimizer_state = after
@@ -318,12 +315,15 @@ class FederatedRun:
 
     def _hears_well(self, radio: RadioRound) -> bool:
         """Tell whether the expected error is below `planning.quality_db` without moving."""
-        weights, sizes = self.state.effective_weights, self.repetition.matrix_sizes
-        link = self.scheme.array.link(radio, weights, self.state.positions)
-        expected = self.scheme.air.forecast(link, weights, sizes)
-        backoff = self.plan.power_backoff if expected.backoff else 1.0
-        error = expected.bias + (expected.mse - expected.bias) / backoff
+        state = self.state
+        link = self.scheme.array.link(radio, state.effective_weights, state.positions)
+        error = self._forecast(link).error(self.plan.power_backoff)
         return error <= self.scenario.planning.quality
+
+    def _forecast(self, link: Link) -> Forecast:
+        """Return the forecast of a round for the weights that are expected of the selected."""
+        weights, sizes = self.state.effective_weights, self.repetition.matrix_sizes
+        return self.scheme.air.forecast(link, weights, sizes)
 
     def _weights(self, clients: NDArray[np.int64], choice: Choice) -> NDArray[np.float64]:
         """Return omega_k of these of the chosen clients times the factors of the choice."""

@@ -264,6 +264,11 @@ class Training(Settings):
     learning_rates: dict[Annotated[str, Registered(SCHEMES)], Positive] = Field(
         default_factory=dict, description="eta of single schemes, by name, where it differs"
     )
+    learning_rate_rule: Literal["fixed", "noise-aware"] = Field(
+        "fixed",
+        description="eta in every round; or times min(sqrt(1 + 5.7 MSE), 1.4) where the predicted "
+        "MSE is below 0.5 (for adam, yogi and others that divide by a second moment)",
+    )
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="momentum: its factor")
     beta1: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="adam, yogi: beta1")
     beta2: Annotated[float, Field(ge=0, lt=1)] = Field(0.99, description="adam, yogi: beta2")

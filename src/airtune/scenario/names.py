@@ -50,8 +50,22 @@ that registers it: airtune --import MODULE ...)
     _check(CHANNELS, scenario.radio.channel, "radio.channel")
     _check(POLICIES, scenario.clients.selection, "clients.selection")
     _check(SERVER_OPTIMIZERS, scenario.training.server_optimizer, "training.server_optimizer")
+    _check_rate_rule(scenario)
     _check(ENGINES, scenario.engine.name, "engine.name")
     _check(CLIENT_OBJECTIVES, scenario.training.client_objective, "training.client_objective")
+
+
+def _check_rate_rule(scenario: Scenario) -> None:
+    """Refuse the noise-aware learning rate for a step that does not shrink under noise."""
+    training = scenario.training
+    name = training.server_optimizer
+    adaptive = getattr(SERVER_OPTIMIZERS[name], "shrinks_under_noise", False)
+    if training.learning_rate_rule == "noise-aware" and not adaptive:
+        raise InputError(
+            "training.learning_rate_rule = 'noise-aware': must be fixed with "
+            f"training.server_optimizer = {shown(name)}, whose steps do not shrink under noise "
+            "(noise-aware is for adam, yogi and those with `shrinks_under_noise`)"
+        )
 
 
 def _check(registry: Registry, name: str, setting: str) -> None:

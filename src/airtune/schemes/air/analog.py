@@ -97,6 +97,20 @@ class Analog(AirInterface):
         )
         return replace(common, scales=report.scales)
 
+    def predicted_error(self, forecast: Forecast, uploads: Uploads, backoff: float) -> float | None:
+        """Return the error over v^2 that the server expects, with the powers of the scale groups.
+
+        A forecast knows no scales and holds for `aggregation.normalise: block`.
+        """
+        return forecast.error(backoff) * self.error_by_scales(uploads)
+
+    def error_by_scales(self, uploads: Uploads) -> float:
+        """Return the error of the whole mean over v^2 where that of a symbol is 1."""
+        if self.aggregation.normalise == "block":
+            return 1.0
+        common = self.normalised(self.report(uploads), uploads)
+        return common.total_error / squared_scale(uploads)
+
     def forecast_of_all_entries(
         self, weights: Real, matrix_sizes: Integer, mse: float, bias: float = 0.0
     ) -> Forecast:

@@ -109,6 +109,26 @@ class AirInterface(ABC):
             None if nobody could send: the round has no update then, and its pilots are paid.
         """
 
+    def predicted_error(self, forecast: Forecast, uploads: Uploads, backoff: float) -> float | None:
+        """Return the error of the mean that the server expects before the updates are sent.
+
+        Parameters
+        ----------
+        forecast : Forecast
+            Of the round, by :meth:`forecast`.
+        uploads : Uploads
+            Only the clients' reports of their scales are used.
+        backoff : float
+            rho in (0, 1].
+
+        Returns
+        -------
+        float or None
+            Over v^2 of the round; None where the error is no noise on the mean, so that no law
+            tells what it does to the steps of a server.
+        """
+        return forecast.error(backoff)
+
     def merged(self, values: Floating, weights: Real) -> Real:
         """Merge what the server tells apart, by `aggregation.robust`.
 

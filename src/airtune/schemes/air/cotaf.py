@@ -15,8 +15,10 @@ import numpy as np
 
 from airtune.kinds import Integer, Real
 from airtune.radio import scales
+from airtune.radio.scales import Normalisation
 from airtune.radio.transmission import Transmission, uniform_forcing
-from airtune.schemes.air.analog import as_reported, noise_after
+from airtune.schemes.air.analog import Report, as_reported, noise_after
+from airtune.schemes.air.measures import squared_scale
 from airtune.schemes.air.messages import Reception, Uploads
 from airtune.schemes.air.silencing import Truncating, excluded_error
 from airtune.schemes.link import Link
@@ -55,15 +57,24 @@ class Cotaf(Truncating):
     def send(self, uploads: Uploads, link: Link, backoff: float) -> Reception:
         """Send the updates of those who are not silent, precoded by the largest norm."""
         report = self.report(uploads)
-        precoded = scales.precode_updates(
-            as_reported(report.scales, uploads), uploads.omega, self.aggregation.normalise
-        )
-        precoded = replace(precoded, scales=scales.norms(report.scales))
+        precoded = self._precoded(report, uploads)
         sent = _inversion(link, uploads.clients, uploads.omega, backoff)
         received = report.added_to(self.transmit(uploads, link, precoded, sent))
         if uploads.impairments is not None:  # the powers are those of the symbols already
             return received
         return replace(received, uplink_j=received.uplink_j * precoded.symbol_powers)
+
+    def error_by_scales(self, uploads: Uploads) -> float:
+        """Return the error of the whole mean over v^2 where that of a symbol is 1."""
+        common = self._precoded(self.report(uploads), uploads)
+        return common.total_error / squared_scale(uploads)
+
+    def _precoded(self, report: Report, uploads: Uploads) -> Normalisation:
+        """Return the common scales that the largest norm sets."""
+        precoded = scales.precode_updates(
+            as_reported(report.scales, uploads), uploads.omega, self.aggregation.normalise
+        )
+        return replace(precoded, scales=scales.norms(report.scales))
 
 
 def _inversion(link: Link, clients: Integer, omega: Real, backoff: float) -> Transmission:

@@ -121,6 +121,10 @@ class Grouped(AirInterface):
             ),
         )
 
+    def predicted_error(self, forecast: Forecast, uploads: Uploads, backoff: float) -> float | None:
+        """Return the error over v^2 that the server expects; scales as if all sent at once."""
+        return self.inner.predicted_error(forecast, uploads, backoff)
+
     def combine(self, uploads: Uploads, link: Link, backoff: float) -> Reception | None:
         """Let each group send in its slot, and merge what was received."""
         slots = [

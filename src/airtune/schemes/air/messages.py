@@ -160,3 +160,11 @@ class Forecast:
     backoff: bool
     bias: float = 0.0
     sending_s: Real | None = None
+
+    def noise(self, backoff: float) -> float:
+        """Return the part of the error that is no bias, at a back-off rho of the powers."""
+        return (self.mse - self.bias) / (backoff if self.backoff else 1.0)
+
+    def error(self, backoff: float) -> float:
+        """Return the whole error at a back-off rho of the powers."""
+        return self.bias + self.noise(backoff)

@@ -22,7 +22,7 @@ from airtune.radio.majority import vote_error
 from airtune.radio.scales import Normalisation, Scales
 from airtune.schemes.air.analog import Report, as_reported, forced
 from airtune.schemes.air.measures import relative_error, renormalised
-from airtune.schemes.air.messages import Reception, Uploads
+from airtune.schemes.air.messages import Forecast, Reception, Uploads
 from airtune.schemes.air.silencing import Truncating
 from airtune.schemes.link import Link
 
@@ -51,6 +51,10 @@ class OneBit(Truncating):
         noise = self.forcing_noise(link, clients[chosen], weights[chosen])
         error = vote_error(omega, weights, noise)
         return error, error
+
+    def predicted_error(self, forecast: Forecast, uploads: Uploads, backoff: float) -> float | None:
+        """Return None: a wrong sign is no noise on the mean."""
+        return None
 
     def send(self, uploads: Uploads, link: Link, backoff: float) -> Reception:
         """Send the signs, decode the votes and scale them."""

@@ -57,6 +57,10 @@ class Truncating(Analog):
         # where all of the error is bias there is nothing that a back-off scales
         return forecast if bias < mse else replace(forecast, backoff=False)
 
+    def predicted_error(self, forecast: Forecast, uploads: Uploads, backoff: float) -> float | None:
+        """See :meth:`Analog.predicted_error`; what is lost with silent clients has no scale."""
+        return forecast.bias + forecast.noise(backoff) * self.error_by_scales(uploads)
+
     def combine(self, uploads: Uploads, link: Link, backoff: float) -> Reception | None:
         """Send the updates of those who are not silent; None if everybody is."""
         chosen = self._survivors(link, uploads.clients, uploads.omega)
