@@ -47,7 +47,8 @@ class QuadraticLearner:
         self.data_sizes = np.arange(10, 10 + clients)
         self.client_labels = tuple(f"domain {k}" for k in range(clients))
         self.flop_per_sample = 1e9
-        self.pretraining_cost = PretrainingCost(2e9, 100, 8)
+        self.flop_per_parameter = 4.0 * 50
+        self.pretraining_cost = PretrainingCost(2e9, 100, 8, 6.0 * 50)
         self.optima = generator(self.seed, "optima").standard_normal((clients, self.size)) + 2.0
         self.optimum = self.data_sizes @ self.optima / self.data_sizes.sum()
 

@@ -35,12 +35,16 @@ class FederatedData:
         Indices of each client's training records.
     flop_per_sample : float
         Training FLOP of one sample of mean length.
+    flop_per_parameter : float
+        The same for each weight, were every weight used on every token: 4 per token, or what the
+        client objective takes, for the books of a cost twin.
     """
 
     encoder: Encoder
     split: Split
     shares: tuple[NDArray[np.int64], ...]
     flop_per_sample: float
+    flop_per_parameter: float
 
     @property
     def sizes(self) -> NDArray[np.int64]:
@@ -79,12 +83,34 @@ def federated_data(
     examples = answers([*split.training_examples, *split.validation_examples])
     check_ids(scenario.model.source, base, tokenizer, examples)
     _check_positions(scenario, base, examples)
+    flop = objective.flop_per_sample(base, split.training_examples)
     return FederatedData(
         encoder,
         split,
         shares_of(scenario, split.training, seed),
-        objective.flop_per_sample(base, split.training_examples),
+        flop,
+        _per_parameter(flop, base, answers(split.training_examples)),
     )
+
+
+def _per_parameter(flop: float, base: Any, examples: Sequence[Example]) -> float:
+    """Return the FLOP of a sample for each weight, were every weight used on every token.
+
+    The passes that the objective takes, forward and backward, are its FLOP over what one use of the
+    weights costs.
+
+    Parameters
+    ----------
+    flop : float
+        Of a sample of the client objective.
+    base : transformers.PreTrainedModel
+    examples : sequence of Example
+        All texts that are learnt from.
+    """
+    from airtune.learning.model import weights_used
+
+    tokens = float(np.mean([len(example.ids) for example in examples]))
+    return flop / weights_used(base, examples) * tokens
 
 
 def _check_positions(scenario: Scenario, base: Any, examples: Sequence[Example]) -> None:

@@ -65,6 +65,8 @@ class Learner:
         Training FLOP of one sample of mean length with a frozen base: 4 per weight and token
         (forward, and backward to the activations), 6 for each answer of a pair.  Embedding look-ups
         cost nothing; the language head works on response tokens only.
+    flop_per_parameter : float
+        As in :class:`airtune.learning.sizes.Sizes`.
     pretraining_cost : PretrainingCost
         Phase 1; 0 steps for a model that was ready.
     """
@@ -75,6 +77,7 @@ class Learner:
     data_sizes: NDArray[np.int64]
     client_labels: tuple[str, ...]
     flop_per_sample: float
+    flop_per_parameter: float
     pretraining_cost: PretrainingCost
     _model: AdapterModel
     _workers: Workers
@@ -268,7 +271,8 @@ class Learner:
 _NOT_PREPARED_FROM = {
     *("name", "seed", "seeds", "schemes", "plan", "engine"),
     *("radio", "array", "aggregation", "digital", "placement"),
-    *("client_processor", "server_processor", "budget", "bound", "training", "faults"),
+    *("client_processor", "server_processor", "costs"),
+    *("budget", "bound", "training", "faults"),
 }
 
 
@@ -322,7 +326,8 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
     base, tokenizer, name = open_model(scenario, progress or (lambda text, fraction: None))
     held = federated_data(scenario, seed, (records, left_out), base, tokenizer)
     split, examples = held.split, held.split.training_examples
-    workers = Workers(scenario.threads, sum(count_parameters(base)))
+    weights = sum(count_parameters(base))
+    workers = Workers(scenario.threads, weights)
     start = None if scenario.model.adapter is None else Path(scenario.model.adapter)
     model = AdapterModel(
         base,
@@ -341,8 +346,9 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
             _common_label([split.training[i] for i in part]) for part in held.shares
         ),
         flop_per_sample=held.flop_per_sample,
+        flop_per_parameter=held.flop_per_parameter,
         pretraining_cost=(
-            pretraining_cost(Path(name), scenario.pretraining)
+            pretraining_cost(Path(name), scenario.pretraining, weights)
             if scenario.model.source == "small"
             else PretrainingCost(0.0, 0, 1)
         ),

@@ -143,10 +143,24 @@ def _fingerprint(source: str) -> str:
         ) from None
 
 
-def pretraining_cost(folder: Path, settings: Pretraining) -> PretrainingCost:
-    """Return what phase 1 of the model in `folder` costs: 6 FLOP per weight and token."""
+def pretraining_cost(folder: Path, settings: Pretraining, weights: int) -> PretrainingCost:
+    """Return what phase 1 of the model in `folder` costs: 6 FLOP per weight and token.
+
+    Parameters
+    ----------
+    folder : Path
+    settings : Pretraining
+    weights : int
+        Of the model, without its embedding, with its language head.
+    """
     work = json.loads((folder / FACTS).read_text())["work_per_sample"]
-    return PretrainingCost(6 * work, settings.steps, settings.batch_size)
+    return cost_of(work, settings, weights)
+
+
+def cost_of(work: float, settings: Pretraining, weights: int) -> PretrainingCost:
+    """Return the cost of a phase 1 whose samples use weights `work` times, tokens by weights."""
+    flop = 6 * work
+    return PretrainingCost(flop, settings.steps, settings.batch_size, flop / weights)
 
 
 def fresh_model(shape: SmallLlama, tokenizer: Any, seed: int) -> Any:

@@ -127,8 +127,11 @@ class PretrainingCost:
         Optimiser steps; 0 for a model that was ready.
     batch_size : int
         Samples of one step.
+    flop_per_parameter : float
+        FLOP of one sample over the weights of the model, for the books of a cost twin.
     """
 
     flop_per_sample: float
     steps: int
     batch_size: int
+    flop_per_parameter: float = 0.0

@@ -17,12 +17,21 @@ from airtune.scenario import Scenario
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a plan reads of a :class:`~airtune.learning.learner.Learner`; see there."""
+    """What a plan reads of a :class:`~airtune.learning.learner.Learner`; see there.
+
+    Attributes
+    ----------
+    flop_per_parameter : float or None
+        FLOP of a sample for each weight, were every weight used on every token (4 per token with a
+        frozen base, 2 more for each further forward pass): what the books of a cost twin multiply
+        with its parameters.  None where an engine does not say.
+    """
 
     matrices: tuple[AdapterMatrix, ...]
     data_sizes: NDArray[np.int64]
     flop_per_sample: float
     pretraining_cost: PretrainingCost
+    flop_per_parameter: float | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,7 @@ def sizes_of(learner: Learner | Sizes) -> Sizes:
         data_sizes=learner.data_sizes,
         flop_per_sample=learner.flop_per_sample,
         pretraining_cost=learner.pretraining_cost,
+        flop_per_parameter=learner.flop_per_parameter,
     )
 
 
@@ -87,14 +97,15 @@ def outline(scenario: Scenario, seed: int) -> Outline:
         data_sizes=data.sizes,
         flop_per_sample=data.flop_per_sample,
         pretraining_cost=_pretraining_cost(scenario, base, tokenizer),
+        flop_per_parameter=data.flop_per_parameter,
     )
     return Outline(sizes, data, base)
 
 
 def _pretraining_cost(scenario: Scenario, base: Any, tokenizer: Any) -> PretrainingCost:
     """Return what phase 1 costs; what is not paid for is not measured."""
-    from airtune.learning.model import weights_used
-    from airtune.learning.pretrain import CONTEXT, corpus_records
+    from airtune.learning.model import count_parameters, weights_used
+    from airtune.learning.pretrain import CONTEXT, corpus_records, cost_of
     from airtune.learning.text import Encoder
 
     if scenario.model.source != "small":
@@ -103,4 +114,4 @@ def _pretraining_cost(scenario: Scenario, base: Any, tokenizer: Any) -> Pretrain
     if pretraining.charge:
         examples = Encoder(tokenizer, CONTEXT).encode(corpus_records(scenario))
         work = weights_used(base, examples)
-    return PretrainingCost(6 * work, pretraining.steps, pretraining.batch_size)
+    return cost_of(work, pretraining, sum(count_parameters(base)))

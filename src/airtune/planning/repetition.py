@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from airtune.bound import calibrate
 from airtune.bound.convergence import BoundConstants
 from airtune.costs import FloatArray, Hardware, cycles_per_sample
-from airtune.errors import InputError
+from airtune.errors import InputError, shown
 from airtune.kinds import Mask
+from airtune.learning.twins import cost_twin
 from airtune.planning.resources import PlanInputs, plan_inputs
 from airtune.radio.channels import Channel
 from airtune.radio.movement import Movement, movement, standing
@@ -21,6 +22,7 @@ from airtune.radio.units import wavelength
 from airtune.registry import CHANNELS, POLICIES, SCHEMES
 from airtune.scenario import Scenario
 from airtune.scenario.base import CALIBRATE
+from airtune.scenario.costs import CostTwin
 from airtune.schemes import ArrayPolicy, BuiltScheme, Link, RadioRound, Signalling
 
 SILENT_SYMBOLS = 10
@@ -133,10 +135,34 @@ class Repetition:
         return np.array([matrix.size for matrix in self.sizes.matrices], dtype=np.int64)
 
     @cached_property
+    def twin(self) -> CostTwin | None:
+        """Whose costs are booked in place of those of the trained model; None: its own."""
+        return cost_twin(self.scenario)
+
+    @cached_property
+    def flop_per_sample(self) -> float:
+        """FLOP that are booked for one sample of a mini-batch.
+
+        Raises
+        ------
+        InputError
+            There is a cost twin, and the engine does not say what its samples cost per weight.
+        """
+        if self.twin is None:
+            return self.sizes.flop_per_sample
+        if self.sizes.flop_per_parameter is None:
+            raise InputError(
+                f"costs.model = {shown(self.twin.name)}: the engine "
+                f"{shown(self.scenario.engine.name)} does not say what a sample costs for each "
+                "weight (Sizes.flop_per_parameter); must be none with it"
+            )
+        return self.twin.parameters * self.sizes.flop_per_parameter
+
+    @cached_property
     def cycles_per_sample(self) -> FloatArray:
         """Processor cycles that one sample of a mini-batch costs a client in a round."""
         return cycles_per_sample(
-            self.sizes.flop_per_sample,
+            self.flop_per_sample,
             self.scenario.client_processor.flop_per_cycle,
             self.scenario.training.local_steps,
         )
@@ -149,15 +175,16 @@ class Repetition:
     @cached_property
     def inputs(self) -> PlanInputs:
         """What a plan is made for, whatever the air."""
-        pretraining = self.sizes.pretraining_cost
+        pretraining, flop = self.sizes.pretraining_cost, self.sizes.pretraining_cost.flop_per_sample
+        if self.twin is not None:
+            flop = self.twin.parameters * pretraining.flop_per_parameter
         return plan_inputs(
             self.scenario,
             self.constants,
             omega=self.omega,
             cycles_per_sample=self.cycles_per_sample,
             data_sizes=self.sizes.data_sizes,
-            pretraining_cycles_per_sample=pretraining.flop_per_sample
-            / self.scenario.server_processor.flop_per_cycle,
+            pretraining_cycles_per_sample=flop / self.scenario.server_processor.flop_per_cycle,
             pretraining_steps=pretraining.steps,
             pretraining_batch=pretraining.batch_size,
         )

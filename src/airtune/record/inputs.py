@@ -16,6 +16,7 @@ from airtune.record import names
 from airtune.record.documents import InputFile, InputsDocument, PreparedInputs
 from airtune.record.files import read_document, write_document
 from airtune.scenario import Scenario
+from airtune.scenario.costs import config_file
 
 _PIECE, _PIECES = 1 << 20, 64
 """Of a file of more than 64 MiB, older versions read so many pieces for its digest."""
@@ -46,6 +47,7 @@ def _named(scenario: Scenario) -> dict[str, str]:
         "model.adapter": scenario.model.adapter,
         "data.source": scenario.data.source,
         "data.pretraining_corpus": scenario.data.pretraining_corpus,
+        "costs.model": config_file(scenario.costs.model),
     }
     if scenario.model.source == "small":
         sources = scenario.pretraining.sources

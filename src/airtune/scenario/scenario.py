@@ -15,6 +15,7 @@ from airtune.errors import clip, shown
 from airtune.registry import ENGINES, SCHEMES
 from airtune.scenario.array import Array
 from airtune.scenario.base import Count, NonNegative, Positive, Registered, Settings
+from airtune.scenario.costs import Costs
 from airtune.scenario.faults import Faults
 from airtune.scenario.learning import (
     Data,
@@ -155,6 +156,7 @@ class Scenario(Settings):
     evaluation: Evaluation = Evaluation()
     client_processor: Processor = Processor()
     server_processor: Server = Server()
+    costs: Costs = Costs()
     budget: Budget = Budget()
     planning: Planning = Planning()
     bound: Bound = Bound()

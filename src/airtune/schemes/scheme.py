@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from airtune import registry
+from airtune.errors import InputError, shown
+from airtune.learning.twins import cost_twin
 from airtune.scenario import Scenario
 from airtune.schemes.air.base import AirInterface
 from airtune.schemes.air.grouped import Grouped
@@ -70,13 +72,26 @@ class Scheme:
         Raises
         ------
         InputError
-            If the policy cannot meet the settings.
+            If the policy cannot meet the settings, or the interface cannot book the cost twin.
         """
         array = with_faults(self.array.build(scenario, seed), scenario, seed)
-        air = self.air.build(scenario)
+        air = self._booking(self.air.build(scenario), scenario)
         if scenario.aggregation.groups > 1 and not self.air.tells_apart:
-            air = Grouped(air.radio, air.aggregation, air.digital, air)
+            air = Grouped(air.radio, air.aggregation, air.digital, air, twin=air.twin)
         return BuiltScheme(self.name, array, air)
+
+    def _booking(self, air: AirInterface, scenario: Scenario) -> AirInterface:
+        """Return the interface with the cost twin of the scenario, if there is one."""
+        twin = cost_twin(scenario)
+        if twin is None:
+            return air
+        if not self.air.books_twins:
+            raise InputError(
+                f"costs.model = {shown(twin.name)}: the air interface of the scheme "
+                f"{shown(self.name)} books its own updates only (AirInterface.books_twins); must "
+                "be none with it"
+            )
+        return replace(air, twin=twin)
 
 
 def register(scheme: Scheme) -> Scheme:

@@ -100,6 +100,7 @@ class ModelFacts:
             data_sizes=np.array(sizes["data_sizes"], dtype=np.int64),
             flop_per_sample=sizes["flop_per_sample"],
             pretraining_cost=PretrainingCost(**sizes["pretraining_cost"]),
+            flop_per_parameter=sizes["flop_per_parameter"],
         )
         left_out = tuple(LeftOut(**one) for one in document["left_out"])
         return cls(**{**document, "sizes": read, "left_out": left_out})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -46,6 +47,8 @@ class Report:
 class Analog(AirInterface):
     """An interface that sends the entries of the updates as analog symbols."""
 
+    books_twins: ClassVar[bool] = True
+
     def airtime(self, entries: int) -> float:
         """Return the airtime of an upload of so many real entries [s]."""
         once = over_the_air_time(entries, self.radio.bandwidth_hz, self.radio.efficiency)
@@ -88,6 +91,8 @@ class Analog(AirInterface):
             size = code_magnitudes(about, last_deviations, bits)
             means[k], deviations[k], lengths[k] = mean, size.values, cost + size.bits
             memory[client] = np.concatenate([mean, size.values])
+        if self.twin is not None and self.aggregation.normalise != "global":
+            lengths = lengths * (len(self.twin.matrix_sizes) / groups)
         return Report(Scales(measured.sizes, means, deviations), lengths, memory)
 
     def normalised(self, report: Report, uploads: Uploads) -> Normalisation:
@@ -124,7 +129,8 @@ class Analog(AirInterface):
         mse, bias : float
             As in :class:`airtune.schemes.Forecast`.
         """
-        airtime = self.airtime(int(matrix_sizes.sum()))
+        entries = int(matrix_sizes.sum())
+        airtime = self.airtime(self.booked_entries(entries, entries))
         return Forecast(
             mse=mse,
             airtime_s=np.where(weights > 0, airtime, 0.0),
@@ -157,7 +163,8 @@ class Analog(AirInterface):
             form=self.aggregation.form,
             impairments=uploads.impairments,
         )
-        airtime, wrong = self.airtime(normalisation.entries), uploads.impairments
+        entries = self.booked_entries(normalisation.entries, uploads.updates.shape[1])
+        airtime, wrong = self.airtime(entries), uploads.impairments
         predicted = received.predicted_mse * normalisation.total_error
         noise_std, exposure = _concealment(normalisation, received)
         return Reception(

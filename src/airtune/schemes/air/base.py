@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
 import numpy as np
@@ -12,6 +12,7 @@ from airtune.kinds import Floating, Integer, Real
 from airtune.radio import access, links, robust, scales
 from airtune.radio.units import dbm_to_watt, noise_power
 from airtune.scenario import Aggregation, Digital, Radio, Scenario
+from airtune.scenario.costs import CostTwin
 from airtune.schemes.air.messages import Forecast, Reception, Uploads
 from airtune.schemes.air.signalling import Overheads, Signalling
 from airtune.schemes.link import Link
@@ -30,6 +31,9 @@ class AirInterface(ABC):
     ----------
     radio, aggregation, digital : Radio, Aggregation, Digital
         Sections of the scenario.
+    twin : CostTwin or None
+        Whose uploads, reports and broadcast are booked; None: those of the trained model.  Errors,
+        and the bits that are chosen by them, are those of the updates themselves in any case.
     about : str
         Of the class: one line for the table of schemes.
     inexact : str
@@ -41,6 +45,9 @@ class AirInterface(ABC):
         Of the class: whether the server decodes every client's own update.  Such an interface
         merges them by :meth:`merged`; any other is put into :class:`airtune.schemes.air.grouped.
         Grouped` where `aggregation.groups` asks for groups.
+    books_twins : bool
+        Of the class: whether :meth:`forecast` and :meth:`combine` book the entries that
+        :meth:`booked_entries` returns; without it the interface is refused where there is a twin.
 
     Examples
     --------
@@ -66,10 +73,12 @@ class AirInterface(ABC):
     radio: Radio
     aggregation: Aggregation
     digital: Digital
+    twin: CostTwin | None = field(default=None, kw_only=True)
     about: ClassVar[str]
     inexact: ClassVar[str | None] = None
     reported_scalars: ClassVar[int] = 0
     tells_apart: ClassVar[bool] = False
+    books_twins: ClassVar[bool] = False
 
     @classmethod
     def build(cls, scenario: Scenario) -> Self:
@@ -186,7 +195,8 @@ class AirInterface(ABC):
             Who sends pilots and reports; by default every selected client, once.
         """
         pilots = self.pilots(upload, clients, matrix_sizes, signalling)
-        downlink_s, downlink_j = self._downlink(broadcast, clients, int(matrix_sizes.sum()))
+        entries = self.booked_entries(int(matrix_sizes.sum()), int(matrix_sizes.sum()))
+        downlink_s, downlink_j = self._downlink(broadcast, clients, entries)
         return replace(pilots, downlink_s=downlink_s, downlink_j=downlink_j)
 
     def _downlink(self, link: Link, clients: Integer, entries: int) -> tuple[float, float]:
@@ -292,5 +302,26 @@ class AirInterface(ABC):
     def reported_bits(self, matrix_sizes: Integer) -> int:
         """Return the length of a client's report of its scales in full [bit]."""
         settings = self.aggregation
-        groups = 1 if settings.normalise == "global" else len(matrix_sizes)
+        groups = 1 if settings.normalise == "global" else self.booked_matrices(len(matrix_sizes))
         return scales.side_information_bits(groups, settings.scale_bits, self.reported_scalars)
+
+    def booked_entries(self, sent: int, total: int) -> int:
+        """Return for how many entries an upload or a broadcast is booked.
+
+        Parameters
+        ----------
+        sent : int
+            Entries that are sent.
+        total : int
+            Entries d of the update.
+
+        Returns
+        -------
+        int
+            `sent`, or with a cost twin the same share of its entries.
+        """
+        return sent if self.twin is None else self.twin.entries_for(sent, total)
+
+    def booked_matrices(self, count: int) -> int:
+        """Return for how many adapter matrices, each with a scale, an upload is booked."""
+        return count if self.twin is None else len(self.twin.matrix_sizes)

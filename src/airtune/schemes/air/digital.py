@@ -42,12 +42,16 @@ class Digital(AirInterface):
     about: ClassVar[str] = "quantised updates, best multiple access"
     inexact: ClassVar[str | None] = "the errors of quantisation"
     tells_apart: ClassVar[bool] = True
+    books_twins: ClassVar[bool] = True
 
     def forecast(self, link: Link, omega: Real, matrix_sizes: Integer) -> Forecast:
         """Return quantisation error and airtime at the bits that will be taken."""
         clients = np.flatnonzero(omega > 0)
         bits = bits_per_entry(omega, matrix_sizes, self.digital)
-        load = bits * int(matrix_sizes.sum()) + digital.RANGE_BITS * len(matrix_sizes)
+        entries, matrices = int(matrix_sizes.sum()), len(matrix_sizes)
+        load = self._booked_bits(
+            bits * entries + digital.RANGE_BITS * matrices, bits, entries, matrices
+        )
         sent = self._airtime(link, clients, np.full(len(clients), float(load)))
         airtime, sending = np.zeros(len(omega)), np.zeros(len(omega))
         airtime[clients] = sent.energies_j / link.radio.powers[clients]  # at full power
@@ -95,7 +99,9 @@ class Digital(AirInterface):
                 decoded[i] = quantised.values
             else:
                 mean += omega[i] * quantised.values
-            bits[i] = quantised.bits
+            bits[i] = self._booked_bits(
+                quantised.bits, entry_bits, len(update), len(uploads.matrix_sizes)
+            )
         wrong = uploads.impairments
         sent = self._airtime(link, uploads.clients, bits, None if wrong is None else wrong.clip_db)
         received = Reception(
@@ -117,6 +123,22 @@ class Digital(AirInterface):
             mse=relative_error(mean, uploads, exact),
             rule_shift=relative_error(exact, uploads),
         )
+
+    def _booked_bits(self, bits: int, entry_bits: int, entries: int, matrices: int) -> int:
+        """Return the bits that are booked for a quantised update of so many bits.
+
+        Parameters
+        ----------
+        bits : int
+            Its length, as of :func:`airtune.radio.digital.payload_bits`.
+        entry_bits : int
+            Bits of an entry.
+        entries, matrices : int
+            Of the update, sent or not.
+        """
+        sent = (bits - digital.RANGE_BITS * matrices) // entry_bits
+        booked = self.booked_entries(sent, entries)
+        return booked * entry_bits + digital.RANGE_BITS * self.booked_matrices(matrices)
 
     def _airtime(
         self, link: Link, clients: Integer, bits: Real, clip_db: float | None = None
