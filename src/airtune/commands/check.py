@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airtune.commands.terminal import show, show_json, warn
+from airtune.errors import clip
 from airtune.scenario import file as scenario_file
 
 if TYPE_CHECKING:
@@ -55,6 +56,12 @@ def _show(found: Preflight) -> None:
     known = {name: value for name, value in found.estimates.items() if value is not None}
     if known:
         print("Estimates: " + ", ".join(_in_words(name, value) for name, value in known.items()))
+    if found.cost_twin is not None:
+        twin = found.cost_twin
+        print(
+            f"Costs of a twin: {clip(twin.name)}, {twin.parameters:.3g} parameters, updates of "
+            f"{twin.entries:.3g} entries in {len(twin.matrix_sizes)} adapter matrices"
+        )
     if not found.problems:
         print("No problem found; nothing was trained.")
 

@@ -153,6 +153,7 @@ def _costs(report: ScenarioPlan) -> RenderableType:
     from rich.table import Table
 
     from airtune.report.style import COMPONENTS
+    from airtune.report.twins import remark, sentence
 
     plan, budget = report.joint.plan, report.repetition.scenario.budget
     latency, energy = plan.latency_s.to_dict(total=True), plan.energy_j.to_dict(total=True)
@@ -171,4 +172,5 @@ def _costs(report: ScenarioPlan) -> RenderableType:
     limit = budget.of_clients(plan.client_energy_j.size)[whose]
     allowed = "" if limit is None else f" of {limit:.4g} J allowed"
     table.caption = f"Most of one client: {most:.4g} J{allowed} (client {whose})."
+    table.caption += sentence(remark(report.repetition.scenario.to_dict()))
     return table

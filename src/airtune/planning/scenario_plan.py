@@ -40,8 +40,10 @@ class ScenarioPlan:
         """Return the document that ``airtune plan --json`` prints."""
         document = self.joint.to_dict()
         document["radio"] |= _beamformer(self.repetition, self.joint)
+        twin = self.repetition.twin
         return {
             "scenario": self.repetition.scenario.name,
+            **({} if twin is None else {"cost_twin": twin.to_dict()}),
             **document,
             "margins": self.margins.to_dict(),
             "seconds": self.seconds,

@@ -348,6 +348,8 @@ class ResultsDocument(RecordDocument):
         The proposal against each baseline, and the differences seed by seed.
     left_out : LeftOutDocument or None
         How many records of the data the first repetition does not use, and the first few of them.
+    cost_twin : dict or None
+        Whose costs are booked in place of those of the trained model, with its sizes.
     environment : dict
         Content of environment.json.
     run_schema_version : int or None
@@ -363,6 +365,7 @@ class ResultsDocument(RecordDocument):
     headline: dict[str, Any] | None = None
     paired: dict[str, Any] | None = None
     left_out: dict[str, Any] | None = None
+    cost_twin: dict[str, Any] | None = None
     environment: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -378,6 +381,7 @@ class PointResults(Part):
     schemes: dict[str, dict[str, Any]]
     headline: dict[str, Any]
     paired: dict[str, Any] | None
+    cost_twin: dict[str, Any] | None = None
 
 
 class SweepResultsDocument(RecordDocument):

@@ -9,7 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from airtune.record import names, own_folders
-from airtune.report import bars, curves, gain_map, holdings, participation, scores, style, svg
+from airtune.report import (
+    bars,
+    curves,
+    gain_map,
+    holdings,
+    participation,
+    scores,
+    style,
+    svg,
+    twins,
+)
 from airtune.report.run_folder import RunFolder
 from airtune.report.values import decimals, number
 
@@ -114,6 +124,8 @@ PREFERENCE = Kind(
 )
 """Takes the place of exact match where the records are preference pairs."""
 
+_OF_COSTS = ("loss-time", "loss-energy", "energy-split", "latency-split")
+
 _BY_DOMAIN = {
     "exact-match": (scores.EXACT.key, "Share of right answers"),
     "preference-accuracy": (scores.PREFERENCE.key, "Preference accuracy"),
@@ -142,6 +154,8 @@ def _write(kind: Kind, figure: Any, folder: Path, run: RunFolder) -> Drawn:
     caption = kind.caption
     if kind.name.startswith("loss-") and any(len(scheme.seeds) > 1 for scheme in run.schemes):
         caption += " Hairlines: single repetitions; lines: medians."
+    if kind.name in _OF_COSTS:
+        caption += twins.sentence(twins.remark(run.scenario))
     return write_figure(figure, folder, kind.name, kind.title, caption, describe(kind, run))
 
 

@@ -23,6 +23,7 @@ from airtune.report import (
     scores,
     style,
     table,
+    twins,
 )
 from airtune.report.run_folder import RunFolder, SchemeRun
 from airtune.report.values import count, decimals, read
@@ -131,6 +132,8 @@ def _content(run: RunFolder) -> dict[str, Any]:
         "latency": table.split_rows(run.results, "latency_s", "s"),
         "unplanned_energy": table.off_plan_rows(run.results, "energy_j", "J"),
         "unplanned_latency": table.off_plan_rows(run.results, "latency_s", "s"),
+        "twin": twins.remark(run.scenario),
+        "twin_explained": twins.EXPLAINED,
         "target": None if target.median is None else decimals(target.median, 3),
         "seeds": int(run.results.get("seeds") or 1),
         "rounds": run.rounds,
@@ -216,6 +219,7 @@ def _facts(run: RunFolder) -> list[tuple[str, str]]:
         ("Interferers", (radio.get("interferers") or {}).get("count")),
         ("Client power", _power(clients.get("tx_power_dbm"))),
         ("Model", model.get("source")),
+        ("Costs of a twin", twins.remark(scenario).partition(": ")[2]),
         ("LoRA rank", (model.get("lora") or {}).get("rank")),
         ("Plan", scenario.get("plan")),
     ]

@@ -10,7 +10,7 @@ from typing import Any
 
 from airtune.record import names, own_folders
 from airtune.registry import PROPOSAL
-from airtune.report import style
+from airtune.report import style, twins
 from airtune.report.figures import Drawn, write_figure
 from airtune.report.sweep_table import point_text, short_name, value_text
 from airtune.report.values import read
@@ -41,6 +41,9 @@ METRICS = (
 )
 
 
+_OF_COSTS = ("time_to_target_s", "energy_to_target_j")
+
+
 def draw_all(results: Results, folder: Path) -> list[Drawn]:
     """Draw every metric over every varied setting into DIR/figures, as PDF and PNG."""
     own_folders(folder / names.FIGURES)
@@ -53,6 +56,8 @@ def draw_all(results: Results, folder: Path) -> list[Drawn]:
                 style.discard(folder / names.FIGURES / name)
                 continue
             caption = "Medians over the seeds; bands: 10 to 90 %." if results["seeds"] > 1 else ""
+            if metric.key in _OF_COSTS:
+                caption += twins.sentence(twins.sweep_remark(results))
             title = f"{metric.title} over {short_name(axis['setting'])}"
             drawn.append(
                 write_figure(figure, folder, name, title, caption, f"Line chart. {title}.")

@@ -8,7 +8,7 @@ from typing import Any
 from airtune import record
 from airtune.record import names
 from airtune.record.documents import SweepResultsDocument
-from airtune.report import page, sweep_figures
+from airtune.report import page, sweep_figures, twins
 from airtune.report.figures import Drawn
 from airtune.report.run_folder import understood
 from airtune.report.sweep_table import (
@@ -52,6 +52,7 @@ def render(results: dict[str, Any], drawn: list[Drawn]) -> str:
         "rows": sweep_rows(results),
         "notices": _notices(results),
         "savings": _savings(results),
+        "twin": twins.sentence(twins.sweep_remark(results)).strip(),
         "diverged": diverged_sentences(results),
     }
     return page.fill("sweep.html", drawn, content)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from airtune.report import scores, style
+from airtune.report import scores, style, twins
 from airtune.report.divergence import lost_rounds, mark, sentence
 from airtune.report.sheet import NOT_REACHED, Cell, Row, Sheet, figure_cell
 from airtune.report.values import MISSING, count, decimals, read, si, significant
@@ -118,7 +118,8 @@ def terminal_table(results: Mapping[str, Any]) -> RenderableType:
     for name, rows in points.items():
         parts.append(Text(name, style="bold"))
         parts.append(_point_table(headings if not parts[1:] else None, rows, widths))
-    return Group(*parts)
+    said = twins.sentence(twins.sweep_remark(results)).strip()
+    return Group(*parts, *([Text(said, style="dim")] if said else []))
 
 
 def _point_table(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airtune.learning.data import LeftOut, count_left_out
-from airtune.report import scores, style
+from airtune.report import scores, style, twins
 from airtune.report.divergence import mark
 from airtune.report.sheet import NOT_REACHED, Cell, Row, Sheet, figure_cell
 from airtune.report.values import (
@@ -229,4 +229,5 @@ def _terminal_title(results: Mapping[str, Any], seeds: int) -> str | None:
         said.append(f"medians of {seeds} seeds, 10 to 90 % below")
     elif scores.has_interval(results, scores.main_score(results)):
         said.append(f"{scores.main_score(results).words} with its 95 % interval")
-    return "; ".join(said) or None
+    said.append(twins.remark(results.get("scenario") or {}))
+    return "; ".join(filter(None, said)) or None

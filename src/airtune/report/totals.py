@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from airtune.report import scores
+from airtune.report import scores, twins
 from airtune.report.divergence import mark
 from airtune.report.style import component_label, ordered_components
 from airtune.report.values import (
@@ -49,6 +49,9 @@ def terminal_totals(results: Mapping[str, Any]) -> list[RenderableType]:
         for label, text in [*learning(results, entry), *to_target(results, entry)]:
             facts.add_row(Text(f"  {label}"), Text(text))
         parts += [facts, _spent(entry)]
+    said = twins.remark(results.get("scenario") or {})
+    if said:
+        parts.append(Text(f"{said[0].upper()}{said[1:]}", style="dim"))
     return parts
 
 

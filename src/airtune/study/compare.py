@@ -11,6 +11,7 @@ from pathlib import Path
 
 from airtune import record
 from airtune.errors import InputError, shown
+from airtune.learning.twins import cost_twin
 from airtune.record import Document, RunFolder, names
 from airtune.record.documents import ResultsDocument
 from airtune.scenario import Scenario
@@ -129,6 +130,18 @@ def check(scenario: Scenario, kind: str) -> Scenario:
     return scenario
 
 
+def named_twin(scenario: Scenario) -> Document:
+    """Return the entry ``cost_twin`` of a results document; none without a twin.
+
+    Where the configuration that it was counted from is no longer there, its name alone.
+    """
+    try:
+        twin = cost_twin(scenario)
+    except InputError:
+        return {"cost_twin": {"name": scenario.costs.model}}
+    return {} if twin is None else {"cost_twin": twin.to_dict()}
+
+
 def default_folder(scenario: Scenario) -> Path:
     """Return ``runs/<scenario>-<time>``."""
     return Path("runs") / f"{scenario.name}-{time.strftime('%Y%m%d-%H%M%S')}"
@@ -155,6 +168,7 @@ def summarise(run_folder: RunFolder) -> Document:
     document: Document = {
         **record.older_version(run_folder.version),
         "scenario": run_folder.scenario.to_dict(),
+        **named_twin(run_folder.scenario),
         **merged_targets(targets),
         "seeds": run_folder.scenario.seeds,
         "schemes": {name: over_cells(cells) for name, cells in figures.items()},

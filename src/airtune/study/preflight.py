@@ -20,10 +20,12 @@ from airtune.errors import InputError
 from airtune.learning.data import LEFT_OUT_KEPT, LeftOut, Record
 from airtune.learning.folders import any_cached, cached, check_cache, is_cached
 from airtune.learning.learner import prepared_from
+from airtune.learning.twins import cost_twin
 from airtune.memory import GIB, total_bytes
 from airtune.record.inputs import input_files
 from airtune.registry import PROPOSAL
 from airtune.scenario import Scenario
+from airtune.scenario.costs import CostTwin
 from airtune.scenario.plausible import implausible
 from airtune.study import compare
 from airtune.study.estimates import ModelFacts, check_memory, memory_gib, training_rate, wall_s
@@ -58,6 +60,8 @@ class Preflight:
         Records that are not used.
     examples, cut : int
         Training examples, and those of them that are cut to `data.max_tokens`.
+    cost_twin : CostTwin or None
+        Whose costs the simulated time and energy are; None: those of the trained model.
     """
 
     problems: list[str] = field(default_factory=list)
@@ -71,6 +75,7 @@ class Preflight:
     left_out: list[LeftOut] = field(default_factory=list)
     examples: int = 0
     cut: int = 0
+    cost_twin: CostTwin | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document that ``airtune check --json`` prints."""
@@ -85,6 +90,7 @@ class Preflight:
             "left_out_count": len(self.left_out),
             "examples": self.examples,
             "cut": self.cut,
+            **({} if self.cost_twin is None else {"cost_twin": self.cost_twin.to_dict()}),
         }
 
     def attempt(self, work: Callable[[], T]) -> T | None:
@@ -121,6 +127,7 @@ def preflight(scenario: Scenario, records: int = 0) -> Preflight:
         )
     checked = found.attempt(lambda: compare.check(scenario, "compare"))
     scenario = checked or scenario
+    found.cost_twin = found.attempt(lambda: cost_twin(scenario))
     found.attempt(lambda: _check_files(scenario))
     if scenario.model.source == "small" or Path(scenario.model.source).suffix == ".gguf":
         found.attempt(lambda: check_cache(Path(scenario.cache)))

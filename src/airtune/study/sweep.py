@@ -336,6 +336,7 @@ def _summarise(point: Point) -> Document:
         **merged_targets(targets),
         "schemes": {name: _without_history(c) for name, c in figures.items()},
         "headline": headline(figures),
+        **compare.named_twin(point.run.scenario),
         "paired": paired_figures(figures, baseline_of(figures)) if figures else None,
     }
 
