@@ -16,8 +16,8 @@ from airtune.scenario import Scenario
 from airtune.scenario.costs import SHAPES
 from airtune.schemes import (
     AirInterface,
-    HalfWavelengthArray,
     Forecast,
+    HalfWavelengthArray,
     Link,
     Reception,
     Scheme,
