@@ -52,7 +52,7 @@ def test_losses_are_the_same_and_books_are_the_twin_s(
     if scheme in ("fixed", "movable"):
         assert planned.plan.latency_s.uplink == pytest.approx(other.state.latency_s.uplink)
         ratio = other.state.latency_s.uplink / one.state.latency_s.uplink
-            assert ratio == pytest.approx(D / 2 / 54)
+        assert ratio == pytest.approx(D / 2 / 54)
     # phase 1 of the quadratic learner: 100 steps of 8 samples, 6 FLOP per weight and token
     server = twinned.server_processor
     work = 6 * 50 * PARAMETERS * 100 * 8
