@@ -293,6 +293,24 @@ def run_noise(run: Any, gain: float, line: dict[str, Any]) -> float:
     return 1.0 / gain / run.plan.power_backoff
 
 
+@pytest.mark.parametrize("scheme", ["ideal", "digital", "obda", "fixed"])
+def test_a_cell_without_a_figure_of_misalignment_has_its_results(
+    small_scenario, tmp_path: Path, scheme: str
+) -> None:
+    scenario = with_settings(
+        small_scenario,
+        faults__dropout={"share": 0.4},
+        aggregation__groups=2,
+        aggregation__robust="median",
+        training__rounds=3,
+    )
+    execute(scenario, scheme, tmp_path)
+    figures = outcomes.cell_figures(histories.read_cell(cell_of(tmp_path, scheme)), {})
+    assert "squared_bias" not in figures["faults"]
+    assert 0 < figures["faults"]["participation"] < 1
+    assert fault_rows({"schemes": {scheme: figures}}).rows
+
+
 def test_dead_antennas_that_are_not_known_misalign(small_scenario) -> None:
     errors = {}
     for known in (True, False):

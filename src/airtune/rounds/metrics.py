@@ -123,7 +123,9 @@ def outcome_metrics(outcome: RoundOutcome, constants: BoundConstants, omega: Flo
         **participation,
         "product_bias": outcome.product_bias,
         "dropped": list(outcome.computed.dropped),
-        "missing": [] if happened is None else happened.missing,
+        "missing": []
+        if happened is None
+        else sorted({*happened.missing, *outcome.computed.dropped}),
         "not_finite": outcome.not_finite,
         "moved_m": float(outcome.moved.distances_m.max()),
         "move_s": float(outcome.booked.move_s),

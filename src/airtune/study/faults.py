@@ -29,7 +29,8 @@ def fault_figures(lines: Sequence[MetricsLine], clients: int) -> dict[str, float
     Returns
     -------
     dict of str to float, or None
-        Counts over the rounds of the kinds that were on, means over the rounds of sizes and biases,
+        Counts over the rounds of the kinds that were on, means of sizes and biases over the rounds
+        that have them,
         `participation`, the mean share of the K clients whose whole update was in the mean, and
         `bias`, the mean squared bias that the bound books.  None where the scenario has no faults.
     """
@@ -48,8 +49,9 @@ def fault_figures(lines: Sequence[MetricsLine], clients: int) -> dict[str, float
         if name in told:
             figures[name] = len(met[0][1][name])
     for name in MEANS:
-        if name in told:
-            figures[name] = float(np.mean([faults[name] for _, faults in met]))
+        known = [faults[name] for _, faults in met if faults.get(name) is not None]
+        if known:
+            figures[name] = float(np.mean(known))
     whole = [len(set(line.clients or ()) - set(line.missing)) / clients for line, _ in met]
     figures["participation"] = float(np.mean(whole))
     figures["bias"] = float(np.mean([line.number("bias") or 0.0 for line, _ in met]))
