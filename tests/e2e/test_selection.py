@@ -9,6 +9,7 @@ import pytest
 PARTIAL = ("--set", "clients.concurrency=2", "--set", "clients.selection=proportional-fair")
 
 
+@pytest.mark.slow
 def test_compare_with_two_clients_at_a_time(airtune, tiny, tmp_path) -> None:
     folder = tmp_path / "run"
     done = airtune(

@@ -60,10 +60,11 @@ def test_the_folder_is_a_transformers_model_with_its_facts(
     assert json.loads((folder / "airtune.json").read_text())["seed"] == scenario.seed
     model = AutoModelForCausalLM.from_pretrained(folder)
     assert model.config.vocab_size == len(AutoTokenizer.from_pretrained(folder)) == 400
-    cost = pretraining_cost(folder, scenario.pretraining)
+    weights = sum(p.numel() for p in model.parameters())
+    cost = pretraining_cost(folder, scenario.pretraining, weights)
     assert (cost.steps, cost.batch_size) == (3, 4)
     # 6 FLOP per weight and token; prompts and answers have some 10 to 60 tokens.
-    weights = sum(p.numel() for p in model.parameters())
+    assert cost.flop_per_parameter == pytest.approx(cost.flop_per_sample / weights)
     assert 6 * 5 * weights < cost.flop_per_sample < 6 * 60 * weights
 
 

@@ -68,6 +68,7 @@ def test_without_a_twin_nothing_is_said(scenario: str) -> None:
     assert "twin" not in page.partition('<h2 id="setup">')[0]
 
 
+@pytest.mark.slow
 def test_a_run_and_its_plan_name_the_twin(scenario: str) -> None:
     shown = run("run", scenario, "--scheme", "fixed", *TWIN, "--out", "run")
     assert f"C{SAID[1:]}" in shown
@@ -76,6 +77,7 @@ def test_a_run_and_its_plan_name_the_twin(scenario: str) -> None:
     assert json.loads(Path("plan/plan.json").read_text())["cost_twin"]["matrices"] == 104
 
 
+@pytest.mark.slow
 def test_a_sweep_over_twins_says_which_points_have_them(scenario: str) -> None:
     vary = "costs.model=none,openllama-3b-qv"
     shown = " ".join(run("sweep", scenario, "--vary", vary, "--out", "sweep").split())
