@@ -297,13 +297,8 @@ def run_noise(run: Any, gain: float, line: dict[str, Any]) -> float:
 def test_a_cell_without_a_figure_of_misalignment_has_its_results(
     small_scenario, tmp_path: Path, scheme: str
 ) -> None:
-    scenario = with_settings(
-        small_scenario,
-        faults__dropout={"share": 0.4},
-        aggregation__groups=2,
-        aggregation__robust="median",
-        training__rounds=3,
-    )
+    ruled = {"groups": 2, "robust": "median"}
+    scenario = with_settings(small_scenario, faults__dropout={"share": 0.4}, aggregation=ruled)
     execute(scenario, scheme, tmp_path)
     figures = outcomes.cell_figures(histories.read_cell(cell_of(tmp_path, scheme)), {})
     assert "squared_bias" not in figures["faults"]
