@@ -76,6 +76,10 @@ FAULTS: dict[str, dict[str, list[str]]] = {
     "a weak client": {
         f"{x} dB down": [f"clients.tx_power_dbm={[0.0 - x] + [0.0] * 9}"] for x in (20, 40)
     },
+    **{
+        f"poisoned clients, {kind}": _share("poison", f"faults.poison.kind={kind}")
+        for kind in ("sign-flip", "scaling", "random", "label-noise")
+    },
 }
 """Settings of each fault at its strengths; more faults are more entries."""
 

@@ -183,6 +183,19 @@ def test_a_run_that_diverged_is_marked_in_its_title(make_results) -> None:
     assert "movable: 30 rounds, diverged" in printed(document)
 
 
+def test_a_run_tells_what_faults_have_done(make_results) -> None:
+    document = make_results(("movable",))
+    assert "faults" not in printed(document)
+    document["schemes"]["movable"]["faults"] = {
+        "left_out": 12,
+        "participation": 0.8,
+        "phase_rms_deg": 9.7,
+        "bias": 0.02,
+    }
+    text = " ".join(printed(document).split())
+    assert "faults participation 80.0 %, dropped before the upload 12, phase error 9.70 °" in text
+
+
 def test_totals_over_seeds_are_medians(make_results) -> None:
     text = printed(make_results(("fixed",), seeds=4))
     assert "fixed: 30 rounds, medians of 4 seeds" in text

@@ -78,6 +78,11 @@ def test_other_names_lead_to_settings_and_are_none_themselves() -> None:
     ("override", "sentence"),
     [
         (
+            "faults=null",
+            "faults = null: must be a section of settings (dropout, stragglers, antennas,",
+        ),
+        ("faults.dropout=30%", 'dropout = "30%": must be a section of settings (share, '),
+        (
             "training.learning_rates={fixed: 0}",
             "training.learning_rates.fixed = 0: should be greater",
         ),
@@ -115,3 +120,13 @@ def test_what_the_command_line_sets_is_blamed_there_and_all_settings_are_named(
     path.write_text("seed: 3\n")
     with pytest.raises(InputError, match=r"^--set: unknown setting lr"):
         load(path, ["lr=1"])
+
+
+def test_a_rule_between_settings_blames_what_gave_the_one_that_breaks_it(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("array: {antennas: 4}\n")
+    with pytest.raises(InputError, match=r"^--set: faults\.antennas\.dead = 4: must be less"):
+        load("quickstart", ["faults.antennas.dead=4"])
+    path.write_text("faults: {antennas: {dead: 4}}\n")
+    with pytest.raises(InputError, match=r"mine\.yaml: faults\.antennas\.dead = 4: must be less"):
+        load(path)

@@ -53,3 +53,27 @@ def fault_rows(results: Mapping[str, Any]) -> Sheet:
         for name, figures in told.items()
     ]
     return Sheet(tuple(title for _, title, _ in shown), tuple(rows))
+
+
+def fault_words(entry: Mapping[str, Any]) -> str:
+    """Return in one line what went wrong in a scheme's rounds; empty without faults.
+
+    Parameters
+    ----------
+    entry : mapping
+        A scheme of the results document.
+
+    Examples
+    --------
+    >>> fault_words({"faults": {"left_out": 12, "participation": 0.8, "bias": 0.02}})
+    'participation 80.0 %, dropped before the upload 12, bias of the bound 0.0200'
+    """
+    figures = members(entry.get("faults"))
+    said = []
+    for key, title, write in _COLUMNS:
+        median = figures[key].median if key in figures else None
+        if median is not None:
+            words, _, unit = title.partition(" [")
+            text = f"{words[0].lower()}{words[1:]} {write(median)}"
+            said.append(f"{text} {unit.rstrip(']')}" if unit else text)
+    return ", ".join(said)

@@ -45,6 +45,10 @@ def explain(error: ValidationError) -> tuple[str, str]:
         return path, f"{prefix}{first['ctx']['error']}{more}"
     value = clip(json.dumps(first["input"], default=str))
     name += "".join(f"[{part}]" for part in first["loc"] if isinstance(part, int))
+    if first["type"] in ("model_type", "model_attributes_type"):
+        section = section_at(path)
+        inside = f" ({', '.join(section.model_fields)})" if section is not None else ""
+        return path, f"{name} = {value}: must be a section of settings{inside}{more}"
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if first["type"] == "literal_error" and any(e["type"] == "tuple_type" for e in alike):
         message += " or a list"
@@ -64,6 +68,14 @@ def _path(location: Iterable[int | str]) -> str:
         by_name = field is not None and get_origin(field.annotation) is dict
         section = section_of(section, str(part)) if section is not None else None
     return ".".join(parts)
+
+
+def section_at(path: str) -> type[BaseModel] | None:
+    """Return the section at a dotted path, None where there is none."""
+    section: type[BaseModel] | None = Scenario
+    for name in path.split("."):
+        section = section_of(section, name) if section is not None else None
+    return section
 
 
 def section_of(section: type[BaseModel], name: str) -> type[BaseModel] | None:

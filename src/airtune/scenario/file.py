@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -88,7 +89,20 @@ def _validated(settings: PlainSettings, where: str) -> Scenario:
         return Scenario.model_validate(settings.values)
     except ValidationError as error:
         path, sentence = explain(error)
-        raise InputError(f"{clip(settings.origin(path, where))}: {sentence}") from None
+        raise InputError(f"{clip(_giver(settings, path, sentence, where))}: {sentence}") from None
+
+
+def _giver(settings: PlainSettings, path: str, sentence: str, where: str) -> str:
+    """Return what gave the values that a sentence is about: a file, or ``--set``.
+
+    A rule between settings has no path, or that of a section; the settings that were given are
+    then those that the sentence names.
+    """
+    named = [name for name in re.findall(r"[a-z_]+(?:\.[a-z_0-9]+)+", sentence)]
+    givers = {settings.origins[name] for name in named if name in settings.origins}
+    if path not in settings.origins and len(givers) == 1:
+        return givers.pop()
+    return settings.origin(path, where)
 
 
 def dump(scenario: Scenario) -> str:
