@@ -98,7 +98,7 @@ def _giver(settings: PlainSettings, path: str, sentence: str, where: str) -> str
     A rule between settings has no path, or that of a section; the settings that were given are
     then those that the sentence names.
     """
-    named = [name for name in re.findall(r"[a-z_]+(?:\.[a-z_0-9]+)+", sentence)]
+    named = re.findall(r"[a-z_]+(?:\.[a-z_0-9]+)+", sentence)
     givers = {settings.origins[name] for name in named if name in settings.origins}
     if path not in settings.origins and len(givers) == 1:
         return givers.pop()
