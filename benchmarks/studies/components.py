@@ -34,10 +34,11 @@ def _components(place: Measured) -> Iterator[str]:
         savings = [place.against(quantity, whom) for whom in (ANY, "fixed", DIGITAL)]
         texts = dict.fromkeys(explained(place.outcomes, s) for s in savings if s is not None)
         yield "\n".join(f"- {text}" for text in texts) + "\n"
-        yield _component_table(place.outcomes, quantity)
+        yield component_table(place.outcomes, quantity)
 
 
-def _component_table(outcomes: tables.Outcomes, quantity: str) -> str:
+def component_table(outcomes: tables.Outcomes, quantity: str) -> str:
+    """Write the components of each scheme, as medians to the target."""
     attribute, unit = _PARTS[quantity]
     names = {
         n for seeds in outcomes.values() for o in seeds.values() for n in getattr(o, attribute)

@@ -12,6 +12,7 @@ from studies import (
     claims,
     components,
     details,
+    electrical,
     exposure,
     movement,
     perplexity,
@@ -36,8 +37,9 @@ validation loss minus 90 % of the improvement that the error-free reference (Ide
 
 Energy on this page is what antennas radiate and what clients compute with, drives are charged in
 full, antennas move before the clients compute, scales are reported one after the other, and antenna
-selection has its ports in a compact array.  [What a round costs](energy.md) by default now,
-electrical energy and movement beside computing, is not in these cells.
+selection has its ports in a compact array, except in the chapter on
+[electrical energy](#electrical-energy-and-movement-beside-computing), which has both books side by
+side: [what a round costs](energy.md) by default is in that one only.
 """
 
 
@@ -52,6 +54,7 @@ def write(options: sections.Options, docs: Path, readme: Path | None = None) -> 
     points, small = claims.measured(options), perplexity.small_model(options)
     parts = [TITLE, INTRODUCTION, "" if whole else _UNFINISHED]
     parts += [claims.verdicts(points, small), movement.when_needed(options, points)]
+    parts += [electrical.chapter(options, points)]
     parts += [components.reasons(points), details.details(points)]
     parts += [perplexity.chapter(options, docs)]
     parts += [regimes.regimes(options, docs), exposure.privacy(options, docs)]

@@ -48,6 +48,10 @@ BOOKS = (
     *("array.field_pilots=1", "aggregation.scale_reports=sequential", "planning.overlap=false"),
 )
 """What the cells were booked with: radiated energy, movement before computing."""
+SELECTION = "selection-compact"
+ELECTRICAL_SCHEMES = ("ideal", "movable", "fixed", "selection", "fixed-2n", "ris", "digital")
+RADIATED = "dense-cell-radiated"
+"""The point of dense-cell in the books of :data:`BOOKS`."""
 NOISE_FIGURES_DB = (5.0, 15.0, 25.0)
 INTERFERENCE_DBM = (None, 10.0, 23.0)
 BANDWIDTHS_HZ = (2e5, 2e6)
@@ -95,10 +99,14 @@ class Options:
         return section != "real-model" or (self.smollm2.is_file() and self.alpaca.is_file())
 
     def scenario(self, name: str, *settings: str) -> Scenario:
-        """Return a shipped scenario with some settings of the study."""
+        """Return a shipped scenario with some settings of the study, and the books of then."""
+        return self.booked(name, *BOOKS, *settings)
+
+    def booked(self, name: str, *settings: str) -> Scenario:
+        """Return a shipped scenario with some settings of the study, in its own books."""
         tiny = _TINY if self.reduced else ()
         common = (f"cache={self.cache}", "threads=1", "evaluation.answers=0")
-        return _load(name, (*BOOKS, *common, *settings, *tiny))
+        return _load(name, (*common, *settings, *tiny))
 
 
 @cache
@@ -203,6 +211,26 @@ def claims(options: Options) -> Iterator[Point]:
         yield Point(name, label, scenario, schemes, seeds, rates)
 
 
+def electrical(options: Options) -> Iterator[Point]:
+    """Time and energy to target in electrical books, with movement beside computing.
+
+    Step sizes of paper-v1 and cell-edge are those that were chosen there, of `selection` that of
+    `selection-compact`; dense-cell has its scenario's for every scheme, and the radiated books
+    besides, which it has nowhere else.
+    """
+    schemes = options.schemes(ELECTRICAL_SCHEMES)
+    places = ("paper-v1",) if options.reduced else ("paper-v1", "cell-edge", "dense-cell")
+    for name in places:
+        rates = tuned(options, name) if name in tuned_scenarios(options) else {}
+        if SELECTION in rates:
+            rates = {**rates, "selection": rates[SELECTION]}
+        rates = {scheme: rates[scheme] for scheme in schemes if scheme in rates}
+        yield Point("electrical", name, options.booked(name), schemes, options.seeds(5), rates)
+    if not options.reduced:
+        scenario = options.scenario("dense-cell")
+        yield Point("electrical", RADIATED, scenario, schemes, options.seeds(5), {})
+
+
 def movement(options: Options) -> Iterator[Point]:
     """Movable antennas that move only when needed; the other cells of a seed are the claims'.
 
@@ -290,6 +318,7 @@ SECTIONS: dict[str, Callable[[Options], Iterator[Point]]] = {
     "step-size": tuning,
     "claims": claims,
     "movement": movement,
+    "electrical": electrical,
     "perplexity": perplexity,
     "regimes": regimes,
     "regimes-movement": partial(regimes, when_needed=True),

@@ -16,7 +16,7 @@ from studies.results import Results
 
 NOT_OVER_THE_AIR = (REFERENCE, PROPOSAL, "digital")
 """The other schemes are the non-movable ones over the air."""
-MORE_HARDWARE = ("fixed-2n", "selection-compact", "ris")
+MORE_HARDWARE = ("fixed-2n", "selection", "selection-compact", "ris")
 """They use more antennas or a surface besides the same N antennas."""
 
 Cells = Mapping[str, Mapping[int, Document]]

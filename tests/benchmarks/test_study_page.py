@@ -13,6 +13,7 @@ from studies import (
     components,
     details,
     document,
+    electrical,
     movement,
     phrases,
     pictures,
@@ -261,6 +262,25 @@ def test_sparing_the_drives_changes_the_proposal_and_nothing_else(
     assert [cell.strip() for cell in rows["Fixed"]] == ["66.7 %", "33.3 %", "66.7 %", "33.3 %"]
     assert [cell.strip() for cell in rows["Digital"]] == ["90.0 %", "80.0 %", "90.0 %", "80.0 %"]
     assert rows["the best over the air"][0].strip() == "Fixed: 66.7 %"
+
+
+def test_both_books_stand_side_by_side(small_scenario, tmp_path, monkeypatch) -> None:
+    names = ("ideal", "movable", "selection")
+    losses = {**{n: LOSSES[n] for n in names[:2]}, "selection": LOSSES["fixed"]}
+    new = Point("electrical", "cell-edge", small_scenario, names, (0,), {})
+    stored(Results(tmp_path), new, {(n, 0): history(x, 3.0, 0.5) for n, x in losses.items()})
+    before = Point("cell-edge", "shared-plan", small_scenario, (*names[:2], COMPACT), (0,), {})
+    cells = cells_of({**{n: LOSSES[n] for n in names[:2]}, COMPACT: LOSSES["fixed"]})
+    place = claims.Measured(
+        before, tables.Counted(cells, (0,), True, (), {}), tables.outcomes(cells)
+    )
+    monkeypatch.setattr(sections, "electrical", lambda options: [new])
+    text = electrical.chapter(sections.Options(Results(tmp_path), tmp_path), [place])
+    # the target is 1.4: movable there in 2 rounds of 3 s (1 s before), selection in 3
+    assert "| Movable | 6.00 | 2.00 | 12.0 | 4.00 |" in text
+    assert "| Selection | 9.00 | 3.00 | 18.0 | 6.00 |" in text
+    assert "| Selection | 33.3 % | 33.3 % | 33.3 % | 33.3 % |" in text
+    assert "### cell-edge, electrical" in text
 
 
 def test_seeds_that_have_only_begun_count_while_none_is_complete(small_scenario, tmp_path) -> None:
