@@ -6,6 +6,7 @@ import io
 import signal
 import sys
 import threading
+import traceback
 import warnings
 from pathlib import Path
 from types import FrameType
@@ -64,6 +65,8 @@ def main() -> None:
         print(InputError(text.getvalue()), end="", file=sys.stderr)  # with long values clipped
         code = error.exit_code
     except InputError as error:
+        if error.__cause__ is not None and _with_traceback.is_set():
+            traceback.print_exception(error.__cause__)
         print(f"airtune: {error}", file=sys.stderr)
         code = BAD_INPUT
     except FailedError as error:

@@ -161,6 +161,22 @@ def test_its_traceback_is_shown_on_demand(airtune: object, monkeypatch: pytest.M
     assert "Traceback (most recent call last)" in ended.error
 
 
+def test_so_is_what_lies_behind_a_message(airtune: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    def misread() -> None:
+        try:
+            broken()
+        except KeyError as error:
+            raise InputError("its documents do not fit together") from error
+
+    monkeypatch.setattr("airtune.commands.schemes.list_schemes", misread)
+    plain = airtune("schemes")  # type: ignore[operator]
+    assert "Traceback" not in plain.error
+    ended = airtune("--traceback", "schemes")  # type: ignore[operator]
+    assert (plain.code, ended.code) == (2, 2)
+    assert "Traceback (most recent call last)" in ended.error
+    assert ended.error.endswith("airtune: its documents do not fit together\n")
+
+
 def test_disks_and_memory_that_are_full(capsys: pytest.CaptureFixture[str]) -> None:
     assert told(OSError(28, "No space left on device", "runs/x"), False) == 1
     assert told(OSError(28, "No space left on device"), False) == 1

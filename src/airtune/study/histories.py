@@ -56,7 +56,7 @@ def finished_figures(run_folder: RunFolder) -> tuple[Figures, dict[int, Targets]
                 f"{cell.folder}: its documents do not fit together "
                 f"({type(error).__name__}: {str(error)[:80]}); delete it, and `airtune resume` of "
                 "the run folder runs it again"
-            ) from None
+            ) from error
         figures.setdefault(cell.scheme, {})[cell.seed] = entry
     return figures, targets
 
