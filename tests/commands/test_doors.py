@@ -154,6 +154,35 @@ def test_an_error_of_the_program_is_one_line_and_a_file(
     assert "in broken" in file.read_text()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["compare", "nowhere"], "quickstart"),
+        (["compare", "quickstart", "--schemes", "fixed,magic"], "magic"),
+        (["compare", "quickstart", "--seeds", "0"], "seeds"),
+        (["compare", "quickstart", "--set", "array.antennas=500"], "array.region"),
+        (["compare", "quickstart", "--set", "placement.method=magic"], "placement.method"),
+        (["compare", "quickstart", "--set", "model.source=./nowhere"], "nowhere"),
+        (["run", "quickstart", "--scheme", "magic"], "magic"),
+        (["run", "quickstart", "--scheme", "fixed", "--engine", "magic"], "magic"),
+        (["run", "quickstart"], "--scheme"),
+        (["resume", "nowhere"], "nowhere"),
+        (["report", "nowhere"], "nowhere"),
+        (["compare", "quickstart", "--frobnicate"], "--frobnicate"),
+        (["plan"], "--problem"),
+        (["plan", "quickstart", "--scheme", "fastest"], "--scheme fastest: must be one of ideal"),
+    ],
+)
+def test_bad_input_is_one_clear_message_and_code_2(
+    airtune: object, tmp_path: Path, arguments: list[str], part: str
+) -> None:
+    ended = airtune(*arguments)  # type: ignore[operator]
+    assert ended.code == 2, ended.error
+    assert part in ended.error
+    assert "Traceback" not in ended.error
+    assert not list(tmp_path.glob("runs/*/*/seed-*"))
+
+
 def test_its_traceback_is_shown_on_demand(airtune: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("airtune.commands.schemes.list_schemes", broken)
     ended = airtune("--traceback", "schemes")  # type: ignore[operator]

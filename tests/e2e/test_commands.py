@@ -227,19 +227,7 @@ def test_help_is_quick_and_lists_only_what_works(airtune) -> None:
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        (["compare", "nowhere"], "quickstart"),
-        (["compare", "quickstart", "--schemes", "fixed,magic"], "magic"),
-        (["compare", "quickstart", "--seeds", "0"], "seeds"),
-        (["compare", "quickstart", "--set", "array.antennas=500"], "array.region"),
-        (["compare", "quickstart", "--set", "placement.method=magic"], "placement.method"),
         (["compare", "quickstart", "--set", "data.source=nowhere.jsonl"], "nowhere.jsonl"),
-        (["compare", "quickstart", "--set", "model.source=./nowhere"], "nowhere"),
-        (["run", "quickstart", "--scheme", "magic"], "magic"),
-        (["run", "quickstart", "--scheme", "fixed", "--engine", "magic"], "magic"),
-        (["run", "quickstart"], "--scheme"),
-        (["resume", "nowhere"], "nowhere"),
-        (["report", "nowhere"], "nowhere"),
-        (["compare", "quickstart", "--frobnicate"], "--frobnicate"),
         (["frobnicate"], "frobnicate"),
     ],
 )
