@@ -26,7 +26,7 @@ from airtune import record  # noqa: E402
 from airtune.record import Cell, names  # noqa: E402
 from airtune.rounds import cell_io  # noqa: E402
 from airtune.scenario import Scenario  # noqa: E402
-from airtune.study import compare  # noqa: E402
+from airtune.study.statistics import jain_index  # noqa: E402
 from quadratic import QuadraticLearner, run_with  # noqa: E402
 
 RESULT = ROOT / "benchmarks" / "results" / "selection.json"
@@ -81,7 +81,7 @@ def cell_of(policy: str, scheme: str, seed: int, folder: Path) -> dict[str, floa
         "gap_left": end / start,
         "bias": float(np.mean([line["bias"] for line in lines[1:]])),
         "transmitted": float(np.mean([line["transmitted"] for line in lines[1:]])),
-        "fairness": compare.jain_index(run.state.participation),
+        "fairness": jain_index(run.state.participation),
     }
 
 
