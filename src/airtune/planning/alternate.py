@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from airtune.allocation import fewest_sendings
 from airtune.kinds import Mask
 from airtune.planning.expected_radio import ExpectedRadio, RadioTurn
 from airtune.planning.participation import best_participants
@@ -142,12 +143,24 @@ class _Alternation:
 
     def offer(self, turn: str, expected: ExpectedRadio) -> bool:
         """Take the resource turn for an expected radio; accept it if the bound falls."""
-        plan = try_plan(self.inputs, expected.mse_star, expected.costs, expected.participants)
-        if plan is None or not plan.bound.total < self.bound * (1 - ROUNDING):
+        found = self.solve(expected)
+        if found is None or not found[1].bound.total < self.bound * (1 - ROUNDING):
             return False
+        expected, plan = found
         self.best = JointPlan(plan, expected, self.radio.scheme_name, ())
         self.trace.append(TraceEntry(turn, plan.bound.total))
         return True
+
+    def solve(self, expected: ExpectedRadio) -> tuple[ExpectedRadio, Plan] | None:
+        """Take the resource turn, and decide how often symbols are sent, if the plan does."""
+
+        def with_sendings(count: int) -> tuple[ExpectedRadio, Plan] | None:
+            air = self.radio.repeating(expected, count)
+            plan = try_plan(self.inputs, air.mse_star, air.costs, air.participants)
+            return None if plan is None else (air, replace(plan, repetition=air.repetition))
+
+        most = self.radio.most_sendings
+        return fewest_sendings(with_sendings, lambda found: found[1].bound.total, most)
 
     def offer_shorter_way(self, expected: ExpectedRadio) -> None:
         """Place within the time of computing, where the way takes longer than the plan leaves.
@@ -185,8 +198,8 @@ class _Alternation:
 
         def value(mask: Mask) -> float:
             air = self.radio.at(mask, expected.positions, expected.max_travel)
-            plan = try_plan(self.inputs, air.mse_star, air.costs, mask)
-            return float("inf") if plan is None else plan.bound.total
+            found = self.solve(air)
+            return float("inf") if found is None else found[1].bound.total
 
         mask = best_participants(value, expected.participants)
         if not np.array_equal(mask, expected.participants) or self.best is None:

@@ -37,6 +37,8 @@ class ExpectedRadio:
         What a round costs besides computing.
     max_travel : float or None
         Longest distance of an antenna between two rounds [wavelengths].
+    repetition : int
+        n_rep, times that every analog symbol is sent.
     """
 
     positions: FloatArray
@@ -45,6 +47,7 @@ class ExpectedRadio:
     mse_star: float
     costs: FixedCosts
     max_travel: float | None
+    repetition: int = 1
 
 
 @dataclass(frozen=True)
@@ -59,17 +62,36 @@ class RadioTurn:
         The round whose perceived paths are looked at.
     start : ndarray, float, shape (N, 2)
         Where the antennas are before it [wavelengths].
+    sendings : int or None
+        Times that every analog symbol is sent; None: as the scenario says, once where it is to be
+        planned.
     """
 
     repetition: Repetition
     scheme_name: str
     round: int
     start: FloatArray
+    sendings: int | None = None
 
     @property
     def scheme(self) -> BuiltScheme:
         """Array policy and air interface."""
-        return self.repetition.scheme(self.scheme_name)
+        scheme = self.repetition.scheme(self.scheme_name)
+        return scheme if self.sendings is None else scheme.repeating(self.sendings)
+
+    @property
+    def most_sendings(self) -> int:
+        """Most times that a plan may let a symbol be sent; 1 where it does not decide that."""
+        settings, scheme = self.repetition.scenario.aggregation, self.scheme
+        planned = settings.repetition == "planned" and scheme.repeating(2) is not scheme
+        return settings.repetition_max if planned else 1
+
+    def repeating(self, expected: ExpectedRadio, count: int) -> ExpectedRadio:
+        """Return the same air with every symbol sent `count` times where a plan decides that."""
+        if count == expected.repetition or self.most_sendings == 1:
+            return expected
+        turn = replace(self, sendings=count)
+        return turn.at(expected.participants, expected.positions, expected.max_travel)
 
     @cached_property
     def radio(self) -> RadioRound:
@@ -150,7 +172,10 @@ class RadioTurn:
         noise = forecast.mse - forecast.bias
         if self.scheme.array.moves:  # with so much they may stay where they are
             noise = max(noise, repetition.scenario.planning.quality - forecast.bias)
-        return ExpectedRadio(positions, participants, weights, noise, costs, max_travel)
+        sendings = self.sendings or repetition.scenario.aggregation.sendings
+        if self.scheme.repeating(2) is self.scheme:
+            sendings = 1
+        return ExpectedRadio(positions, participants, weights, noise, costs, max_travel, sendings)
 
     def _transmitting(self, participants: Mask, choice: Choice) -> int | None:
         """Return how many of the participants transmit in a round; None: all."""

@@ -116,6 +116,12 @@ class Repetition:
             self._schemes[name] = SCHEMES[name].build(self.scenario, self.seed)
         return self._schemes[name]
 
+    def planned_scheme(self, name: str, sendings: int) -> BuiltScheme:
+        """Return a scheme; its symbols are sent as a plan says if that is left to the plan."""
+        scheme = self.scheme(name)
+        planned = self.scenario.aggregation.repetition == "planned"
+        return scheme.repeating(sendings) if planned else scheme
+
     @cached_property
     def omega(self) -> FloatArray:
         """Weights of the clients, shape (K,), sum 1."""

@@ -97,6 +97,7 @@ class CurrentPlan:
             mse_star=radio["mse_star"],
             costs=FixedCosts(**costs),
             max_travel=radio["max_travel"],
+            repetition=plan.repetition,
         )
         return cls(JointPlan(plan, expected, radio["scheme"], ()), **document["began"])
 
@@ -121,7 +122,8 @@ def drift(radio: RadioTurn, current: CurrentPlan, spent: Spent) -> dict[str, flo
     expected, rounds = current.joint.expected, spent.round - current.round
     ratios = {}
     if expected.mse_star > 0:
-        now = radio.at(current.joint.plan.participants, spent.positions)
+        turn = radio if radio.most_sendings == 1 else replace(radio, sendings=expected.repetition)
+        now = turn.at(current.joint.plan.participants, spent.positions)
         ratios["mse_ratio"] = now.mse_star / expected.mse_star
     if expected.costs.move_s > 0:
         movement_s = (spent.movement_s - current.movement_s) / rounds

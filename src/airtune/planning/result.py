@@ -51,6 +51,8 @@ class Plan:
         Who takes part; the others have batches of 0 samples.
     compute_deadline_s : float  [s]
         D, the time that a round leaves for computing; infinity without a latency budget.
+    repetition : int
+        n_rep, times that every analog symbol is sent.
     """
 
     rounds: int
@@ -68,6 +70,7 @@ class Plan:
     limits: tuple[str, ...]
     participants: Mask
     compute_deadline_s: float = float("inf")
+    repetition: int = 1
 
     def spread(self, present: Mask, idle_clocks: Real) -> Plan:
         """Return the plan of some of the K clients as a plan of all.
@@ -117,6 +120,7 @@ class Plan:
             limits=tuple(document["limits"]),
             participants=np.array(document["participants"]),
             compute_deadline_s=_or_infinity(document.get("compute_deadline_s")),
+            repetition=document.get("repetition", 1),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -132,6 +136,7 @@ class Plan:
                 "clients": [float(clock) for clock in self.frequencies],
             },
             "power_backoff": float(self.power_backoff),
+            "repetition": self.repetition,
             "participants": [bool(present) for present in self.participants],
             "compute_deadline_s": (
                 float(self.compute_deadline_s) if np.isfinite(self.compute_deadline_s) else None

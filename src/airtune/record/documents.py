@@ -197,6 +197,7 @@ class PlanDocument(RecordDocument):
     bound: dict[str, Number]
     latency_s: dict[str, Number]
     energy_j: dict[str, Any]
+    repetition: int | None = None
 
 
 class FileHead(Part):

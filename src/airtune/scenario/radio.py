@@ -220,6 +220,13 @@ class Radio(Settings):
     hardware: Hardware = Hardware()
 
 
+def _sendings(value: Any) -> Any:
+    whole = type(value) in (int, float) and value >= 1 and value % 1 == 0
+    if value != "planned" and not whole:
+        raise ValueError("must be a whole number >= 1, or planned")
+    return value if value == "planned" else int(value)
+
+
 class Aggregation(Settings):
     """Over-the-air aggregation (system model, section 4)."""
 
@@ -240,10 +247,13 @@ class Aggregation(Settings):
         "the rates of simultaneous reception, after the first report with half of the bits for the "
         "change since the last one (both ends then use the figures as rounded)",
     )
-    repetition: Count = Field(
+    repetition: Annotated[Count | Literal["planned"], BeforeValidator(_sendings)] = Field(
         1,
         description="times n_rep that every analog symbol is sent, with fresh noise and "
-        "interference, and averaged",
+        "interference, and averaged; planned: as the plan of the run decides",
+    )
+    repetition_max: Annotated[int, Field(ge=1, le=1000)] = Field(
+        16, description="repetition = planned: most times that the plan may send a symbol"
     )
     alignment: Literal["forcing", "capped"] = Field(
         "forcing",
@@ -274,6 +284,11 @@ class Aggregation(Settings):
     trim: Annotated[float, Field(ge=0, le=0.49), Quantity("", 1e-3, 0.5)] = Field(
         0.2, description="trimmed-mean: share of the weight that is cut off at each end"
     )
+
+    @property
+    def sendings(self) -> int:
+        """Times that a symbol is sent; once where a plan has yet to decide."""
+        return 1 if self.repetition == "planned" else self.repetition
 
 
 class Ris(Settings):

@@ -31,6 +31,11 @@ class BuiltScheme:
     array: ArrayPolicy
     air: AirInterface
 
+    def repeating(self, count: int) -> BuiltScheme:
+        """Return the scheme with every analog symbol sent `count` times."""
+        air = self.air.repeating(count)
+        return self if air is self.air else replace(self, air=air)
+
 
 @dataclass(frozen=True)
 class Scheme:

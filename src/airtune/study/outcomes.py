@@ -123,6 +123,7 @@ class CellFigures(TypedDict):
     stopped_by: str | None
     left_out_records: int | None
     plan: dict[str, Any] | None
+    repetition: int | None
     faults: NotRequired[dict[str, float]]
     history: list[RoundFigures]
 
@@ -207,6 +208,7 @@ def cell_figures(
         "stopped_by": stopped_by(totals, history.plan, scenario) if scenario else None,
         "left_out_records": history.left_out.count if history.left_out else None,
         "plan": _against_plan(history),
+        "repetition": history.plan.repetition if history.plan else None,
         "history": [_round_figures(line) for line in lines if line.evaluated],
     }
     if faults is not None:

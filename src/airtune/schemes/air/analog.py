@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -52,18 +52,23 @@ class Analog(AirInterface):
     def airtime(self, entries: int) -> float:
         """Return the airtime of an upload of so many real entries [s]."""
         once = over_the_air_time(entries, self.radio.bandwidth_hz, self.radio.efficiency)
-        return self.aggregation.repetition * once
+        return self.aggregation.sendings * once
+
+    def repeating(self, count: int) -> Self:
+        """Return the interface with every symbol sent `count` times."""
+        settings = self.aggregation.model_copy(update={"repetition": count})
+        return replace(self, aggregation=settings)
 
     def averaged(self, air: Air) -> Air:
         """Return the air with the noise and interference that are left of all repetitions."""
-        count = self.aggregation.repetition
+        count = self.aggregation.sendings
         powers = air.interference_powers / count
         return replace(air, noise=air.noise / count, interference_powers=powers)
 
     def forcing_noise(self, link: Link, clients: Integer, nu: Real) -> float:
         """Return the error of uniform forcing at full power, 1 / t; `nu` has shape (S,)."""
         best = link.best_beamformer(spread_weights(link, clients, nu))
-        return 1.0 / best.worst_gain / self.aggregation.repetition
+        return 1.0 / best.worst_gain / self.aggregation.sendings
 
     def report(self, uploads: Uploads) -> Report:
         """Return the clients' scales as the server holds them, and what their reports cost."""
