@@ -77,6 +77,7 @@ class JointPlan:
                 "mse_star": float(self.expected.mse_star),
                 "max_travel": self.expected.max_travel,
                 "transmitting": self.expected.costs.transmitting,
+                "normalise": self.expected.normalise,
             },
             "trace": [{"turn": entry.turn, "bound": entry.bound} for entry in self.trace],
         }

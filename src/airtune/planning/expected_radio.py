@@ -39,6 +39,8 @@ class ExpectedRadio:
         Longest distance of an antenna between two rounds [wavelengths].
     repetition : int
         n_rep, times that every analog symbol is sent.
+    normalise : str or None
+        Rule of the scales and powers, which the scenario may leave to be chosen.
     """
 
     positions: FloatArray
@@ -48,6 +50,7 @@ class ExpectedRadio:
     costs: FixedCosts
     max_travel: float | None
     repetition: int = 1
+    normalise: str | None = None
 
 
 @dataclass(frozen=True)
@@ -175,7 +178,10 @@ class RadioTurn:
         sendings = self.sendings or repetition.scenario.aggregation.sendings
         if self.scheme.repeating(2) is self.scheme:
             sendings = 1
-        return ExpectedRadio(positions, participants, weights, noise, costs, max_travel, sendings)
+        rule = self.scheme.air.aggregation.normalise
+        return ExpectedRadio(
+            positions, participants, weights, noise, costs, max_travel, sendings, rule
+        )
 
     def _transmitting(self, participants: Mask, choice: Choice) -> int | None:
         """Return how many of the participants transmit in a round; None: all."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from airtune.bound import calibrate
 from airtune.bound.convergence import BoundConstants
+from airtune.bound.forecast import slowdown
 from airtune.costs import FloatArray, Hardware, cycles_per_sample
 from airtune.errors import InputError, shown
 from airtune.kinds import Mask
@@ -24,6 +25,12 @@ from airtune.scenario import Scenario
 from airtune.scenario.base import CALIBRATE
 from airtune.scenario.costs import CostTwin
 from airtune.schemes import ArrayPolicy, BuiltScheme, Link, RadioRound, Signalling
+
+REFERENCE = "fixed"
+"""Scheme whose predicted error chooses the powers of scale groups."""
+
+NOTICEABLE = 0.05
+"""Share of the rounds that noise has to cost for the groups to have powers by scale."""
 
 SILENT_SYMBOLS = 10
 """Symbols of a round in which nobody sends, for each RF chain, where the scenario gives none."""
@@ -113,8 +120,27 @@ class Repetition:
             If the name is unknown, or its array policy cannot meet the settings.
         """
         if name not in self._schemes:
-            self._schemes[name] = SCHEMES[name].build(self.scenario, self.seed)
+            scenario = self.scenario
+            if scenario.aggregation.normalise == "auto":
+                chosen = scenario.aggregation.with_powers(self.group_powers)
+                scenario = scenario.model_copy(update={"aggregation": chosen})
+            self._schemes[name] = SCHEMES[name].build(scenario, self.seed)
         return self._schemes[name]
+
+    @cached_property
+    def group_powers(self) -> Literal["block", "loaded"]:
+        """What `aggregation.normalise: auto` means: one choice for all schemes of the repetition.
+
+        `loaded` never has the larger total error, but peaks, and brings nothing where the air is as
+        good as perfect.  So it is taken where the law of :mod:`airtune.bound.forecast` has the
+        noise cost :data:`NOTICEABLE` of the rounds or more, with the error that the scheme
+        :data:`REFERENCE` is predicted to have in the first round: an array that moves and switches
+        nothing, so that no scheme's choice depends on how good its own air is.
+        """
+        scheme = SCHEMES[REFERENCE].build(self.scenario, self.seed)
+        link = scheme.array.link(self.radio(1), self.omega, scheme.array.start())
+        error = scheme.air.forecast(link, self.omega, self.matrix_sizes).mse
+        return "loaded" if slowdown(error) >= 1.0 + NOTICEABLE else "block"
 
     def planned_scheme(self, name: str, sendings: int) -> BuiltScheme:
         """Return a scheme; its symbols are sent as a plan says if that is left to the plan."""

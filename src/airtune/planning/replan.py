@@ -98,6 +98,7 @@ class CurrentPlan:
             costs=FixedCosts(**costs),
             max_travel=radio["max_travel"],
             repetition=plan.repetition,
+            normalise=radio.get("normalise"),
         )
         return cls(JointPlan(plan, expected, radio["scheme"], ()), **document["began"])
 

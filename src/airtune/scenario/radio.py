@@ -230,10 +230,11 @@ def _sendings(value: Any) -> Any:
 class Aggregation(Settings):
     """Over-the-air aggregation (system model, section 4)."""
 
-    normalise: Literal["block", "loaded", "global"] = Field(
+    normalise: Literal["block", "loaded", "global", "auto"] = Field(
         "block",
         description="one scale per adapter matrix (block), with group powers by "
-        "scale (loaded), or one scale for the whole update (global)",
+        "scale (loaded), or one scale for the whole update (global); auto: loaded where the noise "
+        "is predicted to cost the fixed array 5 % of its rounds or more, else block",
     )
     form: Literal["scalar", "waveform"] = Field(
         "scalar", description="draw the noise after the beamformer, or simulate every antenna"
@@ -284,6 +285,12 @@ class Aggregation(Settings):
     trim: Annotated[float, Field(ge=0, le=0.49), Quantity("", 1e-3, 0.5)] = Field(
         0.2, description="trimmed-mean: share of the weight that is cut off at each end"
     )
+
+    def with_powers(self, rule: Literal["block", "loaded"]) -> Aggregation:
+        """Return the section with the scales of this rule where they are chosen automatically."""
+        if self.normalise != "auto":
+            return self
+        return self.model_copy(update={"normalise": rule})
 
     @property
     def sendings(self) -> int:
