@@ -51,4 +51,4 @@ def test_a_run_is_that_of_the_rule_chosen(small_scenario) -> None:
 
 def test_a_scheme_by_itself_takes_block(small_scenario) -> None:
     scenario = with_settings(small_scenario, **AUTO)
-    assert SCHEMES["fixed"].build(scenario, 1).air.aggregation.normalise == "block"
+    assert SCHEMES["fixed"].build(scenario, 1).air.aggregation.group_scales == "block"

@@ -10,6 +10,7 @@ import numpy as np
 from airtune.bound import pretraining_gap, shift_gap
 from airtune.errors import InputError
 from airtune.kinds import Real
+from airtune.placement import Estimate
 from airtune.planning.alternate import JointPlan, plan_scheme
 from airtune.planning.expected_radio import ExpectedRadio, RadioTurn
 from airtune.planning.repetition import Repetition
@@ -99,6 +100,8 @@ class CurrentPlan:
             max_travel=radio["max_travel"],
             repetition=plan.repetition,
             normalise=radio.get("normalise"),
+            price_db=radio.get("travel_price_db", 0.0),
+            error=Estimate(**radio["expected_error"]) if "expected_error" in radio else None,
         )
         return cls(JointPlan(plan, expected, radio["scheme"], ()), **document["began"])
 

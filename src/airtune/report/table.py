@@ -163,8 +163,8 @@ def energy_rows(results: Mapping[str, Any]) -> Sheet:
         return sheet
     rows = []
     for row in sheet.rows:
-        split = radiated[row.name]
-        cell = Cell(si(total(split), "J") if split else MISSING)
+        joules = total(radiated[row.name])
+        cell = Cell(MISSING if joules is None else si(joules, "J"))
         rows.append(replace(row, cells=(*row.cells, cell)))
     return Sheet((*sheet.columns, "Radiated"), tuple(rows))
 

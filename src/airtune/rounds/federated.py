@@ -134,8 +134,9 @@ class FederatedRun:
         honest, computed = computed, self.poisoning.sent(computed, index)
         state.client_states |= computed.states
         old_positions, before = state.positions, state.faults.carriages
-        target = places.target(self._standing(), radio, self._forecast)
-        moved = repetition.movement(array, old_positions, target)
+        aim = places.target(self._standing(), radio, self._forecast)
+        state.placed_error = aim.placed_error
+        moved = repetition.movement(array, old_positions, aim.positions)
         if before is not None:
             carriages = self.faults.carriages(index, before, old_positions, moved)
             state.faults = replace(state.faults, carriages=carriages)
@@ -262,6 +263,7 @@ class FederatedRun:
             **outcome_metrics(outcome, repetition.constants, repetition.omega),
             **({} if happened is None else {"faults": fault_metrics(happened, array, state)}),
             **self.poisoning.metrics(index),
+            **aim.metrics(),
             **({} if verdict is None else verdict.metrics()),
             **rates.rate_metrics(training, stepped=stepped and not rejected),
             "round_wall_s": time.perf_counter() - began,
@@ -311,10 +313,11 @@ class FederatedRun:
         return Standing(
             self.repetition,
             self.scheme,
-            self.current.joint,
+            self.current,
             state.round,
             state.positions,
             state.effective_weights,
+            state.placed_error,
         )
 
     def _forecast(self, link: Link) -> Forecast:

@@ -293,6 +293,11 @@ class Aggregation(Settings):
         return self.model_copy(update={"normalise": rule})
 
     @property
+    def group_scales(self) -> Literal["block", "loaded", "global"]:
+        """The rule of scales and powers; `block` where it has yet to be chosen."""
+        return "block" if self.normalise == "auto" else self.normalise
+
+    @property
     def sendings(self) -> int:
         """Times that a symbol is sent; once where a plan has yet to decide."""
         return 1 if self.repetition == "planned" else self.repetition

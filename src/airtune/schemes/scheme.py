@@ -80,9 +80,6 @@ class Scheme:
         InputError
             If the policy cannot meet the settings, or the interface cannot book the cost twin.
         """
-        if scenario.aggregation.normalise == "auto":
-            plain = scenario.aggregation.with_powers("block")
-            scenario = scenario.model_copy(update={"aggregation": plain})
         array = with_faults(self.array.build(scenario, seed), scenario, seed)
         air = self._booking(self.air.build(scenario), scenario)
         if scenario.aggregation.groups > 1 and not self.air.tells_apart:

@@ -90,7 +90,7 @@ class Calibrator:
                 mode="json",
                 include={"server_optimizer", "learning_rate", "beta1", "beta2"},
             )
-            sections["normalise"] = scenario.aggregation.with_powers("block").normalise
+            sections["normalise"] = scenario.aggregation.group_scales
         else:
             sections["pretraining"] = scenario.pretraining.model_dump(mode="json")
             sections["corpus"] = _digest_of(scenario.data.pretraining_corpus)
@@ -117,7 +117,7 @@ class Calibrator:
                 self.scenario.training,
                 self.scenario.calibration,
                 # the larger error of both that `auto` may choose
-                normalise=self.scenario.aggregation.with_powers("block").normalise,
+                normalise=self.scenario.aggregation.group_scales,
                 batch_size=1,
                 seed=self.seed,
                 name="fine-tuning",

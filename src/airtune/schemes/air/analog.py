@@ -72,7 +72,7 @@ class Analog(AirInterface):
 
     def report(self, uploads: Uploads) -> Report:
         """Return the clients' scales as the server holds them, and what their reports cost."""
-        sizes = scales.group_sizes(uploads.matrix_sizes.tolist(), self.aggregation.normalise)
+        sizes = scales.group_sizes(uploads.matrix_sizes.tolist(), self.aggregation.group_scales)
         measured = scales.report_scales(uploads.updates, sizes)
         if self.aggregation.scale_reports == "sequential":
             return Report(measured)
@@ -96,14 +96,14 @@ class Analog(AirInterface):
             size = code_magnitudes(about, last_deviations, bits)
             means[k], deviations[k], lengths[k] = mean, size.values, cost + size.bits
             memory[client] = np.concatenate([mean, size.values])
-        if self.twin is not None and self.aggregation.normalise != "global":
+        if self.twin is not None and self.aggregation.group_scales != "global":
             lengths = lengths * (len(self.twin.matrix_sizes) / groups)
         return Report(Scales(measured.sizes, means, deviations), lengths, memory)
 
     def normalised(self, report: Report, uploads: Uploads) -> Normalisation:
         """Return the common scales that the server sets from the clients' reports."""
         common = scales.normalise_updates(
-            as_reported(report.scales, uploads), uploads.omega, self.aggregation.normalise
+            as_reported(report.scales, uploads), uploads.omega, self.aggregation.group_scales
         )
         return replace(common, scales=report.scales)
 
@@ -116,7 +116,7 @@ class Analog(AirInterface):
 
     def error_by_scales(self, uploads: Uploads) -> float:
         """Return the error of the whole mean over v^2 where that of a symbol is 1."""
-        if self.aggregation.normalise == "block":
+        if self.aggregation.group_scales == "block":
             return 1.0
         common = self.normalised(self.report(uploads), uploads)
         return common.total_error / squared_scale(uploads)
