@@ -15,7 +15,6 @@ from airtune.placement import Estimate
 from airtune.planning.draws import Outlook, Walk, drawn_blocks
 from airtune.planning.repetition import Repetition
 from airtune.planning.result import FixedCosts
-from airtune.radio.movement import Movement
 from airtune.radio.units import wavelength
 from airtune.registry import POLICIES
 from airtune.scheduling import Candidates, Choice, Policy, choose
@@ -211,8 +210,9 @@ class RadioTurn:
             uplink_shared_j=hardware.station_energy(front_end, forecast.uplink_s),
             overlap=overlap,
         )
+        costs = self._refined(costs)
         if self.moves_once:
-            costs = _moving_once(costs, move)
+            costs = costs.moving_once
         noise, price = forecast.mse - forecast.bias, self.least_price(price_db)
         if self.movement == "priced":
             first, travel = (self.round, weights, positions), Travel(max_travel, price)
@@ -234,6 +234,21 @@ class RadioTurn:
             self.scheme.air.aggregation.normalise,
             price,
             error,
+        )
+
+    def _refined(self, costs: FixedCosts) -> FixedCosts:
+        """Return costs with the longest ways of the steps that refine the places of a round."""
+        array = self.repetition.scenario.array
+        steps = self.repetition.refinements(self.scheme.array)
+        if not steps:
+            return costs
+        way = steps * max(
+            self.repetition.scenario.placement.refinement_travel, 1.5 * array.drives.grid
+        )
+        return replace(
+            costs,
+            move_s=costs.move_s + way * self.wavelength_time,
+            move_j=costs.move_j + way * self.wavelength_energy,
         )
 
     def _transmitting(self, participants: Mask, choice: Choice) -> int | None:
@@ -382,9 +397,3 @@ def _of_all(times: FloatArray, participants: Mask, choice: Choice) -> FloatArray
     spread = np.where(participants, times[choice.clients].mean(), 0.0)
     spread[choice.clients] = times[choice.clients]
     return spread
-
-
-def _moving_once(costs: FixedCosts, move: Movement) -> FixedCosts:
-    return replace(
-        costs, move_s=0.0, move_j=0.0, first_move_s=move.time_s, first_move_j=move.energy_j
-    )

@@ -230,6 +230,13 @@ class FixedCosts:
         return replace(self, overlap=False)
 
     @property
+    def moving_once(self) -> FixedCosts:
+        """The costs with the movement of a round once in the run."""
+        return replace(
+            self, move_s=0.0, move_j=0.0, first_move_s=self.move_s, first_move_j=self.move_j
+        )
+
+    @property
     def round_j(self) -> float:
         """Energy of a round that no client pays  [J]."""
         return self.downlink_j + self.move_j + self.pilot_shared_j + self.uplink_shared_j

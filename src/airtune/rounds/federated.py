@@ -134,12 +134,11 @@ class FederatedRun:
         honest, computed = computed, self.poisoning.sent(computed, index)
         state.client_states |= computed.states
         old_positions, before = state.positions, state.faults.carriages
-        aim = places.target(self._standing(), radio, self._forecast)
-        state.placed_error = aim.placed_error
-        moved = repetition.movement(array, old_positions, aim.positions)
-        if before is not None:
-            carriages = self.faults.carriages(index, before, old_positions, moved)
-            state.faults = replace(state.faults, carriages=carriages)
+        carried = partial(self.faults.carried, index, before, old_positions)
+        there = places.arrive(self._standing(), radio, self._forecast, choice.clients, carried)
+        moved, link, state.placed_error = there.moved, there.link, there.aim.placed_error
+        if there.carriages is not None:
+            state.faults = replace(state.faults, carriages=there.carriages)
         state.positions = moved.positions
 
         #    Who drops out or is late does not get to send.
@@ -151,15 +150,13 @@ class FederatedRun:
 
         # 5  The clients report their scales and transmit at the same time; the antennas receive
         #    the sum.
-        link = array.link(radio, state.effective_weights, state.positions)
-        if state.faults.carriages is not None:
-            link = replace(link, true_positions=state.faults.carriages.actual)
         broadcast = repetition.broadcast_link(
             array,
             old_positions,
             link,
             state.effective_weights,
             None if before is None else before.actual,
+            radio,
         )
         impairments = self.faults.impairments(wrong, arrived.clients, radio.powers)
         uploads = self._uploads(arrived, choice, impairments)
@@ -263,7 +260,7 @@ class FederatedRun:
             **outcome_metrics(outcome, repetition.constants, repetition.omega),
             **({} if happened is None else {"faults": fault_metrics(happened, array, state)}),
             **self.poisoning.metrics(index),
-            **aim.metrics(),
+            **there.aim.metrics(),
             **({} if verdict is None else verdict.metrics()),
             **rates.rate_metrics(training, stepped=stepped and not rejected),
             "round_wall_s": time.perf_counter() - began,

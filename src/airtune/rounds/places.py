@@ -1,16 +1,18 @@
-"""Where the antennas go in a round (`planning.movement`)."""
+"""Where the antennas go in a round (`planning.movement`), and what is known when they are there."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from airtune.kinds import Real
+from airtune.kinds import Integer, Real
 from airtune.placement import Estimate
 from airtune.planning.draws import Outlook, drawn_blocks
 from airtune.planning.repetition import Repetition
 from airtune.planning.replan import CurrentPlan
+from airtune.radio.drives import Carriages
+from airtune.radio.movement import Movement
 from airtune.radio.units import from_db
 from airtune.schemes import BuiltScheme, Forecast, Link, RadioRound, Travel
 
@@ -84,6 +86,78 @@ class Standing:
         if self.repetition.scenario.planning.movement == "priced":
             price = max(price, expected.price_db)
         return Travel(expected.max_travel, price)
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """The antennas after the movement of a round.
+
+    Attributes
+    ----------
+    aim : Aim
+        Where they went first.
+    moved : Movement
+        All ways together.
+    link : Link
+        As the server knows it where they stand.
+    carriages : Carriages or None
+        Where drives that miss have brought them.
+    """
+
+    aim: Aim
+    moved: Movement
+    link: Link
+    carriages: Carriages | None = None
+
+
+def arrive(
+    now: Standing,
+    radio: RadioRound,
+    forecast: Callable[[Link], Forecast],
+    clients: Integer,
+    carried: Callable[[Movement], Carriages | None],
+) -> Arrival:
+    """Move the antennas, and measure where they stand if the server does (`radio.csi.beamformer`).
+
+    Ports are measured before the choice; antennas that move are placed by the believed paths,
+    measured, and `placement.refinements` times placed anew nearby and measured again.
+
+    Parameters
+    ----------
+    now : Standing
+    radio : RadioRound
+        As it is known when the round opens.
+    forecast : callable
+        As of :func:`target`.
+    clients : ndarray, int, shape (S,)
+        The selected ones, who send pilots.
+    carried : callable
+        Where drives bring the antennas in a movement; None where they do not miss.
+    """
+    repetition, array = now.repetition, now.scheme.array
+    ports = array.ports() if repetition.measures else None
+    if ports is not None:
+        radio = repetition.measured(radio.at(ports), array, clients, "ports").radio
+    aim = target(now, radio, forecast)
+    moved = repetition.movement(array, now.positions, aim.positions)
+
+    def known(radio: RadioRound, moved: Movement, name: str) -> tuple[Link, Carriages | None]:
+        link, carriages = array.link(radio, now.weights, moved.positions), carried(moved)
+        if carriages is not None:
+            link = replace(link, true_positions=carriages.actual)
+        if repetition.measures and ports is None:
+            link = repetition.measured(link, array, clients, name)
+        return link, carriages
+
+    link, carriages = known(radio, moved, "places")
+    settings = repetition.scenario.placement
+    nearby = max(settings.refinement_travel, 1.5 * repetition.scenario.array.drives.grid)
+    for step in range(repetition.refinements(array)):
+        travel = Travel(nearby, now.travel.price_db)
+        better = array.place(link.radio, now.weights, moved.positions, travel)
+        moved = moved.then(repetition.movement(array, moved.positions, better))
+        link, carriages = known(link.radio, moved, f"refined {step}")
+    return Arrival(aim, moved, link, carriages)
 
 
 def target(now: Standing, radio: RadioRound, forecast: Callable[[Link], Forecast]) -> Aim:

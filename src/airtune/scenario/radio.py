@@ -152,6 +152,12 @@ class Csi(Settings):
     gain_error: Annotated[float, Field(ge=0, le=10), Quantity("", 1e-6, 10)] = Field(
         0.0, description="standard deviation of path gain errors, relative to the gain"
     )
+    beamformer: Literal["paths", "measured"] = Field(
+        "paths",
+        description="beamformers and powers from the paths as they are believed, or from channels "
+        "that the pilots of the round tell at the antennas, with the noise of the pilots; antennas "
+        "that move are placed by the believed paths and take pilots and silent symbols once more",
+    )
 
 
 class Radio(Settings):
@@ -218,6 +224,14 @@ class Radio(Settings):
     interferers: Interferers = Interferers()
     csi: Csi = Csi()
     hardware: Hardware = Hardware()
+
+    @model_validator(mode="after")
+    def _check_pilots(self) -> Self:
+        if self.csi.beamformer == "measured" and self.pilot_symbols_per_client == 0:
+            raise ValueError(
+                "csi.beamformer = measured: needs pilot_symbols_per_client of at least 1, not 0"
+            )
+        return self
 
 
 def _sendings(value: Any) -> Any:

@@ -123,6 +123,13 @@ class ArrayPolicy(ABC):
         """How often `radio.silent_symbols` are needed until interference is known everywhere."""
         return 1
 
+    def ports(self) -> Real | None:
+        """Return places whose channels the pilots tell before the choice, shape (C, 2).
+
+        None, the default: only those where the antennas stand [wavelengths].
+        """
+        return None
+
     @abstractmethod
     def start(self) -> Real:
         """Return the positions before the first round.

@@ -75,6 +75,10 @@ class FaultyArray(ArrayPolicy):
         """Those of the policy."""
         return self.policy.listenings
 
+    def ports(self) -> Real | None:
+        """Those of the policy."""
+        return self.policy.ports()
+
     def start(self) -> Real:
         """Return the positions of the antennas that the server works with."""
         return self.policy.start()[self.working]
