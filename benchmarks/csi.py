@@ -108,10 +108,8 @@ def cells(seeds: int) -> Iterator[resumable.Cell]:
 
 
 def summarise(document: dict[str, Any]) -> dict[str, Any]:
-    """Return medians over the seeds."""
-    groups: dict[str, list[dict[str, float]]] = {}
-    for name, cell in document["cells"].items():
-        groups.setdefault(name.rpartition(", ")[0], []).append(cell)
+    """Return medians over the seeds that are whole."""
+    groups = resumable.by_case(document["cells"])
     return {
         name: {key: float(np.median([cell[key] for cell in some])) for key in some[0]}
         for name, some in groups.items()

@@ -60,6 +60,22 @@ def summary(cell: Any) -> str:
     return " ".join(f"{k}={v:.3g}" for k, v in cell.items() if isinstance(v, float))
 
 
+def by_case(cells: dict[str, dict[str, float]]) -> dict[str, list[dict[str, float]]]:
+    """Return the cells of each case over the seeds, of which all cases have been measured.
+
+    Names end in a comma and the seed.
+    """
+    seeds: dict[str, list[str]] = {}
+    for name in cells:
+        seeds.setdefault(name.rpartition(", ")[2], []).append(name)
+    most = max(map(len, seeds.values()), default=0)
+    groups: dict[str, list[dict[str, float]]] = {}
+    for names in seeds.values():
+        for name in names if len(names) == most else ():
+            groups.setdefault(name.rpartition(", ")[0], []).append(cells[name])
+    return groups
+
+
 def machine() -> dict[str, Any]:
     """Return what the figures were measured on."""
     return {

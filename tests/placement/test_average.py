@@ -47,7 +47,7 @@ def mean_of(blocks: list[Problem], positions: np.ndarray) -> float:
 
 def test_on_a_coarse_grid_the_best_of_all_places_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(EFFORTS, "exhaustive", Effort(3, 2, 3, 12))
-    for seed in range(2):
+    for seed in range(1):
         blocks = blocks_of(
             seed, 3, antennas=2, clients=3, paths=3, region=(0.8, 0.6), interferers=1
         )
@@ -88,14 +88,14 @@ def test_limits_prices_and_stuck_antennas_are_kept() -> None:
 
 def test_other_draws_tell_the_expected_error_and_not_those_that_chose() -> None:
     hopeful, covered = [], 0
-    for seed in range(4):
-        blocks = blocks_of(seed, 99, antennas=2, clients=3, paths=4, region=(2.0, 2.0))
+    for seed in range(3):
+        blocks = blocks_of(seed, 69, antennas=2, clients=3, paths=4, region=(2.0, 2.0))
         found = solve_average(blocks[:3], half_wavelength(2, blocks[0].region), mode="fast")
         judged, truth = mean_error(blocks[3:19], found), mean_of(blocks[19:], found)
         hopeful.append(mean_of(blocks[:3], found) < truth)
         covered += judged.low <= truth <= judged.high
-    assert sum(hopeful) >= 3
-    assert covered >= 3  # 95 % intervals of an error with a long tail
+    assert sum(hopeful) >= 2
+    assert covered >= 2  # 95 % intervals of an error with a long tail
 
 
 @settings(max_examples=30, deadline=None)

@@ -64,7 +64,7 @@ def test_resume_is_bit_for_bit(small_scenario, tmp_path, scheme: str, killed_at:
         {"evaluation__every": 3},
         {"planning__movement": "when-needed", "planning__quality_db": -30.0},
         {"planning__movement": "once"},
-        {"planning__movement": "priced", "array__drive": "stepper", "plan": "own"},
+        {"planning__movement": "priced", "placement__travel_price_db": 4.0, "plan": "own"},
         {"planning__movement": "statistical", "planning__drift_db": 0.0, "planning__draws": 3},
     ],
     ids=lambda changes: ",".join(changes),

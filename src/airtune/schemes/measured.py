@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from airtune.kinds import Integer
 from airtune.radio.channels.base import Block, Transmitters
 from airtune.radio.measured import Sounding, measure, updated
@@ -31,9 +29,13 @@ def measured(link: Link, clients: Integer, sounding: Sounding, csi: Csi, name: s
     """
     radio = link.radio
     rng = generator(radio.seed, "measured", radio.round, name)
-    told = measure(link.true.everybody, link.perceived.everybody, radio.powers, sounding, rng)
-    known = updated(radio.perceived, link.positions, told, csi)
-    heard = np.isin(np.arange(len(radio.powers)), clients)
-    paths = radio.perceived.clients.replaced(heard, known.clients)
-    block = Block(radio.true, Transmitters(paths, known.interferers))
+    believed = radio.perceived.of(clients)
+    airs = link.true.of(clients), link.perceived.of(clients)
+    told = measure(*airs, radio.powers[clients], sounding, rng)
+    known = updated(believed, link.positions, told, csi)
+    paths, new = radio.perceived.clients, known.clients
+    gains, directions = paths.gains.copy(), paths.directions.copy()
+    gains[clients], directions[clients] = new.gains, new.directions
+    everybody = replace(paths, gains=gains, directions=directions)
+    block = Block(radio.true, Transmitters(everybody, known.interferers))
     return replace(link, radio=replace(radio, block=block))
