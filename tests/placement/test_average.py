@@ -86,6 +86,7 @@ def test_limits_prices_and_stuck_antennas_are_kept() -> None:
         solve_average(blocks, start, mode="slow")
 
 
+@pytest.mark.slow
 def test_other_draws_tell_the_expected_error_and_not_those_that_chose() -> None:
     hopeful, covered = [], 0
     for seed in range(3):

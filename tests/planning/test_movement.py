@@ -65,6 +65,7 @@ def test_the_books_of_a_price_are_the_means_of_a_walk(small_scenario) -> None:
     assert plan.energy_j.movement > 0
 
 
+@pytest.mark.slow
 def test_the_price_of_least_predicted_energy_follows_what_a_way_costs(small_scenario) -> None:
     prices = []
     for watts in (0.0, 50.0):
@@ -76,6 +77,7 @@ def test_the_price_of_least_predicted_energy_follows_what_a_way_costs(small_scen
     assert find_price(turn, turn.repetition.inputs) == 4.0
 
 
+@pytest.mark.slow
 def test_with_an_energy_budget_the_price_is_that_of_its_multipliers(small_scenario) -> None:
     scenario = with_settings(
         small_scenario,
@@ -103,6 +105,7 @@ def test_with_an_energy_budget_the_price_is_that_of_its_multipliers(small_scenar
     assert less is None or 0.5 * prices[1] < travel_price(free, short, lower, less.bound.total)
 
 
+@pytest.mark.slow
 def test_rounds_move_for_the_planned_price(small_scenario, tmp_path) -> None:
     scenario = with_settings(small_scenario, **PRICED, array__drive="stepper")
     free = with_settings(scenario, planning__movement="each-round")
@@ -176,6 +179,7 @@ def test_draws_follow_the_law_and_look_at_no_later_round(small_scenario) -> None
     assert outlook.mean.mse == outlook.expected_error().mean == pytest.approx(mean)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("movement", ["priced", "statistical"])
 def test_a_grid_and_arrays_without_drives_follow_too(movement, small_scenario, tmp_path) -> None:
     scenario = with_settings(
