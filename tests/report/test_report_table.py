@@ -9,9 +9,15 @@ import random
 import pytest
 from rich.console import Console
 
-from airtune.report import headline, style
+from airtune.report import headline, style, totals
 from airtune.report.curves import spread
-from airtune.report.table import NOT_REACHED, scheme_rows, split_rows, terminal_table
+from airtune.report.table import (
+    NOT_REACHED,
+    energy_rows,
+    scheme_rows,
+    split_rows,
+    terminal_table,
+)
 from airtune.report.values import common_prefix, read, seconds_unit, si, significant
 
 THIN = "\u202f"
@@ -62,6 +68,26 @@ def test_split_has_a_total_unless_figures_are_medians(make_results) -> None:
     assert shown["Uplink"] == f"55.8{THIN}mJ"
     assert shown["Total"] == f"296{THIN}J"
     assert "Total" not in split_rows(make_results(seeds=4), "energy_j", "J").columns
+
+
+def test_radiated_energy_stands_beside_the_electrical_energy(make_results) -> None:
+    results = make_results()
+    assert "Radiated" not in energy_rows(results).columns  # a folder that does not tell
+    sent = {"uplink": 0.011, "pilots": 0.002, "downlink": 1.5}
+    results["schemes"]["movable"]["radiated_j"] = sent
+    shown = cells(energy_rows(results), "movable")
+    assert shown["Radiated"] == f"1.51{THIN}J"
+    assert shown["Total"] == f"296{THIN}J"
+    assert cells(energy_rows(results), "fixed")["Radiated"] == "–"
+    only = {**results, "schemes": {"movable": results["schemes"]["movable"]}}
+    out = io.StringIO()
+    Console(file=out, width=80).print(*totals.terminal_totals(only))
+    lines = out.getvalue().splitlines()
+    head = next(line for line in lines if "Component" in line)
+    assert head.split()[-1] == "Radiated"
+    assert next(line for line in lines if "Uplink" in line).split()[-2:] == ["11.0", "mJ"]
+    assert next(line for line in lines if "Compute" in line).split()[-1] == "–"
+    assert next(line for line in lines if "Total" in line).split()[-2:] == ["1.51", "J"]
 
 
 @pytest.mark.parametrize(("seeds", "width"), [(1, 80), (4, 100)])

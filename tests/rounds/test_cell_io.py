@@ -62,6 +62,10 @@ def test_resume_is_bit_for_bit(small_scenario, tmp_path, scheme: str, killed_at:
         {"aggregation__normalise": "global", "array__region": [4.0, 0.0]},
         {"radio__interferers__count": 0, "clients__count": 1},
         {"evaluation__every": 3},
+        {"planning__movement": "when-needed", "planning__quality_db": -30.0},
+        {"planning__movement": "once"},
+        {"planning__movement": "priced", "placement__travel_price_db": 4.0, "plan": "own"},
+        {"planning__movement": "statistical", "planning__drift_db": 0.0, "planning__draws": 3},
     ],
     ids=lambda changes: ",".join(changes),
 )
@@ -79,6 +83,9 @@ def test_resume_is_bit_for_bit_in_other_settings(small_scenario, tmp_path, chang
         cell_io.execute(first, cell_of(tmp_path / "stopped", "movable"), stop)
     resumed = execute(scenario, "movable", tmp_path / "stopped")
     assert np.array_equal(resumed.state.adapter, whole.state.adapter)
+    assert np.array_equal(resumed.state.positions, whole.state.positions)
+    assert resumed.state.energy_j == whole.state.energy_j
+    assert resumed.state.placed_error == whole.state.placed_error
 
 
 def test_an_interrupted_finish_is_repeated(

@@ -15,6 +15,7 @@ from airtune.allocation.client_sampling import (
 from airtune.allocation.conflict import AdjustableBudget, Conflict, conflict_of, explain_conflict
 from airtune.allocation.feasibility import is_feasible
 from airtune.allocation.problem import Processors, ResourceProblem, ServerProcessor
+from airtune.allocation.repeats import fewest_sendings
 from airtune.allocation.solver import Allocation, allocate
 from airtune.allocation.total_budget import Effort
 
@@ -30,6 +31,7 @@ __all__ = [
     "allocate",
     "conflict_of",
     "explain_conflict",
+    "fewest_sendings",
     "is_feasible",
     "sampled_with_replacement",
     "sampled_without_replacement",

@@ -129,6 +129,9 @@ def _decisions(report: ScenarioPlan) -> RenderableType:
     table.add_row("batches, least / median / most", _spread(sizes, ".0f"))
     table.add_row("clocks [GHz], least / median / most", _spread(clocks, ".3g"))
     table.add_row("power back-off", f"{plan.power_backoff:.4g}")
+    table.add_row("times that a symbol is sent", str(plan.repetition))
+    if report.repetition.scenario.aggregation.normalise == "auto":
+        table.add_row("powers of the scale groups", str(expected.normalise))
     if expected.mse_star > 0:
         table.add_row("MSE at full power", f"{10 * np.log10(expected.mse_star):.1f} dB")
     return table

@@ -63,6 +63,7 @@ def summary(document: dict[str, Any]) -> str:
             f"rounds      {rounds['pretraining']} pre-training, {rounds['finetuning']} fine-tuning",
             f"batches     {batch['pretraining']}; {batch['clients']}",
             f"back-off    {document['power_backoff']:.6g}",
+            f"sendings    {document['repetition']} of each symbol",
             f"bound       {bound['total']:.6g}, gap {gap:.2g}",
             f"            {parts}",
             f"latency     {document['latency_s']['total']:.6g} s",

@@ -9,14 +9,17 @@ so it is solved again for every answer of another turn.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from airtune.allocation import fewest_sendings
 from airtune.kinds import Mask
+from airtune.placement import Estimate
 from airtune.planning.expected_radio import ExpectedRadio, RadioTurn
 from airtune.planning.participation import best_participants
+from airtune.planning.prices import find_price, travel_price
 from airtune.planning.resources import PlanInputs, make_plan, try_plan
 from airtune.planning.result import Plan, everybody
 
@@ -27,14 +30,8 @@ SWEEPS = 8
 TRAVEL_SHARES = (0.5, 0.25, 0.1, 0.0)
 """Shorter limits of the travel that are tried, as shares of the longest."""
 
-DIFFERENCE = 0.1
-"""Step of the finite differences: wavelengths of travel, and tens of dB of the air's error."""
-
 SHORTER = 1 - 1e-6
 """Of the time of computing, what a way may take, so that rounding does no harm."""
-
-NO_TRAVEL_DB = 100.0
-"""Price of travel where none can be afforded [dB a wavelength]."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +73,9 @@ class JointPlan:
                 "mse_star": float(self.expected.mse_star),
                 "max_travel": self.expected.max_travel,
                 "transmitting": self.expected.costs.transmitting,
+                "normalise": self.expected.normalise,
+                "travel_price_db": self.expected.price_db,
+                **_estimated(self.expected.error),
             },
             "trace": [{"turn": entry.turn, "bound": entry.bound} for entry in self.trace],
         }
@@ -104,6 +104,8 @@ def plan_scheme(radio: RadioTurn, inputs: PlanInputs) -> JointPlan:
         When a budget cannot be met; the message names it and the least value that would do.
     """
     settings = radio.repetition.scenario.planning
+    if radio.movement == "priced":
+        radio = replace(radio, price_db=find_price(radio, inputs))
     first = radio.place(everybody(radio.repetition.omega))
     search = _Alternation(radio, inputs)
     search.offer_shorter_way(first)
@@ -142,12 +144,24 @@ class _Alternation:
 
     def offer(self, turn: str, expected: ExpectedRadio) -> bool:
         """Take the resource turn for an expected radio; accept it if the bound falls."""
-        plan = try_plan(self.inputs, expected.mse_star, expected.costs, expected.participants)
-        if plan is None or not plan.bound.total < self.bound * (1 - ROUNDING):
+        found = self.solve(expected)
+        if found is None or not found[1].bound.total < self.bound * (1 - ROUNDING):
             return False
+        expected, plan = found
         self.best = JointPlan(plan, expected, self.radio.scheme_name, ())
         self.trace.append(TraceEntry(turn, plan.bound.total))
         return True
+
+    def solve(self, expected: ExpectedRadio) -> tuple[ExpectedRadio, Plan] | None:
+        """Take the resource turn, and decide how often symbols are sent, if the plan does."""
+
+        def with_sendings(count: int) -> tuple[ExpectedRadio, Plan] | None:
+            air = self.radio.repeating(expected, count)
+            plan = try_plan(self.inputs, air.mse_star, air.costs, air.participants)
+            return None if plan is None else (air, replace(plan, repetition=air.repetition))
+
+        most = self.radio.most_sendings
+        return fewest_sendings(with_sendings, lambda found: found[1].bound.total, most)
 
     def offer_shorter_way(self, expected: ExpectedRadio) -> None:
         """Place within the time of computing, where the way takes longer than the plan leaves.
@@ -170,7 +184,10 @@ class _Alternation:
         if not self.radio.scheme.array.moves:
             return
         longest = self.radio.longest_travel
-        price = 0.0 if current is None else travel_price(self.radio, self.inputs, current)
+        price = 0.0
+        if current is not None:
+            bound = current.plan.bound.total
+            price = travel_price(self.radio, self.inputs, current.expected, bound)
         if price > 0:
             self.offer("radio", self.radio.place(participants, price_db=price))
         for share in TRAVEL_SHARES:
@@ -184,48 +201,16 @@ class _Alternation:
         """Choose who takes part with the antennas where they are."""
 
         def value(mask: Mask) -> float:
-            air = self.radio.at(mask, expected.positions, expected.max_travel)
-            plan = try_plan(self.inputs, air.mse_star, air.costs, mask)
-            return float("inf") if plan is None else plan.bound.total
+            air = self.radio.at(mask, expected.positions, expected.max_travel, expected.price_db)
+            found = self.solve(air)
+            return float("inf") if found is None else found[1].bound.total
 
         mask = best_participants(value, expected.participants)
         if not np.array_equal(mask, expected.participants) or self.best is None:
-            self.offer(
-                "participation", self.radio.at(mask, expected.positions, expected.max_travel)
-            )
+            air = self.radio.at(mask, expected.positions, expected.max_travel, expected.price_db)
+            self.offer("participation", air)
 
 
-def travel_price(radio: RadioTurn, inputs: PlanInputs, current: JointPlan) -> float:
-    """Gain [dB] that one more wavelength of travel must bring, at the margin of the resource turn.
-
-    The bound's rise with time and energy of a round over its fall with the error of the air, both
-    from the resource turn solved again with a small change.
-
-    Parameters
-    ----------
-    radio : RadioTurn
-    inputs : PlanInputs
-    current : JointPlan
-        The plan at whose margin the price is taken.
-    """
-    expected, bound = current.expected, current.plan.bound.total
-
-    def bound_with(mse_factor: float, travel: float) -> float:
-        time, energy = travel * radio.wavelength_time, travel * radio.wavelength_energy
-        costs = expected.costs
-        if radio.moves_once:
-            costs = replace(
-                costs,
-                first_move_s=costs.first_move_s + time,
-                first_move_j=costs.first_move_j + energy,
-            )
-        else:
-            costs = replace(costs, move_s=costs.move_s + time, move_j=costs.move_j + energy)
-        plan = try_plan(inputs, expected.mse_star * mse_factor, costs, expected.participants)
-        return float("inf") if plan is None else plan.bound.total
-
-    fall = (bound - bound_with(10 ** (-DIFFERENCE), 0.0)) / (10 * DIFFERENCE)  # for each dB
-    rise = (bound_with(1.0, DIFFERENCE) - bound) / DIFFERENCE  # for each wavelength
-    if not np.isfinite(rise):
-        return NO_TRAVEL_DB
-    return float(max(rise, 0.0) / fall) if fall > 0 else 0.0
+def _estimated(error: Estimate | None) -> dict[str, Any]:
+    """Return an expected error by sampling as plain JSON types; nothing where there is none."""
+    return {} if error is None else {"expected_error": asdict(error)}

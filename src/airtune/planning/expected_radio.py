@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from airtune.costs import FloatArray
 from airtune.kinds import Mask
+from airtune.placement import Estimate
+from airtune.planning.draws import Outlook, Walk, drawn_blocks
 from airtune.planning.repetition import Repetition
 from airtune.planning.result import FixedCosts
-from airtune.radio.movement import Movement
 from airtune.radio.units import wavelength
 from airtune.registry import POLICIES
 from airtune.scheduling import Candidates, Choice, Policy, choose
@@ -37,6 +38,14 @@ class ExpectedRadio:
         What a round costs besides computing.
     max_travel : float or None
         Longest distance of an antenna between two rounds [wavelengths].
+    repetition : int
+        n_rep, times that every analog symbol is sent.
+    normalise : str or None
+        Rule of the scales and powers, which the scenario may leave to be chosen.
+    price_db : float
+        Gain that one more wavelength of a way must bring [dB].
+    error : Estimate or None
+        The expected error over v^2 at full power where it is told by drawn blocks.
     """
 
     positions: FloatArray
@@ -45,6 +54,10 @@ class ExpectedRadio:
     mse_star: float
     costs: FixedCosts
     max_travel: float | None
+    repetition: int = 1
+    normalise: str | None = None
+    price_db: float = 0.0
+    error: Estimate | None = None
 
 
 @dataclass(frozen=True)
@@ -59,17 +72,41 @@ class RadioTurn:
         The round whose perceived paths are looked at.
     start : ndarray, float, shape (N, 2)
         Where the antennas are before it [wavelengths].
+    sendings : int or None
+        Times that every analog symbol is sent; None: as the scenario says, once where it is to be
+        planned.
+    price_db : float
+        Least gain that one more wavelength of a way must bring, besides the scenario's [dB].
     """
 
     repetition: Repetition
     scheme_name: str
     round: int
     start: FloatArray
+    sendings: int | None = None
+    price_db: float = 0.0
 
     @property
     def scheme(self) -> BuiltScheme:
         """Array policy and air interface."""
-        return self.repetition.scheme(self.scheme_name)
+        scheme = self.repetition.scheme(self.scheme_name)
+        return scheme if self.sendings is None else scheme.repeating(self.sendings)
+
+    @property
+    def most_sendings(self) -> int:
+        """Most times that a plan may let a symbol be sent; 1 where it does not decide that."""
+        settings, scheme = self.repetition.scenario.aggregation, self.scheme
+        planned = settings.repetition == "planned" and scheme.repeating(2) is not scheme
+        return settings.repetition_max if planned else 1
+
+    def repeating(self, expected: ExpectedRadio, count: int) -> ExpectedRadio:
+        """Return the same air with every symbol sent `count` times where a plan decides that."""
+        if count == expected.repetition or self.most_sendings == 1:
+            return expected
+        turn = replace(self, sendings=count)
+        return turn.at(
+            expected.participants, expected.positions, expected.max_travel, expected.price_db
+        )
 
     @cached_property
     def radio(self) -> RadioRound:
@@ -77,9 +114,20 @@ class RadioTurn:
         return self.repetition.radio(self.round)
 
     @property
+    def movement(self) -> str:
+        """When the antennas move (`planning.movement`); those without drives are set each round."""
+        moves = self.scheme.array.moves
+        return self.repetition.scenario.planning.movement if moves else "each-round"
+
+    @property
     def moves_once(self) -> bool:
-        """Whether the antennas stay where the plan puts them."""
-        return self.repetition.scenario.planning.movement == "once"
+        """Whether the antennas stay where the plan puts them, as a rule."""
+        return self.movement in ("once", "statistical")
+
+    @cached_property
+    def judging(self) -> list[RadioRound]:
+        """Drawn blocks that tell how good places for many blocks are."""
+        return drawn_blocks(self.repetition, self.round, "judge")
 
     def place(
         self,
@@ -99,23 +147,40 @@ class RadioTurn:
         """
         settings = self.repetition.scenario.placement
         limit = settings.max_travel if max_travel is None else max_travel
-        travel = Travel(limit, max(settings.travel_price_db, price_db))
+        travel, array = Travel(limit, self.least_price(price_db)), self.scheme.array
         weights = self.choose(participants).spread(self.repetition.omega)
-        positions = self.scheme.array.place(self.radio, weights, self.start, travel)
-        return self.at(participants, positions, limit)
+        if self.movement == "statistical":
+            blocks = drawn_blocks(self.repetition, self.round, "places")
+            positions = array.place_average(blocks, weights, self.start, travel)
+        else:
+            positions = array.place(self.radio, weights, self.start, travel)
+        return self.at(participants, positions, limit, price_db)
+
+    def least_price(self, price_db: float) -> float:
+        """Return a price of a way, or the scenario's or the plan's where that is higher [dB]."""
+        settings = self.repetition.scenario.placement
+        return max(settings.travel_price_db, self.price_db, price_db)
 
     def at(
         self,
         participants: NDArray[np.bool_],
         positions: FloatArray,
         max_travel: float | None = None,
+        price_db: float = 0.0,
     ) -> ExpectedRadio:
-        """Return the air to be expected with the antennas at given positions."""
+        """Return the air to be expected with the antennas at given positions.
+
+        Where they move for a price it is the mean over a walk of drawn blocks that begins there.
+        """
         repetition, choice = self.repetition, self.choose(participants)
         weights = choice.spread(repetition.omega)
         move = repetition.movement(self.scheme.array, self.start, positions)
         link = self.scheme.array.link(self.radio, weights, positions)
-        forecast = self.scheme.air.forecast(link, weights, repetition.matrix_sizes)
+        forecast, error = self.scheme.air.forecast(link, weights, repetition.matrix_sizes), None
+        if self.movement == "statistical":
+            sizes = repetition.matrix_sizes
+            outlook = Outlook.of(self.scheme, self.judging, weights, positions, sizes)
+            forecast, error = outlook.mean, outlook.expected_error()
         overheads = self._overheads(link, choice, participants, forecast)
         overlap = repetition.scenario.planning.overlap
         pilots = np.zeros(len(weights))
@@ -145,12 +210,46 @@ class RadioTurn:
             uplink_shared_j=hardware.station_energy(front_end, forecast.uplink_s),
             overlap=overlap,
         )
+        costs = self._refined(costs)
         if self.moves_once:
-            costs = _moving_once(costs, move)
-        noise = forecast.mse - forecast.bias
+            costs = costs.moving_once
+        noise, price = forecast.mse - forecast.bias, self.least_price(price_db)
+        if self.movement == "priced":
+            first, travel = (self.round, weights, positions), Travel(max_travel, price)
+            walk = Walk.of(repetition, self.scheme, first, travel)
+            noise, costs = walk.mse - walk.bias, walk.booked(costs)
         if self.scheme.array.moves:  # with so much they may stay where they are
             noise = max(noise, repetition.scenario.planning.quality - forecast.bias)
-        return ExpectedRadio(positions, participants, weights, noise, costs, max_travel)
+        sendings = self.sendings or repetition.scenario.aggregation.sendings
+        if self.scheme.repeating(2) is self.scheme:
+            sendings = 1
+        return ExpectedRadio(
+            positions,
+            participants,
+            weights,
+            noise,
+            costs,
+            max_travel,
+            sendings,
+            self.scheme.air.aggregation.normalise,
+            price,
+            error,
+        )
+
+    def _refined(self, costs: FixedCosts) -> FixedCosts:
+        """Return costs with the longest ways of the steps that refine the places of a round."""
+        array = self.repetition.scenario.array
+        steps = self.repetition.refinements(self.scheme.array)
+        if not steps:
+            return costs
+        way = steps * max(
+            self.repetition.scenario.placement.refinement_travel, 1.5 * array.drives.grid
+        )
+        return replace(
+            costs,
+            move_s=costs.move_s + way * self.wavelength_time,
+            move_j=costs.move_j + way * self.wavelength_energy,
+        )
 
     def _transmitting(self, participants: Mask, choice: Choice) -> int | None:
         """Return how many of the participants transmit in a round; None: all."""
@@ -298,9 +397,3 @@ def _of_all(times: FloatArray, participants: Mask, choice: Choice) -> FloatArray
     spread = np.where(participants, times[choice.clients].mean(), 0.0)
     spread[choice.clients] = times[choice.clients]
     return spread
-
-
-def _moving_once(costs: FixedCosts, move: Movement) -> FixedCosts:
-    return replace(
-        costs, move_s=0.0, move_j=0.0, first_move_s=move.time_s, first_move_j=move.energy_j
-    )

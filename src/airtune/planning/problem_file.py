@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
@@ -25,12 +27,13 @@ from airtune.allocation import (
     ServerProcessor,
     allocate,
     explain_conflict,
+    fewest_sendings,
     is_feasible,
 )
 from airtune.bound import BoundConstants
 from airtune.errors import InputError, clip, computable
 from airtune.kinds import Real
-from airtune.planning.result import FixedCosts, describe
+from airtune.planning.result import FixedCosts, Plan, describe
 
 _SUM_TOLERANCE = 1e-6
 
@@ -122,6 +125,12 @@ class PlanningFile(_Part):
     latency_budget_s: NonNegative | None = None
     energy_budget_j: NonNegative | None = None
     overlap: bool = False
+    repetition_max: Annotated[int, BeforeValidator(_whole), Field(ge=1, le=1000)] = 1
+
+    def repeated(self, count: int) -> PlanningFile:
+        """Return the problem with every symbol sent `count` times."""
+        sent = {"mse_star": self.mse_star / count, "uplink_s": self.uplink_s * count}
+        return self if count == 1 else self.model_copy(update=sent)
 
 
 def plan_problem(content: Any) -> dict[str, Any]:
@@ -168,13 +177,23 @@ def plan_problem(content: Any) -> dict[str, Any]:
     """
     parsed = parse(content)
     started = time.perf_counter()
-    problem = resource_problem(parsed)
     with computable("the planning problem"):
-        if not is_feasible(problem):
-            raise InputError(explain_conflict(problem))
-        best = allocate(problem)
-        plan = describe(problem, fixed_costs(parsed), best)
+        plan = fewest_sendings(
+            partial(_solve, parsed), lambda plan: plan.bound.total, parsed.repetition_max
+        )
+        if plan is None:
+            raise InputError(explain_conflict(resource_problem(parsed)))
     return {**plan.to_dict(), "seconds": time.perf_counter() - started}
+
+
+def _solve(parsed: PlanningFile, sendings: int) -> Plan | None:
+    """Return the plan with so many sendings of each symbol; None where a budget cannot be met."""
+    parsed = parsed.repeated(sendings)
+    problem = resource_problem(parsed)
+    if not is_feasible(problem):
+        return None
+    plan = describe(problem, fixed_costs(parsed), allocate(problem))
+    return replace(plan, repetition=sendings)
 
 
 def parse(content: Any) -> PlanningFile:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from airtune.bound import calibrate
 from airtune.bound.convergence import BoundConstants
+from airtune.bound.forecast import slowdown
 from airtune.costs import FloatArray, Hardware, cycles_per_sample
 from airtune.errors import InputError, shown
 from airtune.kinds import Mask
 from airtune.learning.twins import cost_twin
 from airtune.planning.resources import PlanInputs, plan_inputs
 from airtune.radio.channels import Channel
+from airtune.radio.measured import Sounding
 from airtune.radio.movement import Movement, movement, standing
 from airtune.radio.units import wavelength
 from airtune.registry import CHANNELS, POLICIES, SCHEMES
@@ -24,6 +26,13 @@ from airtune.scenario import Scenario
 from airtune.scenario.base import CALIBRATE
 from airtune.scenario.costs import CostTwin
 from airtune.schemes import ArrayPolicy, BuiltScheme, Link, RadioRound, Signalling
+from airtune.schemes.measured import measured
+
+REFERENCE = "fixed"
+"""Scheme whose predicted error chooses the powers of scale groups."""
+
+NOTICEABLE = 0.05
+"""Share of the rounds that noise has to cost for the groups to have powers by scale."""
 
 SILENT_SYMBOLS = 10
 """Symbols of a round in which nobody sends, for each RF chain, where the scenario gives none."""
@@ -113,8 +122,33 @@ class Repetition:
             If the name is unknown, or its array policy cannot meet the settings.
         """
         if name not in self._schemes:
-            self._schemes[name] = SCHEMES[name].build(self.scenario, self.seed)
+            scenario = self.scenario
+            if scenario.aggregation.normalise == "auto":
+                chosen = scenario.aggregation.with_powers(self.group_powers)
+                scenario = scenario.model_copy(update={"aggregation": chosen})
+            self._schemes[name] = SCHEMES[name].build(scenario, self.seed)
         return self._schemes[name]
+
+    @cached_property
+    def group_powers(self) -> Literal["block", "loaded"]:
+        """What `aggregation.normalise: auto` means: one choice for all schemes of the repetition.
+
+        `loaded` never has the larger total error, but peaks, and brings nothing where the air is as
+        good as perfect.  So it is taken where the law of :mod:`airtune.bound.forecast` has the
+        noise cost :data:`NOTICEABLE` of the rounds or more, with the error that the scheme
+        :data:`REFERENCE` is predicted to have in the first round: an array that moves and switches
+        nothing, so that no scheme's choice depends on how good its own air is.
+        """
+        scheme = SCHEMES[REFERENCE].build(self.scenario, self.seed)
+        link = scheme.array.link(self.radio(1), self.omega, scheme.array.start())
+        error = scheme.air.forecast(link, self.omega, self.matrix_sizes).mse
+        return "loaded" if slowdown(error) >= 1.0 + NOTICEABLE else "block"
+
+    def planned_scheme(self, name: str, sendings: int) -> BuiltScheme:
+        """Return a scheme; its symbols are sent as a plan says if that is left to the plan."""
+        scheme = self.scheme(name)
+        planned = self.scenario.aggregation.repetition == "planned"
+        return scheme.repeating(sendings) if planned else scheme
 
     @cached_property
     def omega(self) -> FloatArray:
@@ -213,17 +247,54 @@ class Repetition:
         report_bits : ndarray, float, shape (S,), optional
             Length of their reports; in full by default.
         """
-        radio, by_array = self.scenario.radio, self.scenario.radio.pilot_rule == "by-array"
-        silent, chains = radio.silent_symbols, array.front_end.chains
+        by_array = self.scenario.radio.pilot_rule == "by-array"
+        again = self.remeasurements(array)
         looks = POLICIES[self.scenario.clients.selection].looks_at_channels
         return Signalling(
             sounded=candidates if by_array and looks else None,
-            soundings=array.soundings if by_array else 1,
-            silent_symbols=(SILENT_SYMBOLS * chains if silent is None else silent)
-            * (array.listenings if by_array else 1),
+            soundings=(array.soundings if by_array else 1) + again,
+            silent_symbols=self._silent_symbols(array)
+            * ((array.listenings if by_array else 1) + again),
             reporting=reporting,
             report_bits=report_bits,
         )
+
+    def _silent_symbols(self, array: ArrayPolicy) -> int:
+        silent = self.scenario.radio.silent_symbols
+        return SILENT_SYMBOLS * array.front_end.chains if silent is None else silent
+
+    @property
+    def measures(self) -> bool:
+        """Whether channels are measured where the antennas stand (`radio.csi.beamformer`)."""
+        return self.scenario.radio.csi.beamformer == "measured"
+
+    def refinements(self, array: ArrayPolicy) -> int:
+        """Return how often the antennas are placed anew nearby in a round."""
+        planning = self.scenario.planning
+        stays = planning.movement in ("once", "statistical")
+        return self.scenario.placement.refinements if array.moves and not stays else 0
+
+    def remeasurements(self, array: ArrayPolicy) -> int:
+        """Return how often pilots are sent once more because antennas have moved in a round."""
+        return 1 + self.refinements(array) if self.measures and array.moves else 0
+
+    def measured(
+        self, link: Link, array: ArrayPolicy, clients: NDArray[np.int64], name: str
+    ) -> Link:
+        """Return a link as the server knows it when it has measured at its antennas.
+
+        Parameters
+        ----------
+        link : Link
+        array : ArrayPolicy
+        clients : ndarray, int, shape (S,)
+            Who sends pilots.
+        name : str
+            Of this measurement among those of the round.
+        """
+        pilots = self.scenario.radio.pilot_symbols_per_client
+        sounding = Sounding(pilots, self._silent_symbols(array))
+        return measured(link, clients, sounding, self.scenario.radio.csi, name)
 
     def radio(self, round_index: int) -> RadioRound:
         """Return the true and the perceived paths of a round."""
@@ -244,6 +315,7 @@ class Repetition:
         upload: Link,
         weights: FloatArray,
         true_old: FloatArray | None = None,
+        opening: RadioRound | None = None,
     ) -> Link:
         """Return the link of the broadcast that opens a round.
 
@@ -261,10 +333,13 @@ class Repetition:
             nu_k of the last round.
         true_old : ndarray, float, shape (N, 2), optional
             Where the antennas stood before the round, where drives have missed [wavelengths].
+        opening : RadioRound, optional
+            The round as it is known when it opens; by default as of the upload.
         """
         if not (self.scenario.planning.overlap and array.moves):
             return upload
-        return replace(array.link(upload.radio, weights, old), true_positions=true_old)
+        radio = upload.radio if opening is None else opening
+        return replace(array.link(radio, weights, old), true_positions=true_old)
 
     def movement(
         self, policy: ArrayPolicy, old: NDArray[np.float64], new: NDArray[np.float64]

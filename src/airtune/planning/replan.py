@@ -10,6 +10,7 @@ import numpy as np
 from airtune.bound import pretraining_gap, shift_gap
 from airtune.errors import InputError
 from airtune.kinds import Real
+from airtune.placement import Estimate
 from airtune.planning.alternate import JointPlan, plan_scheme
 from airtune.planning.expected_radio import ExpectedRadio, RadioTurn
 from airtune.planning.repetition import Repetition
@@ -97,6 +98,10 @@ class CurrentPlan:
             mse_star=radio["mse_star"],
             costs=FixedCosts(**costs),
             max_travel=radio["max_travel"],
+            repetition=plan.repetition,
+            normalise=radio.get("normalise"),
+            price_db=radio.get("travel_price_db", 0.0),
+            error=Estimate(**radio["expected_error"]) if "expected_error" in radio else None,
         )
         return cls(JointPlan(plan, expected, radio["scheme"], ()), **document["began"])
 
@@ -121,7 +126,8 @@ def drift(radio: RadioTurn, current: CurrentPlan, spent: Spent) -> dict[str, flo
     expected, rounds = current.joint.expected, spent.round - current.round
     ratios = {}
     if expected.mse_star > 0:
-        now = radio.at(current.joint.plan.participants, spent.positions)
+        turn = radio if radio.most_sendings == 1 else replace(radio, sendings=expected.repetition)
+        now = turn.at(current.joint.plan.participants, spent.positions)
         ratios["mse_ratio"] = now.mse_star / expected.mse_star
     if expected.costs.move_s > 0:
         movement_s = (spent.movement_s - current.movement_s) / rounds

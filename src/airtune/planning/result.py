@@ -51,6 +51,8 @@ class Plan:
         Who takes part; the others have batches of 0 samples.
     compute_deadline_s : float  [s]
         D, the time that a round leaves for computing; infinity without a latency budget.
+    repetition : int
+        n_rep, times that every analog symbol is sent.
     """
 
     rounds: int
@@ -68,6 +70,7 @@ class Plan:
     limits: tuple[str, ...]
     participants: Mask
     compute_deadline_s: float = float("inf")
+    repetition: int = 1
 
     def spread(self, present: Mask, idle_clocks: Real) -> Plan:
         """Return the plan of some of the K clients as a plan of all.
@@ -117,6 +120,7 @@ class Plan:
             limits=tuple(document["limits"]),
             participants=np.array(document["participants"]),
             compute_deadline_s=_or_infinity(document.get("compute_deadline_s")),
+            repetition=document.get("repetition", 1),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -132,6 +136,7 @@ class Plan:
                 "clients": [float(clock) for clock in self.frequencies],
             },
             "power_backoff": float(self.power_backoff),
+            "repetition": self.repetition,
             "participants": [bool(present) for present in self.participants],
             "compute_deadline_s": (
                 float(self.compute_deadline_s) if np.isfinite(self.compute_deadline_s) else None
@@ -223,6 +228,13 @@ class FixedCosts:
     def serial_first(self) -> FixedCosts:
         """The costs with a movement that happens once before computing, not beside it."""
         return replace(self, overlap=False)
+
+    @property
+    def moving_once(self) -> FixedCosts:
+        """The costs with the movement of a round once in the run."""
+        return replace(
+            self, move_s=0.0, move_j=0.0, first_move_s=self.move_s, first_move_j=self.move_j
+        )
 
     @property
     def round_j(self) -> float:

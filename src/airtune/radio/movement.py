@@ -34,6 +34,16 @@ class Movement:
     order: Integer
     positions: Real
 
+    def then(self, later: Movement) -> Movement:
+        """Return this movement and a later one that starts where it ends."""
+        return Movement(
+            self.time_s + later.time_s,
+            self.energy_j + later.energy_j,
+            self.distances_m + later.distances_m,
+            self.order,
+            later.positions,
+        )
+
 
 def standing(positions: Real) -> Movement:
     """Return the movement of antennas that are at `positions`, shape (N, 2), without a drive."""

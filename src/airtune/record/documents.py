@@ -155,6 +155,7 @@ class MetricsLine(Part):
     learning_rate: Number | None = None
     not_finite: str | None = None
     move_s: Number | None = None
+    round_radiated_j: dict[str, Number] | None = None  # of the round's energy, by component
     replanned: dict[str, Any] = Field(default_factory=dict)
 
     def number(self, name: str) -> Number | None:
@@ -197,6 +198,7 @@ class PlanDocument(RecordDocument):
     bound: dict[str, Number]
     latency_s: dict[str, Number]
     energy_j: dict[str, Any]
+    repetition: int | None = None
 
 
 class FileHead(Part):

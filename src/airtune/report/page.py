@@ -128,7 +128,7 @@ def _content(run: RunFolder) -> dict[str, Any]:
         "paired": paired.paired_rows(run.results),
         "faults": faults.fault_rows(run.results),
         "paired_caption": paired.paired_caption(run.results),
-        "energy": table.split_rows(run.results, "energy_j", "J"),
+        "energy": table.energy_rows(run.results),
         "latency": table.split_rows(run.results, "latency_s", "s"),
         "unplanned_energy": table.off_plan_rows(run.results, "energy_j", "J"),
         "unplanned_latency": table.off_plan_rows(run.results, "latency_s", "s"),

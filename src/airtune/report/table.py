@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airtune.learning.data import LeftOut, count_left_out
@@ -148,6 +148,25 @@ def split_rows(results: Mapping[str, Any], key: str, unit: str) -> Sheet:
     if any(len(row.cells) > len(names) for row in rows):
         headings.append("Total")
     return Sheet(tuple(headings), tuple(rows))
+
+
+def energy_rows(results: Mapping[str, Any]) -> Sheet:
+    """Return electrical energy by component, and beside it what antennas radiate of it.
+
+    That is the sum of uplink, pilots and downlink, over seeds of their medians; without the last
+    column where the results do not tell it.
+    """
+    sheet = split_rows(results, "energy_j", "J")
+    schemes: Mapping[str, Mapping[str, Any]] = results.get("schemes") or {}
+    radiated = {name: members(entry.get("radiated_j")) for name, entry in schemes.items()}
+    if not any(radiated.values()):
+        return sheet
+    rows = []
+    for row in sheet.rows:
+        joules = total(radiated[row.name])
+        cell = Cell(MISSING if joules is None else si(joules, "J"))
+        rows.append(replace(row, cells=(*row.cells, cell)))
+    return Sheet((*sheet.columns, "Radiated"), tuple(rows))
 
 
 def off_plan_rows(results: Mapping[str, Any], key: str, unit: str) -> Sheet:

@@ -104,16 +104,23 @@ def _spent(entry: Mapping[str, Any]) -> RenderableType:
     table.add_column("  Component")
     table.add_column("Simulated time", justify="right")
     table.add_column("Energy", justify="right")
+    radiated = members(entry.get("radiated_j"))
+    if radiated:
+        table.add_column("Radiated", justify="right")
     for part in ordered_components({*seconds, *joules}):
         pair = seconds.get(part, Value(None)), joules.get(part, Value(None))
         if any(value.median for value in pair):
-            table.add_row(
-                Text(f"  {component_label(part)}"), _quantity(pair[0], "s"), _quantity(pair[1], "J")
-            )
+            cells = [_quantity(pair[0], "s"), _quantity(pair[1], "J")]
+            if radiated:
+                cells.append(_quantity(radiated.get(part, Value(None)), "J"))
+            table.add_row(Text(f"  {component_label(part)}"), *cells)
     if not any(value.spread for value in (*seconds.values(), *joules.values())):
         sums = Value(total(seconds)), Value(total(joules))
         table.add_section()
-        table.add_row(Text("  Total"), _quantity(sums[0], "s"), _quantity(sums[1], "J"))
+        cells = [_quantity(sums[0], "s"), _quantity(sums[1], "J")]
+        if radiated:
+            cells.append(_quantity(Value(total(radiated)), "J"))
+        table.add_row(Text("  Total"), *cells)
     return table
 
 

@@ -80,6 +80,8 @@ def save(run: FederatedRun, cell: record.Cell, line: Metrics) -> None:
         "energy_j": run.state.energy_j.to_dict(),
         "move_s": run.state.move_s,
     }
+    if run.state.placed_error is not None:
+        totals["placed_error"] = run.state.placed_error
     if run.current.round > 0:
         totals["plan"] = run.current.to_dict()
     record.save_checkpoint(cell, run.state.round, run.state.arrays(), totals)

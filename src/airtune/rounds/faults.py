@@ -188,19 +188,23 @@ class FaultSource:
             return None
         return Waiting.of(computing, wrong.slow[clients], self.settings.stragglers)
 
-    def carriages(self, index: int, at: Carriages, old: Real, moved: Movement) -> Carriages:
-        """Return where the antennas stand after the movement of a round.
+    def carried(
+        self, index: int, at: Carriages | None, old: Real, moved: Movement
+    ) -> Carriages | None:
+        """Return where the antennas stand after the movement of a round; None: as commanded.
 
         Parameters
         ----------
         index : int
-        at : Carriages
+        at : Carriages or None
             Before.
         old : ndarray, float, shape (N, 2)
             Commanded places before [wavelengths].
         moved : Movement
             As commanded.
         """
+        if at is None:
+            return None
         settings = self.settings.antennas
         errors = generator(self._seed, "faults", "drives", index).standard_normal(old.shape)
         now = at.moved(old, moved.positions, settings.backlash, settings.position_error * errors)

@@ -24,17 +24,18 @@ from airtune.planning.result import Plan
 from airtune.radio.drives import Carriages
 from airtune.radio.impairments import Impairments
 from airtune.registry import POLICIES, SERVER_OPTIMIZERS
-from airtune.rounds import anomaly, faults, rates
+from airtune.rounds import anomaly, faults, places, rates
 from airtune.rounds.books import Computing, Electronics, book_round
 from airtune.rounds.fault_metrics import FaultOutcome, fault_metrics
 from airtune.rounds.fault_state import FaultState
 from airtune.rounds.metrics import Metrics, RoundOutcome, outcome_metrics, progress_metrics
+from airtune.rounds.places import Standing
 from airtune.rounds.poisoning import Poisoning
 from airtune.rounds.senders import check_updates, has_silent, report_bits, who_transmitted
 from airtune.rounds.state import State
 from airtune.scenario import Training
 from airtune.scheduling import Candidates, Choice, Policy, choose
-from airtune.schemes import BuiltScheme, Forecast, Link, RadioRound, Travel, Uploads
+from airtune.schemes import BuiltScheme, Forecast, Link, RadioRound, Uploads
 
 
 class FederatedRun:
@@ -67,7 +68,7 @@ class FederatedRun:
         scenario = repetition.scenario
         self.scenario, self.seed = scenario, repetition.seed
         self.repetition, self.engine = repetition, engine
-        self.scheme: BuiltScheme = repetition.scheme(scheme)
+        self.scheme_name = repetition.scheme(scheme).name
         self.policy: Policy = POLICIES[scenario.clients.selection]
         self.training = scenario.training.of(scheme)
         self.faults = faults.FaultSource(scenario, repetition.seed)
@@ -95,6 +96,11 @@ class FederatedRun:
     def plan(self) -> Plan:
         """Batches, clocks, back-off and participants of the current plan."""
         return self.current.joint.plan
+
+    @property
+    def scheme(self) -> BuiltScheme:
+        """Array policy and air interface, which repeats symbols as the current plan says."""
+        return self.repetition.planned_scheme(self.scheme_name, self.plan.repetition)
 
     def run_round(self) -> Metrics:
         """Run the next round and return its metrics.
@@ -128,10 +134,11 @@ class FederatedRun:
         honest, computed = computed, self.poisoning.sent(computed, index)
         state.client_states |= computed.states
         old_positions, before = state.positions, state.faults.carriages
-        moved = repetition.movement(array, old_positions, self._positions(radio))
-        if before is not None:
-            carriages = self.faults.carriages(index, before, old_positions, moved)
-            state.faults = replace(state.faults, carriages=carriages)
+        carried = partial(self.faults.carried, index, before, old_positions)
+        there = places.arrive(self._standing(), radio, self._forecast, choice.clients, carried)
+        moved, link, state.placed_error = there.moved, there.link, there.aim.placed_error
+        if there.carriages is not None:
+            state.faults = replace(state.faults, carriages=there.carriages)
         state.positions = moved.positions
 
         #    Who drops out or is late does not get to send.
@@ -143,15 +150,13 @@ class FederatedRun:
 
         # 5  The clients report their scales and transmit at the same time; the antennas receive
         #    the sum.
-        link = array.link(radio, state.effective_weights, state.positions)
-        if state.faults.carriages is not None:
-            link = replace(link, true_positions=state.faults.carriages.actual)
         broadcast = repetition.broadcast_link(
             array,
             old_positions,
             link,
             state.effective_weights,
             None if before is None else before.actual,
+            radio,
         )
         impairments = self.faults.impairments(wrong, arrived.clients, radio.powers)
         uploads = self._uploads(arrived, choice, impairments)
@@ -255,6 +260,7 @@ class FederatedRun:
             **outcome_metrics(outcome, repetition.constants, repetition.omega),
             **({} if happened is None else {"faults": fault_metrics(happened, array, state)}),
             **self.poisoning.metrics(index),
+            **there.aim.metrics(),
             **({} if verdict is None else verdict.metrics()),
             **rates.rate_metrics(training, stepped=stepped and not rejected),
             "round_wall_s": time.perf_counter() - began,
@@ -298,27 +304,18 @@ class FederatedRun:
             fair_window=self.scenario.clients.fair_window,
         )
 
-    def _positions(self, radio: RadioRound) -> NDArray[np.float64]:
-        """Return where the antennas go in the round, in no order (`planning.movement`)."""
-        state, array, joint = self.state, self.scheme.array, self.current.joint
-        movement = self.scenario.planning.movement if array.moves else "each-round"
-        if movement == "once":
-            if joint.scheme == self.scheme.name:
-                return joint.expected.positions
-            if state.round > 0:
-                return state.positions
-            return array.place(radio, state.effective_weights, state.positions)
-        if movement == "when-needed" and self._hears_well(radio):
-            return state.positions
-        travel = Travel(joint.expected.max_travel, self.scenario.placement.travel_price_db)
-        return array.place(radio, state.effective_weights, state.positions, travel)
-
-    def _hears_well(self, radio: RadioRound) -> bool:
-        """Tell whether the expected error is below `planning.quality_db` without moving."""
+    def _standing(self) -> Standing:
+        """Return what decides where the antennas go in the next round."""
         state = self.state
-        link = self.scheme.array.link(radio, state.effective_weights, state.positions)
-        error = self._forecast(link).error(self.plan.power_backoff)
-        return error <= self.scenario.planning.quality
+        return Standing(
+            self.repetition,
+            self.scheme,
+            self.current,
+            state.round,
+            state.positions,
+            state.effective_weights,
+            state.placed_error,
+        )
 
     def _forecast(self, link: Link) -> Forecast:
         """Return the forecast of a round for the weights that are expected of the selected."""

@@ -36,7 +36,8 @@ class State:
     omega_k times each client's last reported relative scale, the nu_k of a round with everybody.
     `optimizer_state` belongs to the server optimiser, `client_states` to the client objective: only
     clients that took part and remember something are in it.  `faults` is what faults leave behind.
-    `move_s` is the time of all movements [s], also of what was beside computing.
+    `move_s` is the time of all movements [s], also of what was beside computing; `placed_error` the
+    expected error when the antennas were placed for many blocks.
     """
 
     adapter: NDArray[np.float32]
@@ -55,6 +56,7 @@ class State:
     latency_s: Components = field(default_factory=Components)
     energy_j: Components = field(default_factory=Components)
     move_s: float = 0.0
+    placed_error: float | None = None
 
     def arrays(self) -> record.Arrays:
         """Return the arrays of a checkpoint."""
@@ -106,6 +108,7 @@ class State:
         self.latency_s = Components(**state["latency_s"])
         self.energy_j = Components(**state["energy_j"])
         self.move_s = state.get("move_s", self.latency_s.movement)
+        self.placed_error = state.get("placed_error")
 
     def spent(self) -> Spent:
         """Return what has been spent so far, and where the antennas are."""

@@ -78,12 +78,28 @@ class Planning(Settings):
         description="all clients take part, or the plan leaves out those whose bad air costs more "
         "than the bias of their absence",
     )
-    movement: Literal["each-round", "when-needed", "once"] = Field(
+    movement: Literal["each-round", "when-needed", "once", "priced", "statistical"] = Field(
         "each-round",
         description="antennas are placed anew each round (the plan books the first round's travel "
         "every time), or only in rounds in which they would hear worse than quality_db where they "
         "are (the plan books the same and no error below that), or go to the plan's positions once "
-        "and stay until the next plan",
+        "and stay until the next plan; priced: each round, and a way must earn the price per "
+        "wavelength that the plan finds; statistical: to the places of least expected error over "
+        "blocks drawn from the channel's law, and again when this error has grown by drift_db",
+    )
+    draws: Annotated[int, Field(ge=2, le=1000)] = Field(
+        16,
+        description="movement = statistical: blocks that are drawn to choose places, and others to "
+        "tell their expected error",
+    )
+    horizon: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        20,
+        description="movement = statistical: rounds ahead that these blocks are of, evenly spread",
+    )
+    drift_db: Annotated[float, Field(ge=0, le=100), Quantity("dB", 0, 30)] = Field(
+        1.0,
+        description="movement = statistical: rise of the expected error after which the antennas "
+        "are placed anew",
     )
     quality_db: Annotated[Decibel, Quantity("dB", -150, 30)] = Field(
         -20.0,

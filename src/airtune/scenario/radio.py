@@ -152,6 +152,12 @@ class Csi(Settings):
     gain_error: Annotated[float, Field(ge=0, le=10), Quantity("", 1e-6, 10)] = Field(
         0.0, description="standard deviation of path gain errors, relative to the gain"
     )
+    beamformer: Literal["paths", "measured"] = Field(
+        "paths",
+        description="beamformers and powers from the paths as they are believed, or from channels "
+        "that the pilots of the round tell at the antennas, with the noise of the pilots; antennas "
+        "that move are placed by the believed paths and take pilots and silent symbols once more",
+    )
 
 
 class Radio(Settings):
@@ -219,14 +225,30 @@ class Radio(Settings):
     csi: Csi = Csi()
     hardware: Hardware = Hardware()
 
+    @model_validator(mode="after")
+    def _check_pilots(self) -> Self:
+        if self.csi.beamformer == "measured" and self.pilot_symbols_per_client == 0:
+            raise ValueError(
+                "csi.beamformer = measured: needs pilot_symbols_per_client of at least 1, not 0"
+            )
+        return self
+
+
+def _sendings(value: Any) -> Any:
+    whole = type(value) in (int, float) and value >= 1 and value % 1 == 0
+    if value != "planned" and not whole:
+        raise ValueError("must be a whole number >= 1, or planned")
+    return value if value == "planned" else int(value)
+
 
 class Aggregation(Settings):
     """Over-the-air aggregation (system model, section 4)."""
 
-    normalise: Literal["block", "loaded", "global"] = Field(
+    normalise: Literal["block", "loaded", "global", "auto"] = Field(
         "block",
         description="one scale per adapter matrix (block), with group powers by "
-        "scale (loaded), or one scale for the whole update (global)",
+        "scale (loaded), or one scale for the whole update (global); auto: loaded where the noise "
+        "is predicted to cost the fixed array 5 % of its rounds or more, else block",
     )
     form: Literal["scalar", "waveform"] = Field(
         "scalar", description="draw the noise after the beamformer, or simulate every antenna"
@@ -240,10 +262,13 @@ class Aggregation(Settings):
         "the rates of simultaneous reception, after the first report with half of the bits for the "
         "change since the last one (both ends then use the figures as rounded)",
     )
-    repetition: Count = Field(
+    repetition: Annotated[Count | Literal["planned"], BeforeValidator(_sendings)] = Field(
         1,
         description="times n_rep that every analog symbol is sent, with fresh noise and "
-        "interference, and averaged",
+        "interference, and averaged; planned: as the plan of the run decides",
+    )
+    repetition_max: Annotated[int, Field(ge=1, le=1000)] = Field(
+        16, description="repetition = planned: most times that the plan may send a symbol"
     )
     alignment: Literal["forcing", "capped"] = Field(
         "forcing",
@@ -274,6 +299,22 @@ class Aggregation(Settings):
     trim: Annotated[float, Field(ge=0, le=0.49), Quantity("", 1e-3, 0.5)] = Field(
         0.2, description="trimmed-mean: share of the weight that is cut off at each end"
     )
+
+    def with_powers(self, rule: Literal["block", "loaded"]) -> Aggregation:
+        """Return the section with the scales of this rule where they are chosen automatically."""
+        if self.normalise != "auto":
+            return self
+        return self.model_copy(update={"normalise": rule})
+
+    @property
+    def group_scales(self) -> Literal["block", "loaded", "global"]:
+        """The rule of scales and powers; `block` where it has yet to be chosen."""
+        return "block" if self.normalise == "auto" else self.normalise
+
+    @property
+    def sendings(self) -> int:
+        """Times that a symbol is sent; once where a plan has yet to decide."""
+        return 1 if self.repetition == "planned" else self.repetition
 
 
 class Ris(Settings):

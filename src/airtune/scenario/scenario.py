@@ -58,6 +58,14 @@ class PlacementSettings(Settings):
     travel_price_db: Annotated[NonNegative, Quantity("dB/wavelength", 0, 100)] = Field(
         0.0, description="gain in dB that one more wavelength of travel must bring"
     )
+    refinements: Annotated[int, Field(ge=0, le=10)] = Field(
+        0,
+        description="times in a round that the antennas are placed anew nearby with what has been "
+        "measured where they stand, and measured again (needs radio.csi.beamformer = measured)",
+    )
+    refinement_travel: Annotated[Positive, Quantity("wavelengths", 1e-3, 10)] = Field(
+        0.1, description="longest way of an antenna in such a step"
+    )
 
 
 class Processor(Settings):
@@ -173,6 +181,11 @@ class Scenario(Settings):
                 f"of clients.count = {self.clients.count}"
             )
         self.faults.jammer.check_strength(self.radio)
+        if self.placement.refinements and self.radio.csi.beamformer != "measured":
+            raise ValueError(
+                f"placement.refinements = {self.placement.refinements}: needs "
+                "radio.csi.beamformer = measured"
+            )
         budget = self.budget.client_energy_j
         if isinstance(budget, tuple) and len(budget) != self.clients.count:
             raise ValueError(

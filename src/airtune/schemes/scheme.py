@@ -31,6 +31,11 @@ class BuiltScheme:
     array: ArrayPolicy
     air: AirInterface
 
+    def repeating(self, count: int) -> BuiltScheme:
+        """Return the scheme with every analog symbol sent `count` times."""
+        air = self.air.repeating(count)
+        return self if air is self.air else replace(self, air=air)
+
 
 @dataclass(frozen=True)
 class Scheme:
@@ -65,7 +70,8 @@ class Scheme:
         Parameters
         ----------
         scenario : Scenario
-            Policy and interface keep the settings that they need.
+            Policy and interface keep the settings that they need; of `aggregation.normalise: auto`
+            the choice is made by :class:`airtune.planning.Repetition`, and is `block` without it.
         seed : int
             Root of the repetition's streams.
 

@@ -27,6 +27,7 @@ from airtune.study.statistics import Quantiles, Share, jain_index, quantiles, sh
 from airtune.study.targets import MAIN, SHARES, Crossing, Targets, crossing, target_loss
 
 Number = int | float
+RADIATING = ("uplink", "pilots", "downlink")
 
 __all__ = [
     "PROPOSAL",
@@ -123,6 +124,8 @@ class CellFigures(TypedDict):
     stopped_by: str | None
     left_out_records: int | None
     plan: dict[str, Any] | None
+    repetition: int | None
+    radiated_j: dict[str, Number] | None
     faults: NotRequired[dict[str, float]]
     history: list[RoundFigures]
 
@@ -178,6 +181,7 @@ def cell_figures(
         "time_to_target_s": reached.time_s if reached else None,
         "energy_to_target_j": reached.energy_j if reached else None,
         "energy_j": totals.energy_j,
+        "radiated_j": _radiated(lines),
         "latency_s": totals.latency_s,
         "final_loss": last.loss,
         "final_perplexity": last.perplexity,
@@ -207,6 +211,7 @@ def cell_figures(
         "stopped_by": stopped_by(totals, history.plan, scenario) if scenario else None,
         "left_out_records": history.left_out.count if history.left_out else None,
         "plan": _against_plan(history),
+        "repetition": history.plan.repetition if history.plan else None,
         "history": [_round_figures(line) for line in lines if line.evaluated],
     }
     if faults is not None:
@@ -218,6 +223,13 @@ def _mean(values: Iterable[Number | None]) -> float | None:
     """Return the mean of what is known, None where nothing is."""
     known = [value for value in values if value is not None]
     return math.fsum(known) / len(known) if known else None
+
+
+def _radiated(lines: Sequence[MetricsLine]) -> dict[str, Number] | None:
+    """Return what antennas radiated, by component [J]; None where the lines do not tell."""
+    parts = [line.round_radiated_j for line in lines if line.round_radiated_j is not None]
+    sums = {name: math.fsum(part.get(name, 0.0) for part in parts) for name in RADIATING}
+    return sums if parts else None
 
 
 def _against_plan(history: CellHistory) -> dict[str, Any] | None:

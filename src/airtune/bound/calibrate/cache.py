@@ -90,7 +90,7 @@ class Calibrator:
                 mode="json",
                 include={"server_optimizer", "learning_rate", "beta1", "beta2"},
             )
-            sections["normalise"] = scenario.aggregation.normalise
+            sections["normalise"] = scenario.aggregation.group_scales
         else:
             sections["pretraining"] = scenario.pretraining.model_dump(mode="json")
             sections["corpus"] = _digest_of(scenario.data.pretraining_corpus)
@@ -116,7 +116,8 @@ class Calibrator:
                 self.measurements.tuning(),
                 self.scenario.training,
                 self.scenario.calibration,
-                normalise=self.scenario.aggregation.normalise,
+                # the larger error of both that `auto` may choose
+                normalise=self.scenario.aggregation.group_scales,
                 batch_size=1,
                 seed=self.seed,
                 name="fine-tuning",

@@ -151,3 +151,31 @@ class Channel(ABC):
         ValueError
             If the round is negative.
         """
+
+    def ahead(self, known: Transmitters, blocks: int, rng: np.random.Generator) -> Transmitters:
+        """Draw what the paths may be some blocks after those that are known.
+
+        What a server needs that places its antennas for many blocks, or weighs ways against what
+        they bring.  By default directions and powers of the paths stay and their phases are drawn
+        anew; a channel whose law is known says more.
+
+        Parameters
+        ----------
+        known : Transmitters
+            The paths of a block as the server believes them to be.
+        blocks : int
+            How many blocks later, at least 1.
+        rng : Generator
+            Source of the draw.
+
+        Returns
+        -------
+        Transmitters
+        """
+        return Transmitters(_turned(known.clients, rng), _turned(known.interferers, rng))
+
+
+def _turned(paths: Paths, rng: np.random.Generator) -> Paths:
+    """Return paths with phases drawn anew."""
+    turns = np.exp(2j * np.pi * rng.uniform(size=paths.gains.shape))
+    return Paths(paths.gains * turns, paths.directions, paths.delays)

@@ -168,6 +168,15 @@ class BlockFading(Channel):
         true = self._true(round_index)
         return Block(true, perceived(true, self._csi, self._seed, round_index))
 
+    def ahead(self, known: Transmitters, blocks: int, rng: np.random.Generator) -> Transmitters:
+        """Draw what the paths may be some blocks later, by the law that they follow."""
+        for _ in range(blocks):
+            known = Transmitters(
+                evolve_paths(known.clients, self.clients, self._settings, rng),
+                evolve_paths(known.interferers, self.interferers, self._settings, rng),
+            )
+        return known
+
     def _true(self, round_index: int) -> Transmitters:
         """Return the true paths of a round."""
         if round_index < 0:

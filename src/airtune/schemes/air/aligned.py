@@ -38,7 +38,7 @@ class OverTheAir(Analog):
     def forecast(self, link: Link, omega: Real, matrix_sizes: Integer) -> Forecast:
         """Return the error 1 / t of uniform forcing, or noise and bias of capped powers."""
         if self.aggregation.alignment == "forcing":
-            mse = 1.0 / link.best_beamformer(omega).worst_gain / self.aggregation.repetition
+            mse = 1.0 / link.best_beamformer(omega).worst_gain / self.aggregation.sendings
             return self.forecast_of_all_entries(omega, matrix_sizes, mse)
         clients = np.flatnonzero(omega > 0)
         air = self.averaged(link.perceived.of(clients))

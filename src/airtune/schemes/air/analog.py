@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -52,22 +52,27 @@ class Analog(AirInterface):
     def airtime(self, entries: int) -> float:
         """Return the airtime of an upload of so many real entries [s]."""
         once = over_the_air_time(entries, self.radio.bandwidth_hz, self.radio.efficiency)
-        return self.aggregation.repetition * once
+        return self.aggregation.sendings * once
+
+    def repeating(self, count: int) -> Self:
+        """Return the interface with every symbol sent `count` times."""
+        settings = self.aggregation.model_copy(update={"repetition": count})
+        return replace(self, aggregation=settings)
 
     def averaged(self, air: Air) -> Air:
         """Return the air with the noise and interference that are left of all repetitions."""
-        count = self.aggregation.repetition
+        count = self.aggregation.sendings
         powers = air.interference_powers / count
         return replace(air, noise=air.noise / count, interference_powers=powers)
 
     def forcing_noise(self, link: Link, clients: Integer, nu: Real) -> float:
         """Return the error of uniform forcing at full power, 1 / t; `nu` has shape (S,)."""
         best = link.best_beamformer(spread_weights(link, clients, nu))
-        return 1.0 / best.worst_gain / self.aggregation.repetition
+        return 1.0 / best.worst_gain / self.aggregation.sendings
 
     def report(self, uploads: Uploads) -> Report:
         """Return the clients' scales as the server holds them, and what their reports cost."""
-        sizes = scales.group_sizes(uploads.matrix_sizes.tolist(), self.aggregation.normalise)
+        sizes = scales.group_sizes(uploads.matrix_sizes.tolist(), self.aggregation.group_scales)
         measured = scales.report_scales(uploads.updates, sizes)
         if self.aggregation.scale_reports == "sequential":
             return Report(measured)
@@ -91,14 +96,14 @@ class Analog(AirInterface):
             size = code_magnitudes(about, last_deviations, bits)
             means[k], deviations[k], lengths[k] = mean, size.values, cost + size.bits
             memory[client] = np.concatenate([mean, size.values])
-        if self.twin is not None and self.aggregation.normalise != "global":
+        if self.twin is not None and self.aggregation.group_scales != "global":
             lengths = lengths * (len(self.twin.matrix_sizes) / groups)
         return Report(Scales(measured.sizes, means, deviations), lengths, memory)
 
     def normalised(self, report: Report, uploads: Uploads) -> Normalisation:
         """Return the common scales that the server sets from the clients' reports."""
         common = scales.normalise_updates(
-            as_reported(report.scales, uploads), uploads.omega, self.aggregation.normalise
+            as_reported(report.scales, uploads), uploads.omega, self.aggregation.group_scales
         )
         return replace(common, scales=report.scales)
 
@@ -111,7 +116,7 @@ class Analog(AirInterface):
 
     def error_by_scales(self, uploads: Uploads) -> float:
         """Return the error of the whole mean over v^2 where that of a symbol is 1."""
-        if self.aggregation.normalise == "block":
+        if self.aggregation.group_scales == "block":
             return 1.0
         common = self.normalised(self.report(uploads), uploads)
         return common.total_error / squared_scale(uploads)

@@ -85,6 +85,10 @@ class AirInterface(ABC):
         """Return the interface of a scenario."""
         return cls(scenario.radio, scenario.aggregation, scenario.digital)
 
+    def repeating(self, count: int) -> Self:
+        """Return the interface with every symbol sent `count` times; itself if it repeats none."""
+        return self
+
     @abstractmethod
     def forecast(self, link: Link, omega: Real, matrix_sizes: Integer) -> Forecast:
         """Return what one round will cost and how exact it will be.

@@ -72,7 +72,7 @@ class Cotaf(Truncating):
     def _precoded(self, report: Report, uploads: Uploads) -> Normalisation:
         """Return the common scales that the largest norm sets."""
         precoded = scales.precode_updates(
-            as_reported(report.scales, uploads), uploads.omega, self.aggregation.normalise
+            as_reported(report.scales, uploads), uploads.omega, self.aggregation.group_scales
         )
         return replace(precoded, scales=scales.norms(report.scales))
 

@@ -12,7 +12,7 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -72,6 +72,11 @@ class Grouped(AirInterface):
 
     inner: AirInterface
     about: ClassVar[str] = "sums of groups of clients"
+
+    def repeating(self, count: int) -> Self:
+        """Return the interface with every symbol of every group sent `count` times."""
+        inner = self.inner.repeating(count)
+        return self if inner is self.inner else replace(self, inner=inner)
 
     def split(self, clients: Integer, link: Link) -> list[Integer]:
         """Return the groups of a round as indices into `clients`, ascending.

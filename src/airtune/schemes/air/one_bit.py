@@ -58,7 +58,7 @@ class OneBit(Truncating):
 
     def send(self, uploads: Uploads, link: Link, backoff: float) -> Reception:
         """Send the signs, decode the votes and scale them."""
-        sizes = scales.group_sizes(uploads.matrix_sizes.tolist(), self.aggregation.normalise)
+        sizes = scales.group_sizes(uploads.matrix_sizes.tolist(), self.aggregation.group_scales)
         ends = np.cumsum(sizes)
         moduli = np.add.reduceat(np.abs(uploads.updates, dtype=np.float64), ends - sizes, axis=1)
         report = self._reported(moduli / sizes, sizes, uploads)

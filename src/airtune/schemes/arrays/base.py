@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -122,6 +123,13 @@ class ArrayPolicy(ABC):
         """How often `radio.silent_symbols` are needed until interference is known everywhere."""
         return 1
 
+    def ports(self) -> Real | None:
+        """Return places whose channels the pilots tell before the choice, shape (C, 2).
+
+        None, the default: only those where the antennas stand [wavelengths].
+        """
+        return None
+
     @abstractmethod
     def start(self) -> Real:
         """Return the positions before the first round.
@@ -167,6 +175,31 @@ class ArrayPolicy(ABC):
             none farther than `travel.longest` from where it was [wavelengths].
         """
         return positions
+
+    def place_average(
+        self,
+        radios: Sequence[RadioRound],
+        effective_weights: Real,
+        positions: Real,
+        travel: Travel | None = None,
+    ) -> Real:
+        """Return the positions for many blocks, of which some are drawn.
+
+        By default those of the first; an array that weighs blocks against each other does better.
+
+        Parameters
+        ----------
+        radios : sequence of RadioRound
+            Drawn blocks, at least one; what the server perceives of them counts.
+        effective_weights, positions, travel
+            As in :meth:`place`.
+
+        Returns
+        -------
+        ndarray, float, shape (N, 2)
+            As of :meth:`place`.
+        """
+        return self.place(radios[0], effective_weights, positions, travel)
 
     def link(self, radio: RadioRound, effective_weights: Real, positions: Real) -> Link:
         """Return what antennas at `positions` receive in a round.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -74,6 +75,10 @@ class FaultyArray(ArrayPolicy):
         """Those of the policy."""
         return self.policy.listenings
 
+    def ports(self) -> Real | None:
+        """Those of the policy."""
+        return self.policy.ports()
+
     def start(self) -> Real:
         """Return the positions of the antennas that the server works with."""
         return self.policy.start()[self.working]
@@ -91,6 +96,21 @@ class FaultyArray(ArrayPolicy):
             return self.policy.place(radio, effective_weights, positions, travel, effort)
         travel = replace(self.travel if travel is None else travel, stuck=self.held)
         placed = self.policy.place(radio, effective_weights, positions, travel, effort).copy()
+        placed[list(self.held)] = positions[list(self.held)]
+        return placed
+
+    def place_average(
+        self,
+        radios: Sequence[RadioRound],
+        effective_weights: Real,
+        positions: Real,
+        travel: Travel | None = None,
+    ) -> Real:
+        """Return the positions of the policy for many blocks; stuck antennas stay."""
+        if not self.held:
+            return self.policy.place_average(radios, effective_weights, positions, travel)
+        travel = replace(self.travel if travel is None else travel, stuck=self.held)
+        placed = self.policy.place_average(radios, effective_weights, positions, travel).copy()
         placed[list(self.held)] = positions[list(self.held)]
         return placed
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import numpy as np
 
 from airtune.kinds import Real
-from airtune.placement import solve
+from airtune.placement import solve, solve_average
 from airtune.placement.lattice import lattice
 from airtune.placement.places import grid_lattice
 from airtune.placement.travel import TravelLimit
@@ -73,19 +74,41 @@ class MovableArray(ArrayPolicy):
         effort: Effort | None = None,
     ) -> Real:
         """Return the positions of the largest worst gain (:func:`airtune.placement.solve`)."""
-        if travel is None:
-            travel = Travel(self.placement.max_travel, self.placement.travel_price_db)
         effort = Effort() if effort is None else effort
-        longest = math.inf if travel.longest is None else travel.longest
-        free = math.isinf(longest) and travel.price_db == 0 and not travel.stuck
-        limited = None if free else TravelLimit(positions, longest, travel.price_db, travel.stuck)
+        limited = self._limit(positions, travel)
         placement = solve(
             radio.problem(effective_weights),
             mode=effort.mode or self.placement.mode,
             method=effort.method or self.placement.method,
             seed=torch_seed(radio.seed, "placement", radio.round) % 2**31,
-            start=positions if free else None,
+            start=positions if limited is None else None,
             travel=limited,
             grid=self.array.drives.grid,
         )
         return placement.positions
+
+    def place_average(
+        self,
+        radios: Sequence[RadioRound],
+        effective_weights: Real,
+        positions: Real,
+        travel: Travel | None = None,
+    ) -> Real:
+        """Return the positions of least mean error (:func:`airtune.placement.solve_average`)."""
+        return solve_average(
+            [radio.problem(effective_weights) for radio in radios],
+            positions,
+            mode=self.placement.mode,
+            seed=torch_seed(radios[0].seed, "placement", radios[0].round) % 2**31,
+            travel=self._limit(positions, travel),
+            grid=self.array.drives.grid,
+        )
+
+    def _limit(self, positions: Real, travel: Travel | None) -> TravelLimit | None:
+        """Return limit and price of the way from where the antennas are; None where it is free."""
+        if travel is None:
+            travel = Travel(self.placement.max_travel, self.placement.travel_price_db)
+        longest = math.inf if travel.longest is None else travel.longest
+        if math.isinf(longest) and travel.price_db == 0 and not travel.stuck:
+            return None
+        return TravelLimit(positions, longest, travel.price_db, travel.stuck)

@@ -47,6 +47,10 @@ class SelectedArray(ArrayPolicy):
         """Once for every N antennas of the pool: ceil(ports / N)."""
         return self.front_end.turns
 
+    def ports(self) -> Real | None:
+        """Return the pool: N after N of its antennas listen to the pilots."""
+        return self.pool()
+
     def start(self) -> Real:
         """Return the fixed array; also refuses a pool that does not fit into the region."""
         self.pool()

@@ -1,0 +1,171 @@
+"""Movement policies side by side, error against the travel limit, and times of the placement modes.
+
+    python benchmarks/movement.py [--out FOLDER] [--seeds N]
+
+Rounds of the radio alone, no model is trained: in each the antennas go where the policy says, by
+the plan of the repetition, and the forecast of the aligned sum, the joules of the drives and the
+time of the way are booked.  `rounds_factor` is what the law of the predicted loss has the errors
+cost.
+Every cell is one policy, limit or mode of one seed; goes on where it was stopped; writes
+movement.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import resumable
+from airtune.bound.forecast import slowdown
+from airtune.kinds import Real
+from airtune.planning import Repetition, plan_run
+from airtune.planning.draws import drawn_blocks
+from airtune.planning.replan import CurrentPlan
+from airtune.rounds import places
+from airtune.scenario import Scenario
+from airtune.scenario.file import load
+from airtune.schemes import Forecast, Link, Travel
+
+ROOT = Path(__file__).parents[1]
+POLICIES = ("each-round", "when-needed", "once", "priced", "statistical")
+DOPPLERS = (0.05, 0.2)
+DRIVES = ("actuator", "stepper")
+LIMITS = (0.0, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, None)
+MODES = {
+    "plain": ("placement.max_travel=null",),
+    "pixel": ("placement.max_travel=null", "array.drive=pixel"),
+    "limited": ("placement.max_travel=0.5",),
+    "priced": ("placement.max_travel=null", "placement.travel_price_db=1"),
+    "statistical": ("placement.max_travel=null",),
+}
+ROUNDS = 20
+
+
+def moving(doppler_hz: float, *overrides: str) -> Scenario:
+    """Return the scenario `paper-v1` at a Doppler shift, with a plan and a budget of its own.
+
+    The scenario's 12 s are too short for slow drives that go far.
+    """
+    own = ("plan=own", "budget.latency_s=24", f"radio.paths.doppler_hz={doppler_hz}")
+    changes = (*own, *overrides)
+    return load("paper-v1", changes)
+
+
+def radio_rounds(scenario: Scenario, seed: int, rounds: int) -> dict[str, float]:
+    """Return the means over rounds of the radio alone."""
+    repetition = Repetition.open(scenario, seed)
+    began = time.thread_time()
+    joint = plan_run(repetition, "movable")
+    planned_s = time.thread_time() - began
+    current, scheme = CurrentPlan.first(repetition, joint), repetition.scheme("movable")
+    positions, placed_error = scheme.array.start(), None
+    weights = repetition.weights(joint.plan.participants)
+    errors, ways, spent = [], [], []
+
+    def forecast(link: Link) -> Forecast:
+        return scheme.air.forecast(link, weights, repetition.matrix_sizes)
+
+    for index in range(1, rounds + 1):
+        radio = repetition.radio(index)
+        standing = places.Standing(
+            repetition, scheme, current, index - 1, positions, weights, placed_error
+        )
+        began = time.thread_time()
+        aim = places.target(standing, radio, forecast)
+        spent.append(time.thread_time() - began)
+        way = repetition.movement(scheme.array, positions, aim.positions)
+        positions, placed_error = way.positions, aim.placed_error
+        ways.append(way)
+        errors.append(forecast(scheme.array.link(radio, weights, positions)).mse)
+    later = ways[1:]
+    return {
+        "mse_db": 10 * float(np.log10(np.mean(errors))),
+        "median_mse_db": 10 * float(np.log10(np.median(errors))),
+        "rounds_factor": float(np.mean(slowdown(errors))),
+        "drive_j": float(np.mean([way.energy_j for way in ways])),
+        "later_drive_j": float(np.mean([way.energy_j for way in later])),
+        "way_s": float(np.mean([way.time_s for way in ways])),
+        "moves": float(np.mean([way.time_s > 0 for way in ways])),
+        "price_db": float(joint.expected.price_db),
+        "plan_cpu_s": planned_s,
+        "place_cpu_ms": 1e3 * float(np.mean(spent)),
+    }
+
+
+def placement_times(mode: str, seed: int) -> dict[str, float]:
+    """Return CPU time [ms] and error of one placement of a mode, from the places of a round ago."""
+    repetition = Repetition.open(moving(0.2, *MODES[mode]), seed)
+    array, weights = repetition.scheme("movable").array, repetition.omega
+    before = array.place(repetition.radio(1), weights, array.start(), Travel(None, 0.0))
+    before = before if mode != "pixel" else np.round(before / 0.1) * 0.1
+
+    def place(index: int) -> Real:
+        if mode != "statistical":
+            return array.place(repetition.radio(index), weights, before)
+        return array.place_average(drawn_blocks(repetition, index, "places"), weights, before)
+
+    place(2)  # machine code is read
+    times, errors = [], []
+    for index in (2, 3):
+        began = time.thread_time()
+        positions = place(index)
+        times.append(1e3 * (time.thread_time() - began))
+        link = repetition.radio(index).at(positions)
+        errors.append(1 / link.best_beamformer(weights).worst_gain)
+    return {"cpu_ms": float(np.median(times)), "mse_db": 10 * float(np.log10(np.mean(errors)))}
+
+
+def cells(seeds: int) -> Iterator[resumable.Cell]:
+    """Yield every cell by its name."""
+    for seed in range(1, seeds + 1):
+        for drive, doppler, policy in itertools.product(DRIVES, DOPPLERS, POLICIES):
+            scenario = moving(doppler, f"planning.movement={policy}", f"array.drive={drive}")
+            name = f"policy {policy}, {drive}, {doppler:g} Hz, {seed}"
+            yield name, partial(radio_rounds, scenario, seed, ROUNDS)
+        for doppler, limit in itertools.product(DOPPLERS, LIMITS):
+            most = "null" if limit is None else max(limit, 1e-9)
+            scenario = moving(doppler, f"placement.max_travel={most}")
+            name = f"limit {limit}, {doppler:g} Hz, {seed}"
+            yield name, partial(radio_rounds, scenario, seed, ROUNDS // 2)
+        for mode in MODES:
+            yield f"mode {mode}, {seed}", partial(placement_times, mode, seed)
+
+
+def summarise(document: dict[str, Any]) -> dict[str, Any]:
+    """Return medians over whole seeds, and times of the modes over that of the plain one."""
+    groups = resumable.by_case(document["cells"])
+    table: dict[str, Any] = {
+        name: {key: float(np.median([cell[key] for cell in some])) for key in some[0]}
+        for name, some in groups.items()
+    }
+    plain = table.get("mode plain")
+    for name, row in table.items():
+        if plain and name.startswith("mode "):
+            row["over_plain"] = row["cpu_ms"] / plain["cpu_ms"]
+    return table
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
+    parser.add_argument("--seeds", type=int, default=3)
+    arguments = parser.parse_args()
+    file = arguments.out / "movement.json"
+    settings = {"scenario": "paper-v1", "rounds": ROUNDS}
+    document = resumable.measure(file, settings, cells(arguments.seeds))
+    document["medians"] = summarise(document)
+    resumable.write(file, document)
+    for name, row in document["medians"].items():
+        print(name, {key: round(value, 3) for key, value in row.items()})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+"""Blocks drawn from the channel's law, and what a scheme may expect on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from airtune.kinds import Integer, Real
+from airtune.placement import Estimate, estimate
+from airtune.planning.repetition import Repetition
+from airtune.planning.result import FixedCosts
+from airtune.radio.channels.base import Block
+from airtune.schemes import BuiltScheme, Forecast, RadioRound, Travel
+from airtune.schemes.arrays.base import Effort
+from airtune.streams import generator
+
+
+def drawn_blocks(repetition: Repetition, round_index: int, purpose: str) -> list[RadioRound]:
+    """Draw what the paths may be in `planning.draws` of the next `planning.horizon` rounds.
+
+    They start from what the server perceives in a round, and come from a stream of their own: what
+    the rounds bring is not looked at.
+
+    Parameters
+    ----------
+    repetition : Repetition
+    round_index : int
+        The last round that is known.
+    purpose : str
+        Names the stream: places are chosen with other draws than those which judge them.
+    """
+    settings = repetition.scenario.planning
+    ahead = np.linspace(1, settings.horizon, settings.draws).round().astype(int)
+    now = repetition.radio(round_index)
+    blocks = []
+    for index, count in enumerate(ahead.tolist()):
+        rng = generator(repetition.seed, "draws", purpose, round_index, index)
+        blocks.append(_known(now, repetition, count, rng))
+    return blocks
+
+
+def walk_of_blocks(repetition: Repetition, round_index: int, count: int) -> list[RadioRound]:
+    """Draw `count` blocks that follow each other and the one perceived in a round."""
+    now, blocks = repetition.radio(round_index), []
+    for index in range(count):
+        rng = generator(repetition.seed, "draws", "walk", round_index, index)
+        now = _known(now, repetition, 1, rng)
+        blocks.append(now)
+    return blocks
+
+
+def _known(
+    now: RadioRound, repetition: Repetition, blocks: int, rng: np.random.Generator
+) -> RadioRound:
+    drawn = repetition.paths.ahead(now.perceived, blocks, rng)
+    return replace(now, block=Block(drawn, drawn))
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a scheme may expect on drawn blocks.
+
+    Attributes
+    ----------
+    forecasts : tuple of Forecast
+        One a block.
+    """
+
+    forecasts: tuple[Forecast, ...]
+
+    @classmethod
+    def of(
+        cls,
+        scheme: BuiltScheme,
+        radios: Sequence[RadioRound],
+        weights: Real,
+        positions: Real,
+        matrix_sizes: Integer,
+    ) -> Outlook:
+        """Return the forecasts with antennas that stay.
+
+        Parameters
+        ----------
+        scheme : BuiltScheme
+        radios : sequence of RadioRound
+        weights : ndarray, float, shape (K,)
+        positions : ndarray, float, shape (N, 2)  [wavelengths]
+        matrix_sizes : ndarray, int, shape (B,)
+        """
+        links = [scheme.array.link(radio, weights, positions) for radio in radios]
+        return cls(tuple(scheme.air.forecast(link, weights, matrix_sizes) for link in links))
+
+    @property
+    def mean(self) -> Forecast:
+        """The first forecast with the mean error and bias of all."""
+        mse = float(np.mean([one.mse for one in self.forecasts]))
+        bias = float(np.mean([one.bias for one in self.forecasts]))
+        return replace(self.forecasts[0], mse=mse, bias=bias)
+
+    def expected_error(self, backoff: float = 1.0) -> Estimate:
+        """Return the expected error over v^2, by the sample, with its interval."""
+        return estimate(np.array([one.error(backoff) for one in self.forecasts]))
+
+
+WALK = 6
+"""Blocks of a walk, besides the first."""
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A way of the antennas through drawn blocks, each placed from the places before it.
+
+    Attributes
+    ----------
+    mse, bias : float
+        Means of the forecasts, at full power.
+    move_s, move_j : float
+        Means of the ways between the blocks; the way to the first places is not one of them.
+    """
+
+    mse: float
+    bias: float
+    move_s: float
+    move_j: float
+
+    @classmethod
+    def of(
+        cls,
+        repetition: Repetition,
+        scheme: BuiltScheme,
+        first: tuple[int, Real, Real],
+        travel: Travel,
+    ) -> Walk:
+        """Walk through :data:`WALK` blocks after a round.
+
+        Parameters
+        ----------
+        repetition : Repetition
+        scheme : BuiltScheme
+        first : (int, ndarray (K,), ndarray (N, 2))
+            The round, the clients' weights, and the places in the round [wavelengths].
+        travel : Travel
+            Limit and price of each way.
+        """
+        index, weights, positions = first
+        forecasts, ways = [], []
+        for radio in walk_of_blocks(repetition, index, WALK):
+            new = scheme.array.place(radio, weights, positions, travel, Effort(mode="fast"))
+            way = repetition.movement(scheme.array, positions, new)
+            positions = way.positions
+            link = scheme.array.link(radio, weights, positions)
+            forecasts.append(scheme.air.forecast(link, weights, repetition.matrix_sizes))
+            ways.append(way)
+        return cls(
+            mse=float(np.mean([one.mse for one in forecasts])),
+            bias=float(np.mean([one.bias for one in forecasts])),
+            move_s=float(np.mean([way.time_s for way in ways])),
+            move_j=float(np.mean([way.energy_j for way in ways])),
+        )
+
+    def booked(self, costs: FixedCosts) -> FixedCosts:
+        """Return costs with the mean way in each round, and their own way once besides.
+
+        Parameters
+        ----------
+        costs : FixedCosts
+            With the way to the first places in every round.
+        """
+        return replace(
+            costs,
+            move_s=self.move_s,
+            move_j=self.move_j,
+            first_move_s=costs.move_s,
+            first_move_j=costs.move_j,
+            misalignment=self.bias,
+        )

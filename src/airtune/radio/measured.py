@@ -1,0 +1,216 @@
+"""Channels that are measured where the antennas stand, and the paths that agree with them.
+
+The paths that a server believes in are wrong by the errors of angles and gains; what decides about
+a beamformer is the channel at N places, which pilots tell directly.  Both are put together: the
+paths are a Gaussian prior about what is believed, the measurement is linear in the channel at the
+antennas, and the most probable paths are those of least squares (Gauss-Newton) [1]_.  They agree
+with the measurement where the antennas stand and say what is to be expected nearby.
+
+Interference is measured in silent symbols: the sample covariance, of which as many parts as there
+are interferers stand out from the noise, which is known [2]_.  A covariance tells its factors up to
+a rotation only; the one nearest to what is believed is taken (orthogonal Procrustes problem [3]_).
+
+References
+----------
+.. [1] S. M. Kay, "Fundamentals of Statistical Signal Processing: Estimation Theory", chapters 8
+   and 12, 1993.
+.. [2] M. E. Tipping, C. M. Bishop, "Probabilistic principal component analysis", Journal of the
+   Royal Statistical Society B 61(3), 1999: the likelihood's maximum for a given number of factors.
+.. [3] P. H. Schoenemann, "A generalized solution of the orthogonal Procrustes problem",
+   Psychometrika 31, 1966.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from airtune.kinds import Complex, Real
+from airtune.radio.array import channel, covariance
+from airtune.radio.channels.base import Paths, Transmitters
+from airtune.radio.gaussian import complex_normal
+from airtune.radio.transmission import Air
+from airtune.scenario import Csi
+
+STEPS = 3
+"""Gauss-Newton steps: errors of a few per cent and parts of a degree are nearly linear."""
+
+
+@dataclass(frozen=True)
+class Sounding:
+    """How often each thing is measured.
+
+    Attributes
+    ----------
+    pilots : int
+        Pilot symbols of each client, at least 1.
+    silent : int
+        Symbols in which nobody of the cell sends; 0: interference is not measured.
+    """
+
+    pilots: int
+    silent: int
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Channels as measured, and how well.
+
+    Attributes
+    ----------
+    clients : ndarray, complex, shape (K, N)
+        h_k with the error of its pilots.
+    client_errors : ndarray, float, shape (K,)
+        Their error covariances are these times `covariance`: ``1 / (P_k tau)``.
+    covariance : ndarray, complex, shape (N, N)
+        R as measured [W].
+    interference : ndarray, complex, shape (J, N), or None
+        v_j as measured; None where interference was not.
+    interference_errors : ndarray, float, shape (J,)
+        Their error covariances are these times `covariance`: ``1 / (q_j n)``.
+    """
+
+    clients: Complex
+    client_errors: Real
+    covariance: Complex
+    interference: Complex | None
+    interference_errors: Real
+
+
+def measure(
+    air: Air, believed: Air, powers: Real, sounding: Sounding, rng: np.random.Generator
+) -> Measurement:
+    """Measure the channels of the true air.
+
+    Parameters
+    ----------
+    air : Air
+        As it is, of all K clients.
+    believed : Air
+        As the server believes it; its noise and its powers of the interferers are used, and its
+        interference to tell who is who.
+    powers : ndarray, float, shape (K,)
+        Transmit powers P_k of the pilots [W].
+    sounding : Sounding
+    rng : Generator
+        Source of noise and interference.
+    """
+    factor = np.linalg.cholesky(air.covariance)
+    errors = 1.0 / (powers * sounding.pilots)
+    noise = complex_normal(air.channel.shape, rng) @ factor.T
+    clients = air.channel + np.sqrt(errors)[:, None] * noise
+    count, strengths = len(believed.interference), np.sqrt(believed.interference_powers)
+    if sounding.silent == 0 or count == 0:
+        return Measurement(clients, errors, believed.covariance, None, np.zeros(count))
+    heard = factor @ complex_normal((len(factor), sounding.silent), rng)
+    sample = heard @ heard.conj().T / sounding.silent
+    found = _factors(sample, believed.noise, (strengths[:, None] * believed.interference).T)
+    measured = covariance(found.T, np.ones(count), believed.noise)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        vectors = np.where(strengths[:, None] > 0, found.T / strengths[:, None], 0.0)
+        spread = np.where(strengths > 0, 1.0 / (strengths**2 * sounding.silent), np.inf)
+    return Measurement(clients, errors, measured, vectors, spread)
+
+
+def _factors(sample: Complex, noise: float, believed: Complex) -> Complex:
+    """Return V (N, J) with ``V V^H`` the interference in a sample covariance, nearest to belief."""
+    values, vectors = np.linalg.eigh(sample)
+    rank = min(believed.shape)
+    strong = np.sqrt(np.maximum(values[::-1][:rank] - noise, 0.0))
+    parts = vectors[:, ::-1][:, :rank] * strong
+    left, _, right = np.linalg.svd(parts.conj().T @ believed, full_matrices=False)
+    return np.asarray(parts @ (left @ right))
+
+
+def updated(
+    believed: Transmitters, positions: Real, measurement: Measurement, csi: Csi
+) -> Transmitters:
+    """Return the most probable paths after a measurement at `positions`.
+
+    Parameters
+    ----------
+    believed : Transmitters
+        Before it.
+    positions : ndarray, float, shape (N, 2)
+        Where the antennas stand [wavelengths].
+    measurement : Measurement
+    csi : Csi
+        Section ``radio.csi`` of the scenario: how wrong beliefs are.
+
+    Examples
+    --------
+    A path whose gain is believed 10 % too large, measured without noise:
+
+    >>> paths = Paths(np.array([[1.1 + 0j]]), np.zeros((1, 1, 2)), np.zeros((1, 1)))
+    >>> known = Transmitters(paths, paths.of(np.arange(0)))
+    >>> told = Measurement(np.ones((1, 2)), np.array([1e-9]), np.eye(2), None, np.zeros(0))
+    >>> csi = Csi(gain_error=0.1)
+    >>> after = updated(known, np.array([[0.0, 0.0], [0.5, 0.0]]), told, csi)
+    >>> after.clients.gains.round(4).tolist()
+    [[(1+0j)]]
+    """
+    factor = np.linalg.cholesky(measurement.covariance)
+    whitener: Complex = np.linalg.inv(factor).astype(np.complex128)
+    clients = _fitted(
+        believed.clients, positions, measurement.clients, (whitener, measurement.client_errors), csi
+    )
+    others = believed.interferers
+    if measurement.interference is not None:
+        heard = (whitener, measurement.interference_errors)
+        others = _fitted(others, positions, measurement.interference, heard, csi)
+    return Transmitters(clients, others)
+
+
+def _fitted(
+    paths: Paths, positions: Real, wanted: Complex, noise: tuple[Complex, Real], csi: Csi
+) -> Paths:
+    """Return the paths of the largest posterior density; `noise`: whitener and relative errors."""
+    deviations = _deviations(paths, csi)
+    if not deviations.any() or not len(wanted):
+        return paths
+    whitener, errors = noise
+    scale = 1.0 / np.sqrt(errors)[:, None]  # 0 for who was not measured
+    steps, current = np.zeros(deviations.shape), paths
+    for _ in range(STEPS):
+        slopes = deviations[:, :, None] * _slopes(current, positions)  # (K, 4 L, N)
+        G = _real(scale[:, :, None] * (slopes @ whitener.T))
+        missing = _real(scale * ((wanted - channel(current, positions)) @ whitener.T))
+        missing = missing + np.einsum("kpm,kp->km", G, steps)
+        gram = np.einsum("kpm,kpn->kmn", G, G) + np.eye(G.shape[2])
+        steps = np.einsum("kpm,km->kp", G, np.linalg.solve(gram, missing[:, :, None])[:, :, 0])
+        current = _stepped(paths, deviations * steps)
+    return current
+
+
+def _deviations(paths: Paths, csi: Csi) -> Real:
+    """Return how wrong each number may be, shape (K, 4 L): Re, Im of the gains, u_x, u_y."""
+    sizes = np.abs(paths.gains)
+    gains = sizes * csi.gain_error / np.sqrt(2.0)
+    angles = np.where(sizes > 0, np.deg2rad(csi.angle_error_deg), 0.0)
+    return np.concatenate([gains, gains, angles, angles], axis=1)
+
+
+def _slopes(paths: Paths, positions: Real) -> Complex:
+    """Return the derivatives of the channel by the numbers of `_deviations`, (K, 4 L, N)."""
+    waves = np.exp(2j * np.pi * (paths.directions @ positions.T))
+    turned = 2j * np.pi * paths.gains[:, :, None] * waves
+    x, y = positions.T
+    return np.concatenate([waves, 1j * waves, turned * x, turned * y], axis=1)
+
+
+def _real(values: Complex) -> Real:
+    """Return real and imaginary parts side by side along the last axis."""
+    return np.concatenate([values.real, values.imag], axis=-1)
+
+
+def _stepped(paths: Paths, changes: Real) -> Paths:
+    """Return paths with changes (K, 4 L) added; directions stay on the half sphere."""
+    real, imaginary, x, y = np.split(changes, 4, axis=1)
+    directions = paths.directions + np.stack([x, y], axis=-1)
+    length = np.linalg.norm(directions, axis=-1, keepdims=True)
+    return replace(
+        paths,
+        gains=paths.gains + real + 1j * imaginary,
+        directions=directions / np.maximum(1.0, length),
+    )

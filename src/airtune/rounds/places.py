@@ -1,0 +1,215 @@
+"""Where the antennas go in a round (`planning.movement`), and what is known when they are there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from airtune.kinds import Integer, Real
+from airtune.placement import Estimate
+from airtune.planning.draws import Outlook, drawn_blocks
+from airtune.planning.repetition import Repetition
+from airtune.planning.replan import CurrentPlan
+from airtune.radio.drives import Carriages
+from airtune.radio.movement import Movement
+from airtune.radio.units import from_db
+from airtune.schemes import BuiltScheme, Forecast, Link, RadioRound, Travel
+
+
+@dataclass(frozen=True)
+class Aim:
+    """Where the antennas go.
+
+    Attributes
+    ----------
+    positions : ndarray, float, shape (N, 2)
+        In no order [wavelengths].
+    placed_error : float or None
+        Expected error over v^2 when they were placed for many blocks; None where they are not.
+    expected : Estimate or None
+        The expected error of this round at these places, by sampling.
+    """
+
+    positions: Real
+    placed_error: float | None = None
+    expected: Estimate | None = None
+
+    def metrics(self) -> dict[str, Any]:
+        """Return what the line of metrics tells of it."""
+        return {} if self.expected is None else {"expected_error": asdict(self.expected)}
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What decides where the antennas go in the next round.
+
+    Attributes
+    ----------
+    repetition : Repetition
+    scheme : BuiltScheme
+    current : CurrentPlan
+        The plan that the rounds follow.
+    done : int
+        Rounds done.
+    positions : ndarray, float, shape (N, 2)
+        Where the antennas are [wavelengths].
+    weights : ndarray, float, shape (K,)
+        nu_k that are expected of the round; 0 for who is not selected.
+    placed_error : float or None
+        As the last :class:`Aim` had it.
+    """
+
+    repetition: Repetition
+    scheme: BuiltScheme
+    current: CurrentPlan
+    done: int
+    positions: Real
+    weights: Real
+    placed_error: float | None = None
+
+    @property
+    def planned_places(self) -> Real | None:
+        """Where the plan puts the antennas; None where it was made for another scheme."""
+        joint = self.current.joint
+        return joint.expected.positions if joint.scheme == self.scheme.name else None
+
+    def place(self, radio: RadioRound, travel: Travel | None = None) -> Real:
+        """Return the best places of a round within the travel, shape (N, 2) [wavelengths]."""
+        return self.scheme.array.place(radio, self.weights, self.positions, travel)
+
+    @property
+    def travel(self) -> Travel:
+        """How far the plan lets the antennas go, and what distance must bring."""
+        settings, expected = self.repetition.scenario.placement, self.current.joint.expected
+        price = settings.travel_price_db
+        if self.repetition.scenario.planning.movement == "priced":
+            price = max(price, expected.price_db)
+        return Travel(expected.max_travel, price)
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """The antennas after the movement of a round.
+
+    Attributes
+    ----------
+    aim : Aim
+        Where they went first.
+    moved : Movement
+        All ways together.
+    link : Link
+        As the server knows it where they stand.
+    carriages : Carriages or None
+        Where drives that miss have brought them.
+    """
+
+    aim: Aim
+    moved: Movement
+    link: Link
+    carriages: Carriages | None = None
+
+
+def arrive(
+    now: Standing,
+    radio: RadioRound,
+    forecast: Callable[[Link], Forecast],
+    clients: Integer,
+    carried: Callable[[Movement], Carriages | None],
+) -> Arrival:
+    """Move the antennas, and measure where they stand if the server does (`radio.csi.beamformer`).
+
+    Ports are measured before the choice; antennas that move are placed by the believed paths,
+    measured, and `placement.refinements` times placed anew nearby and measured again.
+
+    Parameters
+    ----------
+    now : Standing
+    radio : RadioRound
+        As it is known when the round opens.
+    forecast : callable
+        As of :func:`target`.
+    clients : ndarray, int, shape (S,)
+        The selected ones, who send pilots.
+    carried : callable
+        Where drives bring the antennas in a movement; None where they do not miss.
+    """
+    repetition, array = now.repetition, now.scheme.array
+    ports = array.ports() if repetition.measures else None
+    if ports is not None:
+        radio = repetition.measured(radio.at(ports), array, clients, "ports").radio
+    aim = target(now, radio, forecast)
+    moved = repetition.movement(array, now.positions, aim.positions)
+
+    def known(radio: RadioRound, moved: Movement, name: str) -> tuple[Link, Carriages | None]:
+        link, carriages = array.link(radio, now.weights, moved.positions), carried(moved)
+        if carriages is not None:
+            link = replace(link, true_positions=carriages.actual)
+        if repetition.measures and ports is None:
+            link = repetition.measured(link, array, clients, name)
+        return link, carriages
+
+    link, carriages = known(radio, moved, "places")
+    settings = repetition.scenario.placement
+    nearby = max(settings.refinement_travel, 1.5 * repetition.scenario.array.drives.grid)
+    for step in range(repetition.refinements(array)):
+        travel = Travel(nearby, now.travel.price_db)
+        better = array.place(link.radio, now.weights, moved.positions, travel)
+        moved = moved.then(repetition.movement(array, moved.positions, better))
+        link, carriages = known(link.radio, moved, f"refined {step}")
+    return Arrival(aim, moved, link, carriages)
+
+
+def target(now: Standing, radio: RadioRound, forecast: Callable[[Link], Forecast]) -> Aim:
+    """Return where the antennas go in a round (`planning.movement`).
+
+    Parameters
+    ----------
+    now : Standing
+    radio : RadioRound
+    forecast : callable
+        Forecast of the round with a link.
+    """
+    planning, array = now.repetition.scenario.planning, now.scheme.array
+    movement = planning.movement if array.moves else "each-round"
+    if movement == "statistical":
+        return _for_many_blocks(now)
+    if movement == "once":
+        if now.planned_places is not None:
+            return Aim(now.planned_places)
+        return Aim(now.positions if now.done > 0 else now.place(radio))
+    if movement == "when-needed":
+        link = array.link(radio, now.weights, now.positions)
+        if forecast(link).error(now.current.joint.plan.power_backoff) <= planning.quality:
+            return Aim(now.positions)
+    return Aim(now.place(radio, now.travel))
+
+
+def _for_many_blocks(now: Standing) -> Aim:
+    """Return the places of least expected error, where this has changed since they were chosen.
+
+    The antennas are placed when a plan begins, and again when their expected error has grown by
+    `planning.drift_db`; they go only where drawn blocks that did not choose the places find them
+    better.  The selection of a round does not count, all participants do.
+    """
+    repetition, plan = now.repetition, now.current.joint.plan
+    weights, index = repetition.weights(plan.participants), now.done + 1
+    judging = drawn_blocks(repetition, index, "judge")
+
+    def error(positions: Real) -> Estimate:
+        outlook = Outlook.of(now.scheme, judging, weights, positions, repetition.matrix_sizes)
+        return outlook.expected_error(plan.power_backoff)
+
+    staying, before = error(now.positions), now.placed_error
+    rise = from_db(repetition.scenario.planning.drift_db)
+    if now.done == now.current.round and now.planned_places is not None:
+        places = now.planned_places
+    elif before is not None and staying.mean <= before * rise:
+        return Aim(now.positions, before, staying)
+    else:
+        blocks = drawn_blocks(repetition, index, "places")
+        places = now.scheme.array.place_average(blocks, weights, now.positions, now.travel)
+    moving = error(places)
+    if moving.mean >= staying.mean:
+        return Aim(now.positions, staying.mean, staying)
+    return Aim(places, moving.mean, moving)
