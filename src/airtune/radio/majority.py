@@ -72,7 +72,7 @@ def vote_error(omega: Real, weights: Real, noise: float) -> float:
 
 
 def modulus_error(omega: Real, agreement: Real) -> float:
-    """Return the squared error over v^2 of a voted sign times the mean modulus (:func:`vote_error`).
+    """Return the squared error over v^2 of a voted sign times the mean modulus of the updates.
 
     Parameters
     ----------
