@@ -225,6 +225,7 @@ SCHEMES = Registry(
         "ris": "airtune.schemes:RIS",
         "cotaf": "airtune.schemes:COTAF",
         "obda": "airtune.schemes:OBDA",
+        "non-coherent": "airtune.schemes:NON_COHERENT",
         "truncated": "airtune.schemes:TRUNCATED",
         "digital": "airtune.schemes:DIGITAL",
     },

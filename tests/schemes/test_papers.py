@@ -137,6 +137,30 @@ def test_one_bit_sends_half_a_symbol_an_entry_at_one_power() -> None:
     assert len(np.unique(np.abs(received.mean[:3000]))) == 1
 
 
+def test_without_channel_knowledge_the_vote_takes_four_times_the_airtime() -> None:
+    """Two complex symbols an entry in place of half of one; nobody sends beyond its limit."""
+    scenario = scenario_with(placement__mode="fast")
+    link, updates = link_of(scenario, "non-coherent"), gaussian(10)
+    voted = air_of(scenario, "non-coherent").combine(uploads_of(updates), link, 1.0)
+    radio = scenario.radio
+    assert voted.uplink_s == pytest.approx(2 * 5000 / (radio.bandwidth_hz * radio.efficiency))
+    limits = link.radio.powers * voted.uplink_s
+    assert (voted.uplink_j <= limits * (1 + 1e-9)).all()
+    assert len(np.unique(np.abs(voted.mean[:3000]))) == 1
+
+
+def test_a_vote_by_energy_is_predicted_and_worse_than_a_coherent_one() -> None:
+    """The price of not knowing phases; the forecast is of the law that the votes follow."""
+    scenario = scenario_with(placement__mode="fast")
+    omega, sizes, errors = np.full(10, 0.1), np.array([3000, 2000]), {}
+    for name in ("obda", "non-coherent"):
+        link, air = link_of(scenario, name), air_of(scenario, name)
+        received = [air.combine(uploads_of(gaussian(10, seed)), link, 1.0) for seed in range(4)]
+        errors[name] = float(np.mean([one.mse for one in received]))
+        assert air.forecast(link, omega, sizes).mse == pytest.approx(errors[name], rel=0.1)
+    assert errors["non-coherent"] > errors["obda"]
+
+
 def test_truncation_trades_participation_for_noise() -> None:
     """A higher threshold silences more clients and leaves less noise; auto takes the least sum."""
     updates, errors, noises, counts = gaussian(10), [], [], []
@@ -160,7 +184,7 @@ def test_truncation_trades_participation_for_noise() -> None:
     assert least.mse < errors[0]  # some silence is better than none
 
 
-@pytest.mark.parametrize("name", ["truncated", "cotaf", "obda"])
+@pytest.mark.parametrize("name", ["truncated", "cotaf", "obda", "non-coherent"])
 def test_nobody_above_the_threshold_sends_nothing(name: str) -> None:
     scenario = scenario_with(aggregation__truncation_db=200.0)
     link = link_of(scenario, name)

@@ -68,6 +68,25 @@ def vote_error(omega: Real, weights: Real, noise: float) -> float:
     >>> [round(vote_error(np.full(k, 1 / k), np.full(k, 1 / k), noise=1e-9), 6) for k in (2, 3)]
     [0.5, 0.333333]
     """
+    return modulus_error(omega, vote_correlation(weights, noise))
+
+
+def modulus_error(omega: Real, agreement: Real) -> float:
+    """Return the squared error over v^2 of a voted sign times the mean modulus of the updates.
+
+    Parameters
+    ----------
+    omega : ndarray, float, shape (K,)
+        Weights of the target, sum 1.
+    agreement : ndarray, float, shape (K,)
+        ``E[s sigma_k]`` of the voted sign and the sign of each update.
+
+    Examples
+    --------
+    A sign that is drawn by lot is worse than silence, which loses 1 / 2:
+
+    >>> round(modulus_error(np.array([0.5, 0.5]), np.zeros(2)), 3)
+    1.137
+    """
     square = 2.0 / np.pi
-    agreement = float(omega @ vote_correlation(weights, noise))
-    return square - 2.0 * square * agreement + float(omega @ omega)
+    return square - 2.0 * square * float(omega @ agreement) + float(omega @ omega)

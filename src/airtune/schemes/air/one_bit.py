@@ -64,17 +64,35 @@ class OneBit(Truncating):
         report = self._reported(moduli / sizes, sizes, uploads)
         step = uploads.omega @ as_reported(report.scales, uploads).deviations
         signs = np.where(uploads.updates < 0, np.float32(-1), np.float32(1))
-        sent = self.transmit(
-            replace(uploads, updates=signs),
-            link,
-            _unit_scales(sizes, step > 0, uploads.omega),
-            forced(link, uploads.clients, uploads.omega, backoff),
-        )
+        sent = self.votes(replace(uploads, updates=signs), link, backoff, step, sizes)
         votes = np.where(sent.mean < 0, -1.0, 1.0)
         mean = np.repeat(step, sizes) * votes
         error = relative_error(mean, uploads)
         sent = report.added_to(sent)
         return replace(sent, mean=mean, mse=error, predicted_mse=None, squared_bias=None)
+
+    def votes(
+        self, uploads: Uploads, link: Link, backoff: float, step: Real, sizes: Integer
+    ) -> Reception:
+        """Send the signs; the mean that is received has the sign of each vote.
+
+        Parameters
+        ----------
+        uploads : Uploads
+            Signs in place of updates.
+        link : Link
+        backoff : float
+        step : ndarray, float, shape (B,)
+            What the signs of a scale group are multiplied with; a group with 0 is not sent.
+        sizes : ndarray, int, shape (B,)
+            Entries of the scale groups.
+        """
+        return self.transmit(
+            uploads,
+            link,
+            _unit_scales(sizes, step > 0, uploads.omega),
+            forced(link, uploads.clients, uploads.omega, backoff),
+        )
 
     def _reported(self, moduli: Real, sizes: Integer, uploads: Uploads) -> Report:
         """Return the reports of the mean moduli, shape (S, B)."""
