@@ -12,12 +12,13 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 
 from airtune.kinds import Integer, Real
 from airtune.radio import robust
+from airtune.scenario.costs import CostTwin
 from airtune.schemes.air.analog import Analog, spread_weights
 from airtune.schemes.air.base import AirInterface
 from airtune.schemes.air.measures import relative_error, squared_scale
@@ -72,6 +73,10 @@ class Grouped(AirInterface):
 
     inner: AirInterface
     about: ClassVar[str] = "sums of groups of clients"
+
+    def booking(self, twin: CostTwin) -> Self:
+        """Return this interface and the one in it with another cost twin."""
+        return replace(self, twin=twin, inner=self.inner.booking(twin))
 
     def split(self, clients: Integer, link: Link) -> list[Integer]:
         """Return the groups of a round as indices into `clients`, ascending.
