@@ -144,7 +144,7 @@ def test_masks_are_new_each_round_and_known_to_both_ends() -> None:
 
 
 def test_subspaces_are_unbiased_with_the_stated_energy() -> None:
-    payload, rounds = made("subspace", 60), 4000
+    payload, rounds = made("subspace", 60), 1500
     update = generator(2, "test").standard_normal(payload.total)
     rows = np.array(
         [
@@ -158,10 +158,11 @@ def test_subspaces_are_unbiased_with_the_stated_energy() -> None:
         factor = np.sum(rows[:, span] ** 2, axis=1) / energy
         expected = (matrix.size + number + 1) / number
         assert factor.mean() == pytest.approx(expected, abs=5 * factor.std() / np.sqrt(rounds))
-        assert factor.mean() == pytest.approx(expected, rel=0.06)
-        # ||mean - d||^2 is (d + 1) / n times the energy over the number of rounds.
+        assert factor.mean() == pytest.approx(expected, rel=0.1)
+        # E ||mean - d||^2 is (d + 1) / n times the energy over the number of rounds; of a biased
+        # estimate it would not fall with them.
         off = np.sum((rows[:, span].mean(axis=0) - update[span]) ** 2)
-        assert off / energy == pytest.approx((matrix.size + 1) / number / rounds, rel=0.5)
+        assert off / energy < 3 * (matrix.size + 1) / number / rounds
     assert payload.inflation == pytest.approx(((payload.matrix_sizes + 1) / payload.counts).max())
 
 

@@ -223,13 +223,15 @@ def test_all_participants_follow_broadcasts_of_a_part(small_scenario) -> None:
 def test_a_twin_books_its_own_payload(small_scenario) -> None:
     symbols = {}
     for name in PAYLOADS:
-        run = run_of(with_payload(small_scenario, name, costs__model="openllama-3b-qv"), "fixed")
+        run = run_of(
+            with_payload(small_scenario, name, 48, costs__model="openllama-3b-qv"), "fixed"
+        )
         lines = [run.run_round() for _ in range(2)]
         symbols[name] = [line["round_latency_s"]["uplink"] * 0.9e6 for line in lines]
     assert symbols["lora"] == pytest.approx([2662400 / 2] * 2)
     assert symbols["ffa"] == pytest.approx([2662400 / 4] * 2)
     assert sum(symbols["rolora"]) == pytest.approx(2662400 / 2)
-    assert symbols["mask"] == pytest.approx([2662400 * 24 / 107 / 2] * 2, rel=1e-5)
+    assert symbols["mask"] == pytest.approx([2662400 * 48 / 107 / 2] * 2, rel=1e-5)
     assert symbols["subspace"] == symbols["mask"]
 
 
