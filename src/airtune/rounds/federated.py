@@ -185,8 +185,8 @@ class FederatedRun:
             if stepped:
                 sending.memorise(state, received, index)
                 if not rejected:
-                    heard = float(repetition.omega[transmitters].sum())
-                    sending.follow(state, received.mean, heard, index)
+                    weight = float(repetition.omega[transmitters].sum())
+                    sending.follow(state, received.mean, weight, index)
                 if verdict is not None:
                     state.accepted_norms = verdict.norms
                 if received.effective_weights is not None:
