@@ -41,7 +41,7 @@ def of_payload(
     ... )
     >>> masked = of_payload(constants, share=0.25, inflation=0.0, amplification=1.0)
     >>> masked.mu, masked.G_sq, masked.L
-    (0.125, 2.0, 4)
+    (0.125, 2.0, 4.0)
     >>> projected = of_payload(constants, share=1.0, inflation=4.0, amplification=4.0)
     >>> projected.L, projected.eta, projected.G_sq
     (20.0, 0.05, 6.4)
