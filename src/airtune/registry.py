@@ -264,6 +264,8 @@ CLIENT_OBJECTIVES = Registry(
     {
         "sft": "airtune.learning.objectives.sft:SFT",
         "dpo": "airtune.learning.objectives.dpo:DPO",
+        "fedprox": "airtune.learning.objectives.fedprox:FEDPROX",
+        "scaffold": "airtune.learning.objectives.scaffold:SCAFFOLD",
     },
     methods=("encode", "step"),
 )

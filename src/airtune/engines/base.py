@@ -87,10 +87,12 @@ class Engine(ABC):
         Parameters
         ----------
         scenario : Scenario
-            Its sections model, data, pretraining, training and evaluation are read, and
-            ``faults.poison`` where its kind is `label-noise`: poisoned clients then compute on the
-            examples of :mod:`airtune.learning.wrong_answers`.  What clients of the other kinds send
-            is put in the place of their updates by the rounds.
+            Its sections model, data, pretraining, training and evaluation are read, and what
+            `aggregation.payload` sends (:meth:`airtune.learning.payload.Payload.entries`): local
+            steps move these entries only, and updates are 0 elsewhere.  Of ``faults.poison`` the
+            kind `label-noise` is read: poisoned clients then compute on the examples of
+            :mod:`airtune.learning.wrong_answers`.  What clients of the other kinds send is put in
+            the place of their updates by the rounds.
         seed : int
             Root of this repetition's streams: held-out records, partition, initial adapter.
         progress : callable, optional

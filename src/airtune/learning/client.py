@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from airtune.kinds import Integer
 from airtune.learning.objectives.base import LocalTask
 from airtune.learning.results import ClientState, ClientUpdate, Vector
 from airtune.registry import CLIENT_OBJECTIVES
@@ -85,11 +86,13 @@ def client_update(
     round_index: int,
     client: int,
     state: ClientState | None = None,
+    moved: Integer | None = None,
 ) -> ClientUpdate:
     """Compute a client's descent direction at `adapter`.
 
-    H = 1: the gradient of the client objective on one mini-batch.  H > 1: H steps of SGD with
-    `local_learning_rate`, each on a mini-batch of its own, and (before - after) / rate.
+    H = 1: the gradient of the client objective on one mini-batch.  H > 1: H steps of
+    `client_optimizer` with `local_learning_rate`, each on a mini-batch of its own, and
+    (before - after) / rate.
     Then the direction is scaled down to `clip_norm`, if set and exceeded.
 
     Parameters
@@ -110,6 +113,9 @@ def client_update(
         Name the random streams.
     state : dict of str to ndarray, optional
         The client's state after its last round; None before its first.
+    moved : ndarray, int, optional
+        Entries that the payload of the round sends: the steps move these only, and the update is 0
+        elsewhere.  All by default.
 
     Returns
     -------
@@ -117,19 +123,27 @@ def client_update(
         With zeros and ``finite=False`` if a NaN or an infinity came up: it must not leave the
         client.
     """
+    from airtune.learning.local_steps import local_steps
+
     objective: ClientObjective = CLIENT_OBJECTIVES[settings.client_objective]
     rate = single(settings.local_learning_rate)
+    rest = None if moved is None else _others(moved, len(adapter))
     with _dropout(model, seed, round_index, client) as random:
         task = LocalTask(model, _tensor(adapter), settings, random)
         before = objective.init(task) if state is None else state
         after, flat, losses, tokens = objective.start(task, before), _tensor(adapter), [], 0
-        for step in range(settings.local_steps):
-            chosen = choose(examples, batch_size, seed, round_index, client, step)
+        step = local_steps(flat, settings, rate)
+        for number in range(settings.local_steps):
+            chosen = choose(examples, batch_size, seed, round_index, client, number)
             loss, gradient, after = objective.step(task, flat, chosen, after)
+            if rest is not None:
+                gradient = gradient.masked_fill(rest, 0.0)
             losses.append(loss)
             tokens += sum(len(example.ids) for example in chosen)
             if settings.local_steps > 1:
-                flat.sub_(gradient, alpha=rate)
+                step(gradient)
+                if rest is not None and settings.client_weight_decay > 0:
+                    flat[rest] = task.adapter[rest]
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         if settings.local_steps > 1:
             update = (adapter - flat.numpy()) / np.float32(rate)
@@ -161,6 +175,15 @@ def _tensor(adapter: Vector) -> torch.Tensor:
     import torch
 
     return torch.from_numpy(np.array(adapter, np.float32))
+
+
+def _others(moved: Integer, length: int) -> torch.Tensor:
+    """Return which entries do not move, shape (d,)."""
+    import torch
+
+    rest = torch.ones(length, dtype=torch.bool)
+    rest[torch.from_numpy(moved)] = False
+    return rest
 
 
 @contextmanager

@@ -156,6 +156,65 @@ class FederatedLoss:
         return torch.cat([part.reshape(-1) for part in second])
 
 
+@dataclass(frozen=True)
+class RestrictedLoss:
+    """A loss over some of its weights, the others as they start.
+
+    Attributes
+    ----------
+    whole : FederatedLoss
+    entries : ndarray, int, shape (m,)
+        Ascending indices of these weights.
+    matrix_sizes : ndarray, int, shape (B',)
+        How many of them are in each matrix that has any.
+    """
+
+    whole: FederatedLoss
+    entries: NDArray[np.int64]
+    matrix_sizes: NDArray[np.int64]
+
+    @property
+    def weights(self) -> FloatArray:
+        """omega_k, shape (K,)."""
+        return self.whole.weights
+
+    @property
+    def records(self) -> NDArray[np.int64]:
+        """Records behind each F_k, shape (K,)."""
+        return self.whole.records
+
+    @property
+    def start(self) -> Vector:
+        """Where training starts, shape (m,)."""
+        return np.asarray(self.whole.start[self.entries])
+
+    def among_all(self, point: Vector) -> Vector:
+        """Return a point, shape (m,), with the weights that stay, shape (d,)."""
+        full = self.whole.start.copy()
+        full[self.entries] = point
+        return full
+
+    def losses(self, point: Vector) -> list[FloatArray]:
+        """See :meth:`FederatedLoss.losses`."""
+        return self.whole.losses(self.among_all(point))
+
+    def gradients(self, point: Vector, client: int) -> Vector:
+        """See :meth:`FederatedLoss.gradients`."""
+        return np.asarray(self.whole.gradients(self.among_all(point), client)[:, self.entries])
+
+    def updates(self, point: Vector, batch_size: int, round_index: int) -> Vector:
+        """See :meth:`FederatedLoss.updates`."""
+        rows = self.whole.updates(self.among_all(point), batch_size, round_index)
+        return np.asarray(rows[:, self.entries])
+
+    def curvature(self, point: Vector, direction: Vector, samples: int) -> Vector:
+        """See :meth:`FederatedLoss.curvature`."""
+        along = np.zeros(len(self.whole.start), np.float32)
+        along[self.entries] = direction
+        rows = self.whole.curvature(self.among_all(point), along, samples)
+        return np.asarray(rows[:, self.entries])
+
+
 def sample_losses(
     model: LanguageModel, examples: Sequence[Example], workers: Workers
 ) -> FloatArray:

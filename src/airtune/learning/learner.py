@@ -20,6 +20,7 @@ from airtune.learning.federated_data import federated_data
 from airtune.learning.folders import CACHED
 from airtune.learning.formats import read_records
 from airtune.learning.objectives.base import LocalTask
+from airtune.learning.payload import payload_of
 from airtune.learning.results import (
     AdapterMatrix,
     ClientState,
@@ -136,7 +137,8 @@ class Learner:
     ) -> list[ClientUpdate]:
         """Compute the updates of several clients, side by side where that is possible.
 
-        The results do not depend on who computes at the same time.
+        The results do not depend on who computes at the same time.  They are 0 at the entries that
+        `aggregation.payload` does not send in the round.
 
         Parameters
         ----------
@@ -152,6 +154,7 @@ class Learner:
             States of the clients that took part before, by index; each result has the next one.
         """
         training, known = self.scenario.training, states or {}
+        moved = payload_of(self.scenario.aggregation, self.matrices, seed).entries(round_index)
 
         def update(job: tuple[int, int]) -> ClientUpdate:
             client, batch_size = job
@@ -165,6 +168,7 @@ class Learner:
                 round_index=round_index,
                 client=client,
                 state=known.get(client),
+                moved=moved,
             )
 
         def tokens(job: tuple[int, int]) -> int:

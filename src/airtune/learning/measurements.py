@@ -15,8 +15,16 @@ from numpy.typing import NDArray
 
 from airtune.learning.batches import by_length
 from airtune.learning.corpus import corpus_examples, mixture_examples
-from airtune.learning.federated_loss import BATCH, FederatedLoss, FloatArray, Groups, sample_losses
+from airtune.learning.federated_loss import (
+    BATCH,
+    FederatedLoss,
+    FloatArray,
+    Groups,
+    RestrictedLoss,
+    sample_losses,
+)
 from airtune.learning.model import LanguageModel
+from airtune.learning.payload import payload_of
 from airtune.learning.pretrain import fresh_model
 from airtune.learning.results import Vector
 from airtune.learning.text import Example
@@ -101,8 +109,16 @@ class Measurements:
                 sha.update(np.array(facts, np.int64).tobytes())
         return sha.hexdigest()
 
-    def tuning(self) -> FederatedLoss:
-        """Return the fine-tuning loss over the adapters."""
+    def tuning(self) -> FederatedLoss | RestrictedLoss:
+        """Return the fine-tuning loss over the adapters, as far as the payload ever moves them."""
+        whole, settings = self._over_adapters(), self.scenario.aggregation
+        payload = payload_of(settings, self._model.matrices, self.seed)
+        if payload.movable is None:
+            return whole
+        sizes = np.concatenate([payload.blocks(part) for part in payload.parts])
+        return RestrictedLoss(whole, payload.movable, sizes)
+
+    def _over_adapters(self) -> FederatedLoss:
         model = self._model
         return self._loss(
             model=model,
@@ -132,7 +148,7 @@ class Measurements:
         groups = tuple(group for group in groups if group)
         weights = np.full(len(groups), 1 / len(groups))
         if self.scenario.model.source != "small":
-            tuning = self.tuning()
+            tuning = self._over_adapters()
             return self._loss(
                 model=self._model,
                 flat=self._model.flat,
@@ -179,8 +195,10 @@ class Measurements:
         )
 
     def data_losses(self, adapter: Vector) -> tuple[FloatArray, list[FloatArray]]:
-        """Return the losses of the same samples under an adapter."""
-        self._model.load(adapter)
+        """Return the losses of the same samples under an adapter, as long as `tuning` has it."""
+        tuning = self.tuning()
+        whole = tuning.among_all(adapter) if isinstance(tuning, RestrictedLoss) else adapter
+        self._model.load(whole)
         workers = self._learner._workers
         return (
             sample_losses(self._model, self._shift_pretraining(), workers),

@@ -12,20 +12,29 @@ from numpy.typing import NDArray
 from airtune.bound import calibrate
 from airtune.bound.convergence import BoundConstants
 from airtune.bound.forecast import slowdown
+from airtune.bound.payload import of_payload
 from airtune.costs import FloatArray, Hardware, cycles_per_sample
 from airtune.errors import InputError, shown
 from airtune.kinds import Mask
+from airtune.learning.payload import Payload, payload_of
 from airtune.learning.twins import cost_twin
 from airtune.planning.resources import PlanInputs, plan_inputs
 from airtune.radio.channels import Channel
 from airtune.radio.measured import Sounding
 from airtune.radio.movement import Movement, movement, standing
 from airtune.radio.units import wavelength
-from airtune.registry import CHANNELS, POLICIES, SCHEMES
+from airtune.registry import CHANNELS, CLIENT_OBJECTIVES, POLICIES, SCHEMES
 from airtune.scenario import Scenario
 from airtune.scenario.base import CALIBRATE
 from airtune.scenario.costs import CostTwin
-from airtune.schemes import ArrayPolicy, BuiltScheme, Link, RadioRound, Signalling
+from airtune.schemes import (
+    AirInterface,
+    ArrayPolicy,
+    BuiltScheme,
+    Link,
+    RadioRound,
+    Signalling,
+)
 from airtune.schemes.measured import measured
 
 REFERENCE = "fixed"
@@ -126,7 +135,9 @@ class Repetition:
             if scenario.aggregation.normalise == "auto":
                 chosen = scenario.aggregation.with_powers(self.group_powers)
                 scenario = scenario.model_copy(update={"aggregation": chosen})
-            self._schemes[name] = SCHEMES[name].build(scenario, self.seed)
+            built: BuiltScheme = SCHEMES[name].build(scenario, self.seed)
+            air = self.booking(built.air, self.payload.largest)
+            self._schemes[name] = built if air is built.air else replace(built, air=air)
         return self._schemes[name]
 
     @cached_property
@@ -151,6 +162,22 @@ class Repetition:
         return scheme.repeating(sendings) if planned else scheme
 
     @cached_property
+    def payload(self) -> Payload:
+        """What is sent of an update.
+
+        Raises
+        ------
+        InputError
+            It does not fit the adapter matrices.
+        """
+        return payload_of(self.scenario.aggregation, self.sizes.matrices, self.seed)
+
+    def booking(self, air: AirInterface, part: str) -> AirInterface:
+        """Return an interface that books a part of the payload, as a cost twin would send it."""
+        twin = self.payload.booked(self.twin, part) if self.twin is not None else None
+        return air if twin is None or twin == air.twin else air.booking(twin)
+
+    @cached_property
     def omega(self) -> FloatArray:
         """Weights of the clients, shape (K,), sum 1."""
         records = self.sizes.data_sizes
@@ -165,8 +192,11 @@ class Repetition:
 
     @cached_property
     def matrix_sizes(self) -> NDArray[np.int64]:
-        """Entries of each adapter matrix."""
-        return np.array([matrix.size for matrix in self.sizes.matrices], dtype=np.int64)
+        """Numbers of each block that is sent, in a round of the payload's largest part.
+
+        With the payload `lora` these are the entries of each adapter matrix.
+        """
+        return self.payload.blocks(self.payload.largest)
 
     @cached_property
     def twin(self) -> CostTwin | None:
@@ -203,8 +233,10 @@ class Repetition:
 
     @cached_property
     def constants(self) -> BoundConstants:
-        """Constants of the convergence bound."""
-        return self.bound or calibrate.given_constants(self.scenario.bound)
+        """Constants of the convergence bound, for what the payload makes of an update."""
+        constants = self.bound or calibrate.given_constants(self.scenario.bound)
+        payload = self.payload
+        return of_payload(constants, payload.share, payload.inflation, payload.amplification)
 
     @cached_property
     def inputs(self) -> PlanInputs:
@@ -249,6 +281,7 @@ class Repetition:
         """
         by_array = self.scenario.radio.pilot_rule == "by-array"
         again = self.remeasurements(array)
+        objective = CLIENT_OBJECTIVES[self.scenario.training.client_objective]
         looks = POLICIES[self.scenario.clients.selection].looks_at_channels
         return Signalling(
             sounded=candidates if by_array and looks else None,
@@ -257,6 +290,8 @@ class Repetition:
             * ((array.listenings if by_array else 1) + again),
             reporting=reporting,
             report_bits=report_bits,
+            listeners=None if self.payload.broadcasts_all else candidates,
+            vectors=2 if getattr(objective, "hears_control", False) else 1,
         )
 
     def _silent_symbols(self, array: ArrayPolicy) -> int:

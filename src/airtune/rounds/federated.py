@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 from airtune.bound.faults import staleness_bias
 from airtune.costs import Components
 from airtune.engines import Engine, RoundUpdates
-from airtune.learning.product_bias import product_bias
 from airtune.learning.results import Evaluation
-from airtune.learning.server import ServerOptimizer, finite_step
 from airtune.planning import replan
 from airtune.planning.alternate import JointPlan
 from airtune.planning.plans import plan_run
@@ -32,8 +30,8 @@ from airtune.rounds.metrics import Metrics, RoundOutcome, outcome_metrics, progr
 from airtune.rounds.places import Standing
 from airtune.rounds.poisoning import Poisoning
 from airtune.rounds.senders import check_updates, has_silent, report_bits, who_transmitted
+from airtune.rounds.sending import Sending
 from airtune.rounds.state import State
-from airtune.scenario import Training
 from airtune.scheduling import Candidates, Choice, Policy, choose
 from airtune.schemes import BuiltScheme, Forecast, Link, RadioRound, Uploads
 
@@ -70,17 +68,27 @@ class FederatedRun:
         self.repetition, self.engine = repetition, engine
         self.scheme_name = repetition.scheme(scheme).name
         self.policy: Policy = POLICIES[scenario.clients.selection]
-        self.training = scenario.training.of(scheme)
+        self.sending = Sending.of(
+            repetition,
+            self.scheme.air,
+            SERVER_OPTIMIZERS[scenario.training.server_optimizer],
+            scenario.training.of(scheme),
+        )
+        self.training = self.sending.training
         self.faults = faults.FaultSource(scenario, repetition.seed)
         self.poisoning = Poisoning.of(scenario, repetition.seed)
-        self.optimizer: ServerOptimizer = SERVER_OPTIMIZERS[self.training.server_optimizer]
         joint = plan_run(repetition, scheme) if plan is None else plan
         self.current = CurrentPlan.first(repetition, joint)
         adapter, clients = engine.initial_adapter(), scenario.clients.count
         start, drives = self.scheme.array.start(), self.faults.drives and self.scheme.array.moves
+        turns = self.sending.turns(adapter)
+        first = self.sending.payload.part(1)
         self.state = State(
             adapter=adapter,
-            optimizer_state=self.optimizer.init(adapter, self.training),
+            optimizer_state=turns.pop(first).optimizer_state,
+            part=first,
+            resting=turns,
+            control=self.sending.first_control(adapter),
             positions=start,
             faults=FaultState(carriages=Carriages.homed(start) if drives else None),
             effective_weights=repetition.weights(self.plan.participants),
@@ -109,7 +117,9 @@ class FederatedRun:
         """
         state, repetition, array = self.state, self.repetition, self.scheme.array
         began, index = time.perf_counter(), state.round + 1
-        wrong = self.faults.of_round(index)
+        wrong, sending = self.faults.of_round(index), self.sending
+        state.turn_to(sending.payload.part(index))
+        air, sizes = sending.airs[state.part], sending.payload.blocks(state.part)
 
         # 1  The propagation paths of the round become known, up to the error of the pilots.
         radio = self.faults.radio(index, wrong, repetition.radio)
@@ -131,8 +141,9 @@ class FederatedRun:
         request = partial(self._request, index)
         computed = faults.updates_of(request, adapter, stale, choice.clients)
         check_updates(computed, choice.clients, self.scenario.engine.name)
-        honest, computed = computed, self.poisoning.sent(computed, index)
-        state.client_states |= computed.states
+        honest = sending.coded(computed, index)
+        computed = self.poisoning.sent(honest, index)
+        state.client_states |= sending.kept(computed.states)
         old_positions, before = state.positions, state.faults.carriages
         carried = partial(self.faults.carried, index, before, old_positions)
         there = places.arrive(self._standing(), radio, self._forecast, choice.clients, carried)
@@ -160,7 +171,7 @@ class FederatedRun:
         )
         impairments = self.faults.impairments(wrong, arrived.clients, radio.powers)
         uploads = self._uploads(arrived, choice, impairments)
-        received, training, air = None, self.training, self.scheme.air
+        received, training = None, self.training
         if uploads is not None:
             backoff, forecast = self.plan.power_backoff, partial(self._forecast, link)
             training = rates.of_round(training, air, forecast, uploads, backoff)
@@ -175,9 +186,12 @@ class FederatedRun:
             if np.isfinite(received.mean).all():
                 verdict = anomaly.judge(received.mean, state.accepted_norms, self.training)
             rejected = verdict is not None and not verdict.accepted
-            stepped = rejected or self._step(received.mean, training)
+            stepped = rejected or sending.step(state, received.mean, training, index)
             if stepped:
-                state.memory |= received.memory
+                sending.memorise(state, received, index)
+                if not rejected:
+                    weight = float(repetition.omega[transmitters].sum())
+                    sending.follow(state, received.mean, weight, index)
                 if verdict is not None:
                     state.accepted_norms = verdict.norms
                 if received.effective_weights is not None:
@@ -190,11 +204,11 @@ class FederatedRun:
 
         #    It books every component.
         reporting = np.isin(choice.clients, transmitters) if has_silent(received) else None
-        overheads = self.scheme.air.overheads(
+        overheads = air.overheads(
             broadcast,
             link,
             choice.clients,
-            repetition.matrix_sizes,
+            sizes,
             repetition.signalling(
                 array,
                 np.flatnonzero(self.plan.participants),
@@ -247,7 +261,9 @@ class FederatedRun:
             received,
             moved,
             booked,
-            product_bias=self._product_bias(adapter, arrived, choice),
+            product_bias=sending.product_bias(
+                adapter, arrived, self._weights(arrived.clients, choice), index
+            ),
             refused=not stepped,
             faults=happened,
             poison_bias=self.poisoning.bias(
@@ -265,15 +281,6 @@ class FederatedRun:
             **rates.rate_metrics(training, stepped=stepped and not rejected),
             "round_wall_s": time.perf_counter() - began,
         }
-
-    def _step(self, mean: NDArray[np.float64], training: Training) -> bool:
-        """Take the server's step; False, and the adapter stays, if it is not finite."""
-        state = self.state
-        after = finite_step(self.optimizer, state.adapter, mean, state.optimizer_state, training)
-        if after is None:
-            return False
-        state.adapter, state.optimizer_state = after
-        return True
 
     def first_metrics(self) -> Metrics:
         """Return the metrics of the adapter before the first round."""
@@ -319,8 +326,8 @@ class FederatedRun:
 
     def _forecast(self, link: Link) -> Forecast:
         """Return the forecast of a round for the weights that are expected of the selected."""
-        weights, sizes = self.state.effective_weights, self.repetition.matrix_sizes
-        return self.scheme.air.forecast(link, weights, sizes)
+        part, weights = self.state.part, self.state.effective_weights
+        return self.sending.airs[part].forecast(link, weights, self.sending.payload.blocks(part))
 
     def _weights(self, clients: NDArray[np.int64], choice: Choice) -> NDArray[np.float64]:
         """Return omega_k of these of the chosen clients times the factors of the choice."""
@@ -337,8 +344,8 @@ class FederatedRun:
             computed.updates,
             computed.clients,
             weights / weights.sum(),
-            self.repetition.matrix_sizes,
-            self.state.memory,
+            self.sending.payload.blocks(self.state.part),
+            self.sending.memory(self.state, self.state.round + 1),
             impairments,
         )
 
@@ -367,20 +374,8 @@ class FederatedRun:
         self, index: int, adapter: NDArray[np.float32], clients: NDArray[np.int64]
     ) -> RoundUpdates:
         """Ask the engine for the updates of clients at the adapter that they have."""
-        batches, states = self.plan.batch_sizes, self.state.client_states
+        batches, states = self.plan.batch_sizes, self.sending.client_states(self.state, clients)
         return self.engine.updates(adapter, clients, batches, self.seed, index, states)
-
-    def _product_bias(
-        self, adapter: NDArray[np.float32], computed: RoundUpdates, choice: Choice
-    ) -> float | None:
-        """Return the bias of averaging A and B apart; None for one local step, which has none."""
-        training = self.training
-        if training.local_steps == 1 or not len(computed.clients):
-            return None
-        weights = self._weights(computed.clients, choice)
-        changes = -training.local_learning_rate * computed.updates.astype(np.float64)
-        matrices = self.repetition.sizes.matrices
-        return product_bias(adapter, changes, weights / weights.sum(), matrices)
 
     def _computing(self, clients: NDArray[np.int64]) -> Computing:
         """Return what the selected clients compute in a round of the current plan."""

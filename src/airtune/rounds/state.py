@@ -26,6 +26,37 @@ _STATE_ARRAYS = (
     "participation",
     "client_energy_j",
 )
+_RESTING = "resting."
+
+
+@dataclass
+class Resting:
+    """What a part of the payload keeps while another part has its turn; see :class:`State`."""
+
+    optimizer_state: OptimizerState
+    memory: Memory = field(default_factory=dict)
+    accepted_norms: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+
+    def arrays(self) -> record.Arrays:
+        """Return the arrays of a checkpoint."""
+        arrays = {f"optimizer.{key}": value for key, value in self.optimizer_state.items()}
+        arrays |= {f"memory.{client}": row for client, row in self.memory.items()}
+        if len(self.accepted_norms):
+            arrays["accepted_norms"] = self.accepted_norms
+        return arrays
+
+    @classmethod
+    def of(cls, arrays: record.Arrays, fresh: OptimizerState) -> Resting:
+        """Return what a checkpoint holds; `fresh` is what the optimiser starts with."""
+
+        def below(prefix: str) -> record.Arrays:
+            return {k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)}
+
+        return cls(
+            restore(fresh, below("optimizer.")),
+            {int(client): row for client, row in below("memory.").items()},
+            arrays.get("accepted_norms", np.zeros(0)),
+        )
 
 
 @dataclass
@@ -38,6 +69,10 @@ class State:
     clients that took part and remember something are in it.  `faults` is what faults leave behind.
     `move_s` is the time of all movements [s], also of what was beside computing; `placed_error` the
     expected error when the antennas were placed for many blocks.
+    `control` is the server's control variate, empty where no objective hears one.
+
+    `optimizer_state`, `memory` (of the air interface) and `accepted_norms` are those of the part of
+    the payload that has its turn, `part`; the others are in `resting` (`aggregation.payload`).
     """
 
     adapter: NDArray[np.float32]
@@ -52,21 +87,39 @@ class State:
     client_states: dict[int, ClientState] = field(default_factory=dict)
     faults: FaultState = field(default_factory=FaultState)
     accepted_norms: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    control: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
     round: int = 0
     latency_s: Components = field(default_factory=Components)
     energy_j: Components = field(default_factory=Components)
     move_s: float = 0.0
     placed_error: float | None = None
+    part: str = ""
+    resting: dict[str, Resting] = field(default_factory=dict)
+
+    def turn_to(self, part: str) -> None:
+        """Let a part of the payload have its turn; the one before rests."""
+        if part != self.part:
+            self.resting[self.part] = self._turn()
+            self.part = part
+            self._take(self.resting.pop(part))
+
+    def _turn(self) -> Resting:
+        return Resting(self.optimizer_state, self.memory, self.accepted_norms)
+
+    def _take(self, turn: Resting) -> None:
+        self.optimizer_state = turn.optimizer_state
+        self.memory, self.accepted_norms = turn.memory, turn.accepted_norms
 
     def arrays(self) -> record.Arrays:
         """Return the arrays of a checkpoint."""
-        arrays = {f"optimizer.{key}": value for key, value in self.optimizer_state.items()}
+        arrays = self._turn().arrays()
         arrays |= {name: getattr(self, name) for name in _STATE_ARRAYS}
-        arrays |= {f"memory.{client}": row for client, row in self.memory.items()}
+        for part, turn in self.resting.items():
+            arrays |= {f"{_RESTING}{part}.{name}": a for name, a in turn.arrays().items()}
         for client, state in self.client_states.items():
             arrays |= {f"client.{client}.{name}": value for name, value in state.items()}
-        if len(self.accepted_norms):
-            arrays["accepted_norms"] = self.accepted_norms
+        if len(self.control):
+            arrays["control"] = self.control
         return arrays | self.faults.arrays()
 
     def load(self, round_index: int, arrays: record.Arrays, state: dict[str, Any]) -> None:
@@ -79,11 +132,7 @@ class State:
         ValueError, KeyError, TypeError
             It is not of this run.
         """
-        prefix = "optimizer."
-        self.optimizer_state = restore(
-            self.optimizer_state,
-            {key.removeprefix(prefix): a for key, a in arrays.items() if key.startswith(prefix)},
-        )
+        self._load_turns(arrays)
         for name in _STATE_ARRAYS:
             fresh, saved = getattr(self, name), arrays[name]
             if fresh.dtype != saved.dtype or (name != "positions" and fresh.shape != saved.shape):
@@ -91,24 +140,31 @@ class State:
                     f"{name} is {saved.dtype}{saved.shape}, not {fresh.dtype}{fresh.shape}"
                 )
             setattr(self, name, saved)
-        prefix = "memory."
-        self.memory = {
-            int(key.removeprefix(prefix)): row
-            for key, row in arrays.items()
-            if key.startswith(prefix)
-        }
         self.client_states = {}
         for key, value in arrays.items():
             if key.startswith("client."):
                 _, client, name = key.split(".", 2)
                 self.client_states.setdefault(int(client), {})[name] = value
         self.faults = FaultState.of(arrays)
-        self.accepted_norms = arrays.get("accepted_norms", np.zeros(0))
+        self.control = arrays.get("control", self.control)
         self.round = round_index
         self.latency_s = Components(**state["latency_s"])
         self.energy_j = Components(**state["energy_j"])
         self.move_s = state.get("move_s", self.latency_s.movement)
         self.placed_error = state.get("placed_error")
+
+    def _load_turns(self, arrays: record.Arrays) -> None:
+        """Take what the parts of the payload keep from a checkpoint."""
+        fresh = {part: turn.optimizer_state for part, turn in self.resting.items()}
+        fresh[self.part] = self.optimizer_state
+        saved: dict[str, record.Arrays] = {}
+        for key, array in arrays.items():
+            if key.startswith(_RESTING):
+                part, name = key.removeprefix(_RESTING).split(".", 1)
+                saved.setdefault(part, {})[name] = array
+        (self.part,) = set(fresh) - set(saved)  # one has its turn
+        self.resting = {part: Resting.of(kept, fresh[part]) for part, kept in saved.items()}
+        self._take(Resting.of(arrays, fresh[self.part]))
 
     def spent(self) -> Spent:
         """Return what has been spent so far, and where the antennas are."""

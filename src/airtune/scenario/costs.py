@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import Field
@@ -39,7 +39,7 @@ class CostTwin:
         Weights of the base model, embeddings included: each costs 2 FLOP per token in a forward
         pass and 2 more in a backward pass to the activations.
     matrix_sizes : tuple of int
-        Entries of each adapter matrix; each has a scale of its own.
+        Entries of each adapter matrix, A and B of each layer in turn; each has a scale of its own.
     """
 
     name: str
@@ -62,6 +62,20 @@ class CostTwin:
         250
         """
         return (2 * sent * self.entries + total) // (2 * total)
+
+    def factor(self, name: str) -> CostTwin:
+        """Return a twin that sends one factor of LoRA only, A or B.
+
+        Examples
+        --------
+        >>> CostTwin("twin", 10, (600, 400)).factor("B").matrix_sizes
+        (400,)
+        """
+        return self.sending(self.matrix_sizes["AB".index(name) :: 2])
+
+    def sending(self, matrix_sizes: tuple[int, ...]) -> CostTwin:
+        """Return a twin of the same model that sends blocks of other sizes."""
+        return replace(self, matrix_sizes=matrix_sizes)
 
     def to_dict(self) -> dict[str, Any]:
         """Return name and sizes as plain JSON types."""

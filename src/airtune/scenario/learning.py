@@ -241,12 +241,20 @@ class Training(Settings):
     client_objective: Annotated[str, Registered(CLIENT_OBJECTIVES)] = Field(
         "sft",
         description="what clients minimise; sft: cross-entropy of the answers; dpo: direct "
-        "preference optimisation on pairs of answers (data.format: preference)",
+        "preference optimisation on pairs of answers (data.format: preference); fedprox: sft with "
+        "a pull towards the global adapter; scaffold: sft with control variates",
     )
     beta: Positive = Field(0.1, description="dpo: pull towards the model at the start")
+    proximal: Positive = Field(0.1, description="fedprox: pull mu towards the global adapter")
     rounds: Million = Field(30, description="federated rounds T")
     local_steps: Million = Field(1, description="local steps H; 1 sends the gradient")
     local_learning_rate: Positive = Field(0.1, description="learning rate of local steps (H > 1)")
+    client_optimizer: Literal["sgd", "adamw"] = Field(
+        "sgd", description="optimiser of local steps (H > 1); adamw begins anew each round"
+    )
+    client_weight_decay: NonNegative = Field(
+        0.0, description="client_optimizer adamw: decay of the weights per unit of its rate"
+    )
     batch_size_max: Million = Field(16, description="largest mini-batch B_max of a client")
     clip_norm: Positive | None = Field(None, description="clip a client's update to this norm")
     anomaly_stop: Positive | None = Field(

@@ -10,7 +10,7 @@ from pydantic import (
     model_validator,
 )
 
-from airtune.errors import shown
+from airtune.errors import clip, shown
 from airtune.registry import CHANNELS, POLICIES
 from airtune.scenario.base import (
     Count,
@@ -299,6 +299,32 @@ class Aggregation(Settings):
     trim: Annotated[float, Field(ge=0, le=0.49), Quantity("", 1e-3, 0.5)] = Field(
         0.2, description="trimmed-mean: share of the weight that is cut off at each end"
     )
+    payload: Literal["lora", "ffa", "rolora", "mask", "subspace"] = Field(
+        "lora",
+        description="what is sent of an update: both factors of LoRA, B alone (ffa), B and A in "
+        "turn (rolora), random entries (mask), coefficients in random subspaces (subspace)",
+    )
+    payload_size: Annotated[int, Field(ge=1, le=10**12)] | None = Field(
+        None, description="mask, subspace: numbers n that a client sends in a round"
+    )
+    payload_step: Positive | None = Field(
+        None,
+        description="factor of training.learning_rate; null is the payload's own, found on the "
+        "quickstart's model: lora 1, ffa 2, rolora 1, mask 4, subspace 1",
+    )
+
+    @model_validator(mode="after")
+    def _check_payload(self) -> Self:
+        sized, size = self.payload in ("mask", "subspace"), self.payload_size
+        if sized and size is None:
+            raise ValueError(
+                f"payload = {self.payload}: needs payload_size, the numbers that a client sends"
+            )
+        if size is not None and not sized:
+            raise ValueError(
+                f"payload_size = {clip(size)}: needs payload = mask or subspace, not {self.payload}"
+            )
+        return self
 
     def with_powers(self, rule: Literal["block", "loaded"]) -> Aggregation:
         """Return the section with the scales of this rule where they are chosen automatically."""

@@ -211,6 +211,7 @@ class Scenario(Settings):
                 "training.client_objective = dpo: needs data.format = preference and "
                 f"model.lora.dropout = 0, not {self.data.format} and {self.model.lora.dropout:g}"
             )
+        self._check_local_steps()
         if self.data.sizes is not None and len(self.data.sizes) != self.clients.count:
             raise ValueError(
                 f"data.sizes = {shown(list(self.data.sizes))}: must be a list of clients.count = "
@@ -220,6 +221,26 @@ class Scenario(Settings):
         if len(set(self.schemes)) != len(self.schemes):
             raise ValueError(f"schemes = {shown(list(self.schemes))}: must not repeat")
         return self
+
+    def _check_local_steps(self) -> None:
+        training, payload = self.training, self.aggregation.payload
+        if training.client_optimizer == "adamw" and training.local_steps == 1:
+            raise ValueError(
+                "training.client_optimizer = adamw: needs training.local_steps > 1; one local step "
+                "sends the gradient"
+            )
+        if training.client_objective != "scaffold":
+            return
+        if (
+            training.local_steps == 1
+            or training.client_optimizer != "sgd"
+            or payload not in ("lora", "ffa")
+        ):
+            raise ValueError(
+                "training.client_objective = scaffold: needs training.local_steps > 1, "
+                "training.client_optimizer = sgd and aggregation.payload = lora or ffa, not "
+                f"{training.local_steps}, {training.client_optimizer} and {payload}"
+            )
 
     @model_validator(mode="after")
     def _check_size(self) -> Self:

@@ -16,6 +16,7 @@ from airtune.bound.calibrate.contract import FloatArray, Measurements, Vector
 from airtune.bound.calibrate.estimates import Estimate
 from airtune.bound.calibrate.trajectory import Progress, finite, measure_trajectory
 from airtune.learning.folders import cached
+from airtune.learning.payload import PAYLOADS
 from airtune.record.names import CALIBRATION
 from airtune.scenario import Scenario
 from airtune.scenario.learning import Training
@@ -91,6 +92,8 @@ class Calibrator:
                 include={"server_optimizer", "learning_rate", "beta1", "beta2"},
             )
             sections["normalise"] = scenario.aggregation.group_scales
+            if PAYLOADS[scenario.aggregation.payload].freezes:
+                sections["payload"] = {"name": scenario.aggregation.payload}
         else:
             sections["pretraining"] = scenario.pretraining.model_dump(mode="json")
             sections["corpus"] = _digest_of(scenario.data.pretraining_corpus)

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from airtune.learning.workers import Workers
 
 
+CONTROL = "server_control"
+"""Name in a client's state of what the server puts there, where an objective hears it."""
+
+
 @dataclass(frozen=True)
 class LocalTask:
     """What an objective may use in one round of one client.
@@ -60,6 +64,11 @@ class ClientObjective(ABC):
     single_pass : bool
         A step is one forward and backward pass of the model at the adapter of the step, nothing
         else.  Threads may then share a model that cannot work on packed batches.
+    hears_control : bool
+        The server keeps a control variate, the running mean of the updates over H, broadcasts it
+        beside the adapter, and puts it into the state of every selected client as
+        :data:`CONTROL`, also of one that has no state yet: :meth:`init` is then left out, and
+        :meth:`start` has to cope.
 
     Examples
     --------
@@ -79,6 +88,7 @@ class ClientObjective(ABC):
     """
 
     single_pass: bool = False
+    hears_control: bool = False
 
     def encode(self, encoder: Encoder, records: Sequence[Record]) -> Sequence[Example]:
         """Return the examples of `records`, in order: prompts with their answers by default.

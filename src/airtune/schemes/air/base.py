@@ -41,6 +41,10 @@ class AirInterface(ABC):
         there are none, None where nothing is said.
     reported_scalars : int
         Of the class: numbers that each client reports about each scale group before it sends.
+    remembers_entries : bool
+        Of the class: whether the memory of a client has one number for each entry of the update, as
+        error feedback has.  Where other entries are sent each round (`aggregation.payload`) such a
+        memory follows them.
     tells_apart : bool
         Of the class: whether the server decodes every client's own update.  Such an interface
         merges them by :meth:`merged`; any other is put into :class:`airtune.schemes.air.grouped.
@@ -77,6 +81,7 @@ class AirInterface(ABC):
     about: ClassVar[str]
     inexact: ClassVar[str | None] = None
     reported_scalars: ClassVar[int] = 0
+    remembers_entries: ClassVar[bool] = False
     tells_apart: ClassVar[bool] = False
     books_twins: ClassVar[bool] = False
 
@@ -88,6 +93,10 @@ class AirInterface(ABC):
     def repeating(self, count: int) -> Self:
         """Return the interface with every symbol sent `count` times; itself if it repeats none."""
         return self
+
+    def booking(self, twin: CostTwin) -> Self:
+        """Return this interface with another cost twin."""
+        return replace(self, twin=twin)
 
     @abstractmethod
     def forecast(self, link: Link, omega: Real, matrix_sizes: Integer) -> Forecast:
@@ -200,7 +209,9 @@ class AirInterface(ABC):
         """
         pilots = self.pilots(upload, clients, matrix_sizes, signalling)
         entries = self.booked_entries(int(matrix_sizes.sum()), int(matrix_sizes.sum()))
-        downlink_s, downlink_j = self._downlink(broadcast, clients, entries)
+        rules = signalling or Signalling()
+        listeners = clients if rules.listeners is None else rules.listeners
+        downlink_s, downlink_j = self._downlink(broadcast, listeners, rules.vectors * entries)
         return replace(pilots, downlink_s=downlink_s, downlink_j=downlink_j)
 
     def _downlink(self, link: Link, clients: Integer, entries: int) -> tuple[float, float]:

@@ -41,6 +41,7 @@ class Digital(AirInterface):
 
     about: ClassVar[str] = "quantised updates, best multiple access"
     inexact: ClassVar[str | None] = "the errors of quantisation"
+    remembers_entries: ClassVar[bool] = True
     tells_apart: ClassVar[bool] = True
     books_twins: ClassVar[bool] = True
 

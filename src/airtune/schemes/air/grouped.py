@@ -18,6 +18,7 @@ import numpy as np
 
 from airtune.kinds import Integer, Real
 from airtune.radio import robust
+from airtune.scenario.costs import CostTwin
 from airtune.schemes.air.analog import Analog, spread_weights
 from airtune.schemes.air.base import AirInterface
 from airtune.schemes.air.measures import relative_error, squared_scale
@@ -77,6 +78,10 @@ class Grouped(AirInterface):
         """Return the interface with every symbol of every group sent `count` times."""
         inner = self.inner.repeating(count)
         return self if inner is self.inner else replace(self, inner=inner)
+
+    def booking(self, twin: CostTwin) -> Self:
+        """Return this interface and the one in it with another cost twin."""
+        return replace(self, twin=twin, inner=self.inner.booking(twin))
 
     def split(self, clients: Integer, link: Link) -> list[Integer]:
         """Return the groups of a round as indices into `clients`, ascending.

@@ -26,6 +26,11 @@ class Signalling:
         None: everyone.
     report_bits : ndarray, float, shape (S,), or None
         Length of each report [bit]; None: a report in full.
+    listeners : ndarray, int, or None
+        Ascending indices of the clients that have to receive the broadcast; None: the selected
+        ones.
+    vectors : int
+        How many vectors, each as long as what clients send, the broadcast holds.
     """
 
     sounded: Integer | None = None
@@ -33,6 +38,8 @@ class Signalling:
     silent_symbols: int = 0
     reporting: Mask | None = None
     report_bits: Real | None = None
+    listeners: Integer | None = None
+    vectors: int = 1
 
     def senders(self, clients: Integer) -> Integer:
         """Return the indices of all that send anything of this, ascending; `clients`: selected."""

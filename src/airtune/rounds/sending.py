@@ -1,0 +1,192 @@
+"""What a round sends of the updates, and the step that the server makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from airtune.engines import RoundUpdates
+from airtune.kinds import Integer
+from airtune.learning.objectives.base import CONTROL
+from airtune.learning.payload import Payload
+from airtune.learning.product_bias import product_bias
+from airtune.learning.results import ClientState, Vector
+from airtune.learning.server import OptimizerState, ServerOptimizer, finite_step
+from airtune.planning.repetition import Repetition
+from airtune.registry import CLIENT_OBJECTIVES
+from airtune.rounds.state import Resting, State
+from airtune.scenario import Training
+from airtune.schemes import AirInterface, Reception
+
+
+@dataclass(frozen=True)
+class Sending:
+    """The payload of a run between the clients' updates and the server's step.
+
+    Attributes
+    ----------
+    payload : Payload
+    airs : dict of str to AirInterface
+        The interface of the scheme as it books each part of the payload.
+    optimizer : ServerOptimizer
+    training : Training
+        Of the scheme, with the learning rate of the payload.
+    """
+
+    payload: Payload
+    airs: dict[str, AirInterface]
+    optimizer: ServerOptimizer
+    training: Training
+
+    @property
+    def hears_control(self) -> bool:
+        """Whether clients hear a control variate of the server."""
+        objective = CLIENT_OBJECTIVES[self.training.client_objective]
+        return bool(getattr(objective, "hears_control", False))
+
+    @classmethod
+    def of(
+        cls,
+        repetition: Repetition,
+        air: AirInterface,
+        optimizer: ServerOptimizer,
+        training: Training,
+    ) -> Sending:
+        """Return what a run needs; `training` is that of the scheme."""
+        payload, step = repetition.payload, repetition.scenario.aggregation.payload_step
+        rate = training.learning_rate * (payload.step if step is None else step)
+        airs = {part: repetition.booking(air, part) for part in payload.parts}
+        return cls(payload, airs, optimizer, training.model_copy(update={"learning_rate": rate}))
+
+    def turns(self, adapter: Vector) -> dict[str, Resting]:
+        """Return what each part of the payload starts with."""
+        return {
+            part: Resting(self.optimizer.init(_of(adapter, entries), self.training))
+            for part, entries in self.payload.parts.items()
+        }
+
+    def first_control(self, adapter: Vector) -> Vector:
+        """Return the control variate before the first round, empty where nobody hears it."""
+        return np.zeros_like(adapter) if self.hears_control else np.zeros(0, np.float32)
+
+    def coded(self, computed: RoundUpdates, index: int) -> RoundUpdates:
+        """Return updates as what is sent of them."""
+        rows = self.payload.coded(computed.updates, index, self.training.clip_norm)
+        return computed if rows is computed.updates else replace(computed, updates=rows)
+
+    def client_states(self, state: State, clients: Integer) -> Mapping[int, ClientState]:
+        """Return what these clients remember, with the server's control variate if they hear it."""
+        if not self.hears_control:
+            return state.client_states
+        known = state.client_states
+        return {k: known.get(k, {}) | {CONTROL: state.control} for k in clients.tolist()}
+
+    def kept(self, states: Mapping[int, ClientState]) -> dict[int, ClientState]:
+        """Return new states of clients without what the server puts there each round."""
+        return {
+            client: {name: array for name, array in own.items() if name != CONTROL}
+            for client, own in states.items()
+        }
+
+    def follow(self, state: State, mean: NDArray[np.float64], heard: float, index: int) -> None:
+        """Move the server's control variate towards the decoded mean over H.
+
+        Parameters
+        ----------
+        state : State
+        mean : ndarray, float, shape (n,)
+            As decoded.
+        heard : float
+            Weight of the clients in it among all.
+        index : int
+            Round.
+        """
+        if self.hears_control:
+            update, moved = np.zeros(len(state.control)), self.payload.entries(index)
+            update[slice(None) if moved is None else moved] = self.payload.decoded(mean, index)
+            step = update / self.training.local_steps - state.control
+            state.control = (state.control + heard * step).astype(np.float32)
+
+    def memory(self, state: State, index: int) -> Mapping[int, NDArray[np.float64]]:
+        """Return what the interface remembers of clients, as a round can use it."""
+        if not self.airs[state.part].remembers_entries:
+            return state.memory
+        rows = {k: self.payload.remembered(row, index) for k, row in state.memory.items()}
+        return {client: row for client, row in rows.items() if row is not None}
+
+    def memorise(self, state: State, received: Reception, index: int) -> None:
+        """Keep what the interface has to remember after a round."""
+        memory = received.memory
+        if self.airs[state.part].remembers_entries:
+            rows = {
+                k: self.payload.memorised(row, state.memory.get(k), index)
+                for k, row in memory.items()
+            }
+            memory = {client: row for client, row in rows.items() if row is not None}
+        state.memory |= memory
+
+    def step(self, state: State, mean: NDArray[np.float64], training: Training, index: int) -> bool:
+        """Take the server's step; False, and the adapter stays, if it is not finite."""
+        moved = self.payload.entries(index)
+        update = self.payload.decoded(mean, index)
+        before, part = state.optimizer_state, self.payload.parts[state.part]
+        # Entries of the part that this round leaves alone keep their moments.
+        within = None if moved is part or moved is None else moved
+        after = finite_step(
+            self.optimizer,
+            _of(state.adapter, moved),
+            update,
+            _rows(before, within, state),
+            training,
+        )
+        if after is None:
+            return False
+        adapter, state.optimizer_state = after
+        if within is not None:
+            state.optimizer_state = _put(before, state.optimizer_state, within, state)
+        state.adapter = adapter if moved is None else _with(state.adapter, moved, adapter)
+        return True
+
+    def product_bias(
+        self, adapter: Vector, sent: RoundUpdates, weights: NDArray[np.float64], index: int
+    ) -> float | None:
+        """Return the bias of averaging A and B apart; None for one local step, which has none."""
+        training = self.training
+        if training.local_steps == 1 or not len(sent.clients):
+            return None
+        updates = self.payload.spread(sent.updates, index).astype(np.float64)
+        changes = -training.local_learning_rate * updates
+        return product_bias(adapter, changes, weights / weights.sum(), self.payload.matrices)
+
+
+def _of(adapter: Vector, entries: Integer | None) -> Vector:
+    return adapter if entries is None else adapter[entries]
+
+
+def _with(adapter: Vector, entries: Integer, values: Vector) -> Vector:
+    after = adapter.copy()
+    after[entries] = values
+    return after
+
+
+def _rows(before: OptimizerState, entries: Integer | None, state: State) -> OptimizerState:
+    """Return a state of the optimiser for some entries: arrays of the adapter's length are cut."""
+    if entries is None:
+        return before
+    length = state.adapter.shape
+    return {name: a[entries] if a.shape == length else a for name, a in before.items()}
+
+
+def _put(
+    before: OptimizerState, after: OptimizerState, entries: Integer, state: State
+) -> OptimizerState:
+    """Return a state with the arrays of some entries put back among those at rest."""
+    length, whole = state.adapter.shape, dict(after)
+    for name, array in before.items():
+        if array.shape == length:
+            whole[name] = array.copy()
+            whole[name][entries] = after[name]
+    return whole
