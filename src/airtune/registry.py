@@ -227,6 +227,8 @@ SCHEMES = Registry(
         "obda": "airtune.schemes:OBDA",
         "truncated": "airtune.schemes:TRUNCATED",
         "digital": "airtune.schemes:DIGITAL",
+        "digital-movable": "airtune.schemes:DIGITAL_MOVABLE",
+        "digital-selection": "airtune.schemes:DIGITAL_SELECTION",
     },
     methods=("build",),
 )

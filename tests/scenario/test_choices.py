@@ -31,7 +31,7 @@ CHOICES = choices(Scenario)
 
 def test_literals_are_found_within_unions() -> None:
     assert CHOICES["model.dtype"] == ("float32", "bfloat16")
-    assert CHOICES["digital.bits"] == ("auto",)
+    assert CHOICES["digital.bits"] == ("auto", "planned")
     assert CHOICES["model.lora.target_modules"] == ("all-linear",)
     assert CHOICES["bound.L"] == ("calibrate",)
     assert len(CHOICES) > 20

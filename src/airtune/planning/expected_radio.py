@@ -14,6 +14,7 @@ from airtune.kinds import Mask
 from airtune.planning.repetition import Repetition
 from airtune.planning.result import FixedCosts
 from airtune.radio.movement import Movement
+from airtune.radio.quantisers.coding import Coding
 from airtune.radio.units import wavelength
 from airtune.registry import POLICIES
 from airtune.scheduling import Candidates, Choice, Policy, choose
@@ -59,17 +60,20 @@ class RadioTurn:
         The round whose perceived paths are looked at.
     start : ndarray, float, shape (N, 2)
         Where the antennas are before it [wavelengths].
+    coding : Coding, optional
+        How the updates are coded; by default as the interface does it by itself.
     """
 
     repetition: Repetition
     scheme_name: str
     round: int
     start: FloatArray
+    coding: Coding | None = None
 
     @property
     def scheme(self) -> BuiltScheme:
         """Array policy and air interface."""
-        return self.repetition.scheme(self.scheme_name)
+        return self.repetition.scheme(self.scheme_name).coded(self.coding)
 
     @cached_property
     def radio(self) -> RadioRound:
@@ -148,7 +152,8 @@ class RadioTurn:
         if self.moves_once:
             costs = _moving_once(costs, move)
         noise = forecast.mse - forecast.bias
-        if self.scheme.array.moves:  # with so much they may stay where they are
+        # with so much error they may stay where they are
+        if self.scheme.array.moves and self.scheme.air.places_set_error:
             noise = max(noise, repetition.scenario.planning.quality - forecast.bias)
         return ExpectedRadio(positions, participants, weights, noise, costs, max_travel)
 
@@ -170,7 +175,8 @@ class RadioTurn:
         everyone, sizes = np.flatnonzero(participants), repetition.matrix_sizes
         omega = repetition.omega
         reporting = forecast.airtime_s[choice.clients] > 0
-        signalling = repetition.signalling(scheme.array, everyone, reporting)
+        message = repetition.expected_broadcast(scheme.air, everyone)
+        signalling = repetition.signalling(scheme.array, everyone, reporting, broadcast=message)
         if repetition.scenario.aggregation.scale_reports == "joint":
             bits = np.full(len(choice.clients), self._report_bits())
             signalling = replace(signalling, report_bits=bits)

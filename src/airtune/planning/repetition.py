@@ -18,12 +18,22 @@ from airtune.learning.twins import cost_twin
 from airtune.planning.resources import PlanInputs, plan_inputs
 from airtune.radio.channels import Channel
 from airtune.radio.movement import Movement, movement, standing
+from airtune.radio.quantisers import Quantised, Quantiser
+from airtune.radio.quantisers.coding import Coding
 from airtune.radio.units import wavelength
 from airtune.registry import CHANNELS, POLICIES, SCHEMES
 from airtune.scenario import Scenario
 from airtune.scenario.base import CALIBRATE
 from airtune.scenario.costs import CostTwin
-from airtune.schemes import ArrayPolicy, BuiltScheme, Link, RadioRound, Signalling
+from airtune.schemes import (
+    AirInterface,
+    ArrayPolicy,
+    Broadcast,
+    BuiltScheme,
+    Link,
+    RadioRound,
+    Signalling,
+)
 
 SILENT_SYMBOLS = 10
 """Symbols of a round in which nobody sends, for each RF chain, where the scenario gives none."""
@@ -200,6 +210,7 @@ class Repetition:
         candidates: NDArray[np.int64],
         reporting: Mask | None = None,
         report_bits: FloatArray | None = None,
+        broadcast: Broadcast | None = None,
     ) -> Signalling:
         """Return who sends pilots and reports in a round, and how often.
 
@@ -212,6 +223,8 @@ class Repetition:
             Who of the selected ones reports scales.
         report_bits : ndarray, float, shape (S,), optional
             Length of their reports; in full by default.
+        broadcast : Broadcast, optional
+            Of quantised changes; by default the adapters as they are, to the selected clients.
         """
         radio, by_array = self.scenario.radio, self.scenario.radio.pilot_rule == "by-array"
         silent, chains = radio.silent_symbols, array.front_end.chains
@@ -223,7 +236,43 @@ class Repetition:
             * (array.listenings if by_array else 1),
             reporting=reporting,
             report_bits=report_bits,
+            broadcast=broadcast,
         )
+
+    @cached_property
+    def adapter_sizes(self) -> NDArray[np.int64]:
+        """Entries of each matrix of the adapter, whatever of it is sent."""
+        return np.array([matrix.size for matrix in self.sizes.matrices], dtype=np.int64)
+
+    def broadcast_coding(self, air: AirInterface) -> Quantiser | None:
+        """Return what rounds the change of the adapter for the broadcast; None: nothing does."""
+        radio = self.scenario.radio
+        if radio.downlink_quantizer == "none" or not air.broadcasts:
+            return None
+        return Coding(radio.downlink_quantizer, radio.downlink_bits, feedback=True).quantiser
+
+    def expected_broadcast(
+        self, air: AirInterface, participants: NDArray[np.int64]
+    ) -> Broadcast | None:
+        """Return the broadcast of a mean round; None where nothing is rounded.
+
+        Parameters
+        ----------
+        air : AirInterface
+        participants : ndarray, int
+            Ascending indices of all clients that take part.
+        """
+        quantiser, sizes = self.broadcast_coding(air), self.adapter_sizes
+        if quantiser is None:
+            return None
+        entries, count = int(sizes.sum()), len(sizes)
+        whole = Quantised(
+            np.zeros(entries),
+            int(quantiser.expected_bits(sizes)),
+            quantiser.group_bits * count,
+            entries,
+        )
+        return Broadcast(participants, air.booked_bits(whole, count))
 
     def radio(self, round_index: int) -> RadioRound:
         """Return the true and the perceived paths of a round."""

@@ -17,7 +17,7 @@ from airtune.learning.results import Evaluation
 from airtune.learning.server import ServerOptimizer, finite_step
 from airtune.planning import replan
 from airtune.planning.alternate import JointPlan
-from airtune.planning.plans import plan_run
+from airtune.planning.plans import plan_run, with_coding
 from airtune.planning.repetition import Repetition
 from airtune.planning.replan import CurrentPlan
 from airtune.planning.result import Plan
@@ -26,11 +26,18 @@ from airtune.radio.impairments import Impairments
 from airtune.registry import POLICIES, SERVER_OPTIMIZERS
 from airtune.rounds import anomaly, faults, rates
 from airtune.rounds.books import Computing, Electronics, book_round
+from airtune.rounds.broadcast import broadcast
 from airtune.rounds.fault_metrics import FaultOutcome, fault_metrics
 from airtune.rounds.fault_state import FaultState
 from airtune.rounds.metrics import Metrics, RoundOutcome, outcome_metrics, progress_metrics
 from airtune.rounds.poisoning import Poisoning
-from airtune.rounds.senders import check_updates, has_silent, report_bits, who_transmitted
+from airtune.rounds.senders import (
+    check_updates,
+    has_silent,
+    report_bits,
+    scaled_weights,
+    who_transmitted,
+)
 from airtune.rounds.state import State
 from airtune.scenario import Training
 from airtune.scheduling import Candidates, Choice, Policy, choose
@@ -67,13 +74,14 @@ class FederatedRun:
         scenario = repetition.scenario
         self.scenario, self.seed = scenario, repetition.seed
         self.repetition, self.engine = repetition, engine
-        self.scheme: BuiltScheme = repetition.scheme(scheme)
+        self._scheme = repetition.scheme(scheme)
         self.policy: Policy = POLICIES[scenario.clients.selection]
         self.training = scenario.training.of(scheme)
         self.faults = faults.FaultSource(scenario, repetition.seed)
         self.poisoning = Poisoning.of(scenario, repetition.seed)
         self.optimizer: ServerOptimizer = SERVER_OPTIMIZERS[self.training.server_optimizer]
         joint = plan_run(repetition, scheme) if plan is None else plan
+        joint = with_coding(repetition, scheme, joint)
         self.current = CurrentPlan.first(repetition, joint)
         adapter, clients = engine.initial_adapter(), scenario.clients.count
         start, drives = self.scheme.array.start(), self.faults.drives and self.scheme.array.moves
@@ -90,6 +98,11 @@ class FederatedRun:
             latency_s=Components(pretraining=self.plan.latency_s.pretraining),
             energy_j=Components(pretraining=self.plan.energy_j.pretraining),
         )
+
+    @property
+    def scheme(self) -> BuiltScheme:
+        """The scheme with the coding of the current plan."""
+        return self._scheme.coded(self.current.joint.coding)
 
     @property
     def plan(self) -> Plan:
@@ -117,7 +130,9 @@ class FederatedRun:
 
         # 3  The server broadcasts the adapter; its cost is booked below with that of the pilots.
         #    Who misses it works with the last one that it has.
-        adapter = state.adapter
+        participants = np.flatnonzero(self.plan.participants)
+        sent = broadcast(repetition, self.scheme.air, state, participants, wrong.missed)
+        adapter, state.clients_copy = sent.adapter, sent.copy
         state.faults = state.faults.after_broadcast(index, adapter, wrong.missed)
         stale = state.faults.stale(index, choice.clients)
 
@@ -146,7 +161,7 @@ class FederatedRun:
         link = array.link(radio, state.effective_weights, state.positions)
         if state.faults.carriages is not None:
             link = replace(link, true_positions=state.faults.carriages.actual)
-        broadcast = repetition.broadcast_link(
+        before_moving = repetition.broadcast_link(
             array,
             old_positions,
             link,
@@ -176,8 +191,12 @@ class FederatedRun:
                 if verdict is not None:
                     state.accepted_norms = verdict.norms
                 if received.effective_weights is not None:
-                    state.scaled_weights = self._scaled_weights(
-                        arrived.clients, choice, received.effective_weights
+                    state.scaled_weights = scaled_weights(
+                        self.repetition.omega,
+                        state.scaled_weights,
+                        arrived.clients,
+                        choice,
+                        received.effective_weights,
                     )
                     state.effective_weights = received.effective_weights
         state.participation[transmitters] += 1
@@ -186,15 +205,16 @@ class FederatedRun:
         #    It books every component.
         reporting = np.isin(choice.clients, transmitters) if has_silent(received) else None
         overheads = self.scheme.air.overheads(
-            broadcast,
+            before_moving,
             link,
             choice.clients,
             repetition.matrix_sizes,
             repetition.signalling(
                 array,
-                np.flatnonzero(self.plan.participants),
+                participants,
                 reporting,
                 report_bits(choice.clients, arrived.clients, received),
+                sent.message,
             ),
         )
         booked = book_round(
@@ -308,7 +328,8 @@ class FederatedRun:
             if state.round > 0:
                 return state.positions
             return array.place(radio, state.effective_weights, state.positions)
-        if movement == "when-needed" and self._hears_well(radio):
+        needed = movement != "when-needed" or not self.scheme.air.places_set_error
+        if not needed and self._hears_well(radio):
             return state.positions
         travel = Travel(joint.expected.max_travel, self.scenario.placement.travel_price_db)
         return array.place(radio, state.effective_weights, state.positions, travel)
@@ -344,27 +365,6 @@ class FederatedRun:
             self.state.memory,
             impairments,
         )
-
-    def _scaled_weights(
-        self, senders: NDArray[np.int64], choice: Choice, reported: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Return omega_k times the relative scale that each client reported last, shape (K,).
-
-        Parameters
-        ----------
-        senders : ndarray, int, shape (S,)
-            Clients with an update.
-        choice : Choice
-        reported : ndarray, float, shape (K,)
-            nu_k of this round; a client that had nothing to send keeps its last scale.
-        """
-        factors = choice.factors[np.isin(choice.clients, senders)]
-        everybody = len(senders) == len(choice.clients)
-        share = 1.0 if everybody else self._weights(senders, choice).sum()
-        scales = share * reported[senders] / factors
-        weights = self.state.scaled_weights.copy()
-        weights[senders] = np.where(scales > 0, scales, weights[senders])
-        return weights
 
     def _request(
         self, index: int, adapter: NDArray[np.float32], clients: NDArray[np.int64]

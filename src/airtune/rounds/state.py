@@ -36,7 +36,8 @@ class State:
     omega_k times each client's last reported relative scale, the nu_k of a round with everybody.
     `optimizer_state` belongs to the server optimiser, `client_states` to the client objective: only
     clients that took part and remember something are in it.  `faults` is what faults leave behind.
-    `move_s` is the time of all movements [s], also of what was beside computing.
+    `move_s` is the time of all movements [s], also of what was beside computing.  `clients_copy` is
+    the adapter that the clients have, where the broadcast is rounded.
     """
 
     adapter: NDArray[np.float32]
@@ -55,6 +56,7 @@ class State:
     latency_s: Components = field(default_factory=Components)
     energy_j: Components = field(default_factory=Components)
     move_s: float = 0.0
+    clients_copy: NDArray[np.float32] | None = None
 
     def arrays(self) -> record.Arrays:
         """Return the arrays of a checkpoint."""
@@ -65,6 +67,8 @@ class State:
             arrays |= {f"client.{client}.{name}": value for name, value in state.items()}
         if len(self.accepted_norms):
             arrays["accepted_norms"] = self.accepted_norms
+        if self.clients_copy is not None:
+            arrays["clients_copy"] = self.clients_copy
         return arrays | self.faults.arrays()
 
     def load(self, round_index: int, arrays: record.Arrays, state: dict[str, Any]) -> None:
@@ -102,6 +106,7 @@ class State:
                 self.client_states.setdefault(int(client), {})[name] = value
         self.faults = FaultState.of(arrays)
         self.accepted_norms = arrays.get("accepted_norms", np.zeros(0))
+        self.clients_copy = arrays.get("clients_copy")
         self.round = round_index
         self.latency_s = Components(**state["latency_s"])
         self.energy_j = Components(**state["energy_j"])

@@ -16,6 +16,7 @@ from airtune.registry import ENGINES, SCHEMES
 from airtune.scenario.array import Array
 from airtune.scenario.base import Count, NonNegative, Positive, Registered, Settings
 from airtune.scenario.costs import Costs
+from airtune.scenario.digital import Digital
 from airtune.scenario.faults import Faults
 from airtune.scenario.learning import (
     Data,
@@ -28,7 +29,6 @@ from airtune.scenario.planning import Bound, Budget, Calibration, Planning
 from airtune.scenario.radio import (
     Aggregation,
     Clients,
-    Digital,
     Radio,
     Ris,
 )

@@ -13,7 +13,7 @@ from airtune.schemes.air.digital import Digital
 from airtune.schemes.air.ideal import ErrorFree
 from airtune.schemes.air.messages import Forecast, Memory, Reception, Uploads
 from airtune.schemes.air.one_bit import OneBit
-from airtune.schemes.air.signalling import Overheads, Signalling
+from airtune.schemes.air.signalling import Broadcast, Overheads, Signalling
 from airtune.schemes.air.truncated import Truncated
 from airtune.schemes.arrays.base import ArrayPolicy, Effort, Travel
 from airtune.schemes.arrays.fixed import (
@@ -44,11 +44,16 @@ COTAF = Scheme("cotaf", HalfWavelengthArray, Cotaf, "Sery et al. 2021")
 OBDA = Scheme("obda", HalfWavelengthArray, OneBit, "Zhu, Du et al. 2021")
 TRUNCATED = Scheme("truncated", HalfWavelengthArray, Truncated, "Zhu, Wang, Huang 2020")
 DIGITAL = Scheme("digital", HalfWavelengthArray, Digital, "Alistarh et al. 2017")
+DIGITAL_MOVABLE = Scheme("digital-movable", MovableArray, Digital, "Alistarh et al. 2017")
+DIGITAL_SELECTION = Scheme(
+    "digital-selection", SpreadSelectedArray, Digital, "Alistarh et al. 2017"
+)
 
 __all__ = [
     "AirInterface",
     "Analog",
     "ArrayPolicy",
+    "Broadcast",
     "BuiltScheme",
     "Effort",
     "Forecast",

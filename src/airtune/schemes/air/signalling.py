@@ -10,6 +10,22 @@ from airtune.kinds import Integer, Mask, Real
 
 
 @dataclass(frozen=True)
+class Broadcast:
+    """A broadcast of quantised changes.
+
+    Attributes
+    ----------
+    listeners : ndarray, int
+        Ascending indices of all that follow the changes, selected in the round or not.
+    bits : float
+        Its length.
+    """
+
+    listeners: Integer
+    bits: float
+
+
+@dataclass(frozen=True)
 class Signalling:
     """Who sends pilots and reports in a round, and how much (system model, section 7).
 
@@ -26,6 +42,9 @@ class Signalling:
         None: everyone.
     report_bits : ndarray, float, shape (S,), or None
         Length of each report [bit]; None: a report in full.
+    broadcast : Broadcast or None
+        Who has to hear the broadcast, and its length; None: the selected clients, and the adapters
+        as they are.
     """
 
     sounded: Integer | None = None
@@ -33,6 +52,7 @@ class Signalling:
     silent_symbols: int = 0
     reporting: Mask | None = None
     report_bits: Real | None = None
+    broadcast: Broadcast | None = None
 
     def senders(self, clients: Integer) -> Integer:
         """Return the indices of all that send anything of this, ascending; `clients`: selected."""
