@@ -24,7 +24,7 @@ def rounded(scenario: Scenario, bits: int = 2, **more: Any) -> Scenario:
     return Scenario.model_validate(data)
 
 
-@pytest.mark.parametrize("name", ["fixed", "digital", "obda"])
+@pytest.mark.parametrize("name", ["fixed", "digital", "cotaf"])
 def test_clients_compute_at_what_they_have_received(small_scenario: Scenario, name: str) -> None:
     run = run_with(rounded(small_scenario), name, 1, QuadraticLearner(small_scenario, 1))
     seen: list[np.ndarray] = []

@@ -82,7 +82,7 @@ class Entropy(Quantiser):
     def indices(self, group: Real) -> Integer:
         """Return the index of the cell of each entry, shape (d_b,)."""
         unit = group / np.sqrt(np.mean(group**2))
-        return np.rint(unit / self.step).astype(np.int64)
+        return np.asarray(np.rint(unit / self.step), dtype=np.int64)
 
     def code_lengths(self, density: Density, sizes: Integer, largest: int) -> Real:
         """Return the length of the code of indices of these moduli [bit].
@@ -98,12 +98,11 @@ class Entropy(Quantiser):
         largest : int
             The largest modulus of the group.
         """
-        half = self.step / 2
-        ends = (2 * sizes - 1) * half, (2 * sizes + 1) * half
-        log2 = density.log2_mass(np.maximum(ends[0], 0.0), ends[1]) + (sizes == 0)
+        low, high = self._ends(sizes)
+        log2 = density.log2_mass(np.maximum(low, 0.0), high) + (sizes == 0)
         floor = 2.0**-PRECISION
         spread = min((2 * largest + 1) * floor, 0.5)
-        return -np.log2(floor + (1.0 - spread) * np.exp2(log2))
+        return np.asarray(-np.log2(floor + (1.0 - spread) * np.exp2(log2)))
 
     def expected_error(self, sizes: npt.ArrayLike) -> float:
         """Return the distortion for Laplace entries."""
@@ -119,10 +118,12 @@ class Entropy(Quantiser):
 
     def _levels(self, density: Density, sizes: Integer) -> Real:
         """Return what indices of these moduli stand for."""
-        half = self.step / 2
-        return np.where(
-            sizes == 0, 0.0, density.mean((2 * sizes - 1) * half, (2 * sizes + 1) * half)
-        )
+        return np.where(sizes == 0, 0.0, density.mean(*self._ends(sizes)))
+
+    def _ends(self, sizes: Integer) -> tuple[Real, Real]:
+        """Return the ends of the cells of indices of these moduli."""
+        middles = self.step * sizes.astype(np.float64)
+        return middles - self.step / 2, middles + self.step / 2
 
 
 @lru_cache(maxsize=64)
@@ -152,6 +153,6 @@ def _distortion(bits: int) -> float:
     step = step_of(bits)
     if step < _FINE:
         return step**2 / 12
-    k = np.arange(1, int(40.0 / (_RATE * step)) + 2)
-    a, b = (k - 0.5) * step, (k + 0.5) * step
-    return float(1.0 - 2.0 * np.sum(LAPLACE.mass(a, b) * LAPLACE.mean(a, b) ** 2))
+    ends = step * (np.arange(int(40.0 / (_RATE * step)) + 2, dtype=np.float64) + 0.5)
+    a, b = ends[:-1], ends[1:]
+    return float(1.0 - 2.0 * (LAPLACE.mass(a, b) @ LAPLACE.mean(a, b) ** 2))
