@@ -14,7 +14,7 @@ from airtune.study.statistics import difference, jain_index, paired, quantiles
 from studies.points import Document, Point
 from studies.results import Results
 
-NOT_OVER_THE_AIR = (REFERENCE, PROPOSAL, "digital")
+NOT_OVER_THE_AIR = (REFERENCE, PROPOSAL, "digital", "digital-movable", "digital-selection")
 """The other schemes are the non-movable ones over the air."""
 MORE_HARDWARE = ("fixed-2n", "selection", "selection-compact", "ris")
 """They use more antennas or a surface besides the same N antennas."""

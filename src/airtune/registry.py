@@ -228,6 +228,8 @@ SCHEMES = Registry(
         "non-coherent": "airtune.schemes:NON_COHERENT",
         "truncated": "airtune.schemes:TRUNCATED",
         "digital": "airtune.schemes:DIGITAL",
+        "digital-movable": "airtune.schemes:DIGITAL_MOVABLE",
+        "digital-selection": "airtune.schemes:DIGITAL_SELECTION",
     },
     methods=("build",),
 )

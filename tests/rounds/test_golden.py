@@ -25,6 +25,7 @@ BEFORE = {
     "array": {"drive": "custom", "speed_mps": 0.5, "drive_power_w": 0.5, "field_pilots": 1},
     "aggregation": {"scale_reports": "sequential", "repetition": 1},
     "planning": {"overlap": False},
+    "digital": {"quantizer": "uniform", "bits": "auto", "error_feedback": True},
 }
 """Settings that there were not, at the values that give the books of then."""
 

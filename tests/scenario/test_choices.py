@@ -31,7 +31,7 @@ CHOICES = choices(Scenario)
 
 def test_literals_are_found_within_unions() -> None:
     assert CHOICES["model.dtype"] == ("float32", "bfloat16")
-    assert CHOICES["digital.bits"] == ("auto",)
+    assert CHOICES["digital.bits"] == ("auto", "planned")
     assert CHOICES["model.lora.target_modules"] == ("all-linear",)
     assert CHOICES["bound.L"] == ("calibrate",)
     assert len(CHOICES) > 20
@@ -124,3 +124,12 @@ def test_a_template_of_ones_own_keeps_its_case() -> None:
     own = "Q: {instruction} {input}"
     assert load("quickstart", [f"data.template='{own}'"]).data.template == own
     assert get_args(Scenario.model_fields["plan"].annotation) == ("shared", "own")
+
+
+def test_only_whole_adapters_have_their_broadcast_rounded() -> None:
+    rounded = ["radio.downlink_quantizer=lloyd-max", "radio.downlink_bits=4"]
+    assert load("quickstart", rounded).radio.downlink_bits == 4
+    with pytest.raises(InputError, match=r"radio\.downlink_quantizer = lloyd-max: must be none"):
+        load("quickstart", [*rounded, "aggregation.payload=ffa"])
+    with pytest.raises(InputError, match=r"downlink_bits = 7: must be 8 to 32"):
+        load("quickstart", ["radio.downlink_bits=7"])

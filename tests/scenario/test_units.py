@@ -200,7 +200,7 @@ def test_a_file_and_a_sweep_take_units(tmp_path) -> None:
         ("array.drive_power_w=1e99999999999 W", "must be a number in W"),
         ("array.spacing=5 cm", "must be a number in wavelengths"),
         ("radio.noise_psd_dbm_hz=-174 dBm", "dBm/Hz"),
-        ("digital.bits=8.5 bit", "whole number from 1 to 16, or auto"),
+        ("digital.bits=8.5 bit", "whole number from 1 to 16, auto or planned"),
         ("aggregation.truncation_db=3 W", "must be a number or auto"),
     ],
 )

@@ -183,7 +183,11 @@ def test_memory_survives_a_checkpoint(small_scenario) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "told"),
     [
-        ("digital__bits", 0, r"digital\.bits = 0: must be a whole number from 1 to 16, or auto"),
+        (
+            "digital__bits",
+            0,
+            r"digital\.bits = 0: must be a whole number from 1 to 16, auto or planned",
+        ),
         ("digital__bits", "many", r"digital\.bits = \"many\": must be a whole number"),
         ("aggregation__truncation_db", "low", r"truncation_db = \"low\": must be a number or auto"),
         ("aggregation__alignment", "none", r"alignment = \"none\""),
@@ -207,19 +211,6 @@ def test_a_pool_without_room_is_refused(name: str) -> None:
     cramped = scenario_with(array__region=[1.0, 1.0], schemes=[name])
     with pytest.raises(InputError, match=r"array\.selection_places = 4: array\.region"):
         compare.check(cramped, "compare")
-
-
-def test_quality_sets_the_bits() -> None:
-    from airtune.schemes.air.digital import bits_per_entry
-
-    omega, sizes = np.full(10, 0.1), np.array([3000, 2000])
-    chosen = [
-        bits_per_entry(omega, sizes, scenario_with(digital__quality_db=quality).digital)
-        for quality in (-20.0, -40.0, -60.0, -200.0)
-    ]
-    assert chosen == [4, 8, 16, 16]
-    one = bits_per_entry(np.ones(1), sizes, Scenario().digital)
-    assert one == 8  # nothing is averaged over one client
 
 
 def run_examples(page: str, folder: Path) -> None:

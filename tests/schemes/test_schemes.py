@@ -62,7 +62,9 @@ def test_forecast_is_the_error_that_uniform_forcing_meets(small_scenario) -> Non
 
 
 def test_digital_takes_the_shannon_time_of_each_client(small_scenario) -> None:
-    data = small_scenario.to_dict() | {"digital": {"access": "tdma", "bits": 8}}
+    data = small_scenario.to_dict() | {
+        "digital": {"access": "tdma", "quantizer": "uniform", "bits": 8}
+    }
     small_scenario = Scenario.model_validate(data)
     scheme, radio = SCHEMES["digital"].build(small_scenario, 1), radio_of(small_scenario)
     positions = scheme.array.start()
@@ -83,6 +85,8 @@ def test_digital_takes_the_shannon_time_of_each_client(small_scenario) -> None:
 
 
 def test_digital_error_is_near_its_forecast_for_gaussian_updates(small_scenario) -> None:
+    data = small_scenario.to_dict() | {"digital": {"quantizer": "uniform", "bits": "auto"}}
+    small_scenario = Scenario.model_validate(data)
     scheme, radio = SCHEMES["digital"].build(small_scenario, 1), radio_of(small_scenario)
     link = radio.at(scheme.array.start())
     rng = np.random.default_rng(0)
@@ -95,7 +99,7 @@ def test_digital_error_is_near_its_forecast_for_gaussian_updates(small_scenario)
 
 
 def test_error_feedback_remembers_what_was_lost(small_scenario) -> None:
-    data = small_scenario.to_dict() | {"digital": {"bits": 2}}
+    data = small_scenario.to_dict() | {"digital": {"bits": 2, "error_feedback": True}}
     scenario = Scenario.model_validate(data)
     scheme, radio = SCHEMES["digital"].build(scenario, 1), radio_of(scenario)
     uploads = uploads_of(scenario)

@@ -75,7 +75,7 @@ def test_half_of_the_matrices_are_half_of_the_twin_s_airtime() -> None:
 
 @pytest.mark.parametrize("access", ["tdma", "best"])
 def test_digital_bits_are_those_of_the_twin(access: str) -> None:
-    scenario = twinned(digital__bits=4, digital__access=access)
+    scenario = twinned(digital__quantizer="uniform", digital__bits=4, digital__access=access)
     air, link = air_of(scenario, "digital"), link_of(scenario, "digital")
     bits = np.full(10, 4.0 * D + 32 * BLOCKS)
     expected = upload(air.uplink(link, CLIENTS), bits, access)  # type: ignore[arg-type]
@@ -92,7 +92,7 @@ def test_digital_bits_are_those_of_the_twin(access: str) -> None:
 def test_digital_bits_of_a_matrix_of_zeros_are_its_scale_only() -> None:
     updates = gaussian(10, sizes=np.array([2500, 2500]))
     updates[:, 2500:] = 0.0
-    scenario = twinned(digital__bits=8, digital__access="tdma")
+    scenario = twinned(digital__quantizer="uniform", digital__bits=8, digital__access="tdma")
     air, link = air_of(scenario, "digital"), link_of(scenario, "digital")
     received = air.combine(uploads_of(updates, np.array([2500, 2500])), link, 1.0)
     bits = 8 * D // 2 + 32 * BLOCKS

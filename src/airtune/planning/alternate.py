@@ -15,17 +15,23 @@ from typing import Any
 import numpy as np
 
 from airtune.allocation import fewest_sendings
+from airtune.errors import InputError
 from airtune.kinds import Mask
 from airtune.placement import Estimate
+from airtune.planning.coding import fastest_coding
 from airtune.planning.expected_radio import ExpectedRadio, RadioTurn
 from airtune.planning.participation import best_participants
 from airtune.planning.prices import find_price, travel_price
 from airtune.planning.resources import PlanInputs, make_plan, try_plan
 from airtune.planning.result import Plan, everybody
+from airtune.radio.quantisers.coding import Coding
 
 ROUNDING = 1e-12
 SWEEPS = 8
 """Most times that all turns are taken."""
+
+CODINGS = 4
+"""Most codings of the updates for which a run is planned, each for the plan before."""
 
 TRAVEL_SHARES = (0.5, 0.25, 0.1, 0.0)
 """Shorter limits of the travel that are tried, as shares of the longest."""
@@ -56,12 +62,15 @@ class JointPlan:
         Name of the scheme whose air that is.
     trace : tuple of TraceEntry
         Bound after each accepted answer; it never rises.
+    coding : Coding or None
+        How the updates of the scheme that runs are coded, where that was planned.
     """
 
     plan: Plan
     expected: ExpectedRadio
     scheme: str
     trace: tuple[TraceEntry, ...]
+    coding: Coding | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain JSON types."""
@@ -77,12 +86,48 @@ class JointPlan:
                 "travel_price_db": self.expected.price_db,
                 **_estimated(self.expected.error),
             },
+            **({} if self.coding is None else {"coding": self.coding.to_dict()}),
             "trace": [{"turn": entry.turn, "bound": entry.bound} for entry in self.trace],
         }
 
 
 def plan_scheme(radio: RadioTurn, inputs: PlanInputs) -> JointPlan:
-    """Plan a run on the air of a scheme.
+    """Plan a run on the air of a scheme, and how its updates are coded where that is open.
+
+    The coding is that of least predicted time for the plan that was made with the one before, until
+    it stays; at most :data:`CODINGS` of them, and none with which a budget cannot be met.
+
+    Parameters
+    ----------
+    radio : RadioTurn
+        The scheme on the air of one round, and the settings of the plan.
+    inputs : PlanInputs
+        Who computes what, and the budgets.
+
+    Returns
+    -------
+    JointPlan
+
+    Raises
+    ------
+    InputError
+        When a budget cannot be met; the message names it and the least value that would do.
+    """
+    joint = _plan_scheme(radio, inputs)
+    for _ in range(CODINGS if radio.scheme.air.plans_coding else 0):
+        coding = fastest_coding(radio, joint.plan, joint.expected)
+        if coding is None or coding == joint.coding:
+            break
+        radio = replace(radio, coding=coding)
+        try:
+            joint = replace(_plan_scheme(radio, inputs), coding=coding)
+        except InputError:  # more bits than the budgets bear
+            break
+    return joint
+
+
+def _plan_scheme(radio: RadioTurn, inputs: PlanInputs) -> JointPlan:
+    """Plan a run on the air of a scheme with the coding that it has.
 
     Without `planning.alternate` the antennas are placed first, then the resources are planned, and
     participation with them if it is to be planned.

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from airtune.costs import FloatArray
 from airtune.kinds import Mask
 from airtune.placement import Estimate
+from airtune.planning.broadcast import expected_broadcast
 from airtune.planning.draws import Outlook, Walk, drawn_blocks
 from airtune.planning.repetition import Repetition
 from airtune.planning.result import FixedCosts
+from airtune.radio.quantisers.coding import Coding
 from airtune.radio.units import wavelength
 from airtune.registry import POLICIES
 from airtune.scheduling import Candidates, Choice, Policy, choose
@@ -77,6 +79,8 @@ class RadioTurn:
         planned.
     price_db : float
         Least gain that one more wavelength of a way must bring, besides the scenario's [dB].
+    coding : Coding, optional
+        How the updates are coded; by default as the interface does it by itself.
     """
 
     repetition: Repetition
@@ -85,11 +89,12 @@ class RadioTurn:
     start: FloatArray
     sendings: int | None = None
     price_db: float = 0.0
+    coding: Coding | None = None
 
     @property
     def scheme(self) -> BuiltScheme:
         """Array policy and air interface."""
-        scheme = self.repetition.scheme(self.scheme_name)
+        scheme = self.repetition.scheme(self.scheme_name).coded(self.coding)
         return scheme if self.sendings is None else scheme.repeating(self.sendings)
 
     @property
@@ -218,7 +223,8 @@ class RadioTurn:
             first, travel = (self.round, weights, positions), Travel(max_travel, price)
             walk = Walk.of(repetition, self.scheme, first, travel)
             noise, costs = walk.mse - walk.bias, walk.booked(costs)
-        if self.scheme.array.moves:  # with so much they may stay where they are
+        # with so much error they may stay where they are
+        if self.scheme.array.moves and self.scheme.air.places_set_error:
             noise = max(noise, repetition.scenario.planning.quality - forecast.bias)
         sendings = self.sendings or repetition.scenario.aggregation.sendings
         if self.scheme.repeating(2) is self.scheme:
@@ -238,18 +244,9 @@ class RadioTurn:
 
     def _refined(self, costs: FixedCosts) -> FixedCosts:
         """Return costs with the longest ways of the steps that refine the places of a round."""
-        array = self.repetition.scenario.array
-        steps = self.repetition.refinements(self.scheme.array)
-        if not steps:
-            return costs
-        way = steps * max(
-            self.repetition.scenario.placement.refinement_travel, 1.5 * array.drives.grid
-        )
-        return replace(
-            costs,
-            move_s=costs.move_s + way * self.wavelength_time,
-            move_j=costs.move_j + way * self.wavelength_energy,
-        )
+        way = self.repetition.refinement_way(self.scheme.array)
+        move_s, move_j = way * self.wavelength_time, way * self.wavelength_energy
+        return replace(costs, move_s=costs.move_s + move_s, move_j=costs.move_j + move_j)
 
     def _transmitting(self, participants: Mask, choice: Choice) -> int | None:
         """Return how many of the participants transmit in a round; None: all."""
@@ -269,7 +266,8 @@ class RadioTurn:
         everyone, sizes = np.flatnonzero(participants), repetition.matrix_sizes
         omega = repetition.omega
         reporting = forecast.airtime_s[choice.clients] > 0
-        signalling = repetition.signalling(scheme.array, everyone, reporting)
+        message = expected_broadcast(repetition, scheme.air, everyone)
+        signalling = repetition.signalling(scheme.array, everyone, reporting, broadcast=message)
         if repetition.scenario.aggregation.scale_reports == "joint":
             bits = np.full(len(choice.clients), self._report_bits())
             signalling = replace(signalling, report_bits=bits)

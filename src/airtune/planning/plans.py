@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from airtune.errors import InfeasibleError, InputError, computable
 from airtune.planning.alternate import JointPlan, plan_scheme
+from airtune.planning.coding import fastest_coding
 from airtune.planning.expected_radio import RadioTurn
 from airtune.planning.repetition import Repetition
 from airtune.planning.result import Plan
@@ -40,6 +42,30 @@ def plan_run(repetition: Repetition, scheme: str) -> JointPlan:
             return plan_scheme(RadioTurn(repetition, planned, 1, start), repetition.inputs)
     except InputError as error:
         raise InfeasibleError(f"plan of {planned!r}: {error}") from None
+
+
+def with_coding(repetition: Repetition, scheme: str, joint: JointPlan) -> JointPlan:
+    """Return a plan with the coding of the updates of the scheme that runs.
+
+    A plan of its own has it; for a shared one it is that of least predicted time at its batches and
+    clocks, on the scheme's own air.
+
+    Parameters
+    ----------
+    repetition : Repetition
+    scheme : str
+        Name of the scheme that runs.
+    joint : JointPlan
+        Its own plan or a shared one.
+    """
+    if joint.scheme == scheme:
+        return joint
+    built = repetition.scheme(scheme)
+    if not built.air.plans_coding:
+        return joint
+    radio = RadioTurn(repetition, scheme, 1, built.array.start())
+    expected = radio.place(joint.plan.participants, joint.expected.max_travel)
+    return replace(joint, coding=fastest_coding(radio, joint.plan, expected))
 
 
 def plan_all(repetition: Repetition, schemes: Sequence[str]) -> dict[str, JointPlan]:

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from airtune.bound import calibrate
 from airtune.bound.convergence import BoundConstants
-from airtune.bound.forecast import slowdown
 from airtune.bound.payload import of_payload
 from airtune.costs import FloatArray, Hardware, cycles_per_sample
 from airtune.errors import InputError, shown
 from airtune.kinds import Mask
 from airtune.learning.payload import Payload, payload_of
 from airtune.learning.twins import cost_twin
+from airtune.planning.group_powers import REFERENCE, powers_at
 from airtune.planning.resources import PlanInputs, plan_inputs
 from airtune.radio.channels import Channel
 from airtune.radio.measured import Sounding
@@ -30,18 +30,13 @@ from airtune.scenario.costs import CostTwin
 from airtune.schemes import (
     AirInterface,
     ArrayPolicy,
+    Broadcast,
     BuiltScheme,
     Link,
     RadioRound,
     Signalling,
 )
 from airtune.schemes.measured import measured
-
-REFERENCE = "fixed"
-"""Scheme whose predicted error chooses the powers of scale groups."""
-
-NOTICEABLE = 0.05
-"""Share of the rounds that noise has to cost for the groups to have powers by scale."""
 
 SILENT_SYMBOLS = 10
 """Symbols of a round in which nobody sends, for each RF chain, where the scenario gives none."""
@@ -142,18 +137,10 @@ class Repetition:
 
     @cached_property
     def group_powers(self) -> Literal["block", "loaded"]:
-        """What `aggregation.normalise: auto` means: one choice for all schemes of the repetition.
-
-        `loaded` never has the larger total error, but peaks, and brings nothing where the air is as
-        good as perfect.  So it is taken where the law of :mod:`airtune.bound.forecast` has the
-        noise cost :data:`NOTICEABLE` of the rounds or more, with the error that the scheme
-        :data:`REFERENCE` is predicted to have in the first round: an array that moves and switches
-        nothing, so that no scheme's choice depends on how good its own air is.
-        """
+        """What `aggregation.normalise: auto` means: one choice for all schemes."""
         scheme = SCHEMES[REFERENCE].build(self.scenario, self.seed)
         link = scheme.array.link(self.radio(1), self.omega, scheme.array.start())
-        error = scheme.air.forecast(link, self.omega, self.matrix_sizes).mse
-        return "loaded" if slowdown(error) >= 1.0 + NOTICEABLE else "block"
+        return powers_at(scheme.air.forecast(link, self.omega, self.matrix_sizes).mse)
 
     def planned_scheme(self, name: str, sendings: int) -> BuiltScheme:
         """Return a scheme; its symbols are sent as a plan says if that is left to the plan."""
@@ -266,6 +253,7 @@ class Repetition:
         candidates: NDArray[np.int64],
         reporting: Mask | None = None,
         report_bits: FloatArray | None = None,
+        broadcast: Broadcast | None = None,
     ) -> Signalling:
         """Return who sends pilots and reports in a round, and how often.
 
@@ -278,6 +266,8 @@ class Repetition:
             Who of the selected ones reports scales.
         report_bits : ndarray, float, shape (S,), optional
             Length of their reports; in full by default.
+        broadcast : Broadcast, optional
+            Of quantised changes; by default the adapters as they are, to the selected clients.
         """
         by_array = self.scenario.radio.pilot_rule == "by-array"
         again = self.remeasurements(array)
@@ -292,6 +282,7 @@ class Repetition:
             report_bits=report_bits,
             listeners=None if self.payload.broadcasts_all else candidates,
             vectors=2 if getattr(objective, "hears_control", False) else 1,
+            broadcast=broadcast,
         )
 
     def _silent_symbols(self, array: ArrayPolicy) -> int:
@@ -308,6 +299,11 @@ class Repetition:
         planning = self.scenario.planning
         stays = planning.movement in ("once", "statistical")
         return self.scenario.placement.refinements if array.moves and not stays else 0
+
+    def refinement_way(self, array: ArrayPolicy) -> float:
+        """Return the longest way of all these steps together [wavelengths]."""
+        nearby = self.scenario.placement.refinement_travel
+        return self.refinements(array) * max(nearby, 1.5 * self.scenario.array.drives.grid)
 
     def remeasurements(self, array: ArrayPolicy) -> int:
         """Return how often pilots are sent once more because antennas have moved in a round."""

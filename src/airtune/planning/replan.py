@@ -16,6 +16,7 @@ from airtune.planning.expected_radio import ExpectedRadio, RadioTurn
 from airtune.planning.repetition import Repetition
 from airtune.planning.resources import PlanInputs
 from airtune.planning.result import FixedCosts, Plan
+from airtune.radio.quantisers.coding import Coding
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,15 @@ class CurrentPlan:
             price_db=radio.get("travel_price_db", 0.0),
             error=Estimate(**radio["expected_error"]) if "expected_error" in radio else None,
         )
-        return cls(JointPlan(plan, expected, radio["scheme"], ()), **document["began"])
+        coding = document["joint"].get("coding")
+        joint = JointPlan(
+            plan,
+            expected,
+            radio["scheme"],
+            (),
+            None if coding is None else Coding.from_dict(coding),
+        )
+        return cls(joint, **document["began"])
 
     def gap_after(self, repetition: Repetition, rounds: int) -> float:
         """Bound on the gap after so many rounds of this plan (system model, section 6)."""
@@ -192,7 +201,8 @@ def check(
     due = done > 0 and done % settings.replan_every == 0 and spent.round < current.last_round
     if settings.replan_factor is None or not due:
         return None
-    ratios = drift(RadioTurn(repetition, scheme, spent.round, spent.positions), current, spent)
+    radio = RadioTurn(repetition, scheme, spent.round, spent.positions, coding=current.joint.coding)
+    ratios = drift(radio, current, spent)
     limit = settings.replan_factor
     if all(1 / limit <= ratio <= limit for ratio in ratios.values()):
         return None

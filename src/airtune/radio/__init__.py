@@ -14,7 +14,7 @@ The functions to start from, in the order of a round:
     transmission.uniform_forcing    transmit scalars that align all clients;
                                     power_control.capped_alignment those of least error
     over_the_air.aggregate          send the updates and decode their mean
-    digital.encode, access.upload   quantise an update, and send it digitally
+    quantisers.encode, access.upload    quantise an update, and send it digitally
     majority.vote_error             error of a majority vote over the air
     movement.movement               time and distance between two sets of positions
 

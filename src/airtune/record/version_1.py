@@ -11,6 +11,9 @@ UNNAMED: dict[str, Any] = {
     "radio.silent_symbols": 0,
     "array.field_pilots": 1,
     "aggregation.scale_reports": "sequential",
+    "digital.quantizer": "uniform",
+    "digital.bits": "auto",
+    "digital.error_feedback": True,
 }
 """Settings that there were not, by dotted path: the books that were kept then."""
 

@@ -32,6 +32,8 @@ def phrase(name: str) -> str:
         "fixed": "the fixed array",
         "random-position": "random positions",
         "digital": "digital upload",
+        "digital-movable": "digital upload to movable antennas",
+        "digital-selection": "digital upload to selected antennas",
         "ideal": "the error-free reference",
     }.get(name, scheme_style(name).label)
 

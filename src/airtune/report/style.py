@@ -48,6 +48,8 @@ _STYLES = {
     "fixed": SchemeStyle("Fixed", _BLUE, (0, (5, 1.6)), "s"),
     "random-position": SchemeStyle("Random position", _GREEN, (0, (5, 1.4, 1, 1.4)), "^"),
     "digital": SchemeStyle("Digital", _PURPLE, (0, (3, 1.2, 1, 1.2, 1, 1.2)), "v"),
+    "digital-movable": SchemeStyle("Digital, movable", _PURPLE, "-", "o"),
+    "digital-selection": SchemeStyle("Digital, selection", _PURPLE, (0, (2, 1.2)), "h"),
     "fixed-2n": SchemeStyle("Fixed, 2N", _SKY, (0, (5, 1.6)), "P"),
     "sparse": SchemeStyle("Sparse", _ORANGE, (0, (8, 2)), "X"),
     "selection": SchemeStyle("Selection", _ORANGE, (0, (2, 1.2)), "h"),

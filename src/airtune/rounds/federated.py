@@ -15,7 +15,7 @@ from airtune.engines import Engine, RoundUpdates
 from airtune.learning.results import Evaluation
 from airtune.planning import replan
 from airtune.planning.alternate import JointPlan
-from airtune.planning.plans import plan_run
+from airtune.planning.plans import plan_run, with_coding
 from airtune.planning.repetition import Repetition
 from airtune.planning.replan import CurrentPlan
 from airtune.planning.result import Plan
@@ -24,16 +24,23 @@ from airtune.radio.impairments import Impairments
 from airtune.registry import POLICIES, SERVER_OPTIMIZERS
 from airtune.rounds import anomaly, faults, places, rates
 from airtune.rounds.books import Computing, Electronics, book_round
+from airtune.rounds.broadcast import broadcast
 from airtune.rounds.fault_metrics import FaultOutcome, fault_metrics
 from airtune.rounds.fault_state import FaultState
 from airtune.rounds.metrics import Metrics, RoundOutcome, outcome_metrics, progress_metrics
 from airtune.rounds.places import Standing
 from airtune.rounds.poisoning import Poisoning
-from airtune.rounds.senders import check_updates, has_silent, report_bits, who_transmitted
+from airtune.rounds.senders import (
+    check_updates,
+    has_silent,
+    report_bits,
+    scaled_weights,
+    who_transmitted,
+)
 from airtune.rounds.sending import Sending
 from airtune.rounds.state import State
 from airtune.scheduling import Candidates, Choice, Policy, choose
-from airtune.schemes import BuiltScheme, Forecast, Link, RadioRound, Uploads
+from airtune.schemes import AirInterface, BuiltScheme, Forecast, Link, RadioRound, Uploads
 
 
 class FederatedRun:
@@ -70,7 +77,6 @@ class FederatedRun:
         self.policy: Policy = POLICIES[scenario.clients.selection]
         self.sending = Sending.of(
             repetition,
-            self.scheme.air,
             SERVER_OPTIMIZERS[scenario.training.server_optimizer],
             scenario.training.of(scheme),
         )
@@ -78,6 +84,7 @@ class FederatedRun:
         self.faults = faults.FaultSource(scenario, repetition.seed)
         self.poisoning = Poisoning.of(scenario, repetition.seed)
         joint = plan_run(repetition, scheme) if plan is None else plan
+        joint = with_coding(repetition, scheme, joint)
         self.current = CurrentPlan.first(repetition, joint)
         adapter, clients = engine.initial_adapter(), scenario.clients.count
         start, drives = self.scheme.array.start(), self.faults.drives and self.scheme.array.moves
@@ -107,8 +114,14 @@ class FederatedRun:
 
     @property
     def scheme(self) -> BuiltScheme:
-        """Array policy and air interface, which repeats symbols as the current plan says."""
-        return self.repetition.planned_scheme(self.scheme_name, self.plan.repetition)
+        """Array policy and air interface, which codes and repeats as the current plan says."""
+        planned = self.repetition.planned_scheme(self.scheme_name, self.plan.repetition)
+        return planned.coded(self.current.joint.coding)
+
+    @property
+    def _air(self) -> AirInterface:
+        """The interface as it books the part of the payload that has its turn."""
+        return self.sending.booking(self.scheme.air, self.state.part)
 
     def run_round(self) -> Metrics:
         """Run the next round and return its metrics.
@@ -119,7 +132,7 @@ class FederatedRun:
         began, index = time.perf_counter(), state.round + 1
         wrong, sending = self.faults.of_round(index), self.sending
         state.turn_to(sending.payload.part(index))
-        air, sizes = sending.airs[state.part], sending.payload.blocks(state.part)
+        air, sizes = self._air, sending.payload.blocks(state.part)
 
         # 1  The propagation paths of the round become known, up to the error of the pilots.
         radio = self.faults.radio(index, wrong, repetition.radio)
@@ -133,7 +146,9 @@ class FederatedRun:
 
         # 3  The server broadcasts the adapter; its cost is booked below with that of the pilots.
         #    Who misses it works with the last one that it has.
-        adapter = state.adapter
+        participants = np.flatnonzero(self.plan.participants)
+        sent = broadcast(repetition, air, state, participants, wrong.missed)
+        adapter, state.clients_copy = sent.adapter, sent.copy
         state.faults = state.faults.after_broadcast(index, adapter, wrong.missed)
         stale = state.faults.stale(index, choice.clients)
 
@@ -161,7 +176,7 @@ class FederatedRun:
 
         # 5  The clients report their scales and transmit at the same time; the antennas receive
         #    the sum.
-        broadcast = repetition.broadcast_link(
+        before_moving = repetition.broadcast_link(
             array,
             old_positions,
             link,
@@ -188,15 +203,19 @@ class FederatedRun:
             rejected = verdict is not None and not verdict.accepted
             stepped = rejected or sending.step(state, received.mean, training, index)
             if stepped:
-                sending.memorise(state, received, index)
+                sending.memorise(state, air, received, index)
                 if not rejected:
                     weight = float(repetition.omega[transmitters].sum())
                     sending.follow(state, received.mean, weight, index)
                 if verdict is not None:
                     state.accepted_norms = verdict.norms
                 if received.effective_weights is not None:
-                    state.scaled_weights = self._scaled_weights(
-                        arrived.clients, choice, received.effective_weights
+                    state.scaled_weights = scaled_weights(
+                        self.repetition.omega,
+                        state.scaled_weights,
+                        arrived.clients,
+                        choice,
+                        received.effective_weights,
                     )
                     state.effective_weights = received.effective_weights
         state.participation[transmitters] += 1
@@ -205,15 +224,16 @@ class FederatedRun:
         #    It books every component.
         reporting = np.isin(choice.clients, transmitters) if has_silent(received) else None
         overheads = air.overheads(
-            broadcast,
+            before_moving,
             link,
             choice.clients,
             sizes,
             repetition.signalling(
                 array,
-                np.flatnonzero(self.plan.participants),
+                participants,
                 reporting,
                 report_bits(choice.clients, arrived.clients, received),
+                sent.message,
             ),
         )
         booked = book_round(
@@ -326,8 +346,8 @@ class FederatedRun:
 
     def _forecast(self, link: Link) -> Forecast:
         """Return the forecast of a round for the weights that are expected of the selected."""
-        part, weights = self.state.part, self.state.effective_weights
-        return self.sending.airs[part].forecast(link, weights, self.sending.payload.blocks(part))
+        sizes = self.sending.payload.blocks(self.state.part)
+        return self._air.forecast(link, self.state.effective_weights, sizes)
 
     def _weights(self, clients: NDArray[np.int64], choice: Choice) -> NDArray[np.float64]:
         """Return omega_k of these of the chosen clients times the factors of the choice."""
@@ -345,30 +365,9 @@ class FederatedRun:
             computed.clients,
             weights / weights.sum(),
             self.sending.payload.blocks(self.state.part),
-            self.sending.memory(self.state, self.state.round + 1),
+            self.sending.memory(self.state, self._air, self.state.round + 1),
             impairments,
         )
-
-    def _scaled_weights(
-        self, senders: NDArray[np.int64], choice: Choice, reported: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Return omega_k times the relative scale that each client reported last, shape (K,).
-
-        Parameters
-        ----------
-        senders : ndarray, int, shape (S,)
-            Clients with an update.
-        choice : Choice
-        reported : ndarray, float, shape (K,)
-            nu_k of this round; a client that had nothing to send keeps its last scale.
-        """
-        factors = choice.factors[np.isin(choice.clients, senders)]
-        everybody = len(senders) == len(choice.clients)
-        share = 1.0 if everybody else self._weights(senders, choice).sum()
-        scales = share * reported[senders] / factors
-        weights = self.state.scaled_weights.copy()
-        weights[senders] = np.where(scales > 0, scales, weights[senders])
-        return weights
 
     def _request(
         self, index: int, adapter: NDArray[np.float32], clients: NDArray[np.int64]

@@ -178,7 +178,7 @@ def target(now: Standing, radio: RadioRound, forecast: Callable[[Link], Forecast
         if now.planned_places is not None:
             return Aim(now.planned_places)
         return Aim(now.positions if now.done > 0 else now.place(radio))
-    if movement == "when-needed":
+    if movement == "when-needed" and now.scheme.air.places_set_error:
         link = array.link(radio, now.weights, now.positions)
         if forecast(link).error(now.current.joint.plan.power_backoff) <= planning.quality:
             return Aim(now.positions)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from airtune.engines import RoundUpdates
 from airtune.errors import InputError
+from airtune.scheduling import Choice
 from airtune.schemes import Reception
 
 
@@ -55,3 +56,32 @@ def report_bits(
 def has_silent(received: Reception | None) -> bool:
     """Tell whether the air interface may have silenced clients."""
     return received is not None and received.transmitted is not None
+
+
+def scaled_weights(
+    omega: NDArray[np.float64],
+    before: NDArray[np.float64],
+    senders: NDArray[np.int64],
+    choice: Choice,
+    reported: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return omega_k times the relative scale that each client reported last, shape (K,).
+
+    Parameters
+    ----------
+    omega, before : ndarray, float, shape (K,)
+        The weights, and what was reported before.
+    senders : ndarray, int, shape (S,)
+        Clients with an update.
+    choice : Choice
+    reported : ndarray, float, shape (K,)
+        nu_k of this round; a client that had nothing to send keeps its last scale.
+    """
+    chosen = np.isin(choice.clients, senders)
+    factors = choice.factors[chosen]
+    everybody = len(senders) == len(choice.clients)
+    share = 1.0 if everybody else (omega[senders] * factors).sum()
+    scales = share * reported[senders] / factors
+    weights = before.copy()
+    weights[senders] = np.where(scales > 0, scales, weights[senders])
+    return weights

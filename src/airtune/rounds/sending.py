@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,15 +29,15 @@ class Sending:
     Attributes
     ----------
     payload : Payload
-    airs : dict of str to AirInterface
-        The interface of the scheme as it books each part of the payload.
+    booking : callable
+        Returns an air interface as it books a part of the payload.
     optimizer : ServerOptimizer
     training : Training
         Of the scheme, with the learning rate of the payload.
     """
 
     payload: Payload
-    airs: dict[str, AirInterface]
+    booking: Callable[[AirInterface, str], AirInterface]
     optimizer: ServerOptimizer
     training: Training
 
@@ -48,18 +48,12 @@ class Sending:
         return bool(getattr(objective, "hears_control", False))
 
     @classmethod
-    def of(
-        cls,
-        repetition: Repetition,
-        air: AirInterface,
-        optimizer: ServerOptimizer,
-        training: Training,
-    ) -> Sending:
+    def of(cls, repetition: Repetition, optimizer: ServerOptimizer, training: Training) -> Sending:
         """Return what a run needs; `training` is that of the scheme."""
         payload, step = repetition.payload, repetition.scenario.aggregation.payload_step
         rate = training.learning_rate * (payload.step if step is None else step)
-        airs = {part: repetition.booking(air, part) for part in payload.parts}
-        return cls(payload, airs, optimizer, training.model_copy(update={"learning_rate": rate}))
+        training = training.model_copy(update={"learning_rate": rate})
+        return cls(payload, repetition.booking, optimizer, training)
 
     def turns(self, adapter: Vector) -> dict[str, Resting]:
         """Return what each part of the payload starts with."""
@@ -110,17 +104,19 @@ class Sending:
             step = update / self.training.local_steps - state.control
             state.control = (state.control + heard * step).astype(np.float32)
 
-    def memory(self, state: State, index: int) -> Mapping[int, NDArray[np.float64]]:
+    def memory(
+        self, state: State, air: AirInterface, index: int
+    ) -> Mapping[int, NDArray[np.float64]]:
         """Return what the interface remembers of clients, as a round can use it."""
-        if not self.airs[state.part].remembers_entries:
+        if not air.remembers_entries:
             return state.memory
         rows = {k: self.payload.remembered(row, index) for k, row in state.memory.items()}
         return {client: row for client, row in rows.items() if row is not None}
 
-    def memorise(self, state: State, received: Reception, index: int) -> None:
+    def memorise(self, state: State, air: AirInterface, received: Reception, index: int) -> None:
         """Keep what the interface has to remember after a round."""
         memory = received.memory
-        if self.airs[state.part].remembers_entries:
+        if air.remembers_entries:
             rows = {
                 k: self.payload.memorised(row, state.memory.get(k), index)
                 for k, row in memory.items()

@@ -69,6 +69,7 @@ class State:
     clients that took part and remember something are in it.  `faults` is what faults leave behind.
     `move_s` is the time of all movements [s], also of what was beside computing; `placed_error` the
     expected error when the antennas were placed for many blocks.
+    `clients_copy` is the adapter that the clients have, where the broadcast is rounded.
     `control` is the server's control variate, empty where no objective hears one.
 
     `optimizer_state`, `memory` (of the air interface) and `accepted_norms` are those of the part of
@@ -93,6 +94,7 @@ class State:
     energy_j: Components = field(default_factory=Components)
     move_s: float = 0.0
     placed_error: float | None = None
+    clients_copy: NDArray[np.float32] | None = None
     part: str = ""
     resting: dict[str, Resting] = field(default_factory=dict)
 
@@ -120,6 +122,8 @@ class State:
             arrays |= {f"client.{client}.{name}": value for name, value in state.items()}
         if len(self.control):
             arrays["control"] = self.control
+        if self.clients_copy is not None:
+            arrays["clients_copy"] = self.clients_copy
         return arrays | self.faults.arrays()
 
     def load(self, round_index: int, arrays: record.Arrays, state: dict[str, Any]) -> None:
@@ -147,6 +151,7 @@ class State:
                 self.client_states.setdefault(int(client), {})[name] = value
         self.faults = FaultState.of(arrays)
         self.control = arrays.get("control", self.control)
+        self.clients_copy = arrays.get("clients_copy")
         self.round = round_index
         self.latency_s = Components(**state["latency_s"])
         self.energy_j = Components(**state["energy_j"])

@@ -2,6 +2,7 @@
 
 from airtune.scenario.array import DRIVES, Array, Drive
 from airtune.scenario.base import CALIBRATE, Settings
+from airtune.scenario.digital import Digital
 from airtune.scenario.faults import Faults
 from airtune.scenario.hardware import Hardware
 from airtune.scenario.learning import (
@@ -21,7 +22,6 @@ from airtune.scenario.radio import (
     Aggregation,
     Clients,
     Csi,
-    Digital,
     Interferers,
     Paths,
     Radio,

@@ -155,7 +155,8 @@ class Settings(BaseModel):
             for name, field in cls.model_fields.items():
                 value = values.get(name)
                 entries = value if isinstance(value, list | tuple) else [value]
-                if field.annotation is not bool and any(isinstance(x, bool) for x in entries):
+                may = field.annotation is bool or bool in get_args(field.annotation)
+                if not may and any(isinstance(x, bool) for x in entries):
                     raise ValueError(f"{name} = {clip(json.dumps(value))}: must not be a boolean")
         return values
 

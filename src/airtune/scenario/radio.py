@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, model_validator
 
 from airtune.errors import clip, shown
 from airtune.registry import CHANNELS, POLICIES
@@ -172,8 +168,16 @@ class Radio(Settings):
     downlink_bandwidth_hz: Annotated[Positive, Quantity("Hz", 1e3, 1e11)] = Field(
         1e7, description="bandwidth of the broadcast"
     )
-    downlink_bits: Annotated[int, Field(ge=8, le=32), Quantity("bit", 8, 32)] = Field(
-        16, description="bits of one adapter entry in the broadcast"
+    downlink_bits: Annotated[int, Field(ge=2, le=32), Quantity("bit", 2, 32)] = Field(
+        16,
+        description="bits of one adapter entry in the broadcast; 8 to 32 where nothing is rounded, "
+        "2 to 16 with lloyd-max",
+    )
+    downlink_quantizer: Literal["none", "uniform", "lloyd-max"] = Field(
+        "none",
+        description="all schemes but ideal: the adapters are broadcast as they are, booked with "
+        "downlink_bits (none); or their change since the last broadcast is rounded, and the server "
+        "adds what was lost the next time",
     )
     downlink_precoding: Literal["multicast", "space-time"] = Field(
         "multicast",
@@ -230,6 +234,18 @@ class Radio(Settings):
         if self.csi.beamformer == "measured" and self.pilot_symbols_per_client == 0:
             raise ValueError(
                 "csi.beamformer = measured: needs pilot_symbols_per_client of at least 1, not 0"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_downlink_bits(self) -> Self:
+        low, high = {"none": (8, 32), "uniform": (2, 32), "lloyd-max": (2, 16)}[
+            self.downlink_quantizer
+        ]
+        if not low <= self.downlink_bits <= high:
+            raise ValueError(
+                f"downlink_bits = {self.downlink_bits}: must be {low} to {high} with "
+                f"downlink_quantizer = {self.downlink_quantizer}"
             )
         return self
 
@@ -379,37 +395,3 @@ class Ris(Settings):
                 f"position_m = {list(self.position_m)}: must be at least 1 m from the array"
             )
         return self
-
-
-_BITS = "must be a whole number from 1 to 16, or auto"
-
-
-def _bits(value: Any) -> Any:
-    whole = value == "auto" or (type(value) in (int, float) and value % 1 == 0)
-    if not whole or (value != "auto" and not 1 <= value <= 16):
-        raise ValueError(_BITS)
-    return value if value == "auto" else int(value)
-
-
-class Digital(Settings):
-    """Digital baseline: quantised updates at the Shannon rate."""
-
-    access: Literal["best", "tdma", "ofdma", "sdma"] = Field(
-        "best",
-        description="one client after the other, side by side in frequency, or all at once with "
-        "successive decoding; best takes the one that ends first, each round",
-    )
-    bits: Annotated[
-        Annotated[int, Field(ge=1, le=16)] | Literal["auto"],
-        BeforeValidator(_bits),
-        Quantity("bit", 1, 16, ("auto",), _BITS),
-    ] = Field(
-        "auto", description="bits per entry; auto takes the fewest of 4, 8, 16 that quality_db asks"
-    )
-    quality_db: Annotated[Decibel, Quantity("dB", -150, 30)] = Field(
-        -20.0, description="bits = auto: largest quantisation error, in dB of the updates' scale"
-    )
-    error_feedback: bool = Field(True, description="clients add the last quantisation error")
-    snr_gap_db: Annotated[NonNegative, Quantity("dB", 0, 40)] = Field(
-        0.0, description="gap of the code to the Shannon rate"
-    )

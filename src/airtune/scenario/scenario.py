@@ -16,6 +16,7 @@ from airtune.registry import ENGINES, SCHEMES
 from airtune.scenario.array import Array
 from airtune.scenario.base import Count, NonNegative, Positive, Registered, Settings
 from airtune.scenario.costs import Costs
+from airtune.scenario.digital import Digital
 from airtune.scenario.faults import Faults
 from airtune.scenario.learning import (
     Data,
@@ -28,7 +29,6 @@ from airtune.scenario.planning import Bound, Budget, Calibration, Planning
 from airtune.scenario.radio import (
     Aggregation,
     Clients,
-    Digital,
     Radio,
     Ris,
 )
@@ -224,6 +224,13 @@ class Scenario(Settings):
 
     def _check_local_steps(self) -> None:
         training, payload = self.training, self.aggregation.payload
+        quantizer, objective = self.radio.downlink_quantizer, training.client_objective
+        if quantizer != "none" and (payload != "lora" or objective == "scaffold"):
+            raise ValueError(
+                f"radio.downlink_quantizer = {quantizer}: must be none with aggregation.payload = "
+                f"{payload} and training.client_objective = {clip(objective)}; the changes that "
+                "are rounded are those of a whole adapter, without control variates"
+            )
         if training.client_optimizer == "adamw" and training.local_steps == 1:
             raise ValueError(
                 "training.client_optimizer = adamw: needs training.local_steps > 1; one local step "

@@ -14,7 +14,7 @@ from airtune.schemes.air.ideal import ErrorFree
 from airtune.schemes.air.messages import Forecast, Memory, Reception, Uploads
 from airtune.schemes.air.non_coherent import NonCoherent
 from airtune.schemes.air.one_bit import OneBit
-from airtune.schemes.air.signalling import Overheads, Signalling
+from airtune.schemes.air.signalling import Broadcast, Overheads, Signalling
 from airtune.schemes.air.truncated import Truncated
 from airtune.schemes.arrays.base import ArrayPolicy, Effort, Travel
 from airtune.schemes.arrays.fixed import (
@@ -46,11 +46,16 @@ OBDA = Scheme("obda", HalfWavelengthArray, OneBit, "Zhu, Du et al. 2021")
 NON_COHERENT = Scheme("non-coherent", HalfWavelengthArray, NonCoherent, "Şahin 2023")
 TRUNCATED = Scheme("truncated", HalfWavelengthArray, Truncated, "Zhu, Wang, Huang 2020")
 DIGITAL = Scheme("digital", HalfWavelengthArray, Digital, "Alistarh et al. 2017")
+DIGITAL_MOVABLE = Scheme("digital-movable", MovableArray, Digital, "Alistarh et al. 2017")
+DIGITAL_SELECTION = Scheme(
+    "digital-selection", SpreadSelectedArray, Digital, "Alistarh et al. 2017"
+)
 
 __all__ = [
     "AirInterface",
     "Analog",
     "ArrayPolicy",
+    "Broadcast",
     "BuiltScheme",
     "Effort",
     "Forecast",

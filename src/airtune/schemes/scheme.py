@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from airtune import registry
 from airtune.errors import InputError, shown
 from airtune.learning.twins import cost_twin
+from airtune.radio.quantisers.coding import Coding
 from airtune.scenario import Scenario
 from airtune.schemes.air.base import AirInterface
 from airtune.schemes.air.grouped import Grouped
@@ -35,6 +36,10 @@ class BuiltScheme:
         """Return the scheme with every analog symbol sent `count` times."""
         air = self.air.repeating(count)
         return self if air is self.air else replace(self, air=air)
+
+    def coded(self, coding: Coding | None) -> BuiltScheme:
+        """Return the scheme with a coding of the updates; None: as it is."""
+        return self if coding is None else replace(self, air=self.air.coded(coding))
 
 
 @dataclass(frozen=True)

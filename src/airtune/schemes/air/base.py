@@ -10,11 +10,13 @@ import numpy as np
 
 from airtune.kinds import Floating, Integer, Real
 from airtune.radio import access, links, robust, scales
+from airtune.radio.quantisers import Quantised
+from airtune.radio.quantisers.coding import Coding
 from airtune.radio.units import dbm_to_watt, noise_power
 from airtune.scenario import Aggregation, Digital, Radio, Scenario
 from airtune.scenario.costs import CostTwin
 from airtune.schemes.air.messages import Forecast, Reception, Uploads
-from airtune.schemes.air.signalling import Overheads, Signalling
+from airtune.schemes.air.signalling import Broadcast, Overheads, Signalling
 from airtune.schemes.link import Link
 
 
@@ -49,6 +51,14 @@ class AirInterface(ABC):
         Of the class: whether the server decodes every client's own update.  Such an interface
         merges them by :meth:`merged`; any other is put into :class:`airtune.schemes.air.grouped.
         Grouped` where `aggregation.groups` asks for groups.
+    plans_coding : bool
+        Of the class: whether :meth:`fastest` may find a coding of the updates for :meth:`coded`.
+    places_set_error : bool
+        Of the class: whether the error of the mean depends on where the antennas are; where it does
+        not, they are placed for rates.
+    broadcasts : bool
+        Of the class: whether the clients get the adapters by the broadcast that is booked, so that
+        `radio.downlink_quantizer` applies to them.
     books_twins : bool
         Of the class: whether :meth:`forecast` and :meth:`combine` book the entries that
         :meth:`booked_entries` returns; without it the interface is refused where there is a twin.
@@ -83,6 +93,9 @@ class AirInterface(ABC):
     reported_scalars: ClassVar[int] = 0
     remembers_entries: ClassVar[bool] = False
     tells_apart: ClassVar[bool] = False
+    plans_coding: ClassVar[bool] = False
+    places_set_error: ClassVar[bool] = True
+    broadcasts: ClassVar[bool] = True
     books_twins: ClassVar[bool] = False
 
     @classmethod
@@ -151,6 +164,24 @@ class AirInterface(ABC):
         """
         return forecast.error(backoff)
 
+    def coded(self, coding: Coding) -> Self:
+        """Return the interface with a coding of the updates; by itself it has none."""
+        return self
+
+    def fastest(
+        self, link: Link, omega: Real, matrix_sizes: Integer, beside_s: float
+    ) -> Coding | None:
+        """Return the coding with which a run is there first; None: there is nothing to choose.
+
+        Parameters
+        ----------
+        link, omega, matrix_sizes
+            As in :meth:`forecast`.
+        beside_s : float
+            What a round takes besides the upload [s].
+        """
+        return None
+
     def merged(self, values: Floating, weights: Real) -> Real:
         """Merge what the server tells apart, by `aggregation.robust`.
 
@@ -205,18 +236,22 @@ class AirInterface(ABC):
         matrix_sizes : ndarray, int, shape (B,)
             Entries of each adapter matrix.
         signalling : Signalling, optional
-            Who sends pilots and reports; by default every selected client, once.
+            Who sends pilots and reports, by default every selected client, once; and who hears the
+            broadcast, by default these.
         """
         pilots = self.pilots(upload, clients, matrix_sizes, signalling)
         entries = self.booked_entries(int(matrix_sizes.sum()), int(matrix_sizes.sum()))
         rules = signalling or Signalling()
-        listeners = clients if rules.listeners is None else rules.listeners
-        downlink_s, downlink_j = self._downlink(broadcast, listeners, rules.vectors * entries)
+        message = rules.broadcast
+        if message is None:
+            listeners = clients if rules.listeners is None else rules.listeners
+            message = Broadcast(listeners, rules.vectors * entries * self.radio.downlink_bits)
+        downlink_s, downlink_j = self._downlink(broadcast, message)
         return replace(pilots, downlink_s=downlink_s, downlink_j=downlink_j)
 
-    def _downlink(self, link: Link, clients: Integer, entries: int) -> tuple[float, float]:
-        """Return time [s] and energy [J] of the broadcast of the adapters to these clients."""
-        radio = self.radio
+    def _downlink(self, link: Link, message: Broadcast) -> tuple[float, float]:
+        """Return time [s] and energy [J] of the broadcast of the adapters to its listeners."""
+        radio, clients = self.radio, message.listeners
         bandwidth = radio.downlink_bandwidth_hz
         power = float(dbm_to_watt(radio.base_station_power_dbm))
         precoded = radio.downlink_precoding == "multicast"
@@ -228,7 +263,7 @@ class AirInterface(ABC):
             radio.efficiency,
             link.multicast_beamformer(clients) if precoded else None,
         )
-        downlink_s = entries * radio.downlink_bits / rate
+        downlink_s = message.bits / rate
         return downlink_s, power * downlink_s
 
     def pilots(
@@ -336,6 +371,20 @@ class AirInterface(ABC):
             `sent`, or with a cost twin the same share of its entries.
         """
         return sent if self.twin is None else self.twin.entries_for(sent, total)
+
+    def booked_bits(self, sent: Quantised, count: int) -> float:
+        """Return the bits that are booked for quantised entries.
+
+        Parameters
+        ----------
+        sent : Quantised
+        count : int
+            Its adapter matrices, each with a header.
+        """
+        payload = float(sent.payload_bits)
+        if self.twin is not None and sent.entries:
+            payload = payload * self.booked_entries(sent.entries, len(sent.values)) / sent.entries
+        return payload + sent.header_bits / count * self.booked_matrices(count)
 
     def booked_matrices(self, count: int) -> int:
         """Return for how many adapter matrices, each with a scale, an upload is booked."""

@@ -10,54 +10,82 @@ References
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import ClassVar
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Self
 
 import numpy as np
 
-from airtune.kinds import Integer, Real
-from airtune.radio import digital
+from airtune.kinds import Floating, Integer, Real
+from airtune.radio import quantisers
 from airtune.radio.access import upload
 from airtune.radio.impairments import clipping_of_gaussian
 from airtune.radio.links import Airtime
-from airtune.scenario import Digital as Settings
+from airtune.radio.quantisers.coding import Coding
+from airtune.schemes.air import coding as codings
 from airtune.schemes.air.base import AirInterface
 from airtune.schemes.air.measures import relative_error, renormalised
 from airtune.schemes.air.messages import Forecast, Memory, Reception, Uploads
 from airtune.schemes.link import Link
 from airtune.streams import generator
 
-BIT_CHOICES = (4, 8, 16)
 
-
+@dataclass(frozen=True)
 class Digital(AirInterface):
-    """Quantised updates [1]_ with error feedback [2]_ under the best multiple access.
+    """Quantised updates [1]_, with error feedback [2]_ or without, under the best multiple access.
 
-    The access is that of least time each round (:mod:`airtune.radio.access`), the bits the
-    fewest of 4, 8, 16 that keep the expected quantisation error of the mean below
-    `digital.quality_db`; both can be set by hand.  Every client's own update is decoded, so a rule
-    of `aggregation.robust` applies to them.
+    The access is that of least time each round (:mod:`airtune.radio.access`).  Quantiser, bits and
+    feedback (:mod:`airtune.radio.quantisers`) are set, or chosen for the run by predicted time
+    (:mod:`airtune.schemes.air.coding`).  Every client's own update is decoded, so a rule of
+    `aggregation.robust` applies to them.
+
+    Attributes
+    ----------
+    coding : Coding or None
+        As it was planned; None: what the settings say, and where they leave a choice the coding of
+        least predicted time on the air.
     """
 
+    coding: Coding | None = field(default=None, kw_only=True)
     about: ClassVar[str] = "quantised updates, best multiple access"
     inexact: ClassVar[str | None] = "the errors of quantisation"
     remembers_entries: ClassVar[bool] = True
     tells_apart: ClassVar[bool] = True
+    plans_coding: ClassVar[bool] = True
+    places_set_error: ClassVar[bool] = False
     books_twins: ClassVar[bool] = True
 
-    def forecast(self, link: Link, omega: Real, matrix_sizes: Integer) -> Forecast:
-        """Return quantisation error and airtime at the bits that will be taken."""
+    def coded(self, coding: Coding) -> Self:
+        """Return the interface with a coding of the updates."""
+        return replace(self, coding=coding)
+
+    def fastest(
+        self, link: Link, omega: Real, matrix_sizes: Integer, beside_s: float
+    ) -> Coding | None:
+        """Return the coding of least predicted time; None where the settings leave no choice.
+
+        The time of an upload is proportional to its bits under every access.
+        """
+        choice = codings.candidates(self.digital, omega, matrix_sizes)
+        if len(choice) == 1:
+            return None
         clients = np.flatnonzero(omega > 0)
-        bits = bits_per_entry(omega, matrix_sizes, self.digital)
-        entries, matrices = int(matrix_sizes.sum()), len(matrix_sizes)
-        load = self._booked_bits(
-            bits * entries + digital.RANGE_BITS * matrices, bits, entries, matrices
-        )
-        sent = self._airtime(link, clients, np.full(len(clients), float(load)))
+        one_bit_s = self._airtime(link, clients, np.ones(len(clients))).time_s
+
+        def seconds(coding: Coding) -> float:
+            return beside_s + one_bit_s * self._expected_bits(coding, matrix_sizes)
+
+        return codings.fastest(choice, omega, matrix_sizes, seconds)
+
+    def forecast(self, link: Link, omega: Real, matrix_sizes: Integer) -> Forecast:
+        """Return quantisation error and airtime with the coding that will be taken."""
+        clients = np.flatnonzero(omega > 0)
+        coding = self._coding(omega, matrix_sizes)
+        load = self._expected_bits(coding, matrix_sizes)
+        sent = self._airtime(link, clients, np.full(len(clients), load))
         airtime, sending = np.zeros(len(omega)), np.zeros(len(omega))
         airtime[clients] = sent.energies_j / link.radio.powers[clients]  # at full power
         sending[clients] = sent.times_s
-        error = digital.expected_error(matrix_sizes, bits)
+        error = coding.quantiser.error_of(matrix_sizes, coding.feedback)
         if self.aggregation.robust == "none":
             mse, bias = float(omega @ omega) * error, 0.0
         else:
@@ -71,38 +99,26 @@ class Digital(AirInterface):
         A packet that breaks off is lost and its airtime spent: the mean is that of the others, and
         its client remembers what it did before.
         """
-        settings, radio = self.digital, link.radio
-        entry_bits = bits_per_entry(uploads.omega, uploads.matrix_sizes, settings)
         whole, omega = uploads.whole, uploads.omega
         if not whole.any():
             return None
         if not whole.all():
             omega = renormalised(omega, np.flatnonzero(whole))
-        memory: Memory = {}
+        coding, memory = self._coding(uploads.omega, uploads.matrix_sizes), Memory()
         mean, bits = np.zeros(uploads.updates.shape[1]), np.zeros(len(uploads.clients))
         rule = self.aggregation.robust != "none"
         decoded = np.zeros(uploads.updates.shape if rule else (0, 0))
         for i, (client, update) in enumerate(
             zip(uploads.clients.tolist(), uploads.updates, strict=True)
         ):
-            quantised, lost = digital.encode(
-                update,
-                uploads.memory.get(client),
-                uploads.matrix_sizes,
-                entry_bits,
-                None
-                if settings.error_feedback
-                else generator(radio.seed, "quantisation", radio.round, client),
-            )
+            quantised, lost = self._encode(coding, client, update, uploads, link)
             if lost is not None and whole[i]:
                 memory[client] = lost
             if rule:
                 decoded[i] = quantised.values
             else:
                 mean += omega[i] * quantised.values
-            bits[i] = self._booked_bits(
-                quantised.bits, entry_bits, len(update), len(uploads.matrix_sizes)
-            )
+            bits[i] = self.booked_bits(quantised, len(uploads.matrix_sizes))
         wrong = uploads.impairments
         sent = self._airtime(link, uploads.clients, bits, None if wrong is None else wrong.clip_db)
         received = Reception(
@@ -125,21 +141,39 @@ class Digital(AirInterface):
             rule_shift=relative_error(exact, uploads),
         )
 
-    def _booked_bits(self, bits: int, entry_bits: int, entries: int, matrices: int) -> int:
-        """Return the bits that are booked for a quantised update of so many bits.
+    def _encode(
+        self, coding: Coding, client: int, update: Floating, uploads: Uploads, link: Link
+    ) -> tuple[quantisers.Quantised, Real | None]:
+        """Quantise the update of a client; what it has to remember besides."""
+        radio, rng = link.radio, None
+        if not coding.feedback:
+            rng = generator(radio.seed, "quantisation", radio.round, client)
+        return quantisers.encode(
+            coding.quantiser,
+            update,
+            uploads.memory.get(client),
+            uploads.matrix_sizes,
+            feedback=coding.feedback,
+            rng=rng,
+        )
 
-        Parameters
-        ----------
-        bits : int
-            Its length, as of :func:`airtune.radio.digital.payload_bits`.
-        entry_bits : int
-            Bits of an entry.
-        entries, matrices : int
-            Of the update, sent or not.
-        """
-        sent = (bits - digital.RANGE_BITS * matrices) // entry_bits
-        booked = self.booked_entries(sent, entries)
-        return booked * entry_bits + digital.RANGE_BITS * self.booked_matrices(matrices)
+    def _coding(self, omega: Real, matrix_sizes: Integer) -> Coding:
+        """Return the coding of a round."""
+        if self.coding is not None:
+            return self.coding
+        return codings.fastest(
+            codings.candidates(self.digital, omega, matrix_sizes),
+            omega,
+            matrix_sizes,
+            lambda coding: self._expected_bits(coding, matrix_sizes),
+        )
+
+    def _expected_bits(self, coding: Coding, matrix_sizes: Integer) -> float:
+        """Return the bits that are expected to be booked for an upload."""
+        quantiser, entries = coding.quantiser, int(matrix_sizes.sum())
+        payload = quantiser.expected_bits(matrix_sizes) * self.booked_entries(entries, entries)
+        headers = quantiser.group_bits * self.booked_matrices(len(matrix_sizes))
+        return payload / entries + headers
 
     def _airtime(
         self, link: Link, clients: Integer, bits: Real, clip_db: float | None = None
@@ -152,14 +186,3 @@ class Digital(AirInterface):
         if clip_db is not None:
             uplink = replace(uplink, clipping=clipping_of_gaussian(clip_db))
         return upload(uplink, bits, self.digital.access)
-
-
-def bits_per_entry(omega: Real, matrix_sizes: Integer, settings: Settings) -> int:
-    """Return the bits of an entry: as set, or the fewest that meet `quality_db`, else the most."""
-    if settings.bits != "auto":
-        return settings.bits
-    allowed = 10.0 ** (settings.quality_db / 10.0)
-    for bits in BIT_CHOICES:
-        if float(omega @ omega) * digital.expected_error(matrix_sizes, bits) <= allowed:
-            return bits
-    return BIT_CHOICES[-1]

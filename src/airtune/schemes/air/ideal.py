@@ -23,6 +23,7 @@ class ErrorFree(AirInterface):
     about: ClassVar[str] = "error-free mean, no radio cost"
     inexact: ClassVar[str | None] = ""
     tells_apart: ClassVar[bool] = True
+    broadcasts: ClassVar[bool] = False
     books_twins: ClassVar[bool] = True
 
     def forecast(self, link: Link, omega: Real, matrix_sizes: Integer) -> Forecast:

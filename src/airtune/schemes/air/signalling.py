@@ -10,6 +10,22 @@ from airtune.kinds import Integer, Mask, Real
 
 
 @dataclass(frozen=True)
+class Broadcast:
+    """A broadcast of quantised changes.
+
+    Attributes
+    ----------
+    listeners : ndarray, int
+        Ascending indices of all that follow the changes, selected in the round or not.
+    bits : float
+        Its length.
+    """
+
+    listeners: Integer
+    bits: float
+
+
+@dataclass(frozen=True)
 class Signalling:
     """Who sends pilots and reports in a round, and how much (system model, section 7).
 
@@ -31,6 +47,9 @@ class Signalling:
         ones.
     vectors : int
         How many vectors, each as long as what clients send, the broadcast holds.
+    broadcast : Broadcast or None
+        Who has to hear the broadcast, and its length; None: the selected clients, and the adapters
+        as they are.
     """
 
     sounded: Integer | None = None
@@ -40,6 +59,7 @@ class Signalling:
     report_bits: Real | None = None
     listeners: Integer | None = None
     vectors: int = 1
+    broadcast: Broadcast | None = None
 
     def senders(self, clients: Integer) -> Integer:
         """Return the indices of all that send anything of this, ascending; `clients`: selected."""

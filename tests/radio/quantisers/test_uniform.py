@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from airtune.kinds import Real
-from airtune.radio import digital as dg
+from airtune.radio.quantisers import Uniform, encode
+from airtune.radio.quantisers import uniform as dg
 
 SIZES = (30, 10)
 UPDATES = arrays(np.float32, 40, elements=st.floats(-1e3, 1e3, width=32))
@@ -51,8 +52,8 @@ def test_bit_count(bits: int, expected: int) -> None:
 def test_blocks_of_zeros_cost_their_scale_only() -> None:
     update = np.zeros(40)
     update[:30] = 1.0
-    assert dg.payload_bits(update, SIZES, 8) == 30 * 8 + 2 * 32
-    assert dg.payload_bits(np.zeros(40), SIZES, 8) == 2 * 32
+    assert Uniform(8).quantise(update, SIZES).bits == 30 * 8 + 2 * 32
+    assert Uniform(8).quantise(np.zeros(40), SIZES).bits == 2 * 32
 
 
 @given(UPDATES, st.integers(1, 16))
@@ -85,7 +86,7 @@ def test_error_feedback_delivers_everything_in_the_end(bits: int) -> None:
     memory, sent, wanted, sizes = None, np.zeros(40), np.zeros(40), []
     for _ in range(300):
         update = (1.0 + rng.standard_normal(40)).astype(np.float32)
-        decoded, memory = dg.encode(update, memory, SIZES, bits, None)
+        decoded, memory = encode(Uniform(bits), update, memory, SIZES)
         sent += decoded.values
         wanted += update
         sizes.append(np.linalg.norm(memory))
@@ -97,7 +98,8 @@ def test_error_feedback_delivers_everything_in_the_end(bits: int) -> None:
 
 def test_without_error_feedback_nothing_is_remembered() -> None:
     update = np.random.default_rng(5).standard_normal(40)
-    decoded, memory = dg.encode(update, np.ones(40), SIZES, 4, np.random.default_rng(6))
+    rng = np.random.default_rng(6)
+    decoded, memory = encode(Uniform(4), update, np.ones(40), SIZES, feedback=False, rng=rng)
     expected = dg.quantise_unbiased(update, SIZES, 4, np.random.default_rng(6))
     np.testing.assert_array_equal(decoded.values, expected.values)
     assert memory is None
