@@ -192,6 +192,8 @@ def test_a_plan_that_cannot_be_made_stops_before_any_round(
         budget__client_energy_j=0.031,
         clients__distance_m=[2000, 2000],
         pretraining__charge=False,
+        digital__quantizer="uniform",
+        digital__bits=4,
     )
     with pytest.raises(InputError, match=r"'digital'.*budget\.client_energy_j"):
         compare.compare(scenario, tmp_path / "run")

@@ -47,7 +47,9 @@ def test_one_group_and_no_rule_is_the_interface_itself(name: str) -> None:
     built = SCHEMES[name].build(Scenario(), 1).air
     assert type(built) is SCHEMES[name].air
     several = SCHEMES[name].build(scenario_with(aggregation__groups=3), 1).air
-    assert isinstance(several, Grouped) == (name not in ("ideal", "digital"))
+    assert isinstance(several, Grouped) == (
+        name not in ("ideal", "digital", "digital-movable", "digital-selection")
+    )
 
 
 def test_without_groups_the_noise_is_that_of_the_round() -> None:

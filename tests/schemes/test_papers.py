@@ -240,7 +240,10 @@ def test_error_feedback_beats_none_over_the_rounds() -> None:
     distance = {}
     for feedback in (True, False):
         scenario = scenario_with(
-            digital__bits=2, digital__error_feedback=feedback, clients__count=3
+            digital__quantizer="uniform",
+            digital__bits=2,
+            digital__error_feedback=feedback,
+            clients__count=3,
         )
         link = link_of(scenario, "digital")
         optima = np.random.default_rng(0).standard_normal((3, 200)) ** 3

@@ -85,7 +85,9 @@ def test_digital_takes_the_shannon_time_of_each_client(small_scenario) -> None:
 
 
 def test_digital_error_is_near_its_forecast_for_gaussian_updates(small_scenario) -> None:
-    data = small_scenario.to_dict() | {"digital": {"quantizer": "uniform", "bits": "auto"}}
+    data = small_scenario.to_dict() | {
+        "digital": {"quantizer": "uniform", "bits": "auto", "error_feedback": True}
+    }
     small_scenario = Scenario.model_validate(data)
     scheme, radio = SCHEMES["digital"].build(small_scenario, 1), radio_of(small_scenario)
     link = radio.at(scheme.array.start())

@@ -168,7 +168,7 @@ def test_groups_each_have_the_twin_s_airtime() -> None:
 
 @pytest.mark.parametrize("name", list(SCHEMES))
 def test_every_scheme_forecasts_what_it_books(name: str) -> None:
-    scenario = twinned(ris__elements=4, clients__count=4)
+    scenario = twinned(ris__elements=4, clients__count=4, digital__quantizer="lloyd-max")
     air, link = air_of(scenario, name), link_of(scenario, name)
     forecast = air.forecast(link, np.full(4, 0.25), SIZES)
     received = air.combine(uploads_of(gaussian(4)), link, 1.0)

@@ -51,7 +51,7 @@ class Digital(Settings):
         PLANNED,
         description="a grid over the largest entry (uniform, as before there were others), levels "
         "of least error (lloyd-max), a grid with entropy coding (entropy), the largest entries "
-        "(top-k), or lloyd-max or entropy by the least predicted time (planned)",
+        "(top-k), or the one of the last three with the least predicted time (planned)",
     )
     bits: Annotated[
         Annotated[int, Field(ge=1, le=16)] | Literal["auto", "planned"],

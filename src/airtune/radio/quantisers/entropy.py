@@ -70,13 +70,13 @@ class Entropy(Quantiser):
         sizes = np.abs(indices)
         largest = int(sizes.max())
         if largest < min(_TABLE, 4 * len(sizes)):
-            counts, each = np.bincount(sizes), np.arange(largest + 1)
-            places = sizes
+            counts, each, places = np.bincount(sizes), np.arange(largest + 1), sizes
         else:
             each, places, counts = np.unique(sizes, return_inverse=True, return_counts=True)
         lengths = [float(counts @ self.code_lengths(d, each, largest)) for d in DENSITIES]
         chosen = DENSITIES[int(np.argmin(lengths))]
-        levels = np.sign(indices) * self._levels(chosen, each)[places]
+        means = self._cells(chosen, each)[1]
+        levels = np.copysign(means[places], group)
         return fitted(levels, group) * levels, min(lengths)
 
     def indices(self, group: Real) -> Integer:
@@ -98,11 +98,9 @@ class Entropy(Quantiser):
         largest : int
             The largest modulus of the group.
         """
-        low, high = self._ends(sizes)
-        log2 = density.log2_mass(np.maximum(low, 0.0), high) + (sizes == 0)
         floor = 2.0**-PRECISION
         spread = min((2 * largest + 1) * floor, 0.5)
-        return np.asarray(-np.log2(floor + (1.0 - spread) * np.exp2(log2)))
+        return np.asarray(-np.log2(floor + (1.0 - spread) * self._cells(density, sizes)[0]))
 
     def expected_error(self, sizes: npt.ArrayLike) -> float:
         """Return the distortion for Laplace entries."""
@@ -116,14 +114,27 @@ class Entropy(Quantiser):
         """Return the expected bits of the entries of these groups."""
         return super().expected_bits(sizes) + WORD_BITS
 
-    def _levels(self, density: Density, sizes: Integer) -> Real:
-        """Return what indices of these moduli stand for."""
-        return np.where(sizes == 0, 0.0, density.mean(*self._ends(sizes)))
+    def _cells(self, density: Density, sizes: Integer) -> tuple[Real, Real]:
+        """Return probabilities of indices of these ascending moduli, and what they stand for."""
+        if len(sizes) != int(sizes[-1]) + 1:
+            return _cells(density, self.bits, sizes)
+        table = _table(density, self.bits, 1 << len(sizes).bit_length())
+        return table[0][: len(sizes)], table[1][: len(sizes)]
 
-    def _ends(self, sizes: Integer) -> tuple[Real, Real]:
-        """Return the ends of the cells of indices of these moduli."""
-        middles = self.step * sizes.astype(np.float64)
-        return middles - self.step / 2, middles + self.step / 2
+
+@lru_cache(maxsize=256)
+def _table(density: Density, bits: int, count: int) -> tuple[Real, Real]:
+    """Return :func:`_cells` of the moduli 0 to count - 1."""
+    return _cells(density, bits, np.arange(count))
+
+
+def _cells(density: Density, bits: int, sizes: Integer) -> tuple[Real, Real]:
+    """Return probabilities of indices of these moduli, and the means of their cells."""
+    step = step_of(bits)
+    middles = step * sizes.astype(np.float64)
+    low, high = middles - step / 2, middles + step / 2
+    log2 = density.log2_mass(np.maximum(low, 0.0), high) + (sizes == 0)
+    return np.exp2(log2), np.where(sizes == 0, 0.0, density.mean(low, high))
 
 
 @lru_cache(maxsize=64)
