@@ -261,7 +261,7 @@ def rounds_table(found: dict[str, Any]) -> str:
         seeds = found["cells"].get(cell.name)
         if seeds is None:
             continue
-        rounds = [seeds[s]["rounds"] if s in seeds else None for s in map(str, TUNING_SEEDS)]
+        rounds = [seeds[s]["rounds"] for s in map(str, TUNING_SEEDS) if s in seeds]
         bits = [row["bits"] for row in seeds.values() if "bits" in row]
         expected = ""
         if cell.up is not None:
@@ -275,7 +275,7 @@ def rounds_table(found: dict[str, Any]) -> str:
                 " / ".join("never" if r is None else f"{r:.1f}" for r in rounds),
             ]
         )
-    head = ["rounded", "bits an entry up", "error expected", "rounds, two seeds"]
+    head = ["rounded", "bits an entry up", "error expected", "rounds, by seed"]
     return "\n".join(manual.table(head, rows))
 
 
