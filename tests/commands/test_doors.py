@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -181,6 +182,25 @@ def test_bad_input_is_one_clear_message_and_code_2(
     assert part in ended.error
     assert "Traceback" not in ended.error
     assert not list(tmp_path.glob("runs/*/*/seed-*"))
+
+
+def test_impossible_budget_is_named_with_the_least_that_would_do(
+    airtune: object, tmp_path: Path
+) -> None:
+    tiny = [
+        *("--set=model.small.hidden=32", "--set=model.small.layers=1", "--set=model.small.heads=2"),
+        *("--set=model.small.intermediate=64", "--set=model.lora.rank=2", *SMALL),
+        *("--set=pretraining.steps=3", f"--set=cache={tmp_path / 'cache'}"),
+    ]
+    for command in (["compare", "quickstart"], ["plan", "quickstart", "--json"]):
+        ended = airtune(*command, *tiny, "--set=budget.latency_s=1e-6")  # type: ignore[operator]
+        assert ended.code == 2
+        least = re.search(r"budget\.latency_s = 1e-06 to at least ([\d.e+-]+)", ended.message)
+        assert least
+        assert not list(tmp_path.glob("runs/*"))
+    enough = f"--set=budget.latency_s={float(least[1]) * 1.001}"
+    done = airtune("run", "quickstart", "--scheme=ideal", *tiny, enough)  # type: ignore[operator]
+    assert done.code == 0, done.error
 
 
 def test_its_traceback_is_shown_on_demand(airtune: object, monkeypatch: pytest.MonkeyPatch) -> None:

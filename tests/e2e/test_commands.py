@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 import signal
 import subprocess
@@ -25,10 +24,6 @@ def metrics(folder: Path, scheme: str) -> list[dict[str, object]]:
 
 def adapter(folder: Path, scheme: str) -> dict[str, np.ndarray]:
     return load_file(folder / scheme / "seed-0" / "adapter" / "adapter_model.safetensors")
-
-
-def without_environment(document: dict[str, object]) -> dict[str, object]:
-    return {key: value for key, value in document.items() if key != "environment"}
 
 
 def test_compare_prints_one_json_document(compared) -> None:
@@ -113,7 +108,7 @@ def test_killed_comparison_resumes_bit_for_bit(
     folder, _ = compared
     target = tmp_path / "killed"
     process = subprocess.Popen(
-        [*command, "compare", "quickstart", *tiny, "--out", str(target)],
+        [*command, "compare", "quickstart", *tiny, "--schemes", "movable", "--out", str(target)],
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -129,9 +124,10 @@ def test_killed_comparison_resumes_bit_for_bit(
     assert not (target / "results.json").exists()
     done = airtune("resume", target, "--json")
     assert done.returncode == 0, done.stderr
-    whole = json.loads((folder / "results.json").read_text())
-    assert without_environment(json.loads(done.stdout)) == without_environment(whole)
-    for scheme in SCHEMES:
+    whole, resumed = json.loads((folder / "results.json").read_text()), json.loads(done.stdout)
+    assert resumed["target_losses"] == whole["target_losses"]
+    for scheme in ("ideal", "movable"):
+        assert resumed["schemes"][scheme] == whole["schemes"][scheme]
         assert metrics(target, scheme) == metrics(folder, scheme)
         for name in ("README.md", "adapter_config.json", "tokenizer.json"):
             place = Path(scheme, "seed-0", "adapter", name)
@@ -239,21 +235,6 @@ def test_bad_input_is_one_clear_message_and_code_2(
     assert part in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.glob("runs/*/*/seed-*"))
-
-
-def test_impossible_budget_is_named_with_the_least_that_would_do(airtune, tiny, tmp_path) -> None:
-    done = airtune("compare", "quickstart", *tiny, "--set", "budget.latency_s=1e-6", cwd=tmp_path)
-    assert done.returncode == 2, done.stderr
-    assert "Traceback" not in done.stderr
-    least = re.search(r"budget\.latency_s = 1e-06 to at least ([\d.e+-]+)", done.stderr)
-    assert least
-    assert not list(tmp_path.glob("runs/*"))
-    enough = float(least[1]) * 1.001
-    done = airtune(
-        *("run", "quickstart", "--scheme", "ideal", *tiny),
-        *("--set", f"budget.latency_s={enough}", "--out", tmp_path / "run"),
-    )
-    assert done.returncode == 0, done.stderr
 
 
 def test_a_used_folder_is_refused_and_kept(airtune, tiny, tmp_path) -> None:

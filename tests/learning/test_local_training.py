@@ -81,6 +81,7 @@ def test_control_variates_cancel_the_drift_of_unlike_clients() -> None:
     assert np.linalg.norm(trained(settings(local_steps=1), 600) - OPTIMUM) < 1e-4
 
 
+@pytest.mark.slow
 def test_the_proximal_term_holds_clients_together() -> None:
     """Li et al. 2020: the larger mu, the less clients with unlike data drift."""
     ends, spreads = [], []
@@ -169,6 +170,8 @@ def test_a_run_with_control_variates(scenario_with: Any, learner: Any) -> None:
             training__local_learning_rate=0.05,
             training__batch_size_max=2,
             planning__overlap=False,
+            digital__quantizer="lloyd-max",
+            digital__bits=8,
         )
         own = learner.under(scenario)
         return FederatedRun(

@@ -143,6 +143,7 @@ def test_masks_are_new_each_round_and_known_to_both_ends() -> None:
         assert np.sum(inside < matrix.start + matrix.size) == count
 
 
+@pytest.mark.slow
 def test_subspaces_are_unbiased_with_the_stated_energy() -> None:
     payload, rounds = made("subspace", 60), 1500
     update = generator(2, "test").standard_normal(payload.total)

@@ -152,7 +152,7 @@ def stop_after(last: int) -> Callable[[dict[str, Any]], None]:
 
 
 @pytest.mark.parametrize("name", list(PAYLOADS))
-@pytest.mark.parametrize("scheme", ["fixed", "digital"])
+@pytest.mark.parametrize("scheme", ["fixed", pytest.param("digital", marks=pytest.mark.slow)])
 def test_a_run_resumes_bit_for_bit(small_scenario, tmp_path: Path, name: str, scheme: str) -> None:
     changes = {
         "training__server_optimizer": "adam",
@@ -194,8 +194,9 @@ def test_books_are_those_of_what_is_sent(small_scenario) -> None:
     first_round = [values[0] for values in rates.values()]
     assert np.allclose(rates[24][0], rates[107][0])
     assert np.allclose(first_round[0], rates[60][0])
-    digital = with_payload(small_scenario, "mask", digital__bits=4, digital__access="tdma")
-    lora = with_payload(small_scenario, "lora", digital__bits=4, digital__access="tdma")
+    coded = {"digital__quantizer": "uniform", "digital__bits": 4, "digital__access": "tdma"}
+    digital = with_payload(small_scenario, "mask", **coded)
+    lora = with_payload(small_scenario, "lora", **coded)
     times = [run_of(s, "digital").run_round()["round_latency_s"]["uplink"] for s in (digital, lora)]
     # 4 bits a number and a range of 32 bits for each of four blocks
     assert times[0] / times[1] == pytest.approx((24 * 4 + 4 * 32) / (107 * 4 + 4 * 32))

@@ -59,7 +59,10 @@ def test_bits_rise_with_what_a_round_takes_anyway() -> None:
     assert bits[-1] > bits[0]
 
 
-@pytest.mark.parametrize("beside_s", [0.0, 0.5, 20.0])
+@pytest.mark.parametrize(
+    "beside_s",
+    [pytest.param(0.0, marks=pytest.mark.slow), 0.5, pytest.param(20.0, marks=pytest.mark.slow)],
+)
 def test_the_fastest_has_the_least_predicted_time_of_all(beside_s: float) -> None:
     air, link = air_of(scenario_with(), "digital"), link_of(scenario_with(), "digital")
 

@@ -233,7 +233,7 @@ def test_a_group_with_nothing_to_say_sends_nothing(name: str) -> None:
 
 @pytest.mark.parametrize("rule", ["median", "trimmed-mean", "geometric-median"])
 def test_digital_applies_the_rule_to_every_client_s_update(rule: str) -> None:
-    fine = {"digital__bits": 16, "digital__access": "tdma"}
+    fine = {"digital__quantizer": "uniform", "digital__bits": 16, "digital__access": "tdma"}
     scenario = scenario_with(**QUIET, **fine, aggregation__robust=rule)
     link, uploads = link_of(scenario, "digital"), unequal()
     uploads.updates[0] *= -50

@@ -226,7 +226,7 @@ def test_truncated_weights_are_brought_back_to_one() -> None:
 def test_digital_error_falls_with_the_bits_and_airtime_grows() -> None:
     errors, times = [], []
     for bits in (2, 4, 8, 16):
-        scenario = scenario_with(digital__bits=bits)
+        scenario = scenario_with(digital__bits=bits, digital__quantizer="uniform")
         link = link_of(scenario, "digital")
         received = air_of(scenario, "digital").combine(uploads_of(gaussian(10)), link, 1.0)
         errors.append(received.mse)

@@ -57,7 +57,7 @@ _STYLES = {
     "ris": SchemeStyle("RIS", _SKY, (0, (2, 1.2)), "*"),
     "cotaf": SchemeStyle("COTAF", _GREEN, (0, (8, 2)), "<"),
     "obda": SchemeStyle("OBDA", _PURPLE, (0, (8, 2)), ">"),
-    "non-coherent": SchemeStyle("Non-coherent", _VERMILLION, (0, (8, 2)), "8"),
+    "non-coherent": SchemeStyle("Non-coherent", _VERMILLION, (0, (8, 2)), "$N$"),
     "truncated": SchemeStyle("Truncated", _BLUE, (0, (1, 1.3)), "p"),
 }
 

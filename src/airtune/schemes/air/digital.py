@@ -65,7 +65,7 @@ class Digital(AirInterface):
 
         The time of an upload is proportional to its bits under every access.
         """
-        choice = codings.candidates(self.digital, omega, matrix_sizes)
+        choice = self._candidates(omega, matrix_sizes)
         if len(choice) == 1:
             return None
         clients = np.flatnonzero(omega > 0)
@@ -162,11 +162,21 @@ class Digital(AirInterface):
         if self.coding is not None:
             return self.coding
         return codings.fastest(
-            codings.candidates(self.digital, omega, matrix_sizes),
+            self._candidates(omega, matrix_sizes),
             omega,
             matrix_sizes,
             lambda coding: self._expected_bits(coding, matrix_sizes),
         )
+
+    def _candidates(self, omega: Real, matrix_sizes: Integer) -> list[Coding]:
+        """Return the codings among which is chosen.
+
+        A robust rule over entries of which most clients send none, as with ``top-k``, makes them 0.
+        """
+        found = codings.candidates(self.digital, omega, matrix_sizes)
+        if self.digital.quantizer != "planned" or self.aggregation.robust == "none":
+            return found
+        return [coding for coding in found if coding.quantizer != "top-k"]
 
     def _expected_bits(self, coding: Coding, matrix_sizes: Integer) -> float:
         """Return the bits that are expected to be booked for an upload."""
