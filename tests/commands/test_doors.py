@@ -195,7 +195,8 @@ def test_impossible_budget_is_named_with_the_least_that_would_do(
     for command in (["compare", "quickstart"], ["plan", "quickstart", "--json"]):
         ended = airtune(*command, *tiny, "--set=budget.latency_s=1e-6")  # type: ignore[operator]
         assert ended.code == 2
-        least = re.search(r"budget\.latency_s = 1e-06 to at least ([\d.e+-]+)", ended.message)
+        assert "Traceback" not in ended.error
+        least = re.search(r"budget\.latency_s = 1e-06 to at least ([\d.e+-]+)", ended.error)
         assert least
         assert not list(tmp_path.glob("runs/*"))
     enough = f"--set=budget.latency_s={float(least[1]) * 1.001}"
