@@ -20,8 +20,8 @@ def air_of(channel: np.ndarray, noise: float = 1.0, other: np.ndarray | None = N
 
 @pytest.mark.parametrize("snr", [1.0, 4.0])
 def test_one_voter_errs_as_binary_frequency_shift_keying(snr: float) -> None:
-    """Non-coherent detection of two orthogonal signals: 1/2 exp(-gamma / 2), Proakis, 4th ed.,
-    equation 5.4-46."""
+    """Non-coherent detection of two orthogonal signals: 1/2 exp(-gamma / 2) (Proakis, Digital
+    Communications, section 5.4)."""
     votes = np.ones((1, 40_000))
     # twice the average power is on the resource in use
     decision, _ = decide(

@@ -130,23 +130,8 @@ def _plan_scheme(radio: RadioTurn, inputs: PlanInputs) -> JointPlan:
     """Plan a run on the air of a scheme with the coding that it has.
 
     Without `planning.alternate` the antennas are placed first, then the resources are planned, and
-    participation with them if it is to be planned.
-
-    Parameters
-    ----------
-    radio : RadioTurn
-        The scheme on the air of one round, and the settings of the plan.
-    inputs : PlanInputs
-        Who computes what, and the budgets.
-
-    Returns
-    -------
-    JointPlan
-
-    Raises
-    ------
-    InputError
-        When a budget cannot be met; the message names it and the least value that would do.
+    participation with them if it is to be planned.  Arguments and errors are those of
+    :func:`plan_scheme`.
     """
     settings = radio.repetition.scenario.planning
     if radio.movement == "priced":

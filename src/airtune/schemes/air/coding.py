@@ -38,8 +38,8 @@ CHI: Mapping[tuple[str, bool], float] = {
     ("uniform", True): 18.0,
 }
 """chi by quantiser and feedback, with the error that :func:`error_of_mean` expects.  ``lloyd-max``:
-fitted at 1 to 4 bits on the quickstart's model (seeds 0 and 1, Adam, ten clients, crossings of
-90 %; the rounds of single runs are 5 % off).  ``entropy`` and ``uniform`` take these, which is no
+fitted elsewhere at 1 to 4 bits, in runs of the quickstart's model (two seeds, Adam, ten clients),
+not by a script of this package.  ``entropy`` and ``uniform`` take these, which is no
 more than the first of them needed on a tuning seed of benchmarks/quantisers.py.  ``top-k``: by a
 run of 4 bits and a share of 0.03 on that seed."""
 
