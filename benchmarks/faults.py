@@ -128,7 +128,8 @@ def points(reduced: bool = False) -> Iterator[Point]:
 def scenario_of(point: Point, reduced: bool, cache: str) -> Scenario:
     """Return the quickstart with a fault."""
     tiny = TINY if reduced else []
-    return load_scenario("quickstart", [*tiny, f"cache={cache}", *point.settings])
+    answers = [] if reduced else ["evaluation.answers=0"]
+    return load_scenario("quickstart", [*tiny, *answers, f"cache={cache}", *point.settings])
 
 
 def run(
