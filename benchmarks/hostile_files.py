@@ -287,7 +287,7 @@ def _corrupt_arrays(draw: random.Random, source: Path, target: Path) -> str:
             arrays[name] = array.astype(draw.choice(("U8", "S3", "c16", "i1", "?", "f2", "M8[s]")))
         elif how == "shape":
             one_less, flat = array[..., :-1] if array.ndim else array, array.reshape(-1)
-            arrays[name] = draw.choice((one_less, flat, array[None], array.T, array[:0] * 0))
+            arrays[name] = draw.choice((one_less, flat, array[None], array.T, flat[:0]))
         else:
             kept = array.astype(complex if array.dtype.kind == "c" else float)
             if how == "all" or not kept.size:
