@@ -24,6 +24,7 @@ demo: $(VENV)/.installed
 	$(BIN)/airtune compare quickstart --out $(DEMO_OUT)
 
 test: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python scripts/compile_kernels.py
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile
 
 lint: $(VENV)/.installed-dev

@@ -66,3 +66,9 @@ def quadratic(small_scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> type
         ),
     )
     return QuadraticLearner
+
+
+@pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page without figures: drawing them takes most of the time of a small comparison."""
+    monkeypatch.setattr("airtune.report.figures.draw_all", lambda run: [])

@@ -89,7 +89,7 @@ def test_resume_is_bit_for_bit_in_other_settings(small_scenario, tmp_path, chang
 
 
 def test_an_interrupted_finish_is_repeated(
-    small_scenario, quadratic, tmp_path, monkeypatch: pytest.MonkeyPatch
+    small_scenario, quadratic, no_figures, tmp_path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scenario = with_settings(small_scenario, schemes=["ideal", "fixed"])
     folder = record.create(tmp_path / "run", scenario, "compare")
@@ -130,7 +130,9 @@ def test_another_plan_is_refused_on_resume(small_scenario, tmp_path) -> None:
         execute(other, "fixed", tmp_path)
 
 
-def test_compare_writes_the_documented_folder(small_scenario, quadratic, tmp_path) -> None:
+def test_compare_writes_the_documented_folder(
+    small_scenario, quadratic, no_figures, tmp_path
+) -> None:
     scenario = with_settings(small_scenario, clients__tx_power_dbm=-10.0)
     results = compare.compare(scenario, tmp_path / "run")
     assert json.loads((tmp_path / "run" / "results.json").read_text()) == results
@@ -151,7 +153,7 @@ def test_compare_writes_the_documented_folder(small_scenario, quadratic, tmp_pat
 
 
 def test_records_that_are_left_out_stand_in_folder_results_and_page(
-    small_scenario, quadratic, tmp_path, monkeypatch
+    small_scenario, quadratic, no_figures, tmp_path, monkeypatch
 ) -> None:
     records = [{"place": f"talks.jsonl:{n}", "why": "the answer is empty"} for n in range(7, 300)]
     left_out = {"count": len(records), "records": records}

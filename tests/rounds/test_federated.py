@@ -231,7 +231,9 @@ def test_each_client_s_energy_is_booked_and_held_against_its_budget(
     assert (run.state.client_energy_j <= run.plan.client_energy_j * 1.5).all()
 
 
-def test_seeds_are_repetitions_with_quantiles(small_scenario, quadratic, tmp_path) -> None:
+def test_seeds_are_repetitions_with_quantiles(
+    small_scenario, quadratic, no_figures, tmp_path
+) -> None:
     scenario = with_settings(small_scenario, seeds=3, schemes=["movable", "fixed"])
     results = compare.compare(scenario, tmp_path / "run")
     assert list(results["schemes"]) == ["ideal", "movable", "fixed"]  # ideal sets the target
@@ -249,7 +251,9 @@ def test_seeds_are_repetitions_with_quantiles(small_scenario, quadratic, tmp_pat
     assert set(results["headline"]["faster_pct"]["fixed"]) == {"median", "p10", "p90"}
 
 
-def test_a_diverged_model_is_recorded_as_such(small_scenario, quadratic, tmp_path) -> None:
+def test_a_diverged_model_is_recorded_as_such(
+    small_scenario, quadratic, no_figures, tmp_path
+) -> None:
     hopeless = with_settings(
         small_scenario,
         clients__tx_power_dbm=-90.0,

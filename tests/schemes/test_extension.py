@@ -51,7 +51,7 @@ def table() -> Iterator[dict[str, Scheme]]:
 
 
 def test_all_schemes_and_one_of_one_s_own_compare_on_one_page(
-    table, small_scenario, quadratic, tmp_path
+    table, small_scenario, quadratic, no_figures, tmp_path
 ) -> None:
     register(Scheme("corner", CornerArray, OverTheAir))
     with pytest.raises(InputError, match="'corner' exists"):
@@ -76,7 +76,7 @@ register(Scheme("plain", HalfWavelengthArray, OverTheAir))
 
 
 def test_the_command_line_imports_a_scheme_and_a_resume_says_when_it_is_missing(
-    table, small_scenario, quadratic, tmp_path, monkeypatch
+    table, small_scenario, quadratic, no_figures, tmp_path, monkeypatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])

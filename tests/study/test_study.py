@@ -203,7 +203,7 @@ def test_quantiles_agree_with_numpy(values: list[float]) -> None:
 
 
 def test_results_and_page_tell_what_was_booked_off_the_plan(
-    small_scenario, quadratic, tmp_path
+    small_scenario, quadratic, no_figures, tmp_path
 ) -> None:
     scenario = small_scenario.model_copy(update={"schemes": ("ideal", "movable"), "seeds": 1})
     results = compare.compare(scenario, tmp_path / "run")
