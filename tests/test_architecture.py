@@ -24,7 +24,7 @@ scheduling
 allocation   schemes   engines   bound.calibrate
 bound
 radio   placement   learning   record
-scenario
+scenario   npz
 costs   streams   registry   memory
 kinds   errors   compiled
 """

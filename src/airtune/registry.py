@@ -236,9 +236,15 @@ SCHEMES = Registry(
 CHANNELS = Registry(
     "channel",
     "airtune.channels",
-    {"block-fading": "airtune.radio.channels.block_fading:BlockFading"},
+    {
+        "block-fading": "airtune.radio.channels.block_fading:BlockFading",
+        "file": "airtune.radio.channels.path_file:FileChannel",
+    },
     is_called=True,
 )
+CHANNEL_SOURCES = Registry("channel source", "airtune.channel_sources", {}, is_called=True)
+"""Channels of `airtune channel NAME:ARGUMENT`, called with the argument before what others get."""
+
 POLICIES = Registry(
     "policy",
     "airtune.policies",
