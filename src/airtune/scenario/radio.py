@@ -20,6 +20,7 @@ from airtune.scenario.base import (
     Settings,
 )
 from airtune.scenario.hardware import Hardware
+from airtune.scenario.tr38901 import Tr38901
 from airtune.scenario.units import Quantity
 
 
@@ -224,12 +225,14 @@ class Radio(Settings):
     channel: Annotated[str, Registered(CHANNELS)] = Field(
         "block-fading",
         description="where the propagation paths come from: drawn by the settings of paths "
-        "(block-fading), read from channel_file (file), or a registered name",
+        "(block-fading), read from channel_file (file), drawn by 3GPP TR 38.901 (umi, uma, rma, "
+        "cdl-a to cdl-e: extra sionna), or a registered name",
     )
     channel_file: str | None = Field(
         None, description="channel = file: paths as `airtune channel` writes them (.npz)"
     )
     paths: Paths = Paths()
+    tr38901: Tr38901 = Tr38901()
     interferers: Interferers = Interferers()
     csi: Csi = Csi()
     hardware: Hardware = Hardware()
