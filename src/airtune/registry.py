@@ -246,7 +246,12 @@ CHANNELS = Registry(
     },
     is_called=True,
 )
-CHANNEL_SOURCES = Registry("channel source", "airtune.channel_sources", {}, is_called=True)
+CHANNEL_SOURCES = Registry(
+    "channel source",
+    "airtune.channel_sources",
+    {"deepmimo": "airtune.radio.channels.deepmimo:DeepMimo"},
+    is_called=True,
+)
 """Channels of `airtune channel NAME:ARGUMENT`, called with the argument before what others get."""
 
 POLICIES = Registry(
