@@ -127,6 +127,11 @@ class Paths(Settings):
     delay_spread_s: Annotated[NonNegative, Quantity("s", 1e-11, 1e-3)] = Field(
         1e-7, description="mean of the exponential path delays"
     )
+    scatterer_distance_m: Annotated[Range | None, Quantity("m", 0.1, 1e5)] = Field(
+        None,
+        description="least and greatest distance of scatterers in m, which makes wave fronts "
+        "spherical, the line of sight's by the client's distance; null: plane waves",
+    )
     doppler_hz: Annotated[NonNegative, Quantity("Hz", 1e-5, 1e5)] = Field(
         0.3,
         description="largest Doppler shift; with block_interval_s it sets the round-to-round "
@@ -138,6 +143,12 @@ class Paths(Settings):
     angle_drift_deg: Annotated[NonNegative, Quantity("deg", 1e-5, 180)] = Field(
         1.0, description="standard deviation of a direction's change from round to round"
     )
+
+    @model_validator(mode="after")
+    def _check_scatterers(self) -> Self:
+        if self.scatterer_distance_m is not None:
+            check_range("scatterer_distance_m", self.scatterer_distance_m, low=0.1)
+        return self
 
 
 class Csi(Settings):

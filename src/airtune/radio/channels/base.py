@@ -49,9 +49,12 @@ class Paths:
     def filled(self, count: int) -> Paths:
         """Return the same with `count` paths each, the last ones of gain 0."""
         more = count - self.gains.shape[1]
-        return self._each(
+        filled = self._each(
             lambda values: np.pad(values, [(0, 0), (0, more), *[(0, 0)] * (values.ndim - 2)])
         )
+        if filled.distances is not None and more:
+            filled.distances[:, -more:] = np.inf
+        return filled
 
     def replaced(self, which: Mask, others: Paths) -> Paths:
         """Return the paths with those of some transmitters, shape (K,), taken from others."""

@@ -88,7 +88,7 @@ class Tr38901(Channel):
     def _at(self, group: str, time_s: float) -> Paths:
         if self._count(group) == 0:
             none = np.zeros((0, 1))
-            return Paths(none + 0j, np.zeros((0, 1, 2)), none)
+            return Paths(none.astype(np.complex128), np.zeros((0, 1, 2)), none)
         rays = self.rays(group)
         turned = rays.gains * np.exp(2j * np.pi * rays.doppler * time_s)
         return Paths(turned, rays.directions, rays.delays)
