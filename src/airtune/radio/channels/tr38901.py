@@ -14,6 +14,7 @@ import numpy as np
 
 from airtune.errors import InputError
 from airtune.kinds import Real
+from airtune.memory import demand
 from airtune.radio.channels import sionna_rays
 from airtune.radio.channels.base import Block, Channel, Paths, Transmitters
 from airtune.radio.channels.cell import place_stations, ring_distances
@@ -54,6 +55,9 @@ class Tr38901(Channel):
         self._model, self._radio, self._clients, self._seed = model, radio, clients, seed
         _check(model, radio, clients)
         version = sionna_rays.check_installed(model)
+        most = max(clients.count, radio.interferers.count)
+        # Some twenty arrays of 400 rays, and correlations between all clients.
+        demand(f"radio.channel = {model}: the rays", 3e5 * most + 150.0 * most**2)
         self.library = f"Sionna PHY {version}, TR 38.901 V{sionna_rays.SPECIFICATION}"
         self._drawn: dict[str, sionna_rays.Rays] = {}
 
