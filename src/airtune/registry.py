@@ -249,7 +249,10 @@ CHANNELS = Registry(
 CHANNEL_SOURCES = Registry(
     "channel source",
     "airtune.channel_sources",
-    {"deepmimo": "airtune.radio.channels.deepmimo:DeepMimo"},
+    {
+        "deepmimo": "airtune.radio.channels.deepmimo:DeepMimo",
+        "scene": "airtune.radio.channels.scene:Scene",
+    },
     is_called=True,
 )
 """Channels of `airtune channel NAME:ARGUMENT`, called with the argument before what others get."""
