@@ -259,9 +259,10 @@ class Radio(Settings):
     @model_validator(mode="after")
     def _check_channel_file(self) -> Self:
         if (self.channel == "file") != (self.channel_file is not None):
+            name = "null" if self.channel_file is None else clip(self.channel_file)
             raise ValueError(
-                f"channel = {clip(self.channel)}, channel_file = {clip(self.channel_file)}: "
-                "channel = file needs a channel_file, and no other channel has one"
+                f"channel = {clip(self.channel)}, channel_file = {name}: channel = file needs a "
+                "channel_file, and no other channel has one"
             )
         return self
 

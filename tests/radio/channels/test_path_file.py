@@ -206,6 +206,12 @@ def test_a_file_for_another_scenario_is_refused(
         FileChannel(radio(tmp_path / "paths.npz", **changes), Clients(count=clients), 0)
 
 
+def test_the_setting_is_named_where_the_file_is_bad(tmp_path: Path) -> None:
+    (tmp_path / "bad.npz").write_bytes(b"")
+    with pytest.raises(InputError, match=r"^radio\.channel_file = .*bad\.npz: not a readable"):
+        FileChannel(radio(tmp_path / "bad.npz"), Clients(count=2), 0)
+
+
 @pytest.mark.parametrize(
     "changes", [{"channel": "file"}, {"channel_file": "paths.npz"}, {"channel_file": ""}]
 )

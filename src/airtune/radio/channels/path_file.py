@@ -269,7 +269,10 @@ class FileChannel(Channel):
         if name is None:
             raise InputError("radio.channel_file = null: must be a path file with channel = file")
         self._csi, self._seed = radio.csi, seed
-        self._paths = read_paths(name)
+        try:
+            self._paths = read_paths(name)
+        except InputError as error:
+            raise InputError(f"radio.channel_file = {error}") from error
         first = self._paths.blocks[0]
         for setting, wanted, given, noun in (
             ("clients.count", clients.count, len(first.clients.gains), "clients"),
