@@ -16,6 +16,7 @@ import click
 import typer
 
 from airtune.commands.failures import show_warning, told
+from airtune.commands.options import BaseModel, Licence, Merged, RunDir, Scheme, Seed
 from airtune.errors import FailedError, InputError
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -245,6 +246,29 @@ def place(
 
 
 @app.command()
+def channel(
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="A channel, or deepmimo:DIR and the like.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE.npz", help="File for the paths.")],
+    *,
+    overrides: Overrides = None,
+    scenario: Annotated[
+        str, typer.Option(metavar="SCENARIO", help="Whose clients, radio and seed.")
+    ] = "quickstart",
+    blocks: Annotated[
+        int | None, typer.Option(help="Coherence blocks; one more than training.rounds.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the propagation paths of a channel into a file, for radio.channel=file."""
+    from airtune.commands.channel import export as export_paths
+    from airtune.commands.channel import show_channel
+
+    show_channel(export_paths(source, out, scenario, overrides or [], blocks), as_json)
+
+
+@app.command()
 def plan(
     scenario: Annotated[
         str | None,
@@ -309,21 +333,6 @@ def schemes() -> None:
     from airtune.commands.schemes import list_schemes
 
     list_schemes()
-
-
-RunDir = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Folder of a run or a compare.")]
-Scheme = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Whose model; movable by default, if there.")
-]
-Seed = Annotated[int, typer.Option(min=0, help="Which repetition.")]
-Merged = Annotated[bool, typer.Option("--merged", help="The whole model, adapter merged in.")]
-Licence = Annotated[
-    str | None,
-    typer.Option("--licence", "--license", metavar="ID", help="Licence of the base model."),
-]
-BaseModel = Annotated[
-    str | None, typer.Option(metavar="OWNER/NAME", help="The base model's id on the hub.")
-]
 
 
 @app.command()

@@ -236,9 +236,27 @@ SCHEMES = Registry(
 CHANNELS = Registry(
     "channel",
     "airtune.channels",
-    {"block-fading": "airtune.radio.channels.block_fading:BlockFading"},
+    {
+        "block-fading": "airtune.radio.channels.block_fading:BlockFading",
+        "file": "airtune.radio.channels.path_file:FileChannel",
+        **{
+            name: f"airtune.radio.channels.tr38901:{name.upper().replace('-', '_')}"
+            for name in ("umi", "uma", "rma", "cdl-a", "cdl-b", "cdl-c", "cdl-d", "cdl-e")
+        },
+    },
     is_called=True,
 )
+CHANNEL_SOURCES = Registry(
+    "channel source",
+    "airtune.channel_sources",
+    {
+        "deepmimo": "airtune.radio.channels.deepmimo:DeepMimo",
+        "scene": "airtune.radio.channels.scene:Scene",
+    },
+    is_called=True,
+)
+"""Channels of `airtune channel NAME:ARGUMENT`, called with the argument before what others get."""
+
 POLICIES = Registry(
     "policy",
     "airtune.policies",

@@ -14,6 +14,7 @@ from airtune.scenario import Scenario
 
 
 def settings(folder: Path) -> Scenario:
+    (folder / "paths.npz").write_bytes(b"paths")
     (folder / "tales.txt").write_text("Once upon a time.\n")
     (folder / "model" / "templates").mkdir(parents=True)
     for name in ("config.json", "model.safetensors", "templates/tool.jinja"):
@@ -23,6 +24,7 @@ def settings(folder: Path) -> Scenario:
     return Scenario.model_validate(
         {
             "model": {"adapter": str(folder / "adapter")},
+            "radio": {"channel": "file", "channel_file": str(folder / "paths.npz")},
             "pretraining": {"sources": ["sample", str(folder / "tales.txt")]},
             "data": {"pretraining_corpus": str(folder / "tales.txt")},
         }
@@ -34,6 +36,7 @@ def settings(folder: Path) -> Scenario:
     [
         ("tales.txt", r"data\.pretraining_corpus|pretraining\.sources\[1\]"),
         ("adapter/adapter_config.json", r"model\.adapter"),
+        ("paths.npz", r"radio\.channel_file"),
     ],
 )
 def test_each_file_of_the_settings_counts(tmp_path: Path, file: str, setting: str) -> None:

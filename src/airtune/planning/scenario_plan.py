@@ -12,7 +12,7 @@ from airtune.planning.alternate import JointPlan
 from airtune.planning.margins import Margins, bound_curve, measure_margins
 from airtune.planning.plans import plan_run
 from airtune.planning.repetition import Repetition
-from airtune.registry import PROPOSAL, SCHEMES
+from airtune.registry import CHANNELS, PROPOSAL, SCHEMES
 from airtune.scenario import Scenario
 from airtune.scenario.base import chosen
 from airtune.scenario.names import check_names
@@ -81,6 +81,7 @@ def plan_scenario(scenario: Scenario, scheme: str | None = None) -> ScenarioPlan
         value that would do.
     """
     check_names(scenario)
+    CHANNELS[scenario.radio.channel](scenario.radio, scenario.clients, scenario.seed)
     name = PROPOSAL if scheme is None else chosen(scheme, SCHEMES)
     if name not in SCHEMES:
         raise InputError(f"--scheme {clip(name)}: must be one of {', '.join(SCHEMES)}")

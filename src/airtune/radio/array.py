@@ -14,7 +14,7 @@ from airtune.radio.channels.base import Paths
 def channel(paths: Paths, positions: Real) -> Complex:
     """Return the channel of each transmitter at the antennas (system model, section 3).
 
-    ``h_k(r)[n] = sum_l a_kl exp(+j 2 pi u_kl . r_n)``
+    ``h_k(r)[n] = sum_l a_kl exp(+j 2 pi u_kl . r_n)``; of spherical waves see :func:`response`.
 
     Parameters
     ----------
@@ -36,8 +36,52 @@ def channel(paths: Paths, positions: Real) -> Complex:
     >>> channel(paths, np.array([[0.0, 0.0], [0.5, 0.0]])).real.round(6).tolist()
     [[2.0, -2.0]]
     """
-    phases = np.exp(2j * np.pi * (paths.directions @ positions.T))
-    return np.asarray(np.einsum("kl,kln->kn", paths.gains, phases))
+    return np.asarray(np.einsum("kl,kln->kn", paths.gains, response(paths, positions)))
+
+
+def response(paths: Paths, positions: Real) -> Complex:
+    """Return what paths of gain 1 bring to the antennas.
+
+    A plane wave brings ``exp(+j 2 pi u . r)``.  A spherical one, which spreads from a point at the
+    distance d from r = 0 in the direction u, brings ``(d / d(r)) exp(-j 2 pi (d(r) - d))`` with
+    the distance ``d(r) = sqrt(d^2 - 2 d u . r + |r|^2)`` from an antenna; as d grows it becomes the
+    plane one, and differs by the order of ``|r|^2 / d``.
+
+    Parameters
+    ----------
+    paths : Paths
+        Paths of K transmitters.
+    positions : ndarray, float, shape (N, 2)
+        Antenna positions r_n [wavelengths].
+
+    Returns
+    -------
+    ndarray, complex, shape (K, L, N)
+    """
+    along = paths.directions @ positions.T
+    if paths.distances is None:
+        return np.asarray(np.exp(2j * np.pi * along))
+    longer, stretch = _spread(paths.distances, along, positions)
+    return np.asarray(np.exp(-2j * np.pi * longer) / stretch)
+
+
+def _spread(distances: Real, along: Real, positions: Real) -> tuple[Real, Real]:
+    """Return ``d(r) - d`` and ``d(r) / d``, shape (K, L, N), without loss for large d."""
+    bend, square = 1.0 / distances[..., None], (positions**2).sum(axis=-1)
+    stretch = np.sqrt(1.0 - 2.0 * bend * along + bend**2 * square)
+    return (bend * square - 2.0 * along) / (1.0 + stretch), stretch
+
+
+def response_slopes(paths: Paths, positions: Real) -> Complex:
+    """Return the derivatives of :func:`response` by the positions, shape (K, L, N, 2)."""
+    value, u = response(paths, positions)[..., None], paths.directions[:, :, None]
+    if paths.distances is None:
+        return np.asarray(2j * np.pi * u * value)
+    bend = 1.0 / paths.distances[..., None]
+    _, stretch = _spread(paths.distances, paths.directions @ positions.T, positions)
+    tilt = (bend[..., None] * positions - u) / stretch[..., None]
+    per_metre = -2j * np.pi - (bend / stretch)[..., None]
+    return np.asarray(value * per_metre * tilt)
 
 
 def covariance(interference: Complex, powers_w: Real, noise_w: float) -> Complex:

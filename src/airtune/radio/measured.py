@@ -27,7 +27,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from airtune.kinds import Complex, Real
-from airtune.radio.array import channel, covariance
+from airtune.radio.array import channel, covariance, response
 from airtune.radio.channels.base import Paths, Transmitters
 from airtune.radio.gaussian import complex_normal
 from airtune.radio.transmission import Air
@@ -193,8 +193,12 @@ def _deviations(paths: Paths, csi: Csi) -> Real:
 
 def _slopes(paths: Paths, positions: Real) -> Complex:
     """Return the derivatives of the channel by the numbers of `_deviations`, (K, 4 L, N)."""
-    waves = np.exp(2j * np.pi * (paths.directions @ positions.T))
+    waves = response(paths, positions)
     turned = 2j * np.pi * paths.gains[:, :, None] * waves
+    if paths.distances is not None:  # a spherical wave turns less where it comes from nearby
+        bend, square = 1.0 / paths.distances[..., None], (positions**2).sum(axis=-1)
+        stretch = np.sqrt(1.0 - 2.0 * bend * (paths.directions @ positions.T) + bend**2 * square)
+        turned = turned * (1.0 / stretch + bend / (2j * np.pi * stretch**2))
     x, y = positions.T
     return np.concatenate([waves, 1j * waves, turned * x, turned * y], axis=1)
 

@@ -87,11 +87,12 @@ class Surface:
         return replace(self, interference=np.pad(self.interference, ((0, more), (0, 0))))
 
     def _with_reflection(self, paths: Paths, gains: Complex) -> Paths:
-        shape = (*gains.shape, 2)
+        shape, plane = (*gains.shape, 2), np.full(gains.shape, np.inf)
         return Paths(
             np.hstack([paths.gains, gains]),
             np.concatenate([paths.directions, np.broadcast_to(self.directions, shape)], axis=1),
             np.hstack([paths.delays, np.zeros(gains.shape)]),
+            None if paths.distances is None else np.hstack([paths.distances, plane]),
         )
 
 

@@ -48,6 +48,7 @@ def _named(scenario: Scenario) -> dict[str, str]:
         "data.source": scenario.data.source,
         "data.pretraining_corpus": scenario.data.pretraining_corpus,
         "costs.model": config_file(scenario.costs.model),
+        "radio.channel_file": scenario.radio.channel_file,
     }
     if scenario.model.source == "small":
         sources = scenario.pretraining.sources

@@ -25,8 +25,8 @@ from airtune.scenario.radio import (
     Interferers,
     Paths,
     Radio,
-    Ris,
 )
+from airtune.scenario.ris import Ris
 from airtune.scenario.scenario import Engine, PlacementSettings, Processor, Scenario, Server
 
 __all__ = [

@@ -20,6 +20,7 @@ from airtune.scenario.base import (
     Settings,
 )
 from airtune.scenario.hardware import Hardware
+from airtune.scenario.tr38901 import Tr38901
 from airtune.scenario.units import Quantity
 
 
@@ -126,6 +127,11 @@ class Paths(Settings):
     delay_spread_s: Annotated[NonNegative, Quantity("s", 1e-11, 1e-3)] = Field(
         1e-7, description="mean of the exponential path delays"
     )
+    scatterer_distance_m: Annotated[Range | None, Quantity("m", 0.1, 1e5)] = Field(
+        None,
+        description="least and greatest distance of scatterers in m, which makes wave fronts "
+        "spherical, the line of sight's by the client's distance; null: plane waves",
+    )
     doppler_hz: Annotated[NonNegative, Quantity("Hz", 1e-5, 1e5)] = Field(
         0.3,
         description="largest Doppler shift; with block_interval_s it sets the round-to-round "
@@ -137,6 +143,12 @@ class Paths(Settings):
     angle_drift_deg: Annotated[NonNegative, Quantity("deg", 1e-5, 180)] = Field(
         1.0, description="standard deviation of a direction's change from round to round"
     )
+
+    @model_validator(mode="after")
+    def _check_scatterers(self) -> Self:
+        if self.scatterer_distance_m is not None:
+            check_range("scatterer_distance_m", self.scatterer_distance_m, low=0.1)
+        return self
 
 
 class Csi(Settings):
@@ -222,9 +234,16 @@ class Radio(Settings):
         "RF chain",
     )
     channel: Annotated[str, Registered(CHANNELS)] = Field(
-        "block-fading", description="where the propagation paths come from (a registered name)"
+        "block-fading",
+        description="where the propagation paths come from: drawn by the settings of paths "
+        "(block-fading), read from channel_file (file), drawn by 3GPP TR 38.901 (umi, uma, rma, "
+        "cdl-a to cdl-e: extra sionna), or a registered name",
+    )
+    channel_file: str | None = Field(
+        None, description="channel = file: paths as `airtune channel` writes them (.npz)"
     )
     paths: Paths = Paths()
+    tr38901: Tr38901 = Tr38901()
     interferers: Interferers = Interferers()
     csi: Csi = Csi()
     hardware: Hardware = Hardware()
@@ -234,6 +253,16 @@ class Radio(Settings):
         if self.csi.beamformer == "measured" and self.pilot_symbols_per_client == 0:
             raise ValueError(
                 "csi.beamformer = measured: needs pilot_symbols_per_client of at least 1, not 0"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_channel_file(self) -> Self:
+        if (self.channel == "file") != (self.channel_file is not None):
+            name = "null" if self.channel_file is None else clip(self.channel_file)
+            raise ValueError(
+                f"channel = {clip(self.channel)}, channel_file = {name}: channel = file needs a "
+                "channel_file, and no other channel has one"
             )
         return self
 
@@ -357,41 +386,3 @@ class Aggregation(Settings):
     def sendings(self) -> int:
         """Times that a symbol is sent; once where a plan has yet to decide."""
         return 1 if self.repetition == "planned" else self.repetition
-
-
-class Ris(Settings):
-    """Reconfigurable surface of the scheme `ris`."""
-
-    elements: Annotated[int, Field(ge=1, le=10_000)] = Field(
-        100, description="elements M, half a wavelength apart"
-    )
-    position_m: Annotated[tuple[float, float, float], Quantity("m", 1e-3, 1e5)] = Field(
-        (30.0, 0.0, 40.0),
-        description="place in m from the array: x and y in the array's plane, z ahead of it",
-    )
-    base_intercept_db: Annotated[float, Field(ge=0, le=300), Quantity("dB", 20, 250)] = Field(
-        100.7, description="path loss from the surface to the base station at 1 km"
-    )
-    base_slope_db: Annotated[float, Field(gt=0, le=100), Quantity("dB/decade", 5, 90)] = Field(
-        23.5, description="the same per decade of distance"
-    )
-    client_intercept_db: Annotated[float, Field(ge=0, le=300), Quantity("dB", 20, 250)] = Field(
-        103.8, description="path loss from a client to the surface at 1 km"
-    )
-    client_slope_db: Annotated[float, Field(gt=0, le=100), Quantity("dB/decade", 5, 90)] = Field(
-        20.9, description="the same per decade of distance"
-    )
-    rician_k_db: Annotated[Decibel, Quantity("dB", -60, 60)] = Field(
-        10.0, description="line of sight over scattered power on both hops"
-    )
-    phase_bits: Annotated[Annotated[int, Field(ge=1, le=8)] | None, Quantity("bit", 1, 8)] = Field(
-        None, description="resolution of the elements' phases; null is any phase"
-    )
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if sum(x**2 for x in self.position_m) < 1.0:
-            raise ValueError(
-                f"position_m = {list(self.position_m)}: must be at least 1 m from the array"
-            )
-        return self

@@ -30,8 +30,8 @@ from airtune.scenario.radio import (
     Aggregation,
     Clients,
     Radio,
-    Ris,
 )
+from airtune.scenario.ris import Ris
 from airtune.scenario.units import Quantity
 
 MOST_CELLS = 100_000

@@ -13,8 +13,9 @@ from airtune.errors import InputError
 from airtune.kinds import Complex, Integer, Real
 from airtune.placement import Placement, Problem, ProblemError, beamform
 from airtune.placement.values import check_range
-from airtune.radio.channels.base import Block, Transmitters
+from airtune.radio.channels.base import Block, Paths, Transmitters
 from airtune.radio.impairments import muted
+from airtune.radio.plane_waves import interpolated, tangent
 from airtune.radio.transmission import Air, air_at
 from airtune.radio.units import LinkBudget
 from airtune.scenario import Scenario
@@ -114,22 +115,37 @@ class RadioRound:
         """Power limits P_k, shape (K,) [W]."""
         return self.budget.client_powers
 
-    def problem(self, effective_weights: Real) -> Problem:
+    @property
+    def near(self) -> bool:
+        """Whether the server knows of spherical wave fronts."""
+        both = (self.perceived.clients, self.perceived.interferers)
+        return any(paths.distances is not None for paths in both)
+
+    def problem(
+        self, effective_weights: Real, places: Real | None = None, *, slopes: bool = False
+    ) -> Problem:
         """Return the placement problem of these clients (system model, section 5).
+
+        It holds plane waves; spherical ones are replaced by plane ones that agree with them in the
+        middle of the region, or at some places.
 
         Parameters
         ----------
         effective_weights : ndarray, float, shape (K,)
             nu_k; clients with 0 are left out.
+        places : ndarray, float, shape (P, 2), optional
+            Where spherical waves are met exactly [wavelengths].
+        slopes : bool, optional
+            Meet there also how they change with the places.
 
         Raises
         ------
         InputError
             The settings of radio, clients or array make no problem that can be computed with.
         """
-        interferers = self.perceived.interferers
         active = np.flatnonzero(effective_weights > 0)
-        paths = self.perceived.clients.of(active)
+        paths = self._plane(self.perceived.clients.of(active), places, slopes)
+        interferers = self._plane(self.perceived.interferers, places, slopes)
         try:
             return Problem(
                 gains=paths.gains,
@@ -146,6 +162,11 @@ class RadioRound:
             )
         except ProblemError as error:
             raise InputError(f"the air of round {self.round}: {error}") from error
+
+    def _plane(self, paths: Paths, places: Real | None, slopes: bool) -> Paths:
+        if places is None:
+            return tangent(paths, np.asarray(self.region.size) / 2.0)
+        return interpolated(paths, places, slopes=slopes)
 
     def at(self, positions: Real) -> Link:
         """Return the radio of the round with the antennas at `positions`."""
@@ -220,7 +241,8 @@ class Link:
     def best_beamformer(self, effective_weights: Real) -> Placement:
         """Return the best receive beamformer for these positions and weights nu_k, shape (K,)."""
         seed = torch_seed(self.radio.seed, "beamformer", self.radio.round) % 2**31
-        return beamform(self.radio.problem(effective_weights), self.positions, seed=seed)
+        problem = self.radio.problem(effective_weights, self.positions)
+        return beamform(problem, self.positions, seed=seed)
 
     def multicast_beamformer(self, clients: Integer) -> Complex | None:
         """Return the beamformer of the broadcast to these clients (indices), shape (N,).
@@ -231,7 +253,7 @@ class Link:
         """
         chosen = np.zeros(len(self.radio.powers))
         chosen[clients] = 1.0
-        problem = self.radio.problem(chosen)
+        problem = self.radio.problem(chosen, self.positions)
         quiet = replace(
             problem,
             powers=np.ones_like(problem.powers),
@@ -287,6 +309,8 @@ def _check(transmitters: Transmitters, budget: LinkBudget, antennas: int) -> Non
         for name in ("gains", "directions", "delays"):
             if not np.isfinite(getattr(paths, name)).all():
                 raise ProblemError(f"the {name} of its paths must be finite numbers")
+        if paths.distances is not None and not (paths.distances > 0).all():
+            raise ProblemError("the distances of its paths must be > 0")
     with np.errstate(all="ignore"):
         check_range(
             np.sqrt(budget.client_powers)[:, None] * clients.gains,

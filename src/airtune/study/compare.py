@@ -114,12 +114,13 @@ def check(scenario: Scenario, kind: str) -> Scenario:
     airtune.errors.InputError: placement.method = 'guess': must be one of ...
     """
     from airtune.placement.solver import METHODS
-    from airtune.registry import SCHEMES
+    from airtune.registry import CHANNELS, SCHEMES
     from airtune.scenario.names import check_names
     from airtune.scenario.size import check_paths
 
     check_names(scenario)
     check_paths(scenario)
+    CHANNELS[scenario.radio.channel](scenario.radio, scenario.clients, scenario.seed)
     method = scenario.placement.method
     if method not in METHODS:
         raise InputError(f"placement.method = {shown(method)}: must be one of {', '.join(METHODS)}")

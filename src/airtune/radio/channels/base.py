@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from airtune.kinds import Complex, Integer, Mask, Real
+
+AnyArray = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -22,44 +27,70 @@ class Paths:
         In-plane part `u` of the unit vector from the array to the scatterer.
     delays : ndarray, float, shape (K, L)
         Excess delay [s].
+    distances : ndarray, float, shape (K, L), optional
+        From the array's corner r = 0 to where the wave front spreads from [wavelengths]; infinite
+        for plane waves.  None: all waves are plane.
     """
 
     gains: Complex
     directions: Real
     delays: Real
+    distances: Real | None = None
 
     def of(self, transmitters: Integer) -> Paths:
         """Return the paths of some of the transmitters (indices)."""
-        k = transmitters
-        return Paths(self.gains[k], self.directions[k], self.delays[k])
+        return self._each(lambda values: values[transmitters])
 
     def joined(self, others: Paths) -> Paths:
         """Return the paths of these transmitters and then of others, filled up with gains of 0."""
-        longest = max(self.gains.shape[1], others.gains.shape[1])
-        both = [one.filled(longest) for one in (self, others)]
-        return Paths(
-            np.concatenate([one.gains for one in both]),
-            np.concatenate([one.directions for one in both]),
-            np.concatenate([one.delays for one in both]),
-        )
+        one, other = self._alike(others)
+        return one._with(other, lambda here, there: np.concatenate([here, there]))
 
     def filled(self, count: int) -> Paths:
         """Return the same with `count` paths each, the last ones of gain 0."""
         more = count - self.gains.shape[1]
-        return Paths(
-            np.pad(self.gains, ((0, 0), (0, more))),
-            np.pad(self.directions, ((0, 0), (0, more), (0, 0))),
-            np.pad(self.delays, ((0, 0), (0, more))),
+        filled = self._each(
+            lambda values: np.pad(values, [(0, 0), (0, more), *[(0, 0)] * (values.ndim - 2)])
         )
+        if filled.distances is not None and more:
+            filled.distances[:, -more:] = np.inf
+        return filled
 
     def replaced(self, which: Mask, others: Paths) -> Paths:
         """Return the paths with those of some transmitters, shape (K,), taken from others."""
-        longest = max(self.gains.shape[1], others.gains.shape[1])
-        here, there = self.filled(longest), others.filled(longest)
+        here, there = self._alike(others)
+
+        def choose(mine: AnyArray, theirs: AnyArray) -> AnyArray:
+            return np.where(which.reshape(-1, *[1] * (mine.ndim - 1)), theirs, mine)
+
+        return here._with(there, choose)
+
+    def _alike(self, others: Paths) -> tuple[Paths, Paths]:
+        """Return both with equally many paths, and with distances where one of them has some."""
+        both = [self, others]
+        if any(one.distances is not None for one in both):
+            both = [
+                replace(one, distances=np.full(one.gains.shape, np.inf))
+                if one.distances is None
+                else one
+                for one in both
+            ]
+        longest = max(one.gains.shape[1] for one in both)
+        return both[0].filled(longest), both[1].filled(longest)
+
+    def _each(self, change: Callable[[AnyArray], AnyArray]) -> Paths:
+        distances = None if self.distances is None else change(self.distances)
+        return Paths(change(self.gains), change(self.directions), change(self.delays), distances)
+
+    def _with(self, others: Paths, join: Callable[[AnyArray, AnyArray], AnyArray]) -> Paths:
+        distances = None
+        if self.distances is not None and others.distances is not None:
+            distances = join(self.distances, others.distances)
         return Paths(
-            np.where(which[:, None], there.gains, here.gains),
-            np.where(which[:, None, None], there.directions, here.directions),
-            np.where(which[:, None], there.delays, here.delays),
+            join(self.gains, others.gains),
+            join(self.directions, others.directions),
+            join(self.delays, others.delays),
+            distances,
         )
 
 
@@ -178,4 +209,4 @@ class Channel(ABC):
 def _turned(paths: Paths, rng: np.random.Generator) -> Paths:
     """Return paths with phases drawn anew."""
     turns = np.exp(2j * np.pi * rng.uniform(size=paths.gains.shape))
-    return Paths(paths.gains * turns, paths.directions, paths.delays)
+    return replace(paths, gains=paths.gains * turns)

@@ -17,7 +17,7 @@ from airtune.radio.channels.base import Block, Channel, Paths, Transmitters
 from airtune.radio.channels.cell import Stations, place_stations
 from airtune.radio.channels.csi import perceived
 from airtune.radio.gaussian import complex_normal
-from airtune.radio.units import from_db
+from airtune.radio.units import from_db, wavelength
 from airtune.scenario import Clients, Radio
 from airtune.scenario import Paths as PathSettings
 from airtune.streams import generator
@@ -141,7 +141,7 @@ class BlockFading(Channel):
     def __init__(self, radio: Radio, clients: Clients, seed: int) -> None:
         others = radio.interferers
         self._settings, self._csi = radio.paths, radio.csi
-        self._seed = seed
+        self._seed, self._wavelength = seed, wavelength(radio.carrier_hz)
         self.clients = place_stations(clients.count, clients.distance_m, radio, seed, "clients")
         self.interferers = place_stations(
             others.count, others.distance_m, radio, seed, "interferers"
@@ -184,8 +184,8 @@ class BlockFading(Channel):
         if self._paths is None or round_index < self._round:
             self._round = 0
             self._paths = Transmitters(
-                initial_paths(self.clients, self._settings, self._stream("clients")),
-                initial_paths(self.interferers, self._settings, self._stream("interferers")),
+                self._initial(self.clients, "clients"),
+                self._initial(self.interferers, "interferers"),
             )
         while self._round < round_index:
             self._round += 1
@@ -195,6 +195,17 @@ class BlockFading(Channel):
                 self._evolve(last.interferers, self.interferers, "interferers"),
             )
         return self._paths
+
+    def _initial(self, stations: Stations, group: str) -> Paths:
+        paths = initial_paths(stations, self._settings, self._stream(group))
+        ring = self._settings.scatterer_distance_m
+        if ring is None:
+            return paths
+        rng = generator(self._seed, "channel", "scatterers", group)
+        metres = rng.uniform(*ring, size=paths.gains.shape)
+        if self._settings.fading == "rician":
+            metres[:, 0] = stations.distances
+        return replace(paths, distances=metres / self._wavelength)
 
     def _stream(self, group: str) -> np.random.Generator:
         return generator(self._seed, "channel", self._round, group)

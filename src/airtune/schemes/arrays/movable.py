@@ -13,13 +13,16 @@ from airtune.kinds import Real
 from airtune.placement import solve, solve_average
 from airtune.placement.lattice import lattice
 from airtune.placement.places import grid_lattice
-from airtune.placement.travel import TravelLimit
+from airtune.placement.travel import TravelLimit, match
 from airtune.radio.layouts import HALF_WAVELENGTH, fixed_array
 from airtune.scenario import Scenario
 from airtune.scenario.scenario import PlacementSettings
 from airtune.schemes.arrays.base import ArrayPolicy, Effort, Travel
 from airtune.schemes.link import RadioRound
 from airtune.streams import torch_seed
+
+REACHES = (0.1, 0.05, 0.02)
+"""How far antennas go in each turn of the refinement for spherical waves [wavelengths]."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,37 @@ class MovableArray(ArrayPolicy):
             travel=limited,
             grid=self.array.drives.grid,
         )
+        if radio.near and self.array.drives.grid == 0:
+            return self._refined(radio, effective_weights, placement.positions, limited)
         return placement.positions
+
+    def _refined(
+        self,
+        radio: RadioRound,
+        effective_weights: Real,
+        positions: Real,
+        travel: TravelLimit | None,
+    ) -> Real:
+        """Return positions improved for spherical waves, from those for plane waves.
+
+        Each turn climbs within a short way on plane waves that agree with the spherical ones at the
+        antennas in value and slope, and is kept where the spherical ones agree.
+        """
+        best = radio.at(positions).best_beamformer(effective_weights).worst_gain
+        seed = torch_seed(radio.seed, "placement", radio.round) % 2**31
+        for reach in REACHES:
+            step = TravelLimit(positions, reach, stuck=() if travel is None else travel.stuck)
+            problem = radio.problem(effective_weights, positions, slopes=True)
+            moved = solve(problem, mode="fast", seed=seed, travel=step).positions
+            if travel is not None:
+                order, longest = match(travel.origin, moved, travel.stuck)
+                moved = moved[order]
+                if longest > travel.longest:
+                    continue
+            gain = radio.at(moved).best_beamformer(effective_weights).worst_gain
+            if gain > best:
+                best, positions = gain, moved
+        return positions
 
     def place_average(
         self,

@@ -66,7 +66,8 @@ class SelectedArray(ArrayPolicy):
     ) -> Real:
         """Return the positions of the antennas chosen; nothing travels."""
         seed = torch_seed(radio.seed, "selection", radio.round) % 2**31
-        return select(radio.problem(effective_weights), self.pool(), seed=seed).positions
+        pool = self.pool()
+        return select(radio.problem(effective_weights, pool), pool, seed=seed).positions
 
     def pool(self) -> Real:
         """Return the positions of all antennas, side by side, shape (C, 2) [wavelengths].
@@ -106,8 +107,9 @@ class SpreadSelectedArray(SelectedArray):
         """Return the positions of the antennas chosen; nothing travels."""
         seed = torch_seed(radio.seed, "selection", radio.round) % 2**31
         mode = (effort.mode if effort else None) or "default"
-        problem = radio.problem(effective_weights)
-        return choose(problem, self.pool(), mode=mode, seed=seed).positions
+        pool = self.pool()
+        problem = radio.problem(effective_weights, pool)
+        return choose(problem, pool, mode=mode, seed=seed).positions
 
     def pool(self) -> Real:
         """Return the positions of all antennas, spread evenly, shape (C, 2) [wavelengths].
