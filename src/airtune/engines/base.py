@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,6 +80,24 @@ class Engine(ABC):
 
         airtune.registry.ENGINES.add("counting", Counting)
     """
+
+    @classmethod  # noqa: B027
+    def check(cls, scenario: Scenario) -> None:
+        """Refuse before any work what this engine cannot do; by default nothing.
+
+        Raises
+        ------
+        InputError
+            Names the setting, its value and what is allowed.
+        """
+
+    @classmethod
+    def session(cls, scenario: Scenario) -> AbstractContextManager[Any]:
+        """Return a block around all engines of a study: what they share is taken once.
+
+        By default they share nothing.
+        """
+        return nullcontext()
 
     @abstractmethod
     def start(self, scenario: Scenario, seed: int, progress: Progress | None = None) -> Sizes:

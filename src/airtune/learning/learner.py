@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +37,8 @@ from airtune.scenario import Scenario
 from airtune.streams import torch_seed
 
 if TYPE_CHECKING:
+    import torch
+
     from airtune.learning.model import AdapterModel
     from airtune.learning.objectives.base import ClientObjective
     from airtune.learning.workers import Workers
@@ -183,7 +185,7 @@ class Learner:
         self._model.load(adapter)
         # Local steps change the shared adapter and dropout the shared random state.
         steady = training.local_steps == 1 and self.scenario.model.lora.dropout == 0
-        steady = steady and self._objective.single_pass
+        steady = steady and self.objective.single_pass
         return self._workers.map(update, jobs) if steady else [update(job) for job in jobs]
 
     def _examples(self, client: int, seed: int, round_index: int) -> tuple[Example, ...]:
@@ -195,15 +197,36 @@ class Learner:
             return held
         return wrong_answers(held, seed, client, self.scenario.data.max_tokens)
 
-    def evaluate(self, adapter: Vector) -> Evaluation:
-        """Score an adapter on the validation records."""
+    def evaluate(self, adapter: Vector, workers: Workers | None = None) -> Evaluation:
+        """Score an adapter on the validation records.
+
+        Parameters
+        ----------
+        adapter : ndarray, float32, shape (d,)
+        workers : Workers, optional
+            Compute the batches; the learner's own by default.
+        """
         self._model.load(adapter)
         task = LocalTask(self._model, self._model.flat.clone(), self.scenario.training)
         batch_size = self.scenario.evaluation.batch_size
-        return self._objective.evaluate(task, self._validation_examples, batch_size, self._workers)
+        return self.objective.evaluate(
+            task, self._validation_examples, batch_size, workers or self._workers
+        )
+
+    def base_weights(self) -> Iterator[torch.Tensor]:
+        """Yield the weights of the frozen base model, in the order in which it has them."""
+        for name, weight in self._model.peft.named_parameters():
+            if "lora_" not in name:
+                yield weight
 
     @property
-    def _objective(self) -> ClientObjective:
+    def workers(self) -> Workers:
+        """The threads that compute side by side."""
+        return self._workers
+
+    @property
+    def objective(self) -> ClientObjective:
+        """What clients minimise."""
         objective: ClientObjective = CLIENT_OBJECTIVES[self.scenario.training.client_objective]
         return objective
 

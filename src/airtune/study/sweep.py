@@ -11,7 +11,7 @@ import itertools
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from airtune import record
 from airtune.errors import InfeasibleError, InputError, clip
 from airtune.record import Cell, Document, RunFolder, names
 from airtune.record.documents import InfeasibleDocument, SweepResultsDocument, SweepRunDocument
+from airtune.registry import ENGINES, IMPORTED
 from airtune.scenario import Scenario
 from airtune.scenario import file as scenario_file
 from airtune.study import compare
@@ -99,6 +100,9 @@ class Watcher(CellWatcher, Protocol):
 
     def point_started(self, point: Point, seed: int) -> None:
         """Take note that the cells of a point and a seed begin."""
+
+    def waiting(self) -> None:
+        """Cells run in other processes; called a few times a second."""
 
 
 def _point(sweep: Sweep, settings: Mapping[str, Any], name: str) -> Point:
@@ -262,7 +266,11 @@ def execute(sweep: Sweep, watcher: Watcher | None = None, *, locked: bool = Fals
     """
     with nullcontext() if locked else record.lock(sweep.folder):
         record.clean_folder(sweep.folder, sweep.cells)
+        spread = getattr(ENGINES[sweep.scenario.engine.name], "tasks", None)
         for index in range(sweep.scenario.seeds):
+            if spread is not None:
+                _execute_spread(sweep, index, watcher, spread)
+                continue
             for points in _sharing(sweep.points):
                 _execute(points, index, watcher)
 
@@ -289,13 +297,60 @@ def _execute(points: Sequence[Point], index: int, watcher: Watcher | None) -> No
         record.create_within(point.run)
         if watcher:
             watcher.point_started(point, index)
-        note = point.run.folder / names.infeasible(index)
         try:
             run_cells(point.run.dated_scenario, index, cells, learners, watcher)
-            note.unlink(missing_ok=True)
         except InfeasibleError as error:
-            content = {"seed": index, "message": str(error)}
-            record.write_document(note, InfeasibleDocument, content)
+            _note(point, index, str(error))
+        else:
+            _note(point, index, None)
+
+
+def _execute_spread(
+    sweep: Sweep, index: int, watcher: Watcher | None, spread: Callable[..., Any]
+) -> None:
+    """Run the cells of one seed on the workers of an engine, each by itself."""
+    from airtune.study.sweep_cell import run_cell
+
+    place, jobs = (str(Path.cwd()), tuple(IMPORTED)), []
+    left: dict[str, list[Cell]] = {}
+    # A worker keeps its learner as long as the next cell can use it.
+    for point in itertools.chain.from_iterable(_sharing(sweep.points)):
+        cells = [c for c in point.run.cells if c.seed == index and not c.finished]
+        if cells:
+            record.create_within(point.run)
+            left[point.name] = cells
+            jobs += [(point, cell) for cell in cells]
+    if not jobs:
+        return
+    refused: dict[str, str] = {}
+    calls = [(_absolute(point.run), cell.scheme, index, *place) for point, cell in jobs]
+    waiting = None if watcher is None else watcher.waiting
+    for number, result in spread(sweep.scenario, run_cell, calls, waiting):
+        point, cell = jobs[number]
+        if isinstance(result, InfeasibleError):
+            refused.setdefault(point.name, str(result))
+        elif isinstance(result, Exception):
+            raise result
+        elif watcher:
+            watcher.point_started(point, index)
+            watcher.cell_done(cell)
+    for point in sweep.points:
+        if point.name in left:
+            _note(point, index, refused.get(point.name))
+
+
+def _absolute(run: RunFolder) -> RunFolder:
+    return replace(run, folder=run.folder.absolute())
+
+
+def _note(point: Point, index: int, message: str | None) -> None:
+    """Note in a point's folder that its budgets cannot be kept, or remove the note."""
+    path = point.run.folder / names.infeasible(index)
+    if message is None:
+        path.unlink(missing_ok=True)
+    else:
+        content = {"seed": index, "message": message}
+        record.write_document(path, InfeasibleDocument, content)
 
 
 def summarise(sweep: Sweep) -> Document:

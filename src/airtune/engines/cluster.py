@@ -1,0 +1,227 @@
+"""Ray, started here or joined: one session for all that a study computes on it.
+
+Ray's own serialisation carries what passes between the processes of a run; airtune neither reads
+nor writes files in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import signal
+import threading
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+from airtune.errors import FailedError, InputError, clip, shown
+from airtune.scenario import Scenario
+
+RESTARTS = 3
+"""Times that a process which died is replaced, its work repeated, before the run stops."""
+
+_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+_TOKEN = secrets.token_hex(32)
+"""Whoever wants to talk to a cluster that is started here has to show it; it is never written."""
+
+
+def check_installed() -> None:
+    """Refuse the engine where Ray is not installed.
+
+    Raises
+    ------
+    InputError
+        Says how to install it.
+    """
+    if find_spec("ray") is None:
+        raise InputError(
+            "engine.name = 'ray': needs the package ray; install it with: "
+            "pip install 'airtune[ray]'"
+        )
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one worker takes of a cluster, and how many there are.
+
+    Attributes
+    ----------
+    workers : int
+    cpus : int
+        Threads of a worker.
+    gpus : float
+        GPUs of a worker.
+    """
+
+    workers: int
+    cpus: int
+    gpus: float
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Options of Ray for a process that is such a worker."""
+        return {"num_cpus": self.cpus, "num_gpus": self.gpus}
+
+
+def gpus_per_worker(scenario: Scenario) -> float:
+    """Return the GPUs of a worker that the settings ask for."""
+    asked = scenario.engine.gpus_per_worker
+    return float(scenario.model.device == "cuda") if asked is None else asked
+
+
+def share_of(scenario: Scenario, most: int) -> Share:
+    """Return the workers that the settings ask for, of which `most` can be of use.
+
+    Raises
+    ------
+    InputError
+        The cluster has too few processors or GPUs.
+    """
+    import ray
+
+    cpus, gpus = scenario.threads, gpus_per_worker(scenario)
+    there = ray.cluster_resources()
+    fitting = int(there.get("CPU", 0) // cpus)
+    if gpus:
+        fitting = min(fitting, int(there.get("GPU", 0) / gpus + 1e-9))
+    asked = scenario.engine.workers
+    if fitting < (asked or 1):
+        setting = f"engine.workers = {asked}" if asked else "engine.name = 'ray'"
+        raise InputError(
+            f"{setting}: needs {(asked or 1) * cpus} processors (threads = {cpus} a worker) and "
+            f"{(asked or 1) * gpus:g} GPUs; the cluster has {there.get('CPU', 0):g} and "
+            f"{there.get('GPU', 0):g}"
+        )
+    return Share(max(1, min(asked or fitting, most)), cpus, gpus)
+
+
+_held: list[str | None] = []
+"""Address of each session that is open, the outermost first."""
+
+
+@contextlib.contextmanager
+def session(scenario: Scenario) -> Iterator[None]:
+    """Have Ray running within the block, started here or joined at `engine.address`.
+
+    Blocks may lie in each other: the outermost one begins and ends it.  A Ray that this process
+    runs already is used and left as it is.
+
+    Raises
+    ------
+    InputError
+        Ray is not installed, or no cluster answers at the address.
+    FailedError
+        Ray cannot be started.
+    """
+    check_installed()
+    _prepare_environment(scenario)
+    import ray
+
+    ours = not ray.is_initialized()
+    if ours:
+        _begin(scenario)
+    _held.append(scenario.engine.address)
+    try:
+        yield
+    finally:
+        _held.pop()
+        if ours:
+            ray.shutdown()
+
+
+def _prepare_environment(scenario: Scenario) -> None:
+    """Set what Ray reads when it is first imported: no reports home, and a token of our own."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    if scenario.engine.address is None and "RAY_AUTH_MODE" not in os.environ:
+        os.environ["RAY_AUTH_MODE"] = "token"
+        os.environ.setdefault("RAY_AUTH_TOKEN", _TOKEN)
+
+
+def _begin(scenario: Scenario) -> None:
+    import ray
+
+    settings = scenario.engine
+    options: dict[str, Any] = {"address": settings.address}
+    if settings.address is None:
+        cpus = max(os.cpu_count() or 1, scenario.threads * (settings.workers or 1))
+        options = {"address": "local", "num_cpus": cpus, "include_dashboard": False}
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            ray.init(**options, log_to_driver=False, logging_level="error")
+    except Exception as error:  # Ray raises many kinds, its own among them
+        reason = clip(str(error).strip().partition("\n")[0] or type(error).__name__)
+        if settings.address is None:
+            raise FailedError(f"engine.name = 'ray': Ray cannot be started ({reason})") from error
+        raise InputError(
+            f"engine.address = {shown(settings.address)}: no cluster of Ray can be joined there "
+            f"({reason})"
+        ) from error
+    else:
+        _keep_off_stdout()
+    finally:
+        # Ray puts its own in the place of the command's, which saves what is done.
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
+
+
+def _keep_off_stdout() -> None:
+    """Have Ray's messages about its processes as warnings.
+
+    It prints them on stdout, where a command prints its JSON, and has no setting for that.
+    """
+    from ray._private import worker
+
+    def warn(data: dict[str, Any], *rest: Any, **more: Any) -> None:
+        for line in data.get("lines", []):
+            if str(line).startswith("A worker died"):
+                text = "a worker of Ray died; another takes its place and repeats its work"
+                warnings.warn(text, RuntimeWarning, stacklevel=2)
+
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = warn
+
+
+def result_of(reference: Any) -> Any:
+    """Return what a process of the cluster computed; errors are those that it raised there.
+
+    Parameters
+    ----------
+    reference : ray.ObjectRef or list of them
+
+    Raises
+    ------
+    InputError, FailedError
+        Of the process; or processes died again and again.
+    """
+    import ray
+    from ray.exceptions import RayError, RayTaskError
+
+    try:
+        return ray.get(reference)
+    except RayTaskError as error:
+        raise (cause_of(error) or error) from None
+    except RayError as error:
+        raise died(error) from error
+
+
+def cause_of(error: Any) -> Exception | None:
+    """Return the error that a process of the cluster raised."""
+    cause = getattr(error, "cause", None)
+    while hasattr(cause, "cause") and isinstance(cause.cause, Exception):
+        cause = cause.cause
+    return cause if isinstance(cause, Exception) else None
+
+
+def died(error: Exception) -> FailedError:
+    """Return what stops a run whose processes die again and again."""
+    reason = str(error).strip().partition("\n")[0]
+    return FailedError(
+        f"engine.name = 'ray': a worker died {RESTARTS + 1} times or its machine is gone "
+        f"({clip(reason)}); see that it has enough memory"
+    )
