@@ -10,6 +10,7 @@ import contextlib
 import os
 import secrets
 import signal
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -133,10 +134,15 @@ def session(scenario: Scenario) -> Iterator[None]:
 
 
 def _prepare_environment(scenario: Scenario) -> None:
-    """Set what Ray reads when it is first imported: no reports home, and a token of our own."""
+    """Set what Ray reads when it is first imported: no reports home, and a token of our own.
+
+    A Ray that has been imported before goes on as it is: it does not look again.
+    """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
-    if scenario.engine.address is None and "RAY_AUTH_MODE" not in os.environ:
+    if "ray" in sys.modules or "RAY_AUTH_MODE" in os.environ:
+        return
+    if scenario.engine.address is None:
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ.setdefault("RAY_AUTH_TOKEN", _TOKEN)
 

@@ -72,6 +72,8 @@ class Learner:
         As in :class:`airtune.learning.sizes.Sizes`.
     pretraining_cost : PretrainingCost
         Phase 1; 0 steps for a model that was ready.
+    workers : Workers
+        Threads that compute side by side.
     """
 
     scenario: Scenario
@@ -82,8 +84,8 @@ class Learner:
     flop_per_sample: float
     flop_per_parameter: float
     pretraining_cost: PretrainingCost
+    workers: Workers
     _model: AdapterModel
-    _workers: Workers
     _encoder: Encoder
     _clients: tuple[tuple[Example, ...], ...]
     _validation: tuple[data.Record, ...]
@@ -181,12 +183,12 @@ class Learner:
 
         jobs = list(zip(map(int, clients), map(int, batch_sizes), strict=True))
         if self._model.packs:
-            return self._workers.map(update, jobs, tokens)
+            return self.workers.map(update, jobs, tokens)
         self._model.load(adapter)
         # Local steps change the shared adapter and dropout the shared random state.
         steady = training.local_steps == 1 and self.scenario.model.lora.dropout == 0
         steady = steady and self.objective.single_pass
-        return self._workers.map(update, jobs) if steady else [update(job) for job in jobs]
+        return self.workers.map(update, jobs) if steady else [update(job) for job in jobs]
 
     def _examples(self, client: int, seed: int, round_index: int) -> tuple[Example, ...]:
         """Return what a client learns from in a round: wrong answers if it is poisoned so."""
@@ -210,7 +212,7 @@ class Learner:
         task = LocalTask(self._model, self._model.flat.clone(), self.scenario.training)
         batch_size = self.scenario.evaluation.batch_size
         return self.objective.evaluate(
-            task, self._validation_examples, batch_size, workers or self._workers
+            task, self._validation_examples, batch_size, workers or self.workers
         )
 
     def base_weights(self) -> Iterator[torch.Tensor]:
@@ -218,11 +220,6 @@ class Learner:
         for name, weight in self._model.peft.named_parameters():
             if "lora_" not in name:
                 yield weight
-
-    @property
-    def workers(self) -> Workers:
-        """The threads that compute side by side."""
-        return self._workers
 
     @property
     def objective(self) -> ClientObjective:
@@ -253,7 +250,8 @@ class Learner:
         -------
         dict
             ``model_folder``, None where it has none; ``made``, whether it was trained or converted
-            here; the digests ``data`` of all examples, client by client, and ``adapter``.
+            here; the digests ``data`` of all examples, client by client, and ``adapter``;
+            ``device``, where it is.
         """
         from airtune.learning.sources import folder_of
 
@@ -263,6 +261,7 @@ class Learner:
             "made": folder is not None and (folder / CACHED).is_file(),
             "data": digest_of((*self._clients, self._validation_examples)),
             "adapter": hashlib.sha256(self.initial_adapter().tobytes()).hexdigest(),
+            "device": self._model.device.name,
         }
 
     def save_adapter(self, adapter: Vector, folder: Path) -> None:
@@ -284,15 +283,16 @@ class Learner:
         from airtune.learning.evaluate import greedy_answer
 
         self._model.load(adapter)
-        return [
-            {
-                "prompt": asked_text(r),
-                "reference": r.output,
-                "answer": greedy_answer(self._model.causal, self._encoder, r),
-                "domain": r.label,
-            }
-            for r in self._validation[:count]
-        ]
+        with self._model.device.casting():
+            return [
+                {
+                    "prompt": asked_text(r),
+                    "reference": r.output,
+                    "answer": greedy_answer(self._model.causal, self._encoder, r),
+                    "domain": r.label,
+                }
+                for r in self._validation[:count]
+            ]
 
 
 _NOT_PREPARED_FROM = {
@@ -339,6 +339,7 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
     """
     import torch
 
+    from airtune.learning.device import device_of
     from airtune.learning.model import AdapterModel, count_parameters
     from airtune.learning.pretrain import pretraining_cost
     from airtune.learning.sources import open_model
@@ -347,6 +348,7 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
     torch.use_deterministic_algorithms(True)
     # It would write into every new tensor before the operation that fills it does.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # set on the module
+    device = device_of(scenario.model)
     records, left_out = read_records(scenario.data)
     # What the settings ask for may be impossible: that is said before any model is opened.
     shares_of(scenario, split_records(scenario, records, seed)[0], seed)
@@ -354,7 +356,8 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
     held = federated_data(scenario, seed, (records, left_out), base, tokenizer)
     split, examples = held.split, held.split.training_examples
     weights = sum(count_parameters(base))
-    workers = Workers(scenario.threads, weights)
+    # Threads side by side only wait for each other at a GPU.
+    workers = Workers(scenario.threads if device.kind == "cpu" else 1, weights)
     start = None if scenario.model.adapter is None else Path(scenario.model.adapter)
     model = AdapterModel(
         base,
@@ -363,6 +366,7 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
         torch_seed(seed, "adapter"),
         start,
         checkpointing=scenario.model.gradient_checkpointing,
+        device=device,
     )
     return Learner(
         scenario=scenario,
@@ -380,7 +384,7 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
             else PretrainingCost(0.0, 0, 1)
         ),
         _model=model,
-        _workers=workers,
+        workers=workers,
         _encoder=held.encoder,
         _clients=tuple(tuple(examples[i] for i in part) for part in held.shares),
         _validation=split.validation,

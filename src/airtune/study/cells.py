@@ -138,11 +138,14 @@ def check_plans(scenario: Scenario, seed: int) -> None:
     InputError
         Names the setting, its value and what is allowed.
     """
+    from airtune.learning.device import device_of
     from airtune.learning.sizes import outline
     from airtune.planning.plans import plan_all
     from airtune.planning.repetition import Repetition, calibrated
     from airtune.study.estimates import check_memory
 
+    if scenario.engine.name == "local":
+        device_of(scenario.model)
     outlined = outline(scenario, seed)
     sizes = outlined.sizes
     weights = sum(p.numel() for p in outlined.base.parameters())
