@@ -59,6 +59,9 @@ class Engine(ABC):
     that computes elsewhere need not call it.  :meth:`start` comes first and :meth:`close` last,
     also after a :meth:`start` that failed.
 
+    An engine that can run whole cells of a sweep elsewhere has a class method ``tasks``, as
+    :class:`airtune.engines.ray_workers.RayEngine` has.
+
     Updates depend on the adapter, the batch sizes, the clients' states, the seed and the round
     only: an engine that gives the same float32 numbers as
     :class:`airtune.engines.local.LocalEngine` gives the same run.

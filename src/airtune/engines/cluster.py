@@ -219,8 +219,8 @@ def result_of(reference: Any) -> Any:
 def cause_of(error: Any) -> Exception | None:
     """Return the error that a process of the cluster raised."""
     cause = getattr(error, "cause", None)
-    while hasattr(cause, "cause") and isinstance(cause.cause, Exception):
-        cause = cause.cause
+    while isinstance(inner := getattr(cause, "cause", None), Exception):
+        cause = inner
     return cause if isinstance(cause, Exception) else None
 
 

@@ -237,7 +237,7 @@ def _tasks(
     import ray
 
     remote = ray.remote(**share.options, max_retries=cluster.RESTARTS)(function)
-    left, running = list(enumerate(jobs))[::-1], {}
+    left, running = list(enumerate(jobs))[::-1], dict[Any, int]()
     try:
         while left or running:
             while left and len(running) < share.workers:

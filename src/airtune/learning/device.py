@@ -99,7 +99,7 @@ def device_of(settings: Model) -> Device:
     >>> device_of(Model(device="cpu", autocast="bfloat16")).name
     'cpu, bfloat16'
     """
-    kind = settings.device
+    kind: str = settings.device
     if kind == "auto":
         kind = next((name for name in _ACCELERATORS if is_there(name)), "cpu")
     elif not is_there(kind):

@@ -28,4 +28,4 @@ def check_engine(scenario: Scenario) -> None:
 def session(scenario: Scenario) -> AbstractContextManager[Any]:
     """Return a block around all engines of a study, within which they share what they may."""
     begin = getattr(ENGINES[scenario.engine.name], "session", None)
-    return nullcontext() if begin is None else begin(scenario)  # type: ignore[no-any-return]  # of the registry
+    return nullcontext() if begin is None else begin(scenario)

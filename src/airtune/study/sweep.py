@@ -7,12 +7,13 @@ that the learner reads share one learner: models and data are prepared once.
 from __future__ import annotations
 
 import datetime
+import functools
 import itertools
 import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,15 +22,17 @@ from airtune import record
 from airtune.errors import InfeasibleError, InputError, clip
 from airtune.record import Cell, Document, RunFolder, names
 from airtune.record.documents import InfeasibleDocument, SweepResultsDocument, SweepRunDocument
-from airtune.registry import ENGINES, IMPORTED
+from airtune.registry import ENGINES
 from airtune.scenario import Scenario
 from airtune.scenario import file as scenario_file
 from airtune.study import compare
 from airtune.study.cells import Watcher as CellWatcher
 from airtune.study.cells import run_cells
+from airtune.study.engine import session
 from airtune.study.histories import finished_figures, merged_targets
 from airtune.study.outcomes import CellFigures, baseline_of, headline, over_cells
 from airtune.study.statistics import paired_figures
+from airtune.study.sweep_notes import note
 
 KIND = "sweep"
 _OWN_OPTIONS = {"schemes": "--schemes", "seeds": "--seeds", "seed": "--seeds", "name": "--out"}
@@ -264,8 +267,10 @@ def execute(sweep: Sweep, watcher: Watcher | None = None, *, locked: bool = Fals
     locked : bool
         Whether the caller holds the lock of the folder.
     """
-    with nullcontext() if locked else record.lock(sweep.folder):
+    with nullcontext() if locked else record.lock(sweep.folder), ExitStack() as opened:
         record.clean_folder(sweep.folder, sweep.cells)
+        if not all(cell.finished for cell in sweep.cells):
+            opened.enter_context(session(sweep.scenario))
         spread = getattr(ENGINES[sweep.scenario.engine.name], "tasks", None)
         for index in range(sweep.scenario.seeds):
             if spread is not None:
@@ -300,57 +305,35 @@ def _execute(points: Sequence[Point], index: int, watcher: Watcher | None) -> No
         try:
             run_cells(point.run.dated_scenario, index, cells, learners, watcher)
         except InfeasibleError as error:
-            _note(point, index, str(error))
+            note(point.run, index, str(error))
         else:
-            _note(point, index, None)
+            note(point.run, index, None)
 
 
 def _execute_spread(
     sweep: Sweep, index: int, watcher: Watcher | None, spread: Callable[..., Any]
 ) -> None:
     """Run the cells of one seed on the workers of an engine, each by itself."""
-    from airtune.study.sweep_cell import run_cell
+    from airtune.study.sweep_cell import run_spread
 
-    place, jobs = (str(Path.cwd()), tuple(IMPORTED)), []
-    left: dict[str, list[Cell]] = {}
     # A worker keeps its learner as long as the next cell can use it.
-    for point in itertools.chain.from_iterable(_sharing(sweep.points)):
-        cells = [c for c in point.run.cells if c.seed == index and not c.finished]
+    points = list(itertools.chain.from_iterable(_sharing(sweep.points)))
+    left = [[c for c in p.run.cells if c.seed == index and not c.finished] for p in points]
+    for point, cells in zip(points, left, strict=True):
         if cells:
             record.create_within(point.run)
-            left[point.name] = cells
-            jobs += [(point, cell) for cell in cells]
-    if not jobs:
-        return
-    refused: dict[str, str] = {}
-    calls = [(_absolute(point.run), cell.scheme, index, *place) for point, cell in jobs]
-    waiting = None if watcher is None else watcher.waiting
-    for number, result in spread(sweep.scenario, run_cell, calls, waiting):
-        point, cell = jobs[number]
-        if isinstance(result, InfeasibleError):
-            refused.setdefault(point.name, str(result))
-        elif isinstance(result, Exception):
-            raise result
-        elif watcher:
-            watcher.point_started(point, index)
+
+    def done(number: int, cell: Cell) -> None:
+        if watcher:
+            watcher.point_started(points[number], index)
             watcher.cell_done(cell)
-    for point in sweep.points:
-        if point.name in left:
-            _note(point, index, refused.get(point.name))
 
-
-def _absolute(run: RunFolder) -> RunFolder:
-    return replace(run, folder=run.folder.absolute())
-
-
-def _note(point: Point, index: int, message: str | None) -> None:
-    """Note in a point's folder that its budgets cannot be kept, or remove the note."""
-    path = point.run.folder / names.infeasible(index)
-    if message is None:
-        path.unlink(missing_ok=True)
-    else:
-        content = {"seed": index, "message": message}
-        record.write_document(path, InfeasibleDocument, content)
+    jobs = [(point.run, cells) for point, cells in zip(points, left, strict=True)]
+    call = functools.partial(spread, sweep.scenario, waiting=watcher and watcher.waiting)
+    refused = run_spread(jobs, index, call, done)
+    for number, (point, cells) in enumerate(zip(points, left, strict=True)):
+        if cells:
+            note(point.run, index, refused.get(number))
 
 
 def summarise(sweep: Sweep) -> Document:
