@@ -32,7 +32,7 @@ from airtune.study.engine import session
 from airtune.study.histories import finished_figures, merged_targets
 from airtune.study.outcomes import CellFigures, baseline_of, headline, over_cells
 from airtune.study.statistics import paired_figures
-from airtune.study.sweep_notes import note
+from airtune.study.sweep_notes import note_infeasible
 
 KIND = "sweep"
 _OWN_OPTIONS = {"schemes": "--schemes", "seeds": "--seeds", "seed": "--seeds", "name": "--out"}
@@ -296,8 +296,7 @@ def _execute(points: Sequence[Point], index: int, watcher: Watcher | None) -> No
 
     learners = SharedLearners()
     for point in points:
-        cells = [c for c in point.run.cells if c.seed == index and not c.finished]
-        if not cells:
+        if not (cells := _left(point, index)):
             continue
         record.create_within(point.run)
         if watcher:
@@ -305,35 +304,36 @@ def _execute(points: Sequence[Point], index: int, watcher: Watcher | None) -> No
         try:
             run_cells(point.run.dated_scenario, index, cells, learners, watcher)
         except InfeasibleError as error:
-            note(point.run, index, str(error))
+            note_infeasible(point.run, index, str(error))
         else:
-            note(point.run, index, None)
+            note_infeasible(point.run, index, None)
 
 
 def _execute_spread(
     sweep: Sweep, index: int, watcher: Watcher | None, spread: Callable[..., Any]
 ) -> None:
-    """Run the cells of one seed on the workers of an engine, each by itself."""
+    """Run the cells of one seed on an engine's workers, those that share a learner in turn."""
     from airtune.study.sweep_cell import run_spread
 
-    # A worker keeps its learner as long as the next cell can use it.
-    points = list(itertools.chain.from_iterable(_sharing(sweep.points)))
-    left = [[c for c in p.run.cells if c.seed == index and not c.finished] for p in points]
-    for point, cells in zip(points, left, strict=True):
-        if cells:
-            record.create_within(point.run)
+    points = [p for group in _sharing(sweep.points) for p in group if _left(p, index)]
+    for point in points:
+        record.create_within(point.run)
 
     def done(number: int, cell: Cell) -> None:
         if watcher:
             watcher.point_started(points[number], index)
             watcher.cell_done(cell)
 
-    jobs = [(point.run, cells) for point, cells in zip(points, left, strict=True)]
+    jobs = [(p.run, _left(p, index)) for p in points]
     call = functools.partial(spread, sweep.scenario, waiting=watcher and watcher.waiting)
     refused = run_spread(jobs, index, call, done)
-    for number, (point, cells) in enumerate(zip(points, left, strict=True)):
-        if cells:
-            note(point.run, index, refused.get(number))
+    for number, point in enumerate(points):
+        note_infeasible(point.run, index, refused.get(number))
+
+
+def _left(point: Point, index: int) -> list[Cell]:
+    """Return the cells of a point and a seed that are not finished."""
+    return [c for c in point.run.cells if c.seed == index and not c.finished]
 
 
 def summarise(sweep: Sweep) -> Document:

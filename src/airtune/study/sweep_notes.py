@@ -7,7 +7,7 @@ from airtune.record import RunFolder, names
 from airtune.record.documents import InfeasibleDocument
 
 
-def note(run: RunFolder, index: int, message: str | None) -> None:
+def note_infeasible(run: RunFolder, index: int, message: str | None) -> None:
     """Note in a point's folder why its budgets cannot be kept, or remove the note.
 
     Parameters
