@@ -326,9 +326,8 @@ def _execute_spread(
 
     jobs = [(p.run, _left(p, index)) for p in points]
     call = functools.partial(spread, sweep.scenario, waiting=watcher and watcher.waiting)
-    refused = run_spread(jobs, index, call, done)
-    for number, point in enumerate(points):
-        note_infeasible(point.run, index, refused.get(number))
+    for number, why in run_spread(jobs, index, call, done).items():
+        note_infeasible(points[number].run, index, why)
 
 
 def _left(point: Point, index: int) -> list[Cell]:

@@ -56,7 +56,7 @@ def run_spread(
     index: int,
     spread: Callable[..., Iterable[tuple[int, Any]]],
     done: Callable[[int, Cell], None],
-) -> dict[int, str]:
+) -> dict[int, str | None]:
     """Run the cells of several points elsewhere, and tell of each that is finished.
 
     Parameters
@@ -73,8 +73,8 @@ def run_spread(
 
     Returns
     -------
-    dict of int to str
-        Why the budgets of a point cannot be kept, by its number.
+    dict of int to str or None
+        Why the budgets of a point cannot be kept, by its number; None where they can.
 
     Raises
     ------
@@ -85,11 +85,11 @@ def run_spread(
     jobs = [(number, cell) for number, (_, cells) in enumerate(points) for cell in cells]
     runs = [replace(run, folder=run.folder.absolute()) for run, _ in points]
     calls = [(runs[number], cell.scheme, index, *place) for number, cell in jobs]
-    refused: dict[int, str] = {}
+    refused: dict[int, str | None] = dict.fromkeys(range(len(points)))
     for job, result in spread(run_cell, calls) if calls else ():
         number, cell = jobs[job]
         if isinstance(result, InfeasibleError):
-            refused.setdefault(number, str(result))
+            refused[number] = refused[number] or str(result)
         elif isinstance(result, Exception):
             raise result
         else:
