@@ -22,6 +22,7 @@ from airtune.learning.learner import prepare
 from airtune.scenario import Scenario
 from airtune.study import compare
 
+pytestmark = pytest.mark.timeout(1200)
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
 
 
@@ -32,7 +33,7 @@ def scenario(tmp_path: Path) -> Scenario:
         {
             "name": "ray",
             "threads": 1,
-            "schemes": ["ideal", "fixed"],
+            "schemes": ["ideal"],
             "cache": str(tmp_path / "cache"),
             "clients": {"count": 4, "tx_power_dbm": -10},
             "model": {"small": small, "lora": {"rank": 2}},
@@ -148,7 +149,7 @@ def test_the_commands_with_ray_write_what_they_write_here(scenario, tmp_path) ->
     found = {}
     for name in ("ray", "local"):
         folder = tmp_path / name
-        line = command("compare", path, "--engine", name, folder=folder)
+        line = command("run", path, "--scheme", "ideal", "--engine", name, folder=folder)
         done = subprocess.run(line, capture_output=True, text=True, check=True)
         found[name] = json.loads(done.stdout)["schemes"]
         assert (folder / "ideal" / "seed-0" / "adapter" / "adapter_model.safetensors").is_file()
@@ -162,7 +163,7 @@ def test_a_sweep_runs_every_cell_once_though_a_worker_is_killed(scenario, tmp_pa
 
     path, folder = tmp_path / "scenario.yaml", tmp_path / "sweep"
     path.write_text(file.dump(scenario))
-    vary = ("--vary", "array.antennas=2,3", "--vary", "training.learning_rate=0.01,0.02")
+    vary = ("--vary", "training.learning_rate=0.01,0.02,0.03")
     line = command("sweep", path, *vary, folder=folder)
     with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
         killed: list[int] = []
@@ -175,12 +176,12 @@ def test_a_sweep_runs_every_cell_once_though_a_worker_is_killed(scenario, tmp_pa
 
         killer = threading.Thread(target=kill_one)
         killer.start()
-        out, err = run.communicate(timeout=280)
+        out, err = run.communicate(timeout=900)
         killer.join()
     assert run.returncode == 0, err
     assert killed
     results = json.loads(out)
-    assert [point["finished"] for point in results["points"]] == [2, 2, 2, 2]
+    assert [point["finished"] for point in results["points"]] == [1, 1, 1]
     for cell in folder.glob("point-*/*/seed-0"):
         lines = (cell / "metrics.jsonl").read_text().splitlines()
         assert [json.loads(one)["round"] for one in lines] == [0, 1, 2, 3]

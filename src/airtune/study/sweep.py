@@ -1,13 +1,11 @@
 """Sweeps: the same comparison at every point of a grid of settings.
 
-A sweep folder holds one run folder for each point.  All points of a seed that agree in everything
-that the learner reads share one learner: models and data are prepared once.
+A sweep folder holds a run folder for each point; points of a seed share a learner where they can.
 """
 
 from __future__ import annotations
 
 import datetime
-import functools
 import itertools
 import json
 import math
@@ -15,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -105,7 +104,7 @@ class Watcher(CellWatcher, Protocol):
         """Take note that the cells of a point and a seed begin."""
 
     def waiting(self) -> None:
-        """Cells run in other processes; called a few times a second."""
+        """Called a few times a second while cells run in other processes."""
 
 
 def _point(sweep: Sweep, settings: Mapping[str, Any], name: str) -> Point:
@@ -265,7 +264,7 @@ def execute(sweep: Sweep, watcher: Watcher | None = None, *, locked: bool = Fals
     sweep : Sweep
     watcher : Watcher, optional
     locked : bool
-        Whether the caller holds the lock of the folder.
+        Whether the caller holds the lock.
     """
     with nullcontext() if locked else record.lock(sweep.folder), ExitStack() as opened:
         record.clean_folder(sweep.folder, sweep.cells)
@@ -324,8 +323,8 @@ def _execute_spread(
             watcher.point_started(points[number], index)
             watcher.cell_done(cell)
 
+    call = partial(spread, sweep.scenario, waiting=watcher and watcher.waiting)
     jobs = [(p.run, _left(p, index)) for p in points]
-    call = functools.partial(spread, sweep.scenario, waiting=watcher and watcher.waiting)
     for number, why in run_spread(jobs, index, call, done).items():
         note_infeasible(points[number].run, index, why)
 
