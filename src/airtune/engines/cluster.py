@@ -24,7 +24,8 @@ from airtune.scenario import Scenario
 RESTARTS = 3
 """Times that a process which died is replaced, its work repeated, before the run stops."""
 
-_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+_SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"}
+"""No reports home; a worker that has no GPU of its own sees none."""
 _TOKEN = secrets.token_hex(32)
 """Whoever wants to talk to a cluster that is started here has to show it; it is never written."""
 
@@ -67,10 +68,25 @@ class Share:
         return {"num_cpus": self.cpus, "num_gpus": self.gpus}
 
 
-def gpus_per_worker(scenario: Scenario) -> float:
-    """Return the GPUs of a worker that the settings ask for."""
-    asked = scenario.engine.gpus_per_worker
-    return float(scenario.model.device == "cuda") if asked is None else asked
+def gpus_per_worker(scenario: Scenario, gpus: float) -> float:
+    """Return the GPUs of a worker that the settings ask for.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    gpus : float
+        GPUs of the cluster.
+
+    Examples
+    --------
+    >>> cuda, auto = Scenario(model={"device": "cuda"}), Scenario()
+    >>> gpus_per_worker(cuda, 0.0), gpus_per_worker(auto, 4.0), gpus_per_worker(auto, 0.0)
+    (1.0, 1.0, 0.0)
+    """
+    asked, device = scenario.engine.gpus_per_worker, scenario.model.device
+    if asked is not None:
+        return asked
+    return float(device == "cuda" or (device == "auto" and gpus > 0))
 
 
 def share_of(scenario: Scenario, most: int) -> Share:
@@ -83,8 +99,8 @@ def share_of(scenario: Scenario, most: int) -> Share:
     """
     import ray
 
-    cpus, gpus = scenario.threads, gpus_per_worker(scenario)
     there = ray.cluster_resources()
+    cpus, gpus = scenario.threads, gpus_per_worker(scenario, there.get("GPU", 0.0))
     fitting = int(there.get("CPU", 0) // cpus)
     if gpus:
         fitting = min(fitting, int(there.get("GPU", 0) / gpus + 1e-9))
@@ -97,10 +113,6 @@ def share_of(scenario: Scenario, most: int) -> Share:
             f"{there.get('GPU', 0):g}"
         )
     return Share(max(1, min(asked or fitting, most)), cpus, gpus)
-
-
-_held: list[str | None] = []
-"""Address of each session that is open, the outermost first."""
 
 
 @contextlib.contextmanager
@@ -124,11 +136,9 @@ def session(scenario: Scenario) -> Iterator[None]:
     ours = not ray.is_initialized()
     if ours:
         _begin(scenario)
-    _held.append(scenario.engine.address)
     try:
         yield
     finally:
-        _held.pop()
         if ours:
             ray.shutdown()
 
@@ -138,7 +148,7 @@ def _prepare_environment(scenario: Scenario) -> None:
 
     A Ray that has been imported before goes on as it is: it does not look again.
     """
-    for name, value in _QUIET.items():
+    for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     if "ray" in sys.modules or "RAY_AUTH_MODE" in os.environ:
         return

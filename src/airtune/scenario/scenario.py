@@ -139,8 +139,8 @@ class Engine(Settings):
     )
     gpus_per_worker: Annotated[NonNegative, Field(le=1024)] | None = Field(
         None,
-        description="ray: GPUs of a worker; below 1 several share one; null: 1 with model.device "
-        "= cuda, else 0",
+        description="ray: GPUs of a worker; below 1 several share one; null: 1 where the model "
+        "goes to a GPU (model.device), else 0",
     )
 
 
