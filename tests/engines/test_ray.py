@@ -200,3 +200,38 @@ def kill_task(driver: int) -> list[int]:
             process.kill()
             return [process.pid]
     return []
+
+
+@needs_ray
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:a worker of Ray died")
+def test_a_cluster_is_joined_by_its_address_and_may_lose_a_machine(scenario) -> None:
+    import ray
+    from ray.cluster_utils import Cluster
+
+    machines = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
+    other = machines.add_node(num_cpus=2)
+    settings = scenario.engine.model_copy(update={"address": machines.address, "workers": 4})
+    joined = scenario.model_copy(update={"engine": settings})
+    local, spread = LocalEngine(prepare), RayEngine()
+    local.start(scenario, 1)
+    try:
+        spread.start(joined, 1)
+        adapter, clients, sizes = local.initial_adapter(), np.arange(4), np.array([4, 1, 2, 3])
+        machines.add_node(num_cpus=2)
+        machines.remove_node(other, allow_graceful=False)
+        one = local.updates(adapter, clients, sizes, 1, 1)
+        assert np.array_equal(spread.updates(adapter, clients, sizes, 1, 1).updates, one.updates)
+        assert local.evaluate(adapter) == spread.evaluate(adapter)
+    finally:
+        spread.close()
+        assert not ray.is_initialized()  # left, and still there for others
+        machines.shutdown()
+
+
+@needs_ray
+@pytest.mark.slow
+def test_an_address_where_no_cluster_is_is_refused(scenario) -> None:
+    settings = scenario.engine.model_copy(update={"address": "127.0.0.1:1"})
+    with pytest.raises(InputError, match=r"engine\.address = '127\.0\.0\.1:1': no cluster of Ray"):
+        RayEngine().start(scenario.model_copy(update={"engine": settings}), 1)
