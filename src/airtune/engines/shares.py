@@ -35,7 +35,7 @@ def shares(costs: Sequence[float], count: int) -> list[list[int]]:
     Examples
     --------
     >>> shares([5, 1, 1, 3, 2], 2)
-    [[0, 2], [1, 3, 4]]
+    [[0, 1], [2, 3, 4]]
     """
     filled: list[list[int]] = [[] for _ in range(count)]
     loads = [(0.0, share) for share in range(count)]

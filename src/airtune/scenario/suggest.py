@@ -78,7 +78,7 @@ OTHER_NAMES = {
     "engine.name": "backend",
     "engine.address": "cluster ray_address",
     "model.device": "accelerator device_map",
-    "model.autocast": "mixed_precision amp bf16 fp16",
+    "model.autocast": "amp",
     "cache": "cache_dir",
 }
 """What other tools and papers call a setting: names with blanks between them, in small letters."""
