@@ -175,5 +175,5 @@ def _fingerprint(learner: Learner) -> int:
     check = 0
     for weight in learner.base_weights():
         plain = weight.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-        check = zlib.crc32(memoryview(plain.numpy()), check)
+        check = zlib.crc32(plain.numpy().data, check)
     return check
