@@ -230,8 +230,9 @@ def test_a_cluster_is_joined_by_its_address_and_may_lose_a_machine(scenario) -> 
 
 
 @needs_ray
-@pytest.mark.slow
-def test_an_address_where_no_cluster_is_is_refused(scenario) -> None:
-    settings = scenario.engine.model_copy(update={"address": "127.0.0.1:1"})
-    with pytest.raises(InputError, match=r"engine\.address = '127\.0\.0\.1:1': no cluster of Ray"):
-        RayEngine().start(scenario.model_copy(update={"engine": settings}), 1)
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere.invalid:6379", "127.0.0.1:99999"])
+def test_an_address_where_no_cluster_is_is_refused_at_once(small_scenario, address: str) -> None:
+    settings = {"name": "ray", "address": address}
+    scenario = Scenario.model_validate(small_scenario.to_dict() | {"engine": settings})
+    with pytest.raises(InputError, match=f"engine.address = '{address}': no cluster of Ray"):
+        RayEngine().start(scenario, 1)

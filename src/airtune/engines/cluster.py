@@ -10,6 +10,7 @@ import contextlib
 import os
 import secrets
 import signal
+import socket
 import sys
 import threading
 import warnings
@@ -161,6 +162,8 @@ def _begin(scenario: Scenario) -> None:
     import ray
 
     settings = scenario.engine
+    if settings.address not in (None, "auto"):
+        _check_reachable(str(settings.address))
     options: dict[str, Any] = {"address": settings.address}
     if settings.address is None:
         cpus = max(os.cpu_count() or 1, scenario.threads * (settings.workers or 1))
@@ -184,6 +187,19 @@ def _begin(scenario: Scenario) -> None:
         # Ray puts its own in the place of the command's, which saves what is done.
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handler)
+
+
+def _check_reachable(address: str) -> None:
+    """Refuse at once an address where nobody answers: Ray tries for many minutes."""
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=10):
+            pass
+    except (OSError, OverflowError) as error:
+        raise InputError(
+            f"engine.address = {shown(address)}: no cluster of Ray can be joined there "
+            f"({clip(error)})"
+        ) from None
 
 
 def _keep_off_stdout() -> None:
