@@ -13,8 +13,9 @@ import signal
 import socket
 import sys
 import threading
+import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
@@ -24,6 +25,9 @@ from airtune.scenario import Scenario
 
 RESTARTS = 3
 """Times that a process which died is replaced, its work repeated, before the run stops."""
+
+REPLACED_S = 600.0
+"""Longest time in which a process that died is replaced [s]."""
 
 _SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"}
 """No reports home; a worker that has no GPU of its own sees none."""
@@ -219,12 +223,15 @@ def _keep_off_stdout() -> None:
         worker.print_to_stdstream = warn
 
 
-def result_of(reference: Any) -> Any:
+def result_of(reference: Any, again: Callable[[], Any] | None = None) -> Any:
     """Return what a process of the cluster computed; errors are those that it raised there.
 
     Parameters
     ----------
-    reference : ray.ObjectRef or list of them
+    reference : ray.ObjectRef
+    again : callable, optional
+        Asks anew and returns another reference.  It is called while a process that has died, or
+        whose machine is gone, is being replaced, for at most `REPLACED_S`.
 
     Raises
     ------
@@ -232,14 +239,21 @@ def result_of(reference: Any) -> Any:
         Of the process; or processes died again and again.
     """
     import ray
-    from ray.exceptions import RayError, RayTaskError
+    from ray.exceptions import ActorUnavailableError, RayError, RayTaskError
 
-    try:
-        return ray.get(reference)
-    except RayTaskError as error:
-        raise (cause_of(error) or error) from None
-    except RayError as error:
-        raise died(error) from error
+    until = time.monotonic() + REPLACED_S
+    while True:
+        try:
+            return ray.get(reference)
+        except RayError as error:
+            cause = cause_of(error) if isinstance(error, RayTaskError) else error
+            if not isinstance(cause, RayError):
+                raise (cause or error) from None
+            gone = isinstance(cause, ActorUnavailableError)
+            if again is None or not gone or time.monotonic() > until:
+                raise died(cause) from error
+        time.sleep(1.0)
+        reference = again()
 
 
 def cause_of(error: Any) -> Exception | None:

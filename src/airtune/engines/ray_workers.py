@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,21 +79,20 @@ class RayEngine(Engine):
         self._opened.callback(self._end_workers)
         # The first may have to pre-train; the others then find the model in the cache.
         tell(f"preparing worker 1 of {share.workers}", 0.1)
-        began = [cluster.result_of(self._workers[0].begin.remote())]
-        waiting = [worker.begin.remote() for worker in self._workers[1:]]
-        for number, reference in enumerate(waiting, 2):
+        began = [_asked(self._workers[0].begin)]
+        waiting = [(worker.begin.remote, worker.begin.remote()) for worker in self._workers[1:]]
+        for number, (ask, reference) in enumerate(waiting, 2):
             tell(f"preparing worker {number} of {share.workers}", number / (share.workers + 1))
-            began.append(cluster.result_of(reference))
+            began.append(cluster.result_of(reference, ask))
         _check_alike([one["digests"] for one in began])
-        self._facts = cluster.result_of(self._workers[0].facts.remote())
+        self._facts = _asked(self._workers[0].facts)
         tell("workers ready", 1.0)
         sizes: Sizes = self._facts["sizes"]
         return sizes
 
     def processes(self) -> list[int]:
         """Return the process numbers of the workers on their machines."""
-        began = cluster.result_of([worker.begin.remote() for worker in self._workers])
-        return [one["process"] for one in began]
+        return [_asked(worker.begin)["process"] for worker in self._workers]
 
     def initial_adapter(self) -> NDArray[np.float32]:
         return np.array(self._facts["adapter"])
@@ -111,8 +111,9 @@ class RayEngine(Engine):
         known, sizes = states or {}, batch_sizes[clients].tolist()
         names, sent = clients.tolist(), ray.put(adapter)
         parts = [part for part in shares(sizes, len(self._workers)) if part]
-        asked = [
-            worker.updates.remote(
+        asks = [
+            partial(
+                worker.updates.remote,
                 sent,
                 [names[i] for i in part],
                 [sizes[i] for i in part],
@@ -122,9 +123,10 @@ class RayEngine(Engine):
             )
             for worker, part in zip(self._workers, parts, strict=False)
         ]
+        asked = [ask() for ask in asks]
         results: dict[int, Any] = {}
-        for part, done in zip(parts, cluster.result_of(asked), strict=True):
-            results |= zip(part, done, strict=True)
+        for part, reference, ask in zip(parts, asked, asks, strict=True):
+            results |= zip(part, cluster.result_of(reference, ask), strict=True)
         found = round_updates([results[i] for i in range(len(names))], clients, len(adapter))
         # What comes out of the store may only be read.
         for state in found.states.values():
@@ -136,17 +138,19 @@ class RayEngine(Engine):
 
         sent, (first, *rest) = ray.put(adapter), self._workers
         if not rest or not self._facts["maps_batches"]:
-            whole: Evaluation = cluster.result_of(first.evaluate.remote(sent))
+            whole: Evaluation = _asked(first.evaluate, sent)
             return whole
         count = len(self._workers)
-        parts = [worker.part.remote(sent, n, count) for n, worker in enumerate(rest, 1)]
-        found: Evaluation = cluster.result_of(first.evaluate_with.remote(sent, parts))
+
+        def ask() -> Any:
+            parts = [worker.part.remote(sent, n, count) for n, worker in enumerate(rest, 1)]
+            return first.evaluate_with.remote(sent, parts)
+
+        found: Evaluation = cluster.result_of(ask(), ask)
         return found
 
     def samples(self, adapter: NDArray[np.float32], count: int) -> list[dict[str, str]]:
-        found: list[dict[str, str]] = cluster.result_of(
-            self._workers[0].samples.remote(adapter, count)
-        )
+        found: list[dict[str, str]] = _asked(self._workers[0].samples, adapter, count)
         return found
 
     def holdings(self) -> dict[str, list[Any]]:
@@ -161,7 +165,7 @@ class RayEngine(Engine):
 
     def save(self, adapter: NDArray[np.float32], folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        files = cluster.result_of(self._workers[0].saved.remote(adapter))
+        files = _asked(self._workers[0].saved, adapter)
         for name, content in files.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -208,6 +212,12 @@ class RayEngine(Engine):
         """
         with cls.session(scenario):
             yield from _tasks(cluster.share_of(scenario, len(jobs)), function, jobs, waiting)
+
+
+def _asked(method: Any, *values: Any) -> Any:
+    """Call a method of a worker, again where the worker has to be replaced."""
+    ask = partial(method.remote, *values)
+    return cluster.result_of(ask(), ask)
 
 
 def _worker(scenario: Scenario, seed: int, share: cluster.Share) -> Any:
