@@ -156,7 +156,7 @@ def round_(places: Places) -> dict[str, Any]:
     for name, (workers, inside) in layouts().items():
         # From a large model on there is one worker, and its operations share the threads.
         pool = Workers(max(workers, inside), LARGE if inside > 1 else 0)
-        placed = replace(learner, _workers=pool)
+        placed = replace(learner, workers=pool)
         placed.client_updates(adapter, [0], [2], SEED, 0)
         seconds = []
         for _ in range(3):

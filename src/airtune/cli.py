@@ -48,7 +48,7 @@ Schemes = Annotated[
 Seeds = Annotated[int | None, typer.Option(help="Independent repetitions.")]
 Engine = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Where client updates run: engine.name (local)."),
+    typer.Option(metavar="NAME", help="Where client updates run: engine.name (local, ray)."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 

@@ -289,9 +289,14 @@ CLIENT_OBJECTIVES = Registry(
     },
     methods=("encode", "step"),
 )
+IMPORTED: list[str] = []
+"""Modules that the user had imported to register names; processes elsewhere import them, too."""
 ENGINES = Registry(
     "engine",
     "airtune.engines",
-    {"local": "airtune.engines.local:LocalEngine"},
+    {
+        "local": "airtune.engines.local:LocalEngine",
+        "ray": "airtune.engines.ray_workers:RayEngine",
+    },
     is_called=True,
 )

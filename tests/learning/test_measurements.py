@@ -107,7 +107,7 @@ def test_the_pretrained_weights_lie_in_the_space_of_pretraining(measurements: Me
         losses = loss.losses(trained)
         # The learner's own model, with an adapter that does nothing, is that point.
         measurements._model.load(measurements._learner.initial_adapter())
-        own = sample_losses(measurements._model, loss._samples[0], measurements._learner._workers)
+        own = sample_losses(measurements._model, loss._samples[0], measurements._learner.workers)
     assert losses[0] == pytest.approx(own, rel=1e-4)
 
 

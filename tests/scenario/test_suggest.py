@@ -58,7 +58,7 @@ def test_a_name_with_two_meanings_names_both() -> None:
 
 
 def test_without_a_likely_one_the_section_is_listed() -> None:
-    with pytest.raises(InputError, match=r"allowed are engine\.name$"):
+    with pytest.raises(InputError, match=r"allowed are engine\.name, engine\.workers"):
         load("quickstart", ["engine.zzz=3"])
     with pytest.raises(InputError, match="allowed are name, seed, seeds, schemes"):
         load("quickstart", ["qqqq=3"])

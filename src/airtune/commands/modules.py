@@ -8,6 +8,7 @@ import traceback
 from pathlib import Path
 
 from airtune.errors import InputError, clip, shown
+from airtune.registry import IMPORTED
 
 
 def import_module(name: str) -> None:
@@ -39,6 +40,8 @@ def import_module(name: str) -> None:
             f"--import {clip(name)}: cannot be imported ({type(error).__name__}: "
             f"{clip(error)}{_place(error)})"
         ) from error
+    if name not in IMPORTED:
+        IMPORTED.append(name)
 
 
 def _place(error: BaseException) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,6 +59,9 @@ class Engine(ABC):
     that computes elsewhere need not call it.  :meth:`start` comes first and :meth:`close` last,
     also after a :meth:`start` that failed.
 
+    An engine that can run whole cells of a sweep elsewhere has a class method ``tasks``, as
+    :class:`airtune.engines.ray_workers.RayEngine` has.
+
     Updates depend on the adapter, the batch sizes, the clients' states, the seed and the round
     only: an engine that gives the same float32 numbers as
     :class:`airtune.engines.local.LocalEngine` gives the same run.
@@ -79,6 +83,24 @@ class Engine(ABC):
 
         airtune.registry.ENGINES.add("counting", Counting)
     """
+
+    @classmethod  # noqa: B027
+    def check(cls, scenario: Scenario) -> None:
+        """Refuse before any work what this engine cannot do; by default nothing.
+
+        Raises
+        ------
+        InputError
+            Names the setting, its value and what is allowed.
+        """
+
+    @classmethod
+    def session(cls, scenario: Scenario) -> AbstractContextManager[Any]:
+        """Return a block around all engines of a study: what they share is taken once.
+
+        By default they share nothing.
+        """
+        return nullcontext()
 
     @abstractmethod
     def start(self, scenario: Scenario, seed: int, progress: Progress | None = None) -> Sizes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from airtune.engines.base import Engine, Progress, RoundUpdates
 
 if TYPE_CHECKING:
     from airtune.learning.learner import Learner, Prepare
-    from airtune.learning.results import ClientState, Evaluation
+    from airtune.learning.results import ClientState, ClientUpdate, Evaluation
     from airtune.learning.sizes import Sizes
     from airtune.scenario import Scenario
 
@@ -73,20 +73,7 @@ class LocalEngine(Engine):
         results = self.learner.client_updates(
             adapter, clients.tolist(), batch_sizes[clients].tolist(), seed, round_index, states
         )
-        finite = np.array([result.finite for result in results], dtype=bool)
-        usable = [result for result in results if result.finite]
-        rows = np.array([result.update for result in usable], dtype=np.float32)
-        return RoundUpdates(
-            updates=rows.reshape(-1, len(adapter)),
-            clients=clients[finite],
-            dropped=tuple(int(k) for k in clients[~finite]),
-            loss=float(np.mean([result.loss for result in usable])) if usable else None,
-            states={
-                client: result.state
-                for client, result in zip(clients.tolist(), results, strict=True)
-                if result.finite and result.state
-            },
-        )
+        return round_updates(results, clients, len(adapter))
 
     def evaluate(self, adapter: NDArray[np.float32]) -> Evaluation:
         return self.learner.evaluate(adapter)
@@ -107,3 +94,41 @@ class LocalEngine(Engine):
 
     def save(self, adapter: NDArray[np.float32], folder: Path) -> None:
         self.learner.save_adapter(adapter, folder)
+
+
+def round_updates(
+    results: Sequence[ClientUpdate], clients: NDArray[np.int64], size: int
+) -> RoundUpdates:
+    """Return the updates of one round in the order of its clients; those not finite are dropped.
+
+    Parameters
+    ----------
+    results : sequence of ClientUpdate
+        One of each of `clients`.
+    clients : ndarray, int, shape (S,)
+    size : int
+        Entries d of an update.
+
+    Examples
+    --------
+    >>> from airtune.learning.results import ClientUpdate
+    >>> one = ClientUpdate(np.ones(2, np.float32), 0.5, 7, finite=True, state={})
+    >>> other = ClientUpdate(np.zeros(2, np.float32), float("nan"), 7, finite=False, state={})
+    >>> done = round_updates([one, other], np.array([3, 8]), 2)
+    >>> done.clients.tolist(), done.dropped, done.loss
+    ([3], (8,), 0.5)
+    """
+    finite = np.array([result.finite for result in results], dtype=bool)
+    usable = [result for result in results if result.finite]
+    rows = np.array([result.update for result in usable], dtype=np.float32)
+    return RoundUpdates(
+        updates=rows.reshape(-1, size),
+        clients=clients[finite],
+        dropped=tuple(int(k) for k in clients[~finite]),
+        loss=float(np.mean([result.loss for result in usable])) if usable else None,
+        states={
+            client: result.state
+            for client, result in zip(clients.tolist(), results, strict=True)
+            if result.finite and result.state
+        },
+    )

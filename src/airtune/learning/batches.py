@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -37,6 +37,13 @@ class Batch:
     targets: torch.Tensor
     lengths: torch.Tensor
     tokens: int
+
+    def on(self, kind: str) -> Batch:
+        """Return this batch on a device; itself where it is there already."""
+        if self.ids.device.type == kind:
+            return self
+        tensors = ("ids", "rows", "columns", "targets", "lengths")
+        return replace(self, **{name: getattr(self, name).to(kind) for name in tensors})
 
     @property
     def places(self) -> torch.Tensor:

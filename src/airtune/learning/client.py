@@ -202,8 +202,7 @@ def _dropout(
         return
     model.dropout(True)
     try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(name)
+        with model.device.random_stream(name):
             yield None
     finally:
         model.dropout(False)

@@ -101,7 +101,7 @@ def greedy_answer(causal: Any, encoder: Encoder, record: Record) -> str:
 
     Of what the model writes white space is kept, such as the indentation of code.
     """
-    prompt = torch.tensor([encoder.question(record)])
+    prompt = torch.tensor([encoder.question(record)], device=causal.device)
     with torch.inference_mode():
         answer = causal.generate(
             input_ids=prompt,

@@ -133,16 +133,18 @@ class FederatedLoss:
     def _gradient(self, batch: Batch, weights: torch.Tensor | None = None) -> torch.Tensor:
         loss = self._loss(batch, weights)
         parts = torch.autograd.grad(loss, self._parameters, materialize_grads=True)
-        return torch.cat([part.reshape(-1) for part in parts]).float()
+        return torch.cat([part.reshape(-1) for part in parts]).float().cpu()
 
     def _loss(self, batch: Batch, weights: torch.Tensor | None) -> torch.Tensor:
         """Return the mean of the samples' losses, or their sum with `weights` (B,)."""
         if weights is None:
             return self._model.training_loss(batch)
+        kind = self._model.device.kind
+        batch = batch.on(kind)
         losses = functional.cross_entropy(
             self._model.response_logits(batch).float(), batch.targets, reduction="none"
         )
-        return torch.sum(losses * (weights / batch.lengths)[batch.rows])
+        return torch.sum(losses * (weights.to(kind) / batch.lengths)[batch.rows])
 
     def _hessian_product(
         self, batch: Batch, weights: torch.Tensor, vector: torch.Tensor
@@ -151,9 +153,10 @@ class FederatedLoss:
         first = torch.autograd.grad(
             loss, self._parameters, create_graph=True, materialize_grads=True
         )
-        slope = torch.cat([part.reshape(-1) for part in first]) @ vector
+        slope = torch.cat([part.reshape(-1) for part in first])
+        slope = slope @ vector.to(slope.device)
         second = torch.autograd.grad(slope, self._parameters, materialize_grads=True)
-        return torch.cat([part.reshape(-1) for part in second])
+        return torch.cat([part.reshape(-1) for part in second]).cpu()
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +37,8 @@ from airtune.scenario import Scenario
 from airtune.streams import torch_seed
 
 if TYPE_CHECKING:
+    import torch
+
     from airtune.learning.model import AdapterModel
     from airtune.learning.objectives.base import ClientObjective
     from airtune.learning.workers import Workers
@@ -70,6 +72,8 @@ class Learner:
         As in :class:`airtune.learning.sizes.Sizes`.
     pretraining_cost : PretrainingCost
         Phase 1; 0 steps for a model that was ready.
+    workers : Workers
+        Threads that compute side by side.
     """
 
     scenario: Scenario
@@ -80,8 +84,8 @@ class Learner:
     flop_per_sample: float
     flop_per_parameter: float
     pretraining_cost: PretrainingCost
+    workers: Workers
     _model: AdapterModel
-    _workers: Workers
     _encoder: Encoder
     _clients: tuple[tuple[Example, ...], ...]
     _validation: tuple[data.Record, ...]
@@ -179,12 +183,12 @@ class Learner:
 
         jobs = list(zip(map(int, clients), map(int, batch_sizes), strict=True))
         if self._model.packs:
-            return self._workers.map(update, jobs, tokens)
+            return self.workers.map(update, jobs, tokens)
         self._model.load(adapter)
         # Local steps change the shared adapter and dropout the shared random state.
         steady = training.local_steps == 1 and self.scenario.model.lora.dropout == 0
-        steady = steady and self._objective.single_pass
-        return self._workers.map(update, jobs) if steady else [update(job) for job in jobs]
+        steady = steady and self.objective.single_pass
+        return self.workers.map(update, jobs) if steady else [update(job) for job in jobs]
 
     def _examples(self, client: int, seed: int, round_index: int) -> tuple[Example, ...]:
         """Return what a client learns from in a round: wrong answers if it is poisoned so."""
@@ -195,15 +199,31 @@ class Learner:
             return held
         return wrong_answers(held, seed, client, self.scenario.data.max_tokens)
 
-    def evaluate(self, adapter: Vector) -> Evaluation:
-        """Score an adapter on the validation records."""
+    def evaluate(self, adapter: Vector, workers: Workers | None = None) -> Evaluation:
+        """Score an adapter on the validation records.
+
+        Parameters
+        ----------
+        adapter : ndarray, float32, shape (d,)
+        workers : Workers, optional
+            Compute the batches; the learner's own by default.
+        """
         self._model.load(adapter)
         task = LocalTask(self._model, self._model.flat.clone(), self.scenario.training)
         batch_size = self.scenario.evaluation.batch_size
-        return self._objective.evaluate(task, self._validation_examples, batch_size, self._workers)
+        return self.objective.evaluate(
+            task, self._validation_examples, batch_size, workers or self.workers
+        )
+
+    def base_weights(self) -> Iterator[torch.Tensor]:
+        """Yield the weights of the frozen base model, in the order in which it has them."""
+        for name, weight in self._model.peft.named_parameters():
+            if "lora_" not in name:
+                yield weight
 
     @property
-    def _objective(self) -> ClientObjective:
+    def objective(self) -> ClientObjective:
+        """What clients minimise."""
         objective: ClientObjective = CLIENT_OBJECTIVES[self.scenario.training.client_objective]
         return objective
 
@@ -230,7 +250,8 @@ class Learner:
         -------
         dict
             ``model_folder``, None where it has none; ``made``, whether it was trained or converted
-            here; the digests ``data`` of all examples, client by client, and ``adapter``.
+            here; the digests ``data`` of all examples, client by client, and ``adapter``;
+            ``device``, where it is.
         """
         from airtune.learning.sources import folder_of
 
@@ -240,6 +261,7 @@ class Learner:
             "made": folder is not None and (folder / CACHED).is_file(),
             "data": digest_of((*self._clients, self._validation_examples)),
             "adapter": hashlib.sha256(self.initial_adapter().tobytes()).hexdigest(),
+            "device": self._model.device.name,
         }
 
     def save_adapter(self, adapter: Vector, folder: Path) -> None:
@@ -261,15 +283,16 @@ class Learner:
         from airtune.learning.evaluate import greedy_answer
 
         self._model.load(adapter)
-        return [
-            {
-                "prompt": asked_text(r),
-                "reference": r.output,
-                "answer": greedy_answer(self._model.causal, self._encoder, r),
-                "domain": r.label,
-            }
-            for r in self._validation[:count]
-        ]
+        with self._model.device.casting():
+            return [
+                {
+                    "prompt": asked_text(r),
+                    "reference": r.output,
+                    "answer": greedy_answer(self._model.causal, self._encoder, r),
+                    "domain": r.label,
+                }
+                for r in self._validation[:count]
+            ]
 
 
 _NOT_PREPARED_FROM = {
@@ -316,6 +339,7 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
     """
     import torch
 
+    from airtune.learning.device import device_of
     from airtune.learning.model import AdapterModel, count_parameters
     from airtune.learning.pretrain import pretraining_cost
     from airtune.learning.sources import open_model
@@ -324,6 +348,7 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
     torch.use_deterministic_algorithms(True)
     # It would write into every new tensor before the operation that fills it does.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # set on the module
+    device = device_of(scenario.model)
     records, left_out = read_records(scenario.data)
     # What the settings ask for may be impossible: that is said before any model is opened.
     shares_of(scenario, split_records(scenario, records, seed)[0], seed)
@@ -331,7 +356,8 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
     held = federated_data(scenario, seed, (records, left_out), base, tokenizer)
     split, examples = held.split, held.split.training_examples
     weights = sum(count_parameters(base))
-    workers = Workers(scenario.threads, weights)
+    # Threads side by side only wait for each other at a GPU.
+    workers = Workers(scenario.threads if device.kind == "cpu" else 1, weights)
     start = None if scenario.model.adapter is None else Path(scenario.model.adapter)
     model = AdapterModel(
         base,
@@ -340,6 +366,7 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
         torch_seed(seed, "adapter"),
         start,
         checkpointing=scenario.model.gradient_checkpointing,
+        device=device,
     )
     return Learner(
         scenario=scenario,
@@ -357,7 +384,7 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
             else PretrainingCost(0.0, 0, 1)
         ),
         _model=model,
-        _workers=workers,
+        workers=workers,
         _encoder=held.encoder,
         _clients=tuple(tuple(examples[i] for i in part) for part in held.shares),
         _validation=split.validation,

@@ -101,7 +101,7 @@ class Measurements:
             if "lora_" not in name:
                 flat = weight.detach().reshape(-1)
                 marks = flat[:: max(1, len(flat) // MARKS)].float()
-                sha.update(f"{name} {tuple(weight.shape)}".encode() + marks.numpy().tobytes())
+                sha.update(f"{name} {tuple(weight.shape)}".encode() + marks.cpu().numpy().tobytes())
         for k in self.clients:
             for example in self._learner._clients[k]:
                 skipped = [place for places in example.skipped for place in places]
@@ -163,13 +163,13 @@ class Measurements:
             self._learner._encoder.tokenizer,
             torch_seed(self.scenario.seed, "weights"),
         )
-        causal.eval()
+        causal.to(self._model.device.kind).eval()
         parameters = list(causal.parameters())
         flat = _flatten(parameters)
         sizes = np.array([p.numel() for p in parameters])
-        start = flat.numpy().copy()
+        start = flat.cpu().numpy().copy()
         return self._loss(
-            model=LanguageModel(causal),
+            model=LanguageModel(causal, self._model.device),
             flat=flat,
             parameters=parameters,
             pools=groups,
@@ -184,7 +184,7 @@ class Measurements:
             return None
         named = self._model.causal.named_parameters()
         own = [p.detach().reshape(-1) for name, p in named if "lora_" not in name]
-        return np.asarray(torch.cat(own).numpy(), np.float32)
+        return np.asarray(torch.cat(own).cpu().numpy(), np.float32)
 
     def data_sets(self) -> DataSets:
         """Return embeddings of pre-training samples and of each client's samples."""
@@ -199,7 +199,7 @@ class Measurements:
         tuning = self.tuning()
         whole = tuning.among_all(adapter) if isinstance(tuning, RestrictedLoss) else adapter
         self._model.load(whole)
-        workers = self._learner._workers
+        workers = self._learner.workers
         return (
             sample_losses(self._model, self._shift_pretraining(), workers),
             [sample_losses(self._model, part, workers) for part in self._shift_clients()],
@@ -237,7 +237,7 @@ class Measurements:
         embedded: dict[int, FloatArray] = {}
         for chosen, batch in by_length(examples, BATCH):
             with torch.inference_mode():
-                states = self._model.last_states(batch.ids).double()
+                states = self._model.last_states(batch.ids).cpu().double()
             answers = states[batch.rows, batch.columns + 1]
             sums = torch.zeros(len(chosen), states.shape[-1], dtype=torch.float64)
             sums.index_add_(0, batch.rows, answers)
@@ -270,7 +270,7 @@ class Measurements:
             _model=model,
             _pools=pools,
             _samples=samples,
-            _workers=self._learner._workers,
+            _workers=self._learner.workers,
             _seed=self.seed,
         )
 

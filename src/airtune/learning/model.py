@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from airtune.learning import fused
 from airtune.learning.batches import Batch, Packed, collate, pack, pieces
+from airtune.learning.device import CPU, Device
 from airtune.learning.lora import matrices_of, read_adapter, trained_of, wrap
 from airtune.learning.reference import Reference
 from airtune.learning.results import Vector
@@ -34,10 +35,12 @@ class LanguageModel:
     ----------
     causal : transformers.PreTrainedModel
         Model with a language head.
+    device : Device
+        Where it is.  Batches come from the processor and scores go back there.
     """
 
-    def __init__(self, causal: Any) -> None:
-        self.causal = causal
+    def __init__(self, causal: Any, device: Device = CPU) -> None:
+        self.causal, self.device = causal, device
         self._decoder = text_decoder(causal)
         self._head = causal.get_output_embeddings()
         # Some architectures scale or cap their logits after the head; those need the full forward.
@@ -54,7 +57,8 @@ class LanguageModel:
         A hit is a target that has the largest logit.  Logits are made piece by piece: with a large
         vocabulary all at once would fill the memory.
         """
-        with torch.inference_mode():
+        batch = batch.on(self.device.kind)
+        with torch.inference_mode(), self.device.casting():
             states = self.response_states(batch) if self._split else self.response_logits(batch)
             losses, hits = [], []
             for part, targets in zip(
@@ -63,10 +67,11 @@ class LanguageModel:
                 logits = (self._head(part) if self._split else part).float()
                 losses.append(functional.cross_entropy(logits, targets, reduction="none"))
                 hits.append(logits.argmax(-1) == targets)
-            return torch.cat(losses), torch.cat(hits)
+            return torch.cat(losses).cpu(), torch.cat(hits).cpu()
 
     def response_logits(self, batch: Batch) -> torch.Tensor:
         """Return the logits that predict the response tokens, shape (M, vocabulary)."""
+        batch = batch.on(self.device.kind)
         if not self._split:
             with self._turn:
                 logits = self.causal(input_ids=batch.ids, use_cache=False).logits
@@ -75,10 +80,12 @@ class LanguageModel:
 
     def response_states(self, batch: Batch) -> torch.Tensor:
         """Return the last hidden states at the response predictions, shape (M, hidden)."""
+        batch = batch.on(self.device.kind)
         return self.last_states(batch.ids)[batch.rows, batch.columns]
 
     def last_states(self, ids: torch.Tensor) -> torch.Tensor:
         """Return the last hidden states of padded tokens (B, T), shape (B, T, hidden)."""
+        ids = ids.to(self.device.kind)
         with self._turn:
             if self._decoder is not self.causal:
                 output = self._decoder(input_ids=ids, use_cache=False).last_hidden_state
@@ -94,12 +101,13 @@ class LanguageModel:
         independent per-sample gradients and its variance falls as 1/B (system-model 6).
         With `weights`, shape (B,), it is the sum of the samples' token losses times their weights.
         """
-        losses = functional.cross_entropy(
-            self.response_logits(batch).float(), batch.targets, reduction="none"
-        )
+        batch = batch.on(self.device.kind)
+        with self.device.casting():
+            logits = self.response_logits(batch)
+        losses = functional.cross_entropy(logits.float(), batch.targets, reduction="none")
         if weights is None:
             weights = 1.0 / (batch.lengths * len(batch.lengths))
-        return torch.sum(losses * weights[batch.rows])
+        return torch.sum(losses * weights.to(self.device.kind)[batch.rows])
 
 
 def count_parameters(causal: Any) -> tuple[int, int]:
@@ -152,6 +160,9 @@ class AdapterModel(LanguageModel):
         PEFT folder of an adapter to start from instead.
     checkpointing : bool
         Recompute each layer in the backward pass instead of keeping its activations.
+    device : Device
+        Where the model goes.  Adapters are made on the processor, so that a seed gives the same
+        ones everywhere.
 
     Raises
     ------
@@ -172,10 +183,13 @@ class AdapterModel(LanguageModel):
         start: Path | None = None,
         *,
         checkpointing: bool = False,
+        device: Device = CPU,
     ) -> None:
-        super().__init__(base)
+        super().__init__(base, device)
         self.settings = settings
         self.peft = wrap(base, folder, settings, seed)
+        if device.kind != "cpu":
+            self.peft.to(device.kind)
         # It may carry an adapter now.
         self._head = base.get_output_embeddings()
         self.peft.eval()
@@ -200,13 +214,14 @@ class AdapterModel(LanguageModel):
         if start is not None:
             own = self.peft.peft_config["default"].to_dict()
             self.load(read_adapter(start, settings, self.matrices, own))
-        self.initial: Vector = self.flat.numpy().copy()
+        self.initial: Vector = self.flat.cpu().numpy().copy()
         self.reference = Reference(
             lambda examples: self.log_probabilities(torch.from_numpy(self.initial), examples)
         )
         # What is computed again would need the same dropout again.
         self.packs = (
-            not (checkpointing and settings.dropout)
+            device.is_plain
+            and not (checkpointing and settings.dropout)
             and self._head_is_plain()
             and fused.install(self.causal, self.peft, self.matrices)
         )
@@ -283,7 +298,7 @@ class AdapterModel(LanguageModel):
             Weight of each response token of an example, instead of those of the mean.
         """
         if not self.packs:
-            if not torch.equal(flat, self.flat):
+            if flat.device != self.flat.device or not torch.equal(flat, self.flat):
                 self.flat.copy_(flat)
             return self.loss_and_gradient(collate(examples), weights)
         self._recompute(True)
@@ -331,7 +346,7 @@ class AdapterModel(LanguageModel):
     def loss_and_gradient(
         self, batch: Batch, weights: torch.Tensor | None = None
     ) -> tuple[float, torch.Tensor]:
-        """Return the training loss and its gradient, shape (d,).
+        """Return the training loss and its gradient, shape (d,), on the processor.
 
         Leaves no trace in the model, so several threads may call it at once.
         """
@@ -339,8 +354,11 @@ class AdapterModel(LanguageModel):
         with self._turn if self._checkpointed else nullcontext():
             loss = self.training_loss(batch, weights)
             # Experts that no token chose have no gradient.
-            parts = torch.autograd.grad(loss, self._trained, materialize_grads=True)
-        return float(loss.detach()), torch.cat([part.reshape(-1) for part in parts])
+            scale = self.device.loss_scale
+            scaled = loss if scale == 1.0 else loss * scale
+            parts = torch.autograd.grad(scaled, self._trained, materialize_grads=True)
+        gradient = torch.cat([part.reshape(-1) for part in parts]).cpu()
+        return float(loss.detach()), gradient if scale == 1.0 else gradient / scale
 
     def _recompute(self, active: bool) -> None:
         """Let layers with gradient checkpointing, if any, drop what they can compute again."""

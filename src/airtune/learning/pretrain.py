@@ -16,6 +16,7 @@ import torch
 from airtune.errors import InputError
 from airtune.learning.batches import Batch, collate
 from airtune.learning.data import Record, load_sample, sample_bytes
+from airtune.learning.device import CPU, Device, device_of
 from airtune.learning.folders import cached
 from airtune.learning.formats import load_records
 from airtune.learning.lora import is_finite
@@ -94,7 +95,8 @@ def _make(scenario: Scenario, folder: Path, progress: Progress) -> None:
     examples = Encoder(tokenizer, CONTEXT).encode(records)
     model = fresh_model(scenario.model.small, tokenizer, torch_seed(scenario.seed, "weights"))
     workers = Workers(scenario.threads, sum(count_parameters(model)))
-    train(model, examples, scenario.pretraining, scenario.seed, workers, progress)
+    device = Device(device_of(scenario.model).kind)
+    train(model, examples, scenario.pretraining, scenario.seed, workers, progress, device=device)
     if not all(is_finite(weight.detach()) for weight in model.parameters()):
         rate = scenario.pretraining.learning_rate
         raise InputError(
@@ -204,6 +206,8 @@ def train(
     seed: int,
     workers: Workers,
     progress: Progress,
+    *,
+    device: Device = CPU,
 ) -> None:
     """Train all weights with AdamW, linear warm-up and cosine decay, on the response loss.
 
@@ -221,8 +225,10 @@ def train(
         Compute the shards of a batch side by side.
     progress : callable
         Called with a text and the fraction done.
+    device : Device
+        Where it is trained; it is on the processor before and after.
     """
-    model = LanguageModel(causal)
+    model = LanguageModel(causal.to(device.kind), device)
     causal.train()
     weights = list(causal.parameters())
 
@@ -248,7 +254,7 @@ def train(
         schedule.step()
         loss = sum(loss for loss, _ in shards) / len(shards)
         progress(f"pre-training: loss {loss:.2f}", (step + 1) / settings.steps)
-    causal.eval()
+    causal.to("cpu").eval()
 
 
 def _rate(step: int, steps: int) -> float:

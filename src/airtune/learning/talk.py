@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from airtune.learning.device import device_of
 from airtune.learning.text import Encoder
 from airtune.learning.tuned import Tuned
 from airtune.scenario import Scenario
@@ -49,7 +50,7 @@ class Talk:
         seed: int = 0,
     ) -> None:
         self.turns: list[tuple[str, str]] = []
-        self._model = tuned.model
+        self._model = tuned.model.to(device_of(scenario.model).kind)
         limit = getattr(tuned.model.config.get_text_config(), "max_position_embeddings", None)
         limit = limit or NO_LIMIT
         self._longest = min(longest, limit // 2)

@@ -31,7 +31,7 @@ from airtune.record.folder import (
     read_environment,
 )
 from airtune.record.inputs import check_prepared, file_digests
-from airtune.record.locks import lock, lock_if_free
+from airtune.record.locks import lock, lock_if_free, lock_in_turn
 from airtune.record.machine import environment, made_with
 from airtune.record.metrics import append_metrics, read_history, read_metrics
 from airtune.record.whole import own_folders, write_bytes, write_text, writing
@@ -60,6 +60,7 @@ __all__ = [
     "load_checkpoint",
     "lock",
     "lock_if_free",
+    "lock_in_turn",
     "made_with",
     "names",
     "older_version",

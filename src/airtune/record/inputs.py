@@ -13,7 +13,12 @@ import yaml
 
 from airtune.errors import InputError, clip
 from airtune.record import names
-from airtune.record.documents import InputFile, InputsDocument, PreparedInputs
+from airtune.record.documents import (
+    EnvironmentDocument,
+    InputFile,
+    InputsDocument,
+    PreparedInputs,
+)
 from airtune.record.files import read_document, write_document
 from airtune.scenario import Scenario
 from airtune.scenario.costs import config_file
@@ -169,6 +174,7 @@ def check_prepared(folder: Path, seed: int, prepared: Mapping[str, Any]) -> None
     if before is None:
         entries = [one.model_dump() for one in (*known, now)]
         write_document(path, InputsDocument, {"prepared": entries}, sealed=True)
+        _name_device(folder, now.device)
         return
     changed = _changed_file(before, now)
     if changed is not None:
@@ -177,6 +183,11 @@ def check_prepared(folder: Path, seed: int, prepared: Mapping[str, Any]) -> None
             f"({folder}); put it back, or begin a new run"
             + ("; a model that was made here is made again if its folder is deleted" * now.made)
         )
+    if None not in (before.device, now.device) and before.device != now.device:
+        raise InputError(
+            f"{folder}: the run began on {clip(before.device)} and this is {clip(now.device)}, "
+            "which gives other bits; go on where it began (model.device), or begin a new run"
+        )
     for name, what in _DIGESTS.items():
         one, other = getattr(before, name), getattr(now, name)
         if None not in (one, other) and one != other:
@@ -184,6 +195,16 @@ def check_prepared(folder: Path, seed: int, prepared: Mapping[str, Any]) -> None
                 f"{folder}: {what} not what the run began with; go on with the files and packages "
                 f"that it began with ({names.ENVIRONMENT} names them), or begin a new run"
             )
+
+
+def _name_device(folder: Path, device: str | None) -> None:
+    """Say in environment.json where the model is."""
+    path = folder / names.ENVIRONMENT
+    if device is None or not path.is_file():
+        return
+    known = read_document(path, EnvironmentDocument).model_dump(exclude_unset=True)
+    if known.get("device") is None:
+        write_document(path, EnvironmentDocument, {**known, "device": device})
 
 
 _DIGESTS = {

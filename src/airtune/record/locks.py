@@ -34,6 +34,30 @@ def lock(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
+def lock_in_turn(folder: Path, timeout_s: float = 60.0) -> Iterator[None]:
+    """Hold the lock of a folder that several processes write for moments, each in its turn.
+
+    Parameters
+    ----------
+    folder : Path
+    timeout_s : float
+        Longest to wait [s].
+
+    Raises
+    ------
+    InputError
+        Another process has kept it for longer, or there can be no lock.
+    """
+    held = _acquired(folder, timeout_s)
+    if held is None:
+        raise InputError(f"{folder}: another process is writing this run; wait until it has ended")
+    try:
+        yield
+    finally:
+        held.release()
+
+
+@contextmanager
 def lock_if_free(folder: Path) -> Iterator[bool]:
     """Take the lock of a run folder where no other process has it; yield whether that is so.
 
@@ -50,15 +74,15 @@ def lock_if_free(folder: Path) -> Iterator[bool]:
             held.release()
 
 
-def _acquired(folder: Path) -> BaseFileLock | None:
-    """Return the lock; None where another process has it."""
+def _acquired(folder: Path, timeout_s: float = 0.0) -> BaseFileLock | None:
+    """Return the lock; None where another process has it for so long."""
     from filelock import FileLock, Timeout
 
     path = folder / names.LOCK
     refuse_link(path)
     held = FileLock(path)
     try:
-        held.acquire(blocking=False)
+        held.acquire(timeout=timeout_s)
     except Timeout:
         return None
     except OSError as error:

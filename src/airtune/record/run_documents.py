@@ -93,6 +93,8 @@ class PreparedInputs(Part):
         Digest of the adapter to start from.
     bound : str or None
         Digest of the constants of the bound.
+    device : str or None
+        Where the model was, and in which precision its products are.
     """
 
     seed: int
@@ -103,6 +105,7 @@ class PreparedInputs(Part):
     data: str | None = None
     adapter: str | None = None
     bound: str | None = None
+    device: str | None = None
 
     def belongs_to(self, other: PreparedInputs) -> bool:
         """Tell whether both are of one repetition with the same phase 1."""
@@ -141,6 +144,8 @@ class EnvironmentDocument(RecordDocument):
         Of the git checkout that airtune ran from; None where it was installed.
     commit_modified : bool or None
         Whether files of that checkout differed from the commit.
+    device : str or None
+        Where the model was when the first cell began.
     """
 
     date: str | None = None
@@ -152,4 +157,5 @@ class EnvironmentDocument(RecordDocument):
     processor: str | None = None
     cpu_count: int | None = None
     threads: int | None = None
+    device: str | None = None
     packages: dict[str, str | None] = Field(default_factory=dict)

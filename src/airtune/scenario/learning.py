@@ -111,6 +111,14 @@ class Model(Settings):
     dtype: Literal["float32", "bfloat16"] = Field(
         "float32", description="precision of the base model; adapters are always float32"
     )
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        "auto", description="where the model is: auto takes a GPU (cuda, mps) where there is one"
+    )
+    autocast: Literal["none", "bfloat16", "float16"] = Field(
+        "none",
+        description="precision of products in forward and backward passes; adapters, updates and "
+        "losses stay float32",
+    )
     quantization: Literal["none", "nf4"] = Field(
         "none", description="nf4: linear layers of the base in 4-bit NormalFloat (bitsandbytes)"
     )

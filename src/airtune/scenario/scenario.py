@@ -123,7 +123,24 @@ class Engine(Settings):
     """Where the clients' updates are computed."""
 
     name: Annotated[str, Registered(ENGINES)] = Field(
-        "local", description="local, or an engine of another package"
+        "local",
+        description="local: this process; ray: workers on this machine or a cluster; or an engine "
+        "of another package",
+    )
+    workers: Annotated[int, Field(ge=1, le=65_536)] | None = Field(
+        None,
+        description="ray: worker processes with `threads` threads each; null: as many as the "
+        "processors (or GPUs) carry",
+    )
+    address: Annotated[str, Field(pattern=r"^(auto|[^\s/@]+:\d{1,5})$")] | None = Field(
+        None,
+        description="ray: cluster to join, host:port, or auto: that of this machine; null: one "
+        "is started here and ends with the run",
+    )
+    gpus_per_worker: Annotated[NonNegative, Field(le=1024)] | None = Field(
+        None,
+        description="ray: GPUs of a worker; below 1 several share one; null: 1 where the model "
+        "goes to a GPU (model.device), else 0",
     )
 
 

@@ -76,6 +76,9 @@ OTHER_NAMES = {
     "schemes": "scheme method methods algorithm algorithms strategy baselines",
     "threads": "num_threads n_threads n_jobs num_workers cpus",
     "engine.name": "backend",
+    "engine.address": "cluster ray_address",
+    "model.device": "accelerator device_map",
+    "model.autocast": "amp",
     "cache": "cache_dir",
 }
 """What other tools and papers call a setting: names with blanks between them, in small letters."""
@@ -109,7 +112,7 @@ def alternatives(path: str) -> str:
     >>> alternatives("radio.carier")
     'did you mean radio.carrier_hz?'
     >>> alternatives("engine.zzz")
-    'allowed are engine.name'
+    'allowed are engine.name, engine.workers, engine.address, engine.gpus_per_worker'
     """
     found = likely(path)
     if found:

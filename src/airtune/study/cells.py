@@ -15,6 +15,7 @@ from airtune.record import Cell, Document, RunFolder
 from airtune.registry import ENGINES
 from airtune.scenario import Scenario
 from airtune.scenario.learning import Pretraining
+from airtune.study.engine import HERE, session
 
 if TYPE_CHECKING:
     from airtune.engines import Engine
@@ -61,11 +62,13 @@ def execute(run_folder: RunFolder, watcher: Watcher | None = None, *, locked: bo
     """
     from airtune.learning.shared import SharedLearners
 
-    with nullcontext() if locked else record.lock(run_folder.folder):
+    with nullcontext() if locked else record.lock(run_folder.folder), ExitStack() as opened:
         record.clean_folder(run_folder.folder, run_folder.cells)
         begun = any(cell.folder.exists() for cell in run_folder.cells)
-        if not begun and run_folder.scenario.engine.name == "local":
+        if not begun and run_folder.scenario.engine.name in HERE:
             check_plans(run_folder.dated_scenario, run_folder.scenario.seed)
+        if not all(cell.finished for cell in run_folder.cells):
+            opened.enter_context(session(run_folder.scenario))
         for index in range(run_folder.scenario.seeds):
             cells = [c for c in run_folder.cells if c.seed == index and not c.finished]
             if cells:
@@ -78,6 +81,7 @@ def run_cells(
     cells: list[Cell],
     learners: SharedLearners,
     watcher: Watcher | None = None,
+    only: Cell | None = None,
 ) -> None:
     """Run the cells of one seed; all plans are made before the first round.
 
@@ -91,11 +95,14 @@ def run_cells(
     learners : SharedLearners
         Makes the learners, or has them.
     watcher : Watcher, optional
+    only : Cell, optional
+        Plan for all of `cells` and run this one of them; other processes run others of the same
+        folder at the same time.
 
     Raises
     ------
     InputError
-        No plan keeps the budgets.
+        No plan keeps the budgets, or another process runs the cell.
     """
     from airtune.rounds import cell_io
 
@@ -104,14 +111,19 @@ def run_cells(
     with ExitStack() as opened:
         seed = scenario.seed + index
         engines = _Engines(learners, seed, preparing, opened)
-        runs = _runs(scenario, seed, cells, engines)
+        runs = _runs(scenario, seed, cells, engines, only)
         for cell, run in runs:
-            record.check_prepared(cell.folder.parents[1], cell.seed, engines.inputs_of(run))
+            folder, inputs = cell.folder.parents[1], engines.inputs_of(run)
+            with nullcontext() if only is None else record.lock_in_turn(folder):
+                record.check_prepared(folder, cell.seed, inputs)
         for engine in {id(run.engine): run.engine for _, run in runs}.values():
             answers[id(engine)] = engine.samples(
                 engine.initial_adapter(), scenario.evaluation.answers
             )
         for cell, run in runs:
+            if only is not None:
+                record.own_folders(cell.folder.parent, cell.folder)
+                opened.enter_context(record.lock(cell.folder))
             cell_io.execute(run, cell, _reporter(cell, watcher))
             cell_io.finish(run, cell, answers[id(run.engine)])
             if watcher:
@@ -126,11 +138,14 @@ def check_plans(scenario: Scenario, seed: int) -> None:
     InputError
         Names the setting, its value and what is allowed.
     """
+    from airtune.learning.device import device_of
     from airtune.learning.sizes import outline
     from airtune.planning.plans import plan_all
     from airtune.planning.repetition import Repetition, calibrated
     from airtune.study.estimates import check_memory
 
+    if scenario.engine.name == "local":
+        device_of(scenario.model)
     outlined = outline(scenario, seed)
     sizes = outlined.sizes
     weights = sum(p.numel() for p in outlined.base.parameters())
@@ -181,9 +196,9 @@ class _Engines:
 
 
 def _runs(
-    scenario: Scenario, seed: int, cells: list[Cell], engines: _Engines
+    scenario: Scenario, seed: int, cells: list[Cell], engines: _Engines, only: Cell | None
 ) -> list[tuple[Cell, FederatedRun]]:
-    """Start an engine, plan every cell, and return the runs; nothing is written yet.
+    """Start an engine, plan every cell, and return the runs, or `only` one; nothing is written yet.
 
     Where pre-training is planned, the plans come first and the engines start with what they ask
     for.
@@ -196,7 +211,7 @@ def _runs(
     known = Repetition.open(scenario, seed, engines.learners, engines.preparing, sizes)
     plans = plan_all(known, [cell.scheme for cell in cells])
     runs = []
-    for cell in cells:
+    for cell in cells if only is None else [only]:
         joint = plans[cell.scheme]
         own = planned_pretraining(scenario, joint.plan)
         engine, sizes = engines.start(own)

@@ -16,6 +16,7 @@ from airtune.record import Document, RunFolder, names
 from airtune.record.documents import ResultsDocument
 from airtune.scenario import Scenario
 from airtune.study import cells
+from airtune.study.engine import HERE, check_engine
 from airtune.study.histories import finished_figures, first_left_out, merged_targets
 from airtune.study.outcomes import REFERENCE, baseline_of, headline, over_cells
 from airtune.study.results import Results
@@ -75,7 +76,7 @@ def compare(
 
 def _check_budgets(scenario: Scenario, folder: Path) -> None:
     """Refuse what the beginning of a run would, while the folder still holds the run before."""
-    if scenario.engine.name == "local":
+    if scenario.engine.name in HERE:
         new = RunFolder(folder, scenario, "compare", date=datetime.date.today())
         cells.check_plans(new.dated_scenario, scenario.seed)
 
@@ -124,6 +125,7 @@ def check(scenario: Scenario, kind: str) -> Scenario:
     method = scenario.placement.method
     if method not in METHODS:
         raise InputError(f"placement.method = {shown(method)}: must be one of {', '.join(METHODS)}")
+    check_engine(scenario)
     for name in scenario.schemes:
         SCHEMES[name].build(scenario, scenario.seed).array.start()
     if kind == "compare" and REFERENCE not in scenario.schemes:

@@ -1,7 +1,6 @@
 """Sweeps: the same comparison at every point of a grid of settings.
 
-A sweep folder holds one run folder for each point.  All points of a seed that agree in everything
-that the learner reads share one learner: models and data are prepared once.
+A sweep folder holds a run folder for each point; points of a seed share a learner where they can.
 """
 
 from __future__ import annotations
@@ -11,9 +10,10 @@ import itertools
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,14 +21,17 @@ from airtune import record
 from airtune.errors import InfeasibleError, InputError, clip
 from airtune.record import Cell, Document, RunFolder, names
 from airtune.record.documents import InfeasibleDocument, SweepResultsDocument, SweepRunDocument
+from airtune.registry import ENGINES
 from airtune.scenario import Scenario
 from airtune.scenario import file as scenario_file
 from airtune.study import compare
 from airtune.study.cells import Watcher as CellWatcher
 from airtune.study.cells import run_cells
+from airtune.study.engine import session
 from airtune.study.histories import finished_figures, merged_targets
 from airtune.study.outcomes import CellFigures, baseline_of, headline, over_cells
 from airtune.study.statistics import paired_figures
+from airtune.study.sweep_notes import note_infeasible
 
 KIND = "sweep"
 _OWN_OPTIONS = {"schemes": "--schemes", "seeds": "--seeds", "seed": "--seeds", "name": "--out"}
@@ -99,6 +102,9 @@ class Watcher(CellWatcher, Protocol):
 
     def point_started(self, point: Point, seed: int) -> None:
         """Take note that the cells of a point and a seed begin."""
+
+    def waiting(self) -> None:
+        """Called a few times a second while cells run in other processes."""
 
 
 def _point(sweep: Sweep, settings: Mapping[str, Any], name: str) -> Point:
@@ -258,11 +264,17 @@ def execute(sweep: Sweep, watcher: Watcher | None = None, *, locked: bool = Fals
     sweep : Sweep
     watcher : Watcher, optional
     locked : bool
-        Whether the caller holds the lock of the folder.
+        Whether the caller holds the lock.
     """
-    with nullcontext() if locked else record.lock(sweep.folder):
+    with nullcontext() if locked else record.lock(sweep.folder), ExitStack() as opened:
         record.clean_folder(sweep.folder, sweep.cells)
+        if not all(cell.finished for cell in sweep.cells):
+            opened.enter_context(session(sweep.scenario))
+        spread = getattr(ENGINES[sweep.scenario.engine.name], "tasks", None)
         for index in range(sweep.scenario.seeds):
+            if spread is not None:
+                _execute_spread(sweep, index, watcher, spread)
+                continue
             for points in _sharing(sweep.points):
                 _execute(points, index, watcher)
 
@@ -283,19 +295,43 @@ def _execute(points: Sequence[Point], index: int, watcher: Watcher | None) -> No
 
     learners = SharedLearners()
     for point in points:
-        cells = [c for c in point.run.cells if c.seed == index and not c.finished]
-        if not cells:
+        if not (cells := _left(point, index)):
             continue
         record.create_within(point.run)
         if watcher:
             watcher.point_started(point, index)
-        note = point.run.folder / names.infeasible(index)
         try:
             run_cells(point.run.dated_scenario, index, cells, learners, watcher)
-            note.unlink(missing_ok=True)
         except InfeasibleError as error:
-            content = {"seed": index, "message": str(error)}
-            record.write_document(note, InfeasibleDocument, content)
+            note_infeasible(point.run, index, str(error))
+        else:
+            note_infeasible(point.run, index, None)
+
+
+def _execute_spread(
+    sweep: Sweep, index: int, watcher: Watcher | None, spread: Callable[..., Any]
+) -> None:
+    """Run the cells of one seed on an engine's workers, those that share a learner in turn."""
+    from airtune.study.sweep_cell import run_spread
+
+    points = [p for group in _sharing(sweep.points) for p in group if _left(p, index)]
+    for point in points:
+        record.create_within(point.run)
+
+    def done(number: int, cell: Cell) -> None:
+        if watcher:
+            watcher.point_started(points[number], index)
+            watcher.cell_done(cell)
+
+    call = partial(spread, sweep.scenario, waiting=watcher and watcher.waiting)
+    jobs = [(p.run, _left(p, index)) for p in points]
+    for number, why in run_spread(jobs, index, call, done).items():
+        note_infeasible(points[number].run, index, why)
+
+
+def _left(point: Point, index: int) -> list[Cell]:
+    """Return the cells of a point and a seed that are not finished."""
+    return [c for c in point.run.cells if c.seed == index and not c.finished]
 
 
 def summarise(sweep: Sweep) -> Document:

@@ -58,6 +58,11 @@ class SweepProgress(Shown):
         if self._interrupted():
             raise KeyboardInterrupt
 
+    def waiting(self) -> None:
+        """Stop where the user wants to, while cells run in other processes."""
+        if self._interrupted():
+            raise KeyboardInterrupt
+
     def told(self, text: str) -> None:
         """Print a warning above the bars."""
         warn_above(self._bars, text)

@@ -64,6 +64,9 @@ class ClientObjective(ABC):
     single_pass : bool
         A step is one forward and backward pass of the model at the adapter of the step, nothing
         else.  Threads may then share a model that cannot work on packed batches.
+    maps_batches : bool
+        :meth:`evaluate` hands all forward passes to one ``workers.map`` over batches whose results
+        do not depend on each other: an engine may then spread them over processes.
     hears_control : bool
         The server keeps a control variate, the running mean of the updates over H, broadcasts it
         beside the adapter, and puts it into the state of every selected client as
@@ -89,6 +92,7 @@ class ClientObjective(ABC):
 
     single_pass: bool = False
     hears_control: bool = False
+    maps_batches: bool = False
 
     def encode(self, encoder: Encoder, records: Sequence[Record]) -> Sequence[Example]:
         """Return the examples of `records`, in order: prompts with their answers by default.

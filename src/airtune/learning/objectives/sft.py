@@ -19,6 +19,7 @@ class SupervisedFineTuning(ClientObjective):
     """Mean over samples of each sample's mean cross-entropy over its response tokens."""
 
     single_pass = True
+    maps_batches = True
 
     def step(
         self, task: LocalTask, flat: torch.Tensor, examples: Sequence[Example], state: ClientState

@@ -1,0 +1,273 @@
+"""Ray, started here or joined: one session for all that a study computes on it.
+
+Ray's own serialisation carries what passes between the processes of a run; airtune neither reads
+nor writes files in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import signal
+import socket
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+from airtune.errors import FailedError, InputError, clip, shown
+from airtune.scenario import Scenario
+
+RESTARTS = 3
+"""Times that a process which died is replaced, its work repeated, before the run stops."""
+
+REPLACED_S = 600.0
+"""Longest time in which a process that died is replaced [s]."""
+
+_SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"}
+"""No reports home; a worker that has no GPU of its own sees none."""
+_TOKEN = secrets.token_hex(32)
+"""Whoever wants to talk to a cluster that is started here has to show it; it is never written."""
+
+
+def check_installed() -> None:
+    """Refuse the engine where Ray is not installed.
+
+    Raises
+    ------
+    InputError
+        Says how to install it.
+    """
+    if find_spec("ray") is None:
+        raise InputError(
+            "engine.name = 'ray': needs the package ray; install it with: "
+            "pip install 'airtune[ray]'"
+        )
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one worker takes of a cluster, and how many there are.
+
+    Attributes
+    ----------
+    workers : int
+    cpus : int
+        Threads of a worker.
+    gpus : float
+        GPUs of a worker.
+    """
+
+    workers: int
+    cpus: int
+    gpus: float
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Options of Ray for a process that is such a worker."""
+        return {"num_cpus": self.cpus, "num_gpus": self.gpus}
+
+
+def gpus_per_worker(scenario: Scenario, gpus: float) -> float:
+    """Return the GPUs of a worker that the settings ask for.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    gpus : float
+        GPUs of the cluster.
+
+    Examples
+    --------
+    >>> cuda, auto = Scenario(model={"device": "cuda"}), Scenario()
+    >>> gpus_per_worker(cuda, 0.0), gpus_per_worker(auto, 4.0), gpus_per_worker(auto, 0.0)
+    (1.0, 1.0, 0.0)
+    """
+    asked, device = scenario.engine.gpus_per_worker, scenario.model.device
+    if asked is not None:
+        return asked
+    return float(device == "cuda" or (device == "auto" and gpus > 0))
+
+
+def share_of(scenario: Scenario, most: int) -> Share:
+    """Return the workers that the settings ask for, of which `most` can be of use.
+
+    Raises
+    ------
+    InputError
+        The cluster has too few processors or GPUs.
+    """
+    import ray
+
+    there = ray.cluster_resources()
+    cpus, gpus = scenario.threads, gpus_per_worker(scenario, there.get("GPU", 0.0))
+    fitting = int(there.get("CPU", 0) // cpus)
+    if gpus:
+        fitting = min(fitting, int(there.get("GPU", 0) / gpus + 1e-9))
+    asked = scenario.engine.workers
+    if fitting < (asked or 1):
+        setting = f"engine.workers = {asked}" if asked else "engine.name = 'ray'"
+        raise InputError(
+            f"{setting}: needs {(asked or 1) * cpus} processors (threads = {cpus} a worker) and "
+            f"{(asked or 1) * gpus:g} GPUs; the cluster has {there.get('CPU', 0):g} and "
+            f"{there.get('GPU', 0):g}"
+        )
+    return Share(max(1, min(asked or fitting, most)), cpus, gpus)
+
+
+@contextlib.contextmanager
+def session(scenario: Scenario) -> Iterator[None]:
+    """Have Ray running within the block, started here or joined at `engine.address`.
+
+    Blocks may lie in each other: the outermost one begins and ends it.  A Ray that this process
+    runs already is used and left as it is.
+
+    Raises
+    ------
+    InputError
+        Ray is not installed, or no cluster answers at the address.
+    FailedError
+        Ray cannot be started.
+    """
+    check_installed()
+    _prepare_environment(scenario)
+    import ray
+
+    ours = not ray.is_initialized()
+    if ours:
+        _begin(scenario)
+    try:
+        yield
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+def _prepare_environment(scenario: Scenario) -> None:
+    """Set what Ray reads when it is first imported: no reports home, and a token of our own.
+
+    A Ray that has been imported before goes on as it is: it does not look again.
+    """
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+    if "ray" in sys.modules or "RAY_AUTH_MODE" in os.environ:
+        return
+    if scenario.engine.address is None:
+        os.environ["RAY_AUTH_MODE"] = "token"
+        os.environ.setdefault("RAY_AUTH_TOKEN", _TOKEN)
+
+
+def _begin(scenario: Scenario) -> None:
+    import ray
+
+    settings = scenario.engine
+    if settings.address not in (None, "auto"):
+        _check_reachable(str(settings.address))
+    options: dict[str, Any] = {"address": settings.address}
+    if settings.address is None:
+        cpus = max(os.cpu_count() or 1, scenario.threads * (settings.workers or 1))
+        options = {"address": "local", "num_cpus": cpus, "include_dashboard": False}
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            ray.init(**options, log_to_driver=False, logging_level="error")
+    except Exception as error:  # Ray raises many kinds, its own among them
+        reason = clip(str(error).strip().partition("\n")[0] or type(error).__name__)
+        if settings.address is None:
+            raise FailedError(f"engine.name = 'ray': Ray cannot be started ({reason})") from error
+        raise InputError(
+            f"engine.address = {shown(settings.address)}: no cluster of Ray can be joined there "
+            f"({reason})"
+        ) from error
+    else:
+        _keep_off_stdout()
+    finally:
+        # Ray puts its own in the place of the command's, which saves what is done.
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
+
+
+def _check_reachable(address: str) -> None:
+    """Refuse at once an address where nobody answers: Ray tries for many minutes."""
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=10):
+            pass
+    except (OSError, OverflowError) as error:
+        raise InputError(
+            f"engine.address = {shown(address)}: no cluster of Ray can be joined there "
+            f"({clip(error)})"
+        ) from None
+
+
+def _keep_off_stdout() -> None:
+    """Have Ray's messages about its processes as warnings.
+
+    It prints them on stdout, where a command prints its JSON, and has no setting for that.
+    """
+    from ray._private import worker
+
+    def warn(data: dict[str, Any], *rest: Any, **more: Any) -> None:
+        for line in data.get("lines", []):
+            if str(line).startswith("A worker died"):
+                text = "a worker of Ray died; another takes its place and repeats its work"
+                warnings.warn(text, RuntimeWarning, stacklevel=2)
+
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = warn
+
+
+def result_of(reference: Any, again: Callable[[], Any] | None = None) -> Any:
+    """Return what a process of the cluster computed; errors are those that it raised there.
+
+    Parameters
+    ----------
+    reference : ray.ObjectRef
+    again : callable, optional
+        Asks anew and returns another reference.  It is called while a process that has died, or
+        whose machine is gone, is being replaced, for at most `REPLACED_S`.
+
+    Raises
+    ------
+    InputError, FailedError
+        Of the process; or processes died again and again.
+    """
+    import ray
+    from ray.exceptions import ActorUnavailableError, RayError, RayTaskError
+
+    until = time.monotonic() + REPLACED_S
+    while True:
+        try:
+            return ray.get(reference)
+        except RayError as error:
+            cause = cause_of(error) if isinstance(error, RayTaskError) else error
+            if not isinstance(cause, RayError):
+                raise (cause or error) from None
+            gone = isinstance(cause, ActorUnavailableError)
+            if again is None or not gone or time.monotonic() > until:
+                raise died(cause) from error
+        time.sleep(1.0)
+        reference = again()
+
+
+def cause_of(error: Any) -> Exception | None:
+    """Return the error that a process of the cluster raised."""
+    cause = getattr(error, "cause", None)
+    while isinstance(inner := getattr(cause, "cause", None), Exception):
+        cause = inner
+    return cause if isinstance(cause, Exception) else None
+
+
+def died(error: Exception) -> FailedError:
+    """Return what stops a run whose processes die again and again."""
+    reason = str(error).strip().partition("\n")[0]
+    return FailedError(
+        f"engine.name = 'ray': a worker died {RESTARTS + 1} times or its machine is gone "
+        f"({clip(reason)}); see that it has enough memory"
+    )

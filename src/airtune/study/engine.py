@@ -1,0 +1,31 @@
+"""The engine that a study asks for: checked before any work, with what its cells share."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from airtune.registry import ENGINES
+from airtune.scenario import Scenario
+
+HERE = ("local", "ray")
+"""Engines whose files are at hand in this process: budgets are checked before they start."""
+
+
+def check_engine(scenario: Scenario) -> None:
+    """Refuse before any work what the engine of a scenario cannot do.
+
+    Raises
+    ------
+    InputError
+        Names the setting, its value and what is allowed.
+    """
+    check = getattr(ENGINES[scenario.engine.name], "check", None)
+    if check is not None:
+        check(scenario)
+
+
+def session(scenario: Scenario) -> AbstractContextManager[Any]:
+    """Return a block around all engines of a study, within which they share what they may."""
+    begin = getattr(ENGINES[scenario.engine.name], "session", None)
+    return nullcontext() if begin is None else begin(scenario)

@@ -1,0 +1,27 @@
+"""What a sweep notes of a point whose budgets cannot be kept."""
+
+from __future__ import annotations
+
+from airtune import record
+from airtune.record import RunFolder, names
+from airtune.record.documents import InfeasibleDocument
+
+
+def note_infeasible(run: RunFolder, index: int, message: str | None) -> None:
+    """Note in a point's folder why its budgets cannot be kept, or remove the note.
+
+    Parameters
+    ----------
+    run : RunFolder
+        Of the point.
+    index : int
+        Number of the repetition, from 0.
+    message : str or None
+        None where they can be kept.
+    """
+    path = run.folder / names.infeasible(index)
+    if message is None:
+        path.unlink(missing_ok=True)
+    else:
+        content = {"seed": index, "message": message}
+        record.write_document(path, InfeasibleDocument, content)
