@@ -10,6 +10,7 @@ from airtune.schemes.air.analog import Analog
 from airtune.schemes.air.base import AirInterface
 from airtune.schemes.air.cotaf import Cotaf
 from airtune.schemes.air.digital import Digital
+from airtune.schemes.air.feed_sign import FeedSign
 from airtune.schemes.air.ideal import ErrorFree
 from airtune.schemes.air.messages import Forecast, Memory, Reception, Uploads
 from airtune.schemes.air.non_coherent import NonCoherent
@@ -50,6 +51,16 @@ DIGITAL_MOVABLE = Scheme("digital-movable", MovableArray, Digital, "Alistarh et 
 DIGITAL_SELECTION = Scheme(
     "digital-selection", SpreadSelectedArray, Digital, "Alistarh et al. 2017"
 )
+ZEROTH_ORDER = Scheme(
+    "zeroth-order", HalfWavelengthArray, OverTheAir, "pAirZero 2026", forward_only=True
+)
+ZEROTH_ORDER_MOVABLE = Scheme(
+    "zeroth-order-movable", MovableArray, OverTheAir, "pAirZero 2026", forward_only=True
+)
+ZEROTH_ORDER_DIGITAL = Scheme(
+    "zeroth-order-digital", HalfWavelengthArray, Digital, "Qin et al. 2024", forward_only=True
+)
+FEEDSIGN = Scheme("feedsign", HalfWavelengthArray, FeedSign, "Cai et al. 2025", forward_only=True)
 
 __all__ = [
     "AirInterface",

@@ -19,6 +19,7 @@ class SupervisedFineTuning(ClientObjective):
     """Mean over samples of each sample's mean cross-entropy over its response tokens."""
 
     single_pass = True
+    forward_only = True
 
     def step(
         self, task: LocalTask, flat: torch.Tensor, examples: Sequence[Example], state: ClientState
@@ -26,6 +27,13 @@ class SupervisedFineTuning(ClientObjective):
         """See :meth:`ClientObjective.step`."""
         loss, gradient = task.model.gradient_at(flat, examples, task.random)
         return loss, gradient, state
+
+    def loss(self, task: LocalTask, flat: torch.Tensor, examples: Sequence[Example]) -> float:
+        """See :meth:`ClientObjective.loss`."""
+        import torch
+
+        lengths = torch.tensor([example.learnt_tokens for example in examples])
+        return float((-task.model.log_probabilities(flat, examples) / lengths).mean())
 
     def evaluate(
         self, task: LocalTask, examples: Sequence[Example], batch_size: int, workers: Workers
