@@ -42,6 +42,7 @@ REGIME_SCHEMES = (
 )
 LATER = (
     *("selection", "digital-movable", "digital-selection", "non-coherent"),
+    "massive-digital",
     *("zeroth-order", "zeroth-order-movable", "zeroth-order-digital", "feedsign"),
 )
 EVERY_SCHEME = tuple(name for name in SCHEMES if name not in LATER)

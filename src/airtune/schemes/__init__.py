@@ -12,6 +12,7 @@ from airtune.schemes.air.cotaf import Cotaf
 from airtune.schemes.air.digital import Digital
 from airtune.schemes.air.feed_sign import FeedSign
 from airtune.schemes.air.ideal import ErrorFree
+from airtune.schemes.air.massive_digital import MassiveDigital
 from airtune.schemes.air.messages import Forecast, Memory, Reception, Uploads
 from airtune.schemes.air.non_coherent import NonCoherent
 from airtune.schemes.air.one_bit import OneBit
@@ -45,6 +46,7 @@ RIS = Scheme("ris", ReflectingSurface, OverTheAir, "Wang et al. 2022")
 COTAF = Scheme("cotaf", HalfWavelengthArray, Cotaf, "Sery et al. 2021")
 OBDA = Scheme("obda", HalfWavelengthArray, OneBit, "Zhu, Du et al. 2021")
 NON_COHERENT = Scheme("non-coherent", HalfWavelengthArray, NonCoherent, "Şahin 2023")
+MASSIVE_DIGITAL = Scheme("massive-digital", HalfWavelengthArray, MassiveDigital, "Qiao et al. 2024")
 TRUNCATED = Scheme("truncated", HalfWavelengthArray, Truncated, "Zhu, Wang, Huang 2020")
 DIGITAL = Scheme("digital", HalfWavelengthArray, Digital, "Alistarh et al. 2017")
 DIGITAL_MOVABLE = Scheme("digital-movable", MovableArray, Digital, "Alistarh et al. 2017")
