@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from airtune.radio.codeword_counts import code_book, estimated, linear_error
+from airtune.radio.codeword_counts import code_book, estimated, expected_error
 from airtune.radio.quantisers.books import lloyd_max
 from airtune.radio.quantisers.densities import LAPLACE
 
@@ -51,15 +51,28 @@ def test_counts_bear_noise_that_a_linear_estimate_does_not() -> None:
     for noise in (1e-3, 5e-4, 2.5e-4):
         received, truth = sums(equal, noise)
         errors.append(float(np.mean((estimated(received, equal, noise) - truth) ** 2)))
-        linear = float(np.mean(linear_error(code_book(8, 2).shares, equal, noise)))
-        assert errors[-1] < linear <= noise
+        shares = code_book(8, 2).shares
+        spread = 0.1 * shares * (1 - shares)
+        assert errors[-1] < np.mean(spread * noise / (spread + noise)) < noise
     assert errors[0] > 3 * errors[1] > 30 * errors[2]
 
 
-def test_unequal_weights_are_estimated_with_the_error_stated() -> None:
+def test_unequal_weights_are_estimated_by_least_squares() -> None:
     weights = np.random.default_rng(3).uniform(0.5, 2.0, 10)
     weights /= weights.sum()
+    shares = code_book(8, 2).shares
+    spread = shares * (1 - shares) * (weights @ weights)
     for noise in (1e-2, 1e-3):
         received, truth = sums(weights, noise)
         error = np.mean((estimated(received, weights, noise) - truth) ** 2, axis=0)
-        assert error == pytest.approx(linear_error(code_book(8, 2).shares, weights, noise), rel=0.1)
+        assert error == pytest.approx(spread * noise / (spread + noise), rel=0.1)
+
+
+@pytest.mark.parametrize("equal", [True, False])
+def test_the_expected_error_is_that_of_the_sums_of_words(equal: bool) -> None:
+    book, weights = code_book(8, 2), np.full(10, 0.1) if equal else np.arange(1.0, 11.0) / 55
+    for noise in (1e-1, 1e-3):
+        received, truth = sums(weights, noise, seed=7)
+        wrong = (estimated(received, weights, noise) - truth) @ book.words
+        expected = expected_error(book, weights, noise, np.random.default_rng(2))
+        assert expected == pytest.approx(np.mean(wrong**2), rel=0.12)

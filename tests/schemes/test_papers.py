@@ -11,7 +11,7 @@ import pytest
 from airtune.radio.links import single_user_sinr
 from airtune.registry import SCHEMES
 from airtune.schemes import Link, Signalling
-from schemes.radio import air_of, gaussian, link_of, scenario_with, uploads_of
+from schemes.radio import air_of, gaussian, laplace, link_of, scenario_with, uploads_of
 
 LOW_POWER = {"clients__tx_power_dbm": 0.0, "placement__mode": "fast"}
 
@@ -160,11 +160,6 @@ def test_a_vote_by_energy_is_predicted_and_worse_than_a_coherent_one() -> None:
         errors[name] = float(np.mean([one.mse for one in received]))
         assert air.forecast(link, omega, sizes).mse == pytest.approx(errors[name], rel=0.1)
     assert errors["non-coherent"] > errors["obda"]
-
-
-def laplace(clients: int, seed: int = 0) -> np.ndarray:
-    draws = np.random.default_rng(seed).laplace(0.0, np.sqrt(0.5), (clients, 5000))
-    return draws / np.sqrt(np.mean(draws**2))
 
 
 def test_words_are_counted_at_the_price_and_with_the_error_stated() -> None:

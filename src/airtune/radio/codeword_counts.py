@@ -24,6 +24,9 @@ SAMPLES, TURNS = 8_000, 60
 CHUNK = 1 << 14
 """Vectors handled at once."""
 
+DRAWS = 1500
+"""Vectors that an expected error is told by."""
+
 
 @dataclass(frozen=True)
 class CodeBook:
@@ -135,18 +138,28 @@ def estimated(received: Real, weights: Real, noise: float) -> Real:
     return np.asarray(shares + spread / (spread + noise) * (received - shares))
 
 
-def linear_error(shares: Real, weights: Real, noise: float) -> Real:
-    """Return the error of the linear estimate of each word's weight, shape (N,).
+def expected_error(book: CodeBook, weights: Real, noise: float, rng: np.random.Generator) -> float:
+    """Return the mean squared error of an entry that wrong counts bring, by sampling.
 
     Parameters
     ----------
-    shares : ndarray, float, shape (N,)
-        p_j.
+    book : CodeBook
+        Words are drawn with their shares, by each sender for itself.
     weights : ndarray, float, shape (S,)
+        omega_k, sum 1.
     noise : float
+        Variance of each word's sum.
+    rng : Generator
+        For :data:`DRAWS` vectors.
     """
-    spread = shares * (1 - shares) * float(weights @ weights)
-    return np.asarray(spread * noise / np.maximum(spread + noise, np.finfo(float).tiny))
+    count = len(book.words)
+    chosen = rng.choice(count, (DRAWS, len(weights)), p=book.shares)
+    sums = np.zeros((DRAWS, count))
+    for weight, own in zip(weights, chosen.T, strict=True):
+        sums[np.arange(DRAWS), own] += weight
+    received = sums + np.sqrt(noise) * rng.standard_normal(sums.shape)
+    wrong = (estimated(received, weights, noise) - sums) @ book.words
+    return float(np.mean(wrong**2))
 
 
 def _counted(received: Real, shares: Real, senders: int, noise: float) -> Real:

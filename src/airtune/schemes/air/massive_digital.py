@@ -15,7 +15,7 @@ import numpy as np
 
 from airtune.kinds import Floating, Integer, Real
 from airtune.radio import scales
-from airtune.radio.codeword_counts import CodeBook, code_book, estimated, linear_error
+from airtune.radio.codeword_counts import CodeBook, code_book, estimated, expected_error
 from airtune.radio.over_the_air import Aggregate, aggregate
 from airtune.schemes.air.analog import as_reported, forced
 from airtune.schemes.air.measures import relative_error, renormalised
@@ -24,6 +24,9 @@ from airtune.schemes.air.one_bit import OneBit, unit_scales
 from airtune.schemes.air.silencing import excluded_error
 from airtune.schemes.link import Link
 from airtune.streams import generator
+
+_QUIET = 1e-12
+"""Least variance of a count that is computed with."""
 
 
 class MassiveDigital(OneBit):
@@ -60,13 +63,13 @@ class MassiveDigital(OneBit):
     def errors(
         self, link: Link, clients: Integer, omega: Real, chosen: Integer
     ) -> tuple[float, float]:
-        """Return the error for Laplace updates of one scale, and the part that is no noise."""
+        """Return the error for Laplace updates of one scale, by sampling; and what is no noise."""
         weights, book = renormalised(omega, chosen), self._book
         noise = self.forcing_noise(link, clients[chosen], weights[chosen])
         coded = excluded_error(omega, chosen) + float(weights @ weights) * book.distortion
-        wrong = linear_error(book.shares, weights[chosen], noise / len(book.words))
-        counted = float(wrong @ np.mean(book.words**2, axis=1))
-        return coded + counted, coded
+        rng = generator(link.radio.seed, "words", link.radio.round)
+        noise = max(noise / len(book.words), _QUIET)
+        return coded + expected_error(book, weights[chosen], noise, rng), coded
 
     def send(self, uploads: Uploads, link: Link, backoff: float) -> Reception:
         """Send the words, estimate their weights, and add them up."""
@@ -129,5 +132,5 @@ class MassiveDigital(OneBit):
         """Return the estimated weight of each word of each vector, shape (B, N)."""
         count = len(self._book.words)
         sums = received.mean.reshape(-1, count) / np.sqrt(count)
-        noise = max(received.noise_mse / count, 1e-12)
+        noise = max(received.noise_mse / count, _QUIET)
         return estimated(sums, uploads.omega, noise)
