@@ -15,6 +15,7 @@ from airtune.learning.results import (
     Evaluation,
     PretrainingCost,
 )
+from airtune.learning.zeroth_order import along, asks
 from airtune.planning.alternate import JointPlan
 from airtune.planning.repetition import Repetition
 from airtune.rounds.federated import FederatedRun
@@ -80,12 +81,40 @@ class QuadraticLearner:
         batch_sizes: list[int],
         seed: int,
         round_index: int,
-        states: object = None,
+        states: dict[int, dict[str, np.ndarray]] | None = None,
     ) -> list[ClientUpdate]:
+        known = states or {}
         return [
-            self.client_update(adapter, client, batch_size, seed, round_index)
+            self.differences(adapter, client, known[client], seed, round_index)
+            if asks(known.get(client))
+            else self.client_update(adapter, client, batch_size, seed, round_index)
             for client, batch_size in zip(clients, batch_sizes, strict=True)
         ]
+
+    def differences(
+        self,
+        adapter: np.ndarray,
+        client: int,
+        state: dict[str, np.ndarray],
+        seed: int,
+        round_index: int,
+    ) -> ClientUpdate:
+        """Return differences of the client's loss, without noise, as they are asked for."""
+        broken = self.broken.get((round_index, client), False)
+
+        def loss(flat: object) -> float:
+            away = np.asarray(flat, np.float64) - self.optima[client]
+            return float("nan") if broken else float(away @ away) / 2
+
+        return along(
+            loss,
+            adapter,
+            self.matrices,
+            state,
+            seed=seed,
+            round_index=round_index,
+            clip_norm=self.scenario.training.clip_norm,
+        )
 
     def evaluate(self, adapter: np.ndarray) -> Evaluation:
         loss = 1.0 + float(np.sum((adapter - self.optimum) ** 2)) / (2 * self.size)

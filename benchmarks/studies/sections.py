@@ -40,7 +40,11 @@ REGIME_SCHEMES = (
     "truncated",
     "digital",
 )
-LATER = ("selection", "digital-movable", "digital-selection", "non-coherent")
+LATER = (
+    *("selection", "digital-movable", "digital-selection", "non-coherent"),
+    "massive-digital",
+    *("zeroth-order", "zeroth-order-movable", "zeroth-order-digital", "feedsign"),
+)
 EVERY_SCHEME = tuple(name for name in SCHEMES if name not in LATER)
 """All there were when the cells were run."""
 BOOKS = (

@@ -230,6 +230,11 @@ SCHEMES = Registry(
         "digital": "airtune.schemes:DIGITAL",
         "digital-movable": "airtune.schemes:DIGITAL_MOVABLE",
         "digital-selection": "airtune.schemes:DIGITAL_SELECTION",
+        "massive-digital": "airtune.schemes:MASSIVE_DIGITAL",
+        "zeroth-order": "airtune.schemes:ZEROTH_ORDER",
+        "zeroth-order-movable": "airtune.schemes:ZEROTH_ORDER_MOVABLE",
+        "zeroth-order-digital": "airtune.schemes:ZEROTH_ORDER_DIGITAL",
+        "feedsign": "airtune.schemes:FEEDSIGN",
     },
     methods=("build",),
 )

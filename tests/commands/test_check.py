@@ -86,6 +86,21 @@ def test_records_are_what_the_template_renders(
     assert all(estimates[name] > 0 for name in ("wall_s", "memory_gib", "time_s", "energy_j"))
 
 
+def test_clients_without_a_backward_pass_need_less_memory(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "talks.jsonl"
+    path.write_text("\n".join(json.dumps(talk(f"Say it {i}", f"{i}")) for i in range(20)))
+    settings = [*SMALL, f"model.source={model}", f"data.source={path}", "data.format=chat"]
+    settings.append("schemes=[fixed, zeroth-order]")
+    document = checked(capsys, settings)
+    needed = document["client_memory_gib"]
+    assert 0 < needed["zeroth-order"] < needed["fixed"] < document["estimates"]["memory_gib"]
+    assert check_and_show("quickstart", settings, 0, as_json=False)
+    said = capsys.readouterr().out
+    assert "Memory of a client: " in said and f"fixed {needed['fixed']:.2g} GiB" in said
+
+
 def test_examples_that_are_cut_are_counted(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

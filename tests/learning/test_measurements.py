@@ -21,6 +21,7 @@ from airtune.learning.corpus import read_texts
 from airtune.learning.federated_loss import FederatedLoss, sample_losses
 from airtune.learning.learner import Learner, prepare
 from airtune.learning.measurements import Measurements
+from airtune.learning.payload import payload_of
 from airtune.record import SCHEMA_VERSION
 from airtune.scenario import Scenario
 from airtune.scenario.file import parse
@@ -84,6 +85,43 @@ def test_gradients_of_samples_average_to_that_of_their_batch(measurements: Measu
         value, gradient = measurements._model.loss_and_gradient(batch)
         assert rows.mean(axis=0) == pytest.approx(gradient.numpy(), abs=1e-5)
         assert loss.losses(point)[1].mean() == pytest.approx(value, rel=1e-5)
+
+
+def test_of_ffa_the_loss_over_b_alone_is_measured(
+    watched: Learner, measurements: Measurements, scenario_with: Callable[..., Scenario]
+) -> None:
+    """Its gradients and curvature are those of all weights at the entries of B; A stays."""
+    frozen = Measurements(watched.under(scenario_with(**QUICK, aggregation__payload="ffa")), seed=3)
+    entries = payload_of(frozen.scenario.aggregation, watched.matrices, 3).entries(1)
+    with frozen.undisturbed():
+        part, whole = frozen.tuning(), measurements.tuning()
+        assert len(part.start) == part.matrix_sizes.sum() == len(entries)
+        point = somewhere(part)
+        every = part.among_all(point)
+        assert np.array_equal(np.delete(every, entries), np.delete(whole.start, entries))
+        assert np.allclose(part.gradients(point, 1), whole.gradients(every, 1)[:, entries])
+        direction = generator(1, "test").standard_normal(len(entries)).astype(np.float32)
+        padded = np.zeros(len(every), np.float32)
+        padded[entries] = direction
+        expected = whole.curvature(every, padded, 2)[:, entries]
+        assert np.allclose(part.curvature(point, direction, 2), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_constants_of_ffa_are_kept_apart_from_those_of_lora(
+    calibrated: tuple[Scenario, Learner, BoundConstants, list[str]],
+    scenario_with: Callable[..., Scenario],
+) -> None:
+    _, learner, found, _ = calibrated
+    told: list[str] = []
+    scenario = scenario_with(**QUICK, **ALL, aggregation__payload="ffa")
+    ours = constants(scenario, 1, learner.under(scenario), lambda text, _: told.append(text))
+    assert any("round" in text for text in told)
+    assert ours.G_sq != found.G_sq and ours.L0 == found.L0
+    masked = scenario_with(
+        **QUICK, **ALL, aggregation__payload="mask", aggregation__payload_size=200
+    )
+    assert constants(masked, 1, learner.under(masked)) == found  # of all that it ever moves
 
 
 def test_the_learner_is_left_as_it_was(watched: Learner, measurements: Measurements) -> None:

@@ -65,6 +65,12 @@ def uploads_of(updates: np.ndarray, sizes: np.ndarray = SIZES, **more: Any) -> U
     return Uploads(updates.astype(np.float32), np.arange(count), omega, sizes, **more)
 
 
+def laplace(clients: int, seed: int = 0, sizes: np.ndarray = SIZES) -> np.ndarray:
+    """Return independent Laplace updates of mean square 1."""
+    draws = np.random.default_rng(seed).laplace(0.0, np.sqrt(0.5), (clients, sizes.sum()))
+    return draws / np.sqrt(np.mean(draws**2))
+
+
 def gaussian(clients: int, seed: int = 0, sizes: np.ndarray = SIZES) -> np.ndarray:
     """Return independent updates whose matrices have mean 0 and deviation 1 exactly."""
     updates = np.random.default_rng(seed).standard_normal((clients, sizes.sum()))

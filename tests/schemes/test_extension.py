@@ -64,7 +64,7 @@ def test_all_schemes_and_one_of_one_s_own_compare_on_one_page(
         assert entry["latency_s"]["compute"] > 0
     assert results["corner"]["mse_db"] != results["fixed"]["mse_db"]
     moved = {name for name, entry in results.items() if entry["latency_s"]["movement"] > 0}
-    assert moved == {"movable", "digital-movable"}  # switching antennas moves none
+    assert moved == {name for name in table if "movable" in name}  # switching antennas moves none
     assert "corner" in (tmp_path / "run" / "report.html").read_text()
 
 

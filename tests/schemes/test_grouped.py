@@ -29,6 +29,12 @@ QUIET = {
 """Air without errors, up to rounding."""
 
 
+DIGITAL = (
+    *("digital", "digital-movable", "digital-selection"),
+    *("zeroth-order-digital", "feedsign"),
+)
+
+
 def unequal(count: int = 7, seed: int = 0) -> Uploads:
     """Uploads of clients with unequal weights and updates of unequal size."""
     rng = np.random.default_rng(seed)
@@ -47,9 +53,7 @@ def test_one_group_and_no_rule_is_the_interface_itself(name: str) -> None:
     built = SCHEMES[name].build(Scenario(), 1).air
     assert type(built) is SCHEMES[name].air
     several = SCHEMES[name].build(scenario_with(aggregation__groups=3), 1).air
-    assert isinstance(several, Grouped) == (
-        name not in ("ideal", "digital", "digital-movable", "digital-selection")
-    )
+    assert isinstance(several, Grouped) == (name not in ("ideal", *DIGITAL))
 
 
 def test_without_groups_the_noise_is_that_of_the_round() -> None:

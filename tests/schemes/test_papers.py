@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from airtune.radio.links import single_user_sinr
 from airtune.registry import SCHEMES
 from airtune.schemes import Link, Signalling
-from schemes.radio import air_of, gaussian, link_of, scenario_with, uploads_of
+from schemes.radio import air_of, gaussian, laplace, link_of, scenario_with, uploads_of
 
 LOW_POWER = {"clients__tx_power_dbm": 0.0, "placement__mode": "fast"}
 
@@ -161,6 +162,42 @@ def test_a_vote_by_energy_is_predicted_and_worse_than_a_coherent_one() -> None:
     assert errors["non-coherent"] > errors["obda"]
 
 
+def test_words_are_counted_at_the_price_and_with_the_error_stated() -> None:
+    """Codebook sums: N real dimensions a vector, and the error of the code book in loud air."""
+    scenario = scenario_with(placement__mode="fast", clients__tx_power_dbm=30.0)
+    link, air = link_of(scenario, "massive-digital"), air_of(scenario, "massive-digital")
+    updates = laplace(10)
+    received = air.combine(uploads_of(updates), link, 1.0)
+    radio = scenario.radio
+    assert received.uplink_s == pytest.approx(2 * 5000 / (radio.bandwidth_hz * radio.efficiency))
+    limits = link.radio.powers * received.uplink_s
+    assert (received.uplink_j <= limits * (1 + 1e-6)).all()
+    forecast = air.forecast(link, np.full(10, 0.1), np.array([3000, 2000]))
+    assert forecast.uplink_s == received.uplink_s
+    assert received.mse == pytest.approx(forecast.bias, rel=0.1)
+    unequal = uploads_of(updates)
+    unequal = replace(unequal, omega=np.arange(1.0, 11.0) / 55)
+    linear = air.combine(unequal, link, 1.0)
+    expected = air.forecast(link, unequal.omega, np.array([3000, 2000]))
+    assert linear.mse == pytest.approx(expected.mse, rel=0.15)
+
+
+def test_counted_words_lose_the_noise_that_a_sum_keeps() -> None:
+    """What comes on top of the code book falls faster with power than the noise of a sum."""
+    counted, summed = [], []
+    for power in (20.0, 26.0, 60.0):
+        scenario = scenario_with(placement__mode="fast", clients__tx_power_dbm=power)
+        link, uploads = link_of(scenario, "fixed"), uploads_of(laplace(10))
+        received = air_of(scenario, "massive-digital").combine(uploads, link, 1.0)
+        assert received.transmitted.all()
+        counted.append(received.mse)
+        summed.append(air_of(scenario, "fixed").combine(uploads, link, 1.0).mse)
+    noises, on_top = (np.array(m[:2]) - m[2] for m in (summed, counted))
+    assert noises[0] / noises[1] == pytest.approx(10**0.6, rel=0.15)
+    assert on_top[0] > 3 * on_top[1] * noises[0] / noises[1]
+    assert 0 < on_top[0] < noises[0]
+
+
 def test_truncation_trades_participation_for_noise() -> None:
     """A higher threshold silences more clients and leaves less noise; auto takes the least sum."""
     updates, errors, noises, counts = gaussian(10), [], [], []
@@ -184,7 +221,7 @@ def test_truncation_trades_participation_for_noise() -> None:
     assert least.mse < errors[0]  # some silence is better than none
 
 
-@pytest.mark.parametrize("name", ["truncated", "cotaf", "obda", "non-coherent"])
+@pytest.mark.parametrize("name", ["truncated", "cotaf", "obda", "non-coherent", "massive-digital"])
 def test_nobody_above_the_threshold_sends_nothing(name: str) -> None:
     scenario = scenario_with(aggregation__truncation_db=200.0)
     link = link_of(scenario, name)

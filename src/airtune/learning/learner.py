@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ from airtune.learning.results import (
 from airtune.learning.split import shares_of, split_records
 from airtune.learning.text import Encoder, Example
 from airtune.learning.wrong_answers import wrong_answers
+from airtune.learning.zeroth_order import asks, differences
 from airtune.registry import CLIENT_OBJECTIVES
 from airtune.scenario import Scenario
 from airtune.streams import torch_seed
@@ -162,7 +164,9 @@ class Learner:
 
         def update(job: tuple[int, int]) -> ClientUpdate:
             client, batch_size = job
-            return client_update(
+            own = known.get(client)
+            compute = differences if asks(own) else partial(client_update, moved=moved)
+            return compute(
                 self._model,
                 adapter,
                 self._examples(client, seed, round_index),
@@ -171,8 +175,7 @@ class Learner:
                 seed=seed,
                 round_index=round_index,
                 client=client,
-                state=known.get(client),
-                moved=moved,
+                state=own,
             )
 
         def tokens(job: tuple[int, int]) -> int:
@@ -187,7 +190,7 @@ class Learner:
         self._model.load(adapter)
         # Local steps change the shared adapter and dropout the shared random state.
         steady = training.local_steps == 1 and self.scenario.model.lora.dropout == 0
-        steady = steady and self.objective.single_pass
+        steady = steady and self.objective.single_pass and not any(map(asks, known.values()))
         return self.workers.map(update, jobs) if steady else [update(job) for job in jobs]
 
     def _examples(self, client: int, seed: int, round_index: int) -> tuple[Example, ...]:
@@ -299,7 +302,7 @@ _NOT_PREPARED_FROM = {
     *("name", "seed", "seeds", "schemes", "plan", "engine"),
     *("radio", "array", "aggregation", "digital", "placement"),
     *("client_processor", "server_processor", "costs"),
-    *("budget", "bound", "training", "faults"),
+    *("budget", "bound", "training", "zeroth_order", "faults"),
 }
 
 

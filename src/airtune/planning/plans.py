@@ -9,6 +9,7 @@ from airtune.errors import InfeasibleError, InputError, computable
 from airtune.planning.alternate import JointPlan, plan_scheme
 from airtune.planning.coding import fastest_coding
 from airtune.planning.expected_radio import RadioTurn
+from airtune.planning.forward import for_scheme
 from airtune.planning.repetition import Repetition
 from airtune.planning.result import Plan
 from airtune.registry import PROPOSAL
@@ -36,6 +37,7 @@ def plan_run(repetition: Repetition, scheme: str) -> JointPlan:
         that would do.
     """
     planned = PROPOSAL if repetition.scenario.plan == "shared" else scheme
+    repetition = for_scheme(repetition, planned)
     start = repetition.scheme(planned).array.start()
     try:
         with computable("the plan"):
@@ -60,6 +62,7 @@ def with_coding(repetition: Repetition, scheme: str, joint: JointPlan) -> JointP
     """
     if joint.scheme == scheme:
         return joint
+    repetition = for_scheme(repetition, scheme)
     built = repetition.scheme(scheme)
     if not built.air.plans_coding:
         return joint
@@ -72,6 +75,8 @@ def plan_all(repetition: Repetition, schemes: Sequence[str]) -> dict[str, JointP
     """Plan the runs of several schemes, by their names; a shared plan is made once."""
     if repetition.scenario.plan == "own":
         return {scheme: plan_run(repetition, scheme) for scheme in schemes}
+    for scheme in schemes:
+        for_scheme(repetition, scheme)  # says what does not go together
     return dict.fromkeys(schemes, plan_run(repetition, PROPOSAL))
 
 

@@ -61,6 +61,8 @@ class Repetition:
         Constants of the bound where they were calibrated; by default those of the scenario.
     channel : Channel, optional
         Source of the propagation paths; by default the one that `radio.channel` names.
+    own_payload : Payload, optional
+        What a scheme sends whatever `aggregation.payload` is (:mod:`airtune.planning.forward`).
     """
 
     scenario: Scenario
@@ -68,6 +70,7 @@ class Repetition:
     sizes: Sizes
     bound: BoundConstants | None = None
     channel: Channel | None = None
+    own_payload: Payload | None = None
     _schemes: dict[str, BuiltScheme] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -157,7 +160,8 @@ class Repetition:
         InputError
             It does not fit the adapter matrices.
         """
-        return payload_of(self.scenario.aggregation, self.sizes.matrices, self.seed)
+        given = self.scenario.aggregation
+        return self.own_payload or payload_of(given, self.sizes.matrices, self.seed)
 
     def booking(self, air: AirInterface, part: str) -> AirInterface:
         """Return an interface that books a part of the payload, as a cost twin would send it."""
@@ -213,7 +217,7 @@ class Repetition:
     def cycles_per_sample(self) -> FloatArray:
         """Processor cycles that one sample of a mini-batch costs a client in a round."""
         return cycles_per_sample(
-            self.flop_per_sample,
+            self.flop_per_sample * self.payload.computing,
             self.scenario.client_processor.flop_per_cycle,
             self.scenario.training.local_steps,
         )

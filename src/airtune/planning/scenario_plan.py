@@ -9,6 +9,7 @@ from typing import Any
 from airtune.bound import BoundParts
 from airtune.errors import InputError, clip, computable
 from airtune.planning.alternate import JointPlan
+from airtune.planning.forward import for_scheme
 from airtune.planning.margins import Margins, bound_curve, measure_margins
 from airtune.planning.plans import plan_run
 from airtune.planning.repetition import Repetition
@@ -87,7 +88,7 @@ def plan_scenario(scenario: Scenario, scheme: str | None = None) -> ScenarioPlan
         raise InputError(f"--scheme {clip(name)}: must be one of {', '.join(SCHEMES)}")
     if name != PROPOSAL:
         scenario = scenario.model_copy(update={"plan": "own"})
-    repetition = Repetition.open(scenario, scenario.seed)
+    repetition = for_scheme(Repetition.open(scenario, scenario.seed), name)
     began = time.perf_counter()
     joint = plan_run(repetition, name)
     seconds = time.perf_counter() - began

@@ -58,7 +58,12 @@ _STYLES = {
     "cotaf": SchemeStyle("COTAF", _GREEN, (0, (8, 2)), "<"),
     "obda": SchemeStyle("OBDA", _PURPLE, (0, (8, 2)), ">"),
     "non-coherent": SchemeStyle("Non-coherent", _VERMILLION, (0, (8, 2)), "$N$"),
+    "massive-digital": SchemeStyle("Massive digital", _GREEN, "-", "$C$"),
     "truncated": SchemeStyle("Truncated", _BLUE, (0, (1, 1.3)), "p"),
+    "zeroth-order": SchemeStyle("Zeroth-order", _BLACK, (0, (5, 1.6)), "$Z$"),
+    "zeroth-order-movable": SchemeStyle("Zeroth-order, movable", _BLACK, "-", "$M$"),
+    "zeroth-order-digital": SchemeStyle("Zeroth-order, digital", _BLACK, (0, (2, 1.2)), "$D$"),
+    "feedsign": SchemeStyle("FeedSign", _BLACK, (0, (8, 2)), "$1$"),
 }
 
 COMPONENTS = {

@@ -15,6 +15,7 @@ from airtune.engines import Engine, RoundUpdates
 from airtune.learning.results import Evaluation
 from airtune.planning import replan
 from airtune.planning.alternate import JointPlan
+from airtune.planning.forward import for_scheme
 from airtune.planning.plans import plan_run, with_coding
 from airtune.planning.repetition import Repetition
 from airtune.planning.replan import CurrentPlan
@@ -70,6 +71,7 @@ class FederatedRun:
     def __init__(
         self, repetition: Repetition, scheme: str, engine: Engine, plan: JointPlan | None = None
     ) -> None:
+        repetition = for_scheme(repetition, scheme)
         scenario = repetition.scenario
         self.scenario, self.seed = scenario, repetition.seed
         self.repetition, self.engine = repetition, engine

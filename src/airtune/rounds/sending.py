@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from airtune.engines import RoundUpdates
 from airtune.kinds import Integer
 from airtune.learning.objectives.base import CONTROL
-from airtune.learning.payload import Payload
+from airtune.learning.payload import Payload, SeededDirections
 from airtune.learning.product_bias import product_bias
 from airtune.learning.results import ClientState, Vector
 from airtune.learning.server import OptimizerState, ServerOptimizer, finite_step
+from airtune.learning.zeroth_order import PROBES, asked
 from airtune.planning.repetition import Repetition
 from airtune.registry import CLIENT_OBJECTIVES
 from airtune.rounds.state import Resting, State
@@ -34,12 +35,15 @@ class Sending:
     optimizer : ServerOptimizer
     training : Training
         Of the scheme, with the learning rate of the payload.
+    asked : dict of str to ndarray
+        What clients are asked for each round besides, put into their states.
     """
 
     payload: Payload
     booking: Callable[[AirInterface, str], AirInterface]
     optimizer: ServerOptimizer
     training: Training
+    asked: ClientState = field(default_factory=dict)
 
     @property
     def hears_control(self) -> bool:
@@ -53,7 +57,10 @@ class Sending:
         payload, step = repetition.payload, repetition.scenario.aggregation.payload_step
         rate = training.learning_rate * (payload.step if step is None else step)
         training = training.model_copy(update={"learning_rate": rate})
-        return cls(payload, repetition.booking, optimizer, training)
+        asks = {}
+        if isinstance(payload, SeededDirections):
+            asks = asked(payload.count, repetition.scenario.zeroth_order.distance)
+        return cls(payload, repetition.booking, optimizer, training, asks)
 
     def turns(self, adapter: Vector) -> dict[str, Resting]:
         """Return what each part of the payload starts with."""
@@ -73,15 +80,16 @@ class Sending:
 
     def client_states(self, state: State, clients: Integer) -> Mapping[int, ClientState]:
         """Return what these clients remember, with the server's control variate if they hear it."""
-        if not self.hears_control:
+        told = self.asked | ({CONTROL: state.control} if self.hears_control else {})
+        if not told:
             return state.client_states
         known = state.client_states
-        return {k: known.get(k, {}) | {CONTROL: state.control} for k in clients.tolist()}
+        return {k: known.get(k, {}) | told for k in clients.tolist()}
 
     def kept(self, states: Mapping[int, ClientState]) -> dict[int, ClientState]:
         """Return new states of clients without what the server puts there each round."""
         return {
-            client: {name: array for name, array in own.items() if name != CONTROL}
+            client: {name: array for name, array in own.items() if name not in (CONTROL, PROBES)}
             for client, own in states.items()
         }
 

@@ -75,6 +75,14 @@ class Digital(Settings):
     error_feedback: Annotated[bool | Literal["planned"], BeforeValidator(_feedback)] = Field(
         PLANNED, description="clients add the last quantisation error"
     )
+    vector: Annotated[int, Field(ge=1, le=16), Quantity("", 1, 8)] = Field(
+        2, description="massive-digital: entries V that one word of the code book stands for"
+    )
+    codewords: Annotated[int, Field(ge=2, le=256), Quantity("", 2, 128)] = Field(
+        8,
+        description="massive-digital: words N of the code book, each with a resource of its own: "
+        "N / (2 V) symbols an entry",
+    )
     snr_gap_db: Annotated[NonNegative, Quantity("dB", 0, 40)] = Field(
         0.0, description="gap of the code to the Shannon rate"
     )

@@ -33,6 +33,7 @@ from airtune.scenario.radio import (
 )
 from airtune.scenario.ris import Ris
 from airtune.scenario.units import Quantity
+from airtune.scenario.zeroth_order import ZerothOrder
 
 MOST_CELLS = 100_000
 """Cells of a run folder at most: schemes times seeds."""
@@ -178,6 +179,7 @@ class Scenario(Settings):
     data: Data = Data()
     pretraining: Pretraining = Pretraining()
     training: Training = Training()
+    zeroth_order: ZerothOrder = ZerothOrder()
     evaluation: Evaluation = Evaluation()
     client_processor: Processor = Processor()
     server_processor: Server = Server()

@@ -10,7 +10,9 @@ from airtune.schemes.air.analog import Analog
 from airtune.schemes.air.base import AirInterface
 from airtune.schemes.air.cotaf import Cotaf
 from airtune.schemes.air.digital import Digital
+from airtune.schemes.air.feed_sign import FeedSign
 from airtune.schemes.air.ideal import ErrorFree
+from airtune.schemes.air.massive_digital import MassiveDigital
 from airtune.schemes.air.messages import Forecast, Memory, Reception, Uploads
 from airtune.schemes.air.non_coherent import NonCoherent
 from airtune.schemes.air.one_bit import OneBit
@@ -44,12 +46,23 @@ RIS = Scheme("ris", ReflectingSurface, OverTheAir, "Wang et al. 2022")
 COTAF = Scheme("cotaf", HalfWavelengthArray, Cotaf, "Sery et al. 2021")
 OBDA = Scheme("obda", HalfWavelengthArray, OneBit, "Zhu, Du et al. 2021")
 NON_COHERENT = Scheme("non-coherent", HalfWavelengthArray, NonCoherent, "Şahin 2023")
+MASSIVE_DIGITAL = Scheme("massive-digital", HalfWavelengthArray, MassiveDigital, "Qiao et al. 2024")
 TRUNCATED = Scheme("truncated", HalfWavelengthArray, Truncated, "Zhu, Wang, Huang 2020")
 DIGITAL = Scheme("digital", HalfWavelengthArray, Digital, "Alistarh et al. 2017")
 DIGITAL_MOVABLE = Scheme("digital-movable", MovableArray, Digital, "Alistarh et al. 2017")
 DIGITAL_SELECTION = Scheme(
     "digital-selection", SpreadSelectedArray, Digital, "Alistarh et al. 2017"
 )
+ZEROTH_ORDER = Scheme(
+    "zeroth-order", HalfWavelengthArray, OverTheAir, "pAirZero 2026", forward_only=True
+)
+ZEROTH_ORDER_MOVABLE = Scheme(
+    "zeroth-order-movable", MovableArray, OverTheAir, "pAirZero 2026", forward_only=True
+)
+ZEROTH_ORDER_DIGITAL = Scheme(
+    "zeroth-order-digital", HalfWavelengthArray, Digital, "Qin et al. 2024", forward_only=True
+)
+FEEDSIGN = Scheme("feedsign", HalfWavelengthArray, FeedSign, "Cai et al. 2025", forward_only=True)
 
 __all__ = [
     "AirInterface",

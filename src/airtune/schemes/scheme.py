@@ -55,6 +55,9 @@ class Scheme:
         Its ``build(scenario)`` makes the interface; its ``about`` is in the table of schemes.
     source : str
         Paper that it comes from, for the table of schemes.
+    forward_only : bool
+        Whether its clients make forward passes only, and send differences of the loss along the
+        seeded directions of `zeroth_order` in place of a gradient.
 
     Examples
     --------
@@ -68,6 +71,7 @@ class Scheme:
     array: type[ArrayPolicy]
     air: type[AirInterface]
     source: str = ""
+    forward_only: bool = False
 
     def build(self, scenario: Scenario, seed: int) -> BuiltScheme:
         """Return the scheme for a repetition.

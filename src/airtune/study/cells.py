@@ -180,13 +180,16 @@ class _Engines:
 
     def inputs_of(self, run: FederatedRun) -> dict[str, Any]:
         """Return what a run depends on beyond its settings, with a digest of each file."""
+        from airtune.bound.calibrate import given_constants
+
         key = id(run.engine)
         if key not in self._inputs:
             found = run.engine.inputs()
             folder = found.get("model_folder")
             files = {} if folder is None else {"model": record.file_digests(Path(folder))}
             self._inputs[key] = {**found, **files}
-        bound = json.dumps(asdict(run.repetition.constants), sort_keys=True)
+        measured = run.repetition.bound or given_constants(run.scenario.bound)
+        bound = json.dumps(asdict(measured), sort_keys=True)
         phase_1 = run.scenario.pretraining
         return {
             **self._inputs[key],
@@ -215,7 +218,7 @@ def _runs(
         joint = plans[cell.scheme]
         own = planned_pretraining(scenario, joint.plan)
         engine, sizes = engines.start(own)
-        repetition = Repetition(own, seed, sizes, known.constants, known.paths)
+        repetition = Repetition(own, seed, sizes, known.bound, known.paths)
         runs.append((cell, FederatedRun(repetition, cell.scheme, engine, joint)))
     return runs
 

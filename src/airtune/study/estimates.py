@@ -131,6 +131,30 @@ def memory_gib(scenario: Scenario, facts: ModelFacts) -> float:
     return float(LIBRARIES_GIB + (facts.weights * weight + 4 * values) / GIB)
 
 
+def client_memory_gib(scenario: Scenario, facts: ModelFacts, *, forward_only: bool) -> float:
+    """Estimate what a client has to hold for its update [GiB]: weights, activations, adapters.
+
+    With a backward pass every layer keeps its activations (:func:`memory_gib`), and each logit has
+    a gradient.  Forward passes keep those of one layer at a time; besides the adapter there are a
+    direction and the adapter moved along it, where otherwise a gradient and the update are.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    facts : ModelFacts
+    forward_only : bool
+    """
+    settings = scenario.model
+    weight = 4.5 / 8 if settings.quantization == "nf4" else BYTES.get(settings.dtype, 4.0)
+    layers = min(2, facts.layers) if settings.gradient_checkpointing else facts.layers
+    batch = scenario.training.batch_size_max
+    kept, copies = (min(1, facts.layers), 1) if forward_only else (layers, 2)
+    values = 1.0 * batch * (facts.longest * kept * facts.width * 17)
+    values += batch * facts.learnt_tokens * facts.vocabulary * copies
+    values += 3 * sum(matrix.size for matrix in facts.sizes.matrices)
+    return float((facts.weights * weight + 4 * values) / GIB)
+
+
 def check_memory(scenario: Scenario, weights: float, adapter: float) -> None:
     """Refuse a model that does not fit into the memory, whatever the batches.
 

@@ -23,12 +23,19 @@ from airtune.learning.learner import prepared_from
 from airtune.learning.twins import cost_twin
 from airtune.memory import GIB, total_bytes
 from airtune.record.inputs import input_files
-from airtune.registry import PROPOSAL
+from airtune.registry import PROPOSAL, SCHEMES
 from airtune.scenario import Scenario
 from airtune.scenario.costs import CostTwin
 from airtune.scenario.plausible import implausible
 from airtune.study import compare
-from airtune.study.estimates import ModelFacts, check_memory, memory_gib, training_rate, wall_s
+from airtune.study.estimates import (
+    ModelFacts,
+    check_memory,
+    client_memory_gib,
+    memory_gib,
+    training_rate,
+    wall_s,
+)
 
 if TYPE_CHECKING:
     from airtune.learning.sizes import Outline
@@ -62,6 +69,8 @@ class Preflight:
         Training examples, and those of them that are cut to `data.max_tokens`.
     cost_twin : CostTwin or None
         Whose costs the simulated time and energy are; None: those of the trained model.
+    client_memory_gib : dict of str to float
+        What a client of each scheme has to hold, by scheme.
     """
 
     problems: list[str] = field(default_factory=list)
@@ -76,6 +85,7 @@ class Preflight:
     examples: int = 0
     cut: int = 0
     cost_twin: CostTwin | None = None
+    client_memory_gib: dict[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document that ``airtune check --json`` prints."""
@@ -90,6 +100,7 @@ class Preflight:
             "left_out_count": len(self.left_out),
             "examples": self.examples,
             "cut": self.cut,
+            "client_memory_gib": self.client_memory_gib,
             **({} if self.cost_twin is None else {"cost_twin": self.cost_twin.to_dict()}),
         }
 
@@ -137,6 +148,10 @@ def preflight(scenario: Scenario, records: int = 0) -> Preflight:
     found.left_out = list(facts.left_out)
     found.examples, found.cut = facts.examples, facts.cut
     found.estimates["memory_gib"] = memory_gib(scenario, facts)
+    for name in scenario.schemes if checked is not None else ():
+        forward = bool(getattr(SCHEMES[name], "forward_only", False))
+        needed = client_memory_gib(scenario, facts, forward_only=forward)
+        found.client_memory_gib[name] = needed
     fits = found.attempt(lambda: _check_memory(scenario, facts, found))
     if checked is None or not fits:
         return found

@@ -72,6 +72,8 @@ class ClientObjective(ABC):
         beside the adapter, and puts it into the state of every selected client as
         :data:`CONTROL`, also of one that has no state yet: :meth:`init` is then left out, and
         :meth:`start` has to cope.
+    forward_only : bool
+        :meth:`loss` is there, so that schemes whose clients make forward passes only can use it.
 
     Examples
     --------
@@ -93,6 +95,7 @@ class ClientObjective(ABC):
     single_pass: bool = False
     hears_control: bool = False
     maps_batches: bool = False
+    forward_only: bool = False
 
     def encode(self, encoder: Encoder, records: Sequence[Record]) -> Sequence[Example]:
         """Return the examples of `records`, in order: prompts with their answers by default.
@@ -175,6 +178,22 @@ class ClientObjective(ABC):
             The caller may change it.
         state : dict of str to ndarray
         """
+
+    def loss(self, task: LocalTask, flat: torch.Tensor, examples: Sequence[Example]) -> float:
+        """Return the loss of a mini-batch [nat] by a forward pass, without dropout.
+
+        Only called where the objective is `forward_only`, by several threads at once where the
+        model works on packed batches.
+
+        Parameters
+        ----------
+        task : LocalTask
+        flat : Tensor, float32, shape (d,)
+            The adapter.  Not to be changed.
+        examples : sequence of Example
+            Mini-batch.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no loss by forward passes alone")
 
     @abstractmethod
     def evaluate(

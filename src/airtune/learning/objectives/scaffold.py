@@ -33,6 +33,7 @@ class ControlVariates(SupervisedFineTuning):
     """
 
     hears_control = True
+    forward_only = False
 
     def init(self, task: LocalTask) -> ClientState:
         """Return no gradients."""

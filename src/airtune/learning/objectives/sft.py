@@ -20,6 +20,7 @@ class SupervisedFineTuning(ClientObjective):
 
     single_pass = True
     maps_batches = True
+    forward_only = True
 
     def step(
         self, task: LocalTask, flat: torch.Tensor, examples: Sequence[Example], state: ClientState
@@ -27,6 +28,13 @@ class SupervisedFineTuning(ClientObjective):
         """See :meth:`ClientObjective.step`."""
         loss, gradient = task.model.gradient_at(flat, examples, task.random)
         return loss, gradient, state
+
+    def loss(self, task: LocalTask, flat: torch.Tensor, examples: Sequence[Example]) -> float:
+        """See :meth:`ClientObjective.loss`."""
+        import torch
+
+        lengths = torch.tensor([example.learnt_tokens for example in examples])
+        return float((-task.model.log_probabilities(flat, examples) / lengths).mean())
 
     def evaluate(
         self, task: LocalTask, examples: Sequence[Example], batch_size: int, workers: Workers

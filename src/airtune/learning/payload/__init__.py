@@ -11,6 +11,7 @@ from airtune.learning.payload.lora import Whole
 from airtune.learning.payload.mask import RandomMask
 from airtune.learning.payload.rolora import Alternating
 from airtune.learning.payload.subspace import RandomSubspace
+from airtune.learning.payload.zeroth_order import SeededDirections
 from airtune.learning.results import AdapterMatrix
 from airtune.scenario import Aggregation
 
@@ -60,4 +61,4 @@ def _made(name: str, size: int | None, matrices: tuple[AdapterMatrix, ...], seed
     return payload
 
 
-__all__ = ["PAYLOADS", "WHOLE", "Payload", "payload_of"]
+__all__ = ["PAYLOADS", "WHOLE", "Payload", "SeededDirections", "payload_of"]

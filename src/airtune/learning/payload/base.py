@@ -188,6 +188,11 @@ class Payload(ABC):
         return 1.0
 
     @property
+    def computing(self) -> float:
+        """What a client computes in a round, over a gradient with a frozen base."""
+        return 1.0
+
+    @property
     def inflation(self) -> float:
         """E ||dhat||^2 / ||d||^2 - 1 of what is decoded of an exact mean."""
         return 0.0

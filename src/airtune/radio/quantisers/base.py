@@ -100,7 +100,7 @@ class Quantiser(ABC):
         groups = spans(sizes, len(update))
         for span in groups:
             group = np.asarray(update[span], dtype=np.float64)
-            top = float(np.abs(group).max(initial=0.0))
+            top = largest(group)
             if top > 0:
                 # in units of the largest modulus: squares stay away from underflow and overflow
                 decoded, bits = self.encode_group(group / top)
@@ -241,10 +241,15 @@ def fitted(levels: Real, group: Real) -> float:
     return float(levels @ group) / energy if energy > 0 else 0.0
 
 
+def largest(values: Real) -> float:
+    """Return the largest modulus, 0 of nothing, without an array of moduli."""
+    return max(float(values.max(initial=0.0)), -float(values.min(initial=0.0)))
+
+
 def rescaled(decoded: Real, top: float) -> Real:
     """Return decoded entries in units of `top` as a scale that is sent as a float32 gives them."""
-    scale = float(np.abs(decoded).max(initial=0.0))
+    scale = largest(decoded)
     if scale == 0:
         return decoded
-    largest = float(np.finfo(np.float32).max)
-    return decoded * (float(np.float32(min(scale * top, largest))) / scale)
+    most = float(np.finfo(np.float32).max)
+    return decoded * (float(np.float32(min(scale * top, most))) / scale)

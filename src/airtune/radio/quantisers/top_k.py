@@ -11,6 +11,7 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -63,7 +64,7 @@ class TopK(Quantiser):
             levels = root * mean * lloyd_max(LAPLACE, self.bits).quantise(excess / (root * mean))
         decoded = np.zeros(count)
         decoded[where] = np.sign(group[where]) * (least + levels)
-        bits = kept * self.bits + np.ceil(_log2_choices(count, kept))
+        bits = kept * self.bits + _choice_bits(count, kept)
         return fitted(decoded, group) * decoded, float(bits)
 
     def kept(self, sizes: npt.ArrayLike) -> Integer:
@@ -85,6 +86,12 @@ class TopK(Quantiser):
         lengths = np.asarray(sizes, dtype=np.int64)
         kept = self.kept(lengths)
         return float(np.sum(kept * self.bits + np.ceil(_log2_choices(lengths, kept))))
+
+
+@lru_cache(maxsize=256)
+def _choice_bits(count: int, kept: int) -> float:
+    """Return the whole bits that say which of `count` entries are kept."""
+    return float(np.ceil(_log2_choices(count, kept)))
 
 
 def _log2_choices(count: npt.ArrayLike, kept: npt.ArrayLike) -> Real:

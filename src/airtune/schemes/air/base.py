@@ -63,6 +63,9 @@ class AirInterface(ABC):
         Of the class: whether :meth:`forecast` and :meth:`combine` book the entries that
         :meth:`booked_entries` returns; without it the interface is refused where there is a twin.
 
+    sends_signs : bool
+        Of the class: whether the mean that is decoded holds signs alone, of one size.
+
     Examples
     --------
     The exact mean, sent by each client in turn as 32-bit numbers:
@@ -97,6 +100,7 @@ class AirInterface(ABC):
     places_set_error: ClassVar[bool] = True
     broadcasts: ClassVar[bool] = True
     books_twins: ClassVar[bool] = False
+    sends_signs: ClassVar[bool] = False
 
     @classmethod
     def build(cls, scenario: Scenario) -> Self:

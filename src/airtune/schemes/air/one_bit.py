@@ -90,7 +90,7 @@ class OneBit(Truncating):
         return self.transmit(
             uploads,
             link,
-            _unit_scales(sizes, step > 0, uploads.omega),
+            unit_scales(sizes, step > 0, uploads.omega),
             forced(link, uploads.clients, uploads.omega, backoff),
         )
 
@@ -101,7 +101,7 @@ class OneBit(Truncating):
         return self._coded(measured, uploads) if joint else Report(measured)
 
 
-def _unit_scales(sizes: Integer, sent: np.ndarray, omega: Real) -> Normalisation:
+def unit_scales(sizes: Integer, sent: np.ndarray, omega: Real) -> Normalisation:
     """Return the scales of symbols that have unit power already."""
     shape = (len(omega), len(sizes))
     return Normalisation(
