@@ -44,6 +44,7 @@ SILENT_SYMBOLS = 10
 if TYPE_CHECKING:
     from airtune.learning.learner import Prepare, Progress
     from airtune.learning.sizes import Sizes
+    from airtune.planning.pilot import Pilot
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ class Repetition:
         Adapter matrices, records of the clients, and what a sample costs.
     bound : BoundConstants, optional
         Constants of the bound where they were calibrated; by default those of the scenario.
+    pilot : Pilot, optional
+        For a plan that minimises what is predicted: a few rounds without errors.
     channel : Channel, optional
         Source of the propagation paths; by default the one that `radio.channel` names.
     """
@@ -68,6 +71,7 @@ class Repetition:
     sizes: Sizes
     bound: BoundConstants | None = None
     channel: Channel | None = None
+    pilot: Pilot | None = None
     _schemes: dict[str, BuiltScheme] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -240,6 +244,7 @@ class Repetition:
             pretraining_cycles_per_sample=flop / self.scenario.server_processor.flop_per_cycle,
             pretraining_steps=pretraining.steps,
             pretraining_batch=pretraining.batch_size,
+            pilot=self.pilot,
         )
 
     @cached_property
