@@ -29,9 +29,9 @@ from airtune.kinds import Real
 FLOOR = (0.22, 0.1)
 """Prior of E / L(0): mean and standard deviation.
 
-This and the next are from fits to whole error-free runs of a small LLaMA with an Adam-like server
-in benchmarks/results/study (cell-edge, paper-v1; benchmarks/forecast.py prints them), widened to
-hold for runs in which few clients take part."""
+This and the next were set by hand, once, after fits to the whole error-free runs of a small LLaMA
+with an Adam-like server in benchmarks/results/study (cell-edge, paper-v1), and widened for runs in
+which few clients take part."""
 
 LOG_POWER = (0.35, 0.25)
 """Prior of log b, in the same way."""
