@@ -16,7 +16,8 @@ run: the error of the prediction of the air is not in these figures.
 
 *Seeds*, split before any of them was run: new runs of the quickstart with a fixed target, planned
 for least time by the pilot's own gamma, as `airtune compare` would.  The first nine seeds give the
-scores of a limit for 90 % of new seeds, the others test it.  Each goes to benchmarks/results/forecast.json as soon as it is done.
+scores of a limit for 90 % of new seeds, the others test it.  Each goes to
+benchmarks/results/forecast.json as soon as it is done.
 """
 
 from __future__ import annotations

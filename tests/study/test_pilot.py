@@ -45,6 +45,21 @@ def test_a_pilot_is_the_beginning_of_the_error_free_run(scenario: Scenario) -> N
     assert pilot.time_s > 0 and pilot.energy_j > 0
 
 
+def test_the_server_runs_it_on_public_data_at_its_own_cost(scenario: Scenario) -> None:
+    public = with_settings(
+        scenario, planning__pilot="server", planning__pilot_source="public.jsonl"
+    )
+    alone = pilot_scenario(public)
+    assert alone.data.source == "public.jsonl"
+    assert pilot_scenario(scenario).data.source == scenario.data.source
+    pilot = run_pilot(alone, 1, prepare(), by="server")
+    # four rounds of 3 clients with 8 samples and 2 more for the noise, at the server's clock
+    server, flop = public.server_processor, QuadraticLearner(alone, 1).flop_per_sample
+    seconds = 4 * 3 * 10 * flop / server.flop_per_cycle / server.f_max_hz
+    assert pilot.time_s == pytest.approx(seconds)
+    assert pilot.energy_j == pytest.approx(server.kappa * server.f_max_hz**3 * seconds)
+
+
 @pytest.mark.parametrize("noise", [0.0, 3.0])
 def test_it_measures_the_noise_of_the_batches(scenario: Scenario, noise: float) -> None:
     """Of 107 entries with variance noise^2 / B each, where mean gradients are far from 0."""
