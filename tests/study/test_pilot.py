@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from airtune.engines import LocalEngine
 from airtune.errors import InputError
 from airtune.learning import learner
 from airtune.planning.pilot import Pilot
@@ -43,6 +44,28 @@ def test_a_pilot_is_the_beginning_of_the_error_free_run(scenario: Scenario) -> N
     assert list(pilot.losses) == losses
     assert pilot.batches == (8, 8, 8)
     assert pilot.time_s > 0 and pilot.energy_j > 0
+
+
+def test_the_engine_of_the_run_serves_the_pilot_and_stays_open(scenario: Scenario) -> None:
+    class Counting(LocalEngine):
+        starts = closes = computed = 0
+
+        def start(self, *given):  # type: ignore[no-untyped-def]  # as the base
+            Counting.starts += 1
+            return super().start(*given)
+
+        def updates(self, *given):  # type: ignore[no-untyped-def]  # as the base
+            Counting.computed += 1
+            return super().updates(*given)
+
+        def close(self) -> None:
+            Counting.closes += 1
+
+    engine = Counting(prepare())
+    started = engine, engine.start(scenario, 1)
+    pilot = find_pilot(scenario, 1, prepare(), None, started)
+    assert (Counting.starts, Counting.closes, Counting.computed) == (1, 0, 8)
+    assert pilot == run_pilot(pilot_scenario(scenario), 1, prepare())
 
 
 def test_the_server_runs_it_on_public_data_at_its_own_cost(scenario: Scenario) -> None:

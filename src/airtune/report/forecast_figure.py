@@ -102,10 +102,17 @@ def draw_pareto(
         figure = style.new_figure(_HEIGHT)
         axes = figure.add_subplot()
         axes.plot(*zip(*front, strict=True), ".-", color=_MEASURED, linewidth=1.0, zorder=2)
+        middle = 0.5 * (front[0][0] + front[-1][0])
         for label, place in ends.items():
             axes.plot(*place, "o", color=_PREDICTED, markersize=4, zorder=3)
+            late = place[0] > middle
             axes.annotate(
-                f"least {label}", place, xytext=(4, 4), textcoords="offset points", va="bottom"
+                f"least {label}",
+                place,
+                xytext=(-4 if late else 4, 4),
+                textcoords="offset points",
+                va="bottom",
+                ha="right" if late else "left",
             )
         axes.set_xlabel("Predicted time to the target [s]")
         axes.set_ylabel("Predicted energy to the target [J]")

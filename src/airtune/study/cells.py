@@ -197,7 +197,8 @@ def _runs(
 
     sizes = engines.start(scenario)[1] if scenario.planning.pretraining == "fixed" else None
     known = Repetition.open(scenario, seed, engines.learners, engines.preparing, sizes)
-    pilot = find_pilot(scenario, seed, engines.learners, engines.preparing)
+    started = None if sizes is None else engines.start(scenario)
+    pilot = find_pilot(scenario, seed, engines.learners, engines.preparing, started)
     known = replace(known, pilot=pilot)
     plans = plan_all(known, [cell.scheme for cell in cells])
     runs = []

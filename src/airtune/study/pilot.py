@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from airtune.learning.sizes import Sizes
     from airtune.planning.repetition import Repetition
 
+    Started = tuple[Engine, Sizes]
+
 VERSION = 1
 """Raise it whenever a pilot measures something else."""
 
@@ -47,7 +49,11 @@ UPLOAD_BITS = 16
 
 
 def find_pilot(
-    scenario: Scenario, seed: int, prepare: Prepare, progress: Progress | None = None
+    scenario: Scenario,
+    seed: int,
+    prepare: Prepare,
+    progress: Progress | None = None,
+    started: Started | None = None,
 ) -> Pilot | None:
     """Return the pilot of a scenario and a seed; None where its plan needs none.
 
@@ -60,6 +66,9 @@ def find_pilot(
     prepare : callable
         Makes the learner, as :func:`airtune.learning.learner.prepare` does.
     progress : callable, optional
+    started : (Engine, Sizes), optional
+        The engine of the run that is planned, to be used for a pilot by the clients as well; by
+        default one is started and closed.
 
     Raises
     ------
@@ -80,7 +89,7 @@ def find_pilot(
             return _parsed(folder / FILE)
         except InputError:
             facts = None  # damaged: made again, and not kept
-    pilot = run_pilot(alone, seed, prepare, progress, by=by)
+    pilot = run_pilot(alone, seed, prepare, progress, by=by, started=started)
     if facts is not None:
         cached(cache, KIND, facts, lambda folder: _write(folder / FILE, _text(pilot)))
     return pilot
@@ -177,6 +186,7 @@ def run_pilot(
     progress: Progress | None = None,
     *,
     by: str = "clients",
+    started: Started | None = None,
 ) -> Pilot:
     """Run the rounds of a pilot at the largest batches; nothing is written.
 
@@ -188,7 +198,10 @@ def run_pilot(
     prepare : callable
     progress : callable, optional
     by : str
-        ``clients`` or ``server``: whose processors its cost is of.
+        ``clients`` or ``server``: whose processors its cost is of; the server computes here,
+        whatever the engine.
+    started : (Engine, Sizes), optional
+        As of :func:`find_pilot`.
 
     Raises
     ------
@@ -200,9 +213,13 @@ def run_pilot(
     from airtune.rounds.federated import FederatedRun
 
     with ExitStack() as opened:
-        engine = _Listening(ENGINES[scenario.engine.name](prepare))
-        opened.callback(engine.close)
-        sizes = engine.start(scenario, seed, progress)
+        if started is not None and by == "clients":
+            engine, sizes = _Listening(started[0]), started[1]
+        else:
+            name = "local" if by == "server" else scenario.engine.name
+            engine = _Listening(ENGINES[name](prepare))
+            opened.callback(engine.close)
+            sizes = engine.start(scenario, seed, progress)
         bound = None
         if calibrated(scenario):
             bound = constants(scenario, seed, prepare(scenario, seed, progress), progress)
