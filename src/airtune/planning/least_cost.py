@@ -89,6 +89,19 @@ def least_cost(
         The pilot's batches of these clients.
     bias : float
         Part of the error over v^2 that no back-off changes.
+
+    Examples
+    --------
+    Two clients whose error-free run is at the target after two rounds; at most four are allowed:
+
+    >>> from airtune.allocation.examples import two_clients
+    >>> curve, pilot = np.array([4.0, 2.0, 1.5, 1.2, 1.0]), np.array([16.0, 16.0])
+    >>> for name in ("time", "energy"):
+    ...     objective = Objective(name, curve, 1.5, chi=6.0, batch_noise=0.2, reference=pilot)
+    ...     found = least_cost(two_clients(), objective, pilot)
+    ...     print(name, found.rounds, found.batch.tolist(), round(found.window, 2), "s")
+    time 4 [4.0, 2.0] 0.2 s
+    energy 3 [14.0, 10.0] 10.67 s
     """
     search = _Search(problem, objective, reference, bias)
     boxes = search.first_boxes()

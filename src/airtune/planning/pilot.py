@@ -69,7 +69,14 @@ class Pilot:
         return len(self.losses) - 1
 
     def curve(self) -> LearningCurve:
-        """Return the curve that continues the losses."""
+        """Return the curve that continues the losses.
+
+        Examples
+        --------
+        >>> pilot = Pilot((3.0, 2.2, 1.7, 1.4), (8, 8), 0.4, 8.7, "clients", 1.0, 1.0)
+        >>> [round(float(loss), 1) for loss in pilot.curve().losses(30)[::10]]
+        [3.0, 0.9, 0.8, 0.7]
+        """
         return fit_learning_curve(self.losses)
 
     def to_dict(self) -> dict[str, Any]:
