@@ -40,7 +40,7 @@ import numpy as np  # noqa: E402
 import manual  # noqa: E402
 import resumable  # noqa: E402
 from airtune.bound import fit_learning_curve  # noqa: E402
-from airtune.bound.conformal import COVERAGE, score, upper_limit  # noqa: E402
+from airtune.bound.conformal import COVERAGE, fewest_scores, score, upper_limit  # noqa: E402
 from airtune.bound.forecast import crossing, rounds_to_target  # noqa: E402
 from airtune.bound.forecast_constants import SIGNS, fit_chi  # noqa: E402
 from airtune.schemes.air.coding import CHI as CODED  # noqa: E402
@@ -269,11 +269,14 @@ def write_docs(document: dict[str, Any]) -> None:
         for seed, cell in sorted(seeds.items(), key=lambda item: int(item[0]))
     ]
     factor = "none" if found["factor"] is None else f"{found['factor']:.2f} times the forecast"
-    held = "not tested" if found["held"] is None else f"{found['held']:.0%}"
     said = (
-        f"Limit for {COVERAGE:.0%} of new seeds from {found['calibration_seeds']} seeds: {factor}; "
-        f"it holds for {held} of {found['test_seeds']} other seeds."
+        f"Limit for {COVERAGE:.0%} of new seeds from {found['calibration_seeds']} seeds: {factor}"
     )
+    if found["factor"] is None:
+        said += f" (it takes {fewest_scores(COVERAGE)})"
+    if found["held"] is not None:
+        said += f"; it holds for {found['held']:.0%} of {found['test_seeds']} other seeds"
+    said += "."
     columns = ["seed", "for", "rounds", "time [s]", "energy [J]", "MSE"]
     manual.put(PAGE, "seeds of forecasts", "\n".join([said, "", *manual.table(columns, rows, 2)]))
 

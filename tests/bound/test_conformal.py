@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airtune.bound import conformal as c
@@ -14,6 +14,7 @@ from airtune.bound import conformal as c
 SCORES = st.one_of(st.floats(-5, 5), st.just(math.inf))
 
 
+@settings(deadline=None)
 @given(scores=st.lists(SCORES, min_size=2, max_size=40), coverage=st.floats(0.05, 0.95))
 def test_each_score_in_turn_is_below_the_limit_of_the_others(
     scores: list[float], coverage: float
@@ -25,6 +26,7 @@ def test_each_score_in_turn_is_below_the_limit_of_the_others(
     assert np.mean(held) >= coverage - 1e-9
 
 
+@settings(deadline=None)
 @given(scores=st.lists(SCORES, min_size=1, max_size=30, unique=True))
 def test_no_smaller_score_would_do(scores: list[float]) -> None:
     """Below the limit lie fewer than (n + 1) (1 - a) of the scores."""

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airtune.bound import forecast_constants as f
 from airtune.bound.forecast import slowdown
 
 
+@settings(deadline=None)
 @given(chi=st.floats(0.5, 30), mse=st.lists(st.floats(0.01, 1), min_size=1, max_size=9))
 def test_chi_is_found_in_runs_that_follow_the_law(chi: float, mse: list[float]) -> None:
     assert f.fit_chi(mse, slowdown(mse, chi)) == pytest.approx(chi, rel=1e-5)
 
 
+@settings(deadline=None)
 @given(chi=st.floats(0.5, 30), wild=st.floats(1, 50))
 def test_a_run_that_is_off_does_not_decide_chi(chi: float, wild: float) -> None:
     mse = [0.05, 0.1, 0.2, 0.4, 0.8]

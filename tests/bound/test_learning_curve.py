@@ -28,6 +28,7 @@ def test_a_pilot_tells_how_the_law_goes_on(
     assert curve.losses(24)[-1] == pytest.approx(truth.losses(24)[-1], abs=0.05 * start)
 
 
+@settings(deadline=None)
 @given(scale=st.floats(0.1, 50), power=st.floats(0.4, 3), last=st.floats(0.5, 3.5))
 def test_the_law_falls_and_stays_above_its_floor(scale: float, power: float, last: float) -> None:
     """Whatever the last measured loss is, above the floor: what follows goes on from it."""
