@@ -154,7 +154,12 @@ def test_a_file_that_holds_no_pilot_is_refused(tmp_path: Path, text: str) -> Non
 
 def test_losses_and_shares_are_checked() -> None:
     good = Pilot((2.0, 1.0), (4,), 0.5, 2.0, "clients", 1.0, 1.0).to_dict()
-    for change in ({"losses": [1.0, float("nan")]}, {"batches": [0]}, {"batch_noise": 1.0}):
+    for change in (
+        {"losses": [1.0, float("nan")]},
+        {"batches": [0]},
+        {"batches": [10**400]},
+        {"batch_noise": 1.0},
+    ):
         with pytest.raises(ValueError, match="must be"):
             Pilot.from_dict(good | change)
 

@@ -58,8 +58,8 @@ class Pilot:
     def __post_init__(self) -> None:
         if len(self.losses) < 2 or not all(np.isfinite(x) and x > 0 for x in self.losses):
             raise ValueError("losses must be two or more finite numbers above 0")
-        if not self.batches or min(self.batches) < 1:
-            raise ValueError("batches must be whole numbers >= 1")
+        if not self.batches or min(self.batches) < 1 or max(self.batches) > 1_000_000_000:
+            raise ValueError("batches must be whole numbers in 1 .. 1e9")
         if not (0 <= self.batch_noise < 1 and np.isfinite(self.gamma) and self.gamma >= 0):
             raise ValueError("batch_noise must be in [0, 1) and gamma a number >= 0")
 
