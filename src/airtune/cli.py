@@ -281,6 +281,9 @@ def plan(
     scheme: Annotated[
         str | None, typer.Option(help="Scheme to plan for; the shared plan's by default.")
     ] = None,
+    pareto: Annotated[
+        bool, typer.Option("--pareto", help="Add plans from the fastest to the thriftiest.")
+    ] = False,
     out: FiguresOut = None,
     as_json: AsJson = False,
 ) -> None:
@@ -289,7 +292,7 @@ def plan(
     if scenario is not None and problem is None:
         from airtune.commands.plan import plan_and_show
 
-        plan_and_show(scenario, overrides or [], scheme, out, as_json)
+        plan_and_show(scenario, overrides or [], scheme, out, as_json, pareto)
     elif problem is not None and scenario is None:
         from airtune.commands.plan_problem import plan_problem_and_show
 

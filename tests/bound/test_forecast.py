@@ -165,3 +165,14 @@ def test_the_factor_has_its_limits(mse: float, chi: float) -> None:
         assert factor == 1.0
     else:
         assert factor == pytest.approx(min(np.sqrt(1 + chi * mse), 1.4))
+
+
+@given(mse=MSE, chi=CHI, rounds=st.integers(0, 4))
+def test_loss_and_rounds_agree(mse: float, chi: float, rounds: int) -> None:
+    """The loss after T rounds is reached after T rounds."""
+    loss = f.loss_after(LOSSES, rounds, mse, chi)
+    assert f.rounds_to_target(LOSSES, loss, mse, chi) == pytest.approx(rounds, abs=1e-9)
+
+
+def test_nothing_is_said_above_the_largest_error() -> None:
+    assert np.isnan(f.loss_after(LOSSES, 3, 1.01))

@@ -16,7 +16,7 @@ from airtune.allocation.conflict import AdjustableBudget, Conflict, conflict_of,
 from airtune.allocation.feasibility import is_feasible
 from airtune.allocation.problem import Processors, ResourceProblem, ServerProcessor
 from airtune.allocation.repeats import fewest_sendings
-from airtune.allocation.solver import Allocation, allocate
+from airtune.allocation.solver import Allocation, allocate, allocation_of
 from airtune.allocation.total_budget import Effort
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "SamplingMeans",
     "ServerProcessor",
     "allocate",
+    "allocation_of",
     "conflict_of",
     "explain_conflict",
     "fewest_sendings",

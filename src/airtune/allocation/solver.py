@@ -167,6 +167,37 @@ def allocate(problem: ResourceProblem, effort: Effort | None = None) -> Allocati
     return _finish(problem, choice, lower)
 
 
+def allocation_of(
+    problem: ResourceProblem,
+    rounds: int,
+    batch: Real,
+    backoff: float,
+    lower_bound: float | None = None,
+) -> Allocation:
+    """Return given decisions as a solution: clocks, the server's time and the bound with them.
+
+    Parameters
+    ----------
+    problem : ResourceProblem
+        Pre-training is given: of its ranges the lower ends are taken.
+    rounds : int
+        T.
+    batch : ndarray, float, shape (K,)
+        Whole numbers; they keep the budgets.
+    backoff : float
+        rho in (0, 1].
+    lower_bound : float, optional
+        Of the bound; by default that of these decisions.
+
+    Raises
+    ------
+    ArithmeticError
+        The decisions do not keep the budgets.
+    """
+    first = problem.batches[0] if problem.steps[0] else 1
+    return _finish(problem, _Choice(rounds, problem.steps[0], first, batch, backoff), lower_bound)
+
+
 def _affordable_front(problem: ResourceProblem) -> Front:
     """Pareto front of pre-training within latency and total energy."""
     s, most = problem.server, float(problem.steps[1]) * problem.batches[1]

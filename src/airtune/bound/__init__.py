@@ -27,6 +27,7 @@ from airtune.bound.forecast import (
     rounds_to_target,
     step_factor,
 )
+from airtune.bound.learning_curve import LearningCurve, fit_learning_curve
 from airtune.bound.shift import ClientShift, Distance, client_shift, wasserstein
 
 __all__ = [
@@ -34,11 +35,13 @@ __all__ = [
     "BoundParts",
     "ClientShift",
     "Distance",
+    "LearningCurve",
     "batch_noise",
     "bound_constant",
     "bound_over_rounds",
     "client_shift",
     "effective_progress",
+    "fit_learning_curve",
     "mean_energy",
     "noise_gain",
     "noise_inflation",

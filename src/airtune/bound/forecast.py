@@ -17,10 +17,12 @@ Limits of the law:
 - The noisy step keeps its length, so it leaves a floor, which grows with ``eta sqrt(MSE)`` and is
   not in the law: above an MSE of about 1 (:data:`LARGEST_MSE`) it is too hopeful.
 - It is for servers that divide by the root of a second moment (adam, yogi).  A step of plain SGD or
-  of momentum does not shrink under noise: there ``tau_t = t``, and the noise adds a floor.
+  of momentum does not shrink under noise: there ``tau_t = t``, and the noise adds a floor
+  (:func:`airtune.bound.forecast_constants.floored`).
 - Clients that are absent bias the mean, which is no noise: L_ideal has to be of the same
   participants.
-- chi depends on model, payload and interface; signs (one-bit aggregation) follow no such law.
+- chi depends on model, payload and interface; signs (one-bit aggregation) follow no such law and
+  have a constant (:data:`airtune.bound.forecast_constants.SIGNS`).
 
 Nothing here is a guarantee; the bound stays the figure that is safe.
 """
@@ -305,3 +307,39 @@ def step_factor(mse: float, chi: float = CHI) -> float:
     [1.0, 1.253, 1.4, 1.0]
     """
     return min(float(slowdown(mse, chi)), LARGEST_FACTOR) if mse < PLAIN_MSE else 1.0
+
+
+def loss_after(
+    curve: npt.ArrayLike,
+    rounds: int,
+    mse: float,
+    chi: float = CHI,
+    *,
+    energy: float = 1.0,
+    largest_mse: float = LARGEST_MSE,
+) -> float:
+    """Return the loss that a noisy run has after some rounds.
+
+    Parameters
+    ----------
+    curve : array_like, float, shape (T + 1,)
+        ``L_ideal``.
+    rounds : int
+    mse, chi, energy, largest_mse : float
+        As of :func:`rounds_to_target`.
+
+    Returns
+    -------
+    float
+        NaN where the law does not hold or the curve ends before.
+
+    Examples
+    --------
+    At chi MSE = 3 two rounds are worth one:
+
+    >>> loss_after([4.0, 3.0, 2.0], 2, 0.3, chi=10.0)
+    3.0
+    """
+    if mse > largest_mse:
+        return np.nan
+    return float(predicted_loss(curve, rounds / float(slowdown(mse, chi, energy))))

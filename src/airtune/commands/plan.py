@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from airtune import record
+from airtune.commands.plan_forecast import draw_front, forecast_table, front_table, headline
 from airtune.commands.terminal import show, show_json
 from airtune.errors import InputError
 from airtune.kinds import Real
@@ -20,19 +21,35 @@ from airtune.record.documents import PlanDocument
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from airtune.planning.pareto import ParetoPoint
+    from airtune.planning.pilot import Pilot
+    from airtune.scenario import Scenario
+
 
 def write(report: ScenarioPlan, folder: Path) -> list[Path]:
     """Write plan.json and the figure of the bound over T into a folder; return the paths."""
     from airtune.report.plan_figure import draw_bound
 
+    forecast, pilot = report.joint.plan.forecast, report.repetition.pilot
     paths = draw_bound(report.bound_curve(), report.joint.plan.rounds, folder)
+    if forecast is not None and pilot is not None:
+        from airtune.report.forecast_figure import draw_forecast
+        from airtune.study.pilot import write_pilot
+
+        paths += draw_forecast(forecast.to_dict(), pilot.losses, folder)
+        paths.append(write_pilot(pilot, folder))
     file = folder / record.names.PLAN
     record.write_document(file, PlanDocument, report.to_dict())
     return [*paths, file]
 
 
 def plan_and_show(
-    source: str, overrides: Sequence[str], scheme: str | None, out: Path | None, as_json: bool
+    source: str,
+    overrides: Sequence[str],
+    scheme: str | None,
+    out: Path | None,
+    as_json: bool,
+    pareto: bool = False,
 ) -> None:
     """Plan a scenario, write figure and JSON, and print the plan.
 
@@ -47,6 +64,8 @@ def plan_and_show(
     out : Path, optional
         Folder; with `as_json` and without it nothing is written.
     as_json : bool
+    pareto : bool
+        Add the plans from the fastest to the thriftiest, and their figure.
 
     Raises
     ------
@@ -58,22 +77,47 @@ def plan_and_show(
     from airtune.study import compare
 
     scenario = compare.check(read_settings(source, overrides, "plan"), "plan")
-    report = plan_scenario(scenario, scheme)
+    if pareto and not scenario.planning.predicts:
+        raise InputError(
+            "--pareto: needs a plan that minimises what is predicted: set planning.objective to "
+            "loss, time, energy or energy-delay (now bound)"
+        )
+    report = plan_scenario(scenario, scheme, _pilot(scenario))
     document = {"schema_version": record.SCHEMA_VERSION, **report.to_dict()}
+    front: list[ParetoPoint] = []
+    if pareto:
+        from airtune.planning.pareto import pareto_front
+
+        front = pareto_front(report.repetition, report.joint)
+        document["pareto"] = [point.to_dict() for point in front]
     if as_json and out is None:
         show_json(document)
         return
     folder = out or Path(f"{compare.default_folder(scenario)}-plan")
     try:
         paths = write(report, folder)
+        if front:
+            paths += draw_front(front, folder)
     except OSError as error:
         raise InputError(f"--out {folder}: cannot be written ({error.strerror})") from None
     if as_json:
         show_json({**document, "files": [str(path) for path in paths]})
         return
     show(describe(report))
+    if front:
+        show(front_table(front))
     for path in paths:
         print(path)
+
+
+def _pilot(scenario: Scenario) -> Pilot | None:
+    """Return the pilot that a plan predicts from; it is run where the cache has none."""
+    if not scenario.planning.predicts:
+        return None
+    from airtune.learning.shared import SharedLearners
+    from airtune.study.pilot import find_pilot
+
+    return find_pilot(scenario, scenario.seed, SharedLearners())
 
 
 def describe(report: ScenarioPlan) -> RenderableType:
@@ -83,11 +127,13 @@ def describe(report: ScenarioPlan) -> RenderableType:
     plan = report.joint.plan
     gap = plan.certificate.relative_gap
     trace = " -> ".join(f"{entry.turn} {entry.bound:.4g}" for entry in report.joint.trace)
-    lines = [
-        f"Plan of {report.repetition.scenario.name!r} for the air of {report.joint.scheme!r}",
-        f"Bound {plan.bound.total:.5g}, proven to {gap:.1g} for this air ({trace})",
-    ]
-    return Group(*lines, _decisions(report), _bound(report), _costs(report), _limits(report))
+    title = f"Plan of {report.repetition.scenario.name!r} for the air of {report.joint.scheme!r}"
+    if plan.forecast is not None:
+        parts = [_decisions(report), forecast_table(report), _bound(report), _costs(report)]
+        return Group(title, f"{headline(report)} ({trace})", *parts)
+    proof = f"Bound {plan.bound.total:.5g}, proven to {gap:.1g} for this air ({trace})"
+    parts = [_decisions(report), _bound(report), _costs(report), _limits(report)]
+    return Group(title, proof, *parts)
 
 
 def _limits(report: ScenarioPlan) -> RenderableType:
@@ -95,6 +141,7 @@ def _limits(report: ScenarioPlan) -> RenderableType:
     from rich.table import Table
 
     margins = report.margins
+    assert margins is not None
     table = Table("relaxed by " + f"{margins.relaxed:.0%}", "change of the bound")
     for name, change in margins.changes.items():
         table.add_row(NAMES[name], "no plan" if change is None else f"{change:+.3g}")

@@ -8,6 +8,12 @@ resource half with all constants given.
     resources         the resource turn: PlanInputs and an expected radio -> Plan
     expected_radio    the radio turn: places of the antennas, MSE* and what a round costs
     participation     the participation turn: who takes part
+    objective         what is minimised where it is predicted, and the forecast of a plan
+    pilot             figures of a few error-free rounds, and the objective that they make
+    law               the constant that a scheme's errors have in the forecast
+    search            the resource turn by what is predicted
+    least_cost        least predicted time, energy or their product
+    pareto            plans from the fastest to the thriftiest
     result            Plan, and the costs of a round that no allocation chooses
     plans             plans of several schemes, and the pre-training that they ask for
     margins           what limits a plan; the bound over T

@@ -20,6 +20,7 @@ from airtune.kinds import Mask
 from airtune.placement import Estimate
 from airtune.planning.coding import fastest_coding
 from airtune.planning.expected_radio import ExpectedRadio, RadioTurn
+from airtune.planning.law import of_scheme
 from airtune.planning.participation import best_participants
 from airtune.planning.prices import find_price, travel_price
 from airtune.planning.resources import PlanInputs, make_plan, try_plan
@@ -42,7 +43,7 @@ SHORTER = 1 - 1e-6
 
 @dataclass(frozen=True)
 class TraceEntry:
-    """An accepted result of a turn, and the bound with it."""
+    """An accepted result of a turn, and the bound with it, or what is minimised in its place."""
 
     turn: str
     bound: float
@@ -87,7 +88,9 @@ class JointPlan:
                 **_estimated(self.expected.error),
             },
             **({} if self.coding is None else {"coding": self.coding.to_dict()}),
-            "trace": [{"turn": entry.turn, "bound": entry.bound} for entry in self.trace],
+            "trace": [
+                {"turn": entry.turn, _traced(self.plan): entry.bound} for entry in self.trace
+            ],
         }
 
 
@@ -134,6 +137,8 @@ def _plan_scheme(radio: RadioTurn, inputs: PlanInputs) -> JointPlan:
     :func:`plan_scheme`.
     """
     settings = radio.repetition.scenario.planning
+    if inputs.objective is not None:
+        inputs = replace(inputs, objective=of_scheme(inputs.objective, radio))
     if radio.movement == "priced":
         radio = replace(radio, price_db=find_price(radio, inputs))
     first = radio.place(everybody(radio.repetition.omega))
@@ -170,16 +175,16 @@ class _Alternation:
 
     @property
     def bound(self) -> float:
-        return float("inf") if self.best is None else self.best.plan.bound.total
+        return float("inf") if self.best is None else self.best.plan.value
 
     def offer(self, turn: str, expected: ExpectedRadio) -> bool:
         """Take the resource turn for an expected radio; accept it if the bound falls."""
         found = self.solve(expected)
-        if found is None or not found[1].bound.total < self.bound * (1 - ROUNDING):
+        if found is None or not found[1].value < self.bound * (1 - ROUNDING):
             return False
         expected, plan = found
         self.best = JointPlan(plan, expected, self.radio.scheme_name, ())
-        self.trace.append(TraceEntry(turn, plan.bound.total))
+        self.trace.append(TraceEntry(turn, plan.value))
         return True
 
     def solve(self, expected: ExpectedRadio) -> tuple[ExpectedRadio, Plan] | None:
@@ -191,7 +196,7 @@ class _Alternation:
             return None if plan is None else (air, replace(plan, repetition=air.repetition))
 
         most = self.radio.most_sendings
-        return fewest_sendings(with_sendings, lambda found: found[1].bound.total, most)
+        return fewest_sendings(with_sendings, lambda found: found[1].value, most)
 
     def offer_shorter_way(self, expected: ExpectedRadio) -> None:
         """Place within the time of computing, where the way takes longer than the plan leaves.
@@ -216,8 +221,8 @@ class _Alternation:
         longest = self.radio.longest_travel
         price = 0.0
         if current is not None:
-            bound = current.plan.bound.total
-            price = travel_price(self.radio, self.inputs, current.expected, bound)
+            value = current.plan.value
+            price = travel_price(self.radio, self.inputs, current.expected, value)
         if price > 0:
             self.offer("radio", self.radio.place(participants, price_db=price))
         for share in TRAVEL_SHARES:
@@ -233,12 +238,17 @@ class _Alternation:
         def value(mask: Mask) -> float:
             air = self.radio.at(mask, expected.positions, expected.max_travel, expected.price_db)
             found = self.solve(air)
-            return float("inf") if found is None else found[1].bound.total
+            return float("inf") if found is None else found[1].value
 
         mask = best_participants(value, expected.participants)
         if not np.array_equal(mask, expected.participants) or self.best is None:
             air = self.radio.at(mask, expected.positions, expected.max_travel, expected.price_db)
             self.offer("participation", air)
+
+
+def _traced(plan: Plan) -> str:
+    """Return the name of what a trace holds."""
+    return "bound" if plan.forecast is None else "value"
 
 
 def _estimated(error: Estimate | None) -> dict[str, Any]:

@@ -300,7 +300,7 @@ class RadioTurn:
         matrices that are 0 in the first round.
         """
         repetition = self.repetition
-        rounds = repetition.inputs.rounds[0]
+        rounds = repetition.inputs.likely_rounds
         return self.scheme.air.reported_bits(repetition.matrix_sizes) * (0.5 + 1.0 / rounds)
 
     def choose(self, participants: NDArray[np.bool_]) -> Choice:

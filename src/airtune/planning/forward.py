@@ -66,6 +66,11 @@ def _descending(scenario: Scenario, scheme: str) -> Scenario:
 
 def _check(scenario: Scenario, scheme: str) -> None:
     training = scenario.training
+    if scenario.planning.predicts:
+        raise InputError(
+            f"planning.objective = {shown(scenario.planning.objective)}: must be bound with the "
+            f"scheme {shown(scheme)}; a pilot of gradient steps does not predict its progress"
+        )
     if training.local_steps > 1:
         raise InputError(
             f"training.local_steps = {training.local_steps}: must be 1 with the scheme "

@@ -46,6 +46,12 @@ def plan_run(repetition: Repetition, scheme: str) -> JointPlan:
         raise InfeasibleError(f"plan of {planned!r}: {error}") from None
 
 
+def turn_of(repetition: Repetition, joint: JointPlan) -> RadioTurn:
+    """Return the radio turn of a plan's scheme before the first round, with the plan's coding."""
+    start = repetition.scheme(joint.scheme).array.start()
+    return RadioTurn(repetition, joint.scheme, 1, start, coding=joint.coding)
+
+
 def with_coding(repetition: Repetition, scheme: str, joint: JointPlan) -> JointPlan:
     """Return a plan with the coding of the updates of the scheme that runs.
 

@@ -46,7 +46,7 @@ def find_price(radio: RadioTurn, inputs: PlanInputs) -> float:
     radio : RadioTurn
     inputs : PlanInputs
     """
-    if np.isfinite(inputs.energy_j):
+    if np.isfinite(inputs.energy_j) and inputs.objective is None:
         return _at_the_margin(radio, inputs)
     best = _least(radio)
     least = _predicted(radio, inputs, best)
@@ -73,7 +73,7 @@ def _at_the_margin(radio: RadioTurn, inputs: PlanInputs) -> float:
         expected, plan = _planned(radio, inputs, price)
         if plan is None:
             return price < NO_TRAVEL_DB
-        return price < travel_price(radio, inputs, expected, plan.bound.total)
+        return price < travel_price(radio, inputs, expected, plan.value)
 
     low = _least(radio)
     if not too_low(low):
@@ -88,10 +88,15 @@ def _at_the_margin(radio: RadioTurn, inputs: PlanInputs) -> float:
 
 
 def _predicted(radio: RadioTurn, inputs: PlanInputs, price: float) -> float:
-    """Return the predicted energy to a target, up to a factor that no price changes [J]."""
+    """Return the predicted energy to a target, up to a factor that no price changes [J].
+
+    Where the plan minimises what is predicted, that.
+    """
     expected, plan = _planned(radio, inputs, price)
     if plan is None:
         return math.inf
+    if plan.forecast is not None:
+        return plan.forecast.value
     error = expected.mse_star / plan.power_backoff + expected.costs.misalignment
     round_j = (plan.energy_j.total - plan.energy_j.pretraining) / plan.rounds
     return round_j * float(slowdown(error))
@@ -119,7 +124,7 @@ def travel_price(
     expected : ExpectedRadio
         The air of the plan at whose margin the price is taken.
     bound : float
-        Bound of that plan.
+        Bound of that plan, or what it minimises in its place.
     """
 
     def bound_with(mse_factor: float, travel: float) -> float:
@@ -134,7 +139,7 @@ def travel_price(
         else:
             costs = replace(costs, move_s=costs.move_s + time, move_j=costs.move_j + energy)
         plan = try_plan(inputs, expected.mse_star * mse_factor, costs, expected.participants)
-        return float("inf") if plan is None else plan.bound.total
+        return float("inf") if plan is None else plan.value
 
     fall = (bound - bound_with(10 ** (-DIFFERENCE), 0.0)) / (10 * DIFFERENCE)  # for each dB
     rise = (bound_with(1.0, DIFFERENCE) - bound) / DIFFERENCE  # for each wavelength

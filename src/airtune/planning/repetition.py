@@ -25,7 +25,6 @@ from airtune.radio.movement import Movement, movement, standing
 from airtune.radio.units import wavelength
 from airtune.registry import CHANNELS, CLIENT_OBJECTIVES, POLICIES, SCHEMES
 from airtune.scenario import Scenario
-from airtune.scenario.base import CALIBRATE
 from airtune.scenario.costs import CostTwin
 from airtune.schemes import (
     AirInterface,
@@ -44,6 +43,7 @@ SILENT_SYMBOLS = 10
 if TYPE_CHECKING:
     from airtune.learning.learner import Prepare, Progress
     from airtune.learning.sizes import Sizes
+    from airtune.planning.pilot import Pilot
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,8 @@ class Repetition:
         Constants of the bound where they were calibrated; by default those of the scenario.
     channel : Channel, optional
         Source of the propagation paths; by default the one that `radio.channel` names.
+    pilot : Pilot, optional
+        For a plan that minimises what is predicted: a few rounds without errors.
     own_payload : Payload, optional
         What a scheme sends whatever `aggregation.payload` is (:mod:`airtune.planning.forward`).
     """
@@ -70,6 +72,7 @@ class Repetition:
     sizes: Sizes
     bound: BoundConstants | None = None
     channel: Channel | None = None
+    pilot: Pilot | None = None
     own_payload: Payload | None = None
     _schemes: dict[str, BuiltScheme] = field(default_factory=dict, repr=False, compare=False)
 
@@ -105,7 +108,7 @@ class Repetition:
         from airtune.learning.sizes import measure, sizes_of
 
         bound = None
-        if calibrated(scenario):
+        if scenario.bound.calibrated:
             made = (prepare or learner.prepare)(scenario, seed, progress)
             bound = calibrate.constants(scenario, seed, made, progress)
             sizes = sizes or sizes_of(made)
@@ -244,6 +247,7 @@ class Repetition:
             pretraining_cycles_per_sample=flop / self.scenario.server_processor.flop_per_cycle,
             pretraining_steps=pretraining.steps,
             pretraining_batch=pretraining.batch_size,
+            pilot=self.pilot,
         )
 
     @cached_property
@@ -391,8 +395,3 @@ class Repetition:
             drive_power_w=drive.power_w,
             stuck=policy.stuck,
         )
-
-
-def calibrated(scenario: Scenario) -> bool:
-    """Whether a constant of the bound is to be calibrated on the model."""
-    return CALIBRATE in scenario.bound.model_dump().values()

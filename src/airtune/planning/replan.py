@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from airtune.bound import pretraining_gap, shift_gap
+from airtune.bound.forecast import crossing
 from airtune.errors import InputError
 from airtune.kinds import Real
 from airtune.placement import Estimate
 from airtune.planning.alternate import JointPlan, plan_scheme
 from airtune.planning.expected_radio import ExpectedRadio, RadioTurn
+from airtune.planning.objective import Objective
 from airtune.planning.repetition import Repetition
 from airtune.planning.resources import PlanInputs
 from airtune.planning.result import FixedCosts, Plan
@@ -33,6 +35,8 @@ class Spent:
     energy_j : float  [J]
         Of all components.
     client_energy_j : ndarray, float, shape (K,)  [J]
+    loss : float or None
+        Validation loss where it was measured after the round.
     """
 
     round: int
@@ -41,6 +45,7 @@ class Spent:
     movement_s: float
     energy_j: float
     client_energy_j: Real
+    loss: float | None = None
 
 
 @dataclass(frozen=True)
@@ -167,7 +172,9 @@ def plan_rest(
 def rest_of(inputs: PlanInputs, current: CurrentPlan, spent: Spent, gap: float) -> PlanInputs:
     """Return the run that is left: its start is the gap reached, phase 1 is over.
 
-    Given rounds stay given; planned ones are at most those of the scenario.
+    Given rounds stay given; planned ones are at most those of the scenario.  What is predicted goes
+    on from where the error-free run has the loss that was measured; where none was, that which the
+    plan predicted.
     """
     given = inputs.rounds[0] == inputs.rounds[1]
     left = (current.last_round if given else inputs.rounds[1]) - spent.round
@@ -182,7 +189,28 @@ def rest_of(inputs: PlanInputs, current: CurrentPlan, spent: Spent, gap: float) 
         charged=False,
         latency_s=inputs.latency_s - spent.latency_s,
         energy_j=inputs.energy_j - spent.energy_j,
+        objective=objective_of_rest(inputs.objective, current, spent),
     )
+
+
+def objective_of_rest(
+    objective: Objective | None, current: CurrentPlan, spent: Spent
+) -> Objective | None:
+    """Return the objective of the rounds that are left; None: the bound."""
+    forecast = current.joint.plan.forecast
+    if objective is None or forecast is None:
+        return objective
+    loss, done = spent.loss, spent.round - current.round
+    if loss is None and done < len(forecast.losses):
+        loss = forecast.losses[done]
+    if loss is None:
+        return objective.after(spent.round / max(forecast.burden, 1.0))
+    return objective.after(min(crossing(objective.curve, loss), len(objective.curve) - 1.0))
+
+
+def _predicted(plan: Plan) -> dict[str, Any]:
+    """Return the rounds that are predicted from now on; nothing where the bound is minimised."""
+    return {} if plan.forecast is None else {"predicted_rounds": plan.forecast.rounds}
 
 
 def check(
@@ -215,5 +243,6 @@ def check(
         "accepted": True,
         "rounds": joint.plan.rounds,
         "bound": joint.plan.bound.total,
+        **_predicted(joint.plan),
     }
     return CurrentPlan(joint, gap, spent.round, spent.movement_s), report

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,7 +23,10 @@ from airtune.allocation import (
 from airtune.bound import BoundConstants, participation_bias, pretraining_gap
 from airtune.errors import InputError
 from airtune.kinds import Mask, Real
+from airtune.planning.objective import Objective
+from airtune.planning.pilot import Pilot, objective_of
 from airtune.planning.result import FixedCosts, Plan, describe, everybody
+from airtune.planning.search import predicted_plan
 from airtune.scenario import Scenario
 
 
@@ -46,6 +50,8 @@ class PlanInputs:
         Budgets of the run; infinity is no limit.
     shared_client_budget : bool
         Whether all clients have one budget, which is then named as one.
+    objective : Objective or None
+        What is minimised where it is predicted; None: the bound.
     """
 
     bound: BoundConstants
@@ -58,6 +64,15 @@ class PlanInputs:
     latency_s: float
     energy_j: float
     shared_client_budget: bool = True
+    objective: Objective | None = None
+
+    @property
+    def likely_rounds(self) -> int:
+        """The least T, or where rounds are predicted those that an error-free run takes."""
+        least, most = self.rounds
+        if self.objective is None or not np.isfinite(self.objective.needed):
+            return least
+        return max(least, min(most, math.ceil(self.objective.needed)))
 
 
 def plan_inputs(
@@ -70,6 +85,7 @@ def plan_inputs(
     pretraining_cycles_per_sample: float = 0.0,
     pretraining_steps: int = 0,
     pretraining_batch: int = 1,
+    pilot: Pilot | None = None,
 ) -> PlanInputs:
     """Read what a plan needs from a scenario.
 
@@ -89,9 +105,17 @@ def plan_inputs(
     pretraining_cycles_per_sample, pretraining_steps, pretraining_batch : float, int, int
         Phase 1 at the server; the most steps and the largest batch when they are planned.
 
+    pilot : Pilot, optional
+        What a plan predicts from, where it minimises that (`planning.objective`).
+
     Returns
     -------
     PlanInputs
+
+    Raises
+    ------
+    InputError
+        The objective is to be predicted, and there is no pilot.
     """
     rounds, settings = scenario.training.rounds, scenario.planning
     charged = scenario.pretraining.charge and pretraining_cycles_per_sample > 0
@@ -113,6 +137,7 @@ def plan_inputs(
         latency_s=_or_infinity(scenario.budget.latency_s),
         energy_j=_or_infinity(scenario.budget.energy_j),
         shared_client_budget=not isinstance(budget, tuple),
+        objective=objective_of(scenario, pilot, constants, omega),
     )
 
 
@@ -192,20 +217,25 @@ def try_plan(inputs: PlanInputs, mse_star: float, costs: FixedCosts, present: Ma
 
     Pre-training that is not charged is where the run starts: the bound counts it, the budgets do
     not.  A movement that happens once, in the first round, is given either the time of computing,
-    which is the same in all rounds, or time of its own: whichever has the lower bound.
+    which is the same in all rounds, or time of its own: whichever has the lower value.
     """
     plan = _plan(inputs, mse_star, costs, present)
-    if not (costs.overlap and costs.first_move_s > 0 and np.isfinite(inputs.latency_s)):
+    hurried = np.isfinite(inputs.latency_s) or inputs.objective is not None
+    if not (costs.overlap and costs.first_move_s > 0 and hurried):
         return plan
     other = _plan(inputs, mse_star, costs.serial_first, present)
     if plan is None or other is None:
         return plan or other
-    return other if other.bound.total < plan.bound.total else plan
+    return other if other.value < plan.value else plan
 
 
 def _plan(inputs: PlanInputs, mse_star: float, costs: FixedCosts, present: Mask) -> Plan | None:
     """Plan a run with its first movement as the costs say."""
     problem = resource_problem(inputs, mse_star, costs, present)
+    if inputs.objective is not None:
+        given = inputs.steps[1], inputs.batches[1]
+        best = predicted_plan(problem, inputs.objective, costs, present, given)
+        return None if best is None else best.spread(present, inputs.clients.f_min)
     if not is_feasible(problem):
         return None
     allocation = allocate(problem)

@@ -12,11 +12,12 @@ from airtune.allocation.problem import deadline, server_energy
 from airtune.bound import BoundParts
 from airtune.costs import Components, compute_energy, compute_time
 from airtune.kinds import Mask, Real
+from airtune.planning.objective import Forecast
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """Proof of quality: no plan has a bound below `lower_bound`."""
+    """Proof of quality: no plan has a value (:attr:`Plan.value`) below `lower_bound`."""
 
     lower_bound: float
     relative_gap: float
@@ -53,6 +54,8 @@ class Plan:
         D, the time that a round leaves for computing; infinity without a latency budget.
     repetition : int
         n_rep, times that every analog symbol is sent.
+    forecast : Forecast or None
+        What is predicted, where that is what the plan minimises.
     """
 
     rounds: int
@@ -71,6 +74,12 @@ class Plan:
     participants: Mask
     compute_deadline_s: float = float("inf")
     repetition: int = 1
+    forecast: Forecast | None = None
+
+    @property
+    def value(self) -> float:
+        """What the plan minimises: the bound, or what is predicted."""
+        return self.bound.total if self.forecast is None else self.forecast.value
 
     def spread(self, present: Mask, idle_clocks: Real) -> Plan:
         """Return the plan of some of the K clients as a plan of all.
@@ -121,6 +130,9 @@ class Plan:
             participants=np.array(document["participants"]),
             compute_deadline_s=_or_infinity(document.get("compute_deadline_s")),
             repetition=document.get("repetition", 1),
+            forecast=(
+                Forecast.from_dict(document["forecast"]) if document.get("forecast") else None
+            ),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -152,6 +164,7 @@ class Plan:
                 "relative_gap": float(self.certificate.relative_gap),
             },
             "limits": list(self.limits),
+            **({} if self.forecast is None else {"forecast": self.forecast.to_dict()}),
         }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from airtune.bound import BoundParts
@@ -11,6 +11,7 @@ from airtune.errors import InputError, clip, computable
 from airtune.planning.alternate import JointPlan
 from airtune.planning.forward import for_scheme
 from airtune.planning.margins import Margins, bound_curve, measure_margins
+from airtune.planning.pilot import Pilot
 from airtune.planning.plans import plan_run
 from airtune.planning.repetition import Repetition
 from airtune.registry import CHANNELS, PROPOSAL, SCHEMES
@@ -27,26 +28,28 @@ class ScenarioPlan:
     ----------
     repetition : Repetition
     joint : JointPlan
-    margins : Margins
+    margins : Margins or None
+        None where the plan minimises what is predicted.
     seconds : float
         Time that planning took.
     """
 
     repetition: Repetition
     joint: JointPlan
-    margins: Margins
+    margins: Margins | None
     seconds: float
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document that ``airtune plan --json`` prints."""
         document = self.joint.to_dict()
         document["radio"] |= _beamformer(self.repetition, self.joint)
-        twin = self.repetition.twin
+        twin, pilot = self.repetition.twin, self.repetition.pilot
         return {
             "scenario": self.repetition.scenario.name,
             **({} if twin is None else {"cost_twin": twin.to_dict()}),
             **document,
-            "margins": self.margins.to_dict(),
+            **({} if self.margins is None else {"margins": self.margins.to_dict()}),
+            **({} if pilot is None else {"pilot": pilot.to_dict()}),
             "seconds": self.seconds,
         }
 
@@ -55,14 +58,16 @@ class ScenarioPlan:
 
         T goes up to the greatest that may be planned, or to twice the given one.
         """
-        inputs, plan = self.repetition.inputs, self.joint.plan
+        inputs, plan = replace(self.repetition.inputs, objective=None), self.joint.plan
         most = inputs.rounds[1] if inputs.rounds[0] < inputs.rounds[1] else 2 * inputs.rounds[1]
         curve = bound_curve(inputs, self.joint.expected, most)
         curve[plan.rounds] = plan.bound
         return dict(sorted(curve.items()))
 
 
-def plan_scenario(scenario: Scenario, scheme: str | None = None) -> ScenarioPlan:
+def plan_scenario(
+    scenario: Scenario, scheme: str | None = None, pilot: Pilot | None = None
+) -> ScenarioPlan:
     """Plan a scenario as a run would, for its first seed; nothing is trained.
 
     Parameters
@@ -70,6 +75,9 @@ def plan_scenario(scenario: Scenario, scheme: str | None = None) -> ScenarioPlan
     scenario : Scenario
     scheme : str, optional
         Whose air to plan for; that of the shared plan by default.
+    pilot : Pilot, optional
+        What a plan predicts from where `planning.objective` is not ``bound``
+        (:func:`airtune.study.pilot.find_pilot`).
 
     Returns
     -------
@@ -78,8 +86,8 @@ def plan_scenario(scenario: Scenario, scheme: str | None = None) -> ScenarioPlan
     Raises
     ------
     InputError
-        The scheme is not known, or a budget cannot be met: the message names it and the least
-        value that would do.
+        The scheme is not known, there is no pilot where one is needed, or a budget cannot be met:
+        the message names it and the least value that would do.
     """
     check_names(scenario)
     CHANNELS[scenario.radio.channel](scenario.radio, scenario.clients, scenario.seed)
@@ -88,10 +96,13 @@ def plan_scenario(scenario: Scenario, scheme: str | None = None) -> ScenarioPlan
         raise InputError(f"--scheme {clip(name)}: must be one of {', '.join(SCHEMES)}")
     if name != PROPOSAL:
         scenario = scenario.model_copy(update={"plan": "own"})
-    repetition = for_scheme(Repetition.open(scenario, scenario.seed), name)
+    opened = replace(Repetition.open(scenario, scenario.seed), pilot=pilot)
+    repetition = for_scheme(opened, name)
     began = time.perf_counter()
     joint = plan_run(repetition, name)
     seconds = time.perf_counter() - began
+    if joint.plan.forecast is not None:
+        return ScenarioPlan(repetition, joint, None, seconds)
     with computable("the margins of the plan"):
         margins = measure_margins(repetition.inputs, joint.expected, joint.plan.bound)
     return ScenarioPlan(repetition, joint, margins, seconds)

@@ -12,6 +12,7 @@ from airtune.record import names, own_folders
 from airtune.report import (
     bars,
     curves,
+    forecast_curves,
     gain_map,
     holdings,
     participation,
@@ -71,6 +72,13 @@ KINDS = (
         "Aggregation error",
         "Squared error of the received mean update, relative to the updates' variance.",
         curves.aggregation_error,
+    ),
+    Kind(
+        "forecast",
+        "Predicted and measured loss",
+        "What the plan predicted, from a few rounds without errors, and the first repetition; "
+        "dashed: the predicted target.",
+        forecast_curves.predicted_and_measured,
     ),
     Kind(
         "energy-split",
@@ -182,6 +190,8 @@ def describe(kind: Kind, run: RunFolder) -> str:
         return f"Line chart. {kind.title}. Last values: {_last(run, 'loss', '', 3)}."
     if kind.name == "aggregation-error":
         return f"Line chart. {kind.title} by round. Last values: {_last(run, 'mse_db', ' dB', 1)}."
+    if kind.name == "forecast":
+        return forecast_curves.in_words(run)
     if kind.name == "label-distribution":
         return holdings.in_words(run)
     if kind.name in _BY_DOMAIN:

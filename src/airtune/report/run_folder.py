@@ -22,6 +22,7 @@ from airtune.record.documents import (
     HoldingsDocument,
     MetricsLine,
     PlacementDocument,
+    PlanDocument,
     RecordDocument,
     ResultsDocument,
     Sample,
@@ -42,6 +43,7 @@ class SeedRun:
     samples: tuple[Sample, ...]
     finished: bool
     holdings: HoldingsDocument | None = None
+    plan: Json | None = None
 
 
 @dataclass(frozen=True)
@@ -203,6 +205,7 @@ def _seeds(folder: Path, scheme: str) -> tuple[SeedRun, ...]:
             samples=tuple(_samples(cell.samples_file)),
             finished=cell.finished,
             holdings=_document(cell.holdings_file, HoldingsDocument),
+            plan=_plain(_document(cell.plan_file, PlanDocument)),
         )
         for cell in sorted(cells, key=lambda cell: (cell.seed, cell.folder))
     )

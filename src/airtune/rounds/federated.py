@@ -257,7 +257,8 @@ class FederatedRun:
 
         #    It evaluates the adapter, and plans the remaining rounds anew if the air drifts.
         evaluation = self._evaluate(index)
-        replanned = replan.check(repetition, self.scheme.name, self.current, state.spent())
+        spent = state.spent(None if evaluation is None else evaluation.loss)
+        replanned = replan.check(repetition, self.scheme.name, self.current, spent)
         if replanned is not None:
             self.current = replanned[0]
 

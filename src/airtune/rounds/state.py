@@ -171,8 +171,8 @@ class State:
         self.resting = {part: Resting.of(kept, fresh[part]) for part, kept in saved.items()}
         self._take(Resting.of(arrays, fresh[self.part]))
 
-    def spent(self) -> Spent:
-        """Return what has been spent so far, and where the antennas are."""
+    def spent(self, loss: float | None = None) -> Spent:
+        """Return what has been spent so far, where the antennas are, and a loss if it is known."""
         return Spent(
             round=self.round,
             positions=self.positions,
@@ -180,6 +180,7 @@ class State:
             movement_s=self.move_s,
             energy_j=self.energy_j.total,
             client_energy_j=self.client_energy_j,
+            loss=loss,
         )
 
     def summary(self, budget: Budget) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pydantic import (
 )
 
 from airtune.scenario.base import (
+    CALIBRATE,
     Constant,
     Count,
     Decibel,
@@ -63,8 +64,45 @@ class Budget(Settings):
 
 
 class Planning(Settings):
-    """What the plan chooses, besides batches, clocks and the back-off."""
+    """What the plan minimises, and what it chooses besides batches, clocks and the back-off."""
 
+    objective: Literal["bound", "loss", "time", "energy", "energy-delay"] = Field(
+        "bound",
+        description="what the plan minimises: the convergence bound; or what a pilot predicts, the "
+        "loss after the last round, or time, energy or their product to the target loss",
+    )
+    pilot: str = Field(
+        "clients",
+        min_length=1,
+        description="what the prediction is made of: a few rounds without errors of the air by the "
+        "`clients`, or by the `server` on the public data of pilot_source; or an earlier pilot, a "
+        "file pilot.json or the folder of `airtune plan` that holds it",
+    )
+    pilot_rounds: Annotated[int, Field(ge=2, le=1000)] = Field(
+        8, description="rounds of the pilot; more make the prediction better"
+    )
+    pilot_source: str | None = Field(
+        None, description="pilot = server: public data, as data.source and in its format"
+    )
+    target_loss: Positive | None = Field(
+        None,
+        description="validation loss that time and energy are predicted to; null: 90 % of what the "
+        "pilot promises to gain in training.rounds rounds without errors",
+    )
+    chi: Annotated[float, Field(ge=0, le=1e6)] | None = Field(
+        None,
+        description="constant of the air's noise in the prediction; null: from the pilot's updates",
+    )
+    rounds_margin: Annotated[float, Field(ge=1, le=100)] = Field(
+        1.25,
+        description="rounds planned over rounds predicted to the target, as far as the budgets "
+        "allow, where the rounds are planned; the run may need more than predicted",
+    )
+    forecast_scores: tuple[float | None, ...] = Field(
+        (),
+        description="log(measured / predicted rounds) of other seeds of this scenario, null for "
+        "never; nine or more give a limit that nine of ten new seeds keep",
+    )
     rounds: Literal["fixed", "planned"] = Field(
         "fixed", description="T is training.rounds, or planned with training.rounds as the most"
     )
@@ -124,6 +162,39 @@ class Planning(Settings):
     replan_every: Count = Field(5, description="rounds between two such checks")
 
     @property
+    def predicts(self) -> bool:
+        """Whether the plan minimises what a pilot predicts."""
+        return self.objective != "bound"
+
+    def check_objective(self) -> None:
+        """Refuse settings that do not go with the objective.
+
+        Raises
+        ------
+        ValueError
+            Names the setting, its value and what is allowed.
+        """
+        if not self.predicts:
+            return
+        objective = f"planning.objective = {self.objective}"
+        if self.participation == "planned":
+            raise ValueError(
+                "planning.participation = planned: needs planning.objective = bound, not "
+                f"{self.objective}: the pilot of all clients does not tell what a mean without "
+                "some of them leads to"
+            )
+        if self.pretraining == "planned":
+            raise ValueError(
+                "planning.pretraining = planned: needs planning.objective = bound, not "
+                f"{self.objective}: a pilot is of one pre-trained model"
+            )
+        if self.pilot == "server" and self.pilot_source is None:
+            raise ValueError(
+                f"planning.pilot = server: {objective} needs planning.pilot_source, the public "
+                "data that the server may use"
+            )
+
+    @property
     def quality(self) -> float:
         """The error with which antennas stay, relative to the squared scale; 0 if they never do."""
         return 10.0 ** (self.quality_db / 10.0) if self.movement == "when-needed" else 0.0
@@ -150,6 +221,11 @@ class Bound(Settings):
     def _check(self) -> Self:
         check_relations({name: x for name, x in self if isinstance(x, float)})
         return self
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether a constant is to be calibrated on model and data."""
+        return CALIBRATE in self.model_dump().values()
 
 
 class Calibration(Settings):

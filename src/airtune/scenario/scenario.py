@@ -216,6 +216,7 @@ class Scenario(Settings):
                 f"planning.replan_factor = {self.planning.replan_factor:g}: needs plan = own, "
                 "for schemes that plan anew no longer share a plan"
             )
+        self.planning.check_objective()
         if self.planning.pretraining == "planned" and not (
             self.pretraining.charge and self.model.source == "small"
         ):

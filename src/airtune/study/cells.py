@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -133,6 +133,8 @@ def run_cells(
 def check_plans(scenario: Scenario, seed: int) -> None:
     """Refuse what cannot be run before any model is made: models, data, memory and budgets.
 
+    Budgets where the plan needs no model: neither constants that it tells nor a pilot.
+
     Raises
     ------
     InputError
@@ -141,7 +143,7 @@ def check_plans(scenario: Scenario, seed: int) -> None:
     from airtune.learning.device import device_of
     from airtune.learning.sizes import outline
     from airtune.planning.plans import plan_all
-    from airtune.planning.repetition import Repetition, calibrated
+    from airtune.planning.repetition import Repetition
     from airtune.study.estimates import check_memory
 
     if scenario.engine.name == "local":
@@ -150,7 +152,7 @@ def check_plans(scenario: Scenario, seed: int) -> None:
     sizes = outlined.sizes
     weights = sum(p.numel() for p in outlined.base.parameters())
     check_memory(scenario, weights, sum(matrix.size for matrix in sizes.matrices))
-    if not calibrated(scenario):
+    if not scenario.bound.calibrated and not scenario.planning.predicts:
         plan_all(Repetition(scenario, seed, sizes), list(scenario.schemes))
 
 
@@ -209,16 +211,20 @@ def _runs(
     from airtune.planning.plans import plan_all, planned_pretraining
     from airtune.planning.repetition import Repetition
     from airtune.rounds.federated import FederatedRun
+    from airtune.study.pilot import find_pilot
 
     sizes = engines.start(scenario)[1] if scenario.planning.pretraining == "fixed" else None
     known = Repetition.open(scenario, seed, engines.learners, engines.preparing, sizes)
+    started = None if sizes is None else engines.start(scenario)
+    pilot = find_pilot(scenario, seed, engines.learners, engines.preparing, started)
+    known = replace(known, pilot=pilot)
     plans = plan_all(known, [cell.scheme for cell in cells])
     runs = []
     for cell in cells if only is None else [only]:
         joint = plans[cell.scheme]
         own = planned_pretraining(scenario, joint.plan)
         engine, sizes = engines.start(own)
-        repetition = Repetition(own, seed, sizes, known.bound, known.paths)
+        repetition = Repetition(own, seed, sizes, known.bound, known.paths, pilot)
         runs.append((cell, FederatedRun(repetition, cell.scheme, engine, joint)))
     return runs
 

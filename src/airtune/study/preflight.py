@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
-import hashlib
 import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,15 +16,14 @@ import numpy as np
 from airtune.errors import InputError
 from airtune.learning.data import LEFT_OUT_KEPT, LeftOut, Record
 from airtune.learning.folders import any_cached, cached, check_cache, is_cached
-from airtune.learning.learner import prepared_from
 from airtune.learning.twins import cost_twin
 from airtune.memory import GIB, total_bytes
-from airtune.record.inputs import input_files
 from airtune.registry import PROPOSAL, SCHEMES
 from airtune.scenario import Scenario
 from airtune.scenario.costs import CostTwin
 from airtune.scenario.plausible import implausible
 from airtune.study import compare
+from airtune.study.dependence import depends_on
 from airtune.study.estimates import (
     ModelFacts,
     check_memory,
@@ -196,7 +192,7 @@ def _check_files(scenario: Scenario) -> None:
 
 def _facts(scenario: Scenario, found: Preflight, records: int) -> ModelFacts:
     """Return the facts of model and data, and show records; facts that are known are read."""
-    key = _depends_on(scenario)
+    key = depends_on(scenario)
     cache = Path(scenario.cache)
     if records == 0 and key is not None and is_cached(cache, KIND, key):
         try:
@@ -221,36 +217,12 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _depends_on(scenario: Scenario) -> dict[str, Any] | None:
-    """Return everything that the facts depend on; None where that is not known."""
-    source = scenario.model.source
-    own = scenario.training.client_objective not in ("sft", "dpo")
-    local = source == "small" or Path(source).exists()
-    sources = [Path(name) for name in scenario.pretraining.sources if name != "sample"]
-    read = _is_file_or_known(scenario.data.source) and all(path.is_file() for path in sources)
-    if own or not local or not read:
-        return None
-    return {
-        "settings": prepared_from(scenario),
-        "seed": scenario.seed,
-        # A template may ask for the day.
-        "day": str(datetime.date.today()),
-        "files": {name: file.sha256 for name, file in input_files(scenario).items()},
-        "sources": [hashlib.sha256(path.read_bytes()).hexdigest() for path in sources],
-        "versions": {name: version(name) for name in ("airtune", "torch", "transformers", "peft")},
-    }
-
-
-def _is_file_or_known(source: str) -> bool:
-    return source in ("sample", "reasoning-gym") or Path(source).is_file()
-
-
 def _plans(scenario: Scenario, facts: ModelFacts) -> dict[str, JointPlan] | None:
-    """Return the plans; None where constants of the bound are to be measured on the model."""
+    """Return the plans; None where they need a pilot, or constants that the model has to tell."""
     from airtune.planning.plans import plan_all
-    from airtune.planning.repetition import Repetition, calibrated
+    from airtune.planning.repetition import Repetition
 
-    if calibrated(scenario):
+    if scenario.bound.calibrated or scenario.planning.predicts:
         return None
     return plan_all(Repetition(scenario, scenario.seed, facts.sizes), list(scenario.schemes))
 

@@ -59,6 +59,8 @@ class AirInterface(ABC):
     broadcasts : bool
         Of the class: whether the clients get the adapters by the broadcast that is booked, so that
         `radio.downlink_quantizer` applies to them.
+    sends_signs : bool
+        Of the class: whether the mean is made of signs, which no law in the MSE describes.
     books_twins : bool
         Of the class: whether :meth:`forecast` and :meth:`combine` book the entries that
         :meth:`booked_entries` returns; without it the interface is refused where there is a twin.

@@ -1,0 +1,109 @@
+"""What `airtune plan` shows of a forecast: target, rounds, time, energy, limits; the front."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airtune.bound.conformal import COVERAGE, fewest_scores
+from airtune.planning.scenario_plan import ScenarioPlan
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from airtune.planning.pareto import ParetoPoint
+
+PARETO = "pareto"
+"""Name of the files of the front, without suffix."""
+
+
+def headline(report: ScenarioPlan) -> str:
+    """Return what a plan minimises, and how well that is proven."""
+    plan = report.joint.plan
+    assert plan.forecast is not None
+    gap = plan.certificate.relative_gap
+    what = {
+        "loss": f"predicted loss {plan.forecast.loss or float('nan'):.4g}",
+        "time": f"predicted time to the target {_shown(plan.forecast.time_s, 's')}",
+        "energy": f"predicted energy to the target {_shown(plan.forecast.energy_j, 'J')}",
+        "energy-delay": "predicted product of time and energy to the target "
+        + _shown(_product(plan.forecast.time_s, plan.forecast.energy_j), "J s"),
+    }[plan.forecast.objective]
+    return f"Least {what}, proven to {gap:.1g} for this air and this forecast"
+
+
+def _product(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one * other
+
+
+def _shown(value: float | None, unit: str = "") -> str:
+    return "never" if value is None else f"{value:.4g} {unit}".strip()
+
+
+def forecast_table(report: ScenarioPlan) -> RenderableType:
+    """Return what is predicted, with its limit and where it is from."""
+    from rich.table import Table
+
+    plan, pilot = report.joint.plan, report.repetition.pilot
+    forecast = plan.forecast
+    assert forecast is not None and pilot is not None
+    table = Table("predicted", "value", title="The forecast", title_justify="left")
+    table.add_row("target loss", f"{forecast.target:.4g}")
+    table.add_row("rounds to the target", _shown(forecast.rounds))
+    table.add_row(f"limit for {COVERAGE:.0%} of new seeds", _limit(forecast))
+    table.add_row("time to the target", _shown(forecast.time_s, "s"))
+    table.add_row("energy to the target", _shown(forecast.energy_j, "J"))
+    loss = "not known: the error is above what the law holds for"
+    loss = loss if forecast.loss is None else f"{forecast.loss:.4g}"
+    table.add_row(f"loss after {plan.rounds} rounds", loss)
+    table.add_row("error over v^2", f"{forecast.mse:.4g}")
+    if forecast.chi is not None:
+        table.add_row("chi, constant of the errors", f"{forecast.chi:.3g}")
+    table.caption = (
+        f"From a pilot of {pilot.rounds} rounds without errors ({pilot.by}): {pilot.time_s:.4g} s, "
+        f"{pilot.energy_j:.4g} J, not booked below. A forecast is no guarantee; the bound is."
+    )
+    return table
+
+
+def _limit(forecast: Any) -> str:
+    if forecast.coverage is None:
+        return f"none: no scores of other seeds (planning.forecast_scores, {fewest_scores()})"
+    return (
+        "none: too few scores, or seeds that never arrive"
+        if (forecast.limit_rounds is None)
+        else f"{forecast.limit_rounds:.4g} rounds"
+    )
+
+
+def front_table(points: Sequence[ParetoPoint]) -> RenderableType:
+    """Return the plans of a front, the fastest first."""
+    from rich.table import Table
+
+    table = Table(
+        *("time [s]", "energy [J]", "rounds", "batches", "clocks [GHz]", "back-off", "least"),
+        title="Time against energy to the target",
+        title_justify="left",
+    )
+    for point in points:
+        plan = point.plan
+        sizes, clocks = plan.batch_sizes[plan.participants], plan.frequencies[plan.participants]
+        table.add_row(
+            f"{point.time_s:.4g}",
+            f"{point.energy_j:.4g}",
+            str(plan.rounds),
+            f"{sizes.min()} to {sizes.max()}",
+            f"{clocks.min() / 1e9:.3g} to {clocks.max() / 1e9:.3g}",
+            f"{plan.power_backoff:.3g}",
+            "" if point.objective == "within" else point.objective,
+        )
+    return table
+
+
+def draw_front(points: Sequence[ParetoPoint], folder: Path) -> list[Path]:
+    """Draw a front as PDF and PNG; return the paths."""
+    from airtune.report.forecast_figure import draw_pareto
+
+    ends = {p.objective: (p.time_s, p.energy_j) for p in points if p.objective != "within"}
+    return draw_pareto([(p.time_s, p.energy_j) for p in points], ends, folder, PARETO)

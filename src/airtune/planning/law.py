@@ -1,0 +1,38 @@
+"""The law of the predicted loss as a scheme meets it: which constant its errors have."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from airtune.bound.forecast_constants import SIGNS
+from airtune.planning.objective import Objective
+from airtune.schemes.air import coding as codings
+
+FIRST = ("lloyd-max", False)
+"""Quantiser and feedback whose constant holds before a coding is planned."""
+
+if TYPE_CHECKING:
+    from airtune.planning.expected_radio import RadioTurn
+
+
+def of_scheme(objective: Objective, radio: RadioTurn) -> Objective:
+    """Return an objective with the constant of the errors of a scheme.
+
+    Noise of the air has chi of the pilot, errors of a quantiser those of
+    :data:`airtune.schemes.air.coding.CHI`, and signs cost a constant factor whatever the MSE.
+
+    Parameters
+    ----------
+    objective : Objective
+    radio : RadioTurn
+        The scheme with its coding.
+    """
+    air = radio.scheme.air
+    if air.sends_signs:
+        return replace(objective, constant=SIGNS)
+    if not air.plans_coding:
+        return objective
+    coding = radio.coding
+    kind = FIRST if coding is None else (coding.quantizer, coding.feedback)
+    return replace(objective, chi=codings.CHI[kind])

@@ -1,0 +1,143 @@
+"""Joint plans that minimise what is predicted, on the quadratic learner."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from airtune.bound.forecast_constants import SIGNS
+from airtune.errors import InputError
+from airtune.planning import JointPlan, Repetition, plan_run
+from airtune.planning.pareto import pareto_front
+from airtune.planning.pilot import Pilot
+from airtune.planning.replan import CurrentPlan, Spent, objective_of_rest
+from airtune.scenario import Scenario
+from airtune.schemes.air.coding import CHI
+from planning.forecasts import CURVE
+from quadratic import QuadraticLearner
+from rounds.test_federated import with_settings
+
+PILOT = Pilot(tuple(CURVE[:9].tolist()), (8, 8, 8), 0.4, 8.7, "clients", 1.0, 1.0)
+
+
+def planned(small: Scenario, scheme: str = "movable", **changes: object) -> Repetition:
+    given = {
+        "training__server_optimizer": "adam",
+        "training__rounds": 40,
+        "planning__rounds": "planned",
+        "plan": "own",
+    }
+    scenario = with_settings(small, **{**given, **changes})
+    learner = QuadraticLearner(scenario, 1)
+    return Repetition(scenario, 1, learner, pilot=PILOT)  # type: ignore[arg-type]
+
+
+def joint_of(small: Scenario, name: str, scheme: str = "movable", **changes: object) -> JointPlan:
+    return plan_run(planned(small, planning__objective=name, **changes), scheme)
+
+
+def test_each_objective_is_best_at_its_own(small_scenario: Scenario) -> None:
+    plans = {n: joint_of(small_scenario, n).plan for n in ("time", "energy", "energy-delay")}
+    costs = {}
+    for name, plan in plans.items():
+        forecast = plan.forecast
+        assert forecast is not None and forecast.time_s is not None
+        assert forecast.energy_j is not None and forecast.rounds is not None
+        costs[name] = np.array([forecast.time_s, forecast.energy_j])
+        assert forecast.rounds <= plan.rounds <= np.ceil(1.25 * np.ceil(forecast.rounds))
+        # the books of the whole run at the share of the rounds to the target
+        whole = plan.latency_s.total - plan.latency_s.movement
+        assert forecast.time_s >= whole * forecast.rounds / plan.rounds * (1 - 1e-9)
+    slack = 1.01  # the search ends at a small gap
+    assert costs["time"][0] <= slack * min(cost[0] for cost in costs.values())
+    assert costs["energy"][1] <= slack * min(cost[1] for cost in costs.values())
+    least = min(cost.prod() for cost in costs.values())
+    assert costs["energy-delay"].prod() <= slack * least
+
+
+def test_every_scheme_has_its_own_constant(small_scenario: Scenario) -> None:
+    noisy = joint_of(small_scenario, "time", "fixed").plan.forecast
+    signs = joint_of(small_scenario, "time", "obda").plan.forecast
+    coded = joint_of(small_scenario, "time", "digital")
+    assert noisy is not None and signs is not None and coded.plan.forecast is not None
+    assert noisy.chi == pytest.approx(5.7)
+    assert signs.chi is None
+    full = with_settings(small_scenario, training__batch_size_max=8)
+    pace = joint_of(full, "loss", "obda").plan.forecast
+    assert pace is not None and pace.burden == pytest.approx(SIGNS)
+    assert coded.coding is not None
+    kind = coded.coding.quantizer, coded.coding.feedback
+    assert coded.plan.forecast.chi == CHI[kind]
+
+
+@pytest.mark.slow
+def test_the_front_falls_from_the_fastest_to_the_thriftiest(small_scenario: Scenario) -> None:
+    repetition = planned(small_scenario, planning__objective="time", planning__rounds="fixed")
+    points = pareto_front(repetition, plan_run(repetition, "fixed"))
+    times, joules = ([getattr(p, one) for p in points] for one in ("time_s", "energy_j"))
+    assert len(points) >= 4
+    assert np.all(np.diff(times) > 0) and np.all(np.diff(joules) < 0)
+    assert points[0].objective in ("time", "energy-delay")
+    assert points[0].to_dict()["plan"]["forecast"]["time_s"] == times[0]
+
+
+def test_a_front_needs_a_target_in_reach(small_scenario: Scenario) -> None:
+    repetition = planned(small_scenario, planning__objective="time", training__rounds=3)
+    repetition = replace(repetition, pilot=replace(PILOT, gamma=400.0))
+    joint = plan_run(repetition, "fixed")
+    assert joint.plan.forecast is not None and joint.plan.forecast.rounds is None
+    with pytest.raises(InputError, match=r"--pareto: no plan .* training\.rounds = 3; raise it"):
+        pareto_front(repetition, joint)
+
+
+def test_the_rest_of_a_run_goes_on_from_the_loss_that_was_measured(
+    small_scenario: Scenario,
+) -> None:
+    repetition = planned(small_scenario, planning__objective="time")
+    joint = plan_run(repetition, "fixed")
+    current, objective = CurrentPlan.first(repetition, joint), repetition.inputs.objective
+    assert objective is not None and joint.plan.forecast is not None
+    spent = Spent(4, np.zeros((3, 2)), 1.0, 0.0, 1.0, np.zeros(3), loss=float(CURVE[6]))
+    rest = objective_of_rest(objective, current, spent)
+    assert rest is not None
+    assert rest.curve[0] == pytest.approx(CURVE[6])
+    assert rest.needed == pytest.approx(objective.needed - 6)
+    # without a loss it is the one that was predicted
+    unseen = objective_of_rest(objective, current, replace(spent, loss=None))
+    assert unseen is not None
+    assert unseen.curve[0] == pytest.approx(joint.plan.forecast.losses[4])
+    again = CurrentPlan.from_dict(current.to_dict(), repetition)
+    assert again.joint.plan.forecast == joint.plan.forecast
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"planning__participation": "planned"}, "planning.participation = planned: needs"),
+        ({"planning__pilot": "server"}, "needs planning.pilot_source"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(
+    small_scenario: Scenario, changes: dict[str, object], said: str
+) -> None:
+    with pytest.raises((ValidationError, InputError), match=said):
+        planned(small_scenario, planning__objective="time", **changes)
+
+
+@pytest.mark.parametrize(
+    ("pilot", "changes", "said"),
+    [
+        (None, {}, "planning.objective = time: needs the figures of a pilot"),
+        (replace(PILOT, batches=(8, 8)), {}, "is of 2 clients; clients.count = 3"),
+        (PILOT, {"planning__target_loss": 5.0}, "planning.target_loss = 5: must be below"),
+    ],
+)
+def test_a_pilot_that_does_not_fit_is_refused(
+    small_scenario: Scenario, pilot: Pilot | None, changes: dict[str, object], said: str
+) -> None:
+    repetition = planned(small_scenario, planning__objective="time", **changes)
+    with pytest.raises(InputError, match=said):
+        plan_run(replace(repetition, pilot=pilot), "fixed")

@@ -1,0 +1,193 @@
+"""The pilot on the quadratic learner: what it measures, and what the cache keeps."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from airtune.engines import LocalEngine
+from airtune.errors import InputError
+from airtune.learning import learner
+from airtune.planning.pilot import Pilot
+from airtune.scenario import Scenario
+from airtune.study.pilot import (
+    FILE,
+    find_pilot,
+    pilot_scenario,
+    read_pilot,
+    run_pilot,
+    write_pilot,
+)
+from quadratic import QuadraticLearner, run_with
+from rounds.test_federated import with_settings
+
+
+@pytest.fixture
+def scenario(small_scenario: Scenario, tmp_path: Path) -> Scenario:
+    return with_settings(
+        small_scenario, planning__objective="time", planning__pilot_rounds=4, cache=str(tmp_path)
+    )
+
+
+def prepare(noise: float = 0.1):  # type: ignore[no-untyped-def]  # of a stand-in for a learner
+    return lambda scenario, seed, progress=None: QuadraticLearner(scenario, seed, noise=noise)
+
+
+def test_a_pilot_is_the_beginning_of_the_error_free_run(scenario: Scenario) -> None:
+    alone = pilot_scenario(scenario)
+    pilot = run_pilot(alone, 1, prepare())
+    run = run_with(alone, "ideal", 1, QuadraticLearner(alone, 1))
+    losses = [run.first_metrics()["loss"]] + [run.run_round()["loss"] for _ in range(4)]
+    assert list(pilot.losses) == losses
+    assert pilot.batches == (8, 8, 8)
+    assert pilot.time_s > 0 and pilot.energy_j > 0
+
+
+def test_the_engine_of_the_run_serves_the_pilot_and_stays_open(scenario: Scenario) -> None:
+    class Counting(LocalEngine):
+        starts = closes = computed = 0
+
+        def start(self, *given):  # type: ignore[no-untyped-def]  # as the base
+            Counting.starts += 1
+            return super().start(*given)
+
+        def updates(self, *given):  # type: ignore[no-untyped-def]  # as the base
+            Counting.computed += 1
+            return super().updates(*given)
+
+        def close(self) -> None:
+            Counting.closes += 1
+
+    engine = Counting(prepare())
+    started = engine, engine.start(scenario, 1)
+    pilot = find_pilot(scenario, 1, prepare(), None, started)
+    assert (Counting.starts, Counting.closes, Counting.computed) == (1, 0, 8)
+    assert pilot == run_pilot(pilot_scenario(scenario), 1, prepare())
+
+
+def test_the_server_runs_it_on_public_data_at_its_own_cost(scenario: Scenario) -> None:
+    public = with_settings(
+        scenario, planning__pilot="server", planning__pilot_source="public.jsonl"
+    )
+    alone = pilot_scenario(public)
+    assert alone.data.source == "public.jsonl"
+    assert pilot_scenario(scenario).data.source == scenario.data.source
+    pilot = run_pilot(alone, 1, prepare(), by="server")
+    # four rounds of 3 clients with 8 samples and 2 more for the noise, at the server's clock
+    server, flop = public.server_processor, QuadraticLearner(alone, 1).flop_per_sample
+    seconds = 4 * 3 * 10 * flop / server.flop_per_cycle / server.f_max_hz
+    assert pilot.time_s == pytest.approx(seconds)
+    assert pilot.energy_j == pytest.approx(server.kappa * server.f_max_hz**3 * seconds)
+
+
+@pytest.mark.parametrize("noise", [0.0, 3.0])
+def test_it_measures_the_noise_of_the_batches(scenario: Scenario, noise: float) -> None:
+    """Of 107 entries with variance noise^2 / B each, where mean gradients are far from 0."""
+    alone = pilot_scenario(scenario)
+    pilot = run_pilot(alone, 1, prepare(noise))
+    made = QuadraticLearner(alone, 1, noise=noise)
+    omega = made.data_sizes / made.data_sizes.sum()
+    signal = np.sum(made.optimum**2)
+    share = float(np.sum(omega**2) * noise**2 / 8 * made.size)
+    assert pilot.batch_noise <= share / (share + 0.1 * signal) + 1e-9
+    if noise:
+        assert pilot.batch_noise >= 0.3 * share / (share + signal)
+    assert pilot.gamma >= 1
+
+
+def test_the_cache_keeps_it(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = find_pilot(scenario, 1, prepare())
+
+    def never(*_: object) -> None:
+        raise AssertionError("run again")
+
+    assert find_pilot(scenario, 1, never) == first  # type: ignore[arg-type]  # is not called
+    # what the rounds do not depend on does not matter, what they do depend on does
+    other = with_settings(scenario, planning__objective="energy", budget__latency_s=9.0)
+    assert find_pilot(other, 1, never) == first  # type: ignore[arg-type]  # is not called
+    for changed in (
+        with_settings(scenario, training__learning_rate=0.2),
+        with_settings(scenario, planning__pilot_rounds=3),
+    ):
+        with pytest.raises(AssertionError, match="run again"):
+            find_pilot(changed, 1, never)  # type: ignore[arg-type]  # is called
+    with pytest.raises(AssertionError, match="run again"):
+        find_pilot(scenario, 2, never)  # type: ignore[arg-type]  # is called
+
+
+def test_a_damaged_one_is_made_again(scenario: Scenario) -> None:
+    first = find_pilot(scenario, 1, prepare())
+    (file,) = Path(scenario.cache).glob(f"pilot-*/{FILE}")
+    file.write_text("{")
+    assert find_pilot(scenario, 1, prepare()) == first
+
+
+def test_the_bound_needs_none(small_scenario: Scenario) -> None:
+    assert find_pilot(small_scenario, 1, learner.prepare) is None
+
+
+def test_an_earlier_pilot_is_read(scenario: Scenario, tmp_path: Path) -> None:
+    pilot = run_pilot(pilot_scenario(scenario), 1, prepare())
+    file = write_pilot(pilot, tmp_path)
+    for place in (file, tmp_path):
+        again = with_settings(scenario, planning__pilot=str(place))
+        found = find_pilot(again, 1, learner.prepare)
+        assert found is not None
+        assert (found.losses, found.by) == (pilot.losses, str(place))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", '{"losses": [1]}', "\udcff", json.dumps({"losses": "ab", "batches": 3})],
+)
+def test_a_file_that_holds_no_pilot_is_refused(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "some.json"
+    file.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(InputError, match=r"planning\.pilot = .*must be clients, server, or a file"):
+        read_pilot(file)
+    with pytest.raises(InputError, match=r"planning\.pilot = .*No such file"):
+        read_pilot(tmp_path / "absent.json")
+
+
+def test_losses_and_shares_are_checked() -> None:
+    good = Pilot((2.0, 1.0), (4,), 0.5, 2.0, "clients", 1.0, 1.0).to_dict()
+    for change in (
+        {"losses": [1.0, float("nan")]},
+        {"batches": [0]},
+        {"batches": [10**400]},
+        {"batch_noise": 1.0},
+    ):
+        with pytest.raises(ValueError, match="must be"):
+            Pilot.from_dict(good | change)
+
+
+@pytest.mark.slow
+def test_a_run_plans_by_its_pilot(
+    scenario: Scenario,
+    quadratic: type[QuadraticLearner],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A comparison with plans of their own: every cell's plan has its forecast."""
+    from airtune.study import compare
+
+    monkeypatch.setattr(compare, "publish", lambda run: run.folder)  # no figures
+    own = with_settings(
+        scenario,
+        plan="own",
+        schemes=("ideal", "fixed"),
+        planning__rounds="planned",
+        training__rounds=12,
+        training__server_optimizer="adam",
+        training__learning_rate=0.3,
+    )
+    results = compare.compare(own, tmp_path / "run")
+    assert set(results["schemes"]) == {"ideal", "fixed"}
+    plan = json.loads((tmp_path / "run/fixed/seed-0/plan.json").read_text())
+    assert plan["forecast"]["objective"] == "time"
+    assert plan["forecast"]["losses"][0] == pytest.approx(
+        results["schemes"]["fixed"]["history"][0]["loss"]
+    )
