@@ -14,7 +14,6 @@ from airtune.commands.terminal import show, show_json
 from airtune.errors import InputError
 from airtune.kinds import Real
 from airtune.planning.margins import NAMES
-from airtune.planning.repetition import calibrated
 from airtune.planning.scenario_plan import ScenarioPlan
 from airtune.record.documents import PlanDocument
 
@@ -194,7 +193,7 @@ def _bound(report: ScenarioPlan) -> RenderableType:
     for name, (label, _) in PARTS.items():
         table.add_row(label, f"{bound[name]:.4g}", f"{bound[name] / bound['total']:.0%}")
     table.add_row("Total", f"{bound['total']:.4g}", "")
-    if not calibrated(report.repetition.scenario):
+    if not report.repetition.scenario.bound.calibrated:
         table.caption = "Its constants are the scenario's; `airtune calibrate` measures them."
     return table
 

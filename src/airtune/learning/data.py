@@ -187,6 +187,12 @@ def labels(records: Iterable[Record]) -> tuple[str, ...]:
     return tuple(sorted({record.label for record in records}))
 
 
+def common_label(records: Iterable[Record]) -> str:
+    """Return the label that all records have; an empty text where they differ."""
+    names = labels(records)
+    return names[0] if len(names) == 1 else ""
+
+
 def hold_out(
     records: Sequence[Record], fraction: float, random: np.random.Generator
 ) -> tuple[list[Record], list[Record]]:

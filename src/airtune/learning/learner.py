@@ -377,7 +377,7 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
         size=model.size,
         data_sizes=held.sizes,
         client_labels=tuple(
-            _common_label([split.training[i] for i in part]) for part in held.shares
+            data.common_label([split.training[i] for i in part]) for part in held.shares
         ),
         flop_per_sample=held.flop_per_sample,
         flop_per_parameter=held.flop_per_parameter,
@@ -395,8 +395,3 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
         _left_out=split.left_out,
         _base_name=name,
     )
-
-
-def _common_label(records: Sequence[data.Record]) -> str:
-    names = data.labels(records)
-    return names[0] if len(names) == 1 else ""
