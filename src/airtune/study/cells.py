@@ -201,7 +201,7 @@ class _Engines:
 
 
 def _runs(
-    scenario: Scenario, seed: int, cells: list[Cell], engines: _Engines, only: Cell | None
+    scenario: Scenario, seed: int, cells: list[Cell], engines: _Engines, only: Cell | None = None
 ) -> list[tuple[Cell, FederatedRun]]:
     """Start an engine, plan every cell, and return the runs, or `only` one; nothing is written yet.
 
