@@ -10,6 +10,7 @@ import pytest
 from safetensors.numpy import load_file
 
 slow = pytest.mark.slow
+SMALL_STEPS = ("zeroth_order.learning_rate=0.01", "zeroth_order.sign_rate=0.003")
 CASES = [
     pytest.param("fixed", ["aggregation.payload=ffa"], marks=slow),
     pytest.param("fixed", ["aggregation.payload=rolora"], marks=slow),
@@ -17,8 +18,8 @@ CASES = [
     pytest.param(
         "digital", ["aggregation.payload=subspace", "aggregation.payload_size=300"], marks=slow
     ),
-    pytest.param("zeroth-order", ["zeroth_order.directions=4"], marks=slow),
-    pytest.param("feedsign", ["zeroth_order.directions=4"], marks=slow),
+    pytest.param("zeroth-order", ["zeroth_order.directions=64", *SMALL_STEPS], marks=slow),
+    pytest.param("feedsign", ["zeroth_order.directions=64", *SMALL_STEPS], marks=slow),
     pytest.param("massive-digital", [], marks=slow),
 ]
 
