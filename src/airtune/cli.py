@@ -16,7 +16,23 @@ import click
 import typer
 
 from airtune.commands.failures import show_warning, told
-from airtune.commands.options import BaseModel, Licence, Merged, RunDir, Scheme, Seed
+from airtune.commands.options import (
+    AsJson,
+    BaseModel,
+    Engine,
+    FiguresOut,
+    Licence,
+    Merged,
+    Out,
+    Overrides,
+    RunDir,
+    RunDirs,
+    ScenarioName,
+    Scheme,
+    Schemes,
+    Seed,
+    Seeds,
+)
 from airtune.errors import FailedError, InputError
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -28,29 +44,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-
-ScenarioName = Annotated[
-    str, typer.Argument(metavar="SCENARIO", help="A YAML file or a shipped scenario's name.")
-]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="a.b=c", help="Override one setting; may be repeated."),
-]
-Out = Annotated[
-    Path | None, typer.Option("--out", metavar="DIR", help="Run folder (new or empty).")
-]
-FiguresOut = Annotated[
-    Path | None, typer.Option("--out", metavar="DIR", help="Folder for figures and JSON.")
-]
-Schemes = Annotated[
-    str | None, typer.Option(metavar="a,b", help="Schemes; ideal always runs besides.")
-]
-Seeds = Annotated[int | None, typer.Option(help="Independent repetitions.")]
-Engine = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="Where client updates run: engine.name (local, ray)."),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
 
 def main() -> None:
@@ -218,13 +211,19 @@ def resume(
 
 
 @app.command()
-def report(
-    run_dirs: Annotated[list[Path], typer.Argument(help="Run folders.")],
-) -> None:
+def report(run_dirs: RunDirs) -> None:
     """Build the figures and the page of run folders again."""
     from airtune.commands.run import rebuild_reports
 
     rebuild_reports(run_dirs)
+
+
+@app.command()
+def diff(run_dirs: RunDirs, as_json: AsJson = False) -> None:
+    """Show the settings in which runs differ, and their results side by side."""
+    from airtune.commands.diff import show_difference
+
+    show_difference(run_dirs, as_json)
 
 
 @app.command()

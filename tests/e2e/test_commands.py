@@ -213,7 +213,17 @@ def test_help_is_quick_and_lists_only_what_works(airtune) -> None:
         done = airtune("--help")
         seconds.append(time.perf_counter() - began)
     assert done.returncode == 0
-    for name in ("compare", "run", "resume", "plan", "place", "calibrate", "sweep", "report"):
+    for name in (
+        "compare",
+        "run",
+        "resume",
+        "plan",
+        "place",
+        "calibrate",
+        "sweep",
+        "report",
+        "diff",
+    ):
         assert f" {name} " in done.stdout
     assert " ui " not in done.stdout  # not built yet, so not there
     # half a second on an idle machine; tests run beside others

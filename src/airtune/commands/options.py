@@ -1,4 +1,4 @@
-"""Options that several commands on a run's model share."""
+"""Arguments and options that several commands share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,30 @@ from typing import Annotated
 
 import typer
 
+ScenarioName = Annotated[
+    str, typer.Argument(metavar="SCENARIO", help="A YAML file or a shipped scenario's name.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="a.b=c", help="Override one setting; may be repeated."),
+]
+Out = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="Run folder (new or empty).")
+]
+FiguresOut = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="Folder for figures and JSON.")
+]
+Schemes = Annotated[
+    str | None, typer.Option(metavar="a,b", help="Schemes; ideal always runs besides.")
+]
+Seeds = Annotated[int | None, typer.Option(help="Independent repetitions.")]
+Engine = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Where client updates run: engine.name (local, ray)."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 RunDir = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Folder of a run or a compare.")]
+RunDirs = Annotated[list[Path], typer.Argument(metavar="RUN_DIR...", help="Run folders.")]
 Scheme = Annotated[
     str | None, typer.Option(metavar="NAME", help="Whose model; movable by default, if there.")
 ]
