@@ -107,7 +107,7 @@ def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
-    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--seeds", type=int, default=12)
     arguments = parser.parse_args()
     path = arguments.out / "channels.json"
     settings = {"sources": SOURCES, "errors_deg": list(ERRORS_DEG), "arrays": list(ARRAYS)}

@@ -43,7 +43,6 @@ def test_the_plan_shows_forecast_limit_and_bound(
         "From a pilot of 8 rounds without errors (clients)",
         "The bound",
         "Time against energy to the target",
-        "energy-delay",
     ):
         assert text in " ".join(shown.split()), text
     names = {path.name for path in out.iterdir()}

@@ -34,6 +34,10 @@ class Base:
         self.causal, self.config, self.device = causal, causal.config, causal.device
         self.without = 0
 
+    def to(self, kind: str) -> Base:
+        assert kind == "cpu"
+        return self
+
     def generate(self, **how: Any) -> Any:
         self.how = how
         return self.causal.generate(**how)

@@ -53,8 +53,12 @@ def test_the_setting_that_is_meant_is_named_in_full(written: str, meant: str) ->
     assert f"unknown setting {written}; did you mean {meant}" in str(caught.value)
 
 
-def test_a_name_with_two_meanings_names_both() -> None:
-    assert set(likely("learning_rate")) == {"pretraining.learning_rate", "training.learning_rate"}
+def test_a_name_with_several_meanings_names_all() -> None:
+    assert set(likely("learning_rate")) == {
+        "pretraining.learning_rate",
+        "training.learning_rate",
+        "zeroth_order.learning_rate",
+    }
 
 
 def test_without_a_likely_one_the_section_is_listed() -> None:

@@ -72,8 +72,9 @@ def export(
         getattr(channel, "carrier_hz", settings.radio.carrier_hz),
         _origin(source, channel, settings),
     )
+    summary = _summary(paths)
     write_paths(out, paths)
-    return {"out": str(out), "source": paths.source, **_summary(paths)}
+    return {"out": str(out), "source": paths.source, **summary}
 
 
 def _channel(source: str, scenario: Scenario) -> Channel:
@@ -119,6 +120,8 @@ def _summary(paths: PathSet) -> dict[str, Any]:
 def _rows(blocks: Sequence[Transmitters], group: str) -> tuple[list[dict[str, Any]], int]:
     """Return what each transmitter's paths are like, means over the blocks, and L."""
     each: list[Paths] = [getattr(block, group) for block in blocks]
+    longest = max(one.gains.shape[1] for one in each)
+    each = [one.filled(longest) for one in each]
     powers = np.stack([np.abs(one.gains) ** 2 for one in each])
     delays = np.stack([one.delays for one in each])
     total = powers.sum(axis=2)

@@ -23,13 +23,20 @@ def headline(report: ScenarioPlan) -> str:
     plan = report.joint.plan
     assert plan.forecast is not None
     gap = plan.certificate.relative_gap
+    name = plan.forecast.objective
+    if name != "loss" and plan.forecast.rounds is None:
+        loss = f"predicted loss {plan.forecast.loss or float('nan'):.4g}"
+        return (
+            f"No plan is predicted to reach the target: least {loss}, proven to {gap:.1g} for this "
+            "air and this forecast"
+        )
     what = {
         "loss": f"predicted loss {plan.forecast.loss or float('nan'):.4g}",
         "time": f"predicted time to the target {_shown(plan.forecast.time_s, 's')}",
         "energy": f"predicted energy to the target {_shown(plan.forecast.energy_j, 'J')}",
         "energy-delay": "predicted product of time and energy to the target "
         + _shown(_product(plan.forecast.time_s, plan.forecast.energy_j), "J s"),
-    }[plan.forecast.objective]
+    }[name]
     return f"Least {what}, proven to {gap:.1g} for this air and this forecast"
 
 

@@ -43,7 +43,8 @@ def check_installed() -> None:
     InputError
         Says how to install it.
     """
-    if find_spec("ray") is None:
+    found = find_spec("ray")
+    if found is None or found.origin is None:  # a folder of that name is no package
         raise InputError(
             "engine.name = 'ray': needs the package ray; install it with: "
             "pip install 'airtune[ray]'"
@@ -94,6 +95,48 @@ def gpus_per_worker(scenario: Scenario, gpus: float) -> float:
     return float(device == "cuda" or (device == "auto" and gpus > 0))
 
 
+def fitting_on(cpus: float, gpus: float, each_cpus: int, each_gpus: float) -> int:
+    """Return how many workers find a place on a machine.
+
+    Parameters
+    ----------
+    cpus, gpus : float
+        What it has.
+    each_cpus : int
+    each_gpus : float
+        What a worker takes; less than 1 of a GPU is always of one GPU.
+
+    Examples
+    --------
+    >>> fitting_on(3.0, 0.0, 2, 0.0), fitting_on(16.0, 4.0, 1, 0.3), fitting_on(8.0, 0.0, 2, 1.0)
+    (1, 12, 0)
+    """
+    places = int(cpus // each_cpus)
+    if each_gpus == 0:
+        return places
+    if each_gpus < 1:
+        return min(places, int(gpus) * int(1 / each_gpus + 1e-9))
+    return min(places, int(gpus / each_gpus + 1e-9))
+
+
+def check(scenario: Scenario) -> None:
+    """Refuse before any work what cannot run on workers of Ray.
+
+    Raises
+    ------
+    InputError
+        Ray is not installed, nobody answers at the address, or each plan would pre-train by itself.
+    """
+    check_installed()
+    if scenario.planning.pretraining == "planned":
+        raise InputError(
+            "planning.pretraining = 'planned': must be 'fixed' with engine.name = 'ray'; schemes "
+            "of different pre-training would ask for workers of their own at the same time"
+        )
+    if scenario.engine.address not in (None, "auto"):
+        _check_reachable(str(scenario.engine.address))
+
+
 def share_of(scenario: Scenario, most: int) -> Share:
     """Return the workers that the settings ask for, of which `most` can be of use.
 
@@ -106,9 +149,8 @@ def share_of(scenario: Scenario, most: int) -> Share:
 
     there = ray.cluster_resources()
     cpus, gpus = scenario.threads, gpus_per_worker(scenario, there.get("GPU", 0.0))
-    fitting = int(there.get("CPU", 0) // cpus)
-    if gpus:
-        fitting = min(fitting, int(there.get("GPU", 0) / gpus + 1e-9))
+    alive = [node.get("Resources", {}) for node in ray.nodes() if node.get("Alive")]
+    fitting = sum(fitting_on(one.get("CPU", 0.0), one.get("GPU", 0.0), cpus, gpus) for one in alive)
     asked = scenario.engine.workers
     if fitting < (asked or 1):
         setting = f"engine.workers = {asked}" if asked else "engine.name = 'ray'"
@@ -199,7 +241,7 @@ def _check_reachable(address: str) -> None:
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=10):
             pass
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, ValueError) as error:
         raise InputError(
             f"engine.address = {shown(address)}: no cluster of Ray can be joined there "
             f"({clip(error)})"

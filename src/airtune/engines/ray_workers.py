@@ -62,8 +62,8 @@ class RayEngine(Engine):
 
     @classmethod
     def check(cls, scenario: Scenario) -> None:
-        """Refuse the engine where Ray is not installed."""
-        cluster.check_installed()
+        """Refuse what cannot run: see :func:`airtune.engines.cluster.check`."""
+        cluster.check(scenario)
 
     @classmethod
     def session(cls, scenario: Scenario) -> AbstractContextManager[Any]:
@@ -230,11 +230,16 @@ def _worker(scenario: Scenario, seed: int, share: cluster.Share) -> Any:
 
 def _check_alike(digests: Sequence[Mapping[str, Any]]) -> None:
     """Refuse workers that work on different things: other files, or other versions of packages."""
-    for name, what in (("data", "data.source"), ("model", "model.source")):
+    for name, what in (
+        ("device", "model.device"),
+        ("data", "data.source"),
+        ("model", "model.source"),
+        ("adapter", "model.lora"),
+    ):
         if any(one[name] != digests[0][name] for one in digests):
             raise InputError(
                 f"{what}: is not the same on all workers of the cluster; use a folder that all "
-                "machines share, and the same versions of packages"
+                "machines share, the same versions of packages, and machines of one kind"
             )
 
 

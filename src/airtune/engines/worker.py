@@ -89,7 +89,7 @@ class Worker:
             the same in every process of a run.
         """
         found = self.learner.inputs()
-        digests = {name: found.get(name) for name in ("data", "adapter")}
+        digests = {name: found.get(name) for name in ("data", "adapter", "device")}
         return {"process": os.getpid(), "digests": {**digests, "model": _fingerprint(self.learner)}}
 
     def facts(self) -> dict[str, Any]:

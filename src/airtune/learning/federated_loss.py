@@ -136,10 +136,15 @@ class FederatedLoss:
         return torch.cat([part.reshape(-1) for part in parts]).float().cpu()
 
     def _loss(self, batch: Batch, weights: torch.Tensor | None) -> torch.Tensor:
-        """Return the mean of the samples' losses, or their sum with `weights` (B,)."""
-        if weights is None:
-            return self._model.training_loss(batch)
+        """Return the mean of the samples' losses, or their sum with `weights` (B,).
+
+        In full precision, whatever `model.autocast` is: constants are differences of close numbers.
+        """
         kind = self._model.device.kind
+        if weights is None and self._model.device.autocast == "none":
+            return self._model.training_loss(batch)
+        if weights is None:
+            weights = torch.full((len(batch.lengths),), 1.0 / len(batch.lengths))
         batch = batch.on(kind)
         losses = functional.cross_entropy(
             self._model.response_logits(batch).float(), batch.targets, reduction="none"

@@ -83,6 +83,9 @@ def _facts(scenario: Scenario) -> dict[str, Any]:
         "torch": torch.__version__,
         "transformers": transformers.__version__,
     }
+    kind = device_of(scenario.model).kind
+    if kind != "cpu":
+        facts["device"] = kind
     if scenario.pretraining.sources != ("sample",):
         facts["pieces"] = PIECES
         facts["sources"] = [_fingerprint(source) for source in scenario.pretraining.sources]

@@ -8,7 +8,7 @@ from airtune.errors import InputError, shown
 from airtune.learning.payload import SeededDirections
 from airtune.planning.repetition import Repetition
 from airtune.registry import CLIENT_OBJECTIVES, SCHEMES
-from airtune.scenario import Scenario
+from airtune.scenario import Radio, Scenario
 
 
 def for_scheme(repetition: Repetition, scheme: str) -> Repetition:
@@ -58,7 +58,10 @@ def _descending(scenario: Scenario, scheme: str) -> Scenario:
     aggregation = scenario.aggregation.model_copy(
         update={"payload": "lora", "payload_size": None, "payload_step": None}
     )
-    radio = scenario.radio.model_copy(update={"downlink_quantizer": "none"})
+    radio = scenario.radio
+    if radio.downlink_quantizer != "none":  # the numbers go out as they are, whatever is rounded
+        bits = Radio.model_fields["downlink_bits"].default
+        radio = radio.model_copy(update={"downlink_quantizer": "none", "downlink_bits": bits})
     return scenario.model_copy(
         update={"training": training, "aggregation": aggregation, "radio": radio}
     )

@@ -29,7 +29,7 @@ def of_scheme(objective: Objective, radio: RadioTurn) -> Objective:
         The scheme with its coding.
     """
     air = radio.scheme.air
-    if air.sends_signs:
+    if air.follows_no_law:
         return replace(objective, constant=SIGNS)
     if not air.plans_coding:
         return objective

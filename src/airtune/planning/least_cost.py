@@ -42,6 +42,12 @@ NARROW = 1e-6
 EXCHANGES = 12
 """Times that single samples are exchanged at most."""
 
+CLOCKS = 33
+"""Clocks of the server that a plan is tried with, where there is pre-training to pay for."""
+
+TURNS = 5
+"""Times that the caps of batches are found from the rounds of the batches before."""
+
 BACKOFFS = np.geomspace(0.8, 1.25, 15)
 """Back-offs that are tried with them, over the one before."""
 
@@ -62,22 +68,27 @@ class LeastCost:
     window : float
         Time for computing in a round [s].
     backoff : float
-    value, lower_bound : float
-        Cost, and what no plan within the budgets is below.
+    server_s : float
+        Time of pre-training [s].
+    value : float
+        Cost.
     """
 
     rounds: int
     batch: Real
     window: float
     backoff: float
+    server_s: float
     value: float
-    lower_bound: float
 
 
 def least_cost(
     problem: ResourceProblem, objective: Objective, reference: Real, bias: float = 0.0
-) -> LeastCost | None:
-    """Return the plan of least predicted cost; None where none reaches the target in its budgets.
+) -> tuple[LeastCost | None, float]:
+    """Return the plan of least predicted cost, and what no plan within the budgets is below.
+
+    None where no plan was found that reaches the target within the budgets; there is none if what
+    plans cannot be below is infinite.
 
     Parameters
     ----------
@@ -98,7 +109,7 @@ def least_cost(
     >>> curve, pilot = np.array([4.0, 2.0, 1.5, 1.2, 1.0]), np.array([16.0, 16.0])
     >>> for name in ("time", "energy"):
     ...     objective = Objective(name, curve, 1.5, chi=6.0, batch_noise=0.2, reference=pilot)
-    ...     found = least_cost(two_clients(), objective, pilot)
+    ...     found, least = least_cost(two_clients(), objective, pilot)
     ...     print(name, found.rounds, found.batch.tolist(), round(found.window, 2), "s")
     time 4 [4.0, 2.0] 0.2 s
     energy 3 [14.0, 10.0] 10.67 s
@@ -110,7 +121,7 @@ def least_cost(
         bounds = search.bounds(boxes)
         boxes, bounds = boxes[np.isfinite(bounds)], bounds[np.isfinite(bounds)]
         order = np.argsort(bounds)
-        search.try_plans(boxes[order[:TRIED]])
+        search.try_plans(boxes[order[: TRIED if search.found else MOST_BOXES // 4]])
         wide = np.max(boxes[:, :, 1] - boxes[:, :, 0], axis=1, initial=0.0) > NARROW
         keep = order[(wide & (bounds < search.value * (1 - GAP)))[order]][: MOST_BOXES // 2]
         left = np.setdiff1d(order, keep)
@@ -121,7 +132,7 @@ def least_cost(
     else:
         closed = min(closed, float(np.min(search.bounds(boxes), initial=np.inf)))
     search.polish()
-    return search.best(closed)
+    return search.best(), min(closed, search.value)
 
 
 def _halved(boxes: Real) -> Real:
@@ -147,16 +158,18 @@ class _Search:
         self.reference = float(objective.spread(c.omega, reference))
         self.bias = bias
         self.radio = float(c.radio_j.sum())
-        samples = problem.steps[0] * problem.batches[0]
         server = problem.server
-        clock = server.f_min if objective.name == "energy" else server.f_max
-        self.first_s = samples * server.cycles / server.f_max
-        self.server_s = samples * server.cycles / clock
-        self.first_j = server.kappa * samples * server.cycles * clock**2
+        cycles = problem.steps[0] * problem.batches[0] * server.cycles
+        clocks = np.array([server.f_max])
+        if cycles > 0 and server.f_min < server.f_max:
+            clocks = np.geomspace(server.f_min, server.f_max, CLOCKS)
+        self.server_s, self.server_j = cycles / clocks, server.kappa * cycles * clocks**2
+        # No plan is below both at once.
+        self.first_s, self.first_j = float(self.server_s.min()), float(self.server_j.min())
         self.fixed = problem.rounds[0] == problem.rounds[1]
         self.most = problem.rounds[1]
         self.value = np.inf
-        self.found: tuple[int, Real, float, float] | None = None
+        self.found: tuple[int, Real, float, float, int] | None = None
 
     def first_boxes(self) -> Real:
         """Return one box that holds all plans worth looking at; none where there is no plan."""
@@ -188,8 +201,8 @@ class _Search:
         """Return the back-off below which the law does not hold or that makes no sense."""
         metered = bool(np.any(np.isfinite(self.problem.clients.budget_j)))
         limited = metered or np.isfinite(self.problem.energy_j)
-        if self.problem.mse_star == 0 or self.radio == 0:
-            return 1.0
+        if self.problem.mse_star == 0 or self.radio == 0 or self.objective.constant is not None:
+            return 1.0  # nothing is said of weaker signals where no law in the MSE holds
         if self.objective.name == "time" and not limited:
             return 1.0
         if not bool(self.objective.holds(1e300)):
@@ -246,19 +259,22 @@ class _Search:
         window, power = high[:, 0], high[:, 2]
         free = np.broadcast_to(self.problem.clients.batch_max, (len(boxes), self._clients))
         rounds = self.objective.rounds(self._burden(free, power))
-        planned = np.full(len(boxes), self.most) if self.fixed else np.maximum(rounds, 1.0)
-        caps, fits = self._caps(window, np.where(np.isfinite(planned), planned, 1.0), low[:, 2])
-        # Box ends are no limits: all prices below the first mean full batches, above the last one.
-        most = self._batches(window, low[:, 1], caps)
-        least = self._batches(window, high[:, 1], caps)
-        rounds = self.objective.rounds(self._burden(most, power))
+        fits = np.isfinite(rounds)
+        for _ in range(TURNS):  # budgets leave less for each of more rounds
+            planned = np.full(len(boxes), self.most) if self.fixed else np.ceil(rounds - 1e-9)
+            planned = np.clip(planned, 1.0, self.most)
+            caps, room = self._caps(window, planned, low[:, 2])
+            fits &= room
+            most = self._batches(window, low[:, 1], caps)
+            rounds = self.objective.rounds(self._burden(most, power))
+        least = self._batches(low[:, 0], high[:, 1], caps)
         planned = np.full(len(boxes), self.most) if self.fixed else np.ceil(rounds - 1e-9)
         round_s = np.maximum(low[:, 0], self.problem.beside_s) + self.problem.round_s
         round_j = self._energy(window, least, low[:, 2])
         fits &= rounds <= self.most
         with np.errstate(invalid="ignore"):
             fits &= planned * round_s + self.first_s <= self.problem.latency_s * (1 + 1e-9)
-            fits &= planned * round_j <= self.problem.energy_j * (1 + 1e-9)
+            fits &= planned * round_j + self.first_j <= self.problem.energy_j * (1 + 1e-9)
             cost = self._cost(round_s, round_j, rounds)
         return np.where(fits, cost, np.inf)
 
@@ -267,7 +283,7 @@ class _Search:
         return len(self.problem.clients.omega)
 
     def _cost(self, round_s: Real, round_j: Real, rounds: Real) -> Real:
-        time = self.server_s + rounds * round_s
+        time = self.first_s + rounds * round_s
         return self.objective.cost(time, self.first_j + rounds * round_j)
 
     def try_plans(self, boxes: Real) -> None:
@@ -275,26 +291,24 @@ class _Search:
         if not len(boxes):
             return
         middle, top = np.exp(boxes.mean(axis=2)), np.exp(boxes[:, :, 1])
+        full = np.broadcast_to(self.problem.clients.batch_max, (len(boxes), self._clients))
         for window, price, backoff in (middle.T, (top[:, 0], middle[:, 1], top[:, 2])):
-            rounds = self.objective.rounds(
-                self._burden(
-                    np.broadcast_to(self.problem.clients.batch_max, (len(boxes), self._clients)),
-                    backoff,
-                )
-            )
-            planned = np.full(len(boxes), self.most) if self.fixed else np.ceil(rounds)
-            caps, fits = self._caps(window, np.clip(planned, 1, self.most), backoff)
-            batch = self._batches(window[fits], price[fits], caps[fits])
-            for whole in (np.floor(batch + 1e-9), np.round(batch)):
-                sizes = np.minimum(whole, np.floor(caps[fits] + 1e-9))
-                self._offer(sizes, backoff[fits], window[fits])
+            batch = full
+            for _ in range(TURNS):  # smaller batches take more rounds, and leave less for each
+                rounds = self.objective.rounds(self._burden(batch, backoff))
+                planned = np.full(len(boxes), self.most) if self.fixed else np.ceil(rounds - 1e-9)
+                caps, fits = self._caps(window, np.clip(planned, 1, self.most), backoff)
+                batch = self._batches(window, price, caps)
+                for whole in (np.floor(batch + 1e-9), np.round(batch)):
+                    sizes = np.minimum(whole, np.floor(caps + 1e-9))[fits]
+                    self._offer(sizes, backoff[fits], window[fits])
 
     def polish(self) -> None:
         """Exchange single samples of the best plan, with other back-offs, as long as it helps."""
         for _ in range(EXCHANGES):
             if self.found is None:
                 return
-            before, (_, batch, window, backoff) = self.value, self.found
+            before, (_, batch, window, backoff, _) = self.value, self.found
             steps = np.concatenate([np.zeros((1, self._clients)), np.eye(self._clients)])
             sizes = np.unique(np.concatenate([batch + steps, batch - steps]), axis=0)
             most = self.problem.clients.batch_max
@@ -321,8 +335,9 @@ class _Search:
             needed = np.minimum(np.max(needed, axis=1) * (1 + 1e-12), slowest)
             windows.append(np.maximum(needed, shortest))
         if np.isfinite(p.latency_s) and self.objective.name != "time":
-            latest = (p.latency_s - self.first_s) / planned - p.round_s
-            windows.append(np.maximum(latest, shortest))
+            for first_s in np.unique(self.server_s[:: max(1, len(self.server_s) // 2)]):
+                latest = (p.latency_s - first_s) / planned - p.round_s
+                windows.append(np.maximum(latest, shortest))
         return windows
 
     def _offer(self, batch: Real, backoff: Real, given: Real) -> None:
@@ -340,45 +355,50 @@ class _Search:
             return
         for window in self._windows(batch, backoff, planned, given):
             round_s, round_j = window + p.round_s, self._energy(window, batch, backoff)
-            fits = planned * round_s + self.first_s <= p.latency_s * (1 + 1e-12)
-            fits &= planned * round_j + self.first_j <= p.energy_j * (1 + 1e-12)
+            # One clock of the server for time and energy, shape (n, clocks).
+            late = (planned * round_s)[:, None] + self.server_s > p.latency_s * (1 + 1e-12)
+            dear = (planned * round_j)[:, None] + self.server_j > p.energy_j * (1 + 1e-12)
             own = batch_energy(batch, window[:, None], c.cycles, c.kappa, c.f_min)
             own = own + backoff[:, None] * c.radio_j + c.fixed_j
-            fits &= np.all(planned[:, None] * own <= c.budget_j * (1 + ROUNDING), axis=1)
-            cost = np.where(fits, self._cost(round_s, round_j, rounds), np.inf)
-            best = int(np.argmin(cost))
-            if cost[best] < self.value:
-                self.value = float(cost[best])
+            over = ~np.all(planned[:, None] * own <= c.budget_j * (1 + ROUNDING), axis=1)
+            cost = self.objective.cost(
+                (rounds * round_s)[:, None] + self.server_s,
+                (rounds * round_j)[:, None] + self.server_j,
+            )
+            cost = np.where(late | dear | over[:, None], np.inf, cost)
+            best, clock = divmod(int(np.argmin(cost)), len(self.server_s))
+            if cost[best, clock] < self.value:
+                self.value = float(cost[best, clock])
                 sizes = batch[best].copy()
                 self.found = (
                     int(planned[best]),
                     sizes,
                     float(window[best]),
                     float(backoff[best]),
+                    clock,
                 )
 
-    def best(self, closed: float) -> LeastCost | None:
+    def best(self) -> LeastCost | None:
         """Return the best plan, with the rounds of the margin as far as the budgets allow."""
         if self.found is None:
             return None
-        rounds, batch, window, backoff = self.found
-        spent = self._spent(batch, window, backoff)
+        rounds, batch, window, backoff, clock = self.found
+        spent = self._spent(batch, window, backoff, clock)
         if not self.fixed:
             wanted = min(self.most, int(np.ceil(rounds * self.objective.margin - 1e-9)))
             rounds = max(rounds, min(wanted, spent))
-        lower = min(closed, self.value)
-        return LeastCost(rounds, batch, window, backoff, self.value, lower)
+        return LeastCost(rounds, batch, window, backoff, float(self.server_s[clock]), self.value)
 
-    def _spent(self, batch: Real, window: float, backoff: float) -> int:
+    def _spent(self, batch: Real, window: float, backoff: float, clock: int) -> int:
         """Return the most rounds that the budgets pay."""
         c, p = self.problem.clients, self.problem
         one = np.array([window])
         round_j = float(self._energy(one, batch[None], np.array([backoff]))[0])
         own = batch_energy(batch, window, c.cycles, c.kappa, c.f_min)
         own = own + backoff * c.radio_j + c.fixed_j
-        limits = [(p.latency_s - self.first_s) / (window + p.round_s)]
+        limits = [(p.latency_s - float(self.server_s[clock])) / (window + p.round_s)]
         if round_j > 0:
-            limits.append((p.energy_j - self.first_j) / round_j)
+            limits.append((p.energy_j - float(self.server_j[clock])) / round_j)
         with np.errstate(divide="ignore", invalid="ignore"):
             limits.append(float(np.nanmin(np.where(own > 0, c.budget_j / own, np.inf))))
         least = min(limits)

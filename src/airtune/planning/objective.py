@@ -160,8 +160,8 @@ class Objective:
 
     def after(self, progress: float) -> Objective:
         """Return the objective of a run that is worth `progress` error-free rounds already."""
-        left = np.arange(progress, len(self.curve))
-        curve = predicted_loss(self.curve, np.append(left, len(self.curve) - 1.0))
+        last = len(self.curve) - 1.0
+        curve = predicted_loss(self.curve, np.arange(min(progress, last), last + 1e-9))
         return replace(self, curve=curve)
 
 

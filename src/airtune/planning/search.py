@@ -18,7 +18,7 @@ from airtune.bound.convergence import BoundConstants
 from airtune.kinds import Mask, Real
 from airtune.planning.least_cost import least_cost
 from airtune.planning.objective import UNREACHABLE, Forecast, Objective
-from airtune.planning.result import Certificate, FixedCosts, Plan, describe
+from airtune.planning.result import Certificate, FixedCosts, Plan, describe, limiting
 
 WEIGHTS = 6
 """Solutions of a product at most, each with the weights that fit the one before."""
@@ -67,27 +67,34 @@ def predicted_plan(
         return None
     mine, reference = costs.of(present), objective.reference[present]
     bias = mine.misalignment
-    found = None
+    found, lower = None, np.inf
     if objective.name != "loss":
-        found = least_cost(problem, objective, reference, bias)
+        found, lower = least_cost(problem, objective, reference, bias)
     if found is None:
-        allocation, lower = _least_loss(problem, objective, reference, bias)
+        at = problem
+        allocation, least_loss = _least_loss(problem, objective, reference, bias)
     else:
-        samples_s = problem.steps[0] * problem.batches[0] * problem.server.cycles
-        clock = problem.server.f_min if objective.name == "energy" else problem.server.f_max
-        latency = found.rounds * (found.window + problem.round_s) * (1 + 1e-12)
-        latency = min(problem.latency_s, latency + samples_s / clock)
+        latency = found.rounds * (found.window + problem.round_s) + found.server_s
+        latency = min(problem.latency_s, latency * (1 + 1e-12))
         at = replace(problem, latency_s=latency, rounds=(found.rounds,) * 2)
         allocation = allocation_of(at, found.rounds, found.batch, found.backoff)
-        problem, lower = at, found.lower_bound
-    plan = describe(problem, mine, allocation, pretraining)
+    plan = describe(at, mine, allocation, pretraining)
     forecast = _forecast(problem, objective, plan, mine, reference)
-    if found is None and objective.name != "loss":
-        lower = UNREACHABLE * (1.0 + lower)
-    gap = (forecast.value - lower) / forecast.value if forecast.value > 0 else 0.0
-    return replace(
-        plan, forecast=forecast, certificate=Certificate(lower, max(gap, 0.0)), limits=plan.limits
-    )
+    value = forecast.value
+    if found is None and (objective.name == "loss" or value >= UNREACHABLE):
+        # What was minimised is the loss.
+        value = forecast.loss if forecast.loss is not None else least_loss
+        lower = least_loss
+    lower = min(lower, value)
+    certificate = Certificate(lower, (value - lower) / value if value > 0 else 0.0)
+    spent = plan.latency_s.total, plan.energy_j.total, _spent_by_clients(problem, plan)
+    limits = limiting(problem, allocation, *spent)
+    return replace(plan, forecast=forecast, certificate=certificate, limits=limits)
+
+
+def _spent_by_clients(problem: ResourceProblem, plan: Plan) -> Real:
+    """Return what the clients of a plan spend on average over who transmits [J]."""
+    return np.asarray(problem.clients.share * plan.client_energy_j)
 
 
 def _forecast(

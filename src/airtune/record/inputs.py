@@ -54,6 +54,8 @@ def _named(scenario: Scenario) -> dict[str, str]:
         "data.pretraining_corpus": scenario.data.pretraining_corpus,
         "costs.model": config_file(scenario.costs.model),
         "radio.channel_file": scenario.radio.channel_file,
+        "planning.pilot": scenario.planning.pilot,
+        "planning.pilot_source": scenario.planning.pilot_source,
     }
     if scenario.model.source == "small":
         sources = scenario.pretraining.sources
@@ -183,9 +185,10 @@ def check_prepared(folder: Path, seed: int, prepared: Mapping[str, Any]) -> None
             f"({folder}); put it back, or begin a new run"
             + ("; a model that was made here is made again if its folder is deleted" * now.made)
         )
-    if None not in (before.device, now.device) and before.device != now.device:
+    began_on = before.device or "cpu"  # runs that do not say had no other
+    if now.device not in (None, began_on):
         raise InputError(
-            f"{folder}: the run began on {clip(before.device)} and this is {clip(now.device)}, "
+            f"{folder}: the run began on {clip(began_on)} and this is {clip(now.device)}, "
             "which gives other bits; go on where it began (model.device), or begin a new run"
         )
     for name, what in _DIGESTS.items():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from airtune.errors import clip, shown
 from airtune.registry import ENGINES, SCHEMES
@@ -120,6 +120,12 @@ class Server(Settings):
         return self
 
 
+def _gpus(count: float) -> float:
+    if count > 1 and count != int(count):
+        raise ValueError("must be at most 1, or a whole number: Ray gives out whole GPUs above 1")
+    return count
+
+
 class Engine(Settings):
     """Where the clients' updates are computed."""
 
@@ -138,7 +144,7 @@ class Engine(Settings):
         description="ray: cluster to join, host:port, or auto: that of this machine; null: one "
         "is started here and ends with the run",
     )
-    gpus_per_worker: Annotated[NonNegative, Field(le=1024)] | None = Field(
+    gpus_per_worker: Annotated[NonNegative, Field(le=1024), AfterValidator(_gpus)] | None = Field(
         None,
         description="ray: GPUs of a worker; below 1 several share one; null: 1 where the model "
         "goes to a GPU (model.device), else 0",

@@ -142,6 +142,7 @@ def check_plans(scenario: Scenario, seed: int) -> None:
     """
     from airtune.learning.device import device_of
     from airtune.learning.sizes import outline
+    from airtune.planning.forward import for_scheme
     from airtune.planning.plans import plan_all
     from airtune.planning.repetition import Repetition
     from airtune.study.estimates import check_memory
@@ -152,8 +153,11 @@ def check_plans(scenario: Scenario, seed: int) -> None:
     sizes = outlined.sizes
     weights = sum(p.numel() for p in outlined.base.parameters())
     check_memory(scenario, weights, sum(matrix.size for matrix in sizes.matrices))
+    known = Repetition(scenario, seed, sizes)
+    for name in scenario.schemes:
+        for_scheme(known, name)
     if not scenario.bound.calibrated and not scenario.planning.predicts:
-        plan_all(Repetition(scenario, seed, sizes), list(scenario.schemes))
+        plan_all(known, list(scenario.schemes))
 
 
 class _Engines:

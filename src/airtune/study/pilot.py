@@ -151,7 +151,10 @@ def _facts(scenario: Scenario, seed: int) -> dict[str, Any] | None:
     if known is None:
         return None
     known = {name: value for name, value in known.items() if name != "day"}
-    sections = ("training", "aggregation", "clients", "client_processor", "server_processor")
+    sections = (
+        *("training", "aggregation", "digital", "costs"),
+        *("clients", "client_processor", "server_processor"),
+    )
     settings = {name: getattr(scenario, name).model_dump(mode="json") for name in sections}
     radio = {name: getattr(scenario, name).model_dump(mode="json") for name in ("radio", "array")}
     by = scenario.planning.pilot

@@ -219,12 +219,16 @@ def _write(path: Path, text: str) -> None:
 
 def _plans(scenario: Scenario, facts: ModelFacts) -> dict[str, JointPlan] | None:
     """Return the plans; None where they need a pilot, or constants that the model has to tell."""
+    from airtune.planning.forward import for_scheme
     from airtune.planning.plans import plan_all
     from airtune.planning.repetition import Repetition
 
+    known = Repetition(scenario, scenario.seed, facts.sizes)
+    for name in scenario.schemes:
+        for_scheme(known, name)
     if scenario.bound.calibrated or scenario.planning.predicts:
         return None
-    return plan_all(Repetition(scenario, scenario.seed, facts.sizes), list(scenario.schemes))
+    return plan_all(known, list(scenario.schemes))
 
 
 def _pretraining_s(scenario: Scenario, facts: ModelFacts) -> float:

@@ -35,6 +35,8 @@ from airtune.streams import generator
 
 _ARRAYS = ("power", "phase", "delay", "aod_az", "aod_el", "aoa_az", "aoa_el", "rx_pos", "tx_pos")
 _CODE = re.compile(r"t\d{3}_tx\d{3}_r\d{3}")
+LOUDEST_DB = 100.0
+"""Power of a path over that sent, at most [dB]: antenna gains included, far above any."""
 _LARGEST_JSON = 1 << 26
 """Bytes of params.json at most."""
 
@@ -90,6 +92,8 @@ def read_folder(folder: str | Path, code: str | None = None) -> RayTraced:
         raise InputError(f"{clip(folder)}: has no {shown(code)}; there is {', '.join(codes)}")
     arrays = {name: _array(folder, name, code) for name in _ARRAYS}
     shape = arrays["power"].shape
+    if len(shape) != 2:
+        raise InputError(f"{clip(folder)}: power_{code} must have shape (U, L), not {shape}")
     for name, array in arrays.items():
         wanted = {"rx_pos": (shape[0], 3), "tx_pos": (1, 3)}.get(name, shape)
         if array.ndim != 2 or array.shape != wanted or 0 in shape:
@@ -97,6 +101,15 @@ def read_folder(folder: str | Path, code: str | None = None) -> RayTraced:
                 f"{clip(folder)}: {name}_{code} must have shape {wanted if shape[1:] else '(U, L)'}"
                 f", not {array.shape}"
             )
+    for name in ("rx_pos", "tx_pos"):
+        if not np.isfinite(arrays[name]).all():
+            raise InputError(f"{clip(folder)}: {name}_{code} must be finite numbers")
+    loudest = np.nanmax(arrays["power"], initial=-np.inf)
+    if loudest > LOUDEST_DB:
+        raise InputError(
+            f"{clip(folder)}: power_{code} must be at most {LOUDEST_DB:g} dB of 1 W sent, not "
+            f"{loudest:.6g}"
+        )
     return _rays(arrays, _carrier(folder))
 
 
@@ -230,6 +243,8 @@ class DeepMimo(Channel):
     library = "DeepMIMO v4 folder"
 
     def __init__(self, argument: str, radio: Radio, clients: Clients, seed: int) -> None:
+        if not argument:
+            raise InputError("SOURCE = 'deepmimo:': must name a folder, deepmimo:FOLDER")
         folder, _, code = argument.rpartition(":")
         named = bool(folder) and _CODE.fullmatch(code) is not None
         self._rays = read_folder(folder if named else argument, code if named else None)

@@ -7,6 +7,7 @@ arrays are those of :func:`read_paths`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,8 @@ def write_paths(path: str | Path, paths: PathSet) -> None:
     Raises
     ------
     InputError
-        There is no such folder, or the name is that of a folder.
+        There is no such folder, the name is that of a folder, or the paths are none that
+        :func:`read_paths` takes.
     FailedError
         The file cannot be written.
 
@@ -96,11 +98,17 @@ def write_paths(path: str | Path, paths: PathSet) -> None:
             arrays[prefix + "distances"] = metres * np.stack(
                 [plane if one.distances is None else one.distances for one in of_group]
             )
+    _path_set({name: np.asarray(array) for name, array in arrays.items()})
+    new = target.with_name(f".{target.name}.new")
     try:
-        with target.open("wb") as file:
+        with new.open("wb") as file:
             np.savez_compressed(file, **arrays)
+        new.replace(target)
     except OSError as error:
         raise FailedError(f"{clip(target)}: cannot be written ({error.strerror})") from error
+    finally:
+        with suppress(OSError):
+            new.unlink()
 
 
 def check_target(path: str | Path) -> Path:

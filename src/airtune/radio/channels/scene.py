@@ -199,9 +199,12 @@ def traced(request: dict[str, Any]) -> dict[str, Any]:
             raise InputError(f"scene {clip(request['scene'])}: {clip(done.stderr.strip())}")
         if done.returncode or not answer.is_file():
             last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+            llvm = "; it needs LLVM 17 or newer, named by the variable DRJIT_LIBLLVM_PATH"
+            if done.returncode > 0 and "llvm" not in done.stderr.lower():
+                llvm = ""
             raise InputError(
-                "scene: the ray tracer came to an end; it needs LLVM 17 or newer, named by the "
-                f"variable DRJIT_LIBLLVM_PATH where it is not found ({clip(last[-120:])})"
+                f"scene {clip(request['scene'])}: the ray tracer came to an end{llvm} "
+                f"({clip(last[-120:])})"
             )
         return load_arrays(answer, ["gains", "tau", "theta_t", "phi_t", "theta_r", "phi_r"])
 

@@ -59,8 +59,9 @@ class AirInterface(ABC):
     broadcasts : bool
         Of the class: whether the clients get the adapters by the broadcast that is booked, so that
         `radio.downlink_quantizer` applies to them.
-    sends_signs : bool
-        Of the class: whether the mean is made of signs, which no law in the MSE describes.
+    follows_no_law : bool
+        Of the class: whether the mean is made of signs that are voted on, whose progress no law in
+        the MSE describes.
     books_twins : bool
         Of the class: whether :meth:`forecast` and :meth:`combine` book the entries that
         :meth:`booked_entries` returns; without it the interface is refused where there is a twin.
@@ -102,6 +103,7 @@ class AirInterface(ABC):
     places_set_error: ClassVar[bool] = True
     broadcasts: ClassVar[bool] = True
     books_twins: ClassVar[bool] = False
+    follows_no_law: ClassVar[bool] = False
     sends_signs: ClassVar[bool] = False
 
     @classmethod

@@ -42,7 +42,7 @@ class OneBit(Truncating):
         "the errors of signs in place of numbers, of noise, interference and silent clients"
     )
     reported_scalars: ClassVar[int] = 1
-    sends_signs: ClassVar[bool] = True
+    follows_no_law: ClassVar[bool] = True
 
     def errors(
         self, link: Link, clients: Integer, omega: Real, chosen: Integer

@@ -15,6 +15,7 @@ from airtune.placement.lattice import lattice
 from airtune.placement.places import grid_lattice
 from airtune.placement.travel import TravelLimit, match
 from airtune.radio.layouts import HALF_WAVELENGTH, fixed_array
+from airtune.radio.units import to_db
 from airtune.scenario import Scenario
 from airtune.scenario.scenario import PlacementSettings
 from airtune.schemes.arrays.base import ArrayPolicy, Effort, Travel
@@ -104,7 +105,14 @@ class MovableArray(ArrayPolicy):
         Each turn climbs within a short way on plane waves that agree with the spherical ones at the
         antennas in value and slope, and is kept where the spherical ones agree.
         """
-        best = radio.at(positions).best_beamformer(effective_weights).worst_gain
+
+        def worth(at: Real) -> float:
+            """What the solver maximises, for spherical waves  [dB]"""
+            gain = radio.at(at).best_beamformer(effective_weights).worst_gain
+            way = 0.0 if travel is None else match(travel.origin, at, travel.stuck)[1]
+            return float(to_db(gain)) - (0.0 if travel is None else travel.price_db * way)
+
+        best = worth(positions)
         seed = torch_seed(radio.seed, "placement", radio.round) % 2**31
         for reach in REACHES:
             step = TravelLimit(positions, reach, stuck=() if travel is None else travel.stuck)
@@ -115,9 +123,9 @@ class MovableArray(ArrayPolicy):
                 moved = moved[order]
                 if longest > travel.longest:
                     continue
-            gain = radio.at(moved).best_beamformer(effective_weights).worst_gain
-            if gain > best:
-                best, positions = gain, moved
+            value = worth(moved)
+            if value > best:
+                best, positions = value, moved
         return positions
 
     def place_average(
