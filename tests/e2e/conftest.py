@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -39,8 +41,19 @@ socket.getaddrinfo = refuse
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of a test run have in common."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shared"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def cache(shared: Path) -> Path:
+    folder = shared / "cache"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -81,8 +94,12 @@ def airtune(command: list[str], environment: dict[str, str]) -> Run:
 
 @pytest.fixture(scope="session")
 def compared(
-    airtune: Run, tiny: list[str], tmp_path_factory: pytest.TempPathFactory
+    airtune: Run, tiny: list[str], shared: Path
 ) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """A finished comparison: its folder and what the command printed."""
-    folder = tmp_path_factory.mktemp("compared") / "run"
-    return folder, airtune("compare", "quickstart", *tiny, "--out", folder, "--json")
+    """A finished comparison: its folder and what the command printed; made once for all."""
+    folder, printed = shared / "compared", shared / "compared.json"
+    with FileLock(shared / "compared.lock"):
+        if not printed.is_file():
+            done = airtune("compare", "quickstart", *tiny, "--out", folder, "--json")
+            printed.write_text(json.dumps([done.args, done.returncode, done.stdout, done.stderr]))
+    return folder, subprocess.CompletedProcess(*json.loads(printed.read_text()))

@@ -14,9 +14,7 @@ SMALL_STEPS = ("zeroth_order.learning_rate=0.01", "zeroth_order.sign_rate=0.003"
 CASES = [
     pytest.param("fixed", ["aggregation.payload=ffa"], marks=slow),
     pytest.param("fixed", ["aggregation.payload=rolora"], marks=slow),
-    pytest.param(
-        "fixed", ["aggregation.payload=mask", "aggregation.payload_size=300"], marks=slow
-    ),
+    pytest.param("fixed", ["aggregation.payload=mask", "aggregation.payload_size=300"], marks=slow),
     pytest.param(
         "digital", ["aggregation.payload=subspace", "aggregation.payload_size=300"], marks=slow
     ),

@@ -361,22 +361,14 @@ class _Search:
             own = batch_energy(batch, window[:, None], c.cycles, c.kappa, c.f_min)
             own = own + backoff[:, None] * c.radio_j + c.fixed_j
             over = ~np.all(planned[:, None] * own <= c.budget_j * (1 + ROUNDING), axis=1)
-            cost = self.objective.cost(
-                (rounds * round_s)[:, None] + self.server_s,
-                (rounds * round_j)[:, None] + self.server_j,
-            )
+            time = (rounds * round_s)[:, None] + self.server_s
+            cost = self.objective.cost(time, (rounds * round_j)[:, None] + self.server_j)
             cost = np.where(late | dear | over[:, None], np.inf, cost)
             best, clock = divmod(int(np.argmin(cost)), len(self.server_s))
             if cost[best, clock] < self.value:
                 self.value = float(cost[best, clock])
-                sizes = batch[best].copy()
-                self.found = (
-                    int(planned[best]),
-                    sizes,
-                    float(window[best]),
-                    float(backoff[best]),
-                    clock,
-                )
+                at = float(window[best]), float(backoff[best])
+                self.found = (int(planned[best]), batch[best].copy(), *at, clock)
 
     def best(self) -> LeastCost | None:
         """Return the best plan, with the rounds of the margin as far as the budgets allow."""
