@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile, is_zipfile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from airtune.errors import InputError, shown
-from airtune.memory import demand
+from airtune.npz import load_arrays
 from airtune.placement.problem import Placement, Problem, ProblemError
 
 PER_INSTANCE = (
@@ -101,31 +100,9 @@ def load_problems(path: str | Path) -> list[Problem]:
 def _arrays(path: str | Path) -> dict[str, NDArray[Any]]:
     """The arrays of a problem file that are there."""
     try:
-        if Path(path).exists() and not Path(path).is_file():
-            raise ProblemError(f"{path}: not a readable .npz file (no file)")
-        with Path(path).open("rb"):
-            zipped = is_zipfile(path)
-    except InputError:
-        raise
-    except (OSError, ValueError) as error:  # ValueError: no file can have this name
-        reason = getattr(error, "strerror", None) or error
-        raise ProblemError(f"{path}: not a readable .npz file ({reason})") from error
-    if not zipped:
-        raise ProblemError(f"{path}: not a readable .npz file (not a zip archive)")
-    try:
-        with ZipFile(path) as archive:
-            unpacked = sum(member.file_size for member in archive.infolist())
-        demand(f"{path}: its arrays", 3.0 * unpacked)
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in (*PER_INSTANCE, *SHARED) if name in file}
-    except InputError:
-        raise
-    # numpy, zipfile, zlib and lzma each have their own ways to say that bytes are wrong
-    except Exception as error:
-        reason = (str(error) or type(error).__name__)[:80]
-        raise ProblemError(
-            f"{path}: not a readable .npz file of plain numbers ({reason})"
-        ) from error
+        return load_arrays(path, (*PER_INSTANCE, *SHARED))
+    except InputError as error:
+        raise ProblemError(str(error)) from error
 
 
 def save_problems(path: str | Path, problems: Sequence[Problem]) -> None:

@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 from airtune.errors import InputError, clip, shown
 from airtune.kinds import Complex, Integer, Mask, Real
 from airtune.npz import load_arrays
-from airtune.radio.channels.base import Block, Channel, Paths, Transmitters
-from airtune.radio.channels.csi import perceived
+from airtune.radio.channels.base import Paths
+from airtune.radio.channels.rays import TurningRays
 from airtune.radio.units import wavelength
 from airtune.scenario import Clients, Radio
 from airtune.streams import generator
@@ -215,7 +215,7 @@ def _unit(azimuth_deg: Real, elevation_deg: Real) -> Real:
     return np.stack([sine * np.cos(azimuth), sine * np.sin(azimuth), np.cos(elevation)], axis=-1)
 
 
-class DeepMimo(Channel):
+class DeepMimo(TurningRays):
     """Clients and interferers at places of a DeepMIMO folder.
 
     Places that have paths and lie in the ring of `clients.distance_m` (of interferers:
@@ -272,20 +272,6 @@ class DeepMimo(Channel):
             )
         rng = generator(self._seed, "deepmimo", group)
         return np.asarray(rng.choice(candidates, count, replace=False), dtype=np.int64)
-
-    def block(self, round_index: int) -> Block:
-        """Return the paths of a round (0, 1, ...).
-
-        Raises
-        ------
-        ValueError
-            If the round is negative.
-        """
-        if round_index < 0:
-            raise ValueError(f"round must be >= 0, got {round_index}")
-        time_s = round_index * self._radio.paths.block_interval_s
-        true = Transmitters(self._at("clients", time_s), self._at("interferers", time_s))
-        return Block(true, perceived(true, self._radio.csi, self._seed, round_index))
 
     def _at(self, group: str, time_s: float) -> Paths:
         rays, places = self._rays, self._places[group]

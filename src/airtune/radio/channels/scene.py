@@ -21,9 +21,9 @@ import numpy as np
 from airtune.errors import InputError, clip, shown
 from airtune.kinds import Complex, Real
 from airtune.npz import load_arrays
-from airtune.radio.channels.base import Block, Channel, Paths, Transmitters
+from airtune.radio.channels.base import Paths
 from airtune.radio.channels.cell import ring_distances
-from airtune.radio.channels.csi import perceived
+from airtune.radio.channels.rays import TurningRays
 from airtune.radio.units import SPEED_OF_LIGHT, wavelength
 from airtune.scenario import Clients, Radio
 from airtune.streams import generator
@@ -43,7 +43,7 @@ DEPTH = 4
 WORKER = "airtune.radio.channels.scene_worker"
 
 
-class Scene(Channel):
+class Scene(TurningRays):
     """Clients and interferers at random places of a scene that rays reach.
 
     Places are uniform over the rings of `clients.distance_m` and `radio.interferers.distance_m`
@@ -105,20 +105,6 @@ class Scene(Channel):
             group: _paths(arrays, here, facing, radio.carrier_hz) for group, here in chosen.items()
         }
         self._shifts = {g: self._doppler(arrays, here, g) for g, here in chosen.items()}
-
-    def block(self, round_index: int) -> Block:
-        """Return the paths of a round (0, 1, ...).
-
-        Raises
-        ------
-        ValueError
-            If the round is negative.
-        """
-        if round_index < 0:
-            raise ValueError(f"round must be >= 0, got {round_index}")
-        time_s = round_index * self._radio.paths.block_interval_s
-        true = Transmitters(self._at("clients", time_s), self._at("interferers", time_s))
-        return Block(true, perceived(true, self._radio.csi, self._seed, round_index))
 
     def _at(self, group: str, time_s: float) -> Paths:
         one = self._paths[group]

@@ -16,9 +16,9 @@ from airtune.errors import InputError
 from airtune.kinds import Real
 from airtune.memory import demand
 from airtune.radio.channels import sionna_rays
-from airtune.radio.channels.base import Block, Channel, Paths, Transmitters
+from airtune.radio.channels.base import Paths
 from airtune.radio.channels.cell import place_stations, ring_distances
-from airtune.radio.channels.csi import perceived
+from airtune.radio.channels.rays import TurningRays
 from airtune.radio.units import wavelength
 from airtune.scenario import Clients, Radio
 from airtune.streams import generator, torch_seed
@@ -30,7 +30,7 @@ FARTHEST_M = {"umi": 5e3, "uma": 5e3, "rma": 1e4}
 """Horizontal distances to which the path loss holds (Table 7.4.1-1), from 10 m on [m]."""
 
 
-class Tr38901(Channel):
+class Tr38901(TurningRays):
     """Rays of one of the report's models, with the errors of `radio.csi`.
 
     Parameters
@@ -60,28 +60,6 @@ class Tr38901(Channel):
         demand(f"radio.channel = {model}: the rays", 3e5 * most + 150.0 * most**2)
         self.library = f"Sionna PHY {version}, TR 38.901 V{sionna_rays.SPECIFICATION}"
         self._drawn: dict[str, sionna_rays.Rays] = {}
-
-    def block(self, round_index: int) -> Block:
-        """Return the paths of a round.
-
-        Parameters
-        ----------
-        round_index : int
-
-        Returns
-        -------
-        Block
-
-        Raises
-        ------
-        ValueError
-            If the round is negative.
-        """
-        if round_index < 0:
-            raise ValueError(f"round must be >= 0, got {round_index}")
-        time_s = round_index * self._radio.paths.block_interval_s
-        true = Transmitters(self._at("clients", time_s), self._at("interferers", time_s))
-        return Block(true, perceived(true, self._radio.csi, self._seed, round_index))
 
     def rays(self, group: str) -> sionna_rays.Rays:
         """Return the rays of the clients or interferers at time 0, drawn when first asked for."""
