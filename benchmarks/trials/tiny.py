@@ -58,13 +58,18 @@ def outcome(folder: Path) -> dict[str, Any]:
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.name == "results.json":
-            found[name] = _without_clock(json.loads(path.read_text(encoding="utf-8")))
+            found[name] = results(path)
         elif path.name == "metrics.jsonl":
             lines = path.read_text(encoding="utf-8").splitlines()
             found[name] = [_without_clock(json.loads(line)) for line in lines]
         elif path.suffix == ".safetensors" or "/adapter/" in name:
             found[name] = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
     return found
+
+
+def results(path: Path) -> Any:
+    """Return what a results file holds without what differs between two runs."""
+    return _without_clock(json.loads(path.read_text(encoding="utf-8")))
 
 
 def _without_clock(content: Any) -> Any:

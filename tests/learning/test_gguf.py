@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +182,22 @@ def test_a_gguf_with_a_relative_path_or_a_link_is_read(
     for path in (Path("alone/own.gguf"), Path("link.gguf")):
         folder = gguf_file.convert_gguf(path, tmp_path / "cache")
         assert (folder / "tokenizer.json").is_file()
+
+
+def test_more_layers_than_a_file_can_hold_are_refused_at_once(
+    with_tokenizer: Path, tmp_path: Path
+) -> None:
+    content = with_tokenizer.read_bytes()
+    key = b"llama.block_count" + (4).to_bytes(4, "little")  # its type: uint32
+    assert content.count(key + (1).to_bytes(4, "little")) == 1
+    changed = tmp_path / "changed.gguf"
+    changed.write_bytes(
+        content.replace(key + (1).to_bytes(4, "little"), key + (2000).to_bytes(4, "little"))
+    )
+    began = time.process_time()
+    with pytest.raises(InputError, match="num_hidden_layers = 2000; the files hold 11 tensors"):
+        gguf_file.convert_gguf(changed, tmp_path / "cache")
+    assert time.process_time() - began < 5
 
 
 def test_weights_that_are_not_finite_are_refused_by_name(every_type: Path, tmp_path: Path) -> None:

@@ -70,6 +70,25 @@ def test_weights_that_do_not_fit_are_not_made(model: Path, tmp_path: Path) -> No
         open_model(scenario, lambda text, part: None)
 
 
+def test_more_layers_than_the_files_can_hold_are_refused_at_once(
+    model: Path, tmp_path: Path
+) -> None:
+    scenario = changed(model, tmp_path / "model", num_hidden_layers=2000)
+    began = time.process_time()
+    with pytest.raises(InputError, match=r"num_hidden_layers = 2000; the files hold 1\d tensors"):
+        open_model(scenario, lambda text, part: None)
+    assert time.process_time() - began < 3
+
+
+def test_weights_that_are_not_there_are_named_in_one_message(
+    model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    scenario = changed(model, tmp_path / "model", num_hidden_layers=2)
+    with pytest.raises(InputError, match=r"the files lack the weights model\.layers\.1\."):
+        open_model(scenario, lambda text, part: None)
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize("name", ["tokenizer.json", "config.json", "model.safetensors"])
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff" * 64, b"[" * 100_000])
 def test_broken_files_of_a_model(model: Path, name: str, content: bytes, tmp_path: Path) -> None:

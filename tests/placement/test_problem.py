@@ -18,9 +18,11 @@ from airtune.placement import (
     load_problems,
     save_placements,
     save_problems,
+    search,
     solve,
 )
 from airtune.placement.examples import random_problem
+from airtune.placement.kernels.field import pack
 from airtune.placement.lattice import lattice
 from airtune.placement.problem import capacity_bound, least_distance
 
@@ -105,6 +107,21 @@ def test_a_region_that_no_table_holds_is_told() -> None:
     wide = Problem(**{**fields(problem), "region": np.array([1e5, 1e5])})  # type: ignore[arg-type]
     with pytest.raises(ProblemError, match=r"region 100000 x 100000 .* grid points"):
         solve(wide, mode="fast")
+
+
+def test_a_very_long_region_has_a_coarser_grid_and_a_good_placement_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(search, "QUICK_ENTRIES", 50_000)
+    problem = random_problem(0, antennas=2, clients=3)
+    long = Problem(**{**fields(problem), "region": np.array([4.0, 500.0])})  # type: ignore[arg-type]
+    field, _ = pack(long)
+    assert search._pitch(pack(problem)[0]) == search.PITCH
+    pitch = search._pitch(field)
+    assert 3 * search._points(field, pitch) <= search.QUICK_ENTRIES
+    assert 3 * search._points(field, pitch / search.COARSER) > search.QUICK_ENTRIES
+    # What is right in a part of the region is right in all of it, and there is much more of it.
+    assert solve(long, mode="fast").worst_gain > solve(problem, mode="fast").worst_gain
 
 
 def test_directions_of_padding_may_be_anything_finite() -> None:

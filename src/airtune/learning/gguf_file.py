@@ -14,6 +14,7 @@ import torch
 
 from airtune.errors import InputError, clip
 from airtune.learning.folders import cached
+from airtune.learning.weights import check_layers
 
 CONVERSION = 3
 # Bytes in fp32 of the weights that are held at once.
@@ -62,10 +63,12 @@ def convert_gguf(path: Path, cache: Path) -> Path:
 
 
 def _make(path: Path, folder: Path) -> None:
+    import gguf
     from safetensors.torch import save_file
     from transformers import AutoModelForCausalLM
 
     config, tokenizer = config_and_tokenizer(path)
+    check_layers(config, len(gguf.GGUFReader(path).tensors))
     tokenizer.save_pretrained(folder)
     with torch.device("meta"):
         empty = AutoModelForCausalLM.from_config(config)

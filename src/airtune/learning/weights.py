@@ -51,7 +51,6 @@ def load_weights(name: str, settings: Model, options: Mapping[str, Any]) -> Any:
     """
     from safetensors import safe_open
 
-    empty, config = without_weights(name, options)
     weights: dict[str, Any] = {}
     broken: list[str] = []
     for file in _files(name, options["local_files_only"]):
@@ -60,6 +59,7 @@ def load_weights(name: str, settings: Model, options: Mapping[str, Any]) -> Any:
         for key in opened.keys():  # noqa: SIM118
             place = f"{clip(file)}: the tensor {clip(key)}"
             weights[key] = _Read(opened.get_slice(key), place, broken)
+    empty, config = without_weights(name, options, stored=len(weights))
     model = _fill(empty, config, weights, settings)
     if broken:
         raise InputError(
@@ -141,12 +141,32 @@ def _give_back() -> None:
         trim(0)
 
 
-def without_weights(name: str, options: Mapping[str, Any]) -> tuple[Any, Any]:
-    """Return the causal LM `name` on the device ``meta``, and its configuration."""
+def without_weights(
+    name: str, options: Mapping[str, Any], stored: int | None = None
+) -> tuple[Any, Any]:
+    """Return the causal LM `name` on the device ``meta``, and its configuration.
+
+    Where `stored` says how many tensors its files hold, a configuration of more layers is refused.
+    """
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(name, **options)
+    if stored is not None:
+        check_layers(config, stored)
     return empty_model(config, trust_remote_code=options["trust_remote_code"])
+
+
+def check_layers(config: Any, stored: int) -> None:
+    """Refuse a configuration with more layers than its files hold tensors.
+
+    The model without weights would take minutes to make, only to be found to lack most of them.
+    """
+    layers = getattr(config.get_text_config(), "num_hidden_layers", None)
+    if isinstance(layers, int) and layers > stored:
+        raise InputError(
+            f"model.source: its configuration has num_hidden_layers = {layers}; the files hold "
+            f"{stored} tensors, too few for so many layers"
+        )
 
 
 def empty_model(config: Any, *, trust_remote_code: bool) -> tuple[Any, Any]:
@@ -241,9 +261,9 @@ def _fill(empty: Any, config: Any, weights: Mapping[str, Any], settings: Model) 
                 f"the files hold {name} of shape {tuple(stored)}, the configuration says "
                 f"{tuple(expected)}"
             )
-    missing = sorted(set(report["missing_keys"]) - set(model.all_tied_weights_keys))
-    if missing:
-        raise InputError(f"model.source: the files lack the weights {', '.join(missing[:3])}")
+        missing = sorted(set(report["missing_keys"]) - set(model.all_tied_weights_keys))
+        if missing:
+            raise InputError(f"model.source: the files lack the weights {', '.join(missing[:3])}")
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
             # It would repack the weights for bf16 inference, from which no gradient comes, and

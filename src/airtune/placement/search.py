@@ -27,7 +27,9 @@ from airtune.placement.problem import ProblemError
 
 NOBODY = np.empty(0, np.int64)
 MOST_ENTRIES = 100_000_000
-"""Grid points times transmitters of a table at most: 2.4 GB"""
+"""Grid points times transmitters of a table of the finest pitch at most"""
+QUICK_ENTRIES, COARSER = 10_000_000, 1.1
+"""Entries of a table at most, and the steps in which a pitch grows until it has no more"""
 SAMPLE = 0.1
 ROUGH, FINE = 1e-3, 1e-7
 SAME = 1e-4
@@ -131,7 +133,7 @@ class Search:
         _check_size(field, table)
         self.work = workspace(field)
         self.movable = table is None
-        table = tabulate(field, PITCH) if table is None else table
+        table = tabulate(field, _pitch(field)) if table is None else table
         self.grid = Grid(table, prepare(table, field.interferers), bounds)
         # after a kick a sweep over all antennas doubles the share of trials that improve; where
         # interferers have to be held down it is dear, and pays for small arrays only
@@ -168,6 +170,18 @@ class Search:
         explore(self.field, self.grid, values, pool, plan, self.state, self.work)
 
 
+def _points(field: Field, pitch: float) -> int:
+    return (math.ceil(field.width / pitch) + 1) * (math.ceil(field.height / pitch) + 1)
+
+
+def _pitch(field: Field) -> float:
+    """Return the pitch of the grid that starts are on: coarser where a scan would take seconds."""
+    pitch, rows = PITCH, field.clients + field.interferers
+    while _points(field, pitch) * rows > QUICK_ENTRIES:
+        pitch *= COARSER
+    return pitch
+
+
 def _check_size(field: Field, table: Table | None) -> None:
     """Refuse a region whose table of channels, or antennas whose models, would not fit.
 
@@ -176,7 +190,7 @@ def _check_size(field: Field, table: Table | None) -> None:
     ProblemError
     """
     rows, paths = field.clients + field.interferers, field.ux.shape[0]
-    points = (math.ceil(field.width / PITCH) + 1) * (math.ceil(field.height / PITCH) + 1)
+    points = _points(field, PITCH)
     if table is None and points * rows > MOST_ENTRIES:
         raise ProblemError(
             f"region {field.width:g} x {field.height:g} wavelengths: makes {points:.3g} grid "
