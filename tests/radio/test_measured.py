@@ -113,3 +113,36 @@ def test_any_numbers_of_antennas_and_interferers_give_finite_paths(
         assert np.isfinite(paths.gains).all()
         assert np.all(np.linalg.norm(paths.directions, axis=-1) <= 1 + 1e-12)
     assert np.linalg.eigvalsh(told.covariance).min() >= budget.noise * (1 - 1e-9)
+
+
+def test_what_is_heard_in_turns_tells_nothing_of_what_turns_have_in_common() -> None:
+    true, believed, places, budget = cell(3, antennas=6)
+    airs = air_at(true, places, budget), air_at(believed, places, budget)
+
+    def told(chains: int | None):
+        rng = np.random.default_rng(0)
+        return measure(*airs, budget.client_powers, Sounding(10**7, 10**6, chains), rng)
+
+    whole, turns, more = told(None), told(2), told(9)
+    assert np.array_equal(whole.covariance, more.covariance)
+    exact = airs[0].covariance
+    assert np.abs(whole.covariance - exact).max() < 0.02 * np.abs(exact).max()
+    same_turn = np.kron(np.eye(3), np.ones((2, 2))) > 0
+    assert np.abs((turns.covariance - exact)[same_turn]).max() < 0.02 * np.abs(exact).max()
+    assert np.all(turns.covariance[~same_turn] == 0)
+    assert turns.clients == pytest.approx(airs[0].channel, abs=1e-2)
+    assert turns.interference.shape == (2, 6)
+    # each turn fits two factors to two antennas: together no more than that is known
+    for first in (0, 2, 4):
+        part = slice(first, first + 2)
+        alone = turns.interference[:, part].T @ np.diag(budget.interferer_powers)
+        assert alone @ turns.interference[:, part].conj() + budget.noise * np.eye(2) == (
+            pytest.approx(turns.covariance[part, part])
+        )
+
+
+def test_turns_with_one_chain_hear_every_antenna_alone() -> None:
+    true, believed, places, budget = cell(4, antennas=3)
+    told, known = after(true, believed, places, budget, Sounding(100, 50, 1))
+    assert np.count_nonzero(told.covariance) == 3
+    assert np.isfinite(known.clients.gains).all()

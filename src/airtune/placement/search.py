@@ -177,7 +177,7 @@ def _points(field: Field, pitch: float) -> int:
 def _pitch(field: Field) -> float:
     """Return the pitch of the grid that starts are on: coarser where a scan would take seconds."""
     pitch, rows = PITCH, field.clients + field.interferers
-    while _points(field, pitch) * rows > QUICK_ENTRIES:
+    while _points(field, pitch) * rows > QUICK_ENTRIES and pitch < max(field.width, field.height):
         pitch *= COARSER
     return pitch
 

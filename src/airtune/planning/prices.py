@@ -26,7 +26,8 @@ NO_TRAVEL_DB = 100.0
 """Price of travel where none can be afforded [dB a wavelength]."""
 
 PRICES = (0.5, 1.0, 2.0, 4.0)
-"""Prices that are tried where energy has no budget [dB a wavelength]."""
+"""Prices that are tried where energy has no budget, doubled on while the last is the best
+[dB a wavelength]."""
 
 WORTH = 0.01
 """Share of the energy that a higher price must save: a walk of few blocks tells no less."""
@@ -50,11 +51,14 @@ def find_price(radio: RadioTurn, inputs: PlanInputs) -> float:
         return _at_the_margin(radio, inputs)
     best = _least(radio)
     least = _predicted(radio, inputs, best)
-    for price in PRICES:
-        if price > best:
-            joules = _predicted(radio, inputs, price)
-            if joules < least * (1 - WORTH):
-                best, least = price, joules
+    tried = [price for price in PRICES if price > best] or [2 * best]
+    while tried:
+        price = tried.pop(0)
+        joules = _predicted(radio, inputs, price)
+        if joules < least * (1 - WORTH):
+            best, least = price, joules
+        if not tried and best == price and price < NO_TRAVEL_DB:
+            tried.append(min(2 * price, NO_TRAVEL_DB))
     return best
 
 

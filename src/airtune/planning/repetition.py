@@ -285,7 +285,7 @@ class Repetition:
             sounded=candidates if by_array and looks else None,
             soundings=(array.soundings if by_array else 1) + again,
             silent_symbols=self._silent_symbols(array)
-            * ((array.listenings if by_array else 1) + again),
+            * ((self._listenings(array) if by_array else 1) + again),
             reporting=reporting,
             report_bits=report_bits,
             listeners=None if self.payload.broadcasts_all else candidates,
@@ -296,6 +296,11 @@ class Repetition:
     def _silent_symbols(self, array: ArrayPolicy) -> int:
         silent = self.scenario.radio.silent_symbols
         return SILENT_SYMBOLS * array.front_end.chains if silent is None else silent
+
+    def _listenings(self, array: ArrayPolicy) -> int:
+        """Return how often silent symbols come; measured ports are heard in turns."""
+        ports = self.measures and array.ports() is not None
+        return max(array.listenings, array.front_end.turns if ports else 1)
 
     @property
     def measures(self) -> bool:
@@ -309,9 +314,9 @@ class Repetition:
         return self.scenario.placement.refinements if array.moves and not stays else 0
 
     def refinement_way(self, array: ArrayPolicy) -> float:
-        """Return the longest way of all these steps together [wavelengths]."""
-        nearby = self.scenario.placement.refinement_travel
-        return self.refinements(array) * max(nearby, 1.5 * self.scenario.array.drives.grid)
+        """Return the longest way of all these steps together, and of one back [wavelengths]."""
+        nearby, steps = self.scenario.placement.refinement_travel, self.refinements(array)
+        return (steps + min(1, steps)) * max(nearby, 1.5 * self.scenario.array.drives.grid)
 
     def remeasurements(self, array: ArrayPolicy) -> int:
         """Return how often pilots are sent once more because antennas have moved in a round."""
@@ -320,19 +325,12 @@ class Repetition:
     def measured(
         self, link: Link, array: ArrayPolicy, clients: NDArray[np.int64], name: str
     ) -> Link:
-        """Return a link as the server knows it when it has measured at its antennas.
+        """Return a link as the server knows it when the `clients` have sent pilots to its antennas.
 
-        Parameters
-        ----------
-        link : Link
-        array : ArrayPolicy
-        clients : ndarray, int, shape (S,)
-            Who sends pilots.
-        name : str
-            Of this measurement among those of the round.
+        `name` is that of this measurement among those of the round.
         """
         pilots = self.scenario.radio.pilot_symbols_per_client
-        sounding = Sounding(pilots, self._silent_symbols(array))
+        sounding = Sounding(pilots, self._silent_symbols(array), array.front_end.chains)
         return measured(link, clients, sounding, self.scenario.radio.csi, name)
 
     def radio(self, round_index: int) -> RadioRound:

@@ -22,9 +22,11 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.linalg import block_diag
 
 from airtune.kinds import Complex, Real
 from airtune.radio.array import channel, covariance, response
@@ -47,10 +49,14 @@ class Sounding:
         Pilot symbols of each client, at least 1.
     silent : int
         Symbols in which nobody of the cell sends; 0: interference is not measured.
+    chains : int or None
+        Antennas that are heard at the same time; the others are heard in further turns, each with
+        pilots and silent symbols of its own.  None, the default: all at once.
     """
 
     pilots: int
     silent: int
+    chains: int | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,7 @@ class Measurement:
     client_errors : ndarray, float, shape (K,)
         Their error covariances are these times `covariance`: ``1 / (P_k tau)``.
     covariance : ndarray, complex, shape (N, N)
-        R as measured [W].
+        R as measured [W]; 0 between antennas that were not heard at the same time.
     interference : ndarray, complex, shape (J, N), or None
         v_j as measured; None where interference was not.
     interference_errors : ndarray, float, shape (J,)
@@ -96,6 +102,30 @@ def measure(
     rng : Generator
         Source of noise and interference.
     """
+    antennas = air.channel.shape[1]
+    chains = sounding.chains or antennas
+    turns = []
+    for first in range(0, antennas, chains):
+        heard = slice(first, first + chains)
+        turns.append(_turn(air.heard_by(heard), believed.heard_by(heard), powers, sounding, rng))
+    return turns[0] if len(turns) == 1 else _together(turns)
+
+
+def _together(turns: Sequence[Measurement]) -> Measurement:
+    """Put the measurements of all turns together; between turns noise and interference differ."""
+    vectors = [turn.interference for turn in turns if turn.interference is not None]
+    return replace(
+        turns[0],
+        clients=np.concatenate([turn.clients for turn in turns], axis=1),
+        covariance=block_diag(*(turn.covariance for turn in turns)),
+        interference=np.concatenate(vectors, axis=1) if vectors else None,
+    )
+
+
+def _turn(
+    air: Air, believed: Air, powers: Real, sounding: Sounding, rng: np.random.Generator
+) -> Measurement:
+    """Measure the channels at antennas that are heard at the same time."""
     factor = np.linalg.cholesky(air.covariance)
     errors = 1.0 / (powers * sounding.pilots)
     noise = complex_normal(air.channel.shape, rng) @ factor.T

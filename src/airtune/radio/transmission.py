@@ -39,6 +39,12 @@ class Air:
         """Return the same air for a selection of the clients (indices)."""
         return replace(self, channel=self.channel[np.asarray(clients, dtype=np.int64)])
 
+    def heard_by(self, antennas: slice) -> Air:
+        """Return the same air at some of the antennas."""
+        return replace(
+            self, channel=self.channel[:, antennas], interference=self.interference[:, antennas]
+        )
+
     @property
     def covariance(self) -> Complex:
         """Noise-plus-interference covariance R, shape (N, N) [W]."""

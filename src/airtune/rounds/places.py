@@ -120,7 +120,8 @@ def arrive(
     """Move the antennas, and measure where they stand if the server does (`radio.csi.beamformer`).
 
     Ports are measured before the choice; antennas that move are placed by the believed paths,
-    measured, and `placement.refinements` times placed anew nearby and measured again.
+    measured, and `placement.refinements` times placed anew nearby and measured again.  Where they
+    then find more error than at the places before they go back, and stay there.
 
     Parameters
     ----------
@@ -150,13 +151,20 @@ def arrive(
         return link, carriages
 
     link, carriages = known(radio, moved, "places")
-    settings = repetition.scenario.placement
+    settings, backoff = repetition.scenario.placement, now.current.joint.plan.power_backoff
     nearby = max(settings.refinement_travel, 1.5 * repetition.scenario.array.drives.grid)
     for step in range(repetition.refinements(array)):
         travel = Travel(nearby, now.travel.price_db)
         better = array.place(link.radio, now.weights, moved.positions, travel)
-        moved = moved.then(repetition.movement(array, moved.positions, better))
-        link, carriages = known(link.radio, moved, f"refined {step}")
+        there = moved.then(repetition.movement(array, moved.positions, better))
+        found, brought = known(link.radio, there, f"refined {step}")
+        if forecast(found).error(backoff) > forecast(link).error(backoff):
+            moved = there.then(repetition.movement(array, there.positions, moved.positions))
+            carriages = carried(moved)
+            if carriages is not None:
+                link = replace(link, true_positions=carriages.actual)
+            break
+        moved, link, carriages = there, found, brought
     return Arrival(aim, moved, link, carriages)
 
 
