@@ -85,8 +85,8 @@ def _remarks(place: Measured) -> Iterator[str]:
     if rounds:
         share = 100.0 / median(rounds)
         yield (
-            f"Resolution: the target is looked for after each round; one round is {share:.0f} % "
-            "of movable's rounds to target, so one round can decide a row."
+            f"Resolution: losses are evaluated after each round, {share:.0f} % of movable's "
+            "rounds to target; between two of them the target is crossed on a straight line."
         )
     yield from _beyond_ideal(outcomes)
     same = tables.same_curves(place.counted.cells, "truncated", "fixed")

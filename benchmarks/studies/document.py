@@ -131,6 +131,8 @@ def _how(options: sections.Options) -> str:
   batches.  Losses of equal batches are the same, so cells of which only losses are told were kept.
 - The step sizes of paper-v2 were chosen at four clients at a time for all K first.  At K = 1 even
   the error-free reference came out badly; now they are chosen at each K.
+- Time and energy to target were those of the first evaluation below it, so one round could decide
+  a row; now they are interpolated between the two evaluations around it, for all schemes alike.
 - The three scenarios were not changed.
 """
 

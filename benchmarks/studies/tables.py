@@ -133,15 +133,13 @@ def _outcome(document: Document, target: float | None, speed: float) -> Outcome:
     losses = history["loss"]
     seconds = _rescaled(history["time_s"], history["compute_s"], speed)
     joules = _rescaled(history["energy_j"], history["compute_j"], speed)
-    reached = None
-    if target is not None:
-        reached = next((i for i, x in enumerate(losses) if x is not None and x <= target), None)
+    reached = None if target is None else _crossing(losses, target)
     errors = [x for x in history.get("mse", ()) if x is not None]
-    end = len(losses) - 1 if reached is None else reached
+    end = _Place(len(losses) - 1) if reached is None else reached
     return Outcome(
-        rounds=reached,
-        seconds=None if reached is None else seconds[reached],
-        joules=None if reached is None else joules[reached],
+        rounds=None if reached is None else reached.of(range(len(losses))),
+        seconds=None if reached is None else reached.of(seconds),
+        joules=None if reached is None else reached.of(joules),
         spent_s=seconds[-1],
         spent_j=joules[-1],
         parts_s=_parts(history, "s", end, speed),
@@ -155,14 +153,43 @@ def _outcome(document: Document, target: float | None, speed: float) -> Outcome:
     )
 
 
+@dataclass(frozen=True)
+class _Place:
+    """A place of a history: a round, or `share` of the way to it from an earlier one."""
+
+    round: int
+    before: int = 0
+    share: float = 1.0
+
+    def of(self, column: Sequence[float]) -> float:
+        """Return what a column has there."""
+        if self.share == 1.0:
+            return float(column[self.round])
+        start = column[self.before]
+        return float(start + self.share * (column[self.round] - start))
+
+
+def _crossing(losses: Sequence[float | None], target: float) -> _Place | None:
+    """Return where the target is crossed, as `airtune.study.targets.crossing` does."""
+    before: tuple[int, float] | None = None
+    for round_index, loss in enumerate(losses):
+        if loss is not None and loss <= target:
+            if before is None:
+                return _Place(round_index)
+            return _Place(round_index, before[0], (before[1] - target) / (before[1] - loss))
+        if loss is not None:
+            before = round_index, loss
+    return None
+
+
 def _rescaled(whole: Sequence[float], compute: Sequence[float], speed: float) -> list[float]:
     return [x - c + c / speed for x, c in zip(whole, compute, strict=True)]
 
 
-def _parts(history: Document, unit: str, end: int, speed: float) -> dict[str, float]:
-    """Return the components up to a round; one that costs nothing has no column."""
+def _parts(history: Document, unit: str, end: _Place, speed: float) -> dict[str, float]:
+    """Return the components up to a place; one that costs nothing has no column."""
     columns = ((name, history.get(f"{name}_{unit}")) for name in COMPONENTS)
-    parts = {name: column[end] for name, column in columns if column is not None}
+    parts = {name: end.of(column) for name, column in columns if column is not None}
     return parts | {"compute": parts["compute"] / speed}
 
 

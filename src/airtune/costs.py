@@ -303,7 +303,7 @@ PROFILES: dict[str, Hardware] = {
         surface_w=1.0,
     ),
 }
-"""Hardware by name: radiated energy only, and two base stations (docs/theory.md has the sources).
+"""Hardware by name: radiated energy only, and two base stations (docs/energy.md has the sources).
 
 The efficiencies and the powers of chain, oscillator and client are of Björnson, Hoydis and
 Sanguinetti, "Massive MIMO networks" (2017), table 5.3 (value sets 2 and 1).

@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from airtune.record.documents import MetricsLine
 from airtune.scenario import Scenario
+from airtune.study.targets import crossing
 from studies import (
     claims,
     components,
@@ -66,17 +68,19 @@ def best_of(figure: tables.Figure, excluded: tuple[str, ...] = ()) -> str:
 def test_savings_and_the_best_competitor() -> None:
     found = tables.outcomes(cells_of(LOSSES))
     # the target is 5 - 0.9 * 4 = 1.4
-    assert found["movable"][0].seconds == 2.0
+    there = 1 + (3.0 - 1.4) / (3.0 - 1.2)  # on the straight line between two evaluations
+    assert found["movable"][0].seconds == pytest.approx(there)
+    assert found["movable"][0].rounds == pytest.approx(there)
     time, energy = tables.time_of(found), tables.energy_of(found)
     for figure in (time, energy):
         digital = tables.saved(figure, "digital")
         assert digital is not None
-        assert digital.percents == pytest.approx([80.0])
+        assert digital.percents == pytest.approx([100 * (1 - there / (10 * 3.6 / 3.9))])
         assert (digital.missed, digital.better) == (0, 1)
     cotaf = tables.saved(time, "cotaf")
     assert cotaf is not None
     assert cotaf.missed == 1
-    assert cotaf.percents == pytest.approx([100 * (1 - 2 / 3)])
+    assert cotaf.percents == pytest.approx([100 * (1 - there / 3)])
     assert best_of(time) == "fixed-2n"
     assert best_of(time, tables.MORE_HARDWARE) == "fixed"
     assert found["fixed"][0].fairness == pytest.approx(2 / 3)
@@ -84,9 +88,24 @@ def test_savings_and_the_best_competitor() -> None:
 
 def test_another_compute_speed_is_booked_again() -> None:
     found = tables.outcomes(cells_of(LOSSES), compute_speed=5.0)
-    # two rounds of half a second on the air and a tenth of computing
-    assert found["movable"][0].seconds == pytest.approx(2 * (0.5 + 0.1))
-    assert found["digital"][0].joules == pytest.approx(2 * (9.5 + 0.1))
+    # rounds of half a second on the air and a tenth of computing
+    assert found["movable"][0].seconds == pytest.approx((1 + 1.6 / 1.8) * (0.5 + 0.1))
+    assert found["digital"][0].joules == pytest.approx(3.6 / 3.9 * 2 * (9.5 + 0.1))
+
+
+def test_the_page_crosses_a_target_where_the_package_does() -> None:
+    losses = [5.0, None, 3.0, None, 1.2, 1.0]
+    page = tables._crossing(losses, 1.4)
+    lines = [
+        MetricsLine(round=i, time_s=1.0 * i, energy_j=i * i, loss=x, evaluated=x is not None)
+        for i, x in enumerate(losses)
+    ]
+    package = crossing(lines, 1.4)
+    assert page is not None
+    assert page.of(range(6)) == pytest.approx(package["rounds"])
+    assert page.of([i * i for i in range(6)]) == pytest.approx(package["energy_j"])
+    assert tables._crossing(losses, 0.5) is None
+    assert crossing(lines, 0.5)["rounds"] is None
 
 
 def test_perplexity_is_the_exponential_of_the_last_loss() -> None:
@@ -153,8 +172,11 @@ def test_parts_go_up_to_the_target_and_computing_is_booked_again() -> None:
     for seeds in cells.values():
         seeds[0]["history"]["movement_s"] = [0.25 * i for i in range(4)]
     found = tables.outcomes(cells, compute_speed=5.0)
-    # movable is there after two rounds, COTAF never in three
-    assert found["movable"][0].parts_s == pytest.approx({"compute": 0.2, "movement": 0.5})
+    # movable is there within two rounds, COTAF never in three
+    there = 1 + 1.6 / 1.8
+    assert found["movable"][0].parts_s == pytest.approx(
+        {"compute": 0.1 * there, "movement": 0.25 * there}
+    )
     assert found["cotaf"][0].parts_s == pytest.approx({"compute": 0.3, "movement": 0.75})
 
 
@@ -257,11 +279,12 @@ def test_sparing_the_drives_changes_the_proposal_and_nothing_else(
     counted = tables.counted(place, Results(tmp_path))
     point = claims.Measured(place, counted, tables.outcomes(counted.cells))
     text = movement.when_needed(sections.Options(Results(tmp_path), tmp_path), [point])
-    # the target is 5 - 0.9 x 4 = 1.4: movable there in 2 rounds, fixed in 3, digital in 1 of 10 s
+    # the target is 5 - 0.9 x 4 = 1.4: movable there in 1.89 rounds, fixed in 2.94,
+    # digital in 0.92 of 10 s
     rows = {row.split("|")[2].strip(): row.split("|")[3:7] for row in text.splitlines()[-5:] if row}
-    assert [cell.strip() for cell in rows["Fixed"]] == ["66.7 %", "33.3 %", "66.7 %", "33.3 %"]
-    assert [cell.strip() for cell in rows["Digital"]] == ["90.0 %", "80.0 %", "90.0 %", "80.0 %"]
-    assert rows["the best over the air"][0].strip() == "Fixed: 66.7 %"
+    assert [cell.strip() for cell in rows["Fixed"]] == ["67.9 %", "35.8 %", "67.9 %", "35.8 %"]
+    assert [cell.strip() for cell in rows["Digital"]] == ["89.8 %", "79.5 %", "89.8 %", "79.5 %"]
+    assert rows["the best over the air"][0].strip() == "Fixed: 67.9 %"
 
 
 def test_both_books_stand_side_by_side(small_scenario, tmp_path, monkeypatch) -> None:
@@ -276,10 +299,11 @@ def test_both_books_stand_side_by_side(small_scenario, tmp_path, monkeypatch) ->
     )
     monkeypatch.setattr(sections, "electrical", lambda options: [new])
     text = electrical.chapter(sections.Options(Results(tmp_path), tmp_path), [place])
-    # the target is 1.4: movable there in 2 rounds of 3 s (1 s before), selection in 3
-    assert "| Movable | 6.00 | 2.00 | 12.0 | 4.00 |" in text
-    assert "| Selection | 9.00 | 3.00 | 18.0 | 6.00 |" in text
-    assert "| Selection | 33.3 % | 33.3 % | 33.3 % | 33.3 % |" in text
+    # the target is 1.4: movable there in 1.89 rounds of 3 s (1 s before),
+    # selection in 2.94
+    assert "| Movable | 5.67 | 1.89 | 11.3 | 3.78 |" in text
+    assert "| Selection | 8.82 | 2.94 | 17.6 | 5.88 |" in text
+    assert "| Selection | 35.8 % | 35.8 % | 35.8 % | 35.8 % |" in text
     assert "### cell-edge, electrical" in text
 
 
@@ -303,9 +327,9 @@ def test_a_table_tells_who_overran_the_budget(small_scenario) -> None:
     assert "Digital (up to 30.0 s)." in text
     assert "| COTAF | 0/1 | never | never | never |" in text
     judged = claims.verdicts([place], {})
-    # two rounds of a second against one round
-    assert "| cell-edge, shared plan | the best over the air: Fixed, 2N | 100.0 % slower" in judged
-    assert "| Aim: 97 % faster | cell-edge, shared plan | digital | 80.0 % faster" in judged
+    # 1.89 rounds of a second against 0.97
+    assert "| cell-edge, shared plan | the best over the air: Fixed, 2N | 94.1 % slower" in judged
+    assert "| Aim: 97 % faster | cell-edge, shared plan | digital | 79.5 % faster" in judged
     assert "| paper-v1, shared plan | digital | not run yet | – |" in judged
 
 
