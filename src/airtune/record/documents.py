@@ -30,6 +30,7 @@ from airtune.record.run_documents import (
     RecordDocument,
     RunDocument,
     SweepRunDocument,
+    SweptFile,
 )
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "Sample",
     "SweepResultsDocument",
     "SweepRunDocument",
+    "SweptFile",
 ]
 
 SCHEMA_VERSION = 2
