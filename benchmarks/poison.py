@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import environments
 import manual
 from airtune import load_scenario, record
 from airtune.learning.shared import SharedLearners
@@ -140,12 +141,15 @@ def measure(result: Path, cells: list[Cell], limit: int | None, *more: str) -> d
         found = json.loads(result.read_text(encoding="utf-8"))
     strengths = {"base": BASE, "scales": SCALES, "defences": DEFENCES}
     found["strengths"] = json.loads(json.dumps(strengths))
+    found["environments"] = environments.listed(found)  # an earlier form had the last cell's
+    found.pop("environment", None)
     learners = SharedLearners(most=1)
     # The learner is that of the partition: one after the other.
     missing = [cell for cell in cells if cell.name not in found["cells"]]
     for cell in sorted(missing, key=lambda cell: cell.partition)[:limit]:
         found["cells"][cell.name] = figures = run(cell, learners, *more)
-        found["environment"] = record.environment(cell.scenario(*more))
+        here = record.environment(cell.scenario(*more))
+        figures["environment"] = environments.number_of(here, found["environments"])
         record.write_json(result, found)
         print(f"{cell.name}: {figures['losses'][-1]} ({figures['cell_wall_s']:.1f} s)", flush=True)
     return found

@@ -39,6 +39,7 @@ os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NU
 
 import numpy as np
 
+import environments
 import forked
 import hostile_files
 import hostile_scenarios
@@ -78,9 +79,9 @@ class Part:
     most_memory_mib: float = 0.0
 
     def __post_init__(self) -> None:
-        self.ends: Counter[str] = Counter()
-        self.kinds: Counter[str] = Counter()
+        self.ends, self.kinds = Counter[str](), Counter[str]()
         self.failures: list[dict[str, Any]] = []
+        self.since: list[list[int]] = []  # first try, and number of its environment
 
     def take(self, number: int, kind: str, outcome: forked.Outcome) -> None:
         """Count a try."""
@@ -104,6 +105,7 @@ class Part:
             "ends": dict(sorted(self.ends.items())),
             "kinds": dict(sorted(self.kinds.items())),
             "failures": self.failures,
+            "since": self.since,
         }
 
     @classmethod
@@ -111,7 +113,7 @@ class Part:
         """Return what :meth:`to_dict` has written."""
         part = cls(planned, known["tried"], known["longest_s"], known["most_memory_mib"])
         part.ends, part.kinds = Counter(known["ends"]), Counter(known["kinds"])
-        part.failures = known["failures"]
+        part.failures, part.since = known["failures"], known.get("since", [])
         return part
 
 
@@ -340,22 +342,21 @@ def warm_up(folder: Path) -> None:
 def main() -> int:
     """Try what is left of the campaign, and return 1 if anything failed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--reduced", action="store_true", help="a part of it, in seconds, unwritten"
-    )
+    parser.add_argument("--reduced", action="store_true", help="a part of it, in seconds, unkept")
     parser.add_argument("--fresh", action="store_true", help="begin anew")
     parser.add_argument("--only", choices=tuple(PLANNED))
     parser.add_argument("--seed", type=int, default=14)
     parser.add_argument("--out", type=Path, default=RESULT)
     asked = parser.parse_args()
-    planned = REDUCED if asked.reduced else PLANNED
     known: dict[str, Any] = {}
     if asked.out.exists() and not (asked.fresh or asked.reduced):
         known = json.loads(asked.out.read_text())
-        known = known["parts"] if known["seed"] == asked.seed else {}
+        known = known if known["seed"] == asked.seed else {}
+    made_in, known = environments.listed(known), known.get("parts", {})
+    here = environments.number_of(record.environment(Scenario(threads=1)), made_in)
     parts = {
         name: Part.of(count, known[name]) if name in known else Part(count)
-        for name, count in planned.items()
+        for name, count in (REDUCED if asked.reduced else PLANNED).items()
     }
     with tempfile.TemporaryDirectory(prefix="airtune-") as work:
         warm_up(Path(work))
@@ -366,31 +367,30 @@ def main() -> int:
                 tries = PARTS[name](asked.seed, part.tried, last, Path(work))
                 for number, (kind, outcome) in enumerate(tries, part.tried):
                     part.take(number, kind, outcome)
+                if not part.since or part.since[-1][1] != here:
+                    part.since.append([part.tried, here])
                 part.tried = last
                 print(f"{name}: {part.tried} tried, {len(part.failures)} failed", flush=True)
                 if not asked.reduced:
-                    write(asked.out, asked.seed, parts)
+                    write(asked.out, asked.seed, parts, made_in)
     for name, part in parts.items():
         for failure in part.failures:
             print(name, json.dumps(failure))
     return int(any(part.failures for part in parts.values()))
 
 
-def write(out: Path, seed: int, parts: dict[str, Part]) -> None:
-    """Write what is known so far."""
+def write(out: Path, seed: int, parts: dict[str, Part], known: list[dict[str, Any]]) -> None:
+    """Write what is known so far; `known` are the environments."""
+    limits = {"seconds": forked.LIMIT_S, "data_mib": forked.LIMIT_MIB, "line": forked.LONGEST}
     how = "forked from a process that has imported airtune; RLIMIT_DATA and a kill limit each try"
     record.write_json(
         out,
         {
             "seed": seed,
-            "limits": {
-                "seconds": forked.LIMIT_S,
-                "data_mib": forked.LIMIT_MIB,
-                "line": forked.LONGEST,
-            },
+            "limits": limits,
             "processes": how,
             "parts": {name: part.to_dict() for name, part in parts.items()},
-            "environment": record.environment(Scenario(threads=1)),
+            "environments": known,
         },
     )
 

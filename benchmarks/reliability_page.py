@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import environments
 import manual
 
 ROOT = Path(__file__).parents[1]
@@ -70,16 +71,17 @@ def disturbed() -> Iterator[str]:
     ]
     yield from manual.table(["PART", "of", "tries", "passed", "of these"], rows, None)
     yield "\n`python benchmarks/reliability.py PART` runs a part."
-    yield from _environments([found["environment"] for found in known.values() if found])
+    yield from _environments([found for found in known.values() if found])
 
 
 def _more(row: dict[str, Any]) -> str:
     """Return what a row counts besides."""
-    said = {"kills": "kills", "fell_back": "went on from the generation before"}
+    said = {"kills": "kills", "warnings": "warnings"}
+    said["fell_back"] = "went on from the checkpoint before"
     ends = [
         f"exit code {code}: {row[f'exit_{code}']}" for code in (0, 1, 2) if f"exit_{code}" in row
     ]
-    return ", ".join([*(f"{row[key]} {text}" for key, text in said.items() if key in row), *ends])
+    return ", ".join([*(f"{row[key]} {text}" for key, text in said.items() if row.get(key)), *ends])
 
 
 def inputs() -> Iterator[str]:
@@ -96,12 +98,12 @@ def inputs() -> Iterator[str]:
         failed = str(len(found["failures"]))
         rows.append([part, f"{found['tried']}{of}", failed, ", ".join(ends), *figures])
         failures += [f"{part}, {one['kind']}: {one['failure']}" for one in found["failures"]]
-    head = ["PART", "tries", "failed", "exit codes", "longest [s]", "most memory [MiB]"]
+    head = ["PART", "tries", "failed", "exit codes", "longest [s of CPU]", "most memory [MiB]"]
     yield from manual.table(head, rows, None)
     yield "\n`python benchmarks/reliability_inputs.py --only PART` runs a part."
     if failures:
         yield f"\nWhat failed: {'; '.join(failures)}."
-    yield from _environments([known["environment"]])
+    yield from _environments([known])
 
 
 def long_runs() -> Iterator[str]:
@@ -112,7 +114,7 @@ def long_runs() -> Iterator[str]:
         return
     rows, of = [], []
     for part in known["parts"].values():
-        of.append(part["environment"])
+        of.append({"environments": [part["environment"]]})  # each part is one run
         growth, files = part.get("memory_growth", {}), part.get("open_files", {})
         for scheme, found in part["by_scheme"].items():
             rows.append(
@@ -133,12 +135,13 @@ def long_runs() -> Iterator[str]:
     yield from _environments(of)
 
 
-def _environments(found: list[dict[str, Any]]) -> Iterator[str]:
-    """Yield one line that says where and at what state of the program."""
+def _environments(documents: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield lines that say where and at which states of the program results were made."""
+    found = [each for document in documents for each in environments.listed(document)]
     if found:
-        commits = ", ".join(dict.fromkeys(env["commit"][:7] for env in found))
-        cores = f"{found[0]['cpu_count']} cores ({found[0]['processor']})"
-        yield f"\nMeasured on {cores}, Python {found[0]['python']}, commit {commits}."
+        yield f"\nMeasured on {environments.described(found)}."
+    if not all("environments" in document for document in documents):
+        yield "Of results that were begun before each try had its commit, that of one try is known."
 
 
 if __name__ == "__main__":

@@ -6,7 +6,10 @@ import datetime
 import json
 from pathlib import Path
 
+import pytest
+
 from airtune import record
+from airtune.errors import DamageWarning
 from airtune.scenario import Scenario
 from airtune.study import sweep as sweeps
 
@@ -19,7 +22,8 @@ def test_a_run_is_told_the_day_on_which_it_was_begun(tmp_path: Path) -> None:
     document["date"] = "2025-02-03"
     del document["sha256"]
     path.write_text(json.dumps(document))
-    later = record.open_folder(tmp_path / "run")
+    with pytest.warns(DamageWarning, match="has no seal"):
+        later = record.open_folder(tmp_path / "run")
     assert later.dated_scenario.data.date == datetime.date(2025, 2, 3)
     # What the user has set stays, in the settings and in what is run.
     assert later.scenario == began.scenario

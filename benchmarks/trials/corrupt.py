@@ -29,8 +29,10 @@ def run(results: Results, scratch: Path, reduced: bool) -> None:
     """Make the tries that are missing."""
     scratch.mkdir(parents=True)
     load_libraries()
-    for base in (_finished, _interrupted, _swept)[: 1 if reduced else 3]:
+    for base in (_finished, _interrupted, _swept)[: 2 if reduced else 3]:
         folder, commands = base(scratch)
+        if reduced and base is _interrupted:
+            commands = commands[:1]
         right = {command: _right(folder, command, scratch) for command in commands}
         names = sorted(
             path.relative_to(folder).as_posix()
@@ -43,7 +45,7 @@ def run(results: Results, scratch: Path, reduced: bool) -> None:
             for damage in DAMAGES
             for command in (commands if "/adapter/" not in name else _of_adapter(commands))
         ]
-        for name, damage, command in tries[:: max(1, len(tries) // 12) if reduced else 1]:
+        for name, damage, command in _some(tries, base) if reduced else tries:
             results.attempt(
                 f"{folder.name}: {command} after {damage} of {name}",
                 f"{command} of a {folder.name} folder",
@@ -51,6 +53,17 @@ def run(results: Results, scratch: Path, reduced: bool) -> None:
                     _attempt(folder, name, damage, command, right, scratch)
                 ),
             )
+
+
+def _some(
+    tries: list[tuple[str, str, str]], base: Callable[[Path], object]
+) -> list[tuple[str, str, str]]:
+    """Return the tries of the reduced form: about twelve of a finished run, one of another."""
+    if base is _finished:
+        return tries[:: max(1, len(tries) // 12)]
+    of = "fixed/seed-0/checkpoint/"
+    cut = [one for one in tries if one[0].startswith(of) and one[0].endswith(".json")]
+    return [one for one in cut if one[1] == "a cut"][-1:]  # of the last checkpoint
 
 
 def _finished(scratch: Path) -> tuple[Path, tuple[str, ...]]:
@@ -130,7 +143,10 @@ def _attempt(
     before = {path: path.read_bytes() for path in outside.rglob("*") if path.is_file()}
     ended = _start(command, copy).wait()
     found: Try = {f"exit_{code}": int(ended.code == code) for code in (0, 1, 2)}
-    found["message"] = (ended.messages or [*tiny.warnings_of(ended), ""])[0][:400]
+    warned = list(tiny.warnings_of(ended))
+    found["message"] = (ended.messages or [*warned, ""])[0][:400]
+    found["warnings"] = len(warned)
+    found["fell_back"] = sum("going on from the one before" in text for text in warned)
     wrong = ended.wrong([0, 1, 2])
     if wrong is None and before != {path: path.read_bytes() for path in before}:
         wrong = "a file outside the run folder was changed"

@@ -21,6 +21,8 @@ from pathlib import Path
 CPU_S, SLOWEST_S = 60, 600.0
 """A command that works or waits longer is ended: it hangs.  Others may have the processor."""
 MEMORY_BYTES = 8 << 30
+LONGEST = 400
+"""Most characters of a line that a command prints on stderr, a warning or a note included."""
 CRASHED = 70
 """Exit code of a command that raised."""
 
@@ -66,10 +68,15 @@ class Ended:
     seconds: float
 
     @property
+    def said(self) -> list[str]:
+        """Lines on stderr that are of airtune: messages, warnings and notes."""
+        return [line for line in self.err.splitlines() if line.startswith("airtune: ")]
+
+    @property
     def messages(self) -> list[str]:
-        """Lines on stderr that are no warnings, notes or bars of progress."""
-        lines = [line for line in self.err.splitlines() if line.startswith("airtune: ")]
-        return [one for one in lines if not one.startswith(("airtune: warning", "airtune: note"))]
+        """Those that are no warnings or notes."""
+        others = ("airtune: warning", "airtune: note")
+        return [line for line in self.said if not line.startswith(others)]
 
     def wrong(self, codes: Sequence[int]) -> str | None:
         """Say what is wrong with the way it ended; None where nothing is.
@@ -83,12 +90,9 @@ class Ended:
             return f"traceback: {self.err.strip().splitlines()[-1][:300]}"
         if self.code not in codes:
             return f"exit code {self.code}: {self.err.strip()[-300:]}"
-        if self.code in (1, 2):
-            if len(self.messages) != 1:
-                return f"{len(self.messages)} messages: {self.err.strip()[-300:]}"
-            if len(self.messages[0]) > 400 + len("airtune: "):
-                return f"a message of {len(self.messages[0])} characters"
-        return None
+        if self.code in (1, 2) and len(self.messages) != 1:
+            return f"{len(self.messages)} messages: {self.err.strip()[-300:]}"
+        return next((f"a line of {len(x)} characters" for x in self.said if len(x) > LONGEST), None)
 
 
 class Process:

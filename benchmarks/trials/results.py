@@ -4,9 +4,11 @@ The file holds::
 
     {"part": "kills",
      "summary": [{"of": "compare", "tries": 50, "passed": 50}, ...],   one entry a row, in order
-     "tries": [{"name": "compare-017", "of": "compare", "passed": true, ...}, ...],
-     "environment": {...}}                      of airtune.record.environment, at the first try
+     "tries": [{"name": "compare-017", "of": "compare", "passed": true, "environment": 0, ...}],
+     "environments": [{...}, ...]}              of airtune.record.environment, each once
 
+A file of an earlier form has the `environment` of its first try only; tries that it holds have no
+number, and that entry stays the first of the list.
 A try has `wrong`, a sentence, where it has not passed; what else it holds depends on the part.
 """
 
@@ -17,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import environments
 from airtune import record
 from airtune.scenario import Scenario
 
@@ -41,11 +44,12 @@ class Results:
     ) -> None:
         self.path, self.part, self.scratch = path, part, scratch
         self.tries: dict[str, Try] = {}
-        self.environment = record.environment(Scenario())
+        self.environments: list[dict[str, Any]] = []
         if path.is_file() and not anew:
             known = json.loads(path.read_text(encoding="utf-8"))
             self.tries = {one["name"]: one for one in known["tries"]}
-            self.environment = known["environment"]
+            self.environments = environments.listed(known)
+        self._here = record.environment(Scenario())
 
     @property
     def failed(self) -> int:
@@ -67,7 +71,9 @@ class Results:
             return
         found = {name: self._short(value) for name, value in work().items()}
         passed = not found.get("wrong")
-        self.tries[name] = {"name": name, "of": of, "passed": passed, **found}
+        number = environments.number_of(self._here, self.environments)
+        known = {"name": name, "of": of, "passed": passed, "environment": number}
+        self.tries[name] = known | found
         if not passed:
             print(f"{name}: {found['wrong']}", flush=True)
         self._write()
@@ -83,7 +89,7 @@ class Results:
             "part": self.part,
             "summary": self.summary(),
             "tries": list(self.tries.values()),
-            "environment": self.environment,
+            "environments": self.environments,
         }
         record.write_json(self.path, content)
 
@@ -94,7 +100,7 @@ class Results:
             row = rows.setdefault(one["of"], {"of": one["of"], "tries": 0, "passed": 0})
             row["tries"] += 1
             row["passed"] += one["passed"]
-            for count in ("kills", "fell_back", "exit_0", "exit_1", "exit_2"):
+            for count in ("kills", "fell_back", "warnings", "exit_0", "exit_1", "exit_2"):
                 if count in one:
                     row[count] = row.get(count, 0) + one[count]
         return list(rows.values())

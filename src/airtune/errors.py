@@ -12,6 +12,8 @@ LONGEST = 200
 MESSAGE = 390
 """Most characters of a whole message: with ``airtune: `` before it a line stays below 400."""
 
+_PROGRAM = "airtune: "
+
 _QUOTED = re.compile(
     rf"""(?<![\w'"])(?:'(?:[^'\\]|\\.){{{LONGEST},}}'|"(?:[^"\\]|\\.){{{LONGEST},}}")(?!\w)""", re.S
 )
@@ -67,7 +69,7 @@ class InputError(ValueError):
     """
 
     def __init__(self, message: object = "") -> None:
-        super().__init__(_clipped(message))
+        super().__init__(clip_message(message))
 
 
 class InfeasibleError(InputError):
@@ -85,20 +87,49 @@ class FailedError(RuntimeError):
     """
 
     def __init__(self, message: object = "") -> None:
-        super().__init__(_clipped(message))
+        super().__init__(clip_message(message))
 
 
 class DamageWarning(UserWarning):
-    """A damaged file without which the work goes on; commands print it in one line."""
+    """A damaged file without which the work goes on; commands print it in one line, clipped."""
 
 
-def _clipped(message: object) -> str:
+def clip_message(message: object, most: int = MESSAGE) -> str:
+    """Return a message of at most so many characters.
+
+    Quoted texts and words that are longer than `LONGEST` characters are clipped; of a message that
+    is too long still, beginning and end stay.
+
+    Parameters
+    ----------
+    message : object
+    most : int
+        Characters.
+
+    Examples
+    --------
+    >>> clip_message("word " * 200, 40)
+    'word word word word word w ... ord word '
+    """
     text = _QUOTED.sub(lambda found: clip(found.group()), _text(message))
     text = _WORD.sub(lambda found: clip(found.group()), text)
-    if len(text) <= MESSAGE:
+    if len(text) <= most:
         return text
-    head = 2 * MESSAGE // 3
-    return f"{text[:head]} ... {text[head + 5 - MESSAGE :]}"
+    head = 2 * most // 3
+    return f"{text[:head]} ... {text[head + 5 - most :]}"
+
+
+def spoken(text: object) -> str:
+    """Return a message, a warning or a note as the line that a command prints, clipped.
+
+    Examples
+    --------
+    >>> spoken("note: nothing to do")
+    'airtune: note: nothing to do'
+    >>> len(spoken("warning: " + "word " * 200))
+    399
+    """
+    return clip_message(f"{_PROGRAM}{text}", len(_PROGRAM) + MESSAGE)
 
 
 NO_ANSWER = "its numbers are too large, too small or too far apart for double precision"

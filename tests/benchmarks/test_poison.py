@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,15 @@ def test_finished_cells_are_not_run_again(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(done) == 1
     assert set(found["cells"]) == {*first, *done}
     assert found["strengths"]["defences"]["5 groups, median"][0] == "aggregation.groups=5"
-    assert "processor" in found["environment"]
+    assert "processor" in found["environments"][0]
+    assert [cell["environment"] for cell in found["cells"].values()] == [0, 0, 0]
+    older = {**found, "environment": {"commit": "before"}}
+    del older["environments"]
+    result.write_text(json.dumps(older))
+    done.clear()
+    found = poison.measure(result, cells, 1)
+    assert found["environments"][0] == {"commit": "before"}
+    assert found["cells"][done[0]]["environment"] == 1
 
 
 def test_the_table_tells_loss_rounds_and_rounds_left_out() -> None:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from trials import tiny, writes
+import pytest
+
+import reliability_page
+from airtune import record
+from trials import corrupt, tiny, writes
 from trials.processes import Ended
 from trials.results import Results
 
@@ -33,6 +37,30 @@ def test_a_try_is_written_at_once_and_made_once(tmp_path: Path) -> None:
     assert [one["name"] for one in content["tries"]] == ["run-0", "run-1"]
 
 
+def test_each_try_says_at_which_state_it_was_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of the earlier form has one entry, of its first try; what is new is numbered."""
+    path, here = tmp_path / "reliability-kills.json", {"cpu_count": 2, "processor": "x86"}
+    here |= {"python": "3.12", "commit": "a" * 40, "commit_modified": False, "date": "Monday"}
+    old = {"name": "run-0", "of": "run", "passed": True}
+    path.write_text(json.dumps({"part": "kills", "tries": [old], "environment": here}))
+    for name, change in (
+        ("run-1", {"date": "Tuesday"}),
+        ("run-2", {"commit_modified": True}),
+        ("run-3", {"commit": "b" * 40}),
+        ("run-4", {"commit_modified": True, "date": "Friday"}),
+    ):
+        monkeypatch.setattr(record, "environment", lambda _, change=change: here | change)
+        Results(path, "kills").attempt(name, "run", dict)
+    content = json.loads(path.read_text())
+    assert [one.get("environment") for one in content["tries"]] == [None, 0, 1, 2, 1]
+    assert len(content["environments"]) == 3
+    monkeypatch.setattr(reliability_page, "read", lambda part: content if part == "kills" else None)
+    page = "\n".join(reliability_page.disturbed())
+    assert "commit aaaaaaa, aaaaaaa with changed files, bbbbbbb." in page
+
+
 def test_how_a_command_ends_is_judged() -> None:
     def wrong(code: int, err: str) -> str | None:
         return Ended(code, "", err, 0.0).wrong([0, 2])
@@ -43,6 +71,10 @@ def test_how_a_command_ends_is_judged() -> None:
     assert "2 messages" in (wrong(2, "airtune: one\nairtune: two") or "")
     assert "501 characters" not in (wrong(2, "airtune: " + "x" * 391) or "")
     assert "characters" in (wrong(2, "airtune: " + "x" * 500) or "")
+    said = "airtune: warning: " + "x" * 382
+    assert wrong(0, said) is None  # 400 characters
+    assert "401 characters" in (wrong(0, f"{said}x") or "")
+    assert "401 characters" in (wrong(2, f"{said}x\nairtune: no") or "")
     assert "traceback" in (wrong(0, "Traceback (most recent call last):\nKeyError: 3") or "")
     assert "exit code -9" in (wrong(-9, "") or "")
 
@@ -67,3 +99,26 @@ def test_runs_are_compared_without_their_clocks(tmp_path: Path) -> None:
     (tmp_path / "one" / "x.tmp").unlink()
     (tmp_path / "one" / "results.json").write_text('{"loss": 0.6}')
     assert "results.json" in (tiny.differences(tmp_path / "one", tmp_path / "other") or "")
+
+
+def test_the_reduced_form_damages_a_run_of_each_kind() -> None:
+    checkpoint = "fixed/seed-0/checkpoint"
+    names = ["run.json", f"{checkpoint}/previous.json", f"{checkpoint}/state.json"]
+    tries = [(name, damage, "resume") for name in names for damage in corrupt.DAMAGES]
+    assert corrupt._some(tries, corrupt._interrupted) == [(names[2], "a cut", "resume")]
+    some = corrupt._some(tries, corrupt._finished)
+    assert 12 <= len(some) <= 16
+    assert {name for name, _, _ in some} == set(names)
+
+
+def test_a_run_that_fell_back_is_counted(tmp_path: Path) -> None:
+    results = Results(tmp_path / "x.json", "corrupt-run-folder")
+    for number, warnings in enumerate((0, 1, 1)):
+        results.attempt(
+            str(number), "resume", lambda n=warnings: {"warnings": n, "fell_back": n, "exit_0": 1}
+        )
+    (row,) = results.summary()
+    assert (row["warnings"], row["fell_back"]) == (2, 2)
+    assert reliability_page._more(row) == (
+        "2 warnings, 2 went on from the checkpoint before, exit code 0: 3"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,35 @@ def test_overwriting_is_done_under_the_lock(tmp_path: Path) -> None:
         assert not new.cells[0].folder.exists()
         with pytest.raises(InputError, match="another process"), record.lock(folder):
             pass
+
+
+@pytest.mark.parametrize("how", ["discarded", "removed"])
+def test_the_lock_is_what_goes_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Whoever begins in the folder as soon as its lock is gone keeps all that it writes."""
+    folder, unlink, iterdir, later = tmp_path / "run", os.unlink, Path.iterdir, []
+
+    def unlinked(path: object, *more: object, **others: object) -> None:
+        unlink(path, *more, **others)
+        if Path(str(path)).name == names.LOCK and not later:
+            later.append(record.open_folder(record.create(folder, Scenario(seed=2), "run").folder))
+
+    def lock_first(path: Path) -> list[Path]:
+        return sorted(iterdir(path), key=lambda each: each.name != names.LOCK)
+
+    record.create(folder, Scenario(seed=1), "run")
+    if how == "removed":
+        (folder / "figures").mkdir()
+    monkeypatch.setattr(os, "unlink", unlinked)
+    monkeypatch.setattr(Path, "iterdir", lock_first)
+    if how == "removed":
+        record.remove(folder)
+    else:
+        record.discard_unused(folder)
+    monkeypatch.undo()
+    assert [run.scenario.seed for run in later] == [2]
+    assert record.open_folder(folder).scenario.seed == 2
 
 
 def test_a_lock_that_is_taken_can_be_gone_without(tmp_path: Path) -> None:

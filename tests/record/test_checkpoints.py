@@ -143,10 +143,22 @@ def test_a_checkpoint_of_an_older_version_is_read(cell: record.Cell) -> None:
     older = {key: document[key] for key in ("schema_version", "round", "arrays", "state")}
     (folder / "state.json").write_text(json.dumps(older))
     (folder / "previous.json").unlink()
-    loaded = record.load_checkpoint(cell)
+    with pytest.warns(DamageWarning, match=r"state\.json: has no seal"):
+        loaded = record.load_checkpoint(cell)
     assert loaded is not None
     assert loaded[0] == ROUNDS
     assert names_in(folder) == ["round-000003.safetensors", "state.json"]
+
+
+def test_a_checkpoint_that_has_lost_its_seal_is_not_taken(cell: record.Cell) -> None:
+    state = cell.checkpoint_folder / "state.json"
+    document = json.loads(state.read_text())
+    del document["sha256"]
+    state.write_text(json.dumps({**document, "state": {}}))
+    with pytest.warns(DamageWarning, match="lost its seal.*going on from the one before"):
+        loaded = record.load_checkpoint(cell)
+    assert loaded is not None
+    assert loaded[0] == ROUNDS - 1
 
 
 def test_arrays_elsewhere_are_not_read(cell: record.Cell) -> None:

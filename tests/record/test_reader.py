@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,43 @@ def test_a_finished_cell_is_as_it_was(finished: record.Cell) -> None:
     finished.metrics_file.write_text(text.replace("1.5", "1.4"))
     with pytest.raises(InputError, match=r"metrics\.jsonl: has been changed"):
         record.check_cell(finished)
+
+
+def test_a_cell_without_its_digests_or_its_seal_is_refused(finished: record.Cell) -> None:
+    """Both came with the same version: where one is gone, the other says so."""
+    text = finished.metrics_file.read_text()
+    finished.metrics_file.write_text(text.replace("1.5", "1.4"))
+    digests = finished.digests_file.read_bytes()
+    finished.digests_file.unlink()
+    with pytest.raises(InputError, match=r"digests\.json: cannot be read .*finished\.json"):
+        record.check_cell(finished)
+    unseal(finished.finished_file, rounds=7)
+    with pytest.warns(DamageWarning, match=r"finished\.json: has no seal"):
+        assert record.check_cell(finished).rounds == 7
+    finished.digests_file.write_bytes(digests)
+    with (
+        pytest.warns(DamageWarning),
+        pytest.raises(InputError, match=r"finished\.json: has lost its seal"),
+    ):
+        record.check_cell(finished)
+
+
+def unseal(path: Path, **changes: object) -> None:
+    document = {**json.loads(path.read_text()), **changes}
+    del document["sha256"]
+    path.write_text(json.dumps(document))
+
+
+def test_a_seal_that_is_gone_is_told(tmp_path: Path) -> None:
+    run = record.create(tmp_path / "run", Scenario(), "run")
+    unseal(run.folder / names.RUN)
+    with pytest.warns(DamageWarning, match=r"run\.json: has no seal"):
+        record.open_folder(run.folder)
+    unsealed = json.loads((run.folder / names.RUN).read_text())
+    unsealed.pop("schema_version")  # as in version 1, which has none
+    (run.folder / names.RUN).write_text(json.dumps(unsealed))
+    with warnings.catch_warnings(action="error"):
+        assert record.open_folder(run.folder).version == 1
 
 
 def test_a_document_that_is_gone_is_told(finished: record.Cell) -> None:

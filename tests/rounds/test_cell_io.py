@@ -10,7 +10,7 @@ import pytest
 
 from airtune import record
 from airtune.costs import Components
-from airtune.errors import InputError
+from airtune.errors import DamageWarning, InputError
 from airtune.registry import SCHEMES
 from airtune.rounds import cell_io
 from airtune.study import cells, compare
@@ -203,3 +203,33 @@ def test_a_plan_that_cannot_be_made_stops_before_any_round(
     with pytest.raises(InputError, match=r"'digital'.*budget\.client_energy_j"):
         compare.compare(scenario, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_changed_plan_of_an_unfinished_cell_is_refused(small_scenario, tmp_path) -> None:
+    """Also where what has changed decides nothing: it stands in the results."""
+
+    def stop(line: dict[str, object]) -> None:
+        raise KeyboardInterrupt
+
+    cell = cell_of(tmp_path, "fixed")
+    run = run_with(small_scenario, "fixed", 1, QuadraticLearner(small_scenario, 1))
+    with pytest.raises(KeyboardInterrupt):
+        cell_io.execute(run, cell, stop)
+    plan = json.loads(cell.plan_file.read_text())
+    plan["energy_j"]["compute"] = 1.0
+    cell.plan_file.write_text(json.dumps(plan))
+    with pytest.raises(InputError, match=r"plan\.json: has been changed or damaged"):
+        execute(small_scenario, "fixed", tmp_path)
+    del plan["sha256"]
+    cell.plan_file.write_text(json.dumps(plan))
+    with pytest.warns(DamageWarning, match=r"plan\.json: has no seal"):
+        execute(small_scenario, "fixed", tmp_path)
+
+
+def test_every_document_of_a_cell_is_sealed(small_scenario, tmp_path) -> None:
+    """Between the documents and digests.json, which comes last, a flipped bit would be digested."""
+    execute(small_scenario, "fixed", tmp_path)
+    cell = cell_of(tmp_path, "fixed")
+    documents = (cell.plan_file, cell.holdings_file, cell.left_out_file, cell.placement_file)
+    for file in (*documents, cell.finished_file, cell.digests_file):
+        assert len(json.loads(file.read_text())["sha256"]) == 64, file

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from airtune import load_scenario, record
-from airtune.errors import InputError
+from airtune.errors import DamageWarning, InputError
 from airtune.learning import chat_template
 from airtune.study import cells
 
@@ -96,6 +96,8 @@ def test_an_unfinished_run_without_a_day_is_not_gone_on_with(tmp_path: Path) -> 
     document = json.loads(path.read_text())
     del document["date"], document["sha256"]
     path.write_text(json.dumps(document))
+    with pytest.warns(DamageWarning, match="has no seal"):
+        opened = record.open_folder(tmp_path / "run")
     with pytest.raises(InputError) as error:
-        record.check_resumable(record.open_folder(tmp_path / "run"))
+        record.check_resumable(opened)
     assert "names no day" in str(error.value)

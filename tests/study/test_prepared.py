@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airtune import load_scenario, record
-from airtune.errors import InputError
+from airtune.errors import DamageWarning, InputError
 from airtune.scenario import Scenario
 from airtune.study import cells
 
@@ -46,7 +46,10 @@ def test_other_constants_are_refused(small_scenario: Scenario, quadratic, tmp_pa
     del document["sha256"]
     document["prepared"][0]["bound"] = "another"
     record.write_json(path, document)
-    with pytest.raises(InputError, match="constants of the bound"):
+    with (
+        pytest.warns(DamageWarning, match=r"inputs\.json: has no seal"),
+        pytest.raises(InputError, match="constants of the bound"),
+    ):
         cells.execute(run)
     path.unlink()
     cells.execute(run)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 
 import pytest
 
 from airtune import record
+from airtune.commands import run
 from airtune.errors import InputError
 from airtune.report import sweep_figures
 from airtune.scenario import Scenario
@@ -91,6 +93,34 @@ def test_a_point_resumes_where_it_stopped(scenario, quadratic, tmp_path) -> None
     assert opened.axes == whole.axes
     sweep.execute(opened)
     assert sweep.summarise(opened)["points"] == sweep.summarise(whole)["points"]
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_file_of_a_point_stays_as_it_was(scenario, quadratic, tmp_path, begun: bool) -> None:
+    """Named by a value of an axis and not by the scenario: also before its point has begun."""
+    files = [tmp_path / "a.txt", tmp_path / "b.txt"]
+    for file in files:
+        file.write_text("Once upon a time.\n")
+    vary = f"data.pretraining_corpus={files[0]},{files[1]}"
+    made = sweep.create(scenario, sweep.parse_axes(scenario, [vary]), tmp_path / "sweep")
+    if begun:  # by a version that has no digests in the head
+        for point in made.points:
+            record.create_within(point.run)
+        document = record.read_json(made.folder / "run.json")
+        document["swept_files"] = []
+        document = {name: x for name, x in document.items() if name != "sha256"}
+        record.write_json(made.folder / "run.json", document)
+    for change in ("has been changed", "is gone"):
+        if change == "is gone":
+            files[1].unlink()
+        else:
+            files[1].write_text("Once upon another time.\n")
+        with (
+            warnings.catch_warnings(action="ignore"),
+            pytest.raises(InputError, match=rf"pretraining_corpus = .*b\.txt: .*{change}"),
+        ):
+            run.resume(made.folder, False, lambda: False)
+    assert not any(cell.folder.exists() for cell in made.cells)
 
 
 def test_points_that_cannot_keep_a_budget_are_told(scenario, quadratic, tmp_path) -> None:

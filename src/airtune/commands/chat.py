@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from airtune import record
 from airtune.commands.push import other_base
 from airtune.commands.tuned import finished_cell, scenario_of
-from airtune.errors import InputError
+from airtune.errors import InputError, spoken
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -86,7 +86,7 @@ def chat(
         tuned = open_tuned(scenario, cell.adapter_folder, progress)
         talk = Talk(tuned, scenario, manner.max_tokens, manner.temperature)
     if tuned.made_for:
-        print(f"airtune: note: {other_base(tuned.made_for)}", file=sys.stderr)
+        print(spoken(f"note: {other_base(tuned.made_for)}"), file=sys.stderr)
     conversation = _Conversation(talk, cell.scheme, manner.untuned)
     if prompt is not None:
         conversation.answer(prompt)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airtune.commands.terminal import show, show_json, warn
-from airtune.errors import clip
+from airtune.errors import clip, spoken
 from airtune.scenario import file as scenario_file
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _show(found: Preflight) -> None:
         print(f"Records: {found.cut} of {found.examples} are longer than data.max_tokens and cut")
     warn(found.warnings)
     for problem in found.problems:
-        print(f"airtune: {problem}", file=sys.stderr)
+        print(spoken(problem), file=sys.stderr)
     known = {name: value for name, value in found.estimates.items() if value is not None}
     if known:
         print("Estimates: " + ", ".join(_in_words(name, value) for name, value in known.items()))

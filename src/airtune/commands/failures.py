@@ -10,7 +10,7 @@ import traceback
 import warnings
 from typing import TextIO
 
-from airtune.errors import DamageWarning, InputError, clip, shown
+from airtune.errors import DamageWarning, clip, shown, spoken
 
 FAILED, BAD_INPUT = 1, 2
 
@@ -75,13 +75,13 @@ def show_warning(
 ) -> None:
     """Print a warning of damage in one line, others as Python does."""
     if issubclass(category, DamageWarning):
-        print(f"airtune: warning: {message}", file=sys.stderr)
+        print(spoken(f"warning: {message}"), file=sys.stderr)
     else:
         _plain_warning(message, category, filename, lineno, file, line)
 
 
 def _say(message: str) -> None:
-    print(f"airtune: {InputError(message)}", file=sys.stderr)
+    print(spoken(message), file=sys.stderr)
 
 
 def _reason(error: OSError) -> str:

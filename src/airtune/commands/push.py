@@ -17,7 +17,7 @@ import typer
 
 from airtune import record
 from airtune.commands.tuned import finished_cell, scenario_of
-from airtune.errors import InputError
+from airtune.errors import InputError, spoken
 from airtune.record import Cell, RunFolder
 from airtune.scenario import Scenario
 
@@ -278,7 +278,7 @@ def _progress(text: str, fraction: float) -> None:
 
 def _say(notes: list[str]) -> None:
     for note in notes:
-        print(f"airtune: note: {note}", file=sys.stderr)
+        print(spoken(f"note: {note}"), file=sys.stderr)
 
 
 def _check_name(name: str, option: str = "REPO", *, whole: bool = False) -> None:
@@ -349,7 +349,7 @@ def _hub_errors(repository: str, *, refused: bool = True) -> Iterator[None]:
 
 
 def _fail(message: str) -> NoReturn:
-    print(f"airtune: push: {message}", file=sys.stderr)
+    print(spoken(f"push: {message}"), file=sys.stderr)
     raise typer.Exit(FAILED) from None
 
 

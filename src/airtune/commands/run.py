@@ -10,7 +10,7 @@ from typing import Any
 
 from airtune import record
 from airtune.commands.terminal import show, show_json, show_lines, warn
-from airtune.errors import FailedError
+from airtune.errors import FailedError, spoken
 from airtune.record import Cell, RunFolder
 from airtune.report import divergence, reasons, sweep_table, table, totals
 from airtune.scenario import Scenario
@@ -140,7 +140,7 @@ def resume(folder: Path, as_json: bool, interrupted: Interrupted) -> bool:
         if not all(cell.finished for cell in cells_of_all):
             record.check_resumable(run_folder)
         compare.check(run_folder.scenario, run_folder.kind)
-        record.check_inputs(run_folder)
+        record.check_inputs(run_folder, [point.run for point in sweep.points] if sweep else ())
         if sweep is not None:
             return execute_sweep(sweep, interrupted, as_json)
         return execute(run_folder, interrupted, as_json)
@@ -231,7 +231,7 @@ def _said_to_fail(kind: str, where: str, schemes: Mapping[str, Any], seeds: int)
     names = failing(kind, schemes)
     for name in names:
         text = divergence.sentence(name, schemes[name], seeds)
-        print(f"airtune: failed: {where}{text}", file=sys.stderr)
+        print(spoken(f"failed: {where}{text}"), file=sys.stderr)
     return not names
 
 

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from airtune.errors import spoken
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -55,9 +57,9 @@ def show_rows(
 
 
 def warn(sentences: Iterable[str]) -> None:
-    """Print warnings on stderr, each once."""
+    """Print warnings on stderr, each once and clipped."""
     for sentence in dict.fromkeys(sentences):
-        print(f"airtune: warning: {sentence}", file=sys.stderr)
+        print(spoken(f"warning: {sentence}"), file=sys.stderr)
 
 
 def show_json(document: dict[str, Any]) -> None:

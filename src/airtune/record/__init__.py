@@ -30,7 +30,7 @@ from airtune.record.folder import (
     open_folder,
     read_environment,
 )
-from airtune.record.inputs import check_prepared, file_digests
+from airtune.record.inputs import check_prepared, file_digests, swept_files
 from airtune.record.locks import lock, lock_if_free, lock_in_turn
 from airtune.record.machine import environment, made_with
 from airtune.record.metrics import append_metrics, read_history, read_metrics
@@ -76,6 +76,7 @@ __all__ = [
     "read_text",
     "remove",
     "save_checkpoint",
+    "swept_files",
     "write_bytes",
     "write_document",
     "write_json",

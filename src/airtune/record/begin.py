@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import shutil
 from collections.abc import Iterator, Mapping
@@ -9,12 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from airtune.errors import InputError, clip, shown
+from airtune.errors import InputError, clip
 from airtune.record import names
 from airtune.record.documents import EnvironmentDocument, RunDocument
 from airtune.record.files import write_document
 from airtune.record.folder import RunFolder
-from airtune.record.inputs import digest, input_files
+from airtune.record.inputs import digest, input_files, reading
 from airtune.record.locks import lock
 from airtune.record.machine import environment
 from airtune.record.whole import is_full, not_written, own_folders, refuse_link, write_text
@@ -122,10 +123,8 @@ def _make(folder: Path) -> None:
 
 
 def _inputs(scenario: Scenario) -> dict[str, dict[str, Any]]:
-    try:
+    with reading():
         return {name: file.model_dump() for name, file in input_files(scenario).items()}
-    except OSError as error:
-        raise InputError(f"{shown(error.filename)}: cannot be read ({error.strerror})") from None
 
 
 def _write_head(
@@ -205,8 +204,7 @@ def _discard(folder: Path, *, keep: bool) -> None:
     if not folder.is_dir() or not _is_unused(folder):
         return
     try:
-        for path in folder.iterdir():
-            path.unlink()
+        _remove_all(folder)
         if not keep:
             folder.rmdir()
     except OSError:
@@ -225,12 +223,23 @@ def remove(folder: Path) -> None:
         return
     _check_run(folder)
     with lock(folder):
-        shutil.rmtree(folder)
+        _remove_all(folder)
+        with contextlib.suppress(OSError):  # another process has begun in it
+            folder.rmdir()
 
 
 def _check_run(folder: Path) -> None:
     if folder.is_symlink() or not (folder / names.RUN).is_file():
         raise InputError(f"{clip(folder)}: is not a run folder, and is not overwritten")
+
+
+def _remove_all(folder: Path) -> None:
+    """Remove everything in a folder whose lock is held, and that last.
+
+    Without it another process could begin in the folder, and lose what it writes there.
+    """
+    _clear(folder)
+    (folder / names.LOCK).unlink(missing_ok=True)
 
 
 def _clear(folder: Path) -> None:

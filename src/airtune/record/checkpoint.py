@@ -188,7 +188,9 @@ def _read(cell: Cell, path: Path) -> _Generation:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    document = read_document(path, CheckpointDocument)
+    document = read_document(path, CheckpointDocument, sealed=True)
+    if document.arrays_sha256 is not None and document.sha256 is None:
+        raise InputError(f"{path}: has lost its seal since it was written")
     arrays = path.with_name(document.arrays)
     try:
         if document.arrays_sha256 not in (None, digest_of(arrays)):

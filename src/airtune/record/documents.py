@@ -4,9 +4,9 @@ Every document allows more fields than are named here: later versions and other 
 Numbers keep the type that they have in the file, so that what is read and written again is the same
 bytes.
 
-Versions.  `schema_version` is the version of a document's layout: which keys it has, and in which
-units.  Every JSON object of a run folder carries it, and those that ``airtune plan`` and ``airtune
-calibrate`` write.  The lines of ``metrics.jsonl`` and the entries of ``samples.json`` carry none:
+Versions.  `schema_version` is the version of a document's layout: its keys and their units.  Every
+JSON object of a run folder has it, and those that ``airtune plan`` and ``airtune calibrate`` write.
+The lines of ``metrics.jsonl`` and the entries of ``samples.json`` carry none:
 they are of the version of ``run.json`` in the same folder.  ``results.json`` is written anew
 whenever a folder is reported on, so its layout may be newer than the rounds that it sums up: then
 `run_schema_version` is the version of ``run.json``, and the figures mean what they meant in that
@@ -30,6 +30,7 @@ from airtune.record.run_documents import (
     RecordDocument,
     RunDocument,
     SweepRunDocument,
+    SweptFile,
 )
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "Sample",
     "SweepResultsDocument",
     "SweepRunDocument",
+    "SweptFile",
 ]
 
 SCHEMA_VERSION = 2
@@ -119,7 +121,7 @@ class MetricsLine(Part):
     dropped : list of int
         Clients whose update was not finite.
     missing : list of int
-        Selected clients whose update faults kept out of the mean, in whole or in part.
+        Selected clients whose update is not in the mean or only in part: faults, or not finite.
     faults : dict or None
         What went wrong; None where the scenario has no faults.
     learning_rate : float or None

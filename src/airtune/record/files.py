@@ -7,13 +7,14 @@ import json
 import math
 import os
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from airtune.errors import InputError
+from airtune.errors import DamageWarning, InputError, clip
 from airtune.record import names
 from airtune.record.documents import SCHEMA_VERSION, RecordDocument
 from airtune.record.whole import open_file, write_text
@@ -29,6 +30,9 @@ LARGEST = 1 << 28
 
 SEAL = "sha256"
 """The key of a document that holds the digest of all others."""
+
+_SEALED_SINCE = 2
+"""Version of the documents that have seals and digests."""
 
 _SHORT = 80
 """Characters of a reason that a message shows."""
@@ -211,8 +215,17 @@ def _digest(document: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
-def read_document(path: Path, kind: type[Typed]) -> Typed:
+def read_document(path: Path, kind: type[Typed], *, sealed: bool = False) -> Typed:
     """Return a typed document.
+
+    Parameters
+    ----------
+    path : Path
+    kind : type
+        What the document must be, a class of :mod:`airtune.record.documents`.
+    sealed : bool
+        It is written with a seal: one of version 2 without gives a `DamageWarning`, since nothing
+        shows whether it is as it was written.
 
     Raises
     ------
@@ -220,7 +233,15 @@ def read_document(path: Path, kind: type[Typed]) -> Typed:
         The file cannot be read, is not valid JSON, does not hold such a document, or has been
         changed since it was sealed; says which file, what is wrong, and what to do.
     """
-    return parse_document(read_json(path), kind, path)
+    document = parse_document(read_json(path), kind, path)
+    if sealed and document.sha256 is None and document.schema_version >= _SEALED_SINCE:
+        warnings.warn(
+            f"{clip(path)}: has no seal (`{SEAL}`), so that a change of it cannot be noticed; it "
+            "was changed by hand, or written by a version under development",
+            DamageWarning,
+            stacklevel=2,
+        )
+    return document
 
 
 def read_documents(path: Path, kind: type[Listed]) -> list[Listed]:

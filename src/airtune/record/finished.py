@@ -47,7 +47,9 @@ def finish_cell(cell: Cell, summary: Mapping[str, Any]) -> None:
 def check_cell(cell: Cell, *, adapter: bool = False) -> FinishedDocument:
     """Return the totals of a finished cell, whose files are as they were when it was finished.
 
-    A document that is gone and without which there are figures gives a `DamageWarning`.
+    A document that is gone and without which there are figures gives a `DamageWarning`.  A cell
+    has a seal and digests, or is of an older version and has neither; of one of version 2 that too
+    gives a `DamageWarning`.
 
     Parameters
     ----------
@@ -60,10 +62,17 @@ def check_cell(cell: Cell, *, adapter: bool = False) -> FinishedDocument:
     InputError
         A file has been changed or is gone; says what to do.
     """
-    finished = read_document(cell.finished_file, FinishedDocument)
-    if not cell.digests_file.is_file():  # of an older version
+    finished = read_document(cell.finished_file, FinishedDocument, sealed=True)
+    sealed, digested = finished.sha256 is not None, cell.digests_file.exists()
+    if not sealed and not digested:  # of an older version
         return finished
-    for name, before in read_document(cell.digests_file, DigestsDocument).files.items():
+    if not sealed:
+        raise InputError(
+            f"{cell.finished_file}: has lost its seal since it was written"
+            f"{remedy(cell.finished_file)}"
+        )
+    digests = read_document(cell.digests_file, DigestsDocument, sealed=True)
+    for name, before in digests.files.items():
         of_adapter = name.startswith(f"{names.ADAPTER}/")
         if of_adapter == adapter and not Path(name).is_absolute() and ".." not in Path(name).parts:
             _check(cell.folder / name, before, needed=of_adapter or name in _NEEDED)

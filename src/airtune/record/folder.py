@@ -15,10 +15,12 @@ from airtune.record.cells import Cell
 from airtune.record.documents import (
     SCHEMA_VERSION,
     EnvironmentDocument,
+    InputFile,
     RunDocument,
+    SweepRunDocument,
 )
 from airtune.record.files import read_document, read_json, read_text
-from airtune.record.inputs import changed_files, digest
+from airtune.record.inputs import Fingerprints, changed_files, digest
 from airtune.record.machine import made_with
 from airtune.record.whole import clean
 from airtune.scenario import Scenario
@@ -89,7 +91,7 @@ def open_folder(folder: Path) -> RunFolder:
             f"{folder}: is not a run folder ({names.RUN} and {names.SCENARIO} are needed); where "
             "a process was ended as it made one, give the command and its --out again"
         )
-    run = read_document(folder / names.RUN, RunDocument)
+    run = read_document(folder / names.RUN, RunDocument, sealed=True)
     text = read_text(folder / names.SCENARIO)
     unnamed = version_1.UNNAMED if run.schema_version == 1 else None
     scenario = scenario_file.load(folder / names.SCENARIO, unnamed=unnamed)
@@ -198,19 +200,38 @@ def check_resumable(run: RunFolder) -> None:
         )
 
 
-def check_inputs(run: RunFolder) -> None:
+def check_inputs(run: RunFolder, points: Iterable[RunFolder] = ()) -> None:
     """Refuse to go on with other data or another model than the run began with.
 
     Files are looked for from the present folder.  A run that is older than this check passes.
+
+    Parameters
+    ----------
+    run : RunFolder
+        Of a run, a comparison or a sweep.
+    points : iterable of RunFolder
+        Points of the sweep; checked are those that have begun.
 
     Raises
     ------
     InputError
         A file is gone or has been changed.
     """
-    began = read_document(run.folder / names.RUN, RunDocument).files
-    for setting, what in changed_files(run.scenario, began):
+    digests, head = Fingerprints(), run.folder / names.RUN
+    if run.kind == "sweep":
+        for swept in read_document(head, SweepRunDocument).swept_files:
+            _refuse_change(swept.setting, swept, digests.change(swept.path, swept))
+    for each in (run, *points):
+        path = each.folder / names.RUN
+        if path == head or path.is_file():
+            began = read_document(path, RunDocument).files
+            for setting, what in changed_files(each.scenario, began, digests):
+                _refuse_change(setting, began[setting], what)
+
+
+def _refuse_change(setting: str, began: InputFile, what: str | None) -> None:
+    if what is not None:
         raise InputError(
-            f"{setting} = {clip(began[setting].path)}: the file {what} since the run began; "
+            f"{setting} = {clip(began.path)}: the file {what} since the run began; "
             "put it back, or begin a new run"
         )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from airtune.errors import InputError, clip
+from airtune.errors import InputError, clip, shown
 from airtune.record import names
 from airtune.record.documents import (
     EnvironmentDocument,
@@ -74,7 +75,69 @@ def _exists(name: str) -> bool:
         return False
 
 
-def changed_files(scenario: Scenario, began: Mapping[str, InputFile]) -> Iterator[tuple[str, str]]:
+def swept_files(scenario: Scenario, points: Iterable[Scenario]) -> list[dict[str, Any]]:
+    """Return a digest of each file that points of a sweep name and its own scenario does not.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        Of the sweep.
+    points : iterable of Scenario
+        Of the points of its grid.
+
+    Returns
+    -------
+    list of dict
+        Contents of :class:`airtune.record.documents.SweptFile`, each file of a setting once.
+    """
+    own, digests = set(_named(scenario).items()), Fingerprints()
+    found = dict.fromkeys(item for point in points for item in _named(point).items())
+    with reading():
+        return [
+            {"setting": of, "path": name, "sha256": digests.of(name, whole=True), "whole": True}
+            for of, name in found
+            if (of, name) not in own
+        ]
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Say which file or folder of the user's could not be read in the block.
+
+    Raises
+    ------
+    InputError
+        Names it and says why.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{shown(error.filename)}: cannot be read ({error.strerror})") from None
+
+
+class Fingerprints:
+    """Digests of files and folders, each read once."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, bool], str] = {}
+
+    def of(self, name: str, *, whole: bool) -> str:
+        """Return the SHA-256 of a file, or of the files of a folder; `whole` as `input_files`."""
+        if (name, whole) not in self._known:
+            self._known[name, whole] = _fingerprint(Path(name), whole)
+        return self._known[name, whole]
+
+    def change(self, name: str | None, before: InputFile) -> str | None:
+        """Return what has become of a file that has a name now; None where it is as before."""
+        if name is None or not _exists(name):
+            return "is gone"
+        same = name == before.path and self.of(name, whole=before.whole) == before.sha256
+        return None if same else "has been changed"
+
+
+def changed_files(
+    scenario: Scenario, began: Mapping[str, InputFile], digests: Fingerprints | None = None
+) -> Iterator[tuple[str, str]]:
     """Yield the setting of each file that is not what it was, and what has become of it.
 
     Parameters
@@ -82,16 +145,14 @@ def changed_files(scenario: Scenario, began: Mapping[str, InputFile]) -> Iterato
     scenario : Scenario
     began : mapping of str to InputFile
         By setting, as of `input_files` when the run began.
+    digests : Fingerprints, optional
+        Of files that have been read already.
     """
-    now = _named(scenario)
+    now, digests = _named(scenario), digests or Fingerprints()
     for setting, file in began.items():
-        if setting not in now:
-            yield setting, "is gone"
-        elif (now[setting], _fingerprint(Path(now[setting]), file.whole)) != (
-            file.path,
-            file.sha256,
-        ):
-            yield setting, "has been changed"
+        change = digests.change(now.get(setting), file)
+        if change is not None:
+            yield setting, change
 
 
 def digest(settings: str) -> str:
@@ -170,7 +231,7 @@ def check_prepared(folder: Path, seed: int, prepared: Mapping[str, Any]) -> None
         Names what is another one, and what to do.
     """
     path = folder / names.INPUTS
-    known = read_document(path, InputsDocument).prepared if path.is_file() else []
+    known = read_document(path, InputsDocument, sealed=True).prepared if path.is_file() else []
     now = PreparedInputs.model_validate({"seed": seed, **prepared})
     before = next((one for one in known if one.belongs_to(now)), None)
     if before is None:

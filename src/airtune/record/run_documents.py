@@ -125,10 +125,24 @@ class Axis(Part):
     values: list[Any]
 
 
+class SweptFile(InputFile):
+    """A file that points of a sweep name by a setting that is varied, as it was at the start."""
+
+    setting: str
+
+
 class SweepRunDocument(RunDocument):
-    """``run.json`` of a sweep."""
+    """``run.json`` of a sweep.
+
+    Attributes
+    ----------
+    vary : list of Axis
+    swept_files : list of SweptFile
+        Those that the scenario of the sweep does not name itself.
+    """
 
     vary: list[Axis]
+    swept_files: list[SweptFile] = Field(default_factory=list)
 
 
 class EnvironmentDocument(RecordDocument):

@@ -47,7 +47,8 @@ def execute(run: FederatedRun, cell: record.Cell, round_done: RoundDone) -> None
     else:
         record.own_folders(cell.folder.parent, cell.folder)
         first = run.first_metrics()
-        record.write_document(cell.plan_file, documents.PlanDocument, run.current.joint.to_dict())
+        plan = run.current.joint.to_dict()
+        record.write_document(cell.plan_file, documents.PlanDocument, plan, sealed=True)
         save(run, cell, first)
     while run.state.round < run.current.last_round:
         line = run.run_round()
@@ -104,15 +105,17 @@ def finish(run: FederatedRun, cell: record.Cell, before: Sequence[dict[str, str]
     _save_adapter(run, cell)
     with record.writing(cell.adapter_folder / card.CARD):
         card.write(card.of_run(run.scenario, cell), cell.adapter_folder)
-    record.write_document(cell.holdings_file, documents.HoldingsDocument, run.engine.holdings())
+    holdings = run.engine.holdings()
+    record.write_document(cell.holdings_file, documents.HoldingsDocument, holdings, sealed=True)
     left_out = dict(run.engine.left_out())
     left_out["records"] = list(left_out["records"])[:LEFT_OUT_KEPT]  # an engine may tell of more
-    record.write_document(cell.left_out_file, documents.LeftOutDocument, left_out)
+    record.write_document(cell.left_out_file, documents.LeftOutDocument, left_out, sealed=True)
     after = run.engine.samples(adapter, len(before))
     record.write_json(cell.samples_file, compared_answers(before, after))
     picture = run.picture()
     if picture is not None:
-        record.write_document(cell.placement_file, documents.PlacementDocument, picture)
+        kind = documents.PlacementDocument
+        record.write_document(cell.placement_file, kind, picture, sealed=True)
     record.finish_cell(cell, run.state.summary(run.scenario.budget))
 
 
@@ -153,7 +156,7 @@ def compared_answers(
 
 def _check_plan(run: FederatedRun, cell: record.Cell) -> None:
     """Refuse to go on under another plan than the one that the cell began with."""
-    before = record.read_document(cell.plan_file, documents.PlanDocument)
+    before = record.read_document(cell.plan_file, documents.PlanDocument, sealed=True)
     now = documents.PlanDocument.model_validate(run.plan.to_dict())
     same = before.batch == now.batch and before.rounds == now.rounds
     one, other = (np.array(plan.frequency_hz["clients"]) for plan in (before, now))

@@ -39,6 +39,10 @@ class FaultOutcome:
         gives no such figure (a robust rule, or signs).
     stale_bias : float
         From older adapters.
+    poisons : bool
+        Whether the scenario has poisoned clients.
+    poison_bias : float or None
+        See :meth:`airtune.rounds.poisoning.Poisoning.bias`.
     """
 
     wrong: RoundFaults
@@ -49,6 +53,8 @@ class FaultOutcome:
     stale: Mapping[int, Adapter]
     squared_bias: float | None
     stale_bias: float
+    poisons: bool = False
+    poison_bias: float | None = None
 
     @property
     def missing(self) -> list[int]:
@@ -94,6 +100,8 @@ def fault_metrics(outcome: FaultOutcome, array: ArrayPolicy, state: State) -> di
     if state.faults.carriages is not None:
         line["out_of_place_rms"] = _rms(state.faults.carriages.actual - state.positions)
     line |= {"squared_bias": outcome.squared_bias, "stale_bias": outcome.stale_bias}
+    if outcome.poisons:
+        line["poison_bias"] = outcome.poison_bias
     return line
 
 

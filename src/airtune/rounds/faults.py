@@ -107,8 +107,9 @@ class FaultSource:
 
     @property
     def active(self) -> bool:
-        """Whether anything can go wrong."""
-        return self.settings != Faults(poison=self.settings.poison)
+        """Whether anything can go wrong, by chance or on purpose."""
+        poison = self.settings.poison
+        return poison.active or self.settings != Faults(poison=poison)
 
     def of_round(self, index: int) -> RoundFaults:
         """Return what goes wrong in a round (1, 2, ...)."""

@@ -32,6 +32,7 @@ from airtune.rounds.metrics import Metrics, RoundOutcome, outcome_metrics, progr
 from airtune.rounds.places import Standing
 from airtune.rounds.poisoning import Poisoning
 from airtune.rounds.senders import (
+    averages,
     check_updates,
     has_silent,
     report_bits,
@@ -198,8 +199,8 @@ class FederatedRun:
         # 6  The server decodes the mean and takes a step; what clients reported and remember is
         #    stored for the next round.  An anomalous mean makes no step; one that is not finite is
         #    left out, with what was reported.
-        verdict, stepped, rejected = None, True, received is None
-        if received is not None:
+        verdict, stepped, rejected = None, True, received is None or received.lost
+        if received is not None and not received.lost:
             if np.isfinite(received.mean).all():
                 verdict = anomaly.judge(received.mean, state.accepted_norms, self.training)
             rejected = verdict is not None and not verdict.accepted
@@ -267,15 +268,20 @@ class FederatedRun:
             heard = dict(
                 zip(transmitters.tolist(), self._weights(transmitters, choice), strict=True)
             )
+            cut, made = wrong.cut(arrived.clients), stepped and not rejected
+            learnt = np.setdiff1d(transmitters, cut) if made else cut[:0]
+            weights, mean = self._weights(learnt, choice), averages(air, received)
             happened = FaultOutcome(
                 wrong,
                 choice.clients,
                 left_out,
                 late,
-                cut=wrong.cut(arrived.clients),
+                cut=cut,
                 stale=stale,
                 squared_bias=0.0 if received is None else received.squared_bias,
                 stale_bias=staleness_bias(repetition.constants, adapter, stale, heard),
+                poisons=self.poisoning.settings.active,
+                poison_bias=self.poisoning.bias(honest, computed, learnt, weights, averaged=mean),
             )
         outcome = RoundOutcome(
             choice,
@@ -289,9 +295,6 @@ class FederatedRun:
             ),
             refused=not stepped,
             faults=happened,
-            poison_bias=self.poisoning.bias(
-                honest, computed, self._weights(computed.clients, choice)
-            ),
         )
         return {
             **({} if replanned is None else {"replanned": replanned[1]}),

@@ -75,8 +75,6 @@ class RoundOutcome:
         See :func:`airtune.learning.product_bias.product_bias`.
     faults : FaultOutcome or None
         What faults have done; None where there are none in the scenario.
-    poison_bias : float or None
-        See :meth:`airtune.rounds.poisoning.Poisoning.bias`.
     refused : bool
         The server's step was not finite and was left out.
     """
@@ -90,7 +88,6 @@ class RoundOutcome:
     product_bias: float | None = None
     faults: FaultOutcome | None = None
     refused: bool = False
-    poison_bias: float | None = None
 
     @property
     def not_finite(self) -> str | None:
@@ -112,20 +109,18 @@ def outcome_metrics(outcome: RoundOutcome, constants: BoundConstants, omega: Flo
     """
     happened = outcome.faults
     participation = participation_metrics(constants, omega, outcome.transmitters, outcome.choice)
-    biases = [participation["bias"], outcome.poison_bias]
+    missing = set(outcome.computed.dropped)
     if happened is not None:
-        biases += [happened.squared_bias, happened.stale_bias]
-    known = [bias for bias in biases if bias is not None]
-    if len(biases) > 2 or outcome.poison_bias:
-        participation["bias"] = joint_bias(*known)
+        missing |= set(happened.missing)
+        biases = (happened.squared_bias, happened.stale_bias, happened.poison_bias)
+        known = [bias for bias in biases if bias is not None]
+        participation["bias"] = joint_bias(participation["bias"], *known)
     return {
         **aggregation_metrics(outcome.computed, outcome.received),
         **participation,
         "product_bias": outcome.product_bias,
         "dropped": list(outcome.computed.dropped),
-        "missing": []
-        if happened is None
-        else sorted({*happened.missing, *outcome.computed.dropped}),
+        "missing": sorted(missing),
         "not_finite": outcome.not_finite,
         "moved_m": float(outcome.moved.distances_m.max()),
         "move_s": float(outcome.booked.move_s),

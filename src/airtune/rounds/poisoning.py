@@ -92,7 +92,13 @@ class Poisoning:
         )
 
     def bias(
-        self, honest: RoundUpdates, sent: RoundUpdates, weights: NDArray[np.float64]
+        self,
+        honest: RoundUpdates,
+        sent: RoundUpdates,
+        heard: NDArray[np.int64],
+        weights: NDArray[np.float64],
+        *,
+        averaged: bool,
     ) -> float | None:
         """Return the squared distance of the mean of what is sent from that of honest updates.
 
@@ -100,19 +106,26 @@ class Poisoning:
         ----------
         honest, sent : RoundUpdates
             Before and after :meth:`sent`.
-        weights : ndarray, float, shape (S,)
-            Of the clients that send, of any sum.
+        heard : ndarray, int, shape (S',)
+            Clients whose whole update is in the mean by which the server steps, ascending.
+        weights : ndarray, float, shape (S',)
+            Theirs, of any sum.
+        averaged : bool
+            Whether the mean is a weighted one; robust rules and votes have no such figure.
 
         Returns
         -------
         float or None
-            None where nobody sends or is poisoned, and for `label-noise`: it has no honest update.
+            0 where nobody is poisoned or heard; None where there is no figure: under a rule or a
+            vote, and for `label-noise`, which has no honest update.
         """
-        if honest is sent or not len(sent.clients):
+        if self.settings.kind == "label-noise" or not averaged:
             return None
-        rows = np.isin(honest.clients, sent.clients)
+        if honest is sent or not len(heard):
+            return 0.0
+        one, other = (each.updates[np.isin(each.clients, heard)] for each in (sent, honest))
         with np.errstate(over="ignore"):
-            off = weights @ (sent.updates - honest.updates[rows].astype(np.float64))
+            off = weights @ (one - other.astype(np.float64))
             return float(off @ off) / float(weights.sum()) ** 2
 
     def _harmful(

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from airtune.engines import RoundUpdates
 from airtune.errors import InputError
 from airtune.scheduling import Choice
-from airtune.schemes import Reception
+from airtune.schemes import AirInterface, Reception
+from airtune.schemes.air.grouped import Grouped
 
 
 def check_updates(computed: RoundUpdates, selected: NDArray[np.int64], engine: str) -> None:
@@ -56,6 +57,13 @@ def report_bits(
 def has_silent(received: Reception | None) -> bool:
     """Tell whether the air interface may have silenced clients."""
     return received is not None and received.transmitted is not None
+
+
+def averages(air: AirInterface, received: Reception | None) -> bool:
+    """Tell whether a mean is a weighted one of the updates: no robust rule made it and no vote."""
+    ruled = received is not None and received.rule_shift is not None
+    sent = air.inner if isinstance(air, Grouped) else air
+    return not (ruled or sent.follows_no_law or sent.sends_signs)
 
 
 def scaled_weights(

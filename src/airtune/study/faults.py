@@ -12,7 +12,10 @@ CLIENT_ROUNDS = ("left_out", "cut", "slow", "late", "stale", "wrong_reports", "o
 """Kinds that name clients: counted are the times that a client was met."""
 ROUNDS = ("jammed", "restarted")
 """Kinds that meet a round."""
-MEANS = ("phase_rms_deg", "timing_rms", "out_of_place_rms", "squared_bias", "stale_bias")
+MEANS = (
+    *("phase_rms_deg", "timing_rms", "out_of_place_rms"),
+    *("squared_bias", "stale_bias", "poison_bias"),
+)
 ANTENNAS = ("dead_antennas", "stuck_antennas")
 
 

@@ -23,6 +23,7 @@ from rich.progress import (
 from rich.progress import Progress as Bars
 from rich.table import Column
 
+from airtune.errors import spoken
 from airtune.record import Cell, RunFolder
 from airtune.report.values import THIN, decimals, seconds_unit, si, significant
 
@@ -171,7 +172,7 @@ class Progress(Shown):
 
 def warn_above(bars: Bars, text: str) -> None:
     """Print a warning on stderr, above the bars where they are shown."""
-    line = f"airtune: warning: {text}"
+    line = spoken(f"warning: {text}")
     bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -218,10 +218,10 @@ def begin(scenario: Scenario, axes: Sequence[Axis], folder: Path | None = None) 
     stamp = time.strftime("%Y%m%d-%H%M%S")
     target = folder or Path("runs") / f"{scenario.name}-sweep-{stamp}"
     sweep = Sweep(target, compare.check(scenario, "compare"), tuple(axes))
-    for point in sweep.points:
-        compare.check(point.run.scenario, "compare")
+    points = [compare.check(point.run.scenario, "compare") for point in sweep.points]
     vary = [{"setting": axis.setting, "values": list(axis.values)} for axis in axes]
-    with record.begin(target, sweep.scenario, KIND, {"vary": vary}) as run_folder:
+    facts = {"vary": vary, "swept_files": record.swept_files(sweep.scenario, points)}
+    with record.begin(target, sweep.scenario, KIND, facts) as run_folder:
         begun = replace(sweep, date=run_folder.date)
         try:
             yield begun

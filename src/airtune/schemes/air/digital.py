@@ -93,16 +93,14 @@ class Digital(AirInterface):
             mse, bias = self.expected_errors(omega[clients], exact + error, exact)
         return Forecast(mse, airtime, sent.time_s, backoff=False, bias=bias, sending_s=sending)
 
-    def combine(self, uploads: Uploads, link: Link, backoff: float) -> Reception | None:
-        """Quantise, send and decode each client's own update, and average; None if all are lost.
+    def combine(self, uploads: Uploads, link: Link, backoff: float) -> Reception:
+        """Quantise, send and decode each client's own update, and average.
 
         A packet that breaks off is lost and its airtime spent: the mean is that of the others, and
         its client remembers what it did before.
         """
         whole, omega = uploads.whole, uploads.omega
-        if not whole.any():
-            return None
-        if not whole.all():
+        if whole.any() and not whole.all():
             omega = renormalised(omega, np.flatnonzero(whole))
         coding, memory = self._coding(uploads.omega, uploads.matrix_sizes), Memory()
         mean, bits = np.zeros(uploads.updates.shape[1]), np.zeros(len(uploads.clients))
@@ -129,6 +127,8 @@ class Digital(AirInterface):
             memory=memory,
             transmitted=None if whole.all() else whole,
         )
+        if not whole.any():
+            return replace(received, mean=np.zeros_like(mean), lost=True)
         if not rule:
             return replace(received, mse=relative_error(mean, uploads))
         mean, exact = (

@@ -66,12 +66,10 @@ class FeedSign(AirInterface):
         """Return None: a wrong sign is no noise on the mean."""
         return None
 
-    def combine(self, uploads: Uploads, link: Link, backoff: float) -> Reception | None:
-        """Send the signs, decode every client's own, and count; None if all packets are lost."""
+    def combine(self, uploads: Uploads, link: Link, backoff: float) -> Reception:
+        """Send the signs, decode every client's own, and count those that arrive."""
         whole, omega, wrong = uploads.whole, uploads.omega, uploads.impairments
-        if not whole.any():
-            return None
-        if not whole.all():
+        if whole.any() and not whole.all():
             omega = renormalised(omega, np.flatnonzero(whole))
         entries = uploads.updates.shape[1]
         votes = omega @ np.where(uploads.updates < 0, -1.0, 1.0)
@@ -79,11 +77,12 @@ class FeedSign(AirInterface):
         bits = np.full(len(omega), float(self.booked_entries(entries, entries)))
         sent = self._airtime(link, uploads.clients, bits, None if wrong is None else wrong.clip_db)
         return Reception(
-            mean=mean,
+            mean=mean if whole.any() else np.zeros(entries),
             uplink_j=sent.energies_j if wrong is None else sent.energies_j * wrong.sent,
             uplink_s=sent.time_s,
             sending_s=sent.times_s if wrong is None else sent.times_s * wrong.sent,
             transmitted=None if whole.all() else whole,
+            lost=not whole.any(),
         )
 
     def _airtime(

@@ -107,6 +107,9 @@ class Reception:
         How long each client sends [s]; None: `uplink_s`, but for those who are silent.
     report_bits : ndarray, float, shape (S,), or None
         Length of the report of each client [bit]; None: in full.
+    lost : bool
+        Whether nothing has arrived of what was sent and is paid for: there is no mean, and in its
+        place are zeros.
     """
 
     mean: Real
@@ -123,6 +126,7 @@ class Reception:
     rule_shift: float | None = None
     sending_s: Real | None = None
     report_bits: Real | None = None
+    lost: bool = False
 
     @property
     def times_s(self) -> Real:
