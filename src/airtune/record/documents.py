@@ -1,8 +1,7 @@
 """The documents of a run folder, typed.
 
 Every document allows more fields than are named here: later versions and other packages add theirs.
-Numbers keep the type that they have in the file, so that what is read and written again is the same
-bytes.
+Numbers keep the type that they have in the file, so that reading and writing changes no byte.
 
 Versions.  `schema_version` is the version of a document's layout: its keys and their units.  Every
 JSON object of a run folder has it, and those that ``airtune plan`` and ``airtune calibrate`` write.
