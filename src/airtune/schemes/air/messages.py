@@ -107,6 +107,10 @@ class Reception:
         How long each client sends [s]; None: `uplink_s`, but for those who are silent.
     report_bits : ndarray, float, shape (S,), or None
         Length of the report of each client [bit]; None: in full.
+    rows : ndarray, float, shape (S', d), or None
+        Decoded updates of the clients in the mean, one by one; None where nobody asks for them.
+    row_weights : ndarray, float, shape (S',), or None
+        Their weights, sum 1.
     """
 
     mean: Real
@@ -123,6 +127,8 @@ class Reception:
     rule_shift: float | None = None
     sending_s: Real | None = None
     report_bits: Real | None = None
+    rows: Real | None = None
+    row_weights: Real | None = None
 
     @property
     def times_s(self) -> Real:
