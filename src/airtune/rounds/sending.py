@@ -19,6 +19,7 @@ from airtune.learning.product_bias import product_bias
 from airtune.learning.results import ClientState, Vector
 from airtune.learning.server import OptimizerState, ServerOptimizer, finite_step
 from airtune.learning.zeroth_order import PROBES, asked
+from airtune.planning.payload_choice import check_chosen
 from airtune.planning.repetition import Repetition
 from airtune.registry import CLIENT_OBJECTIVES
 from airtune.rounds.state import Resting, State
@@ -71,6 +72,7 @@ class Sending:
         exact: ExactAggregation | None = None,
     ) -> Sending:
         """Return what a run needs; `training` is that of the scheme."""
+        check_chosen(repetition.scenario)
         payload, step = repetition.payload, repetition.scenario.aggregation.payload_step
         rate = training.learning_rate * (payload.step if step is None else step)
         training = training.model_copy(update={"learning_rate": rate})

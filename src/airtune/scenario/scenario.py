@@ -27,6 +27,7 @@ from airtune.scenario.learning import (
 )
 from airtune.scenario.planning import Bound, Budget, Calibration, Planning
 from airtune.scenario.radio import (
+    PLANNED_PAYLOAD,
     Aggregation,
     Clients,
     Radio,
@@ -238,6 +239,7 @@ class Scenario(Settings):
                 f"model.lora.dropout = 0, not {self.data.format} and {self.model.lora.dropout:g}"
             )
         self._check_local_steps()
+        self._check_planned_payload()
         self._check_aggregation()
         if self.data.sizes is not None and len(self.data.sizes) != self.clients.count:
             raise ValueError(
@@ -274,6 +276,37 @@ class Scenario(Settings):
                 "training.client_objective = scaffold: needs training.local_steps > 1, "
                 "training.client_optimizer = sgd and aggregation.payload = lora or ffa, not "
                 f"{training.local_steps}, {training.client_optimizer} and {payload}"
+            )
+
+    def _check_planned_payload(self) -> None:
+        """Refuse what does not go with a payload that the plan chooses."""
+        if self.aggregation.payload != PLANNED_PAYLOAD:
+            return
+        planning = self.planning
+        for name, value, wrong, allowed in (
+            (
+                "planning.objective",
+                planning.objective,
+                not planning.predicts,
+                "loss, time, energy or energy-delay",
+            ),
+            (
+                "planning.pilot",
+                planning.pilot,
+                planning.pilot not in ("clients", "server"),
+                "clients or server",
+            ),
+            ("engine.name", self.engine.name, self.engine.name == "flower", "local or ray"),
+        ):
+            if wrong:
+                raise ValueError(
+                    f"{name} = {shown(value)}: must be {allowed} with aggregation.payload = "
+                    "planned, which takes a pilot of each payload"
+                )
+        if self.bound.calibrated:
+            raise ValueError(
+                "aggregation.payload = planned: must be a payload by its name where constants of "
+                "the bound are calibrated, for they are those of what it sends"
             )
 
     def _check_aggregation(self) -> None:

@@ -15,6 +15,7 @@ from airtune.record import Cell, Document, RunFolder
 from airtune.registry import ENGINES
 from airtune.scenario import Scenario
 from airtune.scenario.learning import Pretraining
+from airtune.scenario.radio import Aggregation
 from airtune.study.engine import HERE, session
 
 if TYPE_CHECKING:
@@ -161,7 +162,10 @@ def check_plans(scenario: Scenario, seed: int) -> None:
 
 
 class _Engines:
-    """The engines of a seed: one for each pre-training that plans ask for, closed at the end."""
+    """The engines of a seed, closed at the end.
+
+    One for each pre-training, and each payload, that plans ask for.
+    """
 
     def __init__(
         self,
@@ -172,12 +176,12 @@ class _Engines:
     ) -> None:
         self.learners, self.seed, self.preparing = learners, seed, preparing
         self._opened = opened
-        self._started: dict[Pretraining, tuple[Engine, Sizes]] = {}
+        self._started: dict[tuple[Pretraining, Aggregation], tuple[Engine, Sizes]] = {}
         self._inputs: dict[int, dict[str, Any]] = {}
 
     def start(self, scenario: Scenario) -> tuple[Engine, Sizes]:
         """Return a started engine and the sizes that it has."""
-        key = scenario.pretraining
+        key = scenario.pretraining, scenario.aggregation
         if key not in self._started:
             engine: Engine = ENGINES[scenario.engine.name](self.learners)
             self._opened.callback(engine.close)  # also when it fails to start
@@ -212,23 +216,32 @@ def _runs(
     Where pre-training is planned, the plans come first and the engines start with what they ask
     for.
     """
+    from airtune.planning.payload_choice import (
+        is_planned,
+        pilot_of,
+        plan_payloads,
+        resolved,
+    )
     from airtune.planning.plans import plan_all, planned_pretraining
     from airtune.planning.repetition import Repetition
     from airtune.rounds.federated import FederatedRun
-    from airtune.study.pilot import find_pilot
+    from airtune.study.pilot import find_pilots
 
     sizes = engines.start(scenario)[1] if scenario.planning.pretraining == "fixed" else None
     known = Repetition.open(scenario, seed, engines.learners, engines.preparing, sizes)
     started = None if sizes is None else engines.start(scenario)
-    pilot = find_pilot(scenario, seed, engines.learners, engines.preparing, started)
-    known = replace(known, pilot=pilot)
-    plans = plan_all(known, [cell.scheme for cell in cells])
+    pilots = find_pilots(scenario, seed, engines.learners, engines.preparing, started)
+    known, schemes = replace(known, pilot=pilots.get("")), [cell.scheme for cell in cells]
+    if is_planned(scenario):
+        plans = plan_payloads(known, tuple(schemes), pilots)
+    else:
+        plans = plan_all(known, schemes)
     runs = []
     for cell in cells if only is None else [only]:
         joint = plans[cell.scheme]
-        own = planned_pretraining(scenario, joint.plan)
+        own = resolved(planned_pretraining(scenario, joint.plan), joint)
         engine, sizes = engines.start(own)
-        repetition = Repetition(own, seed, sizes, known.bound, known.paths, pilot)
+        repetition = Repetition(own, seed, sizes, known.bound, known.paths, pilot_of(pilots, joint))
         runs.append((cell, FederatedRun(repetition, cell.scheme, engine, joint)))
     return runs
 

@@ -19,6 +19,7 @@ from airtune.bound.forecast import noise_inflation
 from airtune.engines import Engine, RoundUpdates
 from airtune.errors import FailedError, InputError, clip, shown
 from airtune.learning.folders import cached, is_cached
+from airtune.planning.payload_choice import candidates, is_planned, with_payload
 from airtune.planning.pilot import Pilot
 from airtune.registry import ENGINES
 from airtune.scenario import Budget, Faults, Planning, Scenario
@@ -93,6 +94,29 @@ def find_pilot(
     if facts is not None:
         cached(cache, KIND, facts, lambda folder: _write(folder / FILE, _text(pilot)))
     return pilot
+
+
+def find_pilots(
+    scenario: Scenario,
+    seed: int,
+    prepare: Prepare,
+    progress: Progress | None = None,
+    started: Started | None = None,
+) -> dict[str, Pilot]:
+    """Return the pilots of a scenario and a seed, by the payload that they send.
+
+    Where `aggregation.payload` is planned there is one for each candidate, which starts an engine
+    of its own; else one by the name ``""``, or none where the plan needs none.  Parameters and
+    errors are those of :func:`find_pilot`.
+    """
+    if is_planned(scenario):
+        return {
+            name: found
+            for name in candidates(scenario)
+            if (found := find_pilot(with_payload(scenario, name), seed, prepare, progress))
+        }
+    pilot = find_pilot(scenario, seed, prepare, progress, started)
+    return {} if pilot is None else {"": pilot}
 
 
 def read_pilot(path: Path) -> Pilot:
