@@ -170,11 +170,25 @@ def compared_answers(
 def _check_plan(run: FederatedRun, cell: record.Cell) -> None:
     """Refuse to go on under another plan than the one that the cell began with."""
     before = record.read_document(cell.plan_file, documents.PlanDocument)
-    now = documents.PlanDocument.model_validate(run.plan.to_dict())
+    now = documents.PlanDocument.model_validate(run.current.joint.to_dict())
     same = before.batch == now.batch and before.rounds == now.rounds
-    one, other = (np.array(plan.frequency_hz["clients"]) for plan in (before, now))
-    if not same or not np.allclose(one, other, rtol=1e-9, atol=0.0):
+    same = same and before.coding == now.coding and _sent(before) == _sent(now)
+    same = same and before.repetition in (None, now.repetition)  # not told by older versions
+    clocks, powers = (
+        (np.array(one, np.float64), np.array(other, np.float64))
+        for one, other in (
+            (before.frequency_hz["clients"], now.frequency_hz["clients"]),
+            (before.power_backoff or now.power_backoff, now.power_backoff),
+        )
+    )
+    if not same or not all(np.allclose(*two, rtol=1e-9, atol=0.0) for two in (clocks, powers)):
         raise InputError(
             f"{cell.folder}: {names.PLAN} is not the plan that this version of airtune makes; "
             f"resume with the version named in {names.ENVIRONMENT}"
         )
+
+
+def _sent(plan: documents.PlanDocument) -> tuple[object, ...]:
+    """Return what of an update a plan has chosen to send."""
+    chosen = plan.payload or {}
+    return chosen.get("payload"), chosen.get("payload_size")

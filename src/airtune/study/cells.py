@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from airtune.engines import Engine
     from airtune.learning.shared import SharedLearners
     from airtune.learning.sizes import Sizes
+    from airtune.planning.pilot import Pilot
     from airtune.rounds.federated import FederatedRun
 
 
@@ -106,17 +107,19 @@ def run_cells(
         No plan keeps the budgets, or another process runs the cell.
     """
     from airtune.rounds import cell_io
+    from airtune.study.pilot import keep_pilots
 
     preparing = watcher.preparing if watcher else None
     answers: dict[int, list[dict[str, str]]] = {}
     with ExitStack() as opened:
         seed = scenario.seed + index
         engines = _Engines(learners, seed, preparing, opened)
-        runs = _runs(scenario, seed, cells, engines, only)
+        runs, pilots = _runs(scenario, seed, cells, engines, only)
         for cell, run in runs:
             folder, inputs = cell.folder.parents[1], engines.inputs_of(run)
             with nullcontext() if only is None else record.lock_in_turn(folder):
                 record.check_prepared(folder, cell.seed, inputs)
+                keep_pilots(pilots, folder / record.names.pilots(cell.seed))
         for engine in {id(run.engine): run.engine for _, run in runs}.values():
             answers[id(engine)] = engine.samples(
                 engine.initial_adapter(), scenario.evaluation.answers
@@ -210,8 +213,10 @@ class _Engines:
 
 def _runs(
     scenario: Scenario, seed: int, cells: list[Cell], engines: _Engines, only: Cell | None = None
-) -> list[tuple[Cell, FederatedRun]]:
-    """Start an engine, plan every cell, and return the runs, or `only` one; nothing is written yet.
+) -> tuple[list[tuple[Cell, FederatedRun]], dict[str, Pilot]]:
+    """Start an engine, plan every cell, and return the runs, or `only` one, with their pilots.
+
+    Nothing is written yet.
 
     Where pre-training is planned, the plans come first and the engines start with what they ask
     for.
@@ -230,7 +235,9 @@ def _runs(
     sizes = engines.start(scenario)[1] if scenario.planning.pretraining == "fixed" else None
     known = Repetition.open(scenario, seed, engines.learners, engines.preparing, sizes)
     started = None if sizes is None else engines.start(scenario)
-    pilots = find_pilots(scenario, seed, engines.learners, engines.preparing, started)
+    folder, index = cells[0].folder.parents[1], cells[0].seed
+    kept = folder / record.names.pilots(index)
+    pilots = find_pilots(scenario, seed, engines.learners, engines.preparing, started, kept)
     known, schemes = replace(known, pilot=pilots.get("")), [cell.scheme for cell in cells]
     if is_planned(scenario):
         plans = plan_payloads(known, tuple(schemes), pilots)
@@ -243,7 +250,7 @@ def _runs(
         engine, sizes = engines.start(own)
         repetition = Repetition(own, seed, sizes, known.bound, known.paths, pilot_of(pilots, joint))
         runs.append((cell, FederatedRun(repetition, cell.scheme, engine, joint)))
-    return runs
+    return runs, pilots
 
 
 _NOT_FINITE = {
