@@ -21,6 +21,18 @@ CASES = [
     pytest.param("zeroth-order", ["zeroth_order.directions=64", *SMALL_STEPS], marks=slow),
     pytest.param("feedsign", ["zeroth_order.directions=64", *SMALL_STEPS], marks=slow),
     pytest.param("massive-digital", [], marks=slow),
+    *(
+        pytest.param(
+            "digital",
+            [
+                f"digital.aggregation={kind}",
+                "training.local_steps=2",
+                "training.local_learning_rate=0.5",
+            ],
+            marks=slow,
+        )
+        for kind in ("flora", "fedex", "fedsa")
+    ),
 ]
 
 

@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 
-from airtune.planning.plans import plan_run, with_coding
+from airtune.planning.expected_radio import RadioTurn
+from airtune.planning.plans import plan_all, plan_run, with_coding
+from airtune.planning.repetition import Repetition
 from airtune.planning.replan import CurrentPlan
 from airtune.radio.quantisers.coding import Coding
 from airtune.scenario import Scenario
+from airtune.schemes.air.digital import Digital
 from quadratic import QuadraticLearner, run_with
 
 FAST_DEVICE = {"flop_per_cycle": 1e6}
@@ -76,3 +79,32 @@ def test_a_shared_plan_keeps_its_batches(small_scenario: Scenario) -> None:
     own = with_coding(run.repetition, "digital", shared)
     assert own.coding == run.current.joint.coding is not None
     assert own.plan is shared.plan
+
+
+def test_a_shared_plan_codes_for_what_the_clients_of_the_scheme_compute(
+    small_scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forward passes along many directions take longer than the gradient that was planned."""
+    beside = {}
+    fastest = Digital.fastest
+
+    def heard(self: Digital, link: Any, omega: Any, sizes: Any, beside_s: float) -> Any:
+        beside[int(sizes.sum())] = beside_s
+        return fastest(self, link, omega, sizes, beside_s)
+
+    monkeypatch.setattr(Digital, "fastest", heard)
+    scenario = scenario_of(small_scenario, plan="shared", zeroth_order={"directions": 9})
+    learner, runs = QuadraticLearner(scenario, 1), {}
+    names = ("digital", "zeroth-order-digital")
+    plans = plan_all(Repetition(scenario, 1, learner), names)  # type: ignore[arg-type]
+    assert plans[names[0]] is plans[names[1]]
+    for name in names:
+        runs[name] = run_with(scenario, name, 1, learner, plans[name])
+    for name, numbers in zip(names, (107, 9), strict=True):
+        run = runs[name]
+        plan, known = run.plan, run.repetition
+        computing = float((known.cycles_per_sample * plan.batch_sizes / plan.frequencies).max())
+        radio = RadioTurn(known, name, 1, run.scheme.array.start())
+        costs = radio.place(plan.participants).costs
+        others = costs.downlink_s + costs.pilot_s
+        assert beside[numbers] == pytest.approx(computing + others), name

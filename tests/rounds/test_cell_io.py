@@ -130,6 +130,37 @@ def test_another_plan_is_refused_on_resume(small_scenario, tmp_path) -> None:
         execute(other, "fixed", tmp_path)
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"power_backoff": 0.5},
+        {"repetition": 2},
+        {"coding": {"quantizer": "entropy", "bits": 2, "feedback": False, "share": 1.0}},
+        {"payload": {"payload": "ffa", "payload_size": None}},
+    ],
+)
+def test_a_plan_of_other_powers_sendings_or_coding_is_refused_on_resume(
+    small_scenario, tmp_path, changed: dict[str, object]
+) -> None:
+    execute(small_scenario, "fixed", tmp_path)
+    file = cell_of(tmp_path, "fixed").plan_file
+    file.write_text(json.dumps(json.loads(file.read_text()) | changed))
+    with pytest.raises(InputError, match=r"plan\.json is not the plan"):
+        execute(small_scenario, "fixed", tmp_path)
+
+
+def test_a_plan_of_an_older_version_tells_neither_and_is_gone_on_with(
+    small_scenario, tmp_path
+) -> None:
+    execute(small_scenario, "fixed", tmp_path)
+    file = cell_of(tmp_path, "fixed").plan_file
+    known = json.loads(file.read_text())
+    file.write_text(
+        json.dumps({k: v for k, v in known.items() if k not in ("power_backoff", "repetition")})
+    )
+    assert execute(small_scenario, "fixed", tmp_path).state.round == 5
+
+
 def test_compare_writes_the_documented_folder(
     small_scenario, quadratic, no_figures, tmp_path
 ) -> None:

@@ -290,7 +290,7 @@ def test_payload_and_size_go_together(small_scenario) -> None:
     data = small_scenario.to_dict()
     for payload, size, said in (
         ("mask", None, r"payload = mask: needs payload_size"),
-        ("ffa", 10, r"payload_size = 10: needs payload = mask or subspace, not ffa"),
+        ("ffa", 10, r"payload_size = 10: needs payload = mask, subspace or planned, not ffa"),
     ):
         data["aggregation"] |= {"payload": payload, "payload_size": size}
         with pytest.raises(ValueError, match=said):

@@ -8,14 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from airtune import record
 from airtune.engines import LocalEngine
 from airtune.errors import InputError
 from airtune.learning import learner
 from airtune.planning.pilot import Pilot
 from airtune.scenario import Scenario
+from airtune.study import cells
 from airtune.study.pilot import (
     FILE,
     find_pilot,
+    find_pilots,
     pilot_scenario,
     read_pilot,
     run_pilot,
@@ -23,6 +26,7 @@ from airtune.study.pilot import (
 )
 from quadratic import QuadraticLearner, run_with
 from rounds.test_federated import with_settings
+from rounds.test_payloads import Factors
 
 
 @pytest.fixture
@@ -191,3 +195,72 @@ def test_a_run_plans_by_its_pilot(
     assert plan["forecast"]["losses"][0] == pytest.approx(
         results["schemes"]["fixed"]["history"][0]["loss"]
     )
+
+
+def test_a_run_goes_on_with_the_pilot_that_it_began_with(
+    scenario: Scenario,
+    quadratic: type[QuadraticLearner],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also where the cache has none: what a plan was made of is in the run folder."""
+    own = with_settings(
+        scenario,
+        plan="own",
+        schemes=("ideal",),
+        planning__rounds="planned",
+        training__rounds=6,
+        training__server_optimizer="adam",
+    )
+    folder = record.create(tmp_path / "run", own, "compare")
+
+    class Stopping:
+        """A watcher that ends the process after two rounds."""
+
+        def preparing(self, text: str, fraction: float) -> None: ...
+
+        def round_done(self, cell: object, index: int, *rest: object) -> None:
+            if index == 2:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cells.execute(folder, Stopping())  # type: ignore[arg-type]
+    kept = json.loads((folder.folder / "pilots-0.json").read_text())["pilots"]
+    assert list(kept) == [""]
+    for file in Path(scenario.cache).glob(f"pilot-*/{FILE}"):
+        file.unlink()
+
+    def never(*given: object, **more: object) -> Pilot:
+        raise AssertionError("the pilot is run again")
+
+    monkeypatch.setattr("airtune.study.pilot.run_pilot", never)
+    cells.execute(folder)
+    plan = json.loads((folder.folder / "ideal/seed-0/plan.json").read_text())
+    assert plan["forecast"]["losses"][0] == pytest.approx(kept[""]["losses"][0])
+    (folder.folder / "pilots-0.json").write_text("{")
+    with pytest.raises(AssertionError, match="run again"):
+        find_pilots(own, 1, prepare(), kept=folder.folder / "pilots-0.json")
+
+
+def test_every_payload_has_a_pilot_that_sends_it(scenario: Scenario) -> None:
+    """With the step of each, and kept by itself in the cache."""
+    planned = with_settings(
+        scenario, aggregation__payload="planned", training__server_optimizer="adam"
+    )
+
+    def factors(scenario: Scenario, seed: int, progress: object = None) -> Factors:
+        return Factors(scenario, seed)
+
+    pilots = find_pilots(planned, 1, factors)  # type: ignore[arg-type]
+    assert list(pilots) == ["lora", "ffa", "rolora"]
+    assert len({pilot.losses[1:] for pilot in pilots.values()}) == 3
+    named = find_pilots(
+        with_settings(
+            scenario, aggregation__payload="ffa", training__server_optimizer="adam"
+        ),
+        1,
+        factors,
+    )  # type: ignore[arg-type]
+    assert named[""] == pilots["ffa"]
+    assert len(list(Path(scenario.cache).glob(f"pilot-*/{FILE}"))) == 3
+    assert find_pilots(with_settings(scenario, planning__objective="bound"), 1, factors) == {}  # type: ignore[arg-type]

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from airtune import record
-from airtune.commands.plan_forecast import draw_front, forecast_table, front_table, headline
+from airtune.commands.plan_forecast import (
+    draw_front,
+    forecast_table,
+    front_table,
+    headline,
+    payload_table,
+)
 from airtune.commands.terminal import show, show_json
 from airtune.errors import InputError
 from airtune.kinds import Real
@@ -81,7 +87,8 @@ def plan_and_show(
             "--pareto: needs a plan that minimises what is predicted: set planning.objective to "
             "loss, time, energy or energy-delay (now bound)"
         )
-    report = plan_scenario(scenario, scheme, _pilot(scenario))
+    pilots = _pilots(scenario)
+    report = plan_scenario(scenario, scheme, pilots.get(""), pilots)
     document = {"schema_version": record.SCHEMA_VERSION, **report.to_dict()}
     front: list[ParetoPoint] = []
     if pareto:
@@ -109,14 +116,14 @@ def plan_and_show(
         print(path)
 
 
-def _pilot(scenario: Scenario) -> Pilot | None:
-    """Return the pilot that a plan predicts from; it is run where the cache has none."""
+def _pilots(scenario: Scenario) -> dict[str, Pilot]:
+    """Return the pilots that a plan predicts from; they are run where the cache has none."""
     if not scenario.planning.predicts:
-        return None
+        return {}
     from airtune.learning.shared import SharedLearners
-    from airtune.study.pilot import find_pilot
+    from airtune.study.pilot import find_pilots
 
-    return find_pilot(scenario, scenario.seed, SharedLearners())
+    return find_pilots(scenario, scenario.seed, SharedLearners())
 
 
 def describe(report: ScenarioPlan) -> RenderableType:
@@ -129,6 +136,8 @@ def describe(report: ScenarioPlan) -> RenderableType:
     title = f"Plan of {report.repetition.scenario.name!r} for the air of {report.joint.scheme!r}"
     if plan.forecast is not None:
         parts = [_decisions(report), forecast_table(report), _bound(report), _costs(report)]
+        if report.joint.payload is not None:
+            parts.insert(1, payload_table(report.joint.payload))
         return Group(title, f"{headline(report)} ({trace})", *parts)
     proof = f"Bound {plan.bound.total:.5g}, proven to {gap:.1g} for this air ({trace})"
     parts = [_decisions(report), _bound(report), _costs(report), _limits(report)]
@@ -176,6 +185,8 @@ def _decisions(report: ScenarioPlan) -> RenderableType:
     table.add_row("clocks [GHz], least / median / most", _spread(clocks, ".3g"))
     table.add_row("power back-off", f"{plan.power_backoff:.4g}")
     table.add_row("times that a symbol is sent", str(plan.repetition))
+    if report.joint.payload is not None:
+        table.add_row("payload", report.joint.payload.payload)
     if report.repetition.scenario.aggregation.normalise == "auto":
         table.add_row("powers of the scale groups", str(expected.normalise))
     if expected.mse_star > 0:

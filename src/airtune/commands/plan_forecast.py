@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from airtune.planning.pareto import ParetoPoint
+    from airtune.planning.payload_choice import PayloadChoice
 
 PARETO = "pareto"
 """Name of the files of the front, without suffix."""
@@ -71,6 +72,22 @@ def forecast_table(report: ScenarioPlan) -> RenderableType:
         f"From a pilot of {pilot.rounds} rounds without errors ({pilot.by}): {pilot.time_s:.4g} s, "
         f"{pilot.energy_j:.4g} J, not booked below. A forecast is no guarantee; the bound is."
     )
+    return table
+
+
+def payload_table(choice: PayloadChoice) -> RenderableType:
+    """Return what is predicted with each payload among which was chosen."""
+    from rich.table import Table
+
+    columns = ("payload", "numbers", "rounds", "time [s]", "energy [J]", "")
+    table = Table(*columns, title="What is sent of an update", title_justify="left")
+    for name, one in choice.candidates.items():
+        if isinstance(one, str):
+            table.add_row(name, "", "", "", "", "no plan keeps the budgets")
+            continue
+        costs = (_shown(one.rounds), _shown(one.time_s), _shown(one.energy_j))
+        table.add_row(name, str(one.numbers), *costs, "chosen" if name == choice.payload else "")
+    table.caption = "To the target, each with a pilot of its own."
     return table
 
 

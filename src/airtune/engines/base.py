@@ -149,6 +149,8 @@ class Engine(ABC):
         Parameters
         ----------
         adapter : ndarray, float32, shape (d,)
+            A change of the frozen weights may follow it (:mod:`airtune.learning.exact`), here and
+            wherever a method takes an adapter; what it stands for is up to the learner.
         clients : ndarray, int, shape (S,)
             Selected clients.
         batch_sizes : ndarray, int, shape (K,)

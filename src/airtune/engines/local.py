@@ -107,7 +107,7 @@ def round_updates(
         One of each of `clients`.
     clients : ndarray, int, shape (S,)
     size : int
-        Entries d of an update.
+        Entries of an update where there is none.
 
     Examples
     --------
@@ -121,8 +121,9 @@ def round_updates(
     finite = np.array([result.finite for result in results], dtype=bool)
     usable = [result for result in results if result.finite]
     rows = np.array([result.update for result in usable], dtype=np.float32)
+    entries = len(results[0].update) if results else size
     return RoundUpdates(
-        updates=rows.reshape(-1, size),
+        updates=rows.reshape(-1, entries),
         clients=clients[finite],
         dropped=tuple(int(k) for k in clients[~finite]),
         loss=float(np.mean([result.loss for result in usable])) if usable else None,

@@ -93,6 +93,7 @@ def _score(
         loss=float(sums[chosen].sum() / lengths[chosen].sum()),
         exact_match=float(hits[chosen].mean()),
         records=int(chosen.sum()),
+        tokens=int(lengths[chosen].sum()),
     )
 
 

@@ -21,6 +21,7 @@ from airtune.learning.federated_data import federated_data
 from airtune.learning.folders import CACHED
 from airtune.learning.formats import read_records
 from airtune.learning.objectives.base import LocalTask
+from airtune.learning.own_factors import keeps, personal_update
 from airtune.learning.payload import payload_of
 from airtune.learning.results import (
     AdapterMatrix,
@@ -149,7 +150,7 @@ class Learner:
         Parameters
         ----------
         adapter : ndarray, float32, shape (d,)
-            Global adapter.
+            Global adapter; a change of the frozen weights may follow it.
         clients : sequence of int
             Indices of the clients, from 0.
         batch_sizes : sequence of int
@@ -160,13 +161,14 @@ class Learner:
             States of the clients that took part before, by index; each result has the next one.
         """
         training, known = self.scenario.training, states or {}
+        whole, adapter = adapter, self._model.base_change.put(adapter)
         moved = payload_of(self.scenario.aggregation, self.matrices, seed).entries(round_index)
 
         def update(job: tuple[int, int]) -> ClientUpdate:
             client, batch_size = job
             own = known.get(client)
-            compute = differences if asks(own) else partial(client_update, moved=moved)
-            return compute(
+            plain = personal_update if keeps(own) else partial(client_update, moved=moved)
+            return (differences if asks(own) else plain)(
                 self._model,
                 adapter,
                 self._examples(client, seed, round_index),
@@ -187,7 +189,7 @@ class Learner:
         jobs = list(zip(map(int, clients), map(int, batch_sizes), strict=True))
         if self._model.packs:
             return self.workers.map(update, jobs, tokens)
-        self._model.load(adapter)
+        self._model.load(whole)
         # Local steps change the shared adapter and dropout the shared random state.
         steady = training.local_steps == 1 and self.scenario.model.lora.dropout == 0
         steady = steady and self.objective.single_pass and not any(map(asks, known.values()))

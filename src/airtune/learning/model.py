@@ -13,6 +13,7 @@ import torch
 from torch.nn import functional
 
 from airtune.learning import fused
+from airtune.learning.base_change import BaseChange
 from airtune.learning.batches import Batch, Packed, collate, pack, pieces
 from airtune.learning.device import CPU, Device
 from airtune.learning.lora import matrices_of, read_adapter, trained_of, wrap
@@ -208,6 +209,7 @@ class AdapterModel(LanguageModel):
         self.flat = torch.cat([p.detach().reshape(-1) for _, p in trained])
         self._trained = [p for _, p in trained]
         self._matrices = fused.views(self.flat, self.matrices)
+        self.base_change = BaseChange(self.peft, self.matrices)
         for matrix, (_, parameter) in zip(self.matrices, trained, strict=True):
             place = slice(matrix.start, matrix.start + matrix.size)
             parameter.data = self.flat[place].view(matrix.shape)
@@ -249,8 +251,13 @@ class AdapterModel(LanguageModel):
             self.flat.copy_(torch.from_numpy(self.initial))
 
     def load(self, adapter: Vector) -> None:
-        """Put the adapter vector, shape (d,), into the model."""
+        """Put the adapter vector, shape (d,), into the model.
+
+        A change of the frozen weights may follow it (:mod:`airtune.learning.exact`); without one
+        they are as they were.
+        """
         self._recompute(False)
+        adapter = self.base_change.put(adapter)
         self.flat.copy_(torch.from_numpy(np.ascontiguousarray(adapter, np.float32)))
 
     def batch(self, examples: Sequence[Example]) -> Batch:
@@ -377,3 +384,5 @@ class AdapterModel(LanguageModel):
         self.load(adapter)
         folder.mkdir(parents=True, exist_ok=True)
         self.peft.save_pretrained(folder, save_embedding_layers=False)
+        if len(adapter) > self.size:
+            self.base_change.rewrite(folder, adapter)

@@ -73,12 +73,15 @@ class DomainScore:
         Validation records evaluated.
     preference_accuracy : float or None
         Share of the pairs whose better answer is preferred, in [0, 1]; None where there are none.
+    tokens : int or None
+        Response tokens of these records, over which the loss is a mean; None: over the records.
     """
 
     loss: float
     exact_match: float | None
     records: int
     preference_accuracy: float | None = None
+    tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

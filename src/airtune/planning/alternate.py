@@ -10,7 +10,7 @@ so it is solved again for every answer of another turn.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from airtune.planning.prices import find_price, travel_price
 from airtune.planning.resources import PlanInputs, make_plan, try_plan
 from airtune.planning.result import Plan, everybody
 from airtune.radio.quantisers.coding import Coding
+
+if TYPE_CHECKING:
+    from airtune.planning.payload_choice import PayloadChoice
 
 ROUNDING = 1e-12
 SWEEPS = 8
@@ -65,6 +68,8 @@ class JointPlan:
         Bound after each accepted answer; it never rises.
     coding : Coding or None
         How the updates of the scheme that runs are coded, where that was planned.
+    payload : PayloadChoice or None
+        What is sent of an update, where that was planned.
     """
 
     plan: Plan
@@ -72,6 +77,7 @@ class JointPlan:
     scheme: str
     trace: tuple[TraceEntry, ...]
     coding: Coding | None = None
+    payload: PayloadChoice | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain JSON types."""
@@ -88,6 +94,7 @@ class JointPlan:
                 **_estimated(self.expected.error),
             },
             **({} if self.coding is None else {"coding": self.coding.to_dict()}),
+            **({} if self.payload is None else {"payload": self.payload.to_dict()}),
             "trace": [
                 {"turn": entry.turn, _traced(self.plan): entry.bound} for entry in self.trace
             ],

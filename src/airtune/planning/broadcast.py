@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from airtune.planning.aggregation import exact_broadcast, exact_of
 from airtune.planning.repetition import Repetition
 from airtune.radio.quantisers import Quantised, Quantiser
 from airtune.radio.quantisers.coding import Coding
@@ -27,7 +28,7 @@ def broadcast_coding(repetition: Repetition, air: AirInterface) -> Quantiser | N
 def expected_broadcast(
     repetition: Repetition, air: AirInterface, participants: NDArray[np.int64]
 ) -> Broadcast | None:
-    """Return the broadcast of a mean round; None where nothing is rounded.
+    """Return the broadcast of a mean round; None where it is the adapters as they are.
 
     Parameters
     ----------
@@ -36,6 +37,10 @@ def expected_broadcast(
     participants : ndarray, int
         Ascending indices of all clients that take part.
     """
+    exact = exact_of(repetition, air)
+    if exact is not None:
+        heard = min(repetition.scenario.clients.limit, len(participants))
+        return exact_broadcast(exact, air, participants, heard)
     quantiser, sizes = broadcast_coding(repetition, air), adapter_sizes(repetition)
     if quantiser is None:
         return None

@@ -1,4 +1,4 @@
-"""A repetition as it is for schemes whose clients make forward passes only."""
+"""A repetition as it is for a scheme whose clients make forward passes only, or keep factors."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from airtune.errors import InputError, shown
 from airtune.learning.payload import SeededDirections
+from airtune.planning.aggregation import aggregating
 from airtune.planning.repetition import Repetition
 from airtune.registry import CLIENT_OBJECTIVES, SCHEMES
 from airtune.scenario import Radio, Scenario
@@ -15,8 +16,8 @@ def for_scheme(repetition: Repetition, scheme: str) -> Repetition:
     """Return the repetition of a scheme: with what its clients compute, and the step made of it.
 
     Schemes with `forward_only` have seeded directions for the payload, plain descent for the server
-    as their papers have, and a broadcast of the numbers as they are; all others have what the
-    scenario says.
+    as their papers have, and a broadcast of the numbers as they are; digital schemes have what
+    `digital.aggregation` says (:mod:`airtune.planning.aggregation`), all others the scenario.
 
     Parameters
     ----------
@@ -29,8 +30,10 @@ def for_scheme(repetition: Repetition, scheme: str) -> Repetition:
     InputError
         The settings of the clients do not go with the scheme.
     """
-    if not getattr(SCHEMES[scheme], "forward_only", False) or repetition.own_payload is not None:
+    if repetition.own_payload is not None:
         return repetition
+    if not getattr(SCHEMES[scheme], "forward_only", False):
+        return aggregating(repetition, scheme)
     scenario, matrices = repetition.scenario, tuple(repetition.sizes.matrices)
     _check(scenario, scheme)
     payload = SeededDirections(matrices, repetition.seed, scenario.zeroth_order.directions)
@@ -58,12 +61,17 @@ def _descending(scenario: Scenario, scheme: str) -> Scenario:
     aggregation = scenario.aggregation.model_copy(
         update={"payload": "lora", "payload_size": None, "payload_step": None}
     )
-    radio = scenario.radio
+    radio, digital = scenario.radio, scenario.digital.model_copy(update={"aggregation": "mean"})
     if radio.downlink_quantizer != "none":  # the numbers go out as they are, whatever is rounded
         bits = Radio.model_fields["downlink_bits"].default
         radio = radio.model_copy(update={"downlink_quantizer": "none", "downlink_bits": bits})
     return scenario.model_copy(
-        update={"training": training, "aggregation": aggregation, "radio": radio}
+        update={
+            "training": training,
+            "aggregation": aggregation,
+            "radio": radio,
+            "digital": digital,
+        }
     )
 
 

@@ -20,7 +20,8 @@ def of_scheme(objective: Objective, radio: RadioTurn) -> Objective:
     """Return an objective with the constant of the errors of a scheme.
 
     Noise of the air has chi of the pilot, errors of a quantiser those of
-    :data:`airtune.schemes.air.coding.CHI`, and signs cost a constant factor whatever the MSE.
+    :data:`airtune.schemes.air.coding.CHI`, and signs cost a constant factor whatever the MSE.  The
+    law is trusted as far as it was seen to hold for the payload.
 
     Parameters
     ----------
@@ -28,7 +29,9 @@ def of_scheme(objective: Objective, radio: RadioTurn) -> Objective:
     radio : RadioTurn
         The scheme with its coding.
     """
-    air = radio.scheme.air
+    air, trusted = radio.scheme.air, radio.repetition.payload.largest_mse
+    if trusted < objective.largest_mse:
+        objective = replace(objective, largest_mse=trusted)
     if air.follows_no_law:
         return replace(objective, constant=SIGNS)
     if not air.plans_coding:

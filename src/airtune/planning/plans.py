@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from airtune.errors import InfeasibleError, InputError, computable
 from airtune.planning.alternate import JointPlan, plan_scheme
 from airtune.planning.coding import fastest_coding
@@ -73,8 +75,12 @@ def with_coding(repetition: Repetition, scheme: str, joint: JointPlan) -> JointP
     if not built.air.plans_coding:
         return joint
     radio = RadioTurn(repetition, scheme, 1, built.array.start())
-    expected = radio.place(joint.plan.participants, joint.expected.max_travel)
-    return replace(joint, coding=fastest_coding(radio, joint.plan, expected))
+    expected, plan = radio.place(joint.plan.participants, joint.expected.max_travel), joint.plan
+    if repetition.payload.computing != 1.0:  # not what the clients of the shared plan compute
+        seconds = repetition.cycles_per_sample * plan.batch_sizes / plan.frequencies
+        compute = plan.rounds * float(np.max(seconds))
+        plan = replace(plan, latency_s=replace(plan.latency_s, compute=compute))
+    return replace(joint, coding=fastest_coding(radio, plan, expected))
 
 
 def plan_all(repetition: Repetition, schemes: Sequence[str]) -> dict[str, JointPlan]:

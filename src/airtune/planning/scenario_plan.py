@@ -11,6 +11,12 @@ from airtune.errors import InputError, clip, computable
 from airtune.planning.alternate import JointPlan
 from airtune.planning.forward import for_scheme
 from airtune.planning.margins import Margins, bound_curve, measure_margins
+from airtune.planning.payload_choice import (
+    Pilots,
+    is_planned,
+    plan_with_payload,
+    with_chosen_payload,
+)
 from airtune.planning.pilot import Pilot
 from airtune.planning.plans import plan_run
 from airtune.planning.repetition import Repetition
@@ -66,7 +72,10 @@ class ScenarioPlan:
 
 
 def plan_scenario(
-    scenario: Scenario, scheme: str | None = None, pilot: Pilot | None = None
+    scenario: Scenario,
+    scheme: str | None = None,
+    pilot: Pilot | None = None,
+    pilots: Pilots | None = None,
 ) -> ScenarioPlan:
     """Plan a scenario as a run would, for its first seed; nothing is trained.
 
@@ -78,6 +87,8 @@ def plan_scenario(
     pilot : Pilot, optional
         What a plan predicts from where `planning.objective` is not ``bound``
         (:func:`airtune.study.pilot.find_pilot`).
+    pilots : mapping of str to Pilot, optional
+        One for each payload among which is chosen, where `aggregation.payload` is planned.
 
     Returns
     -------
@@ -99,7 +110,11 @@ def plan_scenario(
     opened = replace(Repetition.open(scenario, scenario.seed), pilot=pilot)
     repetition = for_scheme(opened, name)
     began = time.perf_counter()
-    joint = plan_run(repetition, name)
+    if is_planned(scenario):
+        joint = plan_with_payload(repetition, name, pilots or {})
+        repetition = with_chosen_payload(repetition, joint, pilots or {})
+    else:
+        joint = plan_run(repetition, name)
     seconds = time.perf_counter() - began
     if joint.plan.forecast is not None:
         return ScenarioPlan(repetition, joint, None, seconds)

@@ -181,7 +181,7 @@ def _is_unused(folder: Path) -> bool:
     scenario of the user's that happens to have the same name stays.
     """
     there = _names_in(folder)
-    whole = {name for name in there if not _is_temporary(name)}
+    whole = {n for n in there if not (_is_temporary(n) or Path(n).match(names.PILOTS))}
     known = whole <= {names.LOCK, names.INPUTS, *names.HEAD}
     plain = all(p.is_file() or p.is_symlink() for p in folder.iterdir())
     ours = not there & set(names.HEAD) or bool(there & {names.LOCK, names.RUN})

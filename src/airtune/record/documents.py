@@ -200,6 +200,9 @@ class PlanDocument(RecordDocument):
     latency_s: dict[str, Number]
     energy_j: dict[str, Any]
     repetition: int | None = None
+    power_backoff: Number | None = None
+    coding: dict[str, Any] | None = None
+    payload: dict[str, Any] | None = None
 
 
 class FileHead(Part):

@@ -3,7 +3,7 @@
 A run folder (``airtune run``, ``airtune compare``) holds::
 
     run.json  scenario.yaml  environment.json  inputs.json  results.json  report.html  figures/
-    lock
+    lock  pilots-<i>.json
     <scheme>/seed-<i>/  metrics.jsonl  plan.json  finished.json  placement.json  samples.json
                         holdings.json  left_out.json  digests.json  checkpoint/  adapter/
 
@@ -43,10 +43,13 @@ CALIBRATION = "calibration.json"
 INFEASIBLE = "infeasible-*.json"
 """Pattern of the notes that a sweep leaves where a point's budgets cannot be kept."""
 
+PILOTS = "pilots-*.json"
+"""Pattern of the pilots that the plans of a repetition were made of."""
+
 HEAD = (RUN, SCENARIO, ENVIRONMENT)
 """What a run folder holds before its first cell."""
 
-OF_A_RUN = (*HEAD, INPUTS, RESULTS, PAGE, INFEASIBLE)
+OF_A_RUN = (*HEAD, INPUTS, RESULTS, PAGE, INFEASIBLE, PILOTS)
 OF_A_CELL = (METRICS, PLAN, FINISHED, PLACEMENT, SAMPLES, HOLDINGS, LEFT_OUT, DIGESTS, ADAPTER)
 OF_A_CHECKPOINT = (CHECKPOINT_STATE, CHECKPOINT_BEFORE, CHECKPOINT_ARRAYS)
 """What is replaced as a whole in a run folder, in the folder of a cell, and in its checkpoint."""
@@ -75,6 +78,11 @@ def seed_number(folder: str) -> int | None:
 def infeasible(seed: int) -> str:
     """Return the note that the budgets of a sweep's point cannot be kept in a repetition."""
     return INFEASIBLE.replace("*", str(seed))
+
+
+def pilots(seed: int) -> str:
+    """Return the file of the pilots of a repetition."""
+    return PILOTS.replace("*", str(seed))
 
 
 def checkpoint_arrays(round_index: int) -> str:

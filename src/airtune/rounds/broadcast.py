@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airtune.kinds import Integer, Mask
+from airtune.planning.aggregation import exact_broadcast, exact_of
 from airtune.planning.broadcast import adapter_sizes, broadcast_coding
 from airtune.planning.repetition import Repetition
 from airtune.rounds.state import State
@@ -32,15 +33,18 @@ class Sent:
         The copy that the clients have now.
     message : Broadcast or None
         Its length and who hears it; None: the adapter as it is, to the selected clients.
+    rounded : bool
+        Whether the copy of the clients is not the server's.
     """
 
     adapter: Adapter
     message: Broadcast | None = None
+    rounded: bool = False
 
     @property
     def copy(self) -> Adapter | None:
         """What has to be remembered: the copy of the clients, where it is not the server's."""
-        return None if self.message is None else self.adapter
+        return self.adapter if self.rounded else None
 
 
 def broadcast(
@@ -67,6 +71,9 @@ def broadcast(
     missed : ndarray, bool, shape (K,), optional
         Who does not hear it.
     """
+    exact = exact_of(repetition, air)
+    if exact is not None:
+        return Sent(state.model, exact_broadcast(exact, air, participants, state.heard))
     quantiser, sizes = broadcast_coding(repetition, air), adapter_sizes(repetition)
     if quantiser is None:
         return Sent(state.adapter)
@@ -77,4 +84,4 @@ def broadcast(
         behind = received[participants[~missed[participants]]].min()
         bits *= 1 + state.round - int(behind)
     after = (copy + sent.values).astype(np.float32)
-    return Sent(after, Broadcast(participants, bits))
+    return Sent(after, Broadcast(participants, bits), rounded=True)

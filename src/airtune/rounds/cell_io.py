@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from airtune import record
 from airtune.errors import InputError
@@ -18,6 +19,10 @@ from airtune.record import documents, names
 from airtune.rounds import card
 from airtune.rounds.federated import FederatedRun
 from airtune.rounds.metrics import Metrics
+from airtune.rounds.scores import client_models, shared_model
+
+CLIENTS = "clients"
+"""Folder in that of an adapter with one of each client."""
 
 RoundDone = Callable[[Metrics], None]
 
@@ -101,8 +106,8 @@ def finish(run: FederatedRun, cell: record.Cell, before: Sequence[dict[str, str]
     before : sequence of dict
         Answers of the model as it was before fine-tuning (:meth:`airtune.engines.Engine.samples`).
     """
-    adapter = run.state.adapter
-    _save_adapter(run, cell)
+    adapter = shared_model(run.state, run.sending.own_entries, run.repetition.omega)
+    _save_adapter(run, cell, adapter)
     with record.writing(cell.adapter_folder / card.CARD):
         card.write(card.of_run(run.scenario, cell), cell.adapter_folder)
     holdings = run.engine.holdings()
@@ -119,14 +124,25 @@ def finish(run: FederatedRun, cell: record.Cell, before: Sequence[dict[str, str]
     record.finish_cell(cell, run.state.summary(run.scenario.budget))
 
 
-def _save_adapter(run: FederatedRun, cell: record.Cell) -> None:
-    """Write the adapter into a new folder, which then takes the place of one that is there."""
+def _client_models(run: FederatedRun) -> list[NDArray[np.float32]]:
+    """Return the adapters of clients that have each their own; none where all share one."""
+    kept = run.sending.own_entries
+    return [] if kept is None else client_models(run.state, kept, run.scenario.clients.count)
+
+
+def _save_adapter(run: FederatedRun, cell: record.Cell, adapter: NDArray[np.float32]) -> None:
+    """Write the adapter into a new folder, which then takes the place of one that is there.
+
+    Adapters of single clients go into folders in it, ``clients/0`` and so on.
+    """
     final = cell.adapter_folder
     record.own_folders(cell.folder.parent, cell.folder)
     work = final.with_name(names.temporary(final.name, secrets.token_hex(4)))
     try:
         with record.writing(final):
-            run.engine.save(run.state.adapter, work)
+            run.engine.save(adapter, work)
+            for client, own in enumerate(_client_models(run)):
+                run.engine.save(own, work / CLIENTS / str(client))
             if final.is_symlink():
                 final.unlink()
             elif final.is_dir():
@@ -157,11 +173,25 @@ def compared_answers(
 def _check_plan(run: FederatedRun, cell: record.Cell) -> None:
     """Refuse to go on under another plan than the one that the cell began with."""
     before = record.read_document(cell.plan_file, documents.PlanDocument, sealed=True)
-    now = documents.PlanDocument.model_validate(run.plan.to_dict())
+    now = documents.PlanDocument.model_validate(run.current.joint.to_dict())
     same = before.batch == now.batch and before.rounds == now.rounds
-    one, other = (np.array(plan.frequency_hz["clients"]) for plan in (before, now))
-    if not same or not np.allclose(one, other, rtol=1e-9, atol=0.0):
+    same = same and before.coding == now.coding and _sent(before) == _sent(now)
+    same = same and before.repetition in (None, now.repetition)  # not told by older versions
+    clocks, powers = (
+        (np.array(one, np.float64), np.array(other, np.float64))
+        for one, other in (
+            (before.frequency_hz["clients"], now.frequency_hz["clients"]),
+            (before.power_backoff or now.power_backoff, now.power_backoff),
+        )
+    )
+    if not same or not all(np.allclose(*two, rtol=1e-9, atol=0.0) for two in (clocks, powers)):
         raise InputError(
             f"{cell.folder}: {names.PLAN} is not the plan that this version of airtune makes; "
             f"resume with the version named in {names.ENVIRONMENT}"
         )
+
+
+def _sent(plan: documents.PlanDocument) -> tuple[object, ...]:
+    """Return what of an update a plan has chosen to send."""
+    chosen = plan.payload or {}
+    return chosen.get("payload"), chosen.get("payload_size")

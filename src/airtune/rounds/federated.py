@@ -14,6 +14,7 @@ from airtune.costs import Components
 from airtune.engines import Engine, RoundUpdates
 from airtune.learning.results import Evaluation
 from airtune.planning import replan
+from airtune.planning.aggregation import exact_of
 from airtune.planning.alternate import JointPlan
 from airtune.planning.forward import for_scheme
 from airtune.planning.plans import plan_run, with_coding
@@ -23,7 +24,7 @@ from airtune.planning.result import Plan
 from airtune.radio.drives import Carriages
 from airtune.radio.impairments import Impairments
 from airtune.registry import POLICIES, SERVER_OPTIMIZERS
-from airtune.rounds import anomaly, faults, places, rates
+from airtune.rounds import anomaly, faults, places, rates, scores
 from airtune.rounds.books import Computing, Electronics, book_round
 from airtune.rounds.broadcast import broadcast
 from airtune.rounds.fault_metrics import FaultOutcome, fault_metrics
@@ -82,6 +83,7 @@ class FederatedRun:
             repetition,
             SERVER_OPTIMIZERS[scenario.training.server_optimizer],
             scenario.training.of(scheme),
+            exact_of(repetition, repetition.scheme(scheme).air),
         )
         self.training = self.sending.training
         self.faults = faults.FaultSource(scenario, repetition.seed)
@@ -99,6 +101,7 @@ class FederatedRun:
             part=first,
             resting=turns,
             control=self.sending.first_control(adapter),
+            base=self.sending.first_base(),
             positions=start,
             faults=FaultState(carriages=Carriages.homed(start) if drives else None),
             effective_weights=repetition.weights(self.plan.participants),
@@ -204,7 +207,7 @@ class FederatedRun:
             if np.isfinite(received.mean).all():
                 verdict = anomaly.judge(received.mean, state.accepted_norms, self.training)
             rejected = verdict is not None and not verdict.accepted
-            stepped = rejected or sending.step(state, received.mean, training, index)
+            stepped = rejected or sending.step(state, received, training, index)
             if stepped:
                 sending.memorise(state, air, received, index)
                 if not rejected:
@@ -310,7 +313,7 @@ class FederatedRun:
 
     def first_metrics(self) -> Metrics:
         """Return the metrics of the adapter before the first round."""
-        evaluation = self.engine.evaluate(self.state.adapter)
+        evaluation = self._evaluate(0)
         return {**progress_metrics(self.state, evaluation), "mse": None, "mse_db": None}
 
     def picture(self) -> dict[str, object] | None:
@@ -391,6 +394,9 @@ class FederatedRun:
         )
 
     def _evaluate(self, index: int) -> Evaluation | None:
-        """Evaluate the adapter where the round asks for it; the last round always does."""
+        """Evaluate the adapter where the round asks for it; the last and the first always do."""
         due = index % self.scenario.evaluation.every == 0 or index == self.current.last_round
-        return self.engine.evaluate(self.state.adapter) if due else None
+        if not due:
+            return None
+        weights = self.repetition.weights(self.plan.participants)
+        return scores.evaluate(self.engine, self.state, self.sending.own_entries, weights)

@@ -72,6 +72,9 @@ class State:
     `clients_copy` is the adapter that the clients have, where the broadcast is rounded.
     `control` is the server's control variate, empty where no objective hears one.
 
+    `base` is the change of the frozen weights and `heard` the number of clients in the last one,
+    empty and 0 where they stay as they are (:mod:`airtune.learning.exact`).
+
     `optimizer_state`, `memory` (of the air interface) and `accepted_norms` are those of the part of
     the payload that has its turn, `part`; the others are in `resting` (`aggregation.payload`).
     """
@@ -89,6 +92,8 @@ class State:
     faults: FaultState = field(default_factory=FaultState)
     accepted_norms: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     control: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
+    base: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
+    heard: int = 0
     round: int = 0
     latency_s: Components = field(default_factory=Components)
     energy_j: Components = field(default_factory=Components)
@@ -97,6 +102,11 @@ class State:
     clients_copy: NDArray[np.float32] | None = None
     part: str = ""
     resting: dict[str, Resting] = field(default_factory=dict)
+
+    @property
+    def model(self) -> NDArray[np.float32]:
+        """The adapter, followed by the change of the frozen weights if there is one."""
+        return np.concatenate([self.adapter, self.base]) if len(self.base) else self.adapter
 
     def turn_to(self, part: str) -> None:
         """Let a part of the payload have its turn; the one before rests."""
@@ -122,6 +132,8 @@ class State:
             arrays |= {f"client.{client}.{name}": value for name, value in state.items()}
         if len(self.control):
             arrays["control"] = self.control
+        if len(self.base):
+            arrays |= {"base": self.base, "heard": np.array([self.heard], np.int64)}
         if self.clients_copy is not None:
             arrays["clients_copy"] = self.clients_copy
         return arrays | self.faults.arrays()
@@ -151,6 +163,8 @@ class State:
                 self.client_states.setdefault(int(client), {})[name] = value
         self.faults = FaultState.of(arrays)
         self.control = arrays.get("control", self.control)
+        if len(self.base):
+            self.base, self.heard = arrays["base"], int(arrays["heard"].item())
         self.clients_copy = arrays.get("clients_copy")
         self.round = round_index
         self.latency_s = Components(**state["latency_s"])

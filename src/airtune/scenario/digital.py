@@ -12,6 +12,9 @@ from airtune.scenario.units import Quantity
 PLANNED: Literal["planned"] = "planned"
 """In place of a choice: the one of least predicted time is taken."""
 
+EXACT_PRODUCTS = ("flora", "fedex")
+"""Values of `digital.aggregation` that aggregate the products of the factors exactly."""
+
 _BITS = "must be a whole number from 1 to 16, auto or planned"
 _SHARE = "must be a share above 0 and at most 1, or planned"
 _FEEDBACK = "must be true, false or planned"
@@ -74,6 +77,12 @@ class Digital(Settings):
     )
     error_feedback: Annotated[bool | Literal["planned"], BeforeValidator(_feedback)] = Field(
         PLANNED, description="clients add the last quantisation error"
+    )
+    aggregation: Literal["mean", "flora", "fedex", "fedsa"] = Field(
+        "mean",
+        description="schemes digital, digital-movable, digital-selection: the mean of the factors "
+        "A and B apart, stacked factors (flora), the mean with what it misses of the products put "
+        "into the frozen weights (fedex), or the mean of A with B kept by each client (fedsa)",
     )
     vector: Annotated[int, Field(ge=1, le=16), Quantity("", 1, 8)] = Field(
         2, description="massive-digital: entries V that one word of the code book stands for"

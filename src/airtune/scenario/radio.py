@@ -279,6 +279,10 @@ class Radio(Settings):
         return self
 
 
+PLANNED_PAYLOAD: Literal["planned"] = "planned"
+"""In place of a payload: the one of least predicted value is taken."""
+
+
 def _sendings(value: Any) -> Any:
     whole = type(value) in (int, float) and value >= 1 and value % 1 == 0
     if value != "planned" and not whole:
@@ -344,13 +348,16 @@ class Aggregation(Settings):
     trim: Annotated[float, Field(ge=0, le=0.49), Quantity("", 1e-3, 0.5)] = Field(
         0.2, description="trimmed-mean: share of the weight that is cut off at each end"
     )
-    payload: Literal["lora", "ffa", "rolora", "mask", "subspace"] = Field(
+    payload: Literal["lora", "ffa", "rolora", "mask", "subspace", "planned"] = Field(
         "lora",
         description="what is sent of an update: both factors of LoRA, B alone (ffa), B and A in "
-        "turn (rolora), random entries (mask), coefficients in random subspaces (subspace)",
+        "turn (rolora), random entries (mask), coefficients in random subspaces (subspace); or the "
+        "one of least predicted value (planned: needs planning.objective other than bound)",
     )
     payload_size: Annotated[int, Field(ge=1, le=10**12)] | None = Field(
-        None, description="mask, subspace: numbers n that a client sends in a round"
+        None,
+        description="mask, subspace: numbers n that a client sends in a round; planned: these two "
+        "are tried with it, and not without",
     )
     payload_step: Positive | None = Field(
         None,
@@ -365,9 +372,10 @@ class Aggregation(Settings):
             raise ValueError(
                 f"payload = {self.payload}: needs payload_size, the numbers that a client sends"
             )
-        if size is not None and not sized:
+        if size is not None and not sized and self.payload != PLANNED_PAYLOAD:
             raise ValueError(
-                f"payload_size = {clip(size)}: needs payload = mask or subspace, not {self.payload}"
+                f"payload_size = {clip(size)}: needs payload = mask, subspace or planned, not "
+                f"{self.payload}"
             )
         return self
 

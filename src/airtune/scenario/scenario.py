@@ -16,7 +16,7 @@ from airtune.registry import ENGINES, SCHEMES
 from airtune.scenario.array import Array
 from airtune.scenario.base import Count, NonNegative, Positive, Registered, Settings
 from airtune.scenario.costs import Costs
-from airtune.scenario.digital import Digital
+from airtune.scenario.digital import EXACT_PRODUCTS, PLANNED, Digital
 from airtune.scenario.faults import Faults
 from airtune.scenario.learning import (
     Data,
@@ -27,6 +27,7 @@ from airtune.scenario.learning import (
 )
 from airtune.scenario.planning import Bound, Budget, Calibration, Planning
 from airtune.scenario.radio import (
+    PLANNED_PAYLOAD,
     Aggregation,
     Clients,
     Radio,
@@ -238,6 +239,8 @@ class Scenario(Settings):
                 f"model.lora.dropout = 0, not {self.data.format} and {self.model.lora.dropout:g}"
             )
         self._check_local_steps()
+        self._check_planned_payload()
+        self._check_aggregation()
         if self.data.sizes is not None and len(self.data.sizes) != self.clients.count:
             raise ValueError(
                 f"data.sizes = {shown(list(self.data.sizes))}: must be a list of clients.count = "
@@ -274,6 +277,62 @@ class Scenario(Settings):
                 "training.client_optimizer = sgd and aggregation.payload = lora or ffa, not "
                 f"{training.local_steps}, {training.client_optimizer} and {payload}"
             )
+
+    def _check_planned_payload(self) -> None:
+        """Refuse what does not go with a payload that the plan chooses."""
+        if self.aggregation.payload != PLANNED_PAYLOAD:
+            return
+        planning = self.planning
+        for name, value, wrong, allowed in (
+            (
+                "planning.objective",
+                planning.objective,
+                not planning.predicts,
+                "loss, time, energy or energy-delay",
+            ),
+            (
+                "planning.pilot",
+                planning.pilot,
+                planning.pilot not in ("clients", "server"),
+                "clients or server",
+            ),
+            ("engine.name", self.engine.name, self.engine.name == "flower", "local or ray"),
+        ):
+            if wrong:
+                raise ValueError(
+                    f"{name} = {shown(value)}: must be {allowed} with aggregation.payload = "
+                    "planned, which takes a pilot of each payload"
+                )
+        if self.bound.calibrated:
+            raise ValueError(
+                "aggregation.payload = planned: must be a payload by its name where constants of "
+                "the bound are calibrated, for they are those of what it sends"
+            )
+
+    def _check_aggregation(self) -> None:
+        """Refuse what does not go with `digital.aggregation`."""
+        kind, training, steps = self.digital.aggregation, self.training, self.training.local_steps
+        wants: list[tuple[str, object, tuple[object, ...]]] = [
+            ("training.local_steps", steps, ("at least 2",) if steps == 1 else (steps,)),
+            ("training.client_objective", training.client_objective, ("sft", "fedprox")),
+            ("aggregation.payload", self.aggregation.payload, ("lora",)),
+            ("radio.downlink_quantizer", self.radio.downlink_quantizer, ("none",)),
+            ("planning.objective", self.planning.objective, ("bound",)),
+        ]
+        if kind in EXACT_PRODUCTS:
+            wants += [
+                ("aggregation.robust", self.aggregation.robust, ("none",)),
+                ("model.quantization", self.model.quantization, ("none",)),
+                ("faults.broadcast.share", self.faults.broadcast.share, (0.0,)),
+            ]
+        if kind == "flora":
+            wants.append(("digital.error_feedback", self.digital.error_feedback, (False, PLANNED)))
+        for name, value, allowed in wants if kind != "mean" else ():
+            if value not in allowed:
+                raise ValueError(
+                    f"{name} = {shown(value)}: must be {' or '.join(map(str, allowed))} with "
+                    f"digital.aggregation = {kind}"
+                )
 
     @model_validator(mode="after")
     def _check_size(self) -> Self:

@@ -15,12 +15,14 @@ from airtune.record import Cell, Document, RunFolder
 from airtune.registry import ENGINES
 from airtune.scenario import Scenario
 from airtune.scenario.learning import Pretraining
+from airtune.scenario.radio import Aggregation
 from airtune.study.engine import HERE, session
 
 if TYPE_CHECKING:
     from airtune.engines import Engine
     from airtune.learning.shared import SharedLearners
     from airtune.learning.sizes import Sizes
+    from airtune.planning.pilot import Pilot
     from airtune.rounds.federated import FederatedRun
 
 
@@ -105,17 +107,19 @@ def run_cells(
         No plan keeps the budgets, or another process runs the cell.
     """
     from airtune.rounds import cell_io
+    from airtune.study.pilot import keep_pilots
 
     preparing = watcher.preparing if watcher else None
     answers: dict[int, list[dict[str, str]]] = {}
     with ExitStack() as opened:
         seed = scenario.seed + index
         engines = _Engines(learners, seed, preparing, opened)
-        runs = _runs(scenario, seed, cells, engines, only)
+        runs, pilots = _runs(scenario, seed, cells, engines, only)
         for cell, run in runs:
             folder, inputs = cell.folder.parents[1], engines.inputs_of(run)
             with nullcontext() if only is None else record.lock_in_turn(folder):
                 record.check_prepared(folder, cell.seed, inputs)
+                keep_pilots(pilots, folder / record.names.pilots(cell.seed))
         for engine in {id(run.engine): run.engine for _, run in runs}.values():
             answers[id(engine)] = engine.samples(
                 engine.initial_adapter(), scenario.evaluation.answers
@@ -161,7 +165,10 @@ def check_plans(scenario: Scenario, seed: int) -> None:
 
 
 class _Engines:
-    """The engines of a seed: one for each pre-training that plans ask for, closed at the end."""
+    """The engines of a seed, closed at the end.
+
+    One for each pre-training, and each payload, that plans ask for.
+    """
 
     def __init__(
         self,
@@ -172,12 +179,12 @@ class _Engines:
     ) -> None:
         self.learners, self.seed, self.preparing = learners, seed, preparing
         self._opened = opened
-        self._started: dict[Pretraining, tuple[Engine, Sizes]] = {}
+        self._started: dict[tuple[Pretraining, Aggregation], tuple[Engine, Sizes]] = {}
         self._inputs: dict[int, dict[str, Any]] = {}
 
     def start(self, scenario: Scenario) -> tuple[Engine, Sizes]:
         """Return a started engine and the sizes that it has."""
-        key = scenario.pretraining
+        key = scenario.pretraining, scenario.aggregation
         if key not in self._started:
             engine: Engine = ENGINES[scenario.engine.name](self.learners)
             self._opened.callback(engine.close)  # also when it fails to start
@@ -206,31 +213,44 @@ class _Engines:
 
 def _runs(
     scenario: Scenario, seed: int, cells: list[Cell], engines: _Engines, only: Cell | None = None
-) -> list[tuple[Cell, FederatedRun]]:
-    """Start an engine, plan every cell, and return the runs, or `only` one; nothing is written yet.
+) -> tuple[list[tuple[Cell, FederatedRun]], dict[str, Pilot]]:
+    """Start an engine, plan every cell, and return the runs, or `only` one, with their pilots.
+
+    Nothing is written yet.
 
     Where pre-training is planned, the plans come first and the engines start with what they ask
     for.
     """
+    from airtune.planning.payload_choice import (
+        is_planned,
+        pilot_of,
+        plan_payloads,
+        resolved,
+    )
     from airtune.planning.plans import plan_all, planned_pretraining
     from airtune.planning.repetition import Repetition
     from airtune.rounds.federated import FederatedRun
-    from airtune.study.pilot import find_pilot
+    from airtune.study.pilot import find_pilots
 
     sizes = engines.start(scenario)[1] if scenario.planning.pretraining == "fixed" else None
     known = Repetition.open(scenario, seed, engines.learners, engines.preparing, sizes)
     started = None if sizes is None else engines.start(scenario)
-    pilot = find_pilot(scenario, seed, engines.learners, engines.preparing, started)
-    known = replace(known, pilot=pilot)
-    plans = plan_all(known, [cell.scheme for cell in cells])
+    folder, index = cells[0].folder.parents[1], cells[0].seed
+    kept = folder / record.names.pilots(index)
+    pilots = find_pilots(scenario, seed, engines.learners, engines.preparing, started, kept)
+    known, schemes = replace(known, pilot=pilots.get("")), [cell.scheme for cell in cells]
+    if is_planned(scenario):
+        plans = plan_payloads(known, tuple(schemes), pilots)
+    else:
+        plans = plan_all(known, schemes)
     runs = []
     for cell in cells if only is None else [only]:
         joint = plans[cell.scheme]
-        own = planned_pretraining(scenario, joint.plan)
+        own = resolved(planned_pretraining(scenario, joint.plan), joint)
         engine, sizes = engines.start(own)
-        repetition = Repetition(own, seed, sizes, known.bound, known.paths, pilot)
+        repetition = Repetition(own, seed, sizes, known.bound, known.paths, pilot_of(pilots, joint))
         runs.append((cell, FederatedRun(repetition, cell.scheme, engine, joint)))
-    return runs
+    return runs, pilots
 
 
 _NOT_FINITE = {

@@ -5,6 +5,7 @@ It is run once for a scenario and a seed, and kept in the cache beside the pre-t
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -15,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from airtune import record
 from airtune.bound.forecast import noise_inflation
 from airtune.engines import Engine, RoundUpdates
 from airtune.errors import FailedError, InputError, clip, shown
 from airtune.learning.folders import cached, is_cached
+from airtune.planning.payload_choice import candidates, is_planned, with_payload
 from airtune.planning.pilot import Pilot
 from airtune.registry import ENGINES
 from airtune.scenario import Budget, Faults, Planning, Scenario
@@ -93,6 +96,42 @@ def find_pilot(
     if facts is not None:
         cached(cache, KIND, facts, lambda folder: _write(folder / FILE, _text(pilot)))
     return pilot
+
+
+def find_pilots(
+    scenario: Scenario,
+    seed: int,
+    prepare: Prepare,
+    progress: Progress | None = None,
+    started: Started | None = None,
+    kept: Path | None = None,
+) -> dict[str, Pilot]:
+    """Return the pilots of a scenario and a seed, by the payload that they send.
+
+    Where `aggregation.payload` is planned there is one for each candidate, which starts an engine
+    of its own; else one by the name ``""``, or none where the plan needs none.  Parameters and
+    errors are those of :func:`find_pilot`; those in the file `kept`, of a run that goes on, come
+    first.
+    """
+    if scenario.planning.predicts and kept is not None and kept.is_file():
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+            # A damaged file is as good as none: the pilots are run again.
+            found = json.loads(kept.read_text(encoding="utf-8"))["pilots"]
+            return {str(name): Pilot.from_dict(one) for name, one in found.items()}
+    if is_planned(scenario):
+        return {
+            name: found
+            for name in candidates(scenario)
+            if (found := find_pilot(with_payload(scenario, name), seed, prepare, progress))
+        }
+    pilot = find_pilot(scenario, seed, prepare, progress, started)
+    return {} if pilot is None else {"": pilot}
+
+
+def keep_pilots(pilots: Mapping[str, Pilot], file: Path) -> None:
+    """Write the pilots of a run beside its cells, where they are not yet: it goes on with them."""
+    if pilots and not file.is_file():
+        record.write_json(file, {"pilots": {name: one.to_dict() for name, one in pilots.items()}})
 
 
 def read_pilot(path: Path) -> Pilot:

@@ -14,6 +14,7 @@ from airtune.learning.payload.subspace import RandomSubspace
 from airtune.learning.payload.zeroth_order import SeededDirections
 from airtune.learning.results import AdapterMatrix
 from airtune.scenario import Aggregation
+from airtune.scenario.radio import PLANNED_PAYLOAD
 
 PAYLOADS: dict[str, type[Payload]] = {
     "lora": Whole,
@@ -30,7 +31,7 @@ def payload_of(settings: Aggregation, matrices: Sequence[AdapterMatrix], seed: i
     Parameters
     ----------
     settings : Aggregation
-        `payload` and `payload_size` are read.
+        `payload` and `payload_size` are read; `planned` stands for `lora` until a plan has chosen.
     matrices : sequence of AdapterMatrix
         Of the model.
     seed : int
@@ -50,6 +51,8 @@ def payload_of(settings: Aggregation, matrices: Sequence[AdapterMatrix], seed: i
     >>> mask.blocks(WHOLE).tolist(), len(mask.entries(1))
     ([3, 4], 7)
     """
+    if settings.payload == PLANNED_PAYLOAD:
+        return _made("lora", None, tuple(matrices), seed)
     return _made(settings.payload, settings.payload_size, tuple(matrices), seed)
 
 

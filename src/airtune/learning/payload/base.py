@@ -49,6 +49,9 @@ class Payload(ABC):
         Of the class: whether it takes a size.
     freezes : bool
         Of the class: whether entries stay as they start in all rounds.
+    largest_mse : float
+        Of the class: error over v^2 of the decoded numbers up to which the predicted loss is
+        trusted (:mod:`airtune.bound.forecast`).
     broadcasts_all : bool
         Of the class: whether a broadcast holds everything that ever changes.  If not, every
         participant has to follow every broadcast, selected or not.
@@ -78,6 +81,7 @@ class Payload(ABC):
     sized: ClassVar[bool] = False
     freezes: ClassVar[bool] = False
     broadcasts_all: ClassVar[bool] = True
+    largest_mse: ClassVar[float] = 1.0
 
     @property
     def total(self) -> int:

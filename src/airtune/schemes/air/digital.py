@@ -21,6 +21,7 @@ from airtune.radio.access import upload
 from airtune.radio.impairments import clipping_of_gaussian
 from airtune.radio.links import Airtime
 from airtune.radio.quantisers.coding import Coding
+from airtune.scenario.digital import EXACT_PRODUCTS
 from airtune.schemes.air import coding as codings
 from airtune.schemes.air.base import AirInterface
 from airtune.schemes.air.measures import relative_error, renormalised
@@ -105,16 +106,17 @@ class Digital(AirInterface):
         coding, memory = self._coding(uploads.omega, uploads.matrix_sizes), Memory()
         mean, bits = np.zeros(uploads.updates.shape[1]), np.zeros(len(uploads.clients))
         rule = self.aggregation.robust != "none"
-        decoded = np.zeros(uploads.updates.shape if rule else (0, 0))
+        one_by_one = self.digital.aggregation in EXACT_PRODUCTS
+        decoded = np.zeros(uploads.updates.shape if rule or one_by_one else (0, 0))
         for i, (client, update) in enumerate(
             zip(uploads.clients.tolist(), uploads.updates, strict=True)
         ):
             quantised, lost = self._encode(coding, client, update, uploads, link)
             if lost is not None and whole[i]:
                 memory[client] = lost
-            if rule:
+            if rule or one_by_one:
                 decoded[i] = quantised.values
-            else:
+            if not rule:
                 mean += omega[i] * quantised.values
             bits[i] = self.booked_bits(quantised, len(uploads.matrix_sizes))
         wrong = uploads.impairments
@@ -129,6 +131,8 @@ class Digital(AirInterface):
         )
         if not whole.any():
             return replace(received, mean=np.zeros_like(mean), lost=True)
+        if one_by_one:
+            received = replace(received, rows=decoded[whole], row_weights=omega[whole])
         if not rule:
             return replace(received, mse=relative_error(mean, uploads))
         mean, exact = (
@@ -174,6 +178,10 @@ class Digital(AirInterface):
         A robust rule over entries of which most clients send none, as with ``top-k``, makes them 0.
         """
         found = codings.candidates(self.digital, omega, matrix_sizes)
+        if (
+            self.digital.aggregation == "flora"
+        ):  # begins with new factors: what was lost is of no use
+            found = [coding for coding in found if not coding.feedback]
         if self.digital.quantizer != "planned" or self.aggregation.robust == "none":
             return found
         return [coding for coding in found if coding.quantizer != "top-k"]

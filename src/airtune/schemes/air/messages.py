@@ -110,6 +110,10 @@ class Reception:
     lost : bool
         Whether nothing has arrived of what was sent and is paid for: there is no mean, and in its
         place are zeros.
+    rows : ndarray, float, shape (S', d), or None
+        Decoded updates of the clients in the mean, one by one; None where nobody asks for them.
+    row_weights : ndarray, float, shape (S',), or None
+        Their weights, sum 1.
     """
 
     mean: Real
@@ -127,6 +131,8 @@ class Reception:
     sending_s: Real | None = None
     report_bits: Real | None = None
     lost: bool = False
+    rows: Real | None = None
+    row_weights: Real | None = None
 
     @property
     def times_s(self) -> Real:
