@@ -165,7 +165,7 @@ def test_a_coding_that_is_planned_by_time_is_refused() -> None:
     before = scenario_of(CONDITIONS[0], "digital.bits=planned")
     lines = [{"round": 0, "loss": 1.0}]
     assert book(lines, before, before, "movable") == []
-    with pytest.raises(InputError, match="digital.bits = planned"):
+    with pytest.raises(InputError, match=r"digital\.bits = planned"):
         book(lines, before, before, "digital")
 
 

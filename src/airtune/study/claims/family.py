@@ -75,7 +75,7 @@ class Condition:
         return Condition(self.levels + other.levels, self.settings + other.settings)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Family:
     """The declaration, read.
 
