@@ -29,7 +29,7 @@ AtTargets = dict[str, Reached]
 """What a cell took to each target, by its name."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Sheet:
     """Figures of the finished cells.
 

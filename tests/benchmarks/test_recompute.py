@@ -20,8 +20,8 @@ from airtune.study import cells, compare
 from quadratic import QuadraticLearner
 
 SETTINGS = [
-    *("training.rounds=3", "clients.count=3", "placement.mode=fast", "threads=1"),
-    *("evaluation.answers=0", "budget.latency_s=null", "digital.bits=4"),
+    *("training.rounds=2", "clients.count=3", "placement.mode=fast", "threads=1"),
+    *("evaluation.answers=0", "budget.latency_s=null", "digital.bits=4", "ris.elements=4"),
     "schemes=[ideal,movable,selection,ris,fixed-2n,cotaf,digital,digital-movable]",
 ]
 

@@ -54,7 +54,7 @@ CONDITIONS = [
     next(c for c in FAMILY.drawn if c["uplink"] == "1 MHz" and c["interferers"] == level)
     for level in ("none", "4 x 23 dBm", "8 x 40 dBm")
 ]
-SCHEMES = ("movable", "selection", "ris", "digital", "digital-movable")
+SCHEMES = ("movable", "selection", "digital-movable")
 
 
 def scenario_of(condition: Any, *more: str) -> Scenario:

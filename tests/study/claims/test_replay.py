@@ -83,7 +83,7 @@ def test_more_rounds_than_were_recorded_are_refused(small_scenario: Scenario) ->
 
 def test_an_adapter_that_was_not_evaluated_is_refused(small_scenario: Scenario) -> None:
     _, kept = recorded_run(small_scenario, "ideal")
-    with pytest.raises(FailedError, match="was not evaluated"):
+    with pytest.raises(FailedError, match="is none of the recorded run"):
         Replayed(kept).evaluate(kept.initial + 1)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -78,19 +76,17 @@ def test_without_a_common_seed_nothing_is_tested() -> None:
 
 
 @given(
-    mine=st.floats(0.1, 100),
+    more=st.floats(0, 100),
     ideal=st.floats(0.1, 100),
     theirs=st.lists(st.floats(0.1, 100), min_size=1),
 )
-def test_nothing_saves_more_than_its_ceiling_where_it_is_slower_than_ideal(
-    mine: float, ideal: float, theirs: list[float]
+def test_whoever_is_slower_than_ideal_saves_no_more_than_the_ceiling(
+    more: float, ideal: float, theirs: list[float]
 ) -> None:
     group = {0: {str(i): took(x) for i, x in enumerate(theirs)}}
-    found = savings.tested_claim("x", "time_s", {0: took(mine)}, {0: took(ideal)}, group)
+    found = savings.tested_claim("x", "time_s", {0: took(ideal + more)}, {0: took(ideal)}, group)
     assert found is not None
-    assert (found.percent <= found.ceiling + 1e-9) == (mine >= ideal - 1e-9) or math.isclose(
-        mine, ideal
-    )
+    assert found.percent <= found.ceiling
 
 
 def test_the_factorial_tells_air_and_antennas_apart() -> None:

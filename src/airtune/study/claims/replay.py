@@ -122,6 +122,8 @@ class Recorder(Engine):
         self.engine.save(adapter, folder)
 
 
+NOT_THE_SAME = "so learning is not the same; the cell has to be run"
+
 UNKNOWN = Evaluation(float("nan"), None, None, {})
 """The evaluation of an adapter of a forecast: nothing is known of it."""
 
@@ -161,8 +163,8 @@ class Replayed(Engine):
             raise FailedError(f"replay: the recorded run has no round {round_index}")
         if self.exact and digest(adapter) != kept.adapters[round_index]:
             raise FailedError(
-                f"replay: the adapter of round {round_index} is not that of the recorded run, so "
-                "learning is not the same; the cell has to be run"
+                f"replay: the adapter of round {round_index} is not that of the recorded run, "
+                f"{NOT_THE_SAME}"
             )
         found = kept.updates[round_index]
         if not np.array_equal(np.union1d(found.clients, np.array(found.dropped, int)), clients):
@@ -174,7 +176,7 @@ class Replayed(Engine):
             return UNKNOWN
         key = digest(adapter)
         if key not in self.recorded.evaluations:
-            raise FailedError("replay: an adapter was not evaluated in the recorded run")
+            raise FailedError(f"replay: an adapter is none of the recorded run, {NOT_THE_SAME}")
         return self.recorded.evaluations[key]
 
     def samples(self, adapter: Vector, count: int) -> list[dict[str, str]]:
