@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from statistics import mean
@@ -180,30 +180,47 @@ class Sheet:
                     )
         return rows
 
-    def scenarios(self) -> Iterator[tuple[Condition, Condition]]:
-        """Yield every radio condition with every booked combination."""
+    @cache  # noqa: B019
+    def scenarios(self, costs: str) -> dict[str, dict[int, dict[str, AtTargets]]]:
+        """Return what members took in every scenario of the family: seed, then member.
+
+        Every radio condition with every booked combination; what is missing is left out.
+        """
+        members, found = self._members("everything"), {}
         for condition in self.study.conditions:
-            for booked in self.study.family.combinations("booked"):
-                yield condition, booked
+            part = "family" if condition.name in self.drawn else "forecast"
+            seeds = [
+                seed
+                for seed in self.study.seeds
+                if Cell(part, condition.name, PROPOSAL, seed, costs).key in self.results.cells
+            ]
+            for booked in self.study.family.combinations("booked") if seeds else ():
+                here: dict[int, dict[str, AtTargets]] = {}
+                for seed in seeds:
+                    for member in (PROPOSAL, IDEAL, *members):
+                        one = self.at(condition, booked, member, seed, costs)
+                        if one is not None:
+                            here.setdefault(seed, {})[member] = one
+                found[(condition + booked).name] = here
+        return found
 
     def tested(self, figure: str, group: str, share: str, costs: str) -> list[Tested]:
         """Test a claim against a group in every scenario whose cells are there."""
         found = []
-        members = self._members(group)
-        for condition, booked in self.scenarios():
-            mine, ideal, others = {}, {}, {}
-            for seed in self.study.seeds:
-                every = {
-                    member: self.at(condition, booked, member, seed, costs)
-                    for member in (PROPOSAL, IDEAL, *members)
-                }
-                if any(one is None for one in every.values()):
-                    continue
-                at = {member: one[share] for member, one in every.items() if one is not None}
-                mine[seed], ideal[seed] = at.pop(PROPOSAL), at.pop(IDEAL)
-                others[seed] = at
-            name = (condition + booked).name
-            one = savings.tested_claim(name, figure, mine, ideal, others)
+        needed = (PROPOSAL, IDEAL, *self._members(group))
+        for name, seeds in self.scenarios(costs).items():
+            whole = {
+                seed: {member: members[member][share] for member in needed}
+                for seed, members in seeds.items()
+                if all(member in members for member in needed)
+            }
+            one = savings.tested_claim(
+                name,
+                figure,
+                {seed: members[PROPOSAL] for seed, members in whole.items()},
+                {seed: members[IDEAL] for seed, members in whole.items()},
+                {seed: {m: members[m] for m in needed[2:]} for seed, members in whole.items()},
+            )
             if one is not None:
                 found.append(one)
         return found

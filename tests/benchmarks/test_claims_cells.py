@@ -12,6 +12,7 @@ import pytest
 
 import claims
 import claims_cells
+import recompute
 from airtune.errors import InputError
 from airtune.study.claims.family import read_family
 from claims_cells import BEST, IDEAL, LORA, Cell, Job, Study, jobs
@@ -184,6 +185,29 @@ def test_tables_of_a_family_at_hand(tmp_path: Path) -> None:
 def test_the_reduced_form_runs_every_part(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["claims.py", "--reduced"])
     claims.main()
+
+
+def test_a_file_of_cells_can_be_computed_anew(quadratic: object, tmp_path: Path) -> None:
+    """Runs, replays under a cost twin, digital cells and a forecast, by code of its own."""
+    small = replace(STUDY, reduced=True)
+    file = tmp_path / "cells.jsonl"
+    wanted = {"ideal": 2, "movable": 2, "selection": 2, "digital/lloyd-max-2": 5}
+    every = list(jobs(small, ["family"]))
+    for member, count in wanted.items():
+        job = next(job for job in every if job.learn.member == member)
+        assert len(work(Job(job.learn, job.cells[:count]), small, file, until=None)) == count
+    job = next(jobs(small, ["forecast"]))
+    assert len(work(Job(job.learn, job.cells[:2]), small, file, until=None)) == 2
+    found = recompute.study_cells(file)
+    assert len(found) == 13
+    for cell in found:
+        assert recompute.check(cell).wrong == []
+        assert cell.compared > 10
+    kept = Results(file).read().cells
+    twin = next(entry for key, entry in kept.items() if "movable | 300 | twin" in key)
+    assert twin["facts"]["booked_entries"] > 1000 * twin["facts"]["entries"]
+    plain = kept[twin["cell"].replace("twin", "stand-in")]
+    assert twin["history"]["loss"] == plain["history"]["loss"]
 
 
 def test_jobs_learn_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
