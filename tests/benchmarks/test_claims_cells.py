@@ -202,7 +202,7 @@ def test_a_file_of_cells_can_be_computed_anew(quadratic: object, tmp_path: Path)
     assert len(found) == 13
     for cell in found:
         assert recompute.check(cell).wrong == []
-        assert cell.compared > 10
+        assert cell.compared >= 6
     kept = Results(file).read().cells
     twin = next(entry for key, entry in kept.items() if "movable | 300 | twin" in key)
     assert twin["facts"]["booked_entries"] > 1000 * twin["facts"]["entries"]
