@@ -1,0 +1,233 @@
+"""Rounds run again on recorded updates: all of a run but the learning.
+
+Where the mean that the server decodes is the same, so are the updates of the next round.  A run is
+recorded once, and then run again under other books (a cost twin), or on another air where the air
+makes no errors (digital interfaces with all clients): the radio, the places and the books are those
+of a whole run, and training is left out.  Every adapter is compared with the recorded one, so a
+replay that would not be the run is refused.
+
+On an air that makes other errors the same gives a forecast: books and errors are those of updates
+without errors, and :mod:`airtune.bound.forecast` tells how many rounds they lead to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from airtune.engines import Engine, RoundUpdates
+from airtune.engines.base import Progress
+from airtune.errors import FailedError
+from airtune.learning.results import ClientState, Evaluation
+from airtune.planning.pilot import Pilot
+from airtune.planning.repetition import Repetition
+from airtune.rounds.federated import FederatedRun
+from airtune.rounds.metrics import Metrics
+from airtune.scenario import Scenario
+
+if TYPE_CHECKING:
+    from airtune.learning.sizes import Sizes
+
+Vector = NDArray[np.float32]
+
+
+@dataclass
+class Recorded:
+    """What an engine has answered in a run.
+
+    Attributes
+    ----------
+    sizes : Sizes
+        Of model and data.
+    initial : ndarray, float32, shape (d,)
+        The adapter to start from.
+    updates : dict of int to RoundUpdates
+        By round.
+    evaluations : dict of bytes to Evaluation
+        By the digest of the adapter.
+    adapters : dict of int to bytes
+        Digest of the adapter of each round's updates.
+    """
+
+    sizes: Sizes
+    initial: Vector
+    updates: dict[int, RoundUpdates] = field(default_factory=dict)
+    evaluations: dict[bytes, Evaluation] = field(default_factory=dict)
+    adapters: dict[int, bytes] = field(default_factory=dict)
+
+
+def digest(adapter: Vector) -> bytes:
+    """Return what tells an adapter from every other, to the last bit."""
+    return hashlib.sha256(np.ascontiguousarray(adapter).tobytes()).digest()
+
+
+@dataclass
+class Recorder(Engine):
+    """A started engine, recorded.
+
+    Parameters
+    ----------
+    engine : Engine
+    recorded : Recorded
+        Gets what the engine answers.
+    """
+
+    engine: Engine
+    recorded: Recorded
+
+    @classmethod
+    def of(cls, engine: Engine, sizes: Sizes) -> Recorder:
+        """Return a recorder of an engine that has started with these sizes."""
+        return cls(engine, Recorded(sizes, engine.initial_adapter()))
+
+    def start(self, scenario: Scenario, seed: int, progress: Progress | None = None) -> Sizes:
+        return self.recorded.sizes
+
+    def initial_adapter(self) -> Vector:
+        return self.recorded.initial.copy()
+
+    def updates(
+        self,
+        adapter: Vector,
+        clients: NDArray[np.int64],
+        batch_sizes: NDArray[np.int64],
+        seed: int,
+        round_index: int,
+        states: Mapping[int, ClientState] | None = None,
+    ) -> RoundUpdates:
+        found = self.engine.updates(adapter, clients, batch_sizes, seed, round_index, states)
+        self.recorded.updates[round_index] = found
+        self.recorded.adapters[round_index] = digest(adapter)
+        return found
+
+    def evaluate(self, adapter: Vector) -> Evaluation:
+        key = digest(adapter)
+        if key not in self.recorded.evaluations:
+            self.recorded.evaluations[key] = self.engine.evaluate(adapter)
+        return self.recorded.evaluations[key]
+
+    def samples(self, adapter: Vector, count: int) -> list[dict[str, str]]:
+        return self.engine.samples(adapter, count)
+
+    def holdings(self) -> dict[str, list[Any]]:
+        return self.engine.holdings()
+
+    def save(self, adapter: Vector, folder: Path) -> None:
+        self.engine.save(adapter, folder)
+
+
+NOT_THE_SAME = "so learning is not the same; the cell has to be run"
+
+UNKNOWN = Evaluation(float("nan"), None, None, {})
+"""The evaluation of an adapter of a forecast: nothing is known of it."""
+
+
+@dataclass
+class Replayed(Engine):
+    """Answers of a recorded run.
+
+    Attributes
+    ----------
+    recorded : Recorded
+    exact : bool
+        Whether every adapter has to be the recorded one; without it the updates are those of the
+        recorded run whatever the adapter is, and nothing is evaluated.
+    """
+
+    recorded: Recorded
+    exact: bool = True
+
+    def start(self, scenario: Scenario, seed: int, progress: Progress | None = None) -> Sizes:
+        return self.recorded.sizes
+
+    def initial_adapter(self) -> Vector:
+        return self.recorded.initial.copy()
+
+    def updates(
+        self,
+        adapter: Vector,
+        clients: NDArray[np.int64],
+        batch_sizes: NDArray[np.int64],
+        seed: int,
+        round_index: int,
+        states: Mapping[int, ClientState] | None = None,
+    ) -> RoundUpdates:
+        kept = self.recorded
+        if round_index not in kept.updates:
+            raise FailedError(f"replay: the recorded run has no round {round_index}")
+        if self.exact and digest(adapter) != kept.adapters[round_index]:
+            raise FailedError(
+                f"replay: the adapter of round {round_index} is not that of the recorded run, "
+                f"{NOT_THE_SAME}"
+            )
+        found = kept.updates[round_index]
+        if not np.array_equal(np.union1d(found.clients, np.array(found.dropped, int)), clients):
+            raise FailedError(f"replay: round {round_index} has other clients than were recorded")
+        return found
+
+    def evaluate(self, adapter: Vector) -> Evaluation:
+        if not self.exact:
+            return UNKNOWN
+        key = digest(adapter)
+        if key not in self.recorded.evaluations:
+            raise FailedError(f"replay: an adapter is none of the recorded run, {NOT_THE_SAME}")
+        return self.recorded.evaluations[key]
+
+    def samples(self, adapter: Vector, count: int) -> list[dict[str, str]]:
+        return []
+
+    def holdings(self) -> dict[str, list[Any]]:
+        return {"labels": [], "counts": []}
+
+    def save(self, adapter: Vector, folder: Path) -> None:
+        raise FailedError("replay: there is no model to save the adapter of")
+
+
+def run_rounds(
+    scenario: Scenario,
+    scheme: str,
+    seed: int,
+    engine: Engine,
+    sizes: Sizes,
+    pilot: Pilot | None = None,
+) -> tuple[list[Metrics], dict[str, Any]]:
+    """Run all rounds of a cell without writing anything.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    scheme : str
+    seed : int
+        Root of the random streams.
+    engine : Engine
+        Started.
+    sizes : Sizes
+        What it has.
+    pilot : Pilot, optional
+        Where the plan minimises what is predicted.
+
+    Returns
+    -------
+    lines : list of dict
+        As they stand in ``metrics.jsonl``, round 0 first.
+    plan : dict
+        As it stands in ``plan.json``.
+
+    Raises
+    ------
+    InputError
+        No plan keeps the budgets.
+    """
+    repetition = replace(Repetition.open(scenario, seed, sizes=sizes), pilot=pilot)
+    run = FederatedRun(repetition, scheme, engine)
+    plan = run.current.joint.to_dict()
+    lines = [run.first_metrics()]
+    while run.state.round < run.current.last_round:
+        lines.append(run.run_round())
+    return lines, plan

@@ -1,0 +1,233 @@
+"""The cells of the study of the claims: how many, of what, in which order, and that they resume."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import claims
+import claims_cells
+import recompute
+from airtune.errors import InputError
+from airtune.study.claims.family import read_family
+from claims_cells import BEST, IDEAL, LORA, Cell, Job, Study, jobs
+from claims_tables import NOTHING, tables
+from claims_work import Results, ready, work
+
+FAMILY = read_family()
+STUDY = Study(FAMILY)
+
+
+def test_the_family_has_720_analog_runs_and_each_cell_once() -> None:
+    cells = [cell for job in jobs(STUDY) for cell in job.cells]
+    counts = Counter((cell.part, cell.how) for cell in cells)
+    analog = [c for c in cells if (c.part, c.how) == ("family", "run") and "/" not in c.member]
+    assert len([c for c in analog if c.member != IDEAL]) == 720
+    assert len([c for c in analog if c.member == IDEAL]) == 3
+    assert counts["forecast", "forecast"] == 60 * 8 * 3 * 2
+    assert len({cell.key for cell in cells}) == len(cells)
+
+
+def test_every_digital_cell_is_there_in_all_90_conditions() -> None:
+    digital = {c.key for job in jobs(STUDY, ["family"]) for c in job.cells if "/" in c.member}
+    assert len(digital) == 90 * 3 * 2 * (2 + 4 * 3)
+    for name in ("fixed", "selection", "movable"):
+        for member in FAMILY.document["factorial"][name]["digital"]:
+            condition = FAMILY.not_drawn[0].name
+            assert Cell("family", condition, member, 300).key in digital
+
+
+def test_no_headline_seed_is_one_of_another_purpose() -> None:
+    seeds = {cell.seed for job in jobs(STUDY, ["headline"]) for cell in job.cells}
+    headline = set(FAMILY.document["headline"]["seeds"])
+    assert len(headline) >= 10
+    tuned = {FAMILY.document["headline"]["payload_seed"], *FAMILY.seeds, *range(2), 1000}
+    assert not headline & tuned
+    assert seeds == headline | {FAMILY.document["headline"]["payload_seed"]}
+
+
+def test_every_scenario_of_a_headline_can_be_read() -> None:
+    first = {cell.member: cell for job in jobs(STUDY, ["headline"]) for cell in job.cells}
+    for cell in first.values():
+        scenario = STUDY.scenario(replace(cell, payload=LORA))
+        assert scenario.threads == 1
+    twin = next(c for job in jobs(STUDY) for c in job.cells if c.costs == "twin")
+    assert STUDY.scenario(twin).costs.model == FAMILY.document["cost_twin"]
+
+
+def line(key: str, how: str = "run", **more: Any) -> str:
+    return json.dumps({"cell": key, "how": how, "cpu_s": 3.0, **more}) + "\n"
+
+
+def test_own_plans_wait_for_the_target_and_best_payloads_for_their_plans(tmp_path: Path) -> None:
+    found = [job for job in jobs(STUDY, ["headline"]) if job.learn.point == "paper-v1, own"]
+    own = next(job for job in found if job.learn.how == "run" and job.learn.payload == LORA)
+    best = next(j for j in found if j.learn.payload == BEST and j.learn.member == "movable")
+    file = tmp_path / "cells.jsonl"
+    assert not ready(STUDY, own, Results(file).read())
+    ideal = Cell("headline", "paper-v1, shared", IDEAL, own.learn.seed).key
+    file.write_text(line(ideal, history={"loss": [4.0, 3.0, 2.0]}))
+    assert ready(STUDY, own, Results(file).read())
+    assert Results(file).read().target("paper-v1, shared", own.learn.seed) == pytest.approx(2.2)
+    assert not ready(STUDY, best, Results(file).read())
+    with file.open("a") as stream:
+        for payload, joules in (("lora", 9.0), ("ffa", 2.0), ("mask-16384", 5.0)):
+            key = Cell("headline", "paper-v1, own", "movable", 1000, payload=payload).key
+            plan = {"": {"rounds": 9.0, "time_s": 1.0, "energy_j": joules}}
+            stream.write(line(key, "plan", plans=plan))
+        key = Cell("headline", "paper-v1, own", "movable", 1000, payload="mask-4096").key
+        never = {"": {"rounds": None, "time_s": None, "energy_j": None}}
+        stream.write(line(key, "plan", plans=never))
+    results = Results(file).read()
+    assert ready(STUDY, best, results)
+    assert results.best_payload(STUDY, best.learn) == "ffa"
+
+
+def test_cells_of_another_declaration_are_refused_and_a_torn_line_is_cut(tmp_path: Path) -> None:
+    file = tmp_path / "cells.jsonl"
+    Results(file).begin("one", {"python": "3"})
+    with file.open("a") as stream:
+        stream.write('{"cell": "torn')
+    results = Results(file).read()
+    assert results.cells == {}
+    results.add(Cell("family", "x", "movable", 1), {"cpu_s": 1.0})
+    assert list(Results(file).read().cells) == ["family | x | movable | 1 | stand-in | lora"]
+    assert "torn" not in file.read_text()
+    with pytest.raises(InputError, match="another declaration"):
+        Results(file).begin("two", {})
+
+
+def test_no_cell_begins_after_the_time_is_up(tmp_path: Path) -> None:
+    job = next(jobs(STUDY))
+    assert work(job, STUDY, tmp_path / "cells.jsonl", until=0.0) == []
+
+
+def test_what_is_there_is_not_run_again(tmp_path: Path) -> None:
+    job = next(jobs(STUDY))
+    file = tmp_path / "cells.jsonl"
+    file.write_text("".join(line(cell.key) for cell in job.cells))
+    assert work(job, STUDY, file, until=None) == []
+
+
+def test_the_list_counts_what_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = next(jobs(STUDY)).cells[0]
+    file = tmp_path / "cells.jsonl"
+    file.write_text(line(first.key))
+    claims.listing(STUDY, Results(file).read(), ["family"], every=False)
+    shown = capsys.readouterr().out
+    assert "family, run: 830 of 831 cells missing, 3.0 s each (measured)" in shown
+    assert "h of processor time on one core" in shown
+
+
+def test_tables_without_cells_say_so_and_the_declaration_is_always_shown(tmp_path: Path) -> None:
+    found = tables(STUDY, Results(tmp_path / "none.jsonl"))
+    assert found["claims family"] == NOTHING
+    assert len(found["claims conditions"].splitlines()) == 32
+    for factor in FAMILY.document["factors"].values():
+        assert factor["source"] in found["claims ranges"]
+
+
+def history(loss: list[float], seconds: float) -> dict[str, Any]:
+    return {
+        "rounds": len(loss) - 1,
+        "clients": 10,
+        "loss": loss,
+        "mse": 0.1,
+        "move_s": 0.0,
+        "latency_s": {"compute": 0.5, "uplink": seconds},
+        "energy_j": {"compute": 1.0, "uplink": seconds},
+        "radiated_j": {"uplink": 0.1 * seconds},
+    }
+
+
+FACTS = {"entries": 100, "booked_entries": 100}
+
+
+def test_tables_of_a_family_at_hand(tmp_path: Path) -> None:
+    """One condition and seed: ideal, movable and every opponent, with figures known by hand."""
+    one = replace(STUDY, reduced=True)
+    name, ideal = one.drawn[0].name, [4.0, 3.0, 2.0]
+    file = tmp_path / "cells.jsonl"
+    with file.open("w") as stream:
+
+        def put(member: str, seconds: float, loss: list[float]) -> None:
+            key = Cell("family", name, member, 300).key
+            stream.write(line(key, history=history(loss, seconds), facts=FACTS))
+
+        put(IDEAL, 0.0, ideal)
+        for scheme in one.schemes:
+            put(scheme, 0.5 if scheme == "movable" else 1.5, ideal)
+        for coding in one.codings:
+            for array in one.arrays(coding):
+                put(f"{array}/{coding}", 9.5, ideal)
+    found = tables(one, Results(file).read())
+    rows = found["claims family"].splitlines()
+    fixed = next(row for row in rows if "95 % faster | 90 % | stand-in | fixed |" in row)
+    # 1 TFLOP/s: 1 s a round against 2 s; at 30 TFLOP/s 0.517 against 1.517 s
+    assert "65.9 % against fixed, ceiling 98.9 %" in fixed
+    assert "1 / 11 / 0 / 0" in fixed
+    cell = [part.strip() for part in fixed.strip("| ").split("|")]
+    assert cell[6] == "0 %"
+    air = next(r for r in found["claims factorial"].splitlines() if "movable | over the air" in r)
+    assert "90.0 %" in air
+    assert "50.0 %" in air
+    assert found["claims measures"].splitlines()[2].startswith("| ideal |")
+
+
+@pytest.mark.slow
+def test_the_reduced_form_runs_every_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["claims.py", "--reduced"])
+    claims.main()
+
+
+def test_a_file_of_cells_can_be_computed_anew(quadratic: object, tmp_path: Path) -> None:
+    """Runs, replays under a cost twin, digital cells and a forecast, by code of its own."""
+    small = replace(STUDY, reduced=True)
+    file = tmp_path / "cells.jsonl"
+    wanted = {"ideal": 2, "movable": 2, "selection": 2, "digital/lloyd-max-2": 5}
+    every = list(jobs(small, ["family"]))
+    for member, count in wanted.items():
+        job = next(job for job in every if job.learn.member == member)
+        assert len(work(Job(job.learn, job.cells[:count]), small, file, until=None)) == count
+    job = next(jobs(small, ["forecast"]))
+    assert len(work(Job(job.learn, job.cells[:2]), small, file, until=None)) == 2
+    found = recompute.study_cells(file)
+    assert len(found) == 13
+    for cell in found:
+        assert recompute.check(cell).wrong == []
+        assert cell.compared >= 6
+    kept = Results(file).read().cells
+    twin = next(entry for key, entry in kept.items() if "movable | 300 | twin" in key)
+    assert twin["facts"]["booked_entries"] > 1000 * twin["facts"]["entries"]
+    plain = kept[twin["cell"].replace("twin", "stand-in")]
+    assert twin["history"]["loss"] == plain["history"]["loss"]
+
+
+def test_jobs_learn_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """All cells of a job follow from one run; what it learns is given to each replay."""
+    import claims_work
+
+    calls: list[str] = []
+
+    def learn(cell: Cell, *given: object) -> tuple[Any, dict[str, Any]]:
+        calls.append("learn")
+        return object(), {"plan": {}}
+
+    def again(cell: Cell, *given: object) -> dict[str, Any]:
+        calls.append("again")
+        return {"plan": {}}
+
+    monkeypatch.setattr(claims_work, "_learn", learn)
+    monkeypatch.setattr(claims_work, "_again", again)
+    job = next(job for job in jobs(STUDY) if len(job.cells) > 10)
+    short = Job(job.learn, job.cells[:5])
+    assert len(work(short, STUDY, tmp_path / "cells.jsonl", until=None)) == 5
+    assert calls == ["learn", *["again"] * 4]
+    assert claims_cells.CHUNK == 15
