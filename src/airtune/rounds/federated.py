@@ -26,6 +26,7 @@ from airtune.registry import POLICIES, SERVER_OPTIMIZERS
 from airtune.rounds import anomaly, faults, places, rates
 from airtune.rounds.books import Computing, Electronics, book_round
 from airtune.rounds.broadcast import broadcast
+from airtune.rounds.client_metrics import kept_metrics
 from airtune.rounds.fault_metrics import FaultOutcome, fault_metrics
 from airtune.rounds.fault_state import FaultState
 from airtune.rounds.metrics import Metrics, RoundOutcome, outcome_metrics, progress_metrics
@@ -251,9 +252,11 @@ class FederatedRun:
         state.latency_s += booked.latency_s
         state.energy_j += booked.energy_j
         state.move_s += booked.move_s
-        state.client_energy_j += booked.before_upload_j(choice.clients, len(repetition.omega))
+        client_j = booked.before_upload_j(choice.clients, len(repetition.omega))
+        state.client_energy_j += client_j
         if received is not None:
             state.client_energy_j[arrived.clients] += booked.uplink_j
+            client_j[arrived.clients] += booked.uplink_j
 
         #    It evaluates the adapter, and plans the remaining rounds anew if the air drifts.
         evaluation = self._evaluate(index)
@@ -302,6 +305,7 @@ class FederatedRun:
             **there.aim.metrics(),
             **({} if verdict is None else verdict.metrics()),
             **rates.rate_metrics(training, stepped=stepped and not rejected),
+            **kept_metrics(outcome, array, link, state, old_positions, arrived.clients, client_j),
             "round_wall_s": time.perf_counter() - began,
         }
 

@@ -107,6 +107,9 @@ class Reception:
         How long each client sends [s]; None: `uplink_s`, but for those who are silent.
     report_bits : ndarray, float, shape (S,), or None
         Length of the report of each client [bit]; None: in full.
+    alignment : ndarray, float, shape (S,), or None
+        Weight with which each update arrived over that which was meant, the part in phase: 1 where
+        it is aligned, NaN where this is not known; None for interfaces that do not add updates up.
     """
 
     mean: Real
@@ -123,6 +126,7 @@ class Reception:
     rule_shift: float | None = None
     sending_s: Real | None = None
     report_bits: Real | None = None
+    alignment: Real | None = None
 
     @property
     def times_s(self) -> Real:
