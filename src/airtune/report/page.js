@@ -22,7 +22,7 @@
 
   function axis(title, more) {
     return {
-      title: { text: title, standoff: 8 }, gridcolor: ink("line"), linecolor: ink("soft"),
+      title: { text: title, standoff: 8, font: { size: 13 } }, gridcolor: ink("line"), linecolor: ink("soft"),
       zeroline: false, automargin: true, fixedrange: true, color: ink("ink"), ...more,
     };
   }
@@ -33,10 +33,23 @@
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       margin: { l: 8, r: 14, t: 12, b: 8 }, dragmode: false, showlegend: false,
       hoverlabel: { bgcolor: ink("card"), bordercolor: ink("soft"), font: { color: ink("ink") } },
-      legend: { orientation: "h", y: 1.02, yanchor: "bottom", itemclick: false, itemdoubleclick: false },
+      legend: { orientation: "h", y: 1.02, yanchor: "bottom", itemclick: false, itemdoubleclick: false,
+        traceorder: "normal" },
       ...more,
     };
   }
+
+  // Colours beside the figure, on narrow screens above it.
+  function colorbar(text) {
+    const narrow = window.innerWidth < 600, font = { size: 13 };
+    const where = narrow ? { orientation: "h", title: { text, side: "top", font } }
+      : { title: { text, side: "right", font } };
+    return { thickness: 12, outlinewidth: 0, ...where };
+  }
+
+  // Rounds are whole numbers.
+  const roundAxis = (last, more) =>
+    axis("Federated round", { tick0: 0, dtick: Math.max(1, Math.ceil(last / 12)), ...more });
 
   function line(y, text) {
     return {
@@ -97,7 +110,8 @@
       traces, rows,
       layout: layout({
         height: 440, hovermode: x === "round" ? "x unified" : "closest", ...target,
-        xaxis: axis(withUnit(title, unit), { type: log ? "log" : "linear" }),
+        xaxis: x === "round" ? roundAxis(Math.max(0, ...ends))
+          : axis(withUnit(title, unit), { type: log ? "log" : "linear" }),
         yaxis: axis(withUnit(quantity.label, quantity.unit)),
       }),
     };
@@ -162,7 +176,7 @@
     }
     return { rows, trace: {
       type: "heatmap", x, y, z, zsmooth: "best", colorscale: "Cividis", zmin: high - 25, zmax: high,
-      colorbar: { title: { text: "Weakest client [dB]", side: "right" }, thickness: 12, outlinewidth: 0 },
+      colorbar: colorbar("Weakest client [dB]"),
       hovertemplate: "%{z:.1f} dB at %{x:.2f}, %{y:.2f}<extra></extra>",
     } };
   }
@@ -201,7 +215,7 @@
     return {
       traces, rows, second: under ? under.rows : null,
       said: `Round ${now.round} of ${rounds[rounds.length - 1].round}`, last: rounds.length - 1,
-      layout: layout({ height: flat ? 320 : 500, yaxis: level,
+      layout: layout({ height: flat ? 320 : Math.min(500, window.innerWidth + 60), yaxis: level,
         xaxis: axis("x [wavelengths]", { range: [-margin, region[0] + margin], showgrid: false,
           constrain: "domain" }) }),
     };
@@ -216,7 +230,7 @@
     const rows = [["scheme", "round", "client", ...there]];
     table.rounds.forEach((round, t) => all.forEach((k) =>
       rows.push([data.schemes[name].label, round, k, ...there.map((f) => table[f][t][k])])));
-    const bar = { title: { text: withUnit(about.label, about.unit), side: "right" }, thickness: 12, outlinewidth: 0 };
+    const bar = colorbar(withUnit(about.label, about.unit));
     return {
       rows, said: key === asked.get("figure") ? "" : "Not recorded for this scheme; shown: participation.",
       traces: [{
@@ -227,7 +241,7 @@
         hovertemplate: `client %{y}, round %{x}: %{z:.4~g} ${about.unit}<extra></extra>`,
       }],
       layout: layout({ height: Math.min(640, 170 + 20 * table.count),
-        xaxis: axis("Federated round", { showgrid: false }),
+        xaxis: roundAxis(table.rounds.length, { showgrid: false }),
         yaxis: axis("Client", { autorange: "reversed", showgrid: false, tickformat: "d" }) }),
     };
   };
@@ -252,7 +266,7 @@
       hovertemplate: "%{y:.4~g}" });
     return { traces, rows, layout: layout({
       height: 360, hovermode: "x unified", showlegend: true, ...line(forecast.target, "predicted target"),
-      xaxis: axis("Federated round"), yaxis: axis("Validation loss [nat]") }) };
+      xaxis: roundAxis(forecast.at[forecast.at.length - 1]), yaxis: axis("Validation loss [nat]") }) };
   };
 
   views.domains = () => {
@@ -279,7 +293,7 @@
     labels.forEach((label, i) => all.forEach((k) => rows.push([label, k, counts[i][k]])));
     return { rows, traces: [{
       type: "heatmap", x: all, y: labels.map(plain), z: counts, colorscale: "Cividis", xgap: 1, ygap: 1,
-      colorbar: { title: { text: "Records", side: "right" }, thickness: 12, outlinewidth: 0 },
+      colorbar: colorbar("Records"),
       hovertemplate: "client %{x}, %{y}: %{z} records<extra></extra>",
     }], layout: layout({ height: 150 + 24 * labels.length,
       xaxis: axis("Client", { showgrid: false, tickformat: "d" }),

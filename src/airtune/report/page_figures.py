@@ -72,7 +72,7 @@ def _convergence(run: RunFolder, data: Json, said: str) -> Shown | None:
         caption += " Aggregation error: thin lines are predictions."
     return Shown(
         "convergence",
-        "Convergence",
+        "Schemes over the run",
         caption + said,
         describe(kind_of("loss-rounds"), run),
         {
@@ -126,21 +126,26 @@ def _clients(run: RunFolder, data: Json) -> Shown | None:
         return None
     tables = data["clients"].values()
     kept = [key for key in CLIENT_FIGURES if any(key in table for table in tables)]
+    # Those with most figures come first, so that the first choice is there.
+    schemes = sorted(data["clients"], key=lambda name: -len(data["clients"][name]))
     figures = [(key, CLIENT_FIGURES[key][0]) for key in kept]
     counts = {table["count"] for table in tables}
     caption = (
-        "First repetition; clients are counted from 0, as in the run folder. Alignment: the weight "
-        "with which an update arrived over that which was meant, 1 where it is aligned. "
-        if "alignment" in kept
-        else "First repetition; clients are counted from 0, as in the run folder. "
+        "Who transmitted when is the figure “Participation”. First repetition; clients are "
+        "counted from 0, as in the run folder."
     )
+    if "alignment" in kept:
+        caption += (
+            " Alignment: the weight with which an update arrived over that which was meant, 1 "
+            "where it is aligned."
+        )
     return Shown(
         "clients",
-        "Clients",
-        caption.strip(),
+        "Clients over the rounds",
+        caption,
         f"Map of {max(counts)} clients over rounds; its values are in the CSV file.",
         {
-            "scheme": _labels(data["clients"]),
+            "scheme": _labels(schemes),
             "figure": [*figures, ("participation", "Participation")],
         },
     )

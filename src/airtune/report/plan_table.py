@@ -30,6 +30,10 @@ _PARTS = {
 }
 
 
+_SHOWN = 0.005
+"""Least share of a bound that is named."""
+
+
 def plan_rows(run: RunFolder) -> Sheet:
     """Return the plan of each finished scheme beside what it came to; medians over the seeds."""
     rows = [row for scheme in run.schemes if (row := _row(scheme)) is not None]
@@ -71,6 +75,7 @@ def plan_notes(run: RunFolder) -> list[str]:
         known = sorted(((x, name) for name, x in parts.items() if x), reverse=True)
         whole = sum(x for x, _ in known)
         if whole > 0:
-            text = ", ".join(f"{100 * x / whole:.0f}\u00a0% {_PARTS[name]}" for x, name in known)
+            large = [(x, name) for x, name in known if x >= _SHOWN * whole]
+            text = ", ".join(f"{100 * x / whole:.0f}\u00a0% {_PARTS[name]}" for x, name in large)
             said.setdefault(text, []).append(scheme_style(scheme.name).label)
     return [f"The bound of {', '.join(names)} is made of {text}." for text, names in said.items()]

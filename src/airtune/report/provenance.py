@@ -32,11 +32,19 @@ def version(environment: Mapping[str, Any]) -> str:
     return known if isinstance(known, str) and re.fullmatch(r"[\w.+!-]+", known) else ""
 
 
+def _made_by(environment: Mapping[str, Any]) -> str:
+    """Return version and commit of airtune in words."""
+    commit = environment.get("commit")
+    said = f"airtune {version(environment)}"
+    if isinstance(commit, str) and re.fullmatch(r"[0-9a-f]{7,64}", commit):
+        changed = ", files changed since" if environment.get("commit_modified") else ""
+        said += f", commit {commit[:12]}{changed}"
+    return said
+
+
 def again(run: RunFolder) -> str:
     """Return the commands that make a run again from the scenario that its folder and page hold."""
-    made, lines = version(run.environment), []
-    if made:
-        lines.append(f"pip install airtune=={made}")
+    lines = [f"# {_made_by(run.environment)}"] if version(run.environment) else []
     single = len(run.schemes) == 1 and not run.missing and "headline" not in run.results
     command = ["airtune", "run" if single else "compare", names.SCENARIO]
     if single:
