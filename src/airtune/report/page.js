@@ -39,6 +39,12 @@
     };
   }
 
+  // Rows of a chart by name, from the top; a long name is cut, hovering shows it whole.
+  const short = (text) => (text.length > 24 ? `${text.slice(0, 23)}…` : text);
+  const namedRows = (names, more) => axis("", {
+    autorange: "reversed", tickvals: names.map((_, i) => i), ticktext: names.map((n) => plain(short(n))),
+    ...more });
+
   // Colours beside the figure, on narrow screens above it.
   function colorbar(text) {
     const narrow = window.innerWidth < 600, font = { size: 13 };
@@ -275,16 +281,15 @@
     const rows = [["domain", "before", ...names.map((n) => data.schemes[n].label)]];
     domains.forEach((d) => rows.push([d, before[d], ...names.map((n) => after[n][d])]));
     const percent = (by) => domains.map((d) => (known(by[d]) ? 100 * by[d] : null));
-    const one = (by, name, marker) => ({ x: percent(by), y: domains.map(plain), name, marker,
-      mode: "markers", hovertemplate: "%{x:.1f} %" });
+    const one = (by, name, marker) => ({ x: percent(by), y: domains.map((_, i) => i), name, marker,
+      text: domains.map(plain), mode: "markers", hovertemplate: "%{text}: %{x:.1f} %" });
     const traces = [one(before, "Before", { color: ink("soft"), symbol: "line-ns-open", size: 14,
       line: { width: 2 } })];
     names.forEach((n) => traces.push(one(after[n], labelOf(n),
       { color: colorOf(data.schemes[n]), symbol: data.schemes[n].symbol, size: 9 })));
     return { traces, rows, layout: layout({
       height: 150 + 34 * domains.length, showlegend: true,
-      xaxis: axis(`${label} [%]`, { range: [-3, 103] }),
-      yaxis: axis("", { type: "category", autorange: "reversed" }) }) };
+      xaxis: axis(`${label} [%]`, { range: [-3, 103] }), yaxis: namedRows(domains) }) };
   };
 
   views.holdings = () => {
@@ -292,12 +297,13 @@
     const rows = [["label", "client", "records"]];
     labels.forEach((label, i) => all.forEach((k) => rows.push([label, k, counts[i][k]])));
     return { rows, traces: [{
-      type: "heatmap", x: all, y: labels.map(plain), z: counts, colorscale: "Cividis", xgap: 1, ygap: 1,
+      type: "heatmap", x: all, y: labels.map((_, i) => i), z: counts,
+      text: labels.map((label) => all.map(() => plain(label))), colorscale: "Cividis", xgap: 1, ygap: 1,
       colorbar: colorbar("Records"),
-      hovertemplate: "client %{x}, %{y}: %{z} records<extra></extra>",
+      hovertemplate: "client %{x}, %{text}: %{z} records<extra></extra>",
     }], layout: layout({ height: 150 + 24 * labels.length,
       xaxis: axis("Client", { showgrid: false, tickformat: "d" }),
-      yaxis: axis("", { type: "category", autorange: "reversed", showgrid: false }) }) };
+      yaxis: namedRows(labels, { showgrid: false }) }) };
   };
 
   const figureOf = (element) => element.closest("figure");
