@@ -27,6 +27,7 @@ SCREENS = {
     "dark": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "dark"},
     "phone": {"viewport": {"width": 390, "height": 844}, "color_scheme": "light"},
 }
+WAIT_MS = 240_000
 HOSTILE = "<img src=x onerror=alert(1)></script><script>alert(2)</script>"
 
 
@@ -76,22 +77,33 @@ def browser() -> Iterator[Any]:
         started.close()
 
 
-@pytest.fixture(params=SCREENS)
-def opened(request: pytest.FixtureRequest, browser: Any, report: Path) -> Iterator[Any]:
+@pytest.fixture(scope="module", params=SCREENS)
+def tab(request: pytest.FixtureRequest, browser: Any, report: Path) -> Iterator[Any]:
     """Open the page without a network; what the console says or a dialog shows is a failure."""
     said: list[str] = []
     context = browser.new_context(**SCREENS[request.param], offline=True, accept_downloads=True)
-    tab = context.new_page()
-    tab.set_default_timeout(120_000)
-    tab.on("console", lambda line: said.append(f"{line.type}: {line.text}"))
-    tab.on("pageerror", lambda error: said.append(str(error)))
-    tab.on("dialog", lambda dialog: said.append(dialog.message))
-    tab.on("request", lambda asked: said.append(asked.url) if "report.html" not in asked.url else 0)
-    tab.goto(report.as_uri())
-    tab.wait_for_selector("#holdings .js-plotly-plot, #holdings .main-svg", state="attached")
-    yield tab
+    opened = context.new_page()
+    opened.set_default_timeout(WAIT_MS)
+    opened.on("console", lambda line: said.append(f"{line.type}: {line.text}"))
+    opened.on("pageerror", lambda error: said.append(str(error)))
+    opened.on("dialog", lambda dialog: said.append(dialog.message))
+    opened.on("request", lambda asked: said.append(asked.url))
+    opened.goto(report.as_uri(), wait_until="commit")
+    opened.wait_for_selector("#holdings .main-svg", state="attached")
+    yield opened
     context.close()
-    assert [line for line in said if not line.startswith("blob:")] == []
+    asked = [line for line in said if not line.startswith("blob:")]
+    assert asked == [report.as_uri()]
+
+
+@pytest.fixture
+def opened(tab: Any) -> Any:
+    """Set every control of the open page back to where it was."""
+    tab.evaluate("""for (const form of document.forms) {
+        form.reset();
+        form.dispatchEvent(new Event("input"));
+    }""")
+    return tab
 
 
 def traces(tab: Any, figure: str) -> list[dict[str, Any]]:
