@@ -52,10 +52,10 @@ def test_page_tables_and_results_of_a_comparison_name_the_twin(scenario: str) ->
     named = {name for name, caption in captions if SAID in caption}
     assert {"key-figures", "energy-table", "latency-table"} <= named
     assert "score-table" not in named
-    for title in ("loss-time", "loss-energy", "energy-split", "latency-split"):
-        start = page.index(f'id="{title}"')
+    for title in ("convergence", "energy", "latency"):
+        start = page.index(f'<figure id="{title}"')
         assert f"C{SAID[1:]}." in page[start : page.index("</figure>", start)], title
-    start = page.index('id="aggregation-error"')
+    start = page.index('<figure id="antennas"')
     assert "twin" not in page[start : page.index("</figure>", start)]
     assert twins.EXPLAINED in page
 

@@ -42,6 +42,8 @@ class RoundUpdates:
     states : dict of int to dict of str to ndarray
         New states of those of the S clients that have one; see
         :class:`airtune.learning.objectives.base.ClientObjective`.
+    losses : dict of int to float
+        Training loss of each of the S clients by its index; an engine may leave it empty.
     """
 
     updates: NDArray[np.float32]
@@ -49,6 +51,7 @@ class RoundUpdates:
     dropped: tuple[int, ...]
     loss: float | None
     states: dict[int, ClientState] = field(default_factory=dict)
+    losses: dict[int, float] = field(default_factory=dict)
 
 
 class Engine(ABC):

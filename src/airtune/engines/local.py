@@ -132,4 +132,9 @@ def round_updates(
             for client, result in zip(clients.tolist(), results, strict=True)
             if result.finite and result.state
         },
+        losses={
+            client: float(result.loss)
+            for client, result in zip(clients.tolist(), results, strict=True)
+            if result.finite
+        },
     )

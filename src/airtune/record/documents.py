@@ -19,6 +19,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from airtune.costs import Components
+from airtune.record.round_documents import ClientFigures, DomainScore, GainMap, MetricsLine, Number
 from airtune.record.run_documents import (
     Axis,
     EnvironmentDocument,
@@ -37,12 +38,14 @@ __all__ = [
     "Axis",
     "CalibrationDocument",
     "CheckpointDocument",
+    "ClientFigures",
     "ClientPaths",
     "DigestsDocument",
     "DomainScore",
     "EnvironmentDocument",
     "FileHead",
     "FinishedDocument",
+    "GainMap",
     "HoldingsDocument",
     "InfeasibleDocument",
     "InputFile",
@@ -68,8 +71,6 @@ __all__ = [
 SCHEMA_VERSION = 2
 """Version of the run folder that this version of airtune writes; a folder without one is of 1."""
 
-Number = int | float
-
 
 def _split(parts: dict[str, Number]) -> dict[str, Number]:
     """Refuse a component that is not known."""
@@ -81,88 +82,6 @@ def _split(parts: dict[str, Number]) -> dict[str, Number]:
 
 Split = Annotated[dict[str, Number], AfterValidator(_split)]
 """Latency [s] or energy [J] by component."""
-
-
-class DomainScore(Part):
-    """Validation of one domain."""
-
-    loss: Number | None = None
-    exact_match: Number | None = None
-    preference_accuracy: Number | None = None
-
-
-class MetricsLine(Part):
-    """One round in ``metrics.jsonl``; `run.json` has the version of all lines.
-
-    Attributes
-    ----------
-    round : int
-        0 is the untuned model.
-    time_s, energy_j : float or None
-        Simulated seconds and joules from the start to the end of the round.
-    evaluated : bool
-        Whether the model was validated; what follows is empty otherwise, and `loss` and
-        `perplexity` where the model has diverged.
-    loss : float or None
-        Of the validation records [nat].
-    perplexity, exact_match, token_accuracy : float or None
-        Of answers; None for preference pairs.
-    preference_accuracy : float or None
-        Share of the pairs whose better answer is preferred.
-    records : int or None
-        Validation records or pairs behind these figures.
-    mse, mse_db, mse_predicted_db : float or None
-        Aggregation error as it was, over v^2 and in dB, and as predicted [dB].
-    clients : list of int or None
-        Clients that transmitted.
-    product_bias : float or None
-        Bias of averaging the factors of LoRA apart, over the mean step; None for one local step.
-    dropped : list of int
-        Clients whose update was not finite.
-    missing : list of int
-        Selected clients whose update is not in the mean or only in part: faults, or not finite.
-    faults : dict or None
-        What went wrong; None where the scenario has no faults.
-    learning_rate : float or None
-        Of the server in this round, where it follows the predicted error; None where it is fixed,
-        or no step was made.
-    not_finite : str or None
-        Why the round left the adapter as it was: ``updates``, no selected client had a finite
-        update, or ``step``, the server's step was not finite; None where neither happened.
-    move_s : float or None
-        Time of the antennas' whole way [s], also of what was beside computing.
-    """
-
-    round: int
-    time_s: Number | None = None
-    energy_j: Number | None = None
-    evaluated: bool = False
-    loss: Number | None = None
-    perplexity: Number | None = None
-    exact_match: Number | None = None
-    token_accuracy: Number | None = None
-    preference_accuracy: Number | None = None
-    records: int | None = None
-    domains: dict[str, DomainScore] | None = None
-    mse: Number | None = None
-    mse_db: Number | None = None
-    mse_predicted_db: Number | None = None
-    clients: list[int] | None = None
-    product_bias: Number | None = None
-    dropped: list[int] = Field(default_factory=list)
-    missing: list[int] = Field(default_factory=list)
-    faults: dict[str, Any] | None = None
-    rejected: bool = False
-    learning_rate: Number | None = None
-    not_finite: str | None = None
-    move_s: Number | None = None
-    round_radiated_j: dict[str, Number] | None = None  # of the round's energy, by component
-    replanned: dict[str, Any] = Field(default_factory=dict)
-
-    def number(self, name: str) -> Number | None:
-        """Return a figure of the round by its name in the file; None where it holds no number."""
-        value = getattr(self, name, None)
-        return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 class FinishedDocument(RecordDocument):

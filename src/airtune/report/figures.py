@@ -19,7 +19,6 @@ from airtune.report import (
     scores,
     style,
     svg,
-    twins,
 )
 from airtune.report.run_folder import RunFolder
 from airtune.report.values import decimals, number
@@ -132,7 +131,19 @@ PREFERENCE = Kind(
 )
 """Takes the place of exact match where the records are preference pairs."""
 
-_OF_COSTS = ("loss-time", "loss-energy", "energy-split", "latency-split")
+
+def captions(name: str) -> tuple[str, str]:
+    """Return title and caption of a figure."""
+    kind = kind_of(name)
+    return kind.title, kind.caption
+
+
+def kind_of(name: str) -> Kind:
+    """Return a figure by its name."""
+    return _BY_NAME[name]
+
+
+_BY_NAME = {kind.name: kind for kind in (*KINDS, PREFERENCE)}
 
 _BY_DOMAIN = {
     "exact-match": (scores.EXACT.key, "Share of right answers"),
@@ -140,10 +151,15 @@ _BY_DOMAIN = {
 }
 
 
-def draw_all(run: RunFolder) -> list[Drawn]:
+def draw_all(run: RunFolder) -> list[str]:
     """Draw every figure that the run has data for into DIR/figures, as PDF and PNG.
 
     The same run folder gives the same bytes: no dates, fixed fonts, fixed identifiers.
+
+    Returns
+    -------
+    list of str
+        Names of the figures.
     """
     folder = run.folder / names.FIGURES
     own_folders(folder)
@@ -154,26 +170,23 @@ def draw_all(run: RunFolder) -> list[Drawn]:
             if figure is None:
                 style.discard(folder / kind.name)
                 continue
-            drawn.append(_write(kind, figure, run.folder, run))
+            _laid_out(figure)
+            style.save(figure, folder / kind.name)
+            drawn.append(kind.name)
     return drawn
 
 
-def _write(kind: Kind, figure: Any, folder: Path, run: RunFolder) -> Drawn:
-    caption = kind.caption
-    if kind.name.startswith("loss-") and any(len(scheme.seeds) > 1 for scheme in run.schemes):
-        caption += " Hairlines: single repetitions; lines: medians."
-    if kind.name in _OF_COSTS:
-        caption += twins.sentence(twins.remark(run.scenario))
-    return write_figure(figure, folder, kind.name, kind.title, caption, describe(kind, run))
-
-
-def write_figure(figure: Any, folder: Path, name: str, title: str, caption: str, alt: str) -> Drawn:
-    """Write a figure as DIR/figures/NAME.pdf and .png, and return it with its inline form."""
-    # One layout serves all three formats; laying out again for each takes most of the time.
+def _laid_out(figure: Any) -> None:
+    """Lay a figure out, once for all formats: this takes most of the time of each."""
     # Twice: the first pass may change which ticks there are.
     figure.draw_without_rendering()
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
+
+
+def write_figure(figure: Any, folder: Path, name: str, title: str, caption: str, alt: str) -> Drawn:
+    """Write a figure as DIR/figures/NAME.pdf and .png, and return it with its inline form."""
+    _laid_out(figure)
     pdf, png = (
         path.relative_to(folder).as_posix()
         for path in style.save(figure, folder / names.FIGURES / name)

@@ -52,18 +52,29 @@ def fill_forecast(axes: Any, forecast: Mapping[str, Any]) -> None:
     The band is one-sided, as the limit is: from the predicted curve to the one that is slower by
     the limit's factor.
     """
-    losses = forecast["losses"]
-    known = [(t, loss) for t, loss in enumerate(losses) if loss is not None]
-    rounds, values = [t for t, _ in known], [loss for _, loss in known]
+    rounds, values, late = forecast_curve(forecast)
     axes.plot(rounds, values, color=_PREDICTED, linewidth=1.2, label="Predicted")
-    limit, predicted = forecast.get("limit_rounds"), forecast.get("rounds")
-    if limit is not None and predicted:
-        slower = [t / (limit / predicted) for t in rounds]
-        late = [_at(values, t) for t in slower]
+    if late:
         share = forecast.get("coverage")
         label = "Up to the limit" + ("" if share is None else f" for {share:.0%} of seeds")
         axes.fill_between(rounds, values, late, color=_PREDICTED, alpha=0.25, lw=0, label=label)
     axes.axhline(forecast["target"], color=style.INK, linewidth=0.7, linestyle=(0, (3, 2)))
+
+
+def forecast_curve(
+    forecast: Mapping[str, Any],
+) -> tuple[list[int], list[float], list[float]]:
+    """Return rounds, the predicted losses, and those of the slower curve of the limit.
+
+    The last is empty where there is no limit.
+    """
+    known = [(t, loss) for t, loss in enumerate(forecast["losses"]) if loss is not None]
+    rounds, values = [t for t, _ in known], [loss for _, loss in known]
+    limit, predicted = forecast.get("limit_rounds"), forecast.get("rounds")
+    if limit is None or not predicted:
+        return rounds, values, []
+    slower = [t / (limit / predicted) for t in rounds]
+    return rounds, values, [_at(values, t) for t in slower]
 
 
 def _at(values: Sequence[float], place: float) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airtune.errors import InputError
+from airtune.radio import gain_map
 from airtune.record import names
 from airtune.record.documents import InterfererPaths, PlacementDocument
 from airtune.registry import PROPOSAL
@@ -97,21 +98,15 @@ def weakest_gain_db(placement: Placement, x: Array, y: Array) -> Array:
     -------
     ndarray, shape (Y, X)  [dB]
     """
-    signal = _power(placement.gains, placement.directions, x, y)
-    # Clients of weight 0 do not send and have no auxiliary channel.
-    signal = signal[np.any(placement.gains != 0, axis=1)]
-    noise = _power(placement.interferer_gains, placement.interferer_directions, x, y).sum(axis=0)
-    weakest = signal.min(axis=0) / (placement.noise_w + noise)
-    return np.asarray(10 * np.log10(np.maximum(weakest, 1e-30)))
-
-
-def _power(gains: NDArray[np.complex128], directions: Array, x: Array, y: Array) -> Array:
-    """Return |sum_l a_kl exp(+j 2 pi u_kl . p)|^2 of every k, shape (K, Y, X)."""
-    # The phase separates: exp(j 2 pi (u_x x + u_y y)) is a product of a row and a column.
-    across = np.exp(2j * np.pi * directions[..., 0, None] * x)
-    along = np.exp(2j * np.pi * directions[..., 1, None] * y) * gains[..., None]
-    field = np.einsum("kly,klx->kyx", along, across)
-    return np.asarray(np.abs(field) ** 2)
+    return gain_map.weakest_gain_db(
+        placement.gains,
+        placement.directions,
+        placement.interferer_gains,
+        placement.interferer_directions,
+        placement.noise_w,
+        x,
+        y,
+    )
 
 
 def antenna_positions(run: RunFolder) -> Any | None:

@@ -17,12 +17,14 @@ _MISSED = "movable did not reach the target"
 
 @dataclass(frozen=True)
 class Gain:
-    """The proposal against one baseline."""
+    """The proposal against one baseline; a ceiling is what the error-free reference saves."""
 
     name: str
     label: str
     faster: Cell
     less_energy: Cell
+    faster_ceiling: str = ""
+    less_energy_ceiling: str = ""
 
 
 def phrase(name: str) -> str:
@@ -60,9 +62,16 @@ def gains(results: Mapping[str, Any]) -> tuple[Gain, ...]:
             _percent(
                 read(less.get(name)), _why(schemes, name, "energy_to_target_j"), name in least
             ),
+            _ceiling(headline, "ceiling_faster_pct", name),
+            _ceiling(headline, "ceiling_less_energy_pct", name),
         )
         for name in names
     )
+
+
+def _ceiling(headline: Mapping[str, Any], key: str, name: str) -> str:
+    most = read((headline.get(key) or {}).get(name)).median
+    return "" if most is None else f"{decimals(most, 1)}\u00a0%"
 
 
 def sentences(results: Mapping[str, Any]) -> list[str]:

@@ -5,30 +5,35 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from airtune.record import names, write_text
-from airtune.registry import PROPOSAL
 from airtune.report import (
+    answers,
     defences,
     divergence,
     faults,
     figures,
     headline,
+    page_data,
+    page_figures,
     paired,
+    plan_table,
+    provenance,
     reasons,
     run_folder,
     scores,
     style,
+    swatch,
     table,
     twins,
 )
-from airtune.report.run_folder import RunFolder, SchemeRun
+from airtune.report.run_folder import RunFolder
+from airtune.report.sheet import Sheet
 from airtune.report.values import count, decimals, read
-
-SAMPLES_SHOWN = 8
 
 
 def build(folder: Path) -> Path:
@@ -55,18 +60,55 @@ def build(folder: Path) -> Path:
     page = folder / names.PAGE
     with run_folder.understood(folder):
         run = run_folder.load(folder)
-        drawn = figures.draw_all(run)
-        text = render(run, drawn)
+        figures.draw_all(run)
+        text = render(run)
     write_text(page, text)
     return page
 
 
-def render(run: RunFolder, drawn: list[figures.Drawn]) -> str:
+def render(run: RunFolder) -> str:
     """Return the page of a run as text."""
-    return fill("page.html", drawn, _content(run))
+    from markupsafe import Markup
+
+    data = page_data.page_data(run)
+    library, script = asset(_LIBRARY), asset(_SCRIPT)
+    library_sheet = asset(_LIBRARY_SHEET)
+    content = {
+        **_content(run),
+        "shown": page_figures.shown(run, data),
+        # Our own files, and data in which no character ends the element.
+        "library": Markup(library),  # noqa: S704
+        "script": Markup(script),  # noqa: S704
+        "library_sheet": Markup(library_sheet),  # noqa: S704
+        "data": Markup(page_data.embedded(data)),  # noqa: S704
+    }
+    content["contents"] = _contents(content)
+    policy = Policy(scripts=(library, script), styles=(library_sheet,))
+    return fill("page.html", (), content, policy)
 
 
-def fill(name: str, drawn: Sequence[figures.Drawn], content: Mapping[str, Any]) -> str:
+_LIBRARY, _LIBRARY_SHEET, _SCRIPT = "plotly-cartesian.min.js", "plotly.css", "page.js"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Scripts and style sheets that a page may use besides its own sheet."""
+
+    scripts: Sequence[str] = ()
+    styles: Sequence[str] = ()
+
+
+def asset(name: str) -> str:
+    """Return a text file of this package."""
+    return (resources.files("airtune.report") / name).read_text(encoding="utf-8")
+
+
+def fill(
+    name: str,
+    drawn: Sequence[figures.Drawn],
+    content: Mapping[str, Any],
+    policy: Policy | None = None,
+) -> str:
     """Return a page as text.
 
     Parameters
@@ -74,14 +116,16 @@ def fill(name: str, drawn: Sequence[figures.Drawn], content: Mapping[str, Any]) 
     name : str
         Template in this package.
     drawn : sequence of Drawn
-        Its figures.
+        Its inline figures.
     content : mapping
         What else the template shows; markup in it is escaped.
+    policy : Policy, optional
+        What the page may use besides; by default nothing, and no script at all.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    sheet = (resources.files("airtune.report") / "page.css").read_text(encoding="utf-8")
+    sheet = asset("page.css")
     environment = Environment(
         loader=PackageLoader("airtune", "report"),
         autoescape=True,
@@ -92,29 +136,67 @@ def fill(name: str, drawn: Sequence[figures.Drawn], content: Mapping[str, Any]) 
         # The sheet and the figures are ours, not the user's: they alone go in as they are.
         sheet=Markup(sheet),  # noqa: S704
         figures=[(figure, Markup(figure.svg)) for figure in drawn],  # noqa: S704
-        policy=content_policy(sheet),
-        swatch=swatch,
+        policy=content_policy(sheet, policy or Policy()),
+        swatch=swatch.swatch,
         **content,
     )
 
 
-def content_policy(sheet: str) -> str:
-    """Return the content policy: this style sheet and embedded images, nothing else."""
-    digest = base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode()
+def content_policy(sheet: str, policy: Policy) -> str:
+    """Return the content policy: these style sheets, scripts and embedded images, nothing else."""
+    styles = " ".join(map(_digest, (sheet, *policy.styles)))
+    scripts = " ".join(map(_digest, policy.scripts)) or "'none'"
+    # The library clears style attributes: an empty one is allowed, no other is.
+    attributes = f"style-src-attr 'unsafe-hashes' {_digest('')}; " if policy.scripts else ""
     return (
-        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
+        f"default-src 'none'; script-src {scripts}; style-src {styles}; {attributes}img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
 
 
+def _digest(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+_PARTS = (
+    ("gains", "gains", "Savings"),
+    ("convergence", "curves", "Convergence"),
+    ("key_figures", "schemes", "Schemes"),
+    ("energy", "costs", "Energy and time"),
+    ("antennas", "array", "Antennas"),
+    ("clients", "who", "Clients"),
+    ("plan", "plan", "Plan"),
+    ("scores", "right", "Right answers"),
+    ("samples", "samples", "Answers"),
+    ("faults", "faults", "Faults"),
+    ("", "definitions", "Definitions"),
+    ("", "setup", "Provenance"),
+)
+"""What a part of the page shows, its identifier and its name in the list of contents."""
+
+
+def _contents(content: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return identifiers and names of the parts that the page has."""
+    found = []
+    for key, target, title in _PARTS:
+        drawn = content["shown"].get(key)
+        there = content.get(key) or drawn
+        if isinstance(content.get(key), Sheet):
+            there = content[key].rows or drawn
+        if not key or there:
+            found.append((target, title))
+    return found
+
+
 def _content(run: RunFolder) -> dict[str, Any]:
+    gains = headline.gains(run.results)
     target, known = read(run.results.get("target_loss")), scores.known_scores(run.results)
     return {
         "name": run.name,
         "schemes": [(s.name, style.scheme_style(s.name).label) for s in run.schemes],
         "about": _about(run),
         "sentences": headline.sentences(run.results),
-        "gains": headline.gains(run.results),
+        "gains": gains,
         "notices": _notices(run),
         "remarks": _remarks(run),
         "reasons": reasons.reasons(run.results),
@@ -126,6 +208,11 @@ def _content(run: RunFolder) -> dict[str, Any]:
         "of_pairs": scores.of_pairs(run.results),
         "key_figures": table.scheme_rows(run.results),
         "paired": paired.paired_rows(run.results),
+        "plan": plan_table.plan_rows(run),
+        "plan_notes": plan_table.plan_notes(run),
+        "ceiling": any(g.faster_ceiling or g.less_energy_ceiling for g in gains),
+        "again": provenance.again(run),
+        "citation": provenance.citation(run),
         "faults": faults.fault_rows(run.results),
         "paired_caption": paired.paired_caption(run.results),
         "energy": table.energy_rows(run.results),
@@ -138,8 +225,8 @@ def _content(run: RunFolder) -> dict[str, Any]:
         "seeds": int(run.results.get("seeds") or 1),
         "rounds": run.rounds,
         "facts": _facts(run),
-        "samples": _samples(run),
-        "samples_of": _samples_of(run),
+        "samples": answers.samples(run),
+        "samples_of": answers.samples_of(run),
         "scenario_text": run.scenario_text.strip(),
         "environment": list(_flat(run.environment)),
     }
@@ -241,36 +328,6 @@ def _power(power: Any) -> str:
     return f"{power:g} dBm" if isinstance(power, int | float) else ""
 
 
-def _sampled(run: RunFolder) -> SchemeRun | None:
-    """Return the scheme whose generations are shown: the proposal, or the first that has any."""
-    chosen = run.scheme(PROPOSAL)
-    if chosen is not None and chosen.first_with("samples"):
-        return chosen
-    return next((s for s in run.schemes if s.first_with("samples")), None)
-
-
-def _samples_of(run: RunFolder) -> str:
-    scheme = _sampled(run)
-    return style.scheme_style(scheme.name).label if scheme else ""
-
-
-def _samples(run: RunFolder) -> list[dict[str, Any]]:
-    scheme = _sampled(run)
-    if scheme is None:
-        return []
-    shown = []
-    for sample in scheme.first_with("samples")[:SAMPLES_SHOWN]:
-        entry: dict[str, Any] = {key: getattr(sample, key) or "" for key in _SAMPLE_KEYS}
-        reference = entry["reference"].strip()
-        entry["before_right"] = bool(reference) and entry["before"].strip() == reference
-        entry["after_right"] = bool(reference) and entry["after"].strip() == reference
-        shown.append(entry)
-    return shown
-
-
-_SAMPLE_KEYS = ("prompt", "reference", "before", "after", "domain")
-
-
 def _string(value: Any) -> str:
     return "" if value is None else str(value)
 
@@ -283,34 +340,3 @@ def _flat(environment: Mapping[str, Any], prefix: str = "") -> list[tuple[str, s
         else:
             pairs.append((f"{prefix}{key}", _string(value)))
     return pairs
-
-
-def swatch(name: str) -> Any:
-    """Return a scheme's line and marker as a small drawing, for tables."""
-    from markupsafe import Markup
-
-    look = style.scheme_style(name)
-    dash = "" if isinstance(look.dash, str) else " ".join(f"{1.6 * x:g}" for x in look.dash[1])
-    return Markup(
-        '<svg class="swatch" viewBox="0 0 30 10" aria-hidden="true">'
-        '<line x1="0" y1="5" x2="30" y2="5" stroke="{0}" stroke-width="2" stroke-dasharray="{1}"/>'
-        '<path d="{2}" fill="{0}"/></svg>'
-    ).format(look.color, dash or "none", _MARKERS.get(look.marker, _MARKERS["d"]))
-
-
-_MARKERS = {
-    "o": "M11 5a4 4 0 1 0 8 0a4 4 0 1 0 -8 0z",
-    "s": "M11.5 1.5h7v7h-7z",
-    "D": "M15 0.6l4.4 4.4l-4.4 4.4l-4.4 -4.4z",
-    "^": "M15 0.8l4.4 8h-8.8z",
-    "v": "M15 9.2l4.4 -8h-8.8z",
-    "<": "M10.8 5l8 -4.4v8.8z",
-    ">": "M19.2 5l-8 -4.4v8.8z",
-    "d": "M15 0.4l3 4.6l-3 4.6l-3 -4.6z",
-    "P": "M13.6 1h2.8v2.6h2.6v2.8h-2.6v2.6h-2.8v-2.6h-2.6v-2.8h2.6z",
-    "X": "M12.5 1l2.5 2.4l2.5-2.4l1.6 1.6l-2.5 2.4l2.5 2.4l-1.6 1.6l-2.5-2.4l-2.5 2.4"
-    "l-1.6-1.6l2.5-2.4l-2.5-2.4z",
-    "h": "M15 0.6l3.8 2.2v4.4l-3.8 2.2l-3.8 -2.2v-4.4z",
-    "p": "M15 0.8l4.2 3l-1.6 5h-5.2l-1.6 -5z",
-    "*": "M15 0.4l1.2 3.2h3.4l-2.7 2.1l1 3.4l-2.9 -2l-2.9 2l1 -3.4l-2.7 -2.1h3.4z",
-}

@@ -82,6 +82,21 @@ def scheme_style(name: str) -> SchemeStyle:
     return _STYLES.get(name) or SchemeStyle(name, FAINT, "-", "d")
 
 
+def on_dark(color: str) -> str:
+    """Return a scheme's colour as it is on dark screens."""
+    return _ON_DARK.get(color, color)
+
+
+_ON_DARK = {
+    _BLACK: "#e7e9ec",
+    FAINT: "#a0a8b3",
+    _BLUE: "#3fa3e0",
+    _GREEN: "#2bc194",
+    _VERMILLION: "#ff7f2a",
+}
+"""Of the page's style sheet, too."""
+
+
 def component_label(name: str) -> str:
     """Return the name of a component for people."""
     return COMPONENTS[name][0] if name in COMPONENTS else name.replace("_", " ").capitalize()

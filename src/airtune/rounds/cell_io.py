@@ -117,7 +117,7 @@ def finish(run: FederatedRun, cell: record.Cell, before: Sequence[dict[str, str]
     record.write_document(cell.left_out_file, documents.LeftOutDocument, left_out, sealed=True)
     after = run.engine.samples(adapter, len(before))
     record.write_json(cell.samples_file, compared_answers(before, after))
-    picture = run.picture()
+    picture = _picture(run)
     if picture is not None:
         kind = documents.PlacementDocument
         record.write_document(cell.placement_file, kind, picture, sealed=True)
@@ -168,6 +168,14 @@ def compared_answers(
         }
         for then, now, score_before, score_after in zip(before, after, *scores, strict=True)
     ]
+
+
+def _picture(run: FederatedRun) -> dict[str, object] | None:
+    """Return antennas, beamformer and paths of the last round; None without a radio."""
+    if run.scheme.name == "ideal":
+        return None
+    radio, weights = run.repetition.radio(run.state.round), run.state.effective_weights
+    return run.scheme.array.link(radio, weights, run.state.positions).picture(weights)
 
 
 def _check_plan(run: FederatedRun, cell: record.Cell) -> None:

@@ -27,6 +27,7 @@ from airtune.registry import POLICIES, SERVER_OPTIMIZERS
 from airtune.rounds import anomaly, faults, places, rates, scores
 from airtune.rounds.books import Computing, Electronics, book_round
 from airtune.rounds.broadcast import broadcast
+from airtune.rounds.client_metrics import kept_metrics
 from airtune.rounds.fault_metrics import FaultOutcome, fault_metrics
 from airtune.rounds.fault_state import FaultState
 from airtune.rounds.metrics import Metrics, RoundOutcome, outcome_metrics, progress_metrics
@@ -255,9 +256,11 @@ class FederatedRun:
         state.latency_s += booked.latency_s
         state.energy_j += booked.energy_j
         state.move_s += booked.move_s
-        state.client_energy_j += booked.before_upload_j(choice.clients, len(repetition.omega))
+        client_j = booked.before_upload_j(choice.clients, len(repetition.omega))
+        state.client_energy_j += client_j
         if received is not None:
             state.client_energy_j[arrived.clients] += booked.uplink_j
+            client_j[arrived.clients] += booked.uplink_j
 
         #    It evaluates the adapter, and plans the remaining rounds anew if the air drifts.
         evaluation = self._evaluate(index)
@@ -308,6 +311,7 @@ class FederatedRun:
             **there.aim.metrics(),
             **({} if verdict is None else verdict.metrics()),
             **rates.rate_metrics(training, stepped=stepped and not rejected),
+            **kept_metrics(outcome, array, link, state, old_positions, arrived.clients, client_j),
             "round_wall_s": time.perf_counter() - began,
         }
 
@@ -315,13 +319,6 @@ class FederatedRun:
         """Return the metrics of the adapter before the first round."""
         evaluation = self._evaluate(0)
         return {**progress_metrics(self.state, evaluation), "mse": None, "mse_db": None}
-
-    def picture(self) -> dict[str, object] | None:
-        """Return antennas, beamformer and paths of the last round; None without a radio."""
-        if self.scheme.name == "ideal":
-            return None
-        radio, weights = self.repetition.radio(self.state.round), self.state.effective_weights
-        return self.scheme.array.link(radio, weights, self.state.positions).picture(weights)
 
     def _candidates(self, radio: RadioRound) -> Candidates:
         """Return what the scheduler knows in a round."""

@@ -185,6 +185,7 @@ class Analog(AirInterface):
             noise_std=noise_std,
             exposure=exposure,
             squared_bias=_squared_bias(normalisation, received),
+            alignment=_alignment(normalisation, received),
         )
 
 
@@ -198,6 +199,14 @@ def _squared_bias(normalisation: Normalisation, received: Aggregate) -> float:
     common = normalisation
     off = common.means - common.weights @ common.scales.means
     return received.squared_bias * common.total_error + float(common.scales.sizes @ off**2)
+
+
+def _alignment(normalisation: Normalisation, received: Aggregate) -> Real:
+    """Return ``1 + Re e_k / nu_k``, shape (S,); NaN for clients of weight 0."""
+    nu = normalisation.effective_weights
+    off = np.full(len(nu), np.nan)
+    np.divide(received.misalignment.real, nu, out=off, where=nu > 0)
+    return 1.0 + off
 
 
 def spread_weights(link: Link, clients: Integer, weights: Real) -> Real:

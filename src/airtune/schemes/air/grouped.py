@@ -152,8 +152,11 @@ class Grouped(AirInterface):
             wanted = self.merged(exact, np.array([slot.share for slot in slots]))
         count = len(uploads.clients)
         joules, times, sent = np.zeros(count), np.zeros(count), np.zeros(count, np.bool_)
+        alignment = np.full(count, np.nan)
         for slot, got in heard:
             joules[slot.members], times[slot.members] = got.uplink_j, got.times_s
+            if got.alignment is not None:
+                alignment[slot.members] = got.alignment
             sent[slot.members] = True if got.transmitted is None else got.transmitted
         noise_std, exposure = self._concealment(heard)
         return Reception(
@@ -171,6 +174,7 @@ class Grouped(AirInterface):
             report_bits=_report_bits(count, heard),
             squared_bias=self._squared_bias(heard),
             rule_shift=None if wanted is None else relative_error(wanted, uploads),
+            alignment=None if np.isnan(alignment).all() else alignment,
         )
 
     def _send(

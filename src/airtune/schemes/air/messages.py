@@ -114,6 +114,9 @@ class Reception:
         Decoded updates of the clients in the mean, one by one; None where nobody asks for them.
     row_weights : ndarray, float, shape (S',), or None
         Their weights, sum 1.
+    alignment : ndarray, float, shape (S,), or None
+        Weight with which each update arrived over that which was meant, the part in phase: 1 where
+        it is aligned, NaN where this is not known; None for interfaces that do not add updates up.
     """
 
     mean: Real
@@ -133,6 +136,7 @@ class Reception:
     lost: bool = False
     rows: Real | None = None
     row_weights: Real | None = None
+    alignment: Real | None = None
 
     @property
     def times_s(self) -> Real:

@@ -132,12 +132,17 @@ def _send_of(
     if received.report_bits is not None:
         report_bits = np.zeros(len(weights))
         report_bits[chosen] = received.report_bits
+    alignment = received.alignment
+    if alignment is not None:
+        alignment = np.zeros(len(weights))
+        alignment[chosen] = received.alignment
     predicted, whole = received.predicted_mse, squared_scale(uploads)
     if predicted is not None:
         lost = (weights - uploads.omega) @ uploads.updates.astype(np.float64)
         predicted = (predicted * squared_scale(some) + float(lost @ lost)) / whole
     return replace(
         received,
+        alignment=alignment,
         uplink_j=uplink_j,
         sending_s=sending_s,
         report_bits=report_bits,

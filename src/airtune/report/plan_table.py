@@ -1,0 +1,81 @@
+"""What was planned for each scheme, how it went, and what limits the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airtune.report.run_folder import RunFolder, SchemeRun
+from airtune.report.sheet import Cell, Row, Sheet
+from airtune.report.style import scheme_style
+from airtune.report.values import MISSING, count, members, number, read, si, significant, total
+
+_COLUMNS = (
+    "Rounds planned",
+    "Rounds done",
+    "Time planned",
+    "Time booked",
+    "Energy planned",
+    "Energy booked",
+    "Bound on the loss gap",
+    "Limited by",
+)
+
+_PARTS = {
+    "initial_gap": "what is left of the initial gap",
+    "shift": "the shift between pre-training and the clients' data",
+    "batch_noise": "the noise of the batches",
+    "air_noise": "the noise of the air",
+    "bias": "bias",
+}
+
+
+_SHOWN = 0.005
+"""Least share of a bound that is named."""
+
+
+def plan_rows(run: RunFolder) -> Sheet:
+    """Return the plan of each finished scheme beside what it came to; medians over the seeds."""
+    rows = [row for scheme in run.schemes if (row := _row(scheme)) is not None]
+    return Sheet(_COLUMNS, tuple(rows)) if rows else Sheet((), ())
+
+
+def _row(scheme: SchemeRun) -> Row | None:
+    entry = scheme.result or {}
+    plan = entry.get("plan")
+    if not isinstance(plan, Mapping):
+        return None
+    limits = (scheme.first_with("plan") or {}).get("limits") or ()
+    said = ", ".join(str(limit).replace("_", " ") for limit in limits)
+    cells = (
+        _cell(read(plan.get("rounds")).median, count),
+        _cell(read(entry.get("rounds")).median, count),
+        _cell(total(members(plan.get("latency_s"))), lambda x: si(x, "s")),
+        _cell(total(members(entry.get("latency_s"))), lambda x: si(x, "s")),
+        _cell(total(members(plan.get("energy_j"))), lambda x: si(x, "J")),
+        _cell(total(members(entry.get("energy_j"))), lambda x: si(x, "J")),
+        _cell(read(plan.get("bound")).median, significant),
+        Cell(said or MISSING),
+    )
+    return Row(scheme.name, scheme_style(scheme.name).label, cells)
+
+
+def _cell(value: float | None, write: Any) -> Cell:
+    return Cell(MISSING if value is None else write(value))
+
+
+def plan_notes(run: RunFolder) -> list[str]:
+    """Say of which parts the bound of each plan consists, the largest first, once for each plan."""
+    said: dict[str, list[str]] = {}
+    for scheme in run.schemes:
+        bound = (scheme.first_with("plan") or {}).get("bound")
+        if not isinstance(bound, Mapping):
+            continue
+        parts = {name: number(bound.get(name)) for name in _PARTS}
+        known = sorted(((x, name) for name, x in parts.items() if x), reverse=True)
+        whole = sum(x for x, _ in known)
+        if whole > 0:
+            large = [(x, name) for x, name in known if x >= _SHOWN * whole]
+            text = ", ".join(f"{100 * x / whole:.0f}\u00a0% {_PARTS[name]}" for x, name in large)
+            said.setdefault(text, []).append(scheme_style(scheme.name).label)
+    return [f"The bound of {', '.join(names)} is made of {text}." for text, names in said.items()]

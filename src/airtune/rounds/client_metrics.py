@@ -1,0 +1,186 @@
+"""What a round's line of metrics keeps to be drawn: the antennas, and each client's figures."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from airtune.kinds import Integer, Real
+from airtune.radio import links
+from airtune.radio.gain_map import weakest_gain_db
+from airtune.rounds.metrics import RoundOutcome
+from airtune.rounds.state import State
+from airtune.schemes import ArrayPolicy, Link
+
+DIGITS = 4
+"""Significant digits of what is kept to be drawn."""
+
+_PER_WAVELENGTH, _LEAST, _MOST = 10, 21, 61
+"""Points of a map along a side, and their least and largest number."""
+
+_RANGE_DB = 40.0
+"""What is weaker than the strongest place by more than this has the lowest level."""
+
+
+def kept_metrics(
+    outcome: RoundOutcome,
+    array: ArrayPolicy,
+    link: Link,
+    state: State,
+    before: Real,
+    senders: Integer,
+    joules: Real,
+) -> dict[str, Any]:
+    """Return what a round's line of metrics keeps to be drawn.
+
+    Parameters
+    ----------
+    outcome : RoundOutcome
+    array : ArrayPolicy
+    link : Link
+        Of the upload; an array without receivers has no radio to tell of.
+    state : State
+        After the round.
+    before : ndarray, float, shape (N, 2)
+        Where the antennas were in the round before [wavelengths].
+    senders : ndarray, int, shape (S',)
+        Clients that got to send.
+    joules : ndarray, float, shape (K,)
+        Energy of every client in this round [J].
+    """
+    clients, losses, received = outcome.choice.clients, outcome.computed.losses, outcome.received
+    if not array.front_end.chains:
+        return {"per_client": client_metrics(clients, joules, losses)}
+    aligned = None if received is None else received.alignment
+    alignment = None if aligned is None else dict(zip(senders.tolist(), aligned, strict=True))
+    return {
+        **array_metrics(array, link, state.round, before, state.effective_weights),
+        "per_client": client_metrics(clients, joules, losses, link, alignment),
+    }
+
+
+def array_metrics(
+    array: ArrayPolicy, link: Link, index: int, before: Real, weights: Real
+) -> dict[str, Any]:
+    """Return the places of the antennas where they have moved, and the gain map of a moving array.
+
+    Parameters
+    ----------
+    array : ArrayPolicy
+    link : Link
+        Of the upload.
+    index : int
+        Number of the round, from 1.
+    before : ndarray, float, shape (N, 2)
+        Where the antennas were in the round before [wavelengths].
+    weights : ndarray, float, shape (K,)
+        nu_k of the round.
+    """
+    line: dict[str, Any] = {}
+    if index == 1 or not np.array_equal(before, link.positions):
+        line["positions"] = np.round(link.positions, DIGITS).tolist()
+    if array.moves and np.any(weights > 0):
+        line["gain_map"] = gain_map(link, weights)
+    return line
+
+
+def gain_map(link: Link, weights: Real) -> dict[str, Any]:
+    """Return the weakest client's gain over the region, one byte a point.
+
+    Parameters
+    ----------
+    link : Link
+    weights : ndarray, float, shape (K,)
+        nu_k; clients with 0 do not count.
+
+    Returns
+    -------
+    dict
+        As :class:`airtune.record.round_documents.GainMap` has it.
+    """
+    problem = link.radio.problem(weights)
+    x, y = (_places(float(side)) for side in problem.region)
+    level = weakest_gain_db(
+        (np.sqrt(problem.powers) / problem.weights)[:, None] * problem.gains,
+        problem.directions,
+        np.sqrt(problem.interferer_powers)[:, None] * problem.interferer_gains,
+        problem.interferer_directions,
+        problem.noise,
+        x,
+        y,
+    )
+    high = float(level.max())
+    low = max(float(level.min()), high - _RANGE_DB)
+    step = (high - low) / 255 or 1.0
+    levels = np.rint((np.maximum(level, low) - low) / step).astype(np.uint8)
+    return {
+        "shape": list(levels.shape),
+        "low_db": float(np.round(low, DIGITS)),
+        "step_db": float(np.round(step, DIGITS + 2)),
+        "values": base64.b64encode(levels.tobytes()).decode(),
+    }
+
+
+def _places(side: float) -> Real:
+    """Return the points of a map along a side of the region; one where there is no extent."""
+    if side <= 0:
+        return np.zeros(1)
+    count = int(np.clip(round(_PER_WAVELENGTH * side) + 1, _LEAST, _MOST))
+    return np.linspace(0.0, side, count)
+
+
+def client_metrics(
+    clients: Integer,
+    joules: Real,
+    losses: dict[int, float],
+    link: Link | None = None,
+    alignment: dict[int, float] | None = None,
+) -> dict[str, Any]:
+    """Return the figures of the selected clients, in columns.
+
+    Parameters
+    ----------
+    clients : ndarray, int, shape (S,)
+        The selected clients.
+    joules : ndarray, float, shape (K,)
+        Energy of every client in this round [J].
+    losses : dict of int to float
+        Training losses by client; of some or none.
+    link : Link, optional
+        Of the upload; None where there is no radio.
+    alignment : dict of int to float, optional
+        By client, as :class:`airtune.schemes.Reception` has it.
+
+    Examples
+    --------
+    >>> client_metrics(np.array([0, 2]), np.array([0.1, 0.0, 0.123456]), {2: 1.5})
+    {'clients': [0, 2], 'energy_j': [0.1, 0.1235], 'loss': [None, 1.5]}
+    """
+    chosen = clients.tolist()
+    columns: dict[str, Any] = {"clients": chosen, "energy_j": _short(joules[clients])}
+    if losses:
+        columns["loss"] = _short(losses.get(client, np.nan) for client in chosen)
+    if link is None:
+        return columns
+    air = link.true.of(clients)
+    powers = (link.radio.true_budget or link.radio.budget).client_powers[clients]
+    columns["gain_db"] = _decibels(np.mean(np.abs(air.channel) ** 2, axis=1))
+    columns["snr_db"] = _decibels(links.single_user_sinr(air.channel, air.covariance, powers))
+    if alignment is not None:
+        columns["alignment"] = _short(alignment.get(client, np.nan) for client in chosen)
+    return columns
+
+
+def _decibels(ratios: Real) -> list[float | None]:
+    """Return ratios in dB with two decimals; None for what is not positive and finite."""
+    return [
+        round(10.0 * float(np.log10(x)), 2) if 0 < x < np.inf else None for x in ratios.tolist()
+    ]
+
+
+def _short(values: Iterable[float] | Real) -> list[float | None]:
+    """Return numbers with few digits; None for what is not finite."""
+    return [float(f"{x:.{DIGITS}g}") if np.isfinite(x) else None for x in map(float, values)]
