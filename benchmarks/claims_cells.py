@@ -27,7 +27,7 @@ CHUNK = 15
 
 STAND_IN, TWIN = "stand-in", "twin"
 IDEAL, PROPOSAL = "ideal", "movable"
-ANALOG_ARRAYS = ("digital", "digital-movable", "digital-selection")
+DIGITAL = ("digital", "digital-movable", "digital-selection")
 SHARED, OWN = "shared", "own"
 LORA, BEST = "lora", "best payload"
 PARTS = ("family", "headline", "forecast", "plan")
@@ -165,9 +165,10 @@ class Study:
         return ("uniform-8", "lloyd-max-2") if self.reduced else every
 
     def arrays(self, coding: str) -> tuple[str, ...]:
-        """Return the digital schemes of a coding: the factorial has those at their best."""
-        best = coding in self.family.document["digital"]["at its best"]
-        return ANALOG_ARRAYS if best else ANALOG_ARRAYS[:1]
+        """Return the digital schemes that a coding is run with: all that the factorial has."""
+        declared = self.family.document["factorial"].values()
+        members = [member for array in declared for member in array["digital"]]
+        return tuple(a for a in DIGITAL if a == DIGITAL[0] or f"{a}/{coding}" in members)
 
     def scenario(self, cell: Cell, more: Sequence[str] = ()) -> Scenario:
         """Return the scenario of a cell."""

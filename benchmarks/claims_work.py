@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import time
@@ -12,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from airtune import record
 from airtune.engines import LocalEngine
@@ -144,8 +145,20 @@ def work(job: Job, study: Study, file: Path, until: float | None) -> list[str]:
     Returns
     -------
     list of str
-        Keys of the cells that were written.
+        Keys of the cells that were written; none where another command runs the job.
     """
+    name = hashlib.sha256(f"{job.learn.key} {job.cells[0].key}".encode()).hexdigest()[:16]
+    locks = Path(study.cache) / "claims-locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(locks / name, timeout=0):
+            return _work(job, study, file, until)
+    except Timeout:
+        return []
+
+
+def _work(job: Job, study: Study, file: Path, until: float | None) -> list[str]:
+    """Run the missing cells of a job that no other process runs."""
     results, done = Results(file).read(), list[str]()
     missing = [cell for cell in job.cells if cell.key not in results.cells]
     recorded: Recorded | None = None
