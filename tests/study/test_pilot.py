@@ -255,9 +255,7 @@ def test_every_payload_has_a_pilot_that_sends_it(scenario: Scenario) -> None:
     assert list(pilots) == ["lora", "ffa", "rolora"]
     assert len({pilot.losses[1:] for pilot in pilots.values()}) == 3
     named = find_pilots(
-        with_settings(
-            scenario, aggregation__payload="ffa", training__server_optimizer="adam"
-        ),
+        with_settings(scenario, aggregation__payload="ffa", training__server_optimizer="adam"),
         1,
         factors,
     )  # type: ignore[arg-type]
