@@ -104,7 +104,7 @@ def test_a_size_adds_those_that_take_one(small_scenario) -> None:
     assert pilot_of(pilots, joint) is pilots["mask"]
     # where the law was never seen to hold it says never
     loud = open_one(
-        small_scenario, aggregation__payload_size=12, clients__tx_power_dbm=-45.0, **NARROW
+        small_scenario, aggregation__payload_size=12, clients__tx_power_dbm=-12.0, **NARROW
     )
     told = plan_with_payload(loud, "fixed", pilots).payload
     assert told is not None

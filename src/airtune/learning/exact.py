@@ -225,9 +225,9 @@ class Residual(ExactAggregation):
         self, adapter: Vector, change: Vector, rows: Real, weights: Real, round_index: int
     ) -> tuple[Vector, Vector]:
         """See :meth:`ExactAggregation.aggregated`."""
-        mean = (weights @ rows.astype(np.float64)).astype(np.float32)
-        exact = mean_products(self.pairs, rows, weights)
-        missed = exact - mean_products(self.pairs, mean[None], np.ones(1))
+        mean: Vector = (weights @ rows.astype(np.float64)).astype(np.float32)
+        exact: Real = mean_products(self.pairs, rows, weights)
+        missed = exact - mean_products(self.pairs, mean[None].astype(np.float64), np.ones(1))
         return mean, (change + missed).astype(np.float32)
 
     def message(self, clients: int) -> int:

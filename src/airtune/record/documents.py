@@ -120,8 +120,6 @@ class PlanDocument(RecordDocument):
     energy_j: dict[str, Any]
     repetition: int | None = None
     power_backoff: Number | None = None
-    coding: dict[str, Any] | None = None
-    payload: dict[str, Any] | None = None
 
 
 class FileHead(Part):

@@ -183,7 +183,7 @@ def _check_plan(run: FederatedRun, cell: record.Cell) -> None:
     before = record.read_document(cell.plan_file, documents.PlanDocument, sealed=True)
     now = documents.PlanDocument.model_validate(run.current.joint.to_dict())
     same = before.batch == now.batch and before.rounds == now.rounds
-    same = same and before.coding == now.coding and _sent(before) == _sent(now)
+    same = same and _sent(before) == _sent(now)
     same = same and before.repetition in (None, now.repetition)  # not told by older versions
     clocks, powers = (
         (np.array(one, np.float64), np.array(other, np.float64))
@@ -200,6 +200,7 @@ def _check_plan(run: FederatedRun, cell: record.Cell) -> None:
 
 
 def _sent(plan: documents.PlanDocument) -> tuple[object, ...]:
-    """Return what of an update a plan has chosen to send."""
-    chosen = plan.payload or {}
-    return chosen.get("payload"), chosen.get("payload_size")
+    """Return what of an update a plan has chosen to send, and in which coding."""
+    more = plan.model_extra or {}
+    chosen = more.get("payload") or {}
+    return more.get("coding"), chosen.get("payload"), chosen.get("payload_size")
