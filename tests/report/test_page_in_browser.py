@@ -27,7 +27,7 @@ SCREENS = {
     "dark": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "dark"},
     "phone": {"viewport": {"width": 390, "height": 844}, "color_scheme": "light"},
 }
-WAIT_MS = 240_000
+WAIT_MS = 400_000
 HOSTILE = "<img src=x onerror=alert(1)></script><script>alert(2)</script>"
 
 
