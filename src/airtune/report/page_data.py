@@ -237,7 +237,8 @@ def _domains(run: RunFolder) -> Json | None:
         before, after = bars.domain_scores(run, score.key)
         if after:
             title = score.title.removesuffix(" [%]")
-            return _rounded({"key": score.key, "label": title, "before": before, "after": after})
+            shares = {"before": _rounded(before), "after": _rounded(after)}
+            return {"key": score.key, "label": title, **shares}
     return None
 
 
@@ -247,7 +248,5 @@ def _rounded(value: Any) -> Any:
         return {key: _rounded(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [_rounded(each) for each in value]
-    if isinstance(value, str):
-        return value
     known = number(value)
     return None if known is None else float(f"{known:.{DIGITS}g}")
