@@ -42,6 +42,8 @@ class RoundUpdates:
     states : dict of int to dict of str to ndarray
         New states of those of the S clients that have one; see
         :class:`airtune.learning.objectives.base.ClientObjective`.
+    missing : tuple of int
+        Clients that have not answered, such as those of a machine that is gone.
     """
 
     updates: NDArray[np.float32]
@@ -49,6 +51,7 @@ class RoundUpdates:
     dropped: tuple[int, ...]
     loss: float | None
     states: dict[int, ClientState] = field(default_factory=dict)
+    missing: tuple[int, ...] = ()
 
 
 class Engine(ABC):
@@ -65,8 +68,9 @@ class Engine(ABC):
     Updates depend on the adapter, the batch sizes, the clients' states, the seed and the round
     only: an engine that gives the same float32 numbers as
     :class:`airtune.engines.local.LocalEngine` gives the same run.
-    A client without a finite update is listed in `dropped`, and the round goes on without it; any
-    other failure is raised, and the run stops with its last round saved.
+    A client without a finite update is listed in `dropped`, one that does not answer in `missing`,
+    and the round goes on without it; any other failure is raised, and the run stops with its last
+    round saved.
 
     Examples
     --------

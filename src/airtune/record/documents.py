@@ -119,7 +119,8 @@ class MetricsLine(Part):
     dropped : list of int
         Clients whose update was not finite.
     missing : list of int
-        Selected clients whose update faults kept out of the mean, in whole or in part.
+        Selected clients whose update faults kept out of the mean, in whole or in part, and those
+        that have not answered.
     faults : dict or None
         What went wrong; None where the scenario has no faults.
     learning_rate : float or None

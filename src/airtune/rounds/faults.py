@@ -307,6 +307,7 @@ def updates_of(
         dropped=tuple(sorted(client for part in parts for client in part.dropped)),
         loss=sum(loss * size for loss, size in losses) / count if count else None,
         states={client: state for part in parts for client, state in part.states.items()},
+        missing=tuple(sorted(client for part in parts for client in part.missing)),
     )
 
 

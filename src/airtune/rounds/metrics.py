@@ -118,14 +118,15 @@ def outcome_metrics(outcome: RoundOutcome, constants: BoundConstants, omega: Flo
     known = [bias for bias in biases if bias is not None]
     if len(biases) > 2 or outcome.poison_bias:
         participation["bias"] = joint_bias(*known)
+    missing = set(outcome.computed.missing)
+    if happened is not None:
+        missing |= {*happened.missing, *outcome.computed.dropped}
     return {
         **aggregation_metrics(outcome.computed, outcome.received),
         **participation,
         "product_bias": outcome.product_bias,
         "dropped": list(outcome.computed.dropped),
-        "missing": []
-        if happened is None
-        else sorted({*happened.missing, *outcome.computed.dropped}),
+        "missing": sorted(missing),
         "not_finite": outcome.not_finite,
         "moved_m": float(outcome.moved.distances_m.max()),
         "move_s": float(outcome.booked.move_s),
