@@ -30,8 +30,8 @@ def node(
     ] = Path(".cache/airtune"),
 ) -> None:
     """Be a client of a federation (engine flower): hold model and data until it is ended."""
-    from airtune.engines.flower.federation import check_installed
     from airtune.engines.flower.node import Node
+    from airtune.engines.flower.programs import check_installed
     from airtune.engines.flower.supernode import serve_node
 
     check_installed()

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airtune.engines.base import Progress, RoundUpdates
-from airtune.engines.flower import federation, frames, wire
-from airtune.engines.flower.federation import Answers, Federation
+from airtune.engines.flower import frames, programs, wire
+from airtune.engines.flower.federation import Answers, Federation, token
 from airtune.engines.flower.members import (
     Member,
     check_alike,
@@ -75,7 +75,7 @@ class FlowerEngine(LocalEngine):
         self._lost: set[str] = set()
         self._why = "all nodes have ended"
         self._here: dict[str, int] = {}
-        self._run = federation.token()
+        self._run = token()
 
     @classmethod
     def check(cls, scenario: Scenario) -> None:
@@ -86,7 +86,7 @@ class FlowerEngine(LocalEngine):
         InputError
             Names the setting, its value and what is allowed.
         """
-        federation.check_installed()
+        programs.check_installed()
         settings = scenario.engine
         if scenario.planning.pretraining == "planned":
             raise InputError(
@@ -108,6 +108,7 @@ class FlowerEngine(LocalEngine):
                     "engine.workers = null: with engine.address it must say for how many nodes of "
                     "the federation a run waits"
                 )
+            programs.check_reachable(settings.address)
         certificate = settings.certificate
         if certificate is not None and not Path(certificate).is_file():
             raise InputError(f"engine.certificate = {shown(certificate)}: there is no such file")
@@ -162,7 +163,7 @@ class FlowerEngine(LocalEngine):
                 {
                     "do": "updates",
                     "run": self._run,
-                    "message": federation.token(),
+                    "message": token(),
                     "clients": own,
                     "batch_sizes": batch_sizes[own].tolist(),
                     "seed": seed,
@@ -242,7 +243,7 @@ class FlowerEngine(LocalEngine):
             {
                 "do": "begin",
                 "run": self._run,
-                "message": federation.token(),
+                "message": token(),
                 "scenario": json.loads(json.dumps(settings)),
                 "seed": seed,
             }

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import secrets
-import shutil
 import socket
 import subprocess
 import sys
@@ -20,83 +18,19 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from airtune.engines.flower import apps, certificates, frames
 from airtune.engines.flower.keeper import Kept
+from airtune.engines.flower.programs import environment, free_port, program
 from airtune.errors import FailedError, InputError, clip, shown
 from airtune.registry import IMPORTED
 
 STARTED_S = 120.0
 """Longest time that a program of Flower takes to begin [s], on a machine that is busy."""
 
-SETTINGS = {
-    "FLWR_TELEMETRY_ENABLED": "0",
-    "FLWR_DISABLE_UPDATE_CHECK": "1",
-    "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.2",
-    "PYTHONUNBUFFERED": "1",
-}
-"""No reports home, no look for updates; tasks begin at once."""
-
 CONNECTION = "airtune"
-
-
-def check_installed() -> None:
-    """Refuse the engine where Flower is not installed.
-
-    Raises
-    ------
-    InputError
-        Says how to install it.
-    """
-    found = find_spec("flwr")
-    if found is None or found.origin is None:  # a folder of that name is no package
-        raise InputError(
-            "engine.name = 'flower': needs the package flwr; install it with: "
-            "pip install 'airtune[flower]'"
-        )
-
-
-def environment(home: Path) -> dict[str, str]:
-    """Return the environment of Flower's programs, which keep their files in `home`.
-
-    Programs that belong to this Python are found first.
-    """
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    known = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
-    return {
-        **os.environ,
-        **SETTINGS,
-        "PATH": path,
-        "FLWR_HOME": str(home),
-        "PYTHONPATH": os.pathsep.join(str(Path(part).resolve()) for part in known),
-    }
-
-
-def program(name: str) -> str:
-    """Return the path of a program of Flower.
-
-    Raises
-    ------
-    InputError
-        It is not there.
-    """
-    found = shutil.which(name, path=environment(Path())["PATH"])
-    if found is None:
-        raise InputError(
-            f"engine.name = 'flower': the program {name} is not there; install it with: "
-            "pip install 'airtune[flower]'"
-        )
-    return found
-
-
-def free_port() -> int:
-    """Return a port of this machine that nobody uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
@@ -172,7 +106,8 @@ class Federation:
             command += ["--address", str(self.address), "--certificate", str(self.certificate)]
             command += ["--key", str(key), *own]
             log = self.folder / f"node-{number}.log"
-            self.nodes_here.append(Kept(command, log, self._environment))
+            inside = {**self._environment, "TMPDIR": str(self.folder)}  # goes with this folder
+            self.nodes_here.append(Kept(command, log, inside))
             self._opened.callback(self.nodes_here[-1].close)
 
     def nodes(self) -> list[str]:

@@ -7,9 +7,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from airtune.engines.flower.federation import environment, free_port, program
 from airtune.engines.flower.keeper import Kept
 from airtune.engines.flower.node import Node, serve
+from airtune.engines.flower.programs import environment, free_port, program
 from airtune.errors import FailedError, clip, shown
 
 
