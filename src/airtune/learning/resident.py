@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airtune.learning.device import Device
 from airtune.scenario import Scenario
 from airtune.streams import torch_seed
 
 if TYPE_CHECKING:
+    from airtune.learning.device import Device
     from airtune.learning.model import AdapterModel
 
 

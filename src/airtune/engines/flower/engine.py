@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from airtune.engines.base import Progress, RoundUpdates
 from airtune.engines.flower import frames, programs, wire
 from airtune.engines.flower.federation import Answers, Federation, token
+from airtune.engines.flower.keeper import is_there
 from airtune.engines.flower.members import (
     Member,
     check_alike,
@@ -224,7 +225,7 @@ class FlowerEngine(LocalEngine):
             raise FailedError(f"engine.name = 'flower': node {node} is lost: {clip(why)}")
         for node in names:
             self._members[node] = member_of(node, answers.bodies[node])
-        inputs = self.inputs()
+        inputs = super().inputs()
         expected = {name: inputs.get(name) for name in ("data", "adapter")}
         check_alike(list(self._members.values()), expected | {"model": fingerprint(self.learner)})
         alone = [node for node, member in self._members.items() if member.own]
@@ -287,7 +288,7 @@ class FlowerEngine(LocalEngine):
             The round is not saved; a resumed run repeats it.
         """
         least = min(self.learner.scenario.engine.minimum_clients, len(clients))
-        ended = bool(self._here) and not any(node.running for node in self._nodes_here())
+        ended = bool(self._here) and not any(map(self._alive, self._here))
         if len(results) >= least and not ended:
             return
         what = (
@@ -303,8 +304,12 @@ class FlowerEngine(LocalEngine):
             "`airtune resume` goes on from the last round"
         )
 
-    def _nodes_here(self) -> list[Any]:
-        return [] if self._federation is None else list(self._federation.nodes_here)
+    def _alive(self, node: str) -> bool:
+        """Tell whether the process of a node that was started here is there."""
+        if self._federation is None:
+            return False
+        kept = self._federation.nodes_here[self._here[node]]
+        return kept.running and is_there(self._members[node].process)
 
     def _data_sizes(self, sizes: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the records of each client, of those with data of their own as they say."""

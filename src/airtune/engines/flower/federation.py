@@ -27,8 +27,14 @@ from airtune.engines.flower.programs import environment, free_port, program
 from airtune.errors import FailedError, InputError, clip, shown
 from airtune.registry import IMPORTED
 
-STARTED_S = 120.0
+STARTED_S = 300.0
 """Longest time that a program of Flower takes to begin [s], on a machine that is busy."""
+
+RETRIES = 2
+"""Times that an app is started again, or a message sent again, that Flower has lost."""
+
+LOOKED_S = 45.0
+"""Time after which Flower is asked what has become of a run that does not come up [s]."""
 
 CONNECTION = "airtune"
 
@@ -90,9 +96,18 @@ class Federation:
             listening.listen(1)
             listening.settimeout(1.0)
             app = apps.write_app(self.folder / "relay")
-            said = self._flwr("run", str(app), CONNECTION, "--run-config", f'socket="{path}"')
-            self._run = str(said["run-id"])
-            self._connection = self._accepted(listening)
+            for _ in range(1 + RETRIES):
+                said = self._flwr("run", str(app), CONNECTION, "--run-config", f'socket="{path}"')
+                self._run = str(said["run-id"])
+                self._connection = self._accepted(listening)
+                if self._connection is not None:
+                    break
+            else:
+                raise FailedError(
+                    "engine.name = 'flower': the app that passes messages on has not come up "
+                    f"({clip(self._state())}); a SuperLink at engine.address must run on this "
+                    "machine, under the same user"
+                )
         self._opened.callback(self._hang_up)
 
     def start_nodes(self, options: Sequence[Sequence[str]]) -> None:
@@ -125,9 +140,7 @@ class Federation:
         """
         until = time.monotonic() + limit_s
         while len(there := self.nodes()) < count:
-            for node in self.nodes_here:
-                if not node.running:
-                    raise FailedError(f"engine.name = 'flower': a node ended: {clip(node.said())}")
+            self._check_nodes()
             if time.monotonic() > until:
                 raise FailedError(
                     f"engine.workers = {count}: {len(there)} nodes have come to the federation "
@@ -148,7 +161,8 @@ class Federation:
         limit_s : float
             A node that has not answered until then is lost [s].
         here : mapping of str to int, optional
-            Which of `nodes_here` a node is: it is lost as soon as its process has ended.
+            Which of `nodes_here` a node is: it is lost as soon as its process has ended.  As long
+            as that is not known none of them may end.
 
         Raises
         ------
@@ -173,6 +187,8 @@ class Federation:
                 else:
                     answers.lost[node] = str(error)
                 continue
+            if not here:
+                self._check_nodes()
             for node in list(waiting):
                 number = (here or {}).get(node)
                 if number is not None and not self.nodes_here[number].running:
@@ -189,6 +205,12 @@ class Federation:
         for each in [*self.nodes_here, *([] if self._link is None else [self._link])]:
             each.ask_to_end()
         self._opened.close()
+
+    def _check_nodes(self) -> None:
+        """Stop if a node that was started here has ended."""
+        for node in self.nodes_here:
+            if not node.running:
+                raise FailedError(f"engine.name = 'flower': a node ended: {clip(node.said())}")
 
     def _push(
         self,
@@ -261,15 +283,23 @@ class Federation:
         ------
         InputError
             It refuses.
+        FailedError
+            It does not end.
         """
-        done = subprocess.run(  # noqa: S603 - our own arguments
-            [program("flwr"), *arguments, "--format", "json"],
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=STARTED_S,
-        )
+        try:
+            done = subprocess.run(  # noqa: S603 - our own arguments
+                [program("flwr"), *arguments, "--format", "json"],
+                env=self._environment,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=STARTED_S,
+            )
+        except subprocess.TimeoutExpired:
+            raise FailedError(
+                f"engine.name = 'flower': `flwr {arguments[0]}` has not ended within "
+                f"{STARTED_S:g} s"
+            ) from None
         with contextlib.suppress(ValueError):
             found = json.loads(done.stdout[done.stdout.index("{") :])
             if isinstance(found, dict) and found.get("success"):
@@ -280,27 +310,30 @@ class Federation:
             f"SuperLink there ({clip(why[-180:])})"
         )
 
-    def _accepted(self, listening: socket.socket) -> socket.socket:
+    def _accepted(self, listening: socket.socket) -> socket.socket | None:
+        """Return the connection of the app that passes messages on; None if it has ended.
+
+        On a machine that is busy the token that Flower gives an app to begin with may run out.
+        """
         until = time.monotonic() + STARTED_S
-        while time.monotonic() < until:
+        look = time.monotonic() + LOOKED_S
+        while time.monotonic() < until and (self._link is None or self._link.running):
             with contextlib.suppress(TimeoutError):
                 connection, _ = listening.accept()
                 connection.settimeout(None)
                 return connection
-            if self._link is not None and not self._link.running:
-                break
-        raise FailedError(
-            "engine.name = 'flower': the app that passes messages on has not come up "
-            f"({clip(self._state())}); a SuperLink at engine.address must run on this machine, "
-            "under the same user"
-        )
+            if time.monotonic() > look:
+                if self._state().startswith("finished"):
+                    return None
+                look = time.monotonic() + LOOKED_S
+        return None
 
     def _state(self) -> str:
         """Return what the SuperLink says of the run."""
         try:
             runs = self._flwr("list", CONNECTION, "--run-id", self._run).get("runs", [])
             return str(runs[0]["status"]) if runs else "no such run"
-        except (InputError, OSError, subprocess.SubprocessError):
+        except (InputError, FailedError, OSError):
             return "the SuperLink does not answer"
 
     def _hang_up(self) -> None:
@@ -314,12 +347,8 @@ class Federation:
                 if self._state().startswith("finished"):
                     return
                 time.sleep(1.0)
-            with contextlib.suppress(InputError, OSError, subprocess.SubprocessError):
+            with contextlib.suppress(InputError, FailedError, OSError):
                 self._flwr("stop", self._run, CONNECTION)
-
-
-RETRIES = 2
-"""Times that a message is sent again to a node whose Flower has lost it."""
 
 
 def _passing(error: str) -> bool:

@@ -39,6 +39,16 @@ def end_tree(process: int, grace_s: float = GRACE_S) -> None:
             each.kill()
 
 
+def is_there(process: int) -> bool:
+    """Tell whether a process of this machine has not ended."""
+    import psutil
+
+    try:
+        return bool(psutil.Process(process).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
 class Kept:
     """A command that runs beside this process and ends with it, whatever it has started.
 

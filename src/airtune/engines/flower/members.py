@@ -53,10 +53,8 @@ def check_alike(members: Sequence[Member], expected: Mapping[str, Any]) -> None:
         ("model", "model.source"),
         ("adapter", "model.lora"),
     ):
-        wrong = [m.process for m in members if m.digests.get(name) != expected[name]]
-        if name == "data":
-            wrong = [m.process for m in members if m.process in wrong and not m.own]
-        if wrong:
+        held = [m for m in members if name != "data" or not m.own]
+        if any(m.digests.get(name) != expected[name] for m in held):
             raise InputError(
                 f"{what}: is not the same on all nodes of the federation; use the same files, the "
                 "same versions of packages and machines of one kind, or name a folder with the "
