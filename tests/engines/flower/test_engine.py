@@ -10,8 +10,9 @@ import pytest
 
 from airtune.engines import LocalEngine
 from airtune.engines.flower import engine as module
-from airtune.engines.flower import programs
+from airtune.engines.flower import frames, programs
 from airtune.engines.flower.engine import FlowerEngine, nodes_here
+from airtune.engines.flower.members import Member, check_alike, member_of
 from airtune.engines.flower.node import Node
 from airtune.errors import FailedError, InputError
 from airtune.learning.data import load_sample
@@ -95,52 +96,40 @@ def test_rounds_are_those_of_the_local_engine_bit_for_bit(settings, here, change
         spread.close()
 
 
-def test_the_clients_of_a_lost_node_are_missing_and_without_nodes_the_round_fails(
-    settings, here
-) -> None:
-    scenario = Scenario.model_validate(settings)
-    engine = FlowerEngine(prepare)
-    try:
-        engine.start(scenario, 1)
-        nodes, adapter = here.opened_ones[0].nodes_here, engine.initial_adapter()
-        whole = engine.updates(adapter, CLIENTS, SIZES, 1, 1)
-        nodes[1].running = False
-        part = engine.updates(adapter, CLIENTS, SIZES, 1, 1)
-        assert (part.clients.tolist(), part.dropped, part.missing) == ([0, 2], (), (1,))
-        assert np.array_equal(part.updates, whole.updates[[0, 2]])
-        nodes[1].running = True  # another of its kind; this one is not asked any more
-        asked = nodes[1].messages
-        assert engine.updates(adapter, CLIENTS, SIZES, 1, 2).missing == (1,)
-        assert nodes[1].messages == asked
-        nodes[0].running = nodes[1].running = False
-        with pytest.raises(FailedError, match=r"all nodes of the federation are lost \(node 0"):
-            engine.updates(adapter, CLIENTS, SIZES, 1, 3)
-    finally:
-        engine.close()
-
-
-def test_fewer_clients_than_asked_for_stop_the_run(settings, here) -> None:
-    own = settings["engine"] | {"minimum_clients": 3}
-    engine = FlowerEngine(prepare)
-    try:
-        engine.start(Scenario.model_validate(settings | {"engine": own}), 1)
-        here.opened_ones[0].nodes_here[1].running = False
-        with pytest.raises(FailedError, match=r"2 of 3 clients .* engine\.minimum_clients = 3"):
-            engine.updates(engine.initial_adapter(), CLIENTS, SIZES, 1, 1)
-    finally:
-        engine.close()
-
-
-def test_a_node_that_was_begun_anew_prepares_and_answers(settings, here) -> None:
+def test_nodes_that_are_lost_begun_anew_or_too_few(settings, here) -> None:
     engine = FlowerEngine(prepare)
     try:
         engine.start(Scenario.model_validate(settings), 1)
-        before = engine.updates(engine.initial_adapter(), CLIENTS, SIZES, 1, 1)
-        held = here.opened_ones[0].nodes_here[0]
-        held.node = Node(held.node._clients, None, settings["cache"])
-        after = engine.updates(engine.initial_adapter(), CLIENTS, SIZES, 1, 1)
-        assert after.missing == ()
-        assert np.array_equal(before.updates, after.updates)
+        nodes, adapter = here.opened_ones[0].nodes_here, engine.initial_adapter()
+
+        def round_of(index: int):
+            return engine.updates(adapter, CLIENTS, SIZES, 1, index)
+
+        whole = round_of(1)
+        # A node that has been started anew prepares again and answers.
+        nodes[0].node = Node(nodes[0].node._clients, None, settings["cache"])
+        again = round_of(1)
+        assert again.missing == ()
+        assert np.array_equal(again.updates, whole.updates)
+        # The clients of a node that has ended are missing: no update of zeros stands for them.
+        nodes[1].running = False
+        part = round_of(1)
+        assert (part.clients.tolist(), part.dropped, part.missing) == ([0, 2], (), (1,))
+        assert np.array_equal(part.updates, whole.updates[[0, 2]])
+        nodes[1].running = True  # another process; the one that was lost is not asked any more
+        asked = nodes[1].messages
+        assert round_of(2).missing == (1,)
+        assert nodes[1].messages == asked
+        # Fewer clients than the settings ask for.
+        least = engine.learner.scenario.engine.model_copy(update={"minimum_clients": 3})
+        few = engine.learner.scenario.model_copy(update={"engine": least})
+        engine._learner = engine.learner.under(few)
+        with pytest.raises(FailedError, match=r"2 of 3 clients .* engine\.minimum_clients = 3"):
+            round_of(3)
+        # Nobody is left.
+        nodes[0].running = nodes[1].running = False
+        with pytest.raises(FailedError, match=r"all nodes of the federation are lost \(node 0"):
+            round_of(3)
     finally:
         engine.close()
 
@@ -169,25 +158,42 @@ def test_a_node_may_bring_its_own_file(settings, here, tmp_path: Path) -> None:
         engine.close()
 
 
-def test_a_node_with_another_model_is_refused(settings, here, monkeypatch) -> None:
-    monkeypatch.setattr(module, "fingerprint", lambda learner: 7)
-    engine = FlowerEngine(prepare)
-    try:
-        with pytest.raises(InputError, match=r"model\.source: is not the same on all nodes"):
-            engine.start(Scenario.model_validate(settings), 1)
-    finally:
-        engine.close()
+@pytest.mark.parametrize(
+    ("wrong", "own", "message"),
+    [
+        ("model", False, r"model\.source: is not the same on all nodes"),
+        ("adapter", True, r"model\.lora: is not the same on all nodes"),
+        ("data", False, r"data\.source: is not the same on all nodes"),
+        ("data", True, None),
+        ("device", False, None),
+    ],
+)
+def test_nodes_that_work_on_other_things_are_refused(wrong, own, message) -> None:
+    expected = {"data": "d", "adapter": "a", "model": 5}
+    members = [Member(7, False, {**expected, "device": "cpu"}, [], {})]
+    members.append(Member(7, own, {**expected, "device": "cpu", wrong: "other"}, [], {}))
+    if message is None:
+        check_alike(members, expected)
+        return
+    with pytest.raises(InputError, match=message):
+        check_alike(members, expected)
 
 
-def test_what_goes_wrong_at_a_node_is_told_as_if_it_came_up_here(settings, here, tmp_path) -> None:
+def test_what_goes_wrong_at_a_node_is_told_as_if_it_came_up_here(settings, tmp_path) -> None:
     (tmp_path / "own.jsonl").write_text("{}\n")
-    here.own_data = {1: tmp_path / "own.jsonl"}
-    engine = FlowerEngine(prepare)
-    try:
-        with pytest.raises(InputError, match=r"data\.source.*own\.jsonl.*\(at node 1\)"):
-            engine.start(Scenario.model_validate(settings), 1)
-    finally:
-        engine.close()
+    scenario = Scenario.model_validate(settings).to_dict()
+    begin = {"do": "begin", "run": "r", "message": "m", "scenario": scenario, "seed": 1}
+    node = Node((1,), tmp_path / "own.jsonl", settings["cache"])
+    with pytest.raises(InputError, match=r"data\.source.*own\.jsonl.*\(at node 4\)"):
+        member_of("4", node.answer(frames.pack(begin)))
+    remote = {**scenario, "model": {**scenario["model"], "trust_remote_code": True}}
+    with pytest.raises(InputError, match=r"model\.trust_remote_code = True: must be False"):
+        member_of("4", node.answer(frames.pack({**begin, "scenario": remote})))
+    with pytest.raises(FailedError, match=r"a message cannot be read .* \(at node 4\)"):
+        member_of("4", node.answer(b"junk"))
+    assert frames.unpack(node.answer(frames.pack({"do": "updates", "run": "r"})))[0] == {
+        "unknown": True
+    }
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def scenario(tmp_path_factory: pytest.TempPathFactory) -> Scenario:
             "evaluation": {"records": 30, "batch_size": 5, "answers": 1},
             "training": {"rounds": 3, "batch_size_max": 4},
             "placement": {"mode": "fast"},
-            "engine": {"name": "flower", "workers": 3},
+            "engine": {"name": "flower", "workers": 2},
         }
     )
 

@@ -14,10 +14,9 @@ from airtune.errors import InputError, clip, shown
 SETTINGS = {
     "FLWR_TELEMETRY_ENABLED": "0",
     "FLWR_DISABLE_UPDATE_CHECK": "1",
-    "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.2",
     "PYTHONUNBUFFERED": "1",
 }
-"""No reports home, no look for updates; tasks begin at once."""
+"""No reports home, no look for updates; what is printed is in the logs at once."""
 
 
 def check_installed() -> None:
