@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -276,7 +277,14 @@ class FlowerEngine(LocalEngine):
     def _lost_node(self, node: str, why: str) -> None:
         """Note a node that was started here and has ended; others may come back."""
         self._why = f"node {node}: {clip(why)}"
-        if node in self._here:
+        clients = ", ".join(map(str, self._members[node].clients))
+        warnings.warn(
+            f"a node of the federation has not answered ({self._why}); clients {clip(clients)} are "
+            "missing in this round",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        if node in self._here and not self._alive(node):
             self._lost.add(node)
 
     def _check_enough(self, results: Mapping[int, Any], clients: NDArray[np.int64]) -> None:

@@ -320,7 +320,7 @@ class Federation:
         while time.monotonic() < until and (self._link is None or self._link.running):
             with contextlib.suppress(TimeoutError):
                 connection, _ = listening.accept()
-                connection.settimeout(None)
+                connection.settimeout(STARTED_S)
                 return connection
             if time.monotonic() > look:
                 if self._state().startswith("finished"):
