@@ -166,6 +166,12 @@ def test_without_any_node_it_ends_with_1_and_goes_on_later_to_the_same_result(
     wait_until_gone(before)
 
 
+def test_flower_keeps_its_patience_where_it_is_set() -> None:
+    line = "from airtune.engines.flower.patient import wait_longer; print(wait_longer())"
+    done = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "2"
+
+
 class Standing:
     """A SuperLink and nodes as an administrator starts them, each by a command of its own."""
 

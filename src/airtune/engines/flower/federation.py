@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from airtune.engines.flower import apps, certificates, frames
+from airtune.engines.flower import apps, certificates, frames, patient
 from airtune.engines.flower.keeper import Kept
 from airtune.engines.flower.programs import environment, free_port, program
 from airtune.errors import FailedError, InputError, clip, shown
@@ -248,7 +248,7 @@ class Federation:
         home.mkdir(mode=0o700, exist_ok=True)
         certificates.write_certificates(self.folder, ["127.0.0.1", "localhost"])
         self.address, self.certificate = f"127.0.0.1:{port}", self.folder / "ca.pem"
-        command = [program("flower-superlink"), "--host", "127.0.0.1", "--port", str(port)]
+        command = [*patient.command("flower-superlink"), "--host", "127.0.0.1", "--port", str(port)]
         command += ["--ssl-ca-certfile", str(self.certificate)]
         command += ["--ssl-certfile", str(self.folder / "server.pem")]
         command += ["--ssl-keyfile", str(self.folder / "server.key")]

@@ -7,9 +7,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from airtune.engines.flower import patient
 from airtune.engines.flower.keeper import Kept
 from airtune.engines.flower.node import Node, serve
-from airtune.engines.flower.programs import environment, free_port, program
+from airtune.engines.flower.programs import environment, free_port
 from airtune.errors import FailedError, clip, shown
 
 
@@ -35,7 +36,7 @@ def serve_node(
     """
     with tempfile.TemporaryDirectory(prefix="airtune-") as folder:
         path, home = Path(folder) / "node.socket", Path(folder) / "flwr"
-        command = [program("flower-supernode"), "--superlink", address]
+        command = [*patient.command("flower-supernode"), "--superlink", address]
         command += ["--root-certificates", str(certificate.resolve())]
         command += ["--auth-supernode-private-key", str(key.resolve())]
         command += ["--node-config", f"socket={json.dumps(str(path))}"]
