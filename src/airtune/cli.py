@@ -16,6 +16,7 @@ import click
 import typer
 
 from airtune.commands.failures import show_warning, told
+from airtune.commands.node import node
 from airtune.commands.options import (
     AsJson,
     BaseModel,
@@ -287,7 +288,6 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Plan rounds, batches, clocks and power within the budgets, without training."""
-
     if scenario is not None and problem is None:
         from airtune.commands.plan import plan_and_show
 
@@ -391,6 +391,8 @@ def export(
 
     command.export(run_dir, out, command.Choice(scheme, seed, merged, licence, base_model))
 
+
+app.command()(node)
 
 if __name__ == "__main__":
     main()

@@ -302,6 +302,7 @@ ENGINES = Registry(
     {
         "local": "airtune.engines.local:LocalEngine",
         "ray": "airtune.engines.ray_workers:RayEngine",
+        "flower": "airtune.engines.flower.engine:FlowerEngine",
     },
     is_called=True,
 )

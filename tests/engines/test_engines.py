@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -110,6 +111,37 @@ def test_an_engine_that_loses_clients_in_silence_is_refused(
     engines.add("silent", Silent)
     with pytest.raises(InputError, match=r"engine\.name = 'silent': .* returned 1 updates"):
         compare.compare(with_engine(small_scenario, "silent"), tmp_path / "run")
+
+
+@pytest.mark.parametrize("faults", [{}, {"broadcast": {"share": 0.5}}])
+def test_clients_that_do_not_answer_are_missing_and_the_round_goes_on(
+    small_scenario, quadratic, engines, tmp_path, monkeypatch, faults
+) -> None:
+    monkeypatch.setattr(compare, "publish", lambda folder: None)  # no page
+
+    class Lossy(LocalEngine):
+        def updates(self, adapter, clients, batch_sizes, seed, round_index, states=None):
+            there = clients[(clients != 1) | (round_index % 2 == 0)]
+            done = super().updates(adapter, there, batch_sizes, seed, round_index, states)
+            missing = tuple(int(k) for k in clients if k not in there)
+            return replace(done, missing=missing)
+
+    engines.add("lossy", Lossy)
+    settings = with_engine(small_scenario, "lossy").to_dict()
+    settings["training"]["rounds"] = 4
+    for name, values in faults.items():
+        settings["faults"][name] |= values
+    folder = tmp_path / "run"
+    compare.compare(Scenario.model_validate(settings), folder)
+    for scheme in ("ideal", "fixed"):
+        lines = (folder / scheme / "seed-0" / "metrics.jsonl").read_text().splitlines()
+        rounds = [json.loads(line) for line in lines][1:]
+        assert len(rounds) >= 3
+        for line in rounds:
+            lost = line["round"] % 2 == 1
+            assert (1 in line["missing"]) >= lost
+            assert (1 in line["clients"]) != lost
+            assert line["dropped"] == []
 
 
 def test_an_engine_elsewhere_makes_no_learner_here(

@@ -26,7 +26,7 @@ Schemes = Annotated[
 Seeds = Annotated[int | None, typer.Option(help="Independent repetitions.")]
 Engine = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Where client updates run: engine.name (local, ray)."),
+    typer.Option(metavar="NAME", help="Where client updates run: local, ray or flower."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 RunDir = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Folder of a run or a compare.")]

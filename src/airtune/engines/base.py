@@ -44,6 +44,8 @@ class RoundUpdates:
         :class:`airtune.learning.objectives.base.ClientObjective`.
     losses : dict of int to float
         Training loss of each of the S clients by its index; an engine may leave it empty.
+    missing : tuple of int
+        Clients that have not answered, such as those of a machine that is gone.
     """
 
     updates: NDArray[np.float32]
@@ -52,6 +54,7 @@ class RoundUpdates:
     loss: float | None
     states: dict[int, ClientState] = field(default_factory=dict)
     losses: dict[int, float] = field(default_factory=dict)
+    missing: tuple[int, ...] = ()
 
 
 class Engine(ABC):
@@ -68,8 +71,9 @@ class Engine(ABC):
     Updates depend on the adapter, the batch sizes, the clients' states, the seed and the round
     only: an engine that gives the same float32 numbers as
     :class:`airtune.engines.local.LocalEngine` gives the same run.
-    A client without a finite update is listed in `dropped`, and the round goes on without it; any
-    other failure is raised, and the run stops with its last round saved.
+    A client without a finite update is listed in `dropped`, one that does not answer in `missing`,
+    and the round goes on without it; any other failure is raised, and the run stops with its last
+    round saved.
 
     Examples
     --------

@@ -90,7 +90,7 @@ class Worker:
         """
         found = self.learner.inputs()
         digests = {name: found.get(name) for name in ("data", "adapter", "device")}
-        return {"process": os.getpid(), "digests": {**digests, "model": _fingerprint(self.learner)}}
+        return {"process": os.getpid(), "digests": {**digests, "model": fingerprint(self.learner)}}
 
     def facts(self) -> dict[str, Any]:
         """Return what an engine tells of the beginning: ``sizes``, ``adapter`` and the rest."""
@@ -168,7 +168,7 @@ def _writable(state: ClientState) -> ClientState:
     return {name: np.array(array) for name, array in state.items()}
 
 
-def _fingerprint(learner: Learner) -> int:
+def fingerprint(learner: Learner) -> int:
     """Return a checksum of the weights of the base model."""
     import torch
 

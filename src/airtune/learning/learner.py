@@ -23,6 +23,7 @@ from airtune.learning.formats import read_records
 from airtune.learning.objectives.base import LocalTask
 from airtune.learning.own_factors import keeps, personal_update
 from airtune.learning.payload import payload_of
+from airtune.learning.resident import adapter_model, make_deterministic
 from airtune.learning.results import (
     AdapterMatrix,
     ClientState,
@@ -37,7 +38,6 @@ from airtune.learning.wrong_answers import wrong_answers
 from airtune.learning.zeroth_order import asks, differences
 from airtune.registry import CLIENT_OBJECTIVES
 from airtune.scenario import Scenario
-from airtune.streams import torch_seed
 
 if TYPE_CHECKING:
     import torch
@@ -342,17 +342,13 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
     InputError
         Model, data or their settings cannot be used.
     """
-    import torch
-
     from airtune.learning.device import device_of
-    from airtune.learning.model import AdapterModel, count_parameters
+    from airtune.learning.model import count_parameters
     from airtune.learning.pretrain import pretraining_cost
     from airtune.learning.sources import open_model
     from airtune.learning.workers import Workers
 
-    torch.use_deterministic_algorithms(True)
-    # It would write into every new tensor before the operation that fills it does.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # set on the module
+    make_deterministic()
     device = device_of(scenario.model)
     records, left_out = read_records(scenario.data)
     # What the settings ask for may be impossible: that is said before any model is opened.
@@ -363,16 +359,7 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
     weights = sum(count_parameters(base))
     # Threads side by side only wait for each other at a GPU.
     workers = Workers(scenario.threads if device.kind == "cpu" else 1, weights)
-    start = None if scenario.model.adapter is None else Path(scenario.model.adapter)
-    model = AdapterModel(
-        base,
-        name,
-        scenario.model.lora,
-        torch_seed(seed, "adapter"),
-        start,
-        checkpointing=scenario.model.gradient_checkpointing,
-        device=device,
-    )
+    model = adapter_model(scenario, seed, base, name, device)
     return Learner(
         scenario=scenario,
         matrices=model.matrices,

@@ -95,7 +95,8 @@ class MetricsLine(Part):
     dropped : list of int
         Clients whose update was not finite.
     missing : list of int
-        Selected clients whose update is not in the mean or only in part: faults, or not finite.
+        Selected clients whose update is not in the mean or only in part: faults, not finite, or
+        never answered.
     faults : dict or None
         What went wrong; None where the scenario has no faults.
     learning_rate : float or None

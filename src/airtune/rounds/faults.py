@@ -309,6 +309,7 @@ def updates_of(
         loss=sum(loss * size for loss, size in losses) / count if count else None,
         states={client: state for part in parts for client, state in part.states.items()},
         losses={client: loss for part in parts for client, loss in part.losses.items()},
+        missing=tuple(sorted(client for part in parts for client in part.missing)),
     )
 
 

@@ -109,7 +109,7 @@ def outcome_metrics(outcome: RoundOutcome, constants: BoundConstants, omega: Flo
     """
     happened = outcome.faults
     participation = participation_metrics(constants, omega, outcome.transmitters, outcome.choice)
-    missing = set(outcome.computed.dropped)
+    missing = {*outcome.computed.dropped, *outcome.computed.missing}
     if happened is not None:
         missing |= set(happened.missing)
         biases = (happened.squared_bias, happened.stale_bias, happened.poison_bias)

@@ -18,14 +18,15 @@ def check_updates(computed: RoundUpdates, selected: NDArray[np.int64], engine: s
     Raises
     ------
     InputError
-        The clients with an update and those dropped are not the selected ones.
+        The clients with an update, those dropped and those missing are not the selected ones.
     """
-    answered = sorted([*computed.clients.tolist(), *computed.dropped])
+    answered = sorted([*computed.clients.tolist(), *computed.dropped, *computed.missing])
     if answered != sorted(selected.tolist()) or len(computed.updates) != len(computed.clients):
         raise InputError(
             f"engine.name = {engine!r}: the engine was asked for the updates of clients "
             f"{selected.tolist()}; it returned {len(computed.updates)} updates, of clients "
-            f"{computed.clients.tolist()}, and dropped {list(computed.dropped)}"
+            f"{computed.clients.tolist()}, dropped {list(computed.dropped)} and missed "
+            f"{list(computed.missing)}"
         )
 
 

@@ -132,18 +132,29 @@ class Engine(Settings):
 
     name: Annotated[str, Registered(ENGINES)] = Field(
         "local",
-        description="local: this process; ray: workers on this machine or a cluster; or an engine "
-        "of another package",
+        description="local: this process; ray: workers on this machine or a cluster; flower: nodes "
+        "of a federation; or an engine of another package",
     )
     workers: Annotated[int, Field(ge=1, le=65_536)] | None = Field(
         None,
         description="ray: worker processes with `threads` threads each; null: as many as the "
-        "processors (or GPUs) carry",
+        "processors (or GPUs) carry; flower: nodes to start here, or to wait for at `address`",
     )
     address: Annotated[str, Field(pattern=r"^(auto|[^\s/@]+:\d{1,5})$")] | None = Field(
         None,
-        description="ray: cluster to join, host:port, or auto: that of this machine; null: one "
-        "is started here and ends with the run",
+        description="ray: cluster to join, host:port, or auto: that of this machine; flower: "
+        "SuperLink to join, host:port; null: one is started here and ends with the run",
+    )
+    certificate: str | None = Field(
+        None,
+        description="flower: file with the certificate of the authority that has signed that of "
+        "the SuperLink at `address`; null: one that this machine trusts",
+    )
+    deadline_s: Annotated[Positive, Quantity("s", 1.0, 1e7)] = Field(
+        1800.0, description="flower: longest wait for the answer of a node"
+    )
+    minimum_clients: Count = Field(
+        1, description="flower: fewest clients that answer in a round; with fewer the run stops"
     )
     gpus_per_worker: Annotated[NonNegative, Field(le=1024), AfterValidator(_gpus)] | None = Field(
         None,

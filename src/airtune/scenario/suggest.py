@@ -76,7 +76,7 @@ OTHER_NAMES = {
     "schemes": "scheme method methods algorithm algorithms strategy baselines",
     "threads": "num_threads n_threads n_jobs num_workers cpus",
     "engine.name": "backend",
-    "engine.address": "cluster ray_address",
+    "engine.address": "cluster ray_address superlink",
     "model.device": "accelerator device_map",
     "model.autocast": "amp",
     "cache": "cache_dir",
@@ -111,8 +111,8 @@ def alternatives(path: str) -> str:
     'did you mean model.lora.rank?'
     >>> alternatives("radio.carier")
     'did you mean radio.carrier_hz?'
-    >>> alternatives("engine.zzz")
-    'allowed are engine.name, engine.workers, engine.address, engine.gpus_per_worker'
+    >>> alternatives("budget.zzz")
+    'allowed are budget.latency_s, budget.client_energy_j, budget.energy_j'
     """
     found = likely(path)
     if found:

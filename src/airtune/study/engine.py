@@ -8,7 +8,7 @@ from typing import Any
 from airtune.registry import ENGINES
 from airtune.scenario import Scenario
 
-HERE = ("local", "ray")
+HERE = ("local", "ray", "flower")
 """Engines whose files are at hand in this process: budgets are checked before they start."""
 
 

@@ -1,0 +1,1 @@
+"""A federation of Flower as an engine: clients are computed by nodes that stay where data is."""

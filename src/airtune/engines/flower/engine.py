@@ -1,0 +1,343 @@
+"""Client updates on nodes of a Flower federation, which may hold data of their own.
+
+The run keeps the model and the validation data, and emulates the air on the updates that nodes
+send; of the clients' data it needs sizes only.  A node that does not answer leaves its clients
+missing in the round; when nobody is left the run stops, and goes on later from its last round.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from airtune.engines.base import Progress, RoundUpdates
+from airtune.engines.flower import frames, programs, wire
+from airtune.engines.flower.federation import Answers, Federation, token
+from airtune.engines.flower.keeper import is_there
+from airtune.engines.flower.members import (
+    Member,
+    check_alike,
+    check_same,
+    member_of,
+    results_of,
+    with_own,
+)
+from airtune.engines.local import LocalEngine, round_updates
+from airtune.engines.worker import fingerprint
+from airtune.errors import FailedError, InputError, clip, shown
+
+if TYPE_CHECKING:
+    from airtune.learning.learner import Prepare
+    from airtune.learning.payload import Payload
+    from airtune.learning.results import ClientState, ClientUpdate
+    from airtune.learning.sizes import Sizes
+    from airtune.scenario import Scenario
+
+
+@dataclass
+class Traffic:
+    """Bytes of the bodies of messages of one round.
+
+    Attributes
+    ----------
+    round : int
+    sent, received : int
+        To and from all nodes [bytes].
+    """
+
+    round: int
+    sent: int = 0
+    received: int = 0
+
+
+class FlowerEngine(LocalEngine):
+    """Computes client updates on the nodes of a federation, and the rest here.
+
+    Attributes
+    ----------
+    traffic : list of Traffic
+        One of each call of :meth:`updates`.
+    """
+
+    def __init__(self, prepare: Prepare) -> None:
+        super().__init__(prepare)
+        self.traffic: list[Traffic] = []
+        self._federation: Federation | None = None
+        self._members: dict[str, Member] = {}
+        self._started: list[list[int]] = []
+        self._lost: set[str] = set()
+        self._why = "all nodes have ended"
+        self._here: dict[str, int] = {}
+        self._run = token()
+
+    @classmethod
+    def check(cls, scenario: Scenario) -> None:
+        """Refuse before any work what cannot run on a federation.
+
+        Raises
+        ------
+        InputError
+            Names the setting, its value and what is allowed.
+        """
+        programs.check_installed()
+        settings = scenario.engine
+        if scenario.planning.pretraining == "planned":
+            raise InputError(
+                "planning.pretraining = 'planned': must be 'fixed' with engine.name = 'flower'; "
+                "schemes of different pre-training would ask for federations of their own"
+            )
+        if scenario.model.trust_remote_code:
+            raise InputError(
+                "model.trust_remote_code = True: must be False with engine.name = 'flower'; a "
+                "node runs no code that another machine names"
+            )
+        if settings.address is not None:
+            if settings.address == "auto":
+                raise InputError(
+                    "engine.address = 'auto': must be host:port of a SuperLink, or null"
+                )
+            if settings.workers is None:
+                raise InputError(
+                    "engine.workers = null: with engine.address it must say for how many nodes of "
+                    "the federation a run waits"
+                )
+            programs.check_reachable(settings.address)
+        certificate = settings.certificate
+        if certificate is not None and not Path(certificate).is_file():
+            raise InputError(f"engine.certificate = {shown(certificate)}: there is no such file")
+        if settings.minimum_clients > scenario.clients.count:
+            raise InputError(
+                f"engine.minimum_clients = {settings.minimum_clients}: must be at most "
+                f"clients.count = {scenario.clients.count}"
+            )
+
+    def start(self, scenario: Scenario, seed: int, progress: Progress | None = None) -> Sizes:
+        tell, settings = progress or (lambda text, fraction: None), scenario.engine
+        sizes = super().start(scenario, seed, progress)  # pre-trains for all who share the cache
+        tell("starting the federation", 0.0)
+        certificate = None if settings.certificate is None else Path(settings.certificate)
+        self._federation = Federation(settings.address, certificate)
+        self._federation.open()
+        count = settings.workers or nodes_here(scenario)
+        if settings.address is None:
+            count = min(count, scenario.clients.count)
+            self._started = [list(range(scenario.clients.count))[i::count] for i in range(count)]
+            self._federation.start_nodes([_options(scenario, own) for own in self._started])
+        tell(f"waiting for {count} nodes", 0.3)
+        names = self._federation.wait_for(count, settings.deadline_s)
+        tell(f"preparing {len(names)} nodes", 0.5)
+        self._begin(scenario, seed, names)
+        tell("nodes ready", 1.0)
+        return replace(sizes, data_sizes=self._data_sizes(sizes.data_sizes))
+
+    def processes(self) -> dict[int, list[int]]:
+        """Return the clients of each node, by the number of its process on its machine."""
+        return {member.process: member.clients for member in self._members.values()}
+
+    def updates(
+        self,
+        adapter: NDArray[np.float32],
+        clients: NDArray[np.int64],
+        batch_sizes: NDArray[np.int64],
+        seed: int,
+        round_index: int,
+        states: Mapping[int, ClientState] | None = None,
+    ) -> RoundUpdates:
+        scenario, known = self.learner.scenario, states or {}
+        payload = self._payload(seed)
+        part = wire.adapter_part(adapter, self.initial_adapter(), payload)
+        asked: dict[str, list[int]] = {}
+        for node, member in self._members.items():
+            own = [k for k in clients.tolist() if k in member.clients]
+            if own and node not in self._lost:
+                asked[node] = own
+        bodies = {
+            node: frames.pack(
+                {
+                    "do": "updates",
+                    "run": self._run,
+                    "message": token(),
+                    "clients": own,
+                    "batch_sizes": batch_sizes[own].tolist(),
+                    "seed": seed,
+                    "round": round_index,
+                },
+                {
+                    "adapter": part,
+                    **wire.state_arrays({k: known[k] for k in own if k in known}),
+                },
+            )
+            for node, own in asked.items()
+        }
+        answers = self._answers(scenario, seed, bodies)
+        sizes = [len(bodies[node]) for node in bodies]
+        self.traffic.append(
+            Traffic(round_index, sum(sizes), sum(map(len, answers.bodies.values())))
+        )
+        results: dict[int, ClientUpdate] = {}
+        for node, body in answers.bodies.items():
+            results |= results_of(body, asked[node], payload, round_index)
+        self._check_enough(results, clients)
+        found = np.array([k for k in clients.tolist() if k in results], dtype=np.int64)
+        done = round_updates([results[k] for k in found.tolist()], found, len(adapter))
+        missing = tuple(k for k in clients.tolist() if k not in results)
+        return replace(done, missing=missing)
+
+    def holdings(self) -> dict[str, list[Any]]:
+        found = super().holdings()
+        for member in self._members.values():
+            if member.own:
+                found = with_own(found, member)
+        return found
+
+    def inputs(self) -> dict[str, Any]:
+        found = dict(super().inputs())
+        own = [(m.clients, m.digests["data"]) for m in self._members.values() if m.own]
+        if own:
+            text = json.dumps([found.get("data"), sorted(own)])
+            found["data"] = hashlib.sha256(text.encode()).hexdigest()
+        return found
+
+    def close(self) -> None:
+        if self._federation is not None:
+            self._federation.close()
+            self._federation = None
+        super().close()
+
+    def _payload(self, seed: int) -> Payload:
+        from airtune.learning.payload import payload_of
+
+        return payload_of(self.learner.scenario.aggregation, self.learner.matrices, seed)
+
+    def _begin(self, scenario: Scenario, seed: int, names: Sequence[str]) -> None:
+        """Have the nodes prepare, see that they work on the same things, and share out clients."""
+        answers = self._asked(dict.fromkeys(names, self._beginning(scenario, seed)))
+        if answers.lost:
+            node, why = next(iter(answers.lost.items()))
+            raise FailedError(f"engine.name = 'flower': node {node} is lost: {clip(why)}")
+        for node in names:
+            self._members[node] = member_of(node, answers.bodies[node])
+        inputs = super().inputs()
+        expected = {name: inputs.get(name) for name in ("data", "adapter")}
+        check_alike(list(self._members.values()), expected | {"model": fingerprint(self.learner)})
+        alone = [node for node, member in self._members.items() if member.own]
+        claims = {node: member.clients for node, member in self._members.items()}
+        for node, own in wire.assigned(claims, scenario.clients.count, alone).items():
+            self._members[node].clients = own
+        self._here = {
+            node: self._started.index(member.clients)
+            for node, member in self._members.items()
+            if member.clients in self._started
+        }
+
+    def _beginning(self, scenario: Scenario, seed: int) -> bytes:
+        settings = scenario.to_dict()
+        return frames.pack(
+            {
+                "do": "begin",
+                "run": self._run,
+                "message": token(),
+                "scenario": json.loads(json.dumps(settings)),
+                "seed": seed,
+            }
+        )
+
+    def _asked(self, bodies: Mapping[str, bytes]) -> Answers:
+        if self._federation is None:
+            raise RuntimeError("FlowerEngine: call start first")
+        limit = self.learner.scenario.engine.deadline_s
+        return self._federation.ask(bodies, limit, self._here)
+
+    def _answers(self, scenario: Scenario, seed: int, bodies: Mapping[str, bytes]) -> Answers:
+        """Ask nodes; one that was begun anew since then prepares again and is asked again."""
+        answers = self._asked(bodies)
+        fresh = [n for n, body in answers.bodies.items() if frames.unpack(body)[0].get("unknown")]
+        if fresh:
+            begun = self._asked(dict.fromkeys(fresh, self._beginning(scenario, seed)))
+            for node, body in begun.bodies.items():
+                check_same(self._members[node], member_of(node, body))
+            again = self._asked({node: bodies[node] for node in begun.bodies})
+            for node in fresh:
+                del answers.bodies[node]
+            answers.bodies |= again.bodies
+            answers.lost |= begun.lost | again.lost
+        for node, why in answers.lost.items():
+            self._lost_node(node, why)
+        return answers
+
+    def _lost_node(self, node: str, why: str) -> None:
+        """Note a node that was started here and has ended; others may come back."""
+        self._why = f"node {node}: {clip(why)}"
+        clients = ", ".join(map(str, self._members[node].clients))
+        warnings.warn(
+            f"a node of the federation has not answered ({self._why}); clients {clip(clients)} are "
+            "missing in this round",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        if node in self._here and not self._alive(node):
+            self._lost.add(node)
+
+    def _check_enough(self, results: Mapping[int, Any], clients: NDArray[np.int64]) -> None:
+        """Stop where too few clients have answered, or nobody is left to answer again.
+
+        Raises
+        ------
+        FailedError
+            The round is not saved; a resumed run repeats it.
+        """
+        least = min(self.learner.scenario.engine.minimum_clients, len(clients))
+        ended = bool(self._here) and not any(map(self._alive, self._here))
+        if len(results) >= least and not ended:
+            return
+        what = (
+            "all nodes of the federation are lost"
+            if ended or not results
+            else (
+                f"{len(results)} of {len(clients)} clients have answered, fewer than "
+                f"engine.minimum_clients = {least}"
+            )
+        )
+        raise FailedError(
+            f"engine.name = 'flower': {what} ({self._why}); "
+            "`airtune resume` goes on from the last round"
+        )
+
+    def _alive(self, node: str) -> bool:
+        """Tell whether the process of a node that was started here is there."""
+        if self._federation is None:
+            return False
+        kept = self._federation.nodes_here[self._here[node]]
+        return kept.running and is_there(self._members[node].process)
+
+    def _data_sizes(self, sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the records of each client, of those with data of their own as they say."""
+        found = sizes.copy()
+        for member in self._members.values():
+            if member.own:
+                found[member.clients] = np.array(member.sizes)[member.clients]
+        return found
+
+
+def nodes_here(scenario: Scenario) -> int:
+    """Return how many nodes are started on this machine where nothing says so.
+
+    As many as the processors carry with `threads` each, but two at least, and no more than clients.
+    """
+    carried = (os.cpu_count() or 1) // scenario.threads
+    return min(scenario.clients.count, max(2, carried))
+
+
+def _options(scenario: Scenario, clients: Sequence[int]) -> list[str]:
+    """Return options of ``airtune node`` for a node that is started here."""
+    named = ",".join(map(str, clients))
+    return ["--clients", named, "--cache", str(Path(scenario.cache).resolve())]

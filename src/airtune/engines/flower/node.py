@@ -1,0 +1,189 @@
+"""A node of a federation: the process that holds model and data and stays.
+
+Flower starts a new process for each message; that one only hands the message to this process, at a
+socket, and its answer back (:mod:`airtune.engines.flower.apps`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from airtune.engines.flower import frames
+from airtune.engines.flower.wire import rows_part, state_arrays, states_of, whole_adapter
+from airtune.engines.worker import Worker
+from airtune.errors import FailedError, InputError, clip
+from airtune.scenario import Scenario
+
+if TYPE_CHECKING:
+    from airtune.learning.learner import Learner
+
+
+class NodeWorker(Worker):
+    """A worker whose client brings its own data, or several that share those of the scenario.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    seed : int
+    client, data
+        Which client the records of a file are; without a file all data are the scenario's.
+    """
+
+    def __init__(
+        self, scenario: Scenario, seed: int, client: int | None = None, data: Path | None = None
+    ) -> None:
+        super().__init__(scenario, seed, str(Path.cwd()))
+        self._own = client, data
+
+    @property
+    def scenario(self) -> Scenario:
+        """The settings of the run."""
+        return self._scenario
+
+    @property
+    def learner(self) -> Learner:
+        """Model and data, prepared when they are first asked for."""
+        client, data = self._own
+        if self._made is None and client is not None and data is not None:
+            from airtune.learning.own_data import prepare_client
+
+            self._made = prepare_client(self._scenario, self._seed, client, data)
+        return super().learner
+
+
+class Node:
+    """Answers the messages of runs, one after another.
+
+    Parameters
+    ----------
+    clients : sequence of int
+        Which clients it is; empty: those that the run gives it.
+    data : Path, optional
+        Records of its only client; by default it holds what the scenario names.
+    cache : str
+        Folder for models that are made here.
+    """
+
+    def __init__(
+        self, clients: Sequence[int] = (), data: Path | None = None, cache: str = ".cache/airtune"
+    ) -> None:
+        if data is not None and len(clients) != 1:
+            raise InputError(
+                f"--data {clip(data)}: needs --clients with the one client whose data it is; it "
+                f"names {len(clients)}"
+            )
+        self._clients, self._data, self._cache = tuple(clients), data, cache
+        self._run = ""
+        self._worker: NodeWorker | None = None
+        self._last = "", b""
+
+    def answer(self, message: bytes) -> bytes:
+        """Return the answer to a message; what goes wrong is in the answer.
+
+        A message that comes a second time gets the answer that it got.
+        """
+        try:
+            header, arrays = frames.unpack(message)
+            if header.get("message") == self._last[0] and self._last[1]:
+                return self._last[1]
+            done: Callable[[frames.Header, frames.Arrays], bytes]
+            done = {"begin": self._begin, "updates": self._updates}[str(header["do"])]
+            answer = done(header, arrays)
+        except (InputError, FailedError) as error:
+            kind = "input" if isinstance(error, InputError) else "failed"
+            return frames.pack({"error": str(error), "kind": kind})
+        except Exception as error:  # whatever it is, the run is to hear of it
+            return frames.pack({"error": f"{type(error).__name__}: {error}", "kind": "failed"})
+        self._last = str(header.get("message")), answer
+        return answer
+
+    def _begin(self, header: frames.Header, arrays: frames.Arrays) -> bytes:
+        """Prepare for a run, and say what this node works on and which clients it is."""
+        scenario = Scenario.model_validate({**header["scenario"], "cache": self._cache})
+        if scenario.model.trust_remote_code:
+            raise InputError(
+                "model.trust_remote_code = True: must be False with engine.name = 'flower'; a "
+                "node runs no code that another machine names"
+            )
+        if header["run"] != self._run or self._worker is None:
+            self._run, self._worker = "", None  # memory of the run before
+            client = self._clients[0] if self._data is not None else None
+            self._worker = NodeWorker(scenario, int(header["seed"]), client, self._data)
+        began = self._worker.begin()
+        self._run = str(header["run"])
+        learner = self._worker.learner
+        own = self._data is not None
+        return frames.pack(
+            {
+                **began,
+                "clients": list(self._clients),
+                "own": own,
+                "sizes": learner.data_sizes.tolist() if own else [],
+                "holdings": learner.holdings() if own else {},
+            }
+        )
+
+    def _updates(self, header: frames.Header, arrays: frames.Arrays) -> bytes:
+        """Compute the updates of some clients."""
+        from airtune.learning.payload import payload_of
+
+        if self._worker is None or header["run"] != self._run:
+            return frames.pack({"unknown": True})
+        learner, known = self._worker.learner, states_of(arrays)
+        seed, round_index = int(header["seed"]), int(header["round"])
+        payload = payload_of(self._worker.scenario.aggregation, learner.matrices, seed)
+        clients = [int(client) for client in header["clients"]]
+        results = self._worker.updates(
+            whole_adapter(arrays["adapter"], learner.initial_adapter(), payload),
+            clients,
+            [int(size) for size in header["batch_sizes"]],
+            seed,
+            round_index,
+            known,
+        )
+        rows = np.array([result.update for result in results], np.float32).reshape(len(clients), -1)
+        part, kind = rows_part(rows, payload, round_index, known)
+        states = {c: result.state for c, result in zip(clients, results, strict=True)}
+        return frames.pack(
+            {
+                "clients": clients,
+                "kind": kind,
+                "losses": [float(result.loss) for result in results],
+                "tokens": [int(result.tokens) for result in results],
+                "finite": [bool(result.finite) for result in results],
+            },
+            {"updates": part, **state_arrays(states)},
+        )
+
+
+def serve(node: Node, path: Path, running: Callable[[], bool]) -> None:
+    """Answer messages that come to a socket while `running` says so.
+
+    Parameters
+    ----------
+    node : Node
+    path : Path
+        Of the socket, which only this user may reach.
+    running : callable
+        Asked about twice a second.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
+        listening.bind(str(path))
+        path.chmod(0o600)
+        listening.listen(8)
+        listening.settimeout(0.5)
+        while running():
+            try:
+                connection, _ = listening.accept()
+            except TimeoutError:
+                continue
+            # Who has asked may be gone before the answer is there; it then asks again.
+            with connection, contextlib.suppress(OSError, FailedError):
+                connection.settimeout(60.0)
+                frames.send(connection, node.answer(frames.receive(connection)))

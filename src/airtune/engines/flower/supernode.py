@@ -1,0 +1,53 @@
+"""The process of a node beside Flower's own, the SuperNode, which carries its messages."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from airtune.engines.flower import patient
+from airtune.engines.flower.keeper import Kept
+from airtune.engines.flower.node import Node, serve
+from airtune.engines.flower.programs import environment, free_port
+from airtune.errors import FailedError, clip, shown
+
+
+def serve_node(
+    node: Node, address: str, certificate: Path, key: Path, tell: Callable[[str], None]
+) -> None:
+    """Connect to a SuperLink and answer what comes, until this process is ended.
+
+    Parameters
+    ----------
+    node : Node
+    address : str
+        ``host:port`` of the SuperLink.
+    certificate, key : Path
+        Of the authority that signed the SuperLink's certificate, and the node's private key.
+    tell : callable
+        Called with a line of text for the user.
+
+    Raises
+    ------
+    FailedError
+        Flower's process has ended, as it does where the SuperLink does not know the key.
+    """
+    with tempfile.TemporaryDirectory(prefix="airtune-") as folder:
+        path, home = Path(folder) / "node.socket", Path(folder) / "flwr"
+        command = [*patient.command("flower-supernode"), "--superlink", address]
+        command += ["--root-certificates", str(certificate.resolve())]
+        command += ["--auth-supernode-private-key", str(key.resolve())]
+        command += ["--node-config", f"socket={json.dumps(str(path))}"]
+        command += ["--port", str(free_port())]
+        supernode = Kept(command, Path(folder) / "supernode.log", environment(home))
+        try:
+            tell(f"a node of the federation at {address}")
+            serve(node, path, lambda: supernode.running)
+            raise FailedError(
+                f"--address {shown(address)}: Flower's node has ended, as it does where the "
+                f"SuperLink does not know its key ({clip(supernode.said(3)[-180:])})"
+            )
+        finally:
+            supernode.close()

@@ -1,0 +1,66 @@
+"""``airtune node``: what it refuses before it connects."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from airtune.cli import main
+from airtune.engines.flower import programs
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(programs, "check_installed", lambda: None)
+    for name in ("ca.pem", "node.key", "own.jsonl"):
+        (tmp_path / name).write_text("{}\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"--address": "host"}, "--address 'host': must be host:port of a SuperLink"),
+        ({"--address": "https://host:1"}, "must be host:port of a SuperLink"),
+        ({"--address": "host:70000"}, "must be host:port of a SuperLink"),
+        ({"--certificate": "gone.pem"}, "--certificate gone.pem: there is no such file"),
+        ({"--key": "gone.key"}, "--key gone.key: there is no such file"),
+        ({"--data": "gone.jsonl"}, "--data gone.jsonl: there is no such file"),
+        ({"--data": "own.jsonl"}, "--data own.jsonl: needs --clients with the one client"),
+        ({"--data": "own.jsonl", "--clients": "0,1"}, "whose data it is; it names 2"),
+        ({"--clients": "one"}, "--clients 'one': must be numbers of clients from 0, as in 0,2"),
+        ({"--clients": "1,1"}, "--clients '1,1': names a client twice"),
+        ({"--clients": "-1"}, "--clients '-1': must be numbers of clients"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_at_once(files, changed, message, capsys) -> None:
+    given = {"--address": "127.0.0.1:1", "--certificate": "ca.pem", "--key": "node.key"} | changed
+    line = ["node", *(part for pair in given.items() for part in pair)]
+    assert ended(line) == 2
+    assert message in capsys.readouterr().err
+
+
+def ended(line: list[str]) -> int:
+    handlers = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+    before, sys.argv = sys.argv, ["airtune", *line]
+    try:
+        with pytest.raises(SystemExit) as end:
+            main()
+    finally:
+        sys.argv = before
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    return int(end.value.code or 0)
+
+
+def test_without_flower_it_says_how_to_install_it(files, monkeypatch, capsys) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(programs, "find_spec", lambda name: None)
+    monkeypatch.chdir(files)
+    line = ["node", "--address", "host:1", "--certificate", "ca.pem", "--key", "node.key"]
+    assert ended(line) == 2
+    assert "pip install 'airtune[flower]'" in capsys.readouterr().err

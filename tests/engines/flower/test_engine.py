@@ -1,0 +1,229 @@
+"""The engine with real nodes, in this process: the numbers of the local one, and lost nodes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from airtune.engines import LocalEngine
+from airtune.engines.flower import engine as module
+from airtune.engines.flower import frames, programs
+from airtune.engines.flower.engine import FlowerEngine, nodes_here
+from airtune.engines.flower.members import Member, check_alike, member_of
+from airtune.engines.flower.node import Node
+from airtune.errors import FailedError, InputError
+from airtune.learning.data import load_sample
+from airtune.learning.learner import prepare
+from airtune.learning.payload import WHOLE, payload_of
+from airtune.scenario import Scenario
+
+from .federations import InProcess
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> dict:
+    small = {"hidden": 32, "layers": 1, "heads": 2, "intermediate": 64, "vocabulary": 300}
+    return {
+        "name": "flower",
+        "threads": 1,
+        "schemes": ["ideal"],
+        "cache": str(tmp_path_factory.mktemp("cache")),
+        "clients": {"count": 3},
+        "model": {"small": small, "lora": {"rank": 2}},
+        "pretraining": {"steps": 0},
+        "data": {"partition": "iid", "max_records": 120},
+        "evaluation": {"records": 20, "batch_size": 5, "answers": 1},
+        "training": {"rounds": 3, "batch_size_max": 4},
+        "engine": {"name": "flower", "workers": 2},
+    }
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> type[InProcess]:
+    monkeypatch.setattr(module, "Federation", InProcess)
+    monkeypatch.setattr(programs, "check_installed", lambda: None)
+    monkeypatch.setattr(InProcess, "opened_ones", [], raising=False)
+    monkeypatch.setattr(InProcess, "own_data", {}, raising=False)
+    return InProcess
+
+
+CLIENTS, SIZES = np.arange(3), np.array([3, 1, 2])
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"model": {"lora": {"rank": 32}}},
+        {
+            "aggregation": {"payload": "ffa"},
+            "training": {"client_objective": "scaffold", "local_steps": 2},
+        },
+    ],
+)
+def test_rounds_are_those_of_the_local_engine_bit_for_bit(settings, here, changed) -> None:
+    whole = {name: settings.get(name, {}) | own for name, own in changed.items()}
+    scenario = Scenario.model_validate(settings | whole)
+    local, spread = LocalEngine(prepare), FlowerEngine(prepare)
+    sizes = local.start(scenario, 1)
+    try:
+        other = spread.start(scenario, 1)
+        assert np.array_equal(sizes.data_sizes, other.data_sizes)
+        assert [node.node._clients for node in here.opened_ones[0].nodes_here] == [(0, 2), (1,)]
+        adapter, states = local.initial_adapter(), {}
+        for round_index in (1, 2):
+            one = local.updates(adapter, CLIENTS, SIZES, 1, round_index, states)
+            two = spread.updates(adapter, CLIENTS, SIZES, 1, round_index, states)
+            assert np.array_equal(one.updates, two.updates)
+            assert one.loss == two.loss
+            assert two.missing == ()
+            assert one.states.keys() == two.states.keys()
+            for client, state in one.states.items():
+                assert all(np.array_equal(state[n], two.states[client][n]) for n in state)
+            adapter, states = adapter - np.float32(0.5) * one.updates.mean(axis=0), one.states
+        assert local.evaluate(adapter) == spread.evaluate(adapter)
+        assert local.inputs() == spread.inputs()
+        assert local.holdings() == spread.holdings()
+        if "model" in changed:  # bodies are within 1 % of the float32 numbers of the payload
+            number = (
+                payload_of(scenario.aggregation, spread.learner.matrices, 1).blocks(WHOLE).sum()
+            )
+            assert 1 <= spread.traffic[-1].received / (3 * 4 * number) < 1.01
+            assert 1 <= spread.traffic[-1].sent / (2 * 4 * number) < 1.01
+    finally:
+        spread.close()
+
+
+@pytest.mark.filterwarnings("ignore:a node of the federation has not answered")
+def test_nodes_that_are_lost_begun_anew_or_too_few(settings, here) -> None:
+    engine = FlowerEngine(prepare)
+    try:
+        engine.start(Scenario.model_validate(settings), 1)
+        nodes, adapter = here.opened_ones[0].nodes_here, engine.initial_adapter()
+
+        def round_of(index: int):
+            return engine.updates(adapter, CLIENTS, SIZES, 1, index)
+
+        whole = round_of(1)
+        # A node that has been started anew prepares again and answers.
+        nodes[0].node = Node(nodes[0].node._clients, None, settings["cache"])
+        again = round_of(1)
+        assert again.missing == ()
+        assert np.array_equal(again.updates, whole.updates)
+        # The clients of a node that has ended are missing: no update of zeros stands for them.
+        nodes[1].running = False
+        with pytest.warns(RuntimeWarning, match=r"not answered .* clients 1 are missing"):
+            part = round_of(1)
+        assert (part.clients.tolist(), part.dropped, part.missing) == ([0, 2], (), (1,))
+        assert np.array_equal(part.updates, whole.updates[[0, 2]])
+        nodes[1].running = True  # another process; the one that was lost is not asked any more
+        asked = nodes[1].messages
+        assert round_of(2).missing == (1,)
+        assert nodes[1].messages == asked
+        # Fewer clients than the settings ask for.
+        least = engine.learner.scenario.engine.model_copy(update={"minimum_clients": 3})
+        few = engine.learner.scenario.model_copy(update={"engine": least})
+        engine._learner = engine.learner.under(few)
+        with pytest.raises(FailedError, match=r"2 of 3 clients .* engine\.minimum_clients = 3"):
+            round_of(3)
+        # Nobody is left.
+        nodes[0].running = nodes[1].running = False
+        with pytest.raises(FailedError, match=r"all nodes of the federation are lost \(node 0"):
+            round_of(3)
+    finally:
+        engine.close()
+
+
+def test_a_node_may_bring_its_own_file(settings, here, tmp_path: Path) -> None:
+    records = load_sample("domains")[200:217]
+    file = tmp_path / "own.jsonl"
+    lines = [{"instruction": r.instruction, "input": r.input, "output": r.output} for r in records]
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    here.own_data = {1: file}
+    scenario = Scenario.model_validate(settings)
+    local, engine = LocalEngine(prepare), FlowerEngine(prepare)
+    given = local.start(scenario, 1).data_sizes
+    try:
+        sizes = engine.start(scenario, 1).data_sizes
+        assert sizes.tolist() == [given[0], 17, given[2]]
+        assert [sum(own) for own in engine.holdings()["counts"]] == sizes.tolist()
+        assert engine.inputs()["data"] != local.inputs()["data"]
+        adapter = local.initial_adapter()
+        one = local.updates(adapter, CLIENTS, SIZES, 1, 1)
+        two = engine.updates(adapter, CLIENTS, SIZES, 1, 1)
+        assert np.array_equal(one.updates[[0, 2]], two.updates[[0, 2]])
+        assert np.any(one.updates[1] != two.updates[1])
+        assert np.any(two.updates[1])
+    finally:
+        engine.close()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "own", "message"),
+    [
+        ("model", False, r"model\.source: is not the same on all nodes"),
+        ("adapter", True, r"model\.lora: is not the same on all nodes"),
+        ("data", False, r"data\.source: is not the same on all nodes"),
+        ("data", True, None),
+        ("device", False, None),
+    ],
+)
+def test_nodes_that_work_on_other_things_are_refused(wrong, own, message) -> None:
+    expected = {"data": "d", "adapter": "a", "model": 5}
+    members = [Member(7, False, {**expected, "device": "cpu"}, [], {})]
+    members.append(Member(7, own, {**expected, "device": "cpu", wrong: "other"}, [], {}))
+    if message is None:
+        check_alike(members, expected)
+        return
+    with pytest.raises(InputError, match=message):
+        check_alike(members, expected)
+
+
+def test_what_goes_wrong_at_a_node_is_told_as_if_it_came_up_here(settings, tmp_path) -> None:
+    (tmp_path / "own.jsonl").write_text("{}\n")
+    scenario = Scenario.model_validate(settings).to_dict()
+    begin = {"do": "begin", "run": "r", "message": "m", "scenario": scenario, "seed": 1}
+    node = Node((1,), tmp_path / "own.jsonl", settings["cache"])
+    with pytest.raises(InputError, match=r"data\.source.*own\.jsonl.*\(at node 4\)"):
+        member_of("4", node.answer(frames.pack(begin)))
+    remote = {**scenario, "model": {**scenario["model"], "trust_remote_code": True}}
+    with pytest.raises(InputError, match=r"model\.trust_remote_code = True: must be False"):
+        member_of("4", node.answer(frames.pack({**begin, "scenario": remote})))
+    with pytest.raises(FailedError, match=r"a message cannot be read .* \(at node 4\)"):
+        member_of("4", node.answer(b"junk"))
+    assert frames.unpack(node.answer(frames.pack({"do": "updates", "run": "r"})))[0] == {
+        "unknown": True
+    }
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"engine": {"address": "auto"}}, r"engine\.address = 'auto': must be host:port"),
+        ({"engine": {"address": "127.0.0.1:1", "workers": None}}, r"engine\.workers = null: "),
+        ({"engine": {"address": "127.0.0.1:1"}}, r"127\.0\.0\.1:1': no SuperLink of Flower"),
+        ({"engine": {"certificate": "gone.pem"}}, r"engine\.certificate = 'gone\.pem': there is"),
+        ({"engine": {"minimum_clients": 4}}, r"engine\.minimum_clients = 4: must be at most .* 3"),
+        ({"model": {"trust_remote_code": True}}, r"model\.trust_remote_code = True: must be False"),
+        ({"planning": {"pretraining": "planned"}}, r"planning\.pretraining = 'planned': must be"),
+    ],
+)
+def test_what_cannot_run_is_refused_before_any_work(settings, here, changed, message) -> None:
+    whole = {name: settings.get(name, {}) | own for name, own in changed.items()}
+    with pytest.raises(InputError, match=message):
+        FlowerEngine.check(Scenario.model_validate(settings | whole))
+
+
+def test_without_flower_it_says_how_to_install_it(settings, monkeypatch) -> None:
+    monkeypatch.setattr(programs, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"'flower': .* pip install 'airtune\[flower\]'"):
+        FlowerEngine.check(Scenario.model_validate(settings))
+
+
+def test_nodes_that_are_started_here_are_two_at_least_and_no_more_than_clients(monkeypatch) -> None:
+    monkeypatch.setattr(module.os, "cpu_count", lambda: 16)
+    assert nodes_here(Scenario(threads=4, clients={"count": 10})) == 4
+    assert nodes_here(Scenario(threads=16, clients={"count": 10})) == 2
+    assert nodes_here(Scenario(threads=16, clients={"count": 1})) == 1
