@@ -116,7 +116,7 @@ class BaseChange:
         save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
 
 
-def factored(pairs: Sequence[Pair], model: Real) -> tuple[int, dict[str, Vector]]:
+def factored(pairs: Sequence[Pair], model: Vector) -> tuple[int, dict[str, Vector]]:
     """Return the products of a model as factors of one rank.
 
     Parameters

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from airtune.errors import InputError, clip
-from airtune.kinds import Real
+from airtune.kinds import Floating, Real
 from airtune.learning.product_bias import STACKED
 from airtune.learning.results import AdapterMatrix, Vector
 from airtune.streams import generator
@@ -97,7 +97,7 @@ def _no_pair(matrix: AdapterMatrix) -> InputError:
     )
 
 
-def mean_products(pairs: Sequence[Pair], rows: Real, weights: Real) -> Real:
+def mean_products(pairs: Sequence[Pair], rows: Floating, weights: Real) -> Real:
     """Return ``sum_k omega_k B_k A_k`` of all layers, shape (D,).
 
     Parameters
