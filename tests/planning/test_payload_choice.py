@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from airtune.engines import LocalEngine
 from airtune.errors import InfeasibleError, InputError
 from airtune.planning import Repetition, plan_run
+from airtune.planning.chosen_payload import PredictedPayload
 from airtune.planning.payload_choice import (
-    PredictedPayload,
     candidates,
     check_chosen,
     pilot_of,

@@ -12,8 +12,8 @@ from airtune.planning.scenario_plan import ScenarioPlan
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from airtune.planning.chosen_payload import PayloadChoice
     from airtune.planning.pareto import ParetoPoint
-    from airtune.planning.payload_choice import PayloadChoice
 
 PARETO = "pareto"
 """Name of the files of the front, without suffix."""

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from airtune.errors import InputError
-from airtune.kinds import Real
+from airtune.kinds import Floating
 from airtune.learning.exact import Pair, mean_products, pairs_of
 from airtune.learning.lora import CONFIG, WEIGHTS
 from airtune.learning.results import AdapterMatrix, Vector
@@ -116,7 +116,7 @@ class BaseChange:
         save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
 
 
-def factored(pairs: Sequence[Pair], model: Vector) -> tuple[int, dict[str, Vector]]:
+def factored(pairs: Sequence[Pair], model: Floating) -> tuple[int, dict[str, Vector]]:
     """Return the products of a model as factors of one rank.
 
     Parameters
@@ -143,7 +143,8 @@ def factored(pairs: Sequence[Pair], model: Vector) -> tuple[int, dict[str, Vecto
     (2, [[1.0, 0.0], [0.0, 4.0]])
     """
     size = sum(pair.a.size + pair.b.size for pair in pairs)
-    products = mean_products(pairs, model[None, :size], np.ones(1)) + model[size:]
+    whole = model.astype(np.float64)
+    products = mean_products(pairs, whole[None, :size], np.ones(1)) + whole[size:]
     parts = []
     for pair in pairs:
         product = products[pair.start : pair.start + pair.size].reshape(pair.shape)

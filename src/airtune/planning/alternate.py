@@ -10,7 +10,7 @@ so it is solved again for every answer of another turn.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from airtune.allocation import fewest_sendings
 from airtune.errors import InputError
 from airtune.kinds import Mask
 from airtune.placement import Estimate
+from airtune.planning.chosen_payload import PayloadChoice
 from airtune.planning.coding import fastest_coding
 from airtune.planning.expected_radio import ExpectedRadio, RadioTurn
 from airtune.planning.law import of_scheme
@@ -26,9 +27,6 @@ from airtune.planning.prices import find_price, travel_price
 from airtune.planning.resources import PlanInputs, make_plan, try_plan
 from airtune.planning.result import Plan, everybody
 from airtune.radio.quantisers.coding import Coding
-
-if TYPE_CHECKING:
-    from airtune.planning.payload_choice import PayloadChoice
 
 ROUNDING = 1e-12
 SWEEPS = 8

@@ -8,12 +8,12 @@ that of the least predicted value is taken.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 from airtune.errors import InfeasibleError, InputError
 from airtune.learning.payload import PAYLOADS
 from airtune.planning.alternate import JointPlan
+from airtune.planning.chosen_payload import PayloadChoice, PredictedPayload
 from airtune.planning.objective import UNREACHABLE
 from airtune.planning.pilot import SHARE, Pilot
 from airtune.planning.plans import plan_run
@@ -27,58 +27,6 @@ REFERENCE = "lora"
 
 Pilots = Mapping[str, Pilot]
 """Pilots by the payload that they sent."""
-
-
-@dataclass(frozen=True)
-class PredictedPayload:
-    """What is predicted of the best plan with a payload.
-
-    Attributes
-    ----------
-    numbers : int
-        That a client sends in a round.
-    value : float or None
-        What the plan minimises; None: the target is not reached.
-    rounds, time_s, energy_j : float or None
-        To the target; None: never.
-    loss : float or None
-        After the planned rounds.
-    """
-
-    numbers: int
-    value: float | None
-    rounds: float | None
-    time_s: float | None
-    energy_j: float | None
-    loss: float | None
-
-
-@dataclass(frozen=True)
-class PayloadChoice:
-    """The payload that was chosen, and what is predicted with each.
-
-    Attributes
-    ----------
-    payload : str
-    payload_size : int or None
-    candidates : dict of str to PredictedPayload or str
-        By payload; a text says why there is no plan with it.
-    """
-
-    payload: str
-    payload_size: int | None
-    candidates: Mapping[str, PredictedPayload | str]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the choice as plain JSON types."""
-        return {
-            "payload": self.payload,
-            "payload_size": self.payload_size,
-            "candidates": {
-                name: {"refused": one} if isinstance(one, str) else asdict(one)
-                for name, one in self.candidates.items()
-            },
-        }
 
 
 def is_planned(scenario: Scenario) -> bool:
