@@ -86,20 +86,26 @@ def rounds(folder: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def flower_processes() -> set[int]:
-    """Return the processes of this user that belong to some federation."""
-    words = ("flower-super", "flwr-", "airtune.engines.flower.keeper", "airtune.cli node")
+def marked(folder: Path) -> dict[str, str]:
+    """Return the environment of a run whose processes can be told from those of others."""
+    return {**os.environ, "AIRTUNE_TEST": str(folder)}
+
+
+def processes_of(folder: Path) -> set[int]:
+    """Return the processes that a marked run has started, and those that these have."""
     found = set()
-    for process in psutil.process_iter(["cmdline"]):
-        line = " ".join(process.info["cmdline"] or [])
-        if any(word in line for word in words):
-            found.add(process.pid)
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("AIRTUNE_TEST") == str(folder):
+                found.add(process.pid)
+        except psutil.Error:
+            continue
     return found
 
 
-def wait_until_gone(before: set[int]) -> None:
+def wait_until_gone(folder: Path) -> None:
     until = time.monotonic() + 60
-    while (left := flower_processes() - before) and time.monotonic() < until:
+    while (left := processes_of(folder)) and time.monotonic() < until:
         time.sleep(0.2)
     assert not left
 
@@ -107,18 +113,20 @@ def wait_until_gone(before: set[int]) -> None:
 def test_a_run_that_starts_its_own_federation_gives_the_numbers_of_the_local_engine(
     written, alone, tmp_path
 ) -> None:
-    before = flower_processes()
-    done = subprocess.run(command(written, tmp_path / "run"), capture_output=True, text=True)
+    done = subprocess.run(
+        command(written, tmp_path / "run"), capture_output=True, text=True, env=marked(tmp_path)
+    )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["schemes"] == alone["schemes"]
     assert [line["missing"] for line in rounds(tmp_path / "run")[1:]] == [[], [], []]
-    wait_until_gone(before)
+    wait_until_gone(tmp_path)
 
 
 def test_the_run_goes_on_without_a_node_that_is_killed(written, tmp_path) -> None:
-    before, folder = flower_processes(), tmp_path / "run"
+    folder = tmp_path / "run"
     line = command(written, folder, "--set", "training.rounds=4")
-    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(line, env=marked(tmp_path), **pipes) as run:
         killed: list[int] = []
         while not killed and run.poll() is None:
             if len(rounds(folder)) >= 2:
@@ -132,7 +140,7 @@ def test_the_run_goes_on_without_a_node_that_is_killed(written, tmp_path) -> Non
     assert told[0] == []
     assert told[-1] == killed
     assert rounds(folder)[-1]["clients"] == [k for k in range(4) if k not in killed]
-    wait_until_gone(before)
+    wait_until_gone(tmp_path)
 
 
 def clients_of_node(process: psutil.Process) -> list[int]:
@@ -143,9 +151,10 @@ def clients_of_node(process: psutil.Process) -> list[int]:
 def test_without_any_node_it_ends_with_1_and_goes_on_later_to_the_same_result(
     written, alone, tmp_path
 ) -> None:
-    before, folder = flower_processes(), tmp_path / "run"
+    folder = tmp_path / "run"
     line = command(written, folder)
-    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(line, env=marked(tmp_path), **pipes) as run:
         killed = False
         while not killed and run.poll() is None:
             if len(rounds(folder)) >= 2:
@@ -157,13 +166,13 @@ def test_without_any_node_it_ends_with_1_and_goes_on_later_to_the_same_result(
     assert run.returncode == 1
     assert "all nodes of the federation are lost" in err
     assert "Traceback" not in err
-    wait_until_gone(before)
+    wait_until_gone(tmp_path)
     assert len(rounds(folder)) < 4
     again = [sys.executable, "-m", "airtune.cli", "resume", str(folder), "--json"]
-    done = subprocess.run(again, capture_output=True, text=True)
+    done = subprocess.run(again, capture_output=True, text=True, env=marked(tmp_path))
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["schemes"] == alone["schemes"]
-    wait_until_gone(before)
+    wait_until_gone(tmp_path)
 
 
 def test_flower_keeps_its_patience_where_it_is_set() -> None:
