@@ -1,6 +1,7 @@
 """What measuring where the antennas stand brings where the paths are believed wrongly.
 
     python benchmarks/csi.py [--out FOLDER] [--seeds N]
+    python benchmarks/csi.py --table             # that of docs/schemes.md from the committed cells
 
 Rounds of the radio alone, no model is trained.  Antennas are placed by believed paths with errors
 of gains and angles; beamformer and powers follow the believed paths (`paths`), channels measured at
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -21,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+import manual
 import resumable
 from airtune.kinds import Real
 from airtune.planning import Repetition, plan_run
@@ -116,12 +119,33 @@ def summarise(document: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def table(document: dict[str, Any]) -> str:
+    """Return the table of the manual: medians over the seeds."""
+    known = document["medians"]
+    levels = [f"{way} at {level}" for level in LEVELS for way in list(WAYS)[1:]]
+    rows = []
+    for where, scheme in itertools.product(SCENARIOS, SCHEMES):
+        found = (known.get(f"{where}, {scheme}, {way}") for way in ("exact", *levels))
+        rows.append([where, f"`{scheme}`", *map(_shown, found)])
+    heads = [way.replace("paths at", "believed paths,").replace(" at ", ", ") for way in levels]
+    return "\n".join(manual.table(["scenario", "scheme", "exact", *heads], rows, 2))
+
+
+def _shown(row: dict[str, float] | None) -> str:
+    return "" if row is None else f"{row['median_mse_db']:.1f} ({row['mse_db']:.1f})"
+
+
 def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--table", action="store_true", help="docs/schemes.md from the results")
     arguments = parser.parse_args()
+    if arguments.table:
+        document = json.loads((arguments.out / "csi.json").read_text(encoding="utf-8"))
+        manual.put(ROOT / "docs" / "schemes.md", "csi", f"\n{table(document)}\n")
+        return
     settings = {"scenarios": list(SCENARIOS), "rounds": ROUNDS, "placement": "default"}
     file = arguments.out / "csi.json"
     document = resumable.measure(file, settings, cells(arguments.seeds))
