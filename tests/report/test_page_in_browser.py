@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from airtune.report import page, run_folder, style
 
@@ -198,6 +199,30 @@ def test_clients_show_every_figure_and_say_what_is_missing(opened: Any) -> None:
     rows = saved(opened, "clients")
     assert rows[0] == ["scheme", "round", "client", "participation"]
     assert len(rows) == 1 + 30 * 10
+
+
+def test_many_clients_and_a_line_without_a_map(browser: Any, write_run: Any) -> None:
+    """Small fields have no gaps, and a line of antennas has no gain to tell of."""
+    folder = write_run(("movable",))
+    scenario = yaml.safe_load((folder / "scenario.yaml").read_text())
+    scenario["clients"]["count"], scenario["array"]["region"] = 700, [4.0, 0.0]
+    (folder / "scenario.yaml").write_text(yaml.safe_dump(scenario))
+    (folder / "movable/seed-0/placement.json").unlink()
+    path = folder / "movable/seed-0/metrics.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines[1]["positions"], lines[2]["positions"] = [[1.0, 0.0]], [[2.0, 0.0]]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    opened = browser.new_page()
+    opened.set_default_timeout(WAIT_MS)
+    (folder / "report.html").write_text(page.render(run_folder.load(folder)), encoding="utf-8")
+    opened.goto((folder / "report.html").as_uri(), wait_until="commit")
+    opened.wait_for_selector("#clients .main-svg", state="attached")
+    (bricks,) = traces(opened, "clients")
+    assert len(bricks["y"]) == 175
+    assert (bricks["xgap"], bricks["ygap"]) == (1, 0)
+    code = "document.querySelector('#antennas .draw').layout.yaxis.title.text"
+    assert opened.evaluate(code) == ""
+    opened.close()
 
 
 def test_what_is_printed_is_light(opened: Any) -> None:

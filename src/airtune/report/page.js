@@ -351,17 +351,16 @@
 
   function play(button) {
     const slider = figureOf(button).querySelector("input[type=range]");
-    let timer = null;
+    let timer;
     const move = (value) => {
       slider.value = value;
       slider.dispatchEvent(new Event("input", { bubbles: true }));
     };
     const stop = () => {
-      clearInterval(timer);
-      [timer, button.textContent] = [null, "Play"];
+      [timer, button.textContent] = [clearInterval(timer), "Play"];
     };
     button.addEventListener("click", () => {
-      if (timer !== null) return stop();
+      if (timer) return stop();
       if (Number(slider.value) >= Number(slider.max)) move(slider.min);
       button.textContent = "Pause";
       timer = setInterval(() => {
