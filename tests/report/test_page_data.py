@@ -6,6 +6,7 @@ import base64
 import hashlib
 import html
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -196,6 +197,11 @@ def test_a_plan_stands_beside_what_it_came_to(write_run) -> None:
     seeds = plan_table.plan_rows(run_folder.load(folder))
     assert "Time planned" not in seeds.columns  # medians of parts are no parts of a median
     assert "Energy planned" in seeds.columns
+    shutil.copytree(folder / "movable/seed-0", folder / "movable/seed-1")
+    several = run_folder.load(folder)
+    assert plan_table.plan_notes(several)[-1].startswith("What limits a plan")
+    costs = page_figures.shown(several, page_data.page_data(several))["energy"]
+    assert "Medians over the seeds of each component" in costs.caption
     assert len(seeds.rows[0].cells) == len(seeds.columns)
     assert plan_table.plan_notes(run) == [
         "The bound of Movable is made of 75\u00a0% the noise of the air, "

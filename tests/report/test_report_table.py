@@ -79,6 +79,11 @@ def test_radiated_energy_stands_beside_the_electrical_energy(make_results) -> No
     assert shown["Radiated"] == f"1.51{THIN}J"
     assert shown["Total"] == f"296{THIN}J"
     assert cells(energy_rows(results), "fixed")["Radiated"] == "–"
+    over_seeds = make_results()
+    over_seeds["schemes"]["movable"]["radiated_j"] = {
+        part: {"median": x, "p10": x, "p90": 2 * x} for part, x in sent.items()
+    }
+    assert "Radiated" not in energy_rows(over_seeds).columns
     only = {**results, "schemes": {"movable": results["schemes"]["movable"]}}
     out = io.StringIO()
     Console(file=out, width=80).print(*totals.terminal_totals(only))

@@ -92,7 +92,12 @@ def _costs(run: RunFolder, data: Json, name: str, said: str) -> Shown | None:
         return None
     title, _ = captions(kind)
     choices = {"as": [("total", "totals"), ("share", "shares"), ("log", "by component, log")]}
-    caption = "Whole run, by component." + said
+    caption = "Whole run, by component."
+    if any(len(scheme.seeds) > 1 for scheme in run.schemes):
+        caption += (
+            " Medians over the seeds of each component; a bar is as long as they are together."
+        )
+    caption += said
     return Shown(name, title, caption, describe(kind_of(kind), run), choices)
 
 

@@ -100,9 +100,9 @@ def plan_notes(run: RunFolder) -> list[str]:
             large = [(x, name) for x, name in known if x >= _SHOWN * whole]
             text = ", ".join(f"{100 * x / whole:.0f}\u00a0% {_PARTS[name]}" for x, name in large)
             said.setdefault(text, []).append(scheme_style(scheme.name).label)
-    several = any(len(scheme.seeds) > 1 for scheme in run.schemes)
+    several = any(len(s.seeds) > 1 and s.first_with("plan") for s in run.schemes)
     notes = [f"The bound of {', '.join(names)} is made of {text}." for text, names in said.items()]
-    if several and notes:
+    if several:
         notes.append(
             "What limits a plan and makes up its bound is that of the first seed; the other "
             "figures are medians over the seeds."

@@ -153,13 +153,14 @@ def split_rows(results: Mapping[str, Any], key: str, unit: str) -> Sheet:
 def energy_rows(results: Mapping[str, Any]) -> Sheet:
     """Return electrical energy by component, and beside it what antennas radiate of it.
 
-    That is the sum of uplink, pilots and downlink, over seeds of their medians; without the last
-    column where the results do not tell it.
+    That is the sum of uplink, pilots and downlink; without the last column where the results do
+    not tell it, and over seeds, where medians of parts do not add up to it.
     """
     sheet = split_rows(results, "energy_j", "J")
     schemes: Mapping[str, Mapping[str, Any]] = results.get("schemes") or {}
     radiated = {name: members(entry.get("radiated_j")) for name, entry in schemes.items()}
-    if not any(radiated.values()):
+    spread = any(value.spread for parts in radiated.values() for value in parts.values())
+    if spread or not any(radiated.values()):
         return sheet
     rows = []
     for row in sheet.rows:
