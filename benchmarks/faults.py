@@ -32,6 +32,7 @@ from typing import Any
 
 import numpy as np
 
+import environments
 import manual
 from airtune import load_scenario, record
 from airtune.errors import InfeasibleError
@@ -177,7 +178,8 @@ def run(
 
 def measure(given: argparse.Namespace) -> dict[str, Any]:
     """Run the cells that are missing, each written at once."""
-    document = {"cells": {}} if given.reduced else read()
+    document: dict[str, Any] = {"cells": {}} if given.reduced else read()
+    document.setdefault("environments", [])
     began, there = time.perf_counter(), set(document["cells"])
     asked = [point for point in points(given.reduced) if wanted(point, given.only)]
     missing = [point for point in asked if point.key not in there]
@@ -229,9 +231,9 @@ def measured(
 def _keep(document: dict[str, Any], ended: Measured, reduced: bool) -> None:
     point, entry, environment = ended
     document["cells"][point.key] = entry
+    entry["environment"] = environments.number_of(environment, document["environments"])
     print(f"{point.key}: {entry['run_wall_s']:.0f} s, loss {entry['final_loss']}", flush=True)
     if not reduced:
-        document["environment"] = environment
         record.write_json(RESULTS, document)
 
 
@@ -298,7 +300,8 @@ def main() -> None:
     caption = (
         "Rounds to target / final loss / participation / bias of the bound, the last two as means "
         "over the rounds. † With twice the latency budget, ‡ without one: within that of the "
-        "quickstart there is no plan under this fault (decided after it was seen)."
+        "quickstart there is no plan under this fault (decided after it was seen). "
+        f"Measured on {environments.described(environments.listed(document))}."
     )
     manual.put(MANUAL, "faults", f"\n{caption}\n\n{table(document)}\n")
 
