@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from airtune.learning.own_factors import OWN
-from airtune.rounds import cell_io
+from airtune.rounds import cell_io, federated
 from airtune.rounds.scores import shared_model
 from rounds.test_aggregation import run_of, scenario_of
 
@@ -16,18 +17,25 @@ from rounds.test_aggregation import run_of, scenario_of
 @pytest.mark.parametrize("kind", ["flora", "fedex"])
 def test_what_was_told_once_is_not_told_again(small_scenario, monkeypatch, kind) -> None:
     """After a round that is lost the broadcast is that of the adapter alone."""
-    run = run_of(scenario_of(small_scenario, kind))
-    first = run.run_round()["round_latency_s"]["downlink"]
-    told, air = run.run_round()["round_latency_s"]["downlink"], type(run._air)
+    run, told = run_of(scenario_of(small_scenario, kind)), []
+    made, air = federated.broadcast, type(run._air)
+
+    def listened(*given: Any) -> Any:
+        sent = made(*given)
+        told.append(sent.message.bits / run.scenario.radio.downlink_bits)
+        return sent
+
+    monkeypatch.setattr(federated, "broadcast", listened)
     combine = air.combine
-    monkeypatch.setattr(air, "combine", lambda *a: replace(combine(*a), lost=True))
-    before = run.state.model.copy()
-    assert run.run_round()["round_latency_s"]["downlink"] > first
-    assert np.array_equal(run.state.model, before)
-    monkeypatch.undo()
-    assert told > first
-    assert run.run_round()["round_latency_s"]["downlink"] == pytest.approx(first)
-    assert run.run_round()["round_latency_s"]["downlink"] > first
+    for lost in (False, True, False, False):
+        before = run.state.model.copy()
+        ends = lambda *given, lost=lost: replace(combine(*given), lost=lost)  # noqa: E731
+        monkeypatch.setattr(air, "combine", ends)
+        run.run_round()
+        assert np.array_equal(run.state.model, before) == lost
+    size = len(run.state.adapter)
+    assert told[0] == told[2] == size
+    assert told[1] == told[3] > size
 
 
 def test_the_stand_in_has_the_weights_of_the_score(small_scenario, tmp_path, monkeypatch) -> None:
