@@ -163,6 +163,7 @@ class FederatedRun:
         request = partial(self._request, index)
         computed = faults.updates_of(request, adapter, stale, choice.clients)
         check_updates(computed, choice.clients, self.scenario.engine.name)
+        self.engine.check_round(computed, choice.clients)
         honest = sending.coded(computed, index)
         computed = self.poisoning.sent(honest, index)
         state.client_states |= sending.kept(computed.states)

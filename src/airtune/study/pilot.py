@@ -361,6 +361,9 @@ class _Listening(Engine):
             self.gammas.append(noise_inflation(large, weights))
         return full
 
+    def check_round(self, computed: RoundUpdates, selected: NDArray[np.int64]) -> None:
+        self.engine.check_round(computed, selected)
+
     def evaluate(self, adapter: NDArray[np.float32]) -> Evaluation:
         return self.engine.evaluate(adapter)
 
