@@ -218,8 +218,8 @@ def _family(study: Study) -> Iterator[Job]:
 
 def _digital(study: Study, coding: str, seed: int) -> Iterator[Job]:
     drawn = set(study.drawn)
+    learn = study.of_family(study.drawn[0], f"digital/{coding}", seed)
     for conditions in _chunks(study.conditions):
-        learn = study.of_family(conditions[0], f"digital/{coding}", seed)
         cells = [
             cell
             for condition in conditions

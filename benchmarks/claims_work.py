@@ -28,7 +28,7 @@ from airtune.registry import SCHEMES
 from airtune.scenario import Scenario
 from airtune.study.claims.family import Condition
 from airtune.study.claims.histories import packed
-from airtune.study.claims.replay import Recorded, Recorder, Replayed, run_rounds
+from airtune.study.claims.replay import Recorded, Recorder, Replayed, keep, kept, run_rounds
 from airtune.study.pilot import FILE, find_pilot, pilot_scenario, read_pilot, run_pilot, write_pilot
 from airtune.study.targets import MAIN, target_losses
 from claims_cells import BEST, IDEAL, LORA, PROPOSAL, STAND_IN, Cell, Job, Study
@@ -180,7 +180,7 @@ def _work(job: Job, study: Study, file: Path, until: float | None) -> list[str]:
             document = same
         else:
             if recorded is None:
-                recorded, learnt = _learn(job.learn, study, results)
+                recorded, learnt = _recorded(job.learn, study, results, job.learn in missing)
             if cell.key == job.learn.key or "infeasible" in learnt:
                 document = {**learnt}
             else:
@@ -190,6 +190,27 @@ def _work(job: Job, study: Study, file: Path, until: float | None) -> list[str]:
         results.add(cell, document)
         done.append(cell.key)
     return done
+
+
+def _recorded(cell: Cell, study: Study, results: Results, asked: bool) -> tuple[Recorded, Document]:
+    """Return what a run with learning records, of an earlier job where it is kept.
+
+    Updates of ideal and of digital runs serve many jobs, so they are kept in the folder of work, by
+    declaration and commit.  A run whose own cell is asked for is always made.
+    """
+    if cell.part != "family" or (cell.member != IDEAL and "/" not in cell.member):
+        return _learn(cell, study, results)
+    made = f"{cell.key} {results.family} {_commit()} {study.reduced}"
+    name = hashlib.sha256(made.encode()).hexdigest()[:16]
+    file = Path(study.cache) / "claims-updates" / f"{name}.npz"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(file.with_suffix(".lock")):
+        if file.is_file() and not asked:
+            return kept(file, measure(study.scenario(cell), cell.seed)), {}
+        recorded, learnt = _learn(cell, study, results)
+        if "infeasible" not in learnt:
+            keep(recorded, file)
+        return recorded, learnt
 
 
 def _copied(cell: Cell, study: Study, results: Results) -> Document | None:

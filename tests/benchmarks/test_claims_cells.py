@@ -245,6 +245,30 @@ def test_the_reduced_form_runs_every_part(monkeypatch: pytest.MonkeyPatch) -> No
     claims.main()
 
 
+def test_updates_are_learnt_once_for_all_jobs_that_replay_them(
+    quadratic: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A forecast after its run takes the kept updates, to the last bit of its books."""
+    import claims_work
+
+    small = replace(STUDY, reduced=True, cache=str(tmp_path / "cache"))
+    run, forecast = next(jobs(small, ["family"])), next(jobs(small, ["forecast"]))
+    short = Job(forecast.learn, [c for c in forecast.cells if c.member == "fixed"][:1])  # type: ignore[arg-type]
+    again = tmp_path / "again.jsonl"
+    assert len(work(short, small, again, until=None)) == 1
+    file = tmp_path / "cells.jsonl"
+    assert len(work(Job(run.learn, run.cells[:1]), small, file, until=None)) == 1
+
+    def learn(*given: object) -> None:
+        raise AssertionError("learnt again")
+
+    monkeypatch.setattr(claims_work, "_learn", learn)
+    assert len(work(short, small, file, until=None)) == 1
+    key = short.cells[0].key
+    assert Results(file).read().cells[key]["history"] == Results(again).read().cells[key]["history"]
+
+
+@pytest.mark.slow
 def test_a_file_of_cells_can_be_computed_anew(quadratic: object, tmp_path: Path) -> None:
     """Runs, replays under a cost twin, digital cells and a forecast, by code of its own."""
     small = replace(STUDY, reduced=True, cache=str(tmp_path))
@@ -284,6 +308,7 @@ def test_jobs_learn_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 
     monkeypatch.setattr(claims_work, "_learn", learn)
     monkeypatch.setattr(claims_work, "_again", again)
+    monkeypatch.setattr(claims_work, "keep", lambda recorded, file: None)
     job = next(job for job in jobs(STUDY) if len(job.cells) > 10)
     short = Job(job.learn, job.cells[:5])
     assert len(work(short, kept_in(tmp_path), tmp_path / "cells.jsonl", until=None)) == 5
