@@ -272,9 +272,8 @@ class FederatedRun:
 
         happened = None
         if self.faults.active:
-            heard = dict(
-                zip(transmitters.tolist(), self._weights(transmitters, choice), strict=True)
-            )
+            sent_weights = self._weights(transmitters, choice)
+            heard = dict(zip(transmitters.tolist(), sent_weights, strict=True))
             cut, made = wrong.cut(arrived.clients), stepped and not rejected
             learnt = np.setdiff1d(transmitters, cut) if made else cut[:0]
             weights, mean = self._weights(learnt, choice), averages(air)
