@@ -289,7 +289,7 @@ def test_updates_are_learnt_once_for_all_jobs_that_replay_them(
 
     small = replace(STUDY, reduced=True, cache=str(tmp_path / "cache"))
     run, forecast = next(jobs(small, ["family"])), next(jobs(small, ["forecast"]))
-    short = Job(forecast.learn, [c for c in forecast.cells if c.member == "fixed"][:1])  # type: ignore[arg-type]
+    short = Job(forecast.learn, [c for c in forecast.cells if c.member == "fixed"][:1])
     again = tmp_path / "again.jsonl"
     assert len(work(short, small, again, until=None)) == 1
     file = tmp_path / "cells.jsonl"
