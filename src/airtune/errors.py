@@ -79,6 +79,10 @@ class InfeasibleError(InputError):
     """
 
 
+class OwnDataError(InputError):
+    """A file of a node's own that cannot be used; what the message quotes stays on its machine."""
+
+
 class FailedError(RuntimeError):
     """What stops work that began well, such as a full disk.
 

@@ -32,6 +32,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ({"--data": "gone.jsonl"}, "--data gone.jsonl: there is no such file"),
         ({"--data": "own.jsonl"}, "--data own.jsonl: needs --clients with the one client"),
         ({"--data": "own.jsonl", "--clients": "0,1"}, "whose data it is; it names 2"),
+        ({"--label": "topic"}, "--label topic: names a field of --data FILE, which is missing"),
         ({"--clients": "one"}, "--clients 'one': must be numbers of clients from 0, as in 0,2"),
         ({"--clients": "1,1"}, "--clients '1,1': names a client twice"),
         ({"--clients": "-1"}, "--clients '-1': must be numbers of clients"),

@@ -25,6 +25,16 @@ def node(
     data: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Its client's own records.")
     ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(metavar="FIELD", help="Field of --data whose values and counts are told."),
+    ] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="File, folder or hub id that a run may have it open; repeatable."
+        ),
+    ] = None,
     cache: Annotated[
         Path, typer.Option(metavar="DIR", help="Folder for pre-trained models.")
     ] = Path(".cache/airtune"),
@@ -38,7 +48,7 @@ def node(
     for option, file in (("certificate", certificate), ("key", key), ("data", data)):
         if file is not None and not file.is_file():
             raise InputError(f"--{option} {clip(file)}: there is no such file")
-    served = Node(clients_of(clients), data, str(cache))
+    served = Node(clients_of(clients), data, str(cache), label, allow or (), _tell)
     serve_node(served, checked(address), certificate, key, _tell)
 
 

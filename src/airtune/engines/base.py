@@ -168,6 +168,26 @@ class Engine(ABC):
             What clients that took part before remember, by index.
         """
 
+    def check_round(  # noqa: B027
+        self, computed: RoundUpdates, selected: NDArray[np.int64]
+    ) -> None:
+        """Stop a round in which too few clients have answered; by default none is stopped.
+
+        The rounds call it once a round, when all answers are there: clients that work with older
+        adapters (``faults.broadcast``) are asked by calls of :meth:`updates` of their own.
+
+        Parameters
+        ----------
+        computed : RoundUpdates
+            Of all calls of the round.
+        selected : ndarray, int, shape (S,)
+
+        Raises
+        ------
+        FailedError
+            The round is not saved; a resumed run repeats it.
+        """
+
     @abstractmethod
     def evaluate(self, adapter: NDArray[np.float32]) -> Evaluation:
         """Score an adapter, shape (d,), on the validation records."""

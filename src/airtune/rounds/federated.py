@@ -155,7 +155,7 @@ class FederatedRun:
         #    Who misses it works with the last one that it has.
         participants = np.flatnonzero(self.plan.participants)
         sent = broadcast(repetition, air, state, participants, wrong.missed)
-        adapter, state.clients_copy = sent.adapter, sent.copy
+        adapter, state.clients_copy, state.heard = sent.adapter, sent.copy, 0
         state.faults = state.faults.after_broadcast(index, adapter, wrong.missed)
         stale = state.faults.stale(index, choice.clients)
 
@@ -163,6 +163,7 @@ class FederatedRun:
         request = partial(self._request, index)
         computed = faults.updates_of(request, adapter, stale, choice.clients)
         check_updates(computed, choice.clients, self.scenario.engine.name)
+        self.engine.check_round(computed, choice.clients)
         honest = sending.coded(computed, index)
         computed = self.poisoning.sent(honest, index)
         state.client_states |= sending.kept(computed.states)
@@ -271,12 +272,11 @@ class FederatedRun:
 
         happened = None
         if self.faults.active:
-            heard = dict(
-                zip(transmitters.tolist(), self._weights(transmitters, choice), strict=True)
-            )
+            sent_weights = self._weights(transmitters, choice)
+            heard = dict(zip(transmitters.tolist(), sent_weights, strict=True))
             cut, made = wrong.cut(arrived.clients), stepped and not rejected
             learnt = np.setdiff1d(transmitters, cut) if made else cut[:0]
-            weights, mean = self._weights(learnt, choice), averages(air, received)
+            weights, mean = self._weights(learnt, choice), averages(air)
             happened = FaultOutcome(
                 wrong,
                 choice.clients,

@@ -31,9 +31,10 @@ class InProcess(federation.Federation):
     def start_nodes(self, options: Sequence[Sequence[str]]) -> None:
         for own in options:
             named = dict(zip(own[::2], own[1::2], strict=True))
+            allowed = [value for name, value in zip(own[::2], own[1::2]) if name == "--allow"]
             clients = clients_of(named["--clients"])
             data = self.own_data.get(clients[0])
-            self.nodes_here.append(Running(Node(clients, data, named["--cache"])))
+            self.nodes_here.append(Running(Node(clients, data, named["--cache"], None, allowed)))
 
     def wait_for(self, count: int, limit_s: float) -> list[str]:
         assert count == len(self.nodes_here)

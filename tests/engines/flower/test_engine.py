@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 
 from airtune.engines import LocalEngine
+from airtune.engines.flower import allowed, frames, programs
 from airtune.engines.flower import engine as module
-from airtune.engines.flower import frames, programs
 from airtune.engines.flower.engine import FlowerEngine, nodes_here
-from airtune.engines.flower.members import Member, check_alike, member_of
+from airtune.engines.flower.members import Member, check_alike, member_of, results_of
 from airtune.engines.flower.node import Node
 from airtune.errors import FailedError, InputError
 from airtune.learning.data import load_sample
 from airtune.learning.learner import prepare
 from airtune.learning.payload import WHOLE, payload_of
+from airtune.rounds.faults import updates_of
 from airtune.scenario import Scenario
 
 from .federations import InProcess
@@ -104,7 +105,9 @@ def test_nodes_that_are_lost_begun_anew_or_too_few(settings, here) -> None:
         nodes, adapter = here.opened_ones[0].nodes_here, engine.initial_adapter()
 
         def round_of(index: int):
-            return engine.updates(adapter, CLIENTS, SIZES, 1, index)
+            done = engine.updates(adapter, CLIENTS, SIZES, 1, index)
+            engine.check_round(done, CLIENTS)
+            return done
 
         whole = round_of(1)
         # A node that has been started anew prepares again and answers.
@@ -134,6 +137,195 @@ def test_nodes_that_are_lost_begun_anew_or_too_few(settings, here) -> None:
             round_of(3)
     finally:
         engine.close()
+
+
+@pytest.mark.filterwarnings("ignore:a node of the federation has not answered")
+def test_a_round_is_judged_once_whatever_adapters_its_clients_work_with(settings, here) -> None:
+    """A node is lost and another one has missed the broadcast: the run goes on."""
+    engine = FlowerEngine(prepare)
+    try:
+        engine.start(Scenario.model_validate(settings), 1)
+        nodes, adapter = here.opened_ones[0].nodes_here, engine.initial_adapter()
+        nodes[1].running = False
+
+        def request(held, clients):
+            return engine.updates(held, clients, SIZES, 1, 1)
+
+        done = updates_of(request, adapter, {1: adapter.copy()}, CLIENTS)
+        assert (done.clients.tolist(), done.missing) == ([0, 2], (1,))
+        engine.check_round(done, CLIENTS)
+        # One client is selected, whose node is lost: the other nodes are not, and it says so.
+        alone = engine.updates(adapter, np.array([1]), SIZES, 1, 2)
+        with pytest.raises(FailedError, match=r"0 of 1 clients have answered, fewer than"):
+            engine.check_round(alone, np.array([1]))
+    finally:
+        engine.close()
+
+
+def forged(body: bytes, header: dict, arrays: dict) -> bytes:
+    """Return an answer with other things in it."""
+    said, held = frames.unpack(body)
+    return frames.pack({**said, **header}, {**held, **arrays})
+
+
+@pytest.mark.filterwarnings("ignore:a node of the federation has not answered")
+def test_a_node_that_answers_wrongly_is_lost_and_the_others_go_on(settings, here) -> None:
+    engine = FlowerEngine(prepare)
+    try:
+        engine.start(Scenario.model_validate(settings), 1)
+        nodes, adapter = here.opened_ones[0].nodes_here, engine.initial_adapter()
+        truly, size, asked = nodes[1].node.answer, len(adapter), []
+        nodes[1].node.answer = lambda message: asked.append(truly(message)) or b"junk"
+        done = engine.updates(adapter, CLIENTS, SIZES, 1, 1)
+        engine.check_round(done, CLIENTS)
+        assert (done.clients.tolist(), done.missing) == ([0, 2], (1,))
+        payload = payload_of(engine.learner.scenario.aggregation, engine.learner.matrices, 1)
+        assert [*results_of(asked[0], [1], payload, 1, {})] == [1]
+        large = np.full((1, size), 1e300)
+        for header, arrays in (
+            ({"clients": [0]}, {}),
+            ({"losses": []}, {}),
+            ({"losses": [None]}, {}),
+            ({"finite": ["yes"]}, {}),
+            ({"tokens": [-1]}, {}),
+            ({"kind": "some"}, {}),
+            ({"kind": "front"}, {"updates": np.zeros((1, 3), np.float32)}),
+            ({"kind": "all"}, {"updates": np.zeros((1, 3), np.float32)}),
+            ({"kind": "all"}, {"updates": np.zeros(size, np.float32)}),
+            ({"kind": "all"}, {"updates": large}),
+            ({}, {"state/0/sum": np.zeros(3, np.float32)}),
+            ({}, {"state/x/sum": np.zeros(3, np.float32)}),
+            ({}, {"state/1/sum": np.zeros(size + 1, np.float32)}),
+        ):
+            with pytest.raises(FailedError, match="a node"):
+                results_of(forged(asked[0], header, arrays), [1], payload, 1, {})
+        before = {1: {"sum": np.zeros(2, np.float32)}}
+        with pytest.raises(FailedError, match="'sum' of client 1 has another shape"):
+            other = forged(asked[0], {}, {"state/1/sum": np.zeros(3, np.float32)})
+            results_of(other, [1], payload, 1, before)
+        with pytest.raises(FailedError, match="an answer of another form"):
+            results_of(frames.pack({}), [1], payload, 1, {})
+        nodes[1].node.answer = lambda message: frames.pack({"error": "no memory", "kind": "failed"})
+        nodes[0].node.answer = nodes[1].node.answer
+        done = engine.updates(adapter, CLIENTS, SIZES, 1, 2)
+        with pytest.raises(FailedError, match=r"all nodes .* are lost \(node \d: no memory"):
+            engine.check_round(done, CLIENTS)
+        nodes[1].node.answer = truly  # it answers rightly again
+        assert engine.updates(adapter, CLIENTS, SIZES, 1, 3).clients.tolist() == [1]
+    finally:
+        engine.close()
+
+
+OWN = {
+    "process": 7,
+    "digests": dict.fromkeys(("data", "adapter", "device", "model"), "d"),
+    "own": True,
+    "clients": [1],
+    "sizes": [0, 5, 0],
+    "holdings": {"labels": ["a", "b"], "counts": [[0, 0], [2, 3], [0, 0]]},
+}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"process": "7"},
+        {"process": -7},
+        {"own": 1},
+        {"digests": {}},
+        {"digests": {**OWN["digests"], "data": [1]}},
+        {"clients": [-1]},
+        {"clients": [3]},
+        {"clients": [1, 2]},
+        {"clients": "1"},
+        {"sizes": [0, 5]},
+        {"sizes": [0, 0, 0]},
+        {"sizes": [0, 10**13, 0]},
+        {"sizes": [0, True, 0]},
+        {"holdings": {}},
+        {"holdings": {"labels": ["a"], "counts": [[0], [4], [0]]}},
+        {"holdings": {"labels": ["a"], "counts": [[0], [5, 0], [0]]}},
+        {"holdings": {"labels": ["x" * 101], "counts": [[0], [5], [0]]}},
+        {"holdings": {"labels": ["a", "a"], "counts": [[0, 0], [2, 3], [0, 0]]}},
+    ],
+)
+def test_what_a_node_says_of_itself_is_checked(wrong) -> None:
+    assert member_of("4", frames.pack(OWN), 3).sizes == [0, 5, 0]
+    with pytest.raises(FailedError, match="a node has sent an answer of another form"):
+        member_of("4", frames.pack(OWN | wrong), 3)
+
+
+def beginning(scenario: dict) -> bytes:
+    return frames.pack({"do": "begin", "run": "r", "message": "m", "scenario": scenario, "seed": 1})
+
+
+@pytest.mark.parametrize(
+    ("data", "row"),
+    [
+        ({"fields": {"label": "patient"}}, {"instruction": "What?", "output": "That."}),
+        ({"format": "dolly"}, {"instruction": "What?", "context": "", "response": "That."}),
+    ],
+)
+def test_labels_are_told_only_if_the_node_s_user_names_their_field(
+    settings, tmp_path: Path, data, row
+) -> None:
+    """A run that declares a private field to be the label learns nothing of it."""
+    rows = [{**row, "patient": f"secret {n}", "category": f"secret {n}"} for n in range(6)]
+    file = tmp_path / "own.jsonl"
+    file.write_text("".join(json.dumps(one) + "\n" for one in rows))
+    asked = Scenario.model_validate(settings | {"data": {**settings["data"], **data}}).to_dict()
+    body = Node((1,), file, settings["cache"]).answer(beginning(asked))
+    assert b"secret" not in body
+    assert member_of("4", body, 3).holdings == {"labels": [""], "counts": [[0], [6], [0]]}
+    told = member_of(
+        "4", Node((1,), file, settings["cache"], "patient").answer(beginning(asked)), 3
+    )
+    assert told.holdings["labels"] == [f"secret {n}" for n in range(6)]
+    # A field of texts is no label.
+    rows = [{**one, "patient": "secret " * 20} for one in rows]
+    file.write_text("".join(json.dumps(one) + "\n" for one in rows))
+    body = Node((1,), file, settings["cache"], "patient").answer(beginning(asked))
+    assert b"secret" not in body
+    with pytest.raises(InputError, match=r"--label: .* 1 different values, .* of 140 characters"):
+        member_of("4", body, 3)
+
+
+def test_what_is_wrong_with_a_node_s_records_is_told_to_its_user_only(settings, tmp_path) -> None:
+    file, told = tmp_path / "own.jsonl", []
+    file.write_text('{"secret name": 1}\n')
+    node = Node((1,), file, settings["cache"], tell=told.append)
+    body = node.answer(beginning(Scenario.model_validate(settings).to_dict()))
+    assert b"secret" not in body
+    with pytest.raises(InputError, match="the records of --data cannot be used; the node has told"):
+        member_of("4", body, 3)
+    assert "secret name" in told[0]
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"model": {"source": "{}/model"}},
+        {"model": {"source": "owner/name"}},
+        {"model": {"adapter": "{}/adapter"}},
+        {"pretraining": {"sources": ["sample", "{}/diary.txt"]}},
+        {"data": {"source": "{}/diary.jsonl"}},
+        {"data": {"source": "{}/open/../diary.jsonl"}},
+        {"data": {"source": "{}/open/link.jsonl"}},
+    ],
+)
+def test_a_node_opens_what_its_user_allows_and_nothing_else(settings, tmp_path, named) -> None:
+    (tmp_path / "open").mkdir()
+    (tmp_path / "diary.jsonl").write_text("secret")
+    (tmp_path / "open" / "link.jsonl").symlink_to(tmp_path / "diary.jsonl")
+    named = json.loads(json.dumps(named).replace("{}", str(tmp_path)))
+    whole = {name: settings.get(name, {}) | own for name, own in named.items()}
+    scenario = Scenario.model_validate(settings | whole)
+    node = Node((), None, settings["cache"], allowed=[str(tmp_path / "open")])
+    with pytest.raises(InputError, match=r"this node does not open it; .* --allow"):
+        member_of("4", node.answer(beginning(scenario.to_dict())), 3)
+    ((setting, value),) = allowed.named(scenario)
+    assert setting.split(".")[0] in named
+    allowed.check_allowed(scenario, [value])
 
 
 def test_a_node_may_bring_its_own_file(settings, here, tmp_path: Path) -> None:
@@ -186,13 +378,13 @@ def test_what_goes_wrong_at_a_node_is_told_as_if_it_came_up_here(settings, tmp_p
     scenario = Scenario.model_validate(settings).to_dict()
     begin = {"do": "begin", "run": "r", "message": "m", "scenario": scenario, "seed": 1}
     node = Node((1,), tmp_path / "own.jsonl", settings["cache"])
-    with pytest.raises(InputError, match=r"data\.source.*own\.jsonl.*\(at node 4\)"):
-        member_of("4", node.answer(frames.pack(begin)))
+    with pytest.raises(InputError, match=r"data\.source: the records of --data .*\(at node 4\)"):
+        member_of("4", node.answer(frames.pack(begin)), 3)
     remote = {**scenario, "model": {**scenario["model"], "trust_remote_code": True}}
     with pytest.raises(InputError, match=r"model\.trust_remote_code = True: must be False"):
-        member_of("4", node.answer(frames.pack({**begin, "scenario": remote})))
+        member_of("4", node.answer(frames.pack({**begin, "scenario": remote})), 3)
     with pytest.raises(FailedError, match=r"a message cannot be read .* \(at node 4\)"):
-        member_of("4", node.answer(b"junk"))
+        member_of("4", node.answer(b"junk"), 3)
     assert frames.unpack(node.answer(frames.pack({"do": "updates", "run": "r"})))[0] == {
         "unknown": True
     }

@@ -80,3 +80,12 @@ def test_every_client_is_at_one_node() -> None:
         wire.assigned({"1": [0]}, 3)
     with pytest.raises(InputError, match=r"clients\.count = 2: a node is client 2; clients count"):
         wire.assigned({"1": [0, 2], "2": []}, 2)
+
+
+def test_a_change_of_the_frozen_weights_travels_behind_the_adapter() -> None:
+    sent, initial = payload("lora"), np.zeros(14, np.float32)
+    whole = np.arange(14 + 4 * 3, dtype=np.float32)  # the product is of 4 x 3
+    part = wire.adapter_part(whole, initial, sent)
+    assert np.array_equal(wire.whole_adapter(part, initial, sent), whole)
+    with pytest.raises(FailedError, match="an adapter of 25 entries came, of 14"):
+        wire.whole_adapter(whole[:-1], initial, sent)

@@ -20,13 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airtune.engines.base import Progress, RoundUpdates
-from airtune.engines.flower import frames, programs, wire
+from airtune.engines.flower import allowed, frames, programs, wire
 from airtune.engines.flower.federation import Answers, Federation, token
 from airtune.engines.flower.keeper import is_there
 from airtune.engines.flower.members import (
     Member,
     check_alike,
     check_same,
+    is_unknown,
     member_of,
     results_of,
     with_own,
@@ -75,6 +76,7 @@ class FlowerEngine(LocalEngine):
         self._members: dict[str, Member] = {}
         self._started: list[list[int]] = []
         self._lost: set[str] = set()
+        self._silent: dict[str, int] = {}
         self._why = "all nodes have ended"
         self._here: dict[str, int] = {}
         self._run = token()
@@ -158,7 +160,7 @@ class FlowerEngine(LocalEngine):
         asked: dict[str, list[int]] = {}
         for node, member in self._members.items():
             own = [k for k in clients.tolist() if k in member.clients]
-            if own and node not in self._lost:
+            if own and node not in self._lost and self._silent.get(node) != round_index:
                 asked[node] = own
         bodies = {
             node: frames.pack(
@@ -178,15 +180,18 @@ class FlowerEngine(LocalEngine):
             )
             for node, own in asked.items()
         }
-        answers = self._answers(scenario, seed, bodies)
+        answers = self._answers(scenario, seed, bodies, round_index)
         sizes = [len(bodies[node]) for node in bodies]
         self.traffic.append(
             Traffic(round_index, sum(sizes), sum(map(len, answers.bodies.values())))
         )
         results: dict[int, ClientUpdate] = {}
         for node, body in answers.bodies.items():
-            results |= results_of(body, asked[node], payload, round_index)
-        self._check_enough(results, clients)
+            try:
+                results |= results_of(body, asked[node], payload, round_index, known)
+            except (InputError, FailedError) as error:
+                self._lost_node(node, str(error), round_index)
+        self._check_left()
         found = np.array([k for k in clients.tolist() if k in results], dtype=np.int64)
         done = round_updates([results[k] for k in found.tolist()], found, len(adapter))
         missing = tuple(k for k in clients.tolist() if k not in results)
@@ -225,7 +230,7 @@ class FlowerEngine(LocalEngine):
             node, why = next(iter(answers.lost.items()))
             raise FailedError(f"engine.name = 'flower': node {node} is lost: {clip(why)}")
         for node in names:
-            self._members[node] = member_of(node, answers.bodies[node])
+            self._members[node] = member_of(node, answers.bodies[node], scenario.clients.count)
         inputs = super().inputs()
         expected = {name: inputs.get(name) for name in ("data", "adapter")}
         check_alike(list(self._members.values()), expected | {"model": fingerprint(self.learner)})
@@ -257,25 +262,39 @@ class FlowerEngine(LocalEngine):
         limit = self.learner.scenario.engine.deadline_s
         return self._federation.ask(bodies, limit, self._here)
 
-    def _answers(self, scenario: Scenario, seed: int, bodies: Mapping[str, bytes]) -> Answers:
+    def _answers(
+        self, scenario: Scenario, seed: int, bodies: Mapping[str, bytes], round_index: int
+    ) -> Answers:
         """Ask nodes; one that was begun anew since then prepares again and is asked again."""
         answers = self._asked(bodies)
-        fresh = [n for n, body in answers.bodies.items() if frames.unpack(body)[0].get("unknown")]
+        for node in answers.bodies:
+            self._silent.pop(node, None)
+        fresh = [node for node, body in answers.bodies.items() if is_unknown(body)]
         if fresh:
-            begun = self._asked(dict.fromkeys(fresh, self._beginning(scenario, seed)))
-            for node, body in begun.bodies.items():
-                check_same(self._members[node], member_of(node, body))
-            again = self._asked({node: bodies[node] for node in begun.bodies})
             for node in fresh:
                 del answers.bodies[node]
+            begun = self._asked(dict.fromkeys(fresh, self._beginning(scenario, seed)))
+            ready, lost = [], begun.lost
+            for node, body in begun.bodies.items():
+                try:
+                    now = member_of(node, body, scenario.clients.count)
+                    check_same(self._members[node], now)
+                    ready.append(node)
+                except (InputError, FailedError) as error:
+                    lost[node] = str(error)
+            again = self._asked({node: bodies[node] for node in ready})
             answers.bodies |= again.bodies
-            answers.lost |= begun.lost | again.lost
+            answers.lost |= lost | again.lost
         for node, why in answers.lost.items():
-            self._lost_node(node, why)
+            self._lost_node(node, why, round_index)
         return answers
 
-    def _lost_node(self, node: str, why: str) -> None:
-        """Note a node that was started here and has ended; others may come back."""
+    def _lost_node(self, node: str, why: str, round_index: int) -> None:
+        """Note a node that has not answered, or wrongly; in the next round it is asked again.
+
+        One that was started here and has ended does not come back.
+        """
+        self._silent[node] = round_index
         self._why = f"node {node}: {clip(why)}"
         clients = ", ".join(map(str, self._members[node].clients))
         warnings.warn(
@@ -287,27 +306,25 @@ class FlowerEngine(LocalEngine):
         if node in self._here and not self._alive(node):
             self._lost.add(node)
 
-    def _check_enough(self, results: Mapping[int, Any], clients: NDArray[np.int64]) -> None:
-        """Stop where too few clients have answered, or nobody is left to answer again.
-
-        Raises
-        ------
-        FailedError
-            The round is not saved; a resumed run repeats it.
-        """
-        least = min(self.learner.scenario.engine.minimum_clients, len(clients))
-        ended = bool(self._here) and not any(map(self._alive, self._here))
-        if len(results) >= least and not ended:
-            return
-        what = (
-            "all nodes of the federation are lost"
-            if ended or not results
-            else (
-                f"{len(results)} of {len(clients)} clients have answered, fewer than "
+    def check_round(self, computed: RoundUpdates, selected: NDArray[np.int64]) -> None:
+        least = min(self.learner.scenario.engine.minimum_clients, len(selected))
+        answered = len(selected) - len(computed.missing)
+        if answered < least:
+            gone = all(node in self._silent or node in self._lost for node in self._members)
+            few = (
+                f"{answered} of {len(selected)} clients have answered, fewer than "
                 f"engine.minimum_clients = {least}"
             )
-        )
-        raise FailedError(
+            raise self._stopped("all nodes of the federation are lost" if gone else few)
+        self._silent.clear()
+
+    def _check_left(self) -> None:
+        """Stop where all nodes were started here and have ended: nobody comes back."""
+        if self._here and not any(map(self._alive, self._here)):
+            raise self._stopped("all nodes of the federation are lost")
+
+    def _stopped(self, what: str) -> FailedError:
+        return FailedError(
             f"engine.name = 'flower': {what} ({self._why}); "
             "`airtune resume` goes on from the last round"
         )
@@ -340,4 +357,5 @@ def nodes_here(scenario: Scenario) -> int:
 def _options(scenario: Scenario, clients: Sequence[int]) -> list[str]:
     """Return options of ``airtune node`` for a node that is started here."""
     named = ",".join(map(str, clients))
-    return ["--clients", named, "--cache", str(Path(scenario.cache).resolve())]
+    found = ["--clients", named, "--cache", str(Path(scenario.cache).resolve())]
+    return [*found, *(part for _, value in allowed.named(scenario) for part in ("--allow", value))]

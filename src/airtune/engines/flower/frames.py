@@ -54,7 +54,8 @@ def pack(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]] | None = 
     if size > LIMIT:
         raise FailedError(
             f"engine.name = 'flower': a message of {size} bytes is longer than the {LIMIT} that "
-            "Flower carries; use a smaller model.lora.rank, or a payload that sends less"
+            "Flower carries; use a smaller model.lora.rank or a payload that sends less, and not "
+            "digital.aggregation = flora or fedex, which send all frozen weights"
         )
     whole = {name: np.ascontiguousarray(array) for name, array in (arrays or {}).items()}
     return bytes(save(whole, {_HEADER: json.dumps(dict(header))}))
@@ -78,7 +79,10 @@ def unpack(message: bytes) -> tuple[Header, Arrays]:
         arrays = load(message)
         if not isinstance(header, dict):
             raise TypeError("its header is no object")
-    except (SafetensorError, struct.error, ValueError, KeyError, TypeError) as error:
+    except (
+        *(SafetensorError, struct.error, ValueError, KeyError, TypeError),
+        *(AttributeError, RecursionError),
+    ) as error:
         raise FailedError(
             f"engine.name = 'flower': a message cannot be read ({clip(error)})"
         ) from None

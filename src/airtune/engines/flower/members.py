@@ -1,20 +1,34 @@
-"""The nodes of a federation as a run knows them, and what they answer."""
+"""The nodes of a federation as a run knows them, and the boundary at which answers are checked.
+
+Whatever a node answers, it is either of the form that is expected of it or a `FailedError` that
+says why: a node of another version, or one that means harm, is lost and does not stop a run.
+"""
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
 
 from airtune.engines.flower import frames, wire
-from airtune.errors import FailedError, InputError
+from airtune.engines.flower.allowed import LABEL, LABELS
+from airtune.errors import FailedError, InputError, clip
 
 if TYPE_CHECKING:
     from airtune.learning.payload import Payload
-    from airtune.learning.results import ClientUpdate
+    from airtune.learning.results import ClientState, ClientUpdate
+
+LARGEST = 10**12
+"""Records of a client, or tokens of an update, at most."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+DIGESTS = ("data", "adapter", "device", "model")
 
 
 @dataclass
@@ -70,16 +84,83 @@ def check_same(before: Member, now: Member) -> None:
     before.process = now.process
 
 
-def member_of(node: str, body: bytes) -> Member:
+def _reported(read: Callable[P, T]) -> Callable[P, T]:
+    """Return a function that says of an answer of another form that it is one."""
+
+    @functools.wraps(read)
+    def reading(*given: P.args, **named: P.kwargs) -> T:
+        try:
+            return read(*given, **named)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise FailedError(
+                f"engine.name = 'flower': a node has sent an answer of another form "
+                f"({type(error).__name__}: {clip(error)})"
+            ) from None
+
+    return reading
+
+
+@_reported
+def member_of(node: str, body: bytes, count: int) -> Member:
+    """Return what a node says of itself, one of a run with so many clients.
+
+    Raises
+    ------
+    InputError, FailedError
+        What came up at the node, or what is wrong with its answer.
+    """
     header = _said(node, body)
-    return Member(
-        process=int(header["process"]),
-        own=bool(header["own"]),
-        digests=dict(header["digests"]),
-        sizes=[int(size) for size in header["sizes"]],
-        holdings=dict(header["holdings"]),
-        clients=[int(client) for client in header["clients"]],
-    )
+    own, clients = _true(header["own"]), [_whole(k, 0, count - 1) for k in header["clients"]]
+    digests = {name: header["digests"][name] for name in DIGESTS}
+    if not all(value is None or isinstance(value, str | int) for value in digests.values()):
+        raise ValueError("a digest must be text or a number")
+    sizes: list[int] = []
+    holdings: dict[str, list[Any]] = {"labels": [], "counts": []}
+    if own:
+        if len(clients) != 1:
+            raise ValueError(f"data of its own are those of one client, and not of {len(clients)}")
+        sizes = [_whole(size, 0, LARGEST) for size in _of(header["sizes"], count)]
+        holdings = _holdings(header["holdings"], sizes)
+        if not sizes[clients[0]]:
+            raise ValueError("it holds no records")
+    return Member(_whole(header["process"], 1, 2**31), own, digests, sizes, holdings, clients)
+
+
+def _holdings(said: Mapping[str, Any], sizes: Sequence[int]) -> dict[str, list[Any]]:
+    """Return labels and counts of them, which make up the sizes."""
+    labels = list(said["labels"])
+    if len(labels) > LABELS or not all(isinstance(n, str) and len(n) <= LABEL for n in labels):
+        raise ValueError(f"at most {LABELS} labels of {LABEL} characters each are allowed")
+    if len({*labels}) < len(labels):
+        raise ValueError("a label is there twice")
+    counts = [
+        [_whole(n, 0, LARGEST) for n in _of(own, len(labels))]
+        for own in _of(said["counts"], len(sizes))
+    ]
+    if [sum(own) for own in counts] != list(sizes):
+        raise ValueError("the counts of its labels are not those of its records")
+    return {"labels": labels, "counts": counts}
+
+
+def _whole(value: Any, least: int, most: int) -> int:
+    if type(value) is not int or not least <= value <= most:
+        raise ValueError(f"{clip(value)} must be a whole number from {least} to {most}")
+    return value
+
+
+def _true(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{clip(value)} must be true or false")
+    return value
+
+
+def _of(values: Any, count: int) -> list[Any]:
+    """Return a list of so many values."""
+    if not isinstance(values, list) or len(values) != count:
+        raise ValueError(f"a list of {count} values is expected")
+    return values
 
 
 def _said(node: str, body: bytes) -> frames.Header:
@@ -93,31 +174,87 @@ def _said(node: str, body: bytes) -> frames.Header:
     header, _ = frames.unpack(body)
     if "error" in header:
         kind = InputError if header.get("kind") == "input" else FailedError
-        raise kind(f"{header['error']} (at node {node})")
+        raise kind(f"{clip(header['error'])} (at node {node})")
     return header
 
 
-def results_of(
-    body: bytes, clients: Sequence[int], payload: Payload, round_index: int
-) -> dict[int, ClientUpdate]:
-    """Return the updates in a node's answer, by client."""
-    from airtune.learning.results import ClientUpdate
+def is_unknown(body: bytes) -> bool:
+    """Tell whether a node answers that it has not begun with the run."""
+    try:
+        return frames.unpack(body)[0].get("unknown") is True
+    except FailedError:  # of another form, as it will be found when it is read
+        return False
 
+
+@_reported
+def results_of(
+    body: bytes,
+    clients: Sequence[int],
+    payload: Payload,
+    round_index: int,
+    known: Mapping[int, ClientState],
+) -> dict[int, ClientUpdate]:
+    """Return the updates in a node's answer, by client.
+
+    Parameters
+    ----------
+    body : bytes
+    clients : sequence of int
+        Those that it was asked for.
+    payload : Payload
+    round_index : int
+    known : mapping of int to dict of str to ndarray
+        States of the clients before the round; the next ones have the same shapes.
+
+    Raises
+    ------
+    InputError, FailedError
+        What came up at the node, or what is wrong with its answer.
+    """
+    from airtune.learning.results import ClientUpdate
+    from airtune.learning.zeroth_order import asks
+
+    count = len(clients)
     header = _said("of clients " + ", ".join(map(str, clients)), body)
     _, arrays = frames.unpack(body)
+    if arrays["updates"].dtype != np.float32:
+        raise ValueError(f"updates of {arrays['updates'].dtype} must be of float32")
+    if header["kind"] == "front" and not any(asks(known.get(client)) for client in clients):
+        raise ValueError("differences of the loss, which were not asked for")
     rows = wire.whole_rows(arrays["updates"], str(header["kind"]), payload, round_index)
-    if header["clients"] != list(clients) or len(rows) != len(clients):
+    if header["clients"] != list(clients) or len(rows) != count:
         raise FailedError("engine.name = 'flower': a node sent the updates of other clients")
+    losses = [float(loss) for loss in _of(header["losses"], count)]
+    tokens = [_whole(number, 0, LARGEST) for number in _of(header["tokens"], count)]
+    told = [_true(finite) for finite in _of(header["finite"], count)]
     states = wire.states_of(arrays)
+    _check_states(states, clients, known, payload.total)
     found: dict[int, ClientUpdate] = {}
     for i, client in enumerate(clients):
-        loss = float(header["losses"][i])
-        finite = bool(header["finite"][i]) and math.isfinite(loss)
-        finite = finite and bool(np.isfinite(rows[i]).all())
+        state = states.get(client, {})
+        finite = told[i] and math.isfinite(losses[i]) and bool(np.isfinite(rows[i]).all())
+        finite = finite and all(bool(np.isfinite(array).all()) for array in state.values())
         update = rows[i] if finite else np.zeros_like(rows[i])
-        tokens = int(header["tokens"][i])
-        found[client] = ClientUpdate(update, loss, tokens, finite, states.get(client, {}))
+        found[client] = ClientUpdate(update, losses[i], tokens[i], finite, state)
     return found
+
+
+def _check_states(
+    states: Mapping[int, ClientState],
+    clients: Sequence[int],
+    known: Mapping[int, ClientState],
+    entries: int,
+) -> None:
+    """Refuse states of other clients, of other shapes than before, or longer than an adapter."""
+    if others := sorted({*states} - {*clients}):
+        raise ValueError(f"a state of client {others[0]}, which was not asked for")
+    for client, state in states.items():
+        for name, array in state.items():
+            before = known.get(client, {}).get(name)
+            if before is not None and (array.shape, array.dtype) != (before.shape, before.dtype):
+                raise ValueError(f"the state {name!r} of client {client} has another shape")
+            if array.size > max(entries, 64) or array.dtype.kind not in "fiub":
+                raise ValueError(f"the state {name!r} of client {client} is too long or no number")
 
 
 def with_own(found: dict[str, list[Any]], member: Member) -> dict[str, list[Any]]:

@@ -15,13 +15,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from airtune.engines.flower import frames
+from airtune.engines.flower.allowed import LABEL, LABELS, check_allowed
 from airtune.engines.flower.wire import rows_part, state_arrays, states_of, whole_adapter
 from airtune.engines.worker import Worker
-from airtune.errors import FailedError, InputError, clip
+from airtune.errors import FailedError, InputError, OwnDataError, clip
 from airtune.scenario import Scenario
 
 if TYPE_CHECKING:
     from airtune.learning.learner import Learner
+
+
+UNUSABLE = "data.source: the records of --data cannot be used; the node has told its user why"
 
 
 class NodeWorker(Worker):
@@ -31,15 +35,21 @@ class NodeWorker(Worker):
     ----------
     scenario : Scenario
     seed : int
-    client, data
-        Which client the records of a file are; without a file all data are the scenario's.
+    client, data, label
+        Which client the records of a file are, and their field of labels, None for no labels;
+        without a file all data are the scenario's.
     """
 
     def __init__(
-        self, scenario: Scenario, seed: int, client: int | None = None, data: Path | None = None
+        self,
+        scenario: Scenario,
+        seed: int,
+        client: int | None = None,
+        data: Path | None = None,
+        label: str | None = None,
     ) -> None:
         super().__init__(scenario, seed, str(Path.cwd()))
-        self._own = client, data
+        self._own, self._label = (client, data), label
 
     @property
     def scenario(self) -> Scenario:
@@ -53,7 +63,7 @@ class NodeWorker(Worker):
         if self._made is None and client is not None and data is not None:
             from airtune.learning.own_data import prepare_client
 
-            self._made = prepare_client(self._scenario, self._seed, client, data)
+            self._made = prepare_client(self._scenario, self._seed, client, data, label=self._label)
         return super().learner
 
 
@@ -68,17 +78,36 @@ class Node:
         Records of its only client; by default it holds what the scenario names.
     cache : str
         Folder for models that are made here.
+    label : str, optional
+        Field of the file `data` whose values are labels, which the run hears with their counts; by
+        default it hears of none, whatever its settings say.
+    allowed : sequence of str
+        Files, folders and hub ids that settings of a run may name.
+    tell : callable, optional
+        Called with what the user of the node is to know and the run is not.
     """
 
     def __init__(
-        self, clients: Sequence[int] = (), data: Path | None = None, cache: str = ".cache/airtune"
+        self,
+        clients: Sequence[int] = (),
+        data: Path | None = None,
+        cache: str = ".cache/airtune",
+        label: str | None = None,
+        allowed: Sequence[str] = (),
+        tell: Callable[[str], None] | None = None,
     ) -> None:
+        if label is not None and data is None:
+            raise InputError(
+                f"--label {clip(label)}: names a field of --data FILE, which is missing"
+            )
         if data is not None and len(clients) != 1:
             raise InputError(
                 f"--data {clip(data)}: needs --clients with the one client whose data it is; it "
                 f"names {len(clients)}"
             )
         self._clients, self._data, self._cache = tuple(clients), data, cache
+        self._label, self._allowed = label, tuple(allowed)
+        self._tell = tell or (lambda text: None)
         self._run = ""
         self._worker: NodeWorker | None = None
         self._last = "", b""
@@ -95,11 +124,19 @@ class Node:
             done: Callable[[frames.Header, frames.Arrays], bytes]
             done = {"begin": self._begin, "updates": self._updates}[str(header["do"])]
             answer = done(header, arrays)
+        except OwnDataError as error:  # it may quote records
+            self._tell(str(error))
+            return frames.pack({"error": UNUSABLE, "kind": "input"})
         except (InputError, FailedError) as error:
             kind = "input" if isinstance(error, InputError) else "failed"
             return frames.pack({"error": str(error), "kind": kind})
         except Exception as error:  # whatever it is, the run is to hear of it
-            return frames.pack({"error": f"{type(error).__name__}: {error}", "kind": "failed"})
+            what = type(error).__name__
+            if self._data is None:
+                what = f"{what}: {error}"
+            else:  # the text may be of its records
+                self._tell(f"{what}: {error}")
+            return frames.pack({"error": what, "kind": "failed"})
         self._last = str(header.get("message")), answer
         return answer
 
@@ -111,21 +148,27 @@ class Node:
                 "model.trust_remote_code = True: must be False with engine.name = 'flower'; a "
                 "node runs no code that another machine names"
             )
+        check_allowed(scenario, self._allowed, data=self._data is None)
         if header["run"] != self._run or self._worker is None:
             self._run, self._worker = "", None  # memory of the run before
             client = self._clients[0] if self._data is not None else None
-            self._worker = NodeWorker(scenario, int(header["seed"]), client, self._data)
+            self._worker = NodeWorker(
+                scenario, int(header["seed"]), client, self._data, self._label
+            )
         began = self._worker.begin()
         self._run = str(header["run"])
         learner = self._worker.learner
         own = self._data is not None
+        holdings = learner.holdings() if own else {}
+        if own:
+            _check_labels(holdings["labels"])
         return frames.pack(
             {
                 **began,
                 "clients": list(self._clients),
                 "own": own,
                 "sizes": learner.data_sizes.tolist() if own else [],
-                "holdings": learner.holdings() if own else {},
+                "holdings": holdings,
             }
         )
 
@@ -159,6 +202,16 @@ class Node:
                 "finite": [bool(result.finite) for result in results],
             },
             {"updates": part, **state_arrays(states)},
+        )
+
+
+def _check_labels(labels: Sequence[str]) -> None:
+    """Refuse a field that holds texts rather than labels: they would all be told."""
+    if len(labels) > LABELS or any(len(label) > LABEL for label in labels):
+        raise InputError(
+            f"--label: the field of the node's data has {len(labels)} different values, the "
+            f"longest of {max(map(len, labels))} characters; labels are at most {LABELS}, each of "
+            f"at most {LABEL} characters"
         )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airtune.engines.flower.frames import Arrays
-from airtune.errors import FailedError
+from airtune.errors import FailedError, shown
 
 if TYPE_CHECKING:
     from airtune.learning.payload import Payload
@@ -40,8 +40,19 @@ def adapter_part(adapter: Row, initial: Row, payload: Payload) -> Row:
 
 
 def whole_adapter(part: Row, initial: Row, payload: Payload) -> Row:
-    """Return the adapter of which :func:`adapter_part` has travelled, shape (d,)."""
-    if len(part) == len(initial):
+    """Return the adapter of which :func:`adapter_part` has travelled.
+
+    Returns
+    -------
+    ndarray, float32, shape (d,) or (d + D,)
+        A change of the frozen weights follows where one was sent.
+
+    Raises
+    ------
+    FailedError
+        Another number of entries came.
+    """
+    if len(part) == len(initial) or len(part) == len(initial) + changed(payload, len(part)):
         return part.astype(np.float32)
     movable, whole = payload.movable, initial.copy()
     if movable is None or len(movable) != len(part):
@@ -50,6 +61,16 @@ def whole_adapter(part: Row, initial: Row, payload: Payload) -> Row:
         )
     whole[movable] = part
     return whole
+
+
+def changed(payload: Payload, count: int) -> int:
+    """Return the entries D of a change of the frozen weights; 0 where `count` holds no more.
+
+    `digital.aggregation` of exact products has one follow the adapter.
+    """
+    from airtune.learning.exact import pairs_of
+
+    return sum(pair.size for pair in pairs_of(payload.matrices)) if count > payload.total else 0
 
 
 def rows_part(
@@ -91,7 +112,11 @@ def whole_rows(part: Row, kind: str, payload: Payload, round_index: int) -> Row:
     FailedError
         They are not of that form.
     """
-    entries = payload.entries(round_index) if kind == "entries" else np.arange(part.shape[1])
+    width = part.shape[1] if part.ndim == 2 else 0
+    known = {"entries": payload.entries(round_index), "front": np.arange(width), "all": None}
+    if kind not in known:
+        raise FailedError(f"engine.name = 'flower': a node sent updates of kind {shown(kind)}")
+    entries = known[kind]
     count = payload.total if entries is None else len(entries)
     if part.ndim != 2 or part.shape[1] != count or count > payload.total:
         raise FailedError(
@@ -155,7 +180,7 @@ def assigned(
     >>> assigned({"7": [], "9": [1], "8": []}, 4)
     {'7': [0, 3], '9': [1], '8': [2]}
     """
-    from airtune.errors import InputError, shown
+    from airtune.errors import InputError
 
     taken = [client for named in claims.values() for client in named]
     for client in taken:

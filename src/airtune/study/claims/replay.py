@@ -173,6 +173,9 @@ class Recorder(Engine):
         self.recorded.adapters[round_index] = digest(adapter)
         return found
 
+    def check_round(self, computed: RoundUpdates, selected: NDArray[np.int64]) -> None:
+        self.engine.check_round(computed, selected)
+
     def evaluate(self, adapter: Vector) -> Evaluation:
         key = digest(adapter)
         if key not in self.recorded.evaluations:
