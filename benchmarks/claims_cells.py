@@ -124,7 +124,7 @@ class Study:
 
     @property
     def drawn(self) -> list[Condition]:
-        return self.family.drawn[:2] if self.reduced else self.family.drawn
+        return self.family.drawn[:1] if self.reduced else self.family.drawn
 
     @property
     def not_drawn(self) -> list[Condition]:
@@ -314,7 +314,7 @@ def _plans(study: Study) -> Iterator[Job]:
     """Yield plans of their own over the family; other payloads than plain LoRA in the drawn."""
     drawn = set(study.drawn)
     for condition in study.conditions[: 1 if study.reduced else None]:
-        for costs in (STAND_IN, TWIN):
+        for costs in (STAND_IN,) if study.reduced else (STAND_IN, TWIN):
             for payload in _payloads(study):
                 for member in (PROPOSAL, "fixed") if study.reduced else study.members_of("planned"):
                     if payload == LORA or (condition in drawn and study.sends(member, payload)):

@@ -328,7 +328,7 @@ def _planned(cell: Cell, study: Study, results: Results) -> Document:
         drive = study.family.run_with["drive"]
         booked = [condition for condition in booked if condition["drive"] == drive]
     if study.reduced:
-        booked = booked[:2]
+        booked = booked[:1]
     sizes = measure(scenario, cell.seed)
     plans: dict[str, Document] = {}
     for condition in booked:

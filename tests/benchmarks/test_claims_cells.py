@@ -17,7 +17,8 @@ import recompute
 from airtune.errors import InputError
 from airtune.study.claims.family import read_family
 from claims_cells import BEST, IDEAL, LORA, Cell, Job, Study, jobs
-from claims_tables import NOTHING, tables
+from claims_sheet import Sheet
+from claims_tables import NOTHING, _tested_plans, tables
 from claims_work import Results, ready, work
 
 FAMILY = read_family()
@@ -239,6 +240,41 @@ def test_tables_of_a_family_at_hand(tmp_path: Path) -> None:
     assert found["claims measures"].splitlines()[2].startswith("| ideal |")
 
 
+def test_an_opponent_whose_plan_does_not_arrive_counts_with_what_it_had_spent(
+    tmp_path: Path,
+) -> None:
+    """It takes 2 s a round with the shared plan and would leave the family without this rule."""
+    name, file = STUDY.drawn[0].name, tmp_path / "cells.jsonl"
+    booked = FAMILY.run_with.name
+    never = {"rounds": None, "time_s": None, "energy_j": None}
+    there = {"rounds": 1.0, "time_s": 1.0, "energy_j": 1.0}
+    with file.open("w") as stream:
+        for member in (IDEAL, "fixed"):
+            key = Cell("family", name, member, 300).key
+            stream.write(line(key, history=history([4.0, 3.0, 2.0], 1.5), facts=FACTS))
+        for member, plan in ((IDEAL, there), ("movable", there), ("fixed", never)):
+            key = Cell("plan", name, member, 300).key
+            stream.write(line(key, "plan", plans={booked: plan}))
+    plans = Sheet(STUDY, Results(file).read()).own_plans("stand-in", LORA)
+    found = _tested_plans(plans, "time_s", ["fixed"])
+    at_run = next(one for one in found if one.scenario == f"{name}, {booked}")
+    assert at_run.percent == 75.0
+    assert at_run.lower_bound
+    shown = tables(STUDY, Results(file).read())["claims own plans"]
+    assert "equal RF chains: only fixed" in shown
+
+
+def test_what_cannot_be_booked_is_refused(tmp_path: Path) -> None:
+    family = replace(FAMILY, document={**FAMILY.document})
+    base = {**FAMILY.document["base"]}
+    base["settings"] = [*base["settings"], {"set": "planning.movement=priced", "why": ""}]
+    family.document["base"] = base
+    sheet = Sheet(replace(STUDY, family=family), Results(tmp_path / "none.jsonl"))
+    other = FAMILY.combinations("booked")[0]
+    with pytest.raises(InputError, match="priced"):
+        sheet._books("1 MHz", other, "movable")
+
+
 @pytest.mark.slow
 def test_the_reduced_form_runs_every_part(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["claims.py", "--reduced"])
@@ -253,7 +289,7 @@ def test_updates_are_learnt_once_for_all_jobs_that_replay_them(
 
     small = replace(STUDY, reduced=True, cache=str(tmp_path / "cache"))
     run, forecast = next(jobs(small, ["family"])), next(jobs(small, ["forecast"]))
-    short = Job(forecast.learn, [c for c in forecast.cells if c.member == "fixed"][:1])  # type: ignore[arg-type]
+    short = Job(forecast.learn, [c for c in forecast.cells if c.member == "fixed"][:1])
     again = tmp_path / "again.jsonl"
     assert len(work(short, small, again, until=None)) == 1
     file = tmp_path / "cells.jsonl"

@@ -156,6 +156,6 @@ def test_a_forecast_takes_the_books_of_its_rounds() -> None:
     assert (found.rounds, found.time_s, found.energy_j, found.how) == (2.0, 4.0, 2.0, "forecast")
     assert forecast_reached([4.0, 3.0], [0.0], [one], 1.0, 1.0).time_s is None
     assert forecast_reached([4.0, 3.0], [0.0], [one], None, 1.0).rounds is None
-    beyond = [[4.0, 3.0, 2.0], [0.3] * 4, [one] * 4, 3.0, 10.0]
-    assert forecast_reached(*beyond).rounds == 2.0  # type: ignore[arg-type]
-    assert forecast_reached(*beyond, largest_mse=0.2).rounds is None  # type: ignore[arg-type]
+    curve, errors, rounds = [4.0, 3.0, 2.0], [0.3] * 4, [one] * 4
+    assert forecast_reached(curve, errors, rounds, 3.0, 10.0).rounds == 2.0
+    assert forecast_reached(curve, errors, rounds, 3.0, 10.0, largest_mse=0.2).rounds is None
