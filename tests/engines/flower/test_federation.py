@@ -136,6 +136,7 @@ def test_the_run_goes_on_without_a_node_that_is_killed(written, tmp_path) -> Non
             time.sleep(0.05)
         _, err = run.communicate(timeout=1200)
     assert run.returncode == 0, err
+    assert killed
     told = [line["missing"] for line in rounds(folder)[1:]]
     assert told[0] == []
     assert told[-1] == killed

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from airtune.engines.flower import patient
+from airtune.engines.flower.folders import folder_here
 from airtune.engines.flower.keeper import Kept
 from airtune.engines.flower.node import Node, serve
 from airtune.engines.flower.programs import environment, free_port
@@ -34,14 +34,14 @@ def serve_node(
     FailedError
         Flower's process has ended, as it does where the SuperLink does not know the key.
     """
-    with tempfile.TemporaryDirectory(prefix="airtune-") as folder:
-        path, home = Path(folder) / "node.socket", Path(folder) / "flwr"
+    with folder_here() as folder:
+        path, home = folder / "node.socket", folder / "flwr"
         command = [*patient.command("flower-supernode"), "--superlink", address]
         command += ["--root-certificates", str(certificate.resolve())]
         command += ["--auth-supernode-private-key", str(key.resolve())]
         command += ["--node-config", f"socket={json.dumps(str(path))}"]
         command += ["--port", str(free_port())]
-        supernode = Kept(command, Path(folder) / "supernode.log", environment(home))
+        supernode = Kept(command, folder / "supernode.log", environment(home))
         try:
             tell(f"a node of the federation at {address}")
             serve(node, path, lambda: supernode.running)
