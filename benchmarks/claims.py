@@ -105,13 +105,15 @@ def listing(study: Study, results: Results, only: Sequence[str], every: bool) ->
     spent = defaultdict(list)
     for entry in results.cells.values():
         spent[entry["how"]].append(entry["cpu_s"])
-    hours, learnt = 0.0, 0
+    hours, learnt, made = 0.0, 0, set(results.cells)
     for part in only:
         counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
         for job in jobs(study, [part]):
             missing = [cell for cell in job.cells if cell.key not in results.cells]
-            # the updates of a run whose own cell is there, or is none of this part, are made again
-            again = missing and missing[0].how != "plan" and job.learn.key not in _keys(missing)
+            # the updates of a run whose own cell is none of these parts are made once more
+            again = missing and missing[0].how != "plan" and job.learn.key not in made
+            again = again and job.learn.key not in _keys(missing)
+            made |= {job.learn.key, *_keys(missing)}
             learnt += bool(again)
             hours += _seconds(spent, "run") / 3600 if again else 0.0
             for cell in job.cells:

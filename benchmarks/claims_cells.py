@@ -28,32 +28,16 @@ CHUNK = 15
 STAND_IN, TWIN = "stand-in", "twin"
 IDEAL, PROPOSAL = "ideal", "movable"
 DIGITAL = ("digital", "digital-movable", "digital-selection")
+OPPONENTS = ("digital", "digital-selection")
+"""Those of them that are opponents: in all conditions; the rest of the factorial in the drawn."""
+
 SHARED, OWN = "shared", "own"
 LORA, BEST = "lora", "best payload"
 PARTS = ("family", "headline", "forecast", "plan")
-PLANNED = (
-    *(IDEAL, PROPOSAL, "fixed", "sparse", "selection", "ris", "fixed-2n"),
-    *("digital", "digital/uniform-8", "digital/uniform-16"),
-)
-"""Members whose own plans are predicted; `digital` chooses its coding by predicted time."""
-
-HEADLINE = (
-    *(IDEAL, PROPOSAL, "fixed", "sparse", "selection", "ris", "fixed-2n", "cotaf", "truncated"),
-    *("digital", "digital/uniform-8", "digital/uniform-16"),
-    *("digital-selection", "digital-movable"),
-)
-"""Members with a shared plan and plain LoRA."""
-
-STRONGEST = (
-    *(IDEAL, PROPOSAL, "fixed", "selection", "fixed-2n"),
-    *("digital", "digital/uniform-8", "digital/uniform-16"),
-)
-"""Members with other plans, payloads and costs: one of each group that is not always beaten."""
-
 TINY = (
     *("model.small.hidden=32", "model.small.layers=1", "model.small.heads=2"),
     *("model.small.intermediate=64", "model.lora.rank=2", "pretraining.steps=3"),
-    *("training.rounds=3", "training.batch_size_max=2", "evaluation.records=16"),
+    *("training.rounds=2", "training.batch_size_max=2", "evaluation.records=16"),
     *("clients.count=4", "placement.mode=fast", "planning.pilot_rounds=2"),
 )
 """The reduced form: seconds in place of hours."""
@@ -164,6 +148,21 @@ class Study:
         every = tuple(self.family.document["codings"])
         return ("uniform-8", "lloyd-max-2") if self.reduced else every
 
+    @property
+    def forecasts(self) -> tuple[str, ...]:
+        """Schemes that the forecast has a law for."""
+        every = self.family.document["forecast"]["schemes"]
+        return tuple(scheme for scheme in every if scheme in self.schemes)
+
+    def members_of(self, section: str) -> tuple[str, ...]:
+        """Return members of a kind of cells; the reduced form has the first two."""
+        every = tuple(self.family.document["cells"][section])
+        return every[:2] if self.reduced else every
+
+    def sends(self, member: str, payload: str) -> bool:
+        """Tell whether a member is run with a payload."""
+        return payload == LORA or member not in self.family.document["cells"]["plain_only"]
+
     def arrays(self, coding: str) -> tuple[str, ...]:
         """Return the digital schemes that a coding is run with: all that the factorial has."""
         declared = self.family.document["factorial"].values()
@@ -218,12 +217,14 @@ def _family(study: Study) -> Iterator[Job]:
 
 
 def _digital(study: Study, coding: str, seed: int) -> Iterator[Job]:
+    drawn = set(study.drawn)
+    learn = study.of_family(study.drawn[0], f"digital/{coding}", seed)
     for conditions in _chunks(study.conditions):
-        learn = study.of_family(conditions[0], f"digital/{coding}", seed)
         cells = [
             cell
             for condition in conditions
             for array in study.arrays(coding)
+            if array in OPPONENTS or condition in drawn
             for cell in _both(study.of_family(condition, f"{array}/{coding}", seed, how="replayed"))
         ]
         yield Job(learn, tuple(replace(c, how="run") if c.key == learn.key else c for c in cells))
@@ -236,7 +237,7 @@ def _forecasts(study: Study) -> Iterator[Job]:
             cells = [
                 replace(cell, part="forecast")
                 for condition in conditions
-                for scheme in study.schemes
+                for scheme in study.forecasts
                 for cell in _both(
                     study.of_family(condition, scheme, seed, how="forecast"), "forecast"
                 )
@@ -262,12 +263,13 @@ def _headline(study: Study) -> Iterator[Job]:
             yield _alone(_named(study, name, SHARED, LORA, IDEAL, seed))
             for plan in (OWN, SHARED):
                 for payload in (LORA, BEST):
-                    wide = HEADLINE if (plan, payload) == (SHARED, LORA) else STRONGEST
-                    for member in wide[:2] if study.reduced else wide:
-                        if (plan, payload, member) != (SHARED, LORA, IDEAL):
+                    kind = "headline" if (plan, payload) == (SHARED, LORA) else "strongest"
+                    for member in study.members_of(kind):
+                        there = (plan, payload, member) == (SHARED, LORA, IDEAL)
+                        if not there and study.sends(member, payload):
                             yield _alone(_named(study, name, plan, payload, member, seed))
             if not study.reduced:
-                for member in STRONGEST:
+                for member in study.members_of("strongest"):
                     cell = _named(study, name, SHARED, LORA, member, seed)
                     more = (*cell.settings, "budget.latency_s=null")
                     yield _alone(replace(cell, costs=TWIN, settings=more))
@@ -298,9 +300,10 @@ def _payload_plans(study: Study, name: str) -> Iterator[Job]:
     """Yield the plans that choose each scheme's payload in a headline scenario."""
     seed = study.family.document["headline"]["payload_seed"]
     for payload in _payloads(study):
-        for member in STRONGEST[:2] if study.reduced else STRONGEST:
-            cell = _named(study, name, OWN, payload, member, seed)
-            yield _alone(replace(cell, how="plan"))
+        for member in study.members_of("strongest"):
+            if study.sends(member, payload):
+                cell = _named(study, name, OWN, payload, member, seed)
+                yield _alone(replace(cell, how="plan"))
 
 
 def _payloads(study: Study) -> list[str]:
@@ -308,20 +311,25 @@ def _payloads(study: Study) -> list[str]:
 
 
 def _plans(study: Study) -> Iterator[Job]:
-    seed, target = study.seeds[0], (study.drawn[0].name, study.seeds[0])
-    own = tuple(study.family.document["own_plan"]["settings"])
+    """Yield plans of their own over the family; other payloads than plain LoRA in the drawn."""
+    drawn = set(study.drawn)
     for condition in study.conditions[: 1 if study.reduced else None]:
         for costs in (STAND_IN, TWIN):
             for payload in _payloads(study):
-                for member in (PROPOSAL, "fixed") if study.reduced else PLANNED:
-                    cell = study.of_family(condition, member, seed, how="plan")
-                    yield _alone(
-                        replace(
-                            cell,
-                            part="plan",
-                            costs=costs,
-                            settings=(*cell.settings, *own),
-                            target=target,
-                            payload=payload,
-                        )
-                    )
+                for member in (PROPOSAL, "fixed") if study.reduced else study.members_of("planned"):
+                    if payload == LORA or (condition in drawn and study.sends(member, payload)):
+                        yield _alone(_plan(study, condition, member, costs, payload))
+
+
+def _plan(study: Study, condition: Condition, member: str, costs: str, payload: str) -> Cell:
+    """Return the cell of plans of a member's own in a radio condition."""
+    seed, own = study.seeds[0], study.family.document["own_plan"]
+    cell = study.of_family(condition, member, seed, how="plan")
+    return replace(
+        cell,
+        part="plan",
+        costs=costs,
+        settings=(*cell.settings, *own["settings"], *own["in_the_family"]),
+        target=(study.drawn[0].name, seed),
+        payload=payload,
+    )

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from statistics import mean
 from typing import Any
 
 from airtune import load_scenario
-from airtune.bound.forecast import CHI
+from airtune.bound.forecast import CHI, LARGEST_MSE
 from airtune.bound.forecast_constants import fit_chi
 from airtune.registry import SCHEMES
 from airtune.scenario import Scenario
 from airtune.study.claims import savings
-from airtune.study.claims.booking import BookedRound, Books, rebooked
-from airtune.study.claims.family import Condition
+from airtune.study.claims.booking import BookedRound, Books, check, rebooked
+from airtune.study.claims.family import Condition, Levels
 from airtune.study.claims.histories import Reached, forecast_reached, reached, unpacked
 from airtune.study.claims.savings import Tested
 from airtune.study.targets import SHARES
 from claims_cells import BEST, IDEAL, LORA, OWN, PROPOSAL, SHARED, STAND_IN, Cell, Study
 from claims_work import Results
-
-NO_LAW = ("cotaf", "truncated")
-"""Schemes whose errors are no white noise: chi is not fitted on them."""
 
 AtTargets = dict[str, Reached]
 """What a cell took to each target, by its name."""
@@ -112,38 +109,52 @@ class Sheet:
         losses, rounds, errors = found
         how = self.results.cells[key]["how"]
         if booked.levels != self.study.family.run_with.levels:
-            books = [
-                self._books(condition, b, member) for b in (self.study.family.run_with, booked)
-            ]
+            books = self._books(condition["uplink"], booked, member)
             rounds = [rebooked(one, *books) for one in rounds]
             how = "booked" if how in ("run", "replayed") else how
         if part == "forecast":
             curve = self.history(Cell("family", self.base, IDEAL, seed).key)
             if curve is None:
                 return None
-            chi = self.chi
+            law = self.law
             return {
-                share: forecast_reached(curve[0], errors, rounds, target, chi)
+                share: forecast_reached(curve[0], errors, rounds, target, *law)
                 for share, target in targets.items()
             }
         return {s: reached(losses, rounds, target, how) for s, target in targets.items()}
 
     @cache  # noqa: B019
-    def _books(self, condition: Condition, booked: Condition, member: str) -> Books:
+    def _books(self, uplink: str, booked: Condition, member: str) -> tuple[Books, Books]:
+        """Return the books of the runs and those of a booking, where this can be booked."""
         family = self.study.family
-        uplink = dict(condition.levels)["uplink"]
+        scheme, _, coding = member.partition("/")
         level = family.document["factors"]["uplink"]["levels"][uplink]
-        settings = (*family.settings, *booked.settings, *level)
-        return Books.of(_scenario(family.scenario, settings), member.partition("/")[0])
+        coded = family.settings_of("codings", coding) if coding else ()
+        before, after = (
+            _scenario(family.scenario, (*family.settings, *one.settings, *level, *coded))
+            for one in (family.run_with, booked)
+        )
+        check(before, after)
+        return Books.of(before, scheme), Books.of(after, scheme)
+
+    @property
+    def chi(self) -> float:
+        """The constant of the forecast."""
+        return self.law[0]
 
     @cached_property
-    def chi(self) -> float:
-        """The constant of the forecast, fitted on the runs of the first seed of the family."""
+    def law(self) -> tuple[float, float]:
+        """The constant of the forecast, fitted on the runs of the first seed, and the largest MSE.
+
+        The largest is that of a run that it was fitted on.
+        """
         rows = [row for row in self.rounds_table() if row["seed"] == self.study.seeds[0]]
-        rows = [row for row in rows if row["scheme"] not in NO_LAW and row["measured"]]
+        rows = [r for r in rows if r["scheme"] in self.study.forecasts and r["measured"]]
         errors = [row["mse"] for row in rows]
         factors = [row["measured"] / row["ideal"] for row in rows]
-        return fit_chi(errors, factors) if rows else CHI
+        if not any(error > 0 for error in errors):
+            return CHI, LARGEST_MSE
+        return fit_chi(errors, factors), max(errors)
 
     def rounds_table(self) -> list[dict[str, Any]]:
         """Return measured rounds to the main target of the analog runs, with what predicts them."""
@@ -181,7 +192,7 @@ class Sheet:
         return rows
 
     @cache  # noqa: B019
-    def scenarios(self, costs: str) -> dict[str, dict[int, dict[str, AtTargets]]]:
+    def scenarios(self, costs: str) -> dict[Condition, dict[int, dict[str, AtTargets]]]:
         """Return what members took in every scenario of the family: seed, then member.
 
         Every radio condition with every booked combination; what is missing is left out.
@@ -201,29 +212,47 @@ class Sheet:
                         one = self.at(condition, booked, member, seed, costs)
                         if one is not None:
                             here.setdefault(seed, {})[member] = one
-                found[(condition + booked).name] = here
+                found[condition + booked] = here
         return found
 
+    def is_run(self, levels: Levels) -> bool:
+        """Tell whether the radio condition of a scenario is one of those that are run."""
+        names = {factor.name for factor in self.study.family.factors("run")}
+        return ", ".join(level for factor, level in levels if factor in names) in self.drawn
+
     def tested(self, figure: str, group: str, share: str, costs: str) -> list[Tested]:
-        """Test a claim against a group in every scenario whose cells are there."""
+        """Test a claim against a group in every scenario whose cells are there.
+
+        Schemes without a law of the forecast are no opponents in the conditions that are not run.
+        """
         found = []
-        needed = (PROPOSAL, IDEAL, *self._members(group))
-        for name, seeds in self.scenarios(costs).items():
+        every = self._members(group)
+        for scenario, seeds in self.scenarios(costs).items():
+            others = [m for m in every if self.is_run(scenario.levels) or not self.lawless(m)]
+            needed = (PROPOSAL, IDEAL, *others)
             whole = {
                 seed: {member: members[member][share] for member in needed}
                 for seed, members in seeds.items()
                 if all(member in members for member in needed)
             }
             one = savings.tested_claim(
-                name,
+                scenario.name,
                 figure,
                 {seed: members[PROPOSAL] for seed, members in whole.items()},
                 {seed: members[IDEAL] for seed, members in whole.items()},
-                {seed: {m: members[m] for m in needed[2:]} for seed, members in whole.items()},
+                {seed: {m: members[m] for m in others} for seed, members in whole.items()},
             )
             if one is not None:
-                found.append(one)
+                found.append(replace(one, levels=scenario.levels))
         return found
+
+    def lawless(self, member: str) -> bool:
+        """Tell whether a member is over the air and the forecast has no law for it."""
+        return member in self.study.schemes and member not in self.study.forecasts
+
+    def held(self, group: str) -> list[str]:
+        """Return the members of a group that the family is run with."""
+        return self._members(group)
 
     def _members(self, group: str) -> list[str]:
         """Return the members of a group that the study runs; the reduced form has fewer."""
@@ -274,26 +303,59 @@ class Sheet:
             found.setdefault(f"{part} | {point} | ", []).append(key)
         return found
 
-    def own_plans(self, costs: str, payload: str) -> dict[str, dict[str, Reached]]:
+    def own_plans(self, costs: str, payload: str) -> dict[Condition, dict[str, Reached]]:
         """Return what plans of their own predict, by scenario of the family and member.
 
-        With the best payload each member has that of the least predicted product of time and
-        energy.
+        With the best payload, in the drawn conditions, each member has that of the least predicted
+        product of time and energy.  Whoever is not predicted to arrive has spent what all rounds of
+        the shared plan take.
         """
-        payloads = [payload] if payload != BEST else list(self.study.family.document["payloads"])
-        found: dict[str, dict[str, Reached]] = {}
-        for condition in self.study.conditions:
+        best = payload == BEST
+        payloads = list(self.study.family.document["payloads"]) if best else [payload]
+        every = {one.name: one for one in self.study.family.combinations("booked")}
+        found: dict[Condition, dict[str, Reached]] = {}
+        for condition in self.study.drawn if best else self.study.conditions:
             for key in self._by_prefix.get(f"plan | {condition.name} | ", ()):
                 _, _, member, _, kind, sent = key.split(" | ")
                 if kind != costs or sent not in payloads:
                     continue
                 for name, plan in self.results.cells[key]["plans"].items():
                     for where in self._drives(name, member):
-                        here = found.setdefault(f"{condition.name}, {where}", {})
-                        one = _predicted(plan)
+                        booked = every[where]
+                        here = found.setdefault(condition + booked, {})
+                        one = self._planned(plan, condition, booked, member, costs)
                         if member not in here or _product(one) < _product(here[member]):
                             here[member] = one
         return found
+
+    def _planned(
+        self,
+        plan: Mapping[str, Any],
+        condition: Condition,
+        booked: Condition,
+        member: str,
+        costs: str,
+    ) -> Reached:
+        """Return what a plan predicts; where it does not arrive, what the shared plan spends."""
+        one = _predicted(plan)
+        if one.time_s is not None:
+            return one
+        family = self.study.family
+        names = [member]
+        if member == "digital":
+            names = [
+                m for m in family.members("digital at its best") if m in self.held("everything")
+            ]
+        seed = self.study.seeds[0]
+        known = [self.at(condition, booked, name, seed, costs) for name in names]
+        spent = [found["90"] for found in known if found is not None]
+        if not spent:
+            return one
+        return replace(
+            one,
+            spent_time_s=min(s.spent_time_s for s in spent),
+            spent_energy_j=min(s.spent_energy_j for s in spent),
+        )
 
     def _drives(self, name: str, member: str) -> list[str]:
         """Return the bookings that a plan of a member is for: whatever drive, if it has none."""
@@ -323,7 +385,10 @@ def _predicted(plan: Mapping[str, Any]) -> Reached:
 
 
 def _product(one: Reached) -> float:
-    return one.value("time_s") * one.value("energy_j")
+    """Return time times energy to the target; infinite where it is never reached."""
+    if one.time_s is None or one.energy_j is None:
+        return float("inf")
+    return one.time_s * one.energy_j
 
 
 __all__ = ["BEST", "LORA", "OWN", "SHARED", "Sheet"]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from statistics import median
 from typing import Any
 
 import manual
 from airtune.bound.forecast import rounds_to_target
 from airtune.study.claims import measures, savings
+from airtune.study.claims.family import Condition
 from airtune.study.claims.histories import Reached, course
 from airtune.study.claims.savings import ORDER, Tested
 from airtune.study.statistics import quantiles
@@ -44,7 +46,7 @@ def _ranges(study: Study) -> str:
     """Return the declared ranges with their sources."""
     declared = study.family.document
     rows = [
-        [name, entry["kind"], "; ".join(entry["levels"]), entry["source"]]
+        [name, entry["kind"], "; ".join(entry["levels"]), _source(entry)]
         for name, entry in declared["factors"].items()
     ]
     hardware = declared["also_booked"]["hardware"]
@@ -57,7 +59,15 @@ def _ranges(study: Study) -> str:
         for name, entry in declared["groups"].items()
     ]
     groups = manual.table(["opponents", "members", "what they are"], opponents, None)
-    return "\n".join([*ranges, "", *common, "", *groups])
+    out = [[f"`{name}`", why] for name, why in declared["left_out"].items()]
+    missing = manual.table(["left out", "why"], out, None)
+    return "\n".join([*ranges, "", *common, "", *groups, "", *missing])
+
+
+def _source(entry: Mapping[str, Any]) -> str:
+    """Return the source of a range, with what deviates from the design."""
+    deviation = entry.get("deviation")
+    return f"{entry['source']}. **Deviation**: {deviation}" if deviation else str(entry["source"])
 
 
 def _conditions(study: Study) -> str:
@@ -78,24 +88,56 @@ def _family(sheet: Sheet) -> str:
     for costs, share, (name, figure, percent) in itertools.product(COSTS, SHARES, _claims(sheet)):
         for group in sheet.study.family.document["groups"]:
             tested = sheet.tested(figure, group, share, costs)
-            summed = savings.summary(tested, percent)
-            if summed is not None:
-                rows.append([name, f"{share} %", costs, group, *_summed(summed)])
-    return "\n".join(manual.table(_COLUMNS, rows, 4)) if rows else ""
+            held = sheet.held(group)
+            for scope, ones in _scopes(sheet, figure, tested):
+                summed = savings.summary(ones, percent)
+                if summed is not None:
+                    without = [m for m in held if summed["how"]["forecast"] and sheet.lawless(m)]
+                    shown = _label(sheet, group, held, without)
+                    rows.append([name, f"{share} %", costs, shown, scope, *_summed(ones, summed)])
+    return "\n".join(manual.table(_COLUMNS, rows, 5)) if rows else ""
+
+
+def _label(sheet: Sheet, group: str, held: Sequence[str], without: Sequence[str] = ()) -> str:
+    """Return the name of a group, with what a row holds of it where this is not all."""
+    if set(sheet.study.family.members(group)) != set(held):
+        group = f"{group}: only {', '.join(held)}"
+    return f"{group} (where forecast, without {', '.join(without)})" if without else group
+
+
+def _scopes(
+    sheet: Sheet, figure: str, tested: Sequence[Tested]
+) -> Iterator[tuple[str, list[Tested]]]:
+    """Yield scenarios of which a claim is told apart: with runs, of these with 1 MHz, and all.
+
+    Joules of computing are the same for all devices, so for energy one device stands for all.
+    """
+    ones, more = list(tested), ""
+    if figure == "energy_j":
+        device = sheet.study.family.run_with["device"]
+        ones, more = [one for one in ones if one["device"] == device], f", {device}"
+    ran = [one for one in ones if sheet.is_run(one.levels)]
+    yield f"run{more}", ran
+    yield f"run, 1 MHz{more}", [one for one in ran if one["uplink"] == "1 MHz"]
+    if len(ran) < len(ones):
+        yield f"all, with forecasts{more}", ones
 
 
 _COLUMNS = [
-    *("claim", "gain", "costs", "against"),
-    *("best case", "median", "reached", "ceiling has it", "share of the ceiling"),
+    *("claim", "gain", "costs", "against", "scenarios", "conditions"),
+    *("best case", "median (10 to 90 %)", "reached", "ceiling has it", "share of the ceiling"),
     "run / booked / replayed / forecast",
 ]
 
 
-def _summed(summed: Mapping[str, Any]) -> list[str]:
-    best, interval = summed["best"], summed["interval"]
+def _summed(tested: Sequence[Tested], summed: Mapping[str, Any]) -> list[str]:
+    best = summed["best"]
     more = "at least " * best["lower_bound"]
-    low, high = (_percent(interval[end]) for end in ("low", "high"))
+    low, high = (_percent(summed[end]) for end in ("p10", "p90"))
+    booked = {"device", "drive"}
+    conditions = {tuple(p for p in one.levels if p[0] not in booked) for one in tested}
     return [
+        f"{len(conditions)}",
         f"{more}{_percent(best['percent'])} against {best['opponent']}, ceiling "
         f"{_percent(best['ceiling'])}: {best['scenario']} ({best['how']})",
         f"{_percent(summed['median'])} ({low} to {high})",
@@ -110,9 +152,13 @@ def _percent(value: float | None) -> str:
     return "never" if value is None else f"{value:.1f} %"
 
 
-def _members(group: Sequence[str], there: Sequence[str]) -> list[str]:
-    """Return the members of a group that there are; `digital` plans its coding by itself."""
-    planned = ["digital"] if any("lloyd-max" in member for member in group) else []
+def _members(group: Sequence[str], there: Collection[str]) -> list[str]:
+    """Return the members of a group that there are, and schemes that plan their coding.
+
+    A member ``scheme/coding`` is stood for by the scheme that takes the coding of least predicted
+    time, unless the coding is one of those that papers run.
+    """
+    planned = dict.fromkeys(m.partition("/")[0] for m in group if "/" in m and "uniform" not in m)
     return [member for member in (*group, *planned) if member in there]
 
 
@@ -121,77 +167,91 @@ def _own_plans(sheet: Sheet) -> str:
     rows = []
     for costs, payload in itertools.product(COSTS, (LORA, BEST)):
         plans = sheet.own_plans(costs, payload)
+        there = {member for members in plans.values() for member in members}
         for (name, figure, percent), group in itertools.product(
             _claims(sheet), sheet.study.family.document["groups"]
         ):
-            tested = _tested_plans(sheet, plans, figure, group)
+            held = _members(sheet.study.family.members(group), there)
+            tested = _tested_plans(plans, figure, held)
             summed = savings.summary(tested, percent)
             if summed is not None:
-                rows.append([name, payload, costs, group, *_summed(summed)])
-    columns = [_COLUMNS[0], "payload", *_COLUMNS[2:]]
+                shown = _label(sheet, group, held)
+                rows.append([name, payload, costs, shown, *_summed(tested, summed)])
+    columns = [_COLUMNS[0], "payload", *_COLUMNS[2:4], *_COLUMNS[5:]]
     return "\n".join(manual.table(columns, rows, 4)) if rows else ""
 
 
 def _tested_plans(
-    sheet: Sheet, plans: Mapping[str, Mapping[str, Reached]], figure: str, group: str
+    plans: Mapping[Condition, Mapping[str, Reached]], figure: str, held: Sequence[str]
 ) -> list[Tested]:
+    """Test a claim in every scenario; who is not predicted to arrive counts with what is spent."""
     found = []
     for scenario, members in plans.items():
-        named = _members(sheet.study.family.members(group), list(members))
-        # a plan that is not predicted to arrive has spent nothing yet, so it is no opponent
-        others = {m: members[m] for m in named if members[m].time_s is not None}
+        others = {m: members[m] for m in held if m in members}
+        others = {m: one for m, one in others.items() if math.isfinite(one.value(figure))}
         if PROPOSAL in members and IDEAL in members and others:
             one = savings.tested_claim(
-                scenario, figure, {0: members[PROPOSAL]}, {0: members[IDEAL]}, {0: others}
+                scenario.name, figure, {0: members[PROPOSAL]}, {0: members[IDEAL]}, {0: others}
             )
-            found += [one] if one is not None else []
+            found += [replace(one, levels=scenario.levels)] if one is not None else []
     return found
 
 
 def _headline(sheet: Sheet) -> str:
-    """Return the claims in the named scenarios, with exact tests over the seeds."""
-    rows = []
+    """Return the claims in the named scenarios, with tests over the seeds."""
+    rows: list[list[str]] = []
     names = sheet.study.family.document["headline"]["scenarios"]
     every = [(STAND_IN, plan, payload) for plan in (OWN, SHARED) for payload in (LORA, BEST)]
     for name, (costs, plan, payload), share in itertools.product(
         names, [*every, (TWIN, SHARED, LORA)], SHARES
     ):
         cells = sheet.headline(name, plan, payload, costs, share)
-        for (claim, figure, percent), group in itertools.product(
-            _claims(sheet), sheet.study.family.document["groups"]
-        ):
-            named = _members(sheet.study.family.members(group), list(cells))
-            others: dict[int, dict[str, Reached]] = {}
-            for member in named:
-                for seed, one in cells[member].items():
-                    others.setdefault(seed, {})[member] = one
-            whole = {seed: ones for seed, ones in others.items() if len(ones) == len(named)}
-            one = savings.tested_claim(
-                name, figure, cells.get(PROPOSAL, {}), cells.get(IDEAL, {}), whole
-            )
-            if one is not None:
-                where = [name, f"{plan} plan", payload, costs, f"{share} %", claim, group]
-                rows.append([*where, *_exact(one, percent)])
+        block = list(_block(sheet, name, cells))
+        corrected = savings.holm([found["p"] for _, found, _ in block])
+        where = [name, f"{plan} plan", payload, costs, f"{share} %"]
+        rows += [
+            [*where, *what, *_shown(found, p, holds)]
+            for (what, found, holds), p in zip(block, corrected, strict=True)
+        ]
     columns = [
         *("scenario", "plan", "payload", "costs", "gain", "claim", "against"),
-        *("strongest", "saved, median (interval)", "ceiling", "seeds", "p (sign, rank)", "holds"),
+        *("strongest", "saved, median (interval)", "ceiling", "seeds with it", "p (Holm)", "holds"),
     ]
     return "\n".join(manual.table(columns, rows, 8)) if rows else ""
 
 
-def _exact(one: Tested, percent: float) -> list[str]:
-    found = savings.headline_test(one)
+def _block(
+    sheet: Sheet, name: str, cells: Mapping[str, Mapping[int, Reached]]
+) -> Iterator[tuple[list[str], dict[str, Any], bool]]:
+    """Yield claim and group, figures, and whether it holds, for one plan, payload and gain."""
+    for (claim, figure, percent), group in itertools.product(
+        _claims(sheet), sheet.study.family.document["groups"]
+    ):
+        named = _members(sheet.study.family.members(group), cells)
+        others: dict[int, dict[str, Reached]] = {}
+        for member in named:
+            for seed, one in cells[member].items():
+                others.setdefault(seed, {})[member] = one
+        whole = {seed: ones for seed, ones in others.items() if len(ones) == len(named)}
+        tested = savings.tested_claim(
+            name, figure, cells.get(PROPOSAL, {}), cells.get(IDEAL, {}), whole
+        )
+        if tested is not None:
+            found = savings.headline_test(tested, percent)
+            yield [claim, _label(sheet, group, named)], found, tested.percent >= percent
+
+
+def _shown(found: Mapping[str, Any], p: float | None, holds: bool) -> list[str]:
     ends = found["interval"]
     more = "at least " * found["lower_bound"]
     low, high = _percent(ends["low"]), _percent(ends["high"])
-    tests = [found["sign_test_p"], found["wilcoxon_p"]]
     return [
         found["opponent"],
         f"{more}{_percent(found['median'])} ({low} to {high}, {100 * ends['coverage']:.0f} %)",
         _percent(found["ceiling"]),
-        str(found["seeds"]),
-        ", ".join(MISSING if p is None else f"{p:.2g}" for p in tests),
-        "yes" if one.percent >= percent else "no",
+        f"{found['held']} of {found['seeds']}",
+        MISSING if p is None else f"{p:.2g}",
+        "yes" if holds else "no",
     ]
 
 
@@ -312,8 +372,12 @@ def _forecast(sheet: Sheet) -> str:
     """Return predicted over measured rounds of the runs on which the forecast was not fitted."""
     groups: dict[str, list[tuple[float, float]]] = {}
     rows = [row for row in sheet.rounds_table() if row["seed"] != sheet.study.seeds[0]]
+    rows = [row for row in rows if not sheet.lawless(row["scheme"])]
     for row in rows:
-        predicted = rounds_to_target(row["curve"], row["target"], row["errors"], sheet.chi)
+        chi, largest = sheet.law
+        predicted = rounds_to_target(
+            row["curve"], row["target"], row["errors"], chi, largest_mse=largest
+        )
         measured = math.inf if row["measured"] is None else row["measured"]
         for name in (row["scheme"], "all"):
             groups.setdefault(name, []).append((predicted, measured))
@@ -328,4 +392,5 @@ def _forecast(sheet: Sheet) -> str:
         shown.append([name, str(len(pairs)), ratio, f"{nevers[0]} / {nevers[1]}"])
     columns = ["scheme", "runs", "predicted over measured rounds", "never: measured / predicted"]
     table = "\n".join(manual.table(columns, shown, 1)) if shown else ""
-    return f"chi = {sheet.chi:.2f}\n\n{table}" if table else ""
+    told = f"chi = {sheet.chi:.2f}, up to an MSE of {sheet.law[1]:.3g}"
+    return f"{told}\n\n{table}" if table else ""

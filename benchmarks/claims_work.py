@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,12 @@ from airtune.learning.sizes import measure
 from airtune.planning.pilot import Pilot
 from airtune.planning.plans import plan_run
 from airtune.planning.repetition import Repetition
+from airtune.record.machine import commit
 from airtune.registry import SCHEMES
 from airtune.scenario import Scenario
 from airtune.study.claims.family import Condition
 from airtune.study.claims.histories import packed
-from airtune.study.claims.replay import Recorded, Recorder, Replayed, run_rounds
+from airtune.study.claims.replay import Recorded, Recorder, Replayed, keep, kept, run_rounds
 from airtune.study.pilot import FILE, find_pilot, pilot_scenario, read_pilot, run_pilot, write_pilot
 from airtune.study.targets import MAIN, target_losses
 from claims_cells import BEST, IDEAL, LORA, PROPOSAL, STAND_IN, Cell, Job, Study
@@ -43,7 +44,7 @@ class Results:
     """The finished cells: one file of JSON lines, each written at once.
 
     A line with ``family`` names the declaration that cells are of, and the environment; cells of
-    another declaration are refused.
+    another declaration are refused.  Each cell keeps the digest and the commit of the code.
     """
 
     file: Path
@@ -78,14 +79,15 @@ class Results:
         self.read()
         if self.family not in (None, sha256):
             raise InputError(
-                f"{self.file}: holds cells of another declaration of the family; the declared "
-                "family is not to be changed once a cell has run"
+                f"{self.file}: holds cells of another declaration of the family, or of scenarios "
+                "that its settings made then; neither is to be changed once a cell has run"
             )
         self._append({"family": sha256, "environment": environment})
 
     def add(self, cell: Cell, document: Document) -> None:
         """Write a finished cell."""
-        self._append({**document, "cell": cell.key, "how": cell.how})
+        made = {"declaration": self.family, **_commit()}
+        self._append({**document, "cell": cell.key, "how": cell.how, **made})
 
     def _append(self, entry: Document) -> None:
         self.file.parent.mkdir(parents=True, exist_ok=True)
@@ -114,7 +116,7 @@ class Results:
         name = cell.base
         found: dict[str, float] = {}
         payloads = list(study.family.document["payloads"])[: 1 if study.reduced else None]
-        for payload in payloads:
+        for payload in (one for one in payloads if study.sends(cell.member, one)):
             key = Cell("headline", f"{name}, own", cell.member, seed, payload=payload).key
             entry = self.cells.get(key)
             if entry is None:
@@ -123,6 +125,12 @@ class Results:
             if values:
                 found[payload] = min(one["time_s"] * one["energy_j"] for one in values)
         return min(found, key=found.__getitem__) if found else LORA
+
+
+@cache
+def _commit() -> Document:
+    """Return the commit of the code that this process runs, and whether it was modified."""
+    return commit(Path(__file__).parents[1])
 
 
 def ready(study: Study, job: Job, results: Results) -> bool:
@@ -172,7 +180,7 @@ def _work(job: Job, study: Study, file: Path, until: float | None) -> list[str]:
             document = same
         else:
             if recorded is None:
-                recorded, learnt = _learn(job.learn, study, results)
+                recorded, learnt = _recorded(job.learn, study, results, job.learn in missing)
             if cell.key == job.learn.key or "infeasible" in learnt:
                 document = {**learnt}
             else:
@@ -182,6 +190,27 @@ def _work(job: Job, study: Study, file: Path, until: float | None) -> list[str]:
         results.add(cell, document)
         done.append(cell.key)
     return done
+
+
+def _recorded(cell: Cell, study: Study, results: Results, asked: bool) -> tuple[Recorded, Document]:
+    """Return what a run with learning records, of an earlier job where it is kept.
+
+    Updates of ideal and of digital runs serve many jobs, so they are kept in the folder of work, by
+    declaration and commit.  A run whose own cell is asked for is always made.
+    """
+    if cell.part != "family" or (cell.member != IDEAL and "/" not in cell.member):
+        return _learn(cell, study, results)
+    made = f"{cell.key} {results.family} {_commit()} {study.reduced}"
+    name = hashlib.sha256(made.encode()).hexdigest()[:16]
+    file = Path(study.cache) / "claims-updates" / f"{name}.npz"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(file.with_suffix(".lock")):
+        if file.is_file() and not asked:
+            return kept(file, measure(study.scenario(cell), cell.seed)), {}
+        recorded, learnt = _learn(cell, study, results)
+        if "infeasible" not in learnt:
+            keep(recorded, file)
+        return recorded, learnt
 
 
 def _copied(cell: Cell, study: Study, results: Results) -> Document | None:

@@ -3,6 +3,7 @@
     python benchmarks/faults.py              # all cells that are missing; goes on where it stopped
     python benchmarks/faults.py --list       # the cells, and which are there
     python benchmarks/faults.py --only phase --minutes 20
+    python benchmarks/faults.py --processes 2    # cells side by side, one thread each
     python benchmarks/faults.py --table      # docs/faults.md from the committed results
     python benchmarks/faults.py --reduced    # every fault on tiny settings; nothing is kept
 
@@ -19,17 +20,22 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import environments
 import manual
 from airtune import load_scenario, record
+from airtune.errors import InfeasibleError
 from airtune.learning.shared import SharedLearners
 from airtune.record import Cell, names
 from airtune.scenario import Scenario
@@ -42,6 +48,8 @@ MANUAL = ROOT / "docs" / "faults.md"
 SCHEMES = ("movable", "fixed", "selection", "digital")
 REFERENCE = ("ideal", "none", "")
 SHARES = ("10 %", "30 %")
+LONGER = {"†": ("budget.latency_s=24",), "‡": ("budget.latency_s=null",)}
+"""Where a fault leaves no plan within the quickstart's 12 s: decided after that was seen."""
 
 
 def _share(section: str, *more: str) -> dict[str, list[str]]:
@@ -125,11 +133,12 @@ def points(reduced: bool = False) -> Iterator[Point]:
                 yield Point(scheme, fault, strength, tuple(settings))
 
 
-def scenario_of(point: Point, reduced: bool, cache: str) -> Scenario:
+def scenario_of(point: Point, reduced: bool, cache: str, more: list[str]) -> Scenario:
     """Return the quickstart with a fault."""
     tiny = TINY if reduced else []
     answers = [] if reduced else ["evaluation.answers=0"]
-    return load_scenario("quickstart", [*tiny, *answers, f"cache={cache}", *point.settings])
+    settings = [*tiny, *answers, *more, f"cache={cache}", *point.settings]
+    return load_scenario("quickstart", settings)
 
 
 def run(
@@ -169,27 +178,63 @@ def run(
 
 def measure(given: argparse.Namespace) -> dict[str, Any]:
     """Run the cells that are missing, each written at once."""
-    kept = not given.reduced
-    document = read() if kept else {"cells": {}}
-    began, learners = time.perf_counter(), SharedLearners()
+    document: dict[str, Any] = {"cells": {}} if given.reduced else read()
+    document.setdefault("environments", [])
+    began, there = time.perf_counter(), set(document["cells"])
+    asked = [point for point in points(given.reduced) if wanted(point, given.only)]
+    missing = [point for point in asked if point.key not in there]
     with tempfile.TemporaryDirectory() as scratch:
         cache = str(Path(scratch) / "cache") if given.reduced else ".cache/airtune"
-        for point in points(given.reduced):
-            if point.key in document["cells"] or not wanted(point, given.only):
-                continue
-            if given.minutes and time.perf_counter() - began > 60 * given.minutes:
-                break
-            scenario = scenario_of(point, given.reduced, cache)
-            reference = document["cells"].get(Point(*REFERENCE).key, {})
-            entry = run(point, scenario, learners, reference.get("target_loss"))
-            document["cells"][point.key] = entry
-            print(
-                f"{point.key}: {entry['run_wall_s']:.0f} s, loss {entry['final_loss']}", flush=True
-            )
-            if kept:
-                document["environment"] = record.environment(scenario)
-                record.write_json(RESULTS, document)
+        threads = ["threads=1"] if given.processes > 1 else []
+        make = partial(measured, cache=cache, reduced=given.reduced, more=threads)
+        if missing and missing[0].key == Point(*REFERENCE).key:
+            _keep(document, make(missing.pop(0), target=None), given.reduced)
+        target = document["cells"][Point(*REFERENCE).key]["target_loss"]
+        spawn = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(given.processes, mp_context=spawn) as pool:
+            at_work: set[Future[Measured]] = set()
+            while missing or at_work:
+                late = given.minutes and time.perf_counter() - began > 60 * given.minutes
+                if late:
+                    missing.clear()
+                while missing and len(at_work) < given.processes:
+                    at_work.add(pool.submit(make, missing.pop(0), target=target))
+                ended, at_work = wait(at_work, return_when=FIRST_COMPLETED)
+                for one in ended:
+                    _keep(document, one.result(), given.reduced)
     return document
+
+
+Measured = tuple[Point, dict[str, Any], dict[str, Any]]
+
+
+@lru_cache
+def _learners() -> SharedLearners:
+    """Return the learners that all cells of a process share."""
+    return SharedLearners()
+
+
+def measured(
+    point: Point, cache: str, reduced: bool, more: list[str], target: float | None
+) -> Measured:
+    """Run a cell; return it, what is kept of it, and the environment."""
+    for settings in ((), *LONGER.values()):
+        tried = replace(point, settings=(*point.settings, *settings))
+        scenario = scenario_of(tried, reduced, cache, more)
+        try:
+            return point, run(tried, scenario, _learners(), target), record.environment(scenario)
+        except InfeasibleError:
+            continue
+    raise InfeasibleError(f"{point.key}: no plan without a budget of time either")
+
+
+def _keep(document: dict[str, Any], ended: Measured, reduced: bool) -> None:
+    point, entry, environment = ended
+    document["cells"][point.key] = entry
+    entry["environment"] = environments.number_of(environment, document["environments"])
+    print(f"{point.key}: {entry['run_wall_s']:.0f} s, loss {entry['final_loss']}", flush=True)
+    if not reduced:
+        record.write_json(RESULTS, document)
 
 
 def wanted(point: Point, only: str | None) -> bool:
@@ -220,7 +265,8 @@ def table(document: dict[str, Any]) -> str:
 
 def _shown(entry: dict[str, Any]) -> str:
     figures = (_rounds(entry), _loss(entry), f"{100 * entry['participation']:.0f} %")
-    return " / ".join((*figures, f"{entry['bias']:.2g}"))
+    marks = [mark for mark, more in LONGER.items() if set(more) <= set(entry["settings"])]
+    return " ".join((" / ".join((*figures, f"{entry['bias']:.2g}")), *marks))
 
 
 def _rounds(entry: dict[str, Any]) -> str:
@@ -237,6 +283,7 @@ def main() -> None:
     parser.add_argument("--list", action="store_true", help="the cells, and which are there")
     parser.add_argument("--only", help="faults whose names hold this text")
     parser.add_argument("--minutes", type=float, help="begin no cell after so many minutes")
+    parser.add_argument("--processes", type=int, default=1, help="cells side by side")
     parser.add_argument("--table", action="store_true", help="docs/faults.md from the results")
     parser.add_argument("--reduced", action="store_true", help="tiny settings; nothing is kept")
     given = parser.parse_args()
@@ -252,7 +299,9 @@ def main() -> None:
         return
     caption = (
         "Rounds to target / final loss / participation / bias of the bound, the last two as means "
-        "over the rounds. Faults that are not there have not been measured yet."
+        "over the rounds. † With twice the latency budget, ‡ without one: within that of the "
+        "quickstart there is no plan under this fault (decided after it was seen). "
+        f"Measured on {environments.described(environments.listed(document))}."
     )
     manual.put(MANUAL, "faults", f"\n{caption}\n\n{table(document)}\n")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,15 +21,31 @@ from quadratic import QuadraticLearner
 SETTINGS = [
     *("training.rounds=2", "clients.count=3", "placement.mode=fast", "threads=1"),
     *("evaluation.answers=0", "budget.latency_s=null", "digital.bits=4", "ris.elements=4"),
-    "schemes=[ideal,movable,selection,ris,fixed-2n,cotaf,digital,digital-movable]",
 ]
+FEW = "ideal,movable,digital-movable"
+EVERY = "ideal,movable,selection,ris,fixed-2n,cotaf,digital,digital-movable"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run over the air and in bits, on a learner with a known answer."""
+    return run_of(FEW, tmp_path_factory.mktemp("few") / "run")
+
+
+@pytest.fixture(scope="module")
+def every(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of schemes of every kind, on a learner with a known answer."""
-    place = tmp_path_factory.mktemp("recompute") / "run"
-    scenario = load_scenario("paper-v1", SETTINGS)
+    return run_of(EVERY, tmp_path_factory.mktemp("every") / "run")
+
+
+@pytest.fixture
+def folder(request: pytest.FixtureRequest) -> Path:
+    place: Path = request.getfixturevalue(request.param)
+    return place
+
+
+def run_of(schemes: str, place: Path) -> Path:
+    scenario = load_scenario("paper-v1", [*SETTINGS, f"schemes=[{schemes}]"])
 
     def outline(scenario: Scenario, seed: int) -> SimpleNamespace:
         sizes = sizes_of(QuadraticLearner(scenario, seed))
@@ -50,7 +65,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             {"A": np.zeros((2, 50), np.float32), "B": np.zeros(7, np.float32)},
             adapter / "adapter_model.safetensors",
         )
-    yield place
+    return place
+
+
+SLOW = pytest.mark.slow
+KINDS = pytest.mark.parametrize(
+    ("folder", "count"), [("few", 3), pytest.param("every", 8, marks=SLOW)], indirect=["folder"]
+)
 
 
 def test_it_shares_no_code_with_the_package() -> None:
@@ -65,9 +86,10 @@ def test_it_shares_no_code_with_the_package() -> None:
     assert imported <= allowed | {"numpy", "pathlib", "struct", "sys", "typing"}
 
 
-def test_every_figure_of_every_kind_of_scheme_agrees(folder: Path) -> None:
+@KINDS
+def test_every_figure_of_every_kind_of_scheme_agrees(folder: Path, count: int) -> None:
     found = recompute.run_cells(folder)
-    assert len(found) == 8
+    assert len(found) == count
     for cell in found:
         assert recompute.check(cell).wrong == []
         assert cell.compared > 20
@@ -76,14 +98,20 @@ def test_every_figure_of_every_kind_of_scheme_agrees(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("scheme", "name", "part", "what"),
+    ("folder", "scheme", "name", "part", "what"),
     [
-        ("movable", "round_latency_s", "uplink", r"uplink \[s\]"),
-        ("movable", "round_energy_j", "compute", r"compute \[J\]"),
-        ("digital-movable", "round_latency_s", "movement", r"movement \[s\]"),
-        ("selection", "round_energy_j", "downlink", r"downlink \[J\]"),
-        ("digital", "round_energy_j", "uplink", r"uplink \[J\]"),
+        ("few", "movable", "round_latency_s", "uplink", r"uplink \[s\]"),
+        ("few", "movable", "round_energy_j", "compute", r"compute \[J\]"),
+        ("few", "digital-movable", "round_latency_s", "movement", r"movement \[s\]"),
+        ("few", "digital-movable", "round_energy_j", "uplink", r"uplink \[J\]"),
+        pytest.param(
+            *("every", "selection", "round_energy_j", "downlink", r"downlink \[J\]"), marks=SLOW
+        ),
+        pytest.param(
+            *("every", "digital", "round_energy_j", "uplink", r"uplink \[J\]"), marks=SLOW
+        ),
     ],
+    indirect=["folder"],
 )
 def test_a_wrong_figure_is_found(
     folder: Path, scheme: str, name: str, part: str, what: str
@@ -94,12 +122,13 @@ def test_a_wrong_figure_is_found(
     assert any(f"round 2, {what}".replace("\\", "") in text for text in recompute.check(cell).wrong)
 
 
+@KINDS
 def test_it_is_a_command(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    folder: Path, count: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.argv", ["recompute.py", str(folder)])
     assert recompute.main() == 0
-    assert capsys.readouterr().out.startswith("8 cells, ")
+    assert capsys.readouterr().out.startswith(f"{count} cells, ")
     results = json.loads((folder / "results.json").read_text())
     results["scenario"]["client_processor"]["kappa"] *= 2
     other = folder.parent / "other"

@@ -19,7 +19,7 @@ def test_the_plan_is_the_one_that_a_run_executes(compared, airtune: Run, tiny, t
     assert done.returncode == 0, done.stderr
     plan = json.loads(done.stdout)
     executed = json.loads((folder / "movable" / "seed-0" / "plan.json").read_text())
-    own = {"radio", "schema_version"}
+    own = {"radio", "schema_version", "sha256"}
     assert {name: plan[name] for name in executed if name not in own} == {
         name: executed[name] for name in executed if name not in own
     }

@@ -17,9 +17,11 @@ from airtune.errors import InputError
 from airtune.learning.base_change import factored
 from airtune.learning.exact import AGGREGATIONS, mean_products, pairs_of
 from airtune.learning.lora import CONFIG
+from airtune.learning.measurements import Measurements
 from airtune.learning.own_factors import OWN, adapter_of, label_shares, merged_scores
 from airtune.learning.payload.base import entries_of
 from airtune.learning.results import AdapterMatrix, DomainScore, Evaluation
+from airtune.learning.shared import SharedLearners
 from airtune.streams import generator
 
 
@@ -93,6 +95,32 @@ def test_the_adapter_that_is_written_is_the_model(learner, tmp_path: Path) -> No
         found = loaded(input_ids=ids).logits
     assert torch.allclose(found, wanted, atol=1e-4)
     assert (wanted - plain).abs().max() > 1e-2
+
+
+def test_nothing_of_a_change_is_left_for_who_comes_next(learner) -> None:
+    """The next run of a shared learner, its calibration and the weights that others compare."""
+    first = [weight.clone() for weight in learner.base_weights()]
+    measured = Measurements(learner, 3)
+    marks, weights = measured.fingerprint(), measured.trained_weights()
+    loss = measured.tuning()
+    scored = loss.losses(learner.initial_adapter())
+    for later in (
+        lambda: list(learner.base_weights()),
+        lambda: list(learner.under(learner.scenario)._model.causal.state_dict().values()),
+    ):
+        learner.samples(changed(learner), 1)  # how a run ends
+        later()
+        now = [w for n, w in learner._model.peft.named_parameters() if "lora_" not in n]
+        assert all(torch.equal(a, b) for a, b in zip(first, now, strict=True))
+    learner.samples(changed(learner), 1)
+    assert Measurements(learner, 3).fingerprint() == marks
+    learner.samples(changed(learner), 1)
+    assert measured.fingerprint() == marks
+    learner.samples(changed(learner), 1)
+    assert np.array_equal(measured.trained_weights(), weights)
+    learner.samples(changed(learner), 1)
+    again = loss.losses(learner.initial_adapter())
+    assert all(np.array_equal(a, b) for a, b in zip(scored, again, strict=True))
 
 
 def test_updates_are_those_at_the_changed_weights(learner) -> None:
@@ -185,3 +213,27 @@ def test_one_rank_serves_all_layers() -> None:
 def test_what_is_no_linear_layer_is_refused(name: str) -> None:
     with pytest.raises(InputError, match=r"digital.aggregation: the matrix '.*' is no factor"):
         pairs_of([AdapterMatrix(name, (2, 3), 0, 6)])
+
+
+def test_the_next_point_of_a_sweep_begins_with_the_frozen_weights(
+    learner, scenario_with, monkeypatch
+) -> None:
+    """Points share a learner, whatever the aggregation and the plan of each."""
+    made = []
+
+    def prepare(*given: object) -> object:
+        made.append(given)
+        return learner
+
+    monkeypatch.setattr("airtune.learning.learner.prepare", prepare)
+    shared, steps = SharedLearners(), {"local_steps": 2}
+    one = scenario_with(digital={"aggregation": "flora"}, training=steps)
+    first = shared(one, 3)
+    weights = [weight.clone() for weight in first.base_weights()]
+    before = first.evaluate(first.initial_adapter())
+    first.samples(changed(first), 1)
+    second = shared(scenario_with(training=steps, planning={"rounds": "planned"}), 3)
+    now = [w for n, w in second._model.peft.named_parameters() if "lora_" not in n]
+    assert len(made) == 1
+    assert all(torch.equal(a, b) for a, b in zip(weights, now, strict=True))
+    assert second.evaluate(second.initial_adapter()) == before

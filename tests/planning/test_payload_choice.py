@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import re
 from dataclasses import replace
 from typing import Any
@@ -9,11 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 from pydantic import ValidationError
+from rich.console import Console
 
+from airtune.commands.plan_forecast import payload_table
 from airtune.engines import LocalEngine
 from airtune.errors import InfeasibleError, InputError
-from airtune.planning import Repetition, plan_run
-from airtune.planning.chosen_payload import PredictedPayload
+from airtune.planning import Repetition, pareto, payload_choice, plan_run
+from airtune.planning.alternate import JointPlan
+from airtune.planning.chosen_payload import PayloadChoice, PredictedPayload
 from airtune.planning.payload_choice import (
     candidates,
     check_chosen,
@@ -25,6 +30,7 @@ from airtune.planning.payload_choice import (
     with_payload,
 )
 from airtune.planning.pilot import Pilot
+from airtune.planning.replan import CurrentPlan, Spent, plan_rest
 from airtune.rounds.federated import FederatedRun
 from airtune.scenario import Scenario
 from planning.forecasts import CURVE
@@ -177,3 +183,58 @@ def test_a_payload_that_no_budget_bears_is_left_out(small_scenario) -> None:
     refused = joint.payload.candidates["lora"]
     assert isinstance(refused, str) and "raise budget.latency_s" in refused
     assert joint.payload.to_dict()["candidates"]["lora"] == {"refused": refused}
+
+
+def test_later_plans_aim_at_the_target_of_the_choice(small_scenario, monkeypatch) -> None:
+    """Rounds that are left and the front go for the loss of `lora`, whose curve is another."""
+    repetition = open_one(small_scenario, **NARROW)
+    joint = plan_with_payload(repetition, "fixed", PILOTS)
+    target = PILOTS["lora"].curve().target(0.9, 40)
+    assert joint.payload is not None and joint.payload.payload == "ffa"
+    assert joint.plan.forecast is not None and joint.plan.forecast.target == target
+    known = with_chosen_payload(repetition, joint, PILOTS)
+    assert known.pilot is not None and known.pilot.curve().target(0.9, 40) != target
+    assert known.inputs.objective is not None and known.inputs.objective.target == target
+    monkeypatch.setattr(pareto, "try_plan", lambda *given: None)
+    with pytest.raises(InputError, match=f"reach the loss {target:.4g} in"):
+        pareto.pareto_front(known, joint)
+    current = CurrentPlan.first(known, joint)
+    spent = Spent(4, joint.expected.positions, 0.0, 0.0, 0.0, np.zeros(3))
+    rest = plan_rest(known, "fixed", current, spent)
+    assert rest is not None and rest.plan.forecast is not None
+    assert rest.plan.forecast.target == target
+    assert rest.payload == joint.payload
+    again = CurrentPlan.from_dict(json.loads(json.dumps(current.to_dict())), known)
+    assert again.joint.payload == joint.payload
+
+
+def test_of_equal_values_the_least_energy_is_taken(small_scenario, monkeypatch) -> None:
+    repetition = open_one(small_scenario, **NARROW)
+    whole = plan_run
+
+    def tied(known: Repetition, scheme: str) -> JointPlan:
+        joint, energy = whole(known, scheme), {"lora": 3.0, "ffa": 2.0, "rolora": 1.0}
+        assert joint.plan.forecast is not None
+        told = replace(
+            joint.plan.forecast, value=5.0, energy_j=energy[known.scenario.aggregation.payload]
+        )
+        return replace(joint, plan=replace(joint.plan, forecast=told))
+
+    monkeypatch.setattr(payload_choice, "plan_run", tied)
+    joint = plan_with_payload(repetition, "fixed", PILOTS)
+    assert joint.payload is not None and joint.payload.payload == "rolora"
+
+
+def test_a_step_is_not_given_where_each_payload_has_its_own(small_scenario) -> None:
+    with pytest.raises(ValidationError, match=r"payload_step = 2\.0: must be null with payload"):
+        open_one(small_scenario, aggregation__payload_step=2.0)
+
+
+def test_what_all_pilots_take_and_why_one_has_no_plan_are_shown() -> None:
+    told = PredictedPayload(60, 2.0, 9.0, 2.0, 3.0, 1.5)
+    choice = PayloadChoice("ffa", None, {"lora": "planning.x = 3: must be 4", "ffa": told})
+    console = Console(width=200, file=io.StringIO())
+    console.print(payload_table(choice, PILOTS))
+    shown = " ".join(console.file.getvalue().split())
+    assert "planning.x = 3: must be 4" in shown
+    assert "3 pilots in all take 3 s, 3 J" in shown

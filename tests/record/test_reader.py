@@ -15,6 +15,7 @@ from airtune import record
 from airtune.errors import DamageWarning, InputError
 from airtune.record import documents, files, names
 from airtune.scenario import Scenario
+from airtune.study.histories import read_cell
 
 DAMAGED = {
     "empty": b"",
@@ -124,6 +125,21 @@ def test_a_finished_cell_is_as_it_was(finished: record.Cell) -> None:
     finished.metrics_file.write_text(text.replace("1.5", "1.4"))
     with pytest.raises(InputError, match=r"metrics\.jsonl: has been changed"):
         record.check_cell(finished)
+
+
+def test_of_an_adapter_of_one_client_it_is_said_what_to_do(finished: record.Cell) -> None:
+    file = finished.adapter_folder / "clients" / "0" / "adapter_config.json"
+    file.parent.mkdir(parents=True)
+    file.write_text("{}")
+    record.finish_cell(finished, json.loads(finished.finished_file.read_text()))
+    file.write_text("[]")
+    with pytest.raises(InputError, match=r"0/adapter_config\.json: has been .*; delete finished"):
+        record.check_cell(finished, adapter=True)
+
+
+def test_a_plan_without_its_seal_is_told_by_whoever_reads_it(finished: record.Cell) -> None:
+    with pytest.warns(DamageWarning, match=r"plan\.json: has no seal"):
+        read_cell(finished)
 
 
 def test_a_cell_without_its_digests_or_its_seal_is_refused(finished: record.Cell) -> None:

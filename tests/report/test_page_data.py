@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import html
 import json
+from pathlib import Path
 
 import numpy as np
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airtune.report import page_data, page_figures, plan_table, provenance, run_folder
+from airtune.report import (
+    gain_map,
+    page,
+    page_data,
+    page_figures,
+    plan_table,
+    provenance,
+    run_folder,
+)
 
 PER_CLIENT = {
     "clients": [1, 3],
@@ -55,13 +68,25 @@ def test_an_older_folder_shows_the_last_places_and_who_took_part(write_run) -> N
     folder = write_run(("ideal", "movable", "fixed"))
     data = data_of(folder)
     assert set(data["antennas"]) == {"movable", "fixed"}
-    (only,) = data["antennas"]["movable"]["rounds"]
-    assert (only["round"], only["map"]) == (30, None)
-    assert set(data["clients"]["movable"]) == {"count", "rounds", "participation"}
+    for scheme in ("movable", "fixed"):
+        (only,) = data["antennas"][scheme]["rounds"]
+        assert only["round"] == 30
+        assert len(only["positions"]) == 4
+        assert only["map"]["shape"] == [41, 41]
+    run = run_folder.load(folder)
+    document = run.scheme("movable").first_with("placement")
+    at = np.linspace(0, 4, 41)
+    exact = gain_map.weakest_gain_db(gain_map.as_arrays(document, ""), at, at)
+    shown = data["antennas"]["movable"]["rounds"][0]["map"]
+    level = np.frombuffer(base64.b64decode(shown["values"]), np.uint8).reshape(41, 41)
+    drawn = shown["low_db"] + shown["step_db"] * level
+    np.testing.assert_allclose(drawn, np.maximum(exact, exact.max() - 40), atol=0.1)
+    assert set(data["clients"]["movable"]) == {"of", "clients", "rounds", "participation"}
     assert data["clients"]["movable"]["participation"][0] == [0, 1] * 5
     shown = page_figures.shown(run_folder.load(folder), data)
     assert shown["clients"].choices["figure"] == [("participation", "Participation")]
-    assert "no gain maps" in shown["antennas"].caption
+    assert "that the server believes in" in shown["antennas"].caption
+    assert "left out" not in shown["antennas"].caption + shown["clients"].caption
     assert shown["forecast"] is None
 
 
@@ -74,7 +99,7 @@ def test_kept_rounds_are_drawn_each_with_its_places(write_run) -> None:
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     data = data_of(folder)
     rounds = data["antennas"]["movable"]["rounds"]
-    assert [entry["positions"] for entry in rounds] == [[[0, 1]], [[0, 1]], [[2, 1]]]
+    assert [entry["positions"] for entry in rounds] == [[[0, 1]], None, [[2, 1]]]
     assert [entry["map"] is None for entry in rounds] == [False, True, False]
     table = data["clients"]["movable"]
     assert table["snr_db"][0] == [None, 3.0] + 8 * [None]
@@ -85,6 +110,64 @@ def test_kept_rounds_are_drawn_each_with_its_places(write_run) -> None:
         *page_data.CLIENT_FIGURES,
         "participation",
     ]
+
+
+def test_a_page_of_many_clients_and_rounds_stays_small(write_run) -> None:
+    """Its caption says what is left out; the last round is there."""
+    folder = write_run(("movable", "fixed"))
+    scenario = yaml.safe_load((folder / "scenario.yaml").read_text())
+    scenario["clients"]["count"] = 1000
+    (folder / "scenario.yaml").write_text(yaml.safe_dump(scenario))
+    rng = np.random.default_rng(1)
+    values = base64.b64encode(rng.bytes(61 * 61)).decode()
+    for scheme in ("movable", "fixed"):
+        lines = []
+        for index in range(201):
+            who = np.sort(rng.choice(1000, 100, replace=False)).tolist()
+            figures = {key: rng.normal(size=100).round(3).tolist() for key in PER_CLIENT}
+            lines.append({"round": index, "clients": who, "loss": 2.0})
+            lines[-1]["per_client"] = {**figures, "clients": who}
+            if index:
+                lines[-1]["positions"] = rng.uniform(0, 4, (4, 2)).round(4).tolist()
+                lines[-1]["gain_map"] = {**MAP, "shape": [61, 61], "values": values}
+        path = folder / scheme / "seed-0" / "metrics.jsonl"
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    run = run_folder.load(folder)
+    data = page_data.page_data(run)
+    assert len(page_data.embedded(data)) < 2_500_000
+    table, places = data["clients"]["movable"], data["antennas"]["movable"]["rounds"]
+    assert table["clients"] == list(range(0, 1000, 5))
+    assert (len(table["rounds"]), table["rounds"][-1]) == (50, 200)
+    assert np.shape(table["loss"]) == np.shape(table["participation"]) == (50, 200)
+    assert (len(places), places[0]["round"], places[-1]["round"]) == (100, 1, 200)
+    shown = page_figures.shown(run, data)
+    assert "Shown: 200 of 1000 clients" in shown["clients"].caption
+    assert "Shown: 50 of 200 rounds" in shown["clients"].caption
+    assert "Shown: 100 of 200 rounds" in shown["antennas"].caption
+
+
+def test_bands_are_of_the_seeds_that_have_finished(write_run) -> None:
+    folder = write_run(("movable",), seeds=3)
+    before = data_of(folder)["curves"]["loss"]["schemes"]["movable"]
+    unfinished = folder / "movable" / "seed-9"
+    unfinished.mkdir()
+    lines = [{"round": index, "loss": 1e6} for index in range(3)]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (unfinished / "metrics.jsonl").write_text(text)
+    assert not run_folder.load(folder).schemes[0].seeds[-1].finished
+    after = data_of(folder)["curves"]["loss"]["schemes"]["movable"]
+    assert (after["low"], after["high"]) == (before["low"], before["high"])
+
+
+def test_a_page_holds_the_notices_of_its_library(write_run) -> None:
+    library = page.asset("plotly-cartesian.min.js").encode()
+    digest = hashlib.sha256(library).hexdigest()
+    stated = (Path(__file__).parents[2] / "docs" / "licences.md").read_text(encoding="utf-8")
+    assert f"sha256 `{digest}`" in stated
+    text = html.unescape(page.render(run_folder.load(write_run(("movable",)))))
+    assert page.asset("plotly-license.txt") in text
+    for words in ("Permission is hereby granted", "Michael Bostock", "Redistributions in binary"):
+        assert words in text
 
 
 def test_a_plan_stands_beside_what_it_came_to(write_run) -> None:
@@ -108,6 +191,12 @@ def test_a_plan_stands_beside_what_it_came_to(write_run) -> None:
     (row,) = plan_table.plan_rows(run).rows
     assert [cell.text for cell in row.cells][:3] == ["28", "30", "3.00\u202fs"]
     assert row.cells[-1].text == "air noise, latency"
+    entry["plan"]["latency_s"]["uplink"] = {"median": 1.0, "p10": 0.5, "p90": 2.0}
+    (folder / "results.json").write_text(json.dumps(results))
+    seeds = plan_table.plan_rows(run_folder.load(folder))
+    assert "Time planned" not in seeds.columns  # medians of parts are no parts of a median
+    assert "Energy planned" in seeds.columns
+    assert len(seeds.rows[0].cells) == len(seeds.columns)
     assert plan_table.plan_notes(run) == [
         "The bound of Movable is made of 75\u00a0% the noise of the air, "
         "25\u00a0% what is left of the initial gap."
@@ -117,13 +206,14 @@ def test_a_plan_stands_beside_what_it_came_to(write_run) -> None:
 def test_a_run_says_how_it_is_made_again_and_cited(write_run) -> None:
     folder = write_run(("movable",))
     about = {"packages": {"airtune": "0.2.0"}, "date": "2026-05-01T00:00:00+00:00"}
-    about |= {"commit": "0123456789abcdef", "command": "airtune run x.yaml\n--scheme movable"}
+    about |= {"commit": "0123456789abcdef"}
+    about["command"] = "airtune --import my.codes run x.yaml\n--scheme movable"
     (folder / "environment.json").write_text(json.dumps(about))
     run = run_folder.load(folder)
     assert provenance.again(run).splitlines() == [
         "# airtune 0.2.0, commit 0123456789ab",
-        "airtune run scenario.yaml --scheme movable",
-        "# as it was typed: airtune run x.yaml --scheme movable",
+        "airtune --import my.codes run scenario.yaml --scheme movable",
+        "# as it was typed: airtune --import my.codes run x.yaml --scheme movable",
     ]
     cited = provenance.citation(run)
     assert "version = {0.2.0}" in cited

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from airtune.report import page, run_folder
+from airtune.report import page, run_folder, style
 
 pytestmark = pytest.mark.slow
 
@@ -178,8 +178,10 @@ def test_antennas_move_by_slider_keys_and_play(opened: Any, report: Path) -> Non
     opened.keyboard.press("Enter")
     assert play.inner_text() == "Play"
     opened.locator("#antennas select").select_option("fixed")
-    assert not any(t.get("type") == "heatmap" for t in traces(opened, "antennas"))
-    assert not opened.locator("#antennas [data-part=second]").is_visible()
+    # what stands still has one map, of the last placement
+    assert said.inner_text() == "Round 30 of 30"
+    assert any(t.get("type") == "heatmap" for t in traces(opened, "antennas"))
+    assert len(saved(opened, "antennas", "second")) == 1 + 41 * 41
 
 
 def test_clients_show_every_figure_and_say_what_is_missing(opened: Any) -> None:
@@ -196,6 +198,16 @@ def test_clients_show_every_figure_and_say_what_is_missing(opened: Any) -> None:
     rows = saved(opened, "clients")
     assert rows[0] == ["scheme", "round", "client", "participation"]
     assert len(rows) == 1 + 30 * 10
+
+
+def test_what_is_printed_is_light(opened: Any) -> None:
+    code = "document.querySelector('#convergence .draw').layout.font.color"
+    before = opened.evaluate(code)
+    opened.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert opened.evaluate(code) == "#1b1f24"
+    assert traces(opened, "convergence")[1]["line"]["color"] == style.scheme_style("ideal").color
+    opened.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert opened.evaluate(code) == before
 
 
 def test_every_control_is_reached_by_keyboard_and_named(opened: Any) -> None:

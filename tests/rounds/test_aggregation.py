@@ -342,6 +342,11 @@ def test_every_digital_scheme_takes_it(small_scenario) -> None:
             {"faults__broadcast": {"share": 0.1}},
             "faults.broadcast.share = 0.1: must be 0.0",
         ),
+        (
+            "flora",
+            {"training__learning_rate_rule": "noise-aware", "training__server_optimizer": "adam"},
+            "training.learning_rate_rule = 'noise-aware': must be fixed",
+        ),
         ("fedex", {"model__quantization": "nf4"}, "model.quantization = 'nf4': must be none"),
         ("fedsa", {"planning__objective": "time"}, "planning.objective = 'time': must be bound"),
         (

@@ -225,3 +225,12 @@ def test_a_base_that_is_on_the_hub_is_remembered(card_of, cell: Cell) -> None:
     assert card.base_on_hub(cell.adapter_folder) == ""
     (cell.adapter_folder / "README.md").write_text("---\nbase_model: a/b\n---\n")
     assert card.base_on_hub(cell.adapter_folder) is None
+
+
+def test_the_rank_is_that_of_the_adapter_that_was_written(card_of, cell: Cell) -> None:
+    """It is another than trained where a change of the frozen weights was put into it."""
+    trained = f"rank {settings().model.lora.rank}, alpha"
+    assert f"| {trained}" in card_of(settings()).text
+    config = {"r": 24, "lora_alpha": 48.0, "base_model_name_or_path": "x"}
+    (cell.adapter_folder / "adapter_config.json").write_text(json.dumps(config))
+    assert f"| rank 24, alpha 48 (trained with {trained}" in card_of(settings()).text

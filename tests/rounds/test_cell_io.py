@@ -11,6 +11,7 @@ import pytest
 from airtune import record
 from airtune.costs import Components
 from airtune.errors import DamageWarning, InputError
+from airtune.record import documents
 from airtune.registry import SCHEMES
 from airtune.rounds import cell_io
 from airtune.study import cells, compare
@@ -130,6 +131,11 @@ def test_another_plan_is_refused_on_resume(small_scenario, tmp_path) -> None:
         execute(other, "fixed", tmp_path)
 
 
+def written_anew(file: Path, plan: dict[str, object]) -> None:
+    """Write a plan, with its seal, as a version would that makes another one."""
+    record.write_document(file, documents.PlanDocument, plan, sealed=True)
+
+
 @pytest.mark.parametrize(
     "changed",
     [
@@ -144,7 +150,7 @@ def test_a_plan_of_other_powers_sendings_or_coding_is_refused_on_resume(
 ) -> None:
     execute(small_scenario, "fixed", tmp_path)
     file = cell_of(tmp_path, "fixed").plan_file
-    file.write_text(json.dumps(json.loads(file.read_text()) | changed))
+    written_anew(file, json.loads(file.read_text()) | changed)
     with pytest.raises(InputError, match=r"plan\.json is not the plan"):
         execute(small_scenario, "fixed", tmp_path)
 
@@ -155,9 +161,7 @@ def test_a_plan_of_an_older_version_tells_neither_and_is_gone_on_with(
     execute(small_scenario, "fixed", tmp_path)
     file = cell_of(tmp_path, "fixed").plan_file
     known = json.loads(file.read_text())
-    file.write_text(
-        json.dumps({k: v for k, v in known.items() if k not in ("power_backoff", "repetition")})
-    )
+    written_anew(file, {k: v for k, v in known.items() if k not in ("power_backoff", "repetition")})
     assert execute(small_scenario, "fixed", tmp_path).state.round == 5
 
 

@@ -17,6 +17,7 @@ from airtune.record.documents import GainMap
 from airtune.rounds import cell_io, client_metrics
 from airtune.rounds.federated import FederatedRun
 from airtune.scenario import Scenario
+from airtune.schemes.air import analog
 from quadratic import QuadraticLearner, run_with
 
 
@@ -56,6 +57,36 @@ def test_clients_figures_are_those_of_the_books_and_the_air(faulty, tmp_path) ->
     assert last.gain_db == pytest.approx(gains, abs=0.006)
     # what is believed of the channels is not what they are
     assert 0.0 < max(abs(a - 1) for line in lines for a in line.per_client.alignment) < 1.0
+
+
+def test_alignment_is_the_part_in_phase_over_what_was_meant(faulty, tmp_path) -> None:
+    """Re(w^H h b) / nu of the true channel, with what the server sent by its belief."""
+    seen: list[tuple[Any, Any]] = []
+    send = analog.aggregate
+
+    def listen(updates: Any, common: Any, sent: Any, air: Any, *rest: Any, **more: Any) -> Any:
+        heard = sent.beamformer.conj() @ air.channel.T * sent.scalars
+        seen.append((heard, common.effective_weights))
+        return send(updates, common, sent, air, *rest, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(analog, "aggregate", listen)
+        _, lines = kept(faulty, "movable", tmp_path)
+    assert len(seen) == len(lines) == 3
+    for (heard, nu), line in zip(seen, lines, strict=True):
+        assert line.per_client.alignment == pytest.approx(heard.real / nu, rel=1e-3)
+    away = [a - 1 for line in lines for a in line.per_client.alignment]
+    assert max(map(abs, away)) > 0.01
+
+
+def test_a_round_of_many_clients_keeps_no_figures_of_each(
+    small_scenario, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(client_metrics, "MOST_CLIENTS", small_scenario.clients.count - 1)
+    for scheme in ("movable", "ideal"):
+        _, lines = kept(small_scenario, scheme, tmp_path)
+        assert all(line.per_client is None for line in lines)
+        assert all((line.gain_map is None) == (scheme == "ideal") for line in lines)
 
 
 def test_all_are_aligned_where_the_channels_are_known(small_scenario, tmp_path) -> None:

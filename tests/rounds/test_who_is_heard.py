@@ -63,6 +63,11 @@ def test_there_is_no_such_bias_under_a_rule_or_a_vote_nor_without_a_step(small_s
         for scheme in schemes:
             _, [(_, line)] = rounds_of(scenario, scheme, 1)
             assert line["faults"]["poison_bias"] is None
+    gone = with_settings(ruled, faults__dropout={"share": 1.0, "when": "before"})
+    for scheme in ("ideal", "fixed", "digital"):  # nothing is received
+        _, [(_, line)] = rounds_of(gone, scheme, 1)
+        assert line["share"] == 0
+        assert line["faults"]["poison_bias"] is None
     wrong = with_settings(base, faults__poison__kind="label-noise")
     assert rounds_of(wrong, "ideal", 1)[1][0][1]["faults"]["poison_bias"] is None
     poison = {"kind": "scaling", "share": 0.3, "scale": 1000.0, "from_round": 7}

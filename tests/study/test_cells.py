@@ -19,7 +19,7 @@ def test_the_bound_of_a_payload_is_made_once(small_scenario, quadratic, tmp_path
     cell = Cell(tmp_path / "fixed" / "seed-0", "fixed", 0)
     with ExitStack() as opened:
         engines = cells._Engines(SharedLearners(), 1, None, opened)
-        ((_, run),) = cells._runs(scenario, 1, [cell], engines)
+        (((_, run),), _) = cells._runs(scenario, 1, [cell], engines)
         known = Repetition(scenario, 1, QuadraticLearner(scenario, 1))
         assert run.repetition.constants == known.constants
         assert known.constants.mu == scenario.bound.mu * 60 / 107

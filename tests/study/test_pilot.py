@@ -15,11 +15,13 @@ from airtune.learning import learner
 from airtune.planning.pilot import Pilot
 from airtune.scenario import Scenario
 from airtune.study import cells
+from airtune.study.kept_pilots import keep_pilots, read_kept
 from airtune.study.pilot import (
     FILE,
     find_pilot,
     find_pilots,
     pilot_scenario,
+    pilots_key,
     read_pilot,
     run_pilot,
     write_pilot,
@@ -237,9 +239,29 @@ def test_a_run_goes_on_with_the_pilot_that_it_began_with(
     cells.execute(folder)
     plan = json.loads((folder.folder / "ideal/seed-0/plan.json").read_text())
     assert plan["forecast"]["losses"][0] == pytest.approx(kept[""]["losses"][0])
-    (folder.folder / "pilots-0.json").write_text("{")
+    file = folder.folder / "pilots-0.json"
+    found = find_pilots(folder.dated_scenario, own.seed, prepare(), kept=file)
+    assert found[""].to_dict() == kept[""]
+    faster = with_settings(own, training__learning_rate=0.2)
+    stale = (
+        json.dumps(json.loads(file.read_text()) | {"key": "of other settings"}),
+        json.dumps({k: v for k, v in json.loads(file.read_text()).items() if k != "sha256"}),
+        "{",
+    )
     with pytest.raises(AssertionError, match="run again"):
-        find_pilots(own, 1, prepare(), kept=folder.folder / "pilots-0.json")
+        find_pilots(faster, own.seed, prepare(), kept=file)
+    key = pilots_key(own, own.seed)
+    for text in stale:
+        file.write_text(text)
+        with pytest.raises(AssertionError, match="run again"):
+            find_pilots(own, own.seed, prepare(), kept=file)
+        keep_pilots(found, key, file)  # whole again
+        assert find_pilots(own, own.seed, prepare(), kept=file) == found
+    assert read_kept(file, key, ("lora", "ffa")) is None
+    record.create(tmp_path / "new", own, "compare")
+    (tmp_path / "new" / "pilots-0.json").write_text(file.read_text())
+    record.create(tmp_path / "new", faster, "compare")
+    assert not (tmp_path / "new" / "pilots-0.json").exists()
 
 
 def test_every_payload_has_a_pilot_that_sends_it(scenario: Scenario) -> None:

@@ -137,7 +137,7 @@ def describe(report: ScenarioPlan) -> RenderableType:
     if plan.forecast is not None:
         parts = [_decisions(report), forecast_table(report), _bound(report), _costs(report)]
         if report.joint.payload is not None:
-            parts.insert(1, payload_table(report.joint.payload))
+            parts.insert(1, payload_table(report.joint.payload, report.pilots))
         return Group(title, f"{headline(report)} ({trace})", *parts)
     proof = f"Bound {plan.bound.total:.5g}, proven to {gap:.1g} for this air ({trace})"
     parts = [_decisions(report), _bound(report), _costs(report), _limits(report)]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airtune.bound.conformal import COVERAGE, fewest_scores
+from airtune.errors import clip_message
 from airtune.planning.scenario_plan import ScenarioPlan
 
 if TYPE_CHECKING:
@@ -14,9 +15,13 @@ if TYPE_CHECKING:
 
     from airtune.planning.chosen_payload import PayloadChoice
     from airtune.planning.pareto import ParetoPoint
+    from airtune.planning.pilot import Pilot
 
 PARETO = "pareto"
 """Name of the files of the front, without suffix."""
+
+REASON = 160
+"""Characters of why there is no plan with a payload."""
 
 
 def headline(report: ScenarioPlan) -> str:
@@ -75,19 +80,30 @@ def forecast_table(report: ScenarioPlan) -> RenderableType:
     return table
 
 
-def payload_table(choice: PayloadChoice) -> RenderableType:
-    """Return what is predicted with each payload among which was chosen."""
+def payload_table(choice: PayloadChoice, pilots: Mapping[str, Pilot]) -> RenderableType:
+    """Return what is predicted with each payload among which was chosen.
+
+    Parameters
+    ----------
+    choice : PayloadChoice
+    pilots : mapping of str to Pilot
+        One for each payload; their cost is told.
+    """
     from rich.table import Table
 
     columns = ("payload", "numbers", "rounds", "time [s]", "energy [J]", "")
     table = Table(*columns, title="What is sent of an update", title_justify="left")
     for name, one in choice.candidates.items():
         if isinstance(one, str):
-            table.add_row(name, "", "", "", "", "no plan keeps the budgets")
+            table.add_row(name, "", "", "", "", clip_message(one, REASON))
             continue
         costs = (_shown(one.rounds), _shown(one.time_s), _shown(one.energy_j))
         table.add_row(name, str(one.numbers), *costs, "chosen" if name == choice.payload else "")
-    table.caption = "To the target, each with a pilot of its own."
+    time_s, energy_j = (sum(getattr(p, x) for p in pilots.values()) for x in ("time_s", "energy_j"))
+    table.caption = (
+        f"To the target, each with a pilot of its own: {len(pilots)} pilots in all take "
+        f"{time_s:.4g} s, {energy_j:.4g} J, not booked below."
+    )
     return table
 
 

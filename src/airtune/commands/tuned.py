@@ -57,7 +57,7 @@ def finished_cell(run: RunFolder, scheme: str | None, seed: int) -> Cell:
 
 def scenario_of(run: RunFolder, cell: Cell) -> Scenario:
     """Return the settings of a cell, of the day of the run, with phase 1 as planned."""
-    plan = read_document(cell.plan_file, documents.PlanDocument)
+    plan = read_document(cell.plan_file, documents.PlanDocument, sealed=True)
     steps, batch = plan.rounds.get("pretraining"), plan.batch.get("pretraining")
     if not isinstance(steps, int) or not isinstance(batch, int) or min(steps, batch) < 0:
         raise InputError(

@@ -48,10 +48,7 @@ class BaseChange:
         """
         adapter, change = model[: self._size], model[self._size :]
         if not len(change):
-            if self._present is not None:
-                for (_, layer), original in zip(self._layers, self._originals, strict=True):
-                    layer.base_layer.weight.data.copy_(original)
-                self._present = None
+            self.take_out()
             return adapter
         if not self._layers:
             self._layers = self._found()
@@ -64,6 +61,14 @@ class BaseChange:
                 layer.base_layer.weight.data.copy_(original.float() + moved)
             self._present = np.array(change)
         return adapter
+
+    def take_out(self) -> None:
+        """Make the frozen weights what they were before any change."""
+        if self._present is None:
+            return
+        for (_, layer), original in zip(self._layers, self._originals, strict=True):
+            layer.base_layer.weight.data.copy_(original)
+        self._present = None
 
     def _found(self) -> list[tuple[Pair, Any]]:
         """Return the layer of each pair of factors.

@@ -115,9 +115,9 @@ def mean_products(pairs: Sequence[Pair], rows: Floating, weights: Real) -> Real:
     >>> mean_products(pairs, np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([0.5, 0.5])).tolist()
     [7.0]
     """
-    found = []
+    found, wide = [], rows.astype(np.float64)
     for pair in pairs:
-        a, b = pair.factors(rows.astype(np.float64))
+        a, b = pair.factors(wide)
         stacked = (weights[:, None, None] * a).reshape(-1, a.shape[2])  # (S r, n)
         found.append((b.transpose(1, 0, 2).reshape(b.shape[1], -1) @ stacked).reshape(-1))
     return np.concatenate(found) if found else np.zeros(0)

@@ -128,6 +128,7 @@ class FederatedLoss:
         return np.asarray((sides[0] - sides[1]) / (2 * step))
 
     def _load(self, point: Vector) -> None:
+        self._model.as_it_came()
         self._flat.copy_(torch.from_numpy(np.ascontiguousarray(point, np.float32)))
 
     def _gradient(self, batch: Batch, weights: torch.Tensor | None = None) -> torch.Tensor:

@@ -102,8 +102,10 @@ class Learner:
         Parameters
         ----------
         scenario : Scenario
-            Its :func:`prepared_from` equals that of the scenario prepared for.
+            Its :func:`prepared_from` equals that of the scenario prepared for.  A change of the
+            frozen weights that an earlier run has left in the model is taken out.
         """
+        self._model.as_it_came()
         return replace(self, scenario=scenario)
 
     def initial_adapter(self) -> Vector:
@@ -221,7 +223,11 @@ class Learner:
         )
 
     def base_weights(self) -> Iterator[torch.Tensor]:
-        """Yield the weights of the frozen base model, in the order in which it has them."""
+        """Yield the weights of the frozen base model, in the order in which it has them.
+
+        They are those that it came with: a change of a run is taken out.
+        """
+        self._model.as_it_came()
         for name, weight in self._model.peft.named_parameters():
             if "lora_" not in name:
                 yield weight
@@ -302,7 +308,7 @@ class Learner:
 
 _NOT_PREPARED_FROM = {
     *("name", "seed", "seeds", "schemes", "plan", "engine"),
-    *("radio", "array", "aggregation", "digital", "placement"),
+    *("radio", "array", "aggregation", "digital", "placement", "planning"),
     *("client_processor", "server_processor", "costs"),
     *("budget", "bound", "training", "zeroth_order", "faults"),
 }

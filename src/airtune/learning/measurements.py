@@ -23,7 +23,7 @@ from airtune.learning.federated_loss import (
     RestrictedLoss,
     sample_losses,
 )
-from airtune.learning.model import LanguageModel
+from airtune.learning.model import AdapterModel, LanguageModel
 from airtune.learning.payload import payload_of
 from airtune.learning.pretrain import fresh_model
 from airtune.learning.results import Vector
@@ -63,7 +63,8 @@ class Measurements:
     Parameters
     ----------
     learner : Learner
-        Only its adapter is changed, and put back by :meth:`undisturbed`.
+        Only its adapter is changed, and put back by :meth:`undisturbed`.  The frozen weights are
+        measured without the change that a run may have left in them.
     seed : int
         Names the random streams.
 
@@ -77,13 +78,20 @@ class Measurements:
 
     def __init__(self, learner: Learner, seed: int) -> None:
         self.scenario, self.seed = learner.scenario, seed
-        self._learner, self._model = learner, learner._model
+        self._learner = learner
         self._settings = learner.scenario.calibration
         most = min(self._settings.clients, len(learner.data_sizes))
         order = generator(seed, "calibration", "clients").permutation(len(learner.data_sizes))
         self.clients = np.sort(order[:most])
         sizes = learner.data_sizes[self.clients].astype(float)
         self.weights: FloatArray = sizes / sizes.sum()
+
+    @property
+    def _model(self) -> AdapterModel:
+        """The learner's model, with the frozen weights that it came with."""
+        model = self._learner._model
+        model.as_it_came()
+        return model
 
     @contextmanager
     def undisturbed(self) -> Iterator[None]:

@@ -48,6 +48,9 @@ class LanguageModel:
         self._split = states_before_head(causal)
         self._turn: AbstractContextManager[Any] = nullcontext()
 
+    def as_it_came(self) -> None:
+        """Take changes of frozen weights, if there are any, out of the model."""
+
     def batch(self, examples: Sequence[Example]) -> Batch:
         """Return `examples` in the form that the model works on fastest."""
         return collate(examples)
@@ -259,6 +262,10 @@ class AdapterModel(LanguageModel):
         self._recompute(False)
         adapter = self.base_change.put(adapter)
         self.flat.copy_(torch.from_numpy(np.ascontiguousarray(adapter, np.float32)))
+
+    def as_it_came(self) -> None:
+        """See :meth:`LanguageModel.as_it_came`."""
+        self.base_change.take_out()
 
     def batch(self, examples: Sequence[Example]) -> Batch:
         """Return `examples` packed if the model can work on packed batches, else padded."""

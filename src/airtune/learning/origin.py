@@ -183,6 +183,15 @@ def base_name(folder: Path) -> str:
     return str(_config(folder).get("base_model_name_or_path") or "")
 
 
+def rank_of(folder: Path) -> tuple[int, float] | None:
+    """Return rank and alpha of an adapter folder; None where it does not say."""
+    config = _config(folder)
+    rank, alpha = config.get("r"), config.get("lora_alpha")
+    if isinstance(rank, int) and isinstance(alpha, int | float):
+        return rank, float(alpha)
+    return None
+
+
 def _config(folder: Path) -> dict[str, Any]:
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))

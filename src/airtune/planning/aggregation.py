@@ -41,7 +41,9 @@ def exact_of(repetition: Repetition, air: AirInterface) -> ExactAggregation | No
 def exact_broadcast(
     exact: ExactAggregation, air: AirInterface, participants: Integer, clients: int
 ) -> Broadcast:
-    """Return the broadcast after a round in which so many clients were heard; 0: the first one.
+    """Return the broadcast after a round in which so many clients were heard; 0: the adapter alone.
+
+    It is so before the first round and after one without a step: the change was told before.
 
     Everybody has to follow every change of the frozen weights.  A cost twin has large layers: it
     is told of them by factors.

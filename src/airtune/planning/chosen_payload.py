@@ -57,3 +57,25 @@ class PayloadChoice:
                 for name, one in self.candidates.items()
             },
         }
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> PayloadChoice:
+        """Return the choice that :meth:`to_dict` has written.
+
+        Raises
+        ------
+        KeyError, TypeError
+            The document is none.
+
+        Examples
+        --------
+        >>> choice = PayloadChoice("ffa", None, {"lora": "too long", "ffa": PredictedPayload(
+        ...     60, 2.0, 9.0, 2.0, 3.0, 1.5)})
+        >>> PayloadChoice.from_dict(choice.to_dict()) == choice
+        True
+        """
+        told = {
+            str(name): str(one["refused"]) if "refused" in one else PredictedPayload(**one)
+            for name, one in document["candidates"].items()
+        }
+        return cls(str(document["payload"]), document["payload_size"], told)

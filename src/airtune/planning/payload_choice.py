@@ -73,8 +73,20 @@ def with_payload(scenario: Scenario, payload: str) -> Scenario:
 
 
 def resolved(scenario: Scenario, joint: JointPlan) -> Scenario:
-    """Return a scenario with the payload that a plan has chosen; as it is where it is named."""
-    return scenario if joint.payload is None else with_payload(scenario, joint.payload.payload)
+    """Return a scenario with the payload that a plan has chosen; as it is where it is named.
+
+    It aims at the target of the plan, that of `lora`, whatever the curve of the chosen payload: so
+    do plans of the rounds that are left, and those from the fastest to the thriftiest.
+    """
+    if joint.payload is None:
+        return scenario
+    chosen, forecast = with_payload(scenario, joint.payload.payload), joint.plan.forecast
+    return chosen if forecast is None else _aiming(chosen, forecast.target)
+
+
+def _aiming(scenario: Scenario, target: float) -> Scenario:
+    aimed = scenario.planning.model_copy(update={"target_loss": target})
+    return scenario.model_copy(update={"planning": aimed})
 
 
 def pilot_of(pilots: Pilots, joint: JointPlan) -> Pilot | None:
@@ -93,7 +105,8 @@ def with_chosen_payload(repetition: Repetition, joint: JointPlan, pilots: Pilots
 
 
 def plan_with_payload(repetition: Repetition, scheme: str, pilots: Pilots) -> JointPlan:
-    """Plan the run of a scheme with the payload of least predicted value.
+    """Plan the run of a scheme with the payload of least predicted value, of equal ones that of
+    least energy.
 
     Parameters
     ----------
@@ -122,9 +135,7 @@ def plan_with_payload(repetition: Repetition, scheme: str, pilots: Pilots) -> Jo
     target = scenario.planning.target_loss
     if target is None:
         target = pilots[REFERENCE].curve().target(SHARE, scenario.training.rounds)
-    aimed = scenario.planning.model_copy(update={"target_loss": target})
-    scenario = scenario.model_copy(update={"planning": aimed})
-    numbers = {}
+    scenario, numbers = _aiming(scenario, target), {}
     for name in names:
         own = with_payload(scenario, name)
         known = replace(
@@ -144,13 +155,21 @@ def plan_with_payload(repetition: Repetition, scheme: str, pilots: Pilots) -> Jo
         numbers[name] = int(known.matrix_sizes.sum())
     if not found:
         raise InfeasibleError(refused[REFERENCE])
-    best = min(found, key=lambda name: (found[name].plan.value, names.index(name)))
+    best = min(found, key=lambda name: (*_rank(found[name]), names.index(name)))
     told: dict[str, PredictedPayload | str] = {
         name: _predicted(found[name], numbers[name]) if name in found else refused[name]
         for name in names
     }
     size = scenario.aggregation.payload_size if PAYLOADS[best].sized else None
     return replace(found[best], payload=PayloadChoice(best, size, told))
+
+
+def _rank(joint: JointPlan) -> tuple[float, float]:
+    """Return the value of a plan, and its energy, which decides among equal values."""
+    forecast = joint.plan.forecast
+    assert forecast is not None
+    energy = forecast.energy_j
+    return joint.plan.value, float("inf") if energy is None else energy
 
 
 def _predicted(joint: JointPlan, numbers: int) -> PredictedPayload:

@@ -13,6 +13,7 @@ from airtune.errors import InputError
 from airtune.kinds import Real
 from airtune.placement import Estimate
 from airtune.planning.alternate import JointPlan, plan_scheme
+from airtune.planning.chosen_payload import PayloadChoice
 from airtune.planning.expected_radio import ExpectedRadio, RadioTurn
 from airtune.planning.objective import Objective
 from airtune.planning.repetition import Repetition
@@ -109,13 +110,14 @@ class CurrentPlan:
             price_db=radio.get("travel_price_db", 0.0),
             error=Estimate(**radio["expected_error"]) if "expected_error" in radio else None,
         )
-        coding = document["joint"].get("coding")
+        coding, payload = (document["joint"].get(name) for name in ("coding", "payload"))
         joint = JointPlan(
             plan,
             expected,
             radio["scheme"],
             (),
             None if coding is None else Coding.from_dict(coding),
+            None if payload is None else PayloadChoice.from_dict(payload),
         )
         return cls(joint, **document["began"])
 
@@ -164,7 +166,7 @@ def plan_rest(
     )
     radio = RadioTurn(repetition, scheme, spent.round + 1, spent.positions)
     try:
-        return plan_scheme(radio, inputs)
+        return replace(plan_scheme(radio, inputs), payload=current.joint.payload)
     except InputError:
         return None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from airtune.bound import BoundParts
@@ -38,12 +38,15 @@ class ScenarioPlan:
         None where the plan minimises what is predicted.
     seconds : float
         Time that planning took.
+    pilots : mapping of str to Pilot
+        Those of all payloads among which was chosen; none where it was not left to the plan.
     """
 
     repetition: Repetition
     joint: JointPlan
     margins: Margins | None
     seconds: float
+    pilots: Pilots = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document that ``airtune plan --json`` prints."""
@@ -56,6 +59,7 @@ class ScenarioPlan:
             **document,
             **({} if self.margins is None else {"margins": self.margins.to_dict()}),
             **({} if pilot is None else {"pilot": pilot.to_dict()}),
+            **({} if not self.pilots else {"pilots": _documents(self.pilots)}),
             "seconds": self.seconds,
         }
 
@@ -117,10 +121,15 @@ def plan_scenario(
         joint = plan_run(repetition, name)
     seconds = time.perf_counter() - began
     if joint.plan.forecast is not None:
-        return ScenarioPlan(repetition, joint, None, seconds)
+        tried = {} if joint.payload is None else dict(pilots or {})
+        return ScenarioPlan(repetition, joint, None, seconds, tried)
     with computable("the margins of the plan"):
         margins = measure_margins(repetition.inputs, joint.expected, joint.plan.bound)
     return ScenarioPlan(repetition, joint, margins, seconds)
+
+
+def _documents(pilots: Pilots) -> dict[str, Any]:
+    return {name: one.to_dict() for name, one in pilots.items()}
 
 
 def _beamformer(repetition: Repetition, joint: JointPlan) -> dict[str, Any]:

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+from typing import Any
+
 import numpy as np
 
 from airtune.kinds import Complex, Real
+
+_PER_WAVELENGTH, _LEAST, _MOST = 10, 21, 61
+"""Points of a map along a side, and their least and largest number."""
+
+_RANGE_DB = 40.0
+"""What is weaker than the strongest place by more than this has the lowest level."""
 
 
 def weakest_gain_db(
@@ -53,6 +62,52 @@ def weakest_gain_db(
     interference = _power(interferer_gains, interferer_directions, x, y).sum(axis=0)
     weakest = signal.min(axis=0) / (noise + interference)
     return np.asarray(10 * np.log10(np.maximum(weakest, 1e-30)))
+
+
+def places_along(side: float) -> Real:
+    """Return the points of a map along a side of the region; one where there is no extent.
+
+    Parameters
+    ----------
+    side : float
+        Length [wavelengths].
+    """
+    if side <= 0:
+        return np.zeros(1)
+    count = int(np.clip(round(_PER_WAVELENGTH * side) + 1, _LEAST, _MOST))
+    return np.linspace(0.0, side, count)
+
+
+def as_levels(level: Real) -> dict[str, Any]:
+    """Return a map with one byte a point, as :class:`airtune.record.documents.GainMap` has it.
+
+    Parameters
+    ----------
+    level : ndarray, float, shape (Y, X)  [dB]
+
+    Examples
+    --------
+    >>> as_levels(np.array([[0.0, 25.5]]))
+    {'shape': [1, 2], 'low_db': 0.0, 'step_db': 0.1, 'values': 'AP8='}
+
+    One level throughout has no steps:
+
+    >>> as_levels(np.full((1, 2), 3.0))
+    {'shape': [1, 2], 'low_db': 3.0, 'step_db': 0.0, 'values': 'AAA='}
+    """
+    high = float(level.max())
+    low = max(float(level.min()), high - _RANGE_DB)
+    # A step that is written as 0 stands for no difference at all.
+    step = (high - low) / 255 if round((high - low) / 255, 6) else 0.0
+    levels = np.zeros(level.shape, np.uint8)
+    if step:
+        levels = np.rint((np.maximum(level, low) - low) / step).astype(np.uint8)
+    return {
+        "shape": list(levels.shape),
+        "low_db": float(np.round(low, 4)),
+        "step_db": float(np.round(step, 6)),
+        "values": base64.b64encode(levels.tobytes()).decode(),
+    }
 
 
 def _power(gains: Complex, directions: Real, x: Real, y: Real) -> Real:

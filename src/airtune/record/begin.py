@@ -134,7 +134,12 @@ def _write_head(
     inputs: Mapping[str, Any],
     facts: Mapping[str, Any],
 ) -> RunFolder:
-    """Write the files of a run folder that has no cell; run.json comes last."""
+    """Write the files of a run folder that has no cell; run.json comes last.
+
+    Pilots of a run that was begun there before are of other settings, and go.
+    """
+    for path in folder.glob(names.PILOTS):
+        path.unlink()
     settings = scenario_file.dump(scenario)
     write_text(folder / names.SCENARIO, settings)
     write_document(folder / names.ENVIRONMENT, EnvironmentDocument, environment(scenario))
@@ -190,7 +195,8 @@ def _is_unused(folder: Path) -> bool:
 
 def _is_temporary(name: str) -> bool:
     heads = tuple(f"{head}." for head in (*names.HEAD, names.INPUTS))
-    return name.endswith(".tmp") and name.startswith(heads)
+    ours = name.startswith(heads) or Path(name).match(f"{names.PILOTS}.*")
+    return name.endswith(".tmp") and ours
 
 
 def discard_unused(folder: Path) -> None:

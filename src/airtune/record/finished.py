@@ -75,16 +75,17 @@ def check_cell(cell: Cell, *, adapter: bool = False) -> FinishedDocument:
     for name, before in digests.files.items():
         of_adapter = name.startswith(f"{names.ADAPTER}/")
         if of_adapter == adapter and not Path(name).is_absolute() and ".." not in Path(name).parts:
-            _check(cell.folder / name, before, needed=of_adapter or name in _NEEDED)
+            path, hint = cell.folder / name, _remedy(cell, name)
+            _check(path, before, hint, needed=of_adapter or name in _NEEDED)
     return finished
 
 
-def _check(path: Path, before: str, *, needed: bool) -> None:
+def _check(path: Path, before: str, hint: str, *, needed: bool) -> None:
     try:
         now = digest_of(path)
     except OSError as error:
         if needed or not isinstance(error, FileNotFoundError):
-            raise InputError(f"{path}: cannot be read ({error.strerror}){_remedy(path)}") from None
+            raise InputError(f"{path}: cannot be read ({error.strerror}){hint}") from None
         warnings.warn(
             f"{path}: is gone since the cell was finished, and what it held is left out",
             DamageWarning,
@@ -92,15 +93,14 @@ def _check(path: Path, before: str, *, needed: bool) -> None:
         )
         return
     if now != before:
-        raise InputError(
-            f"{path}: has been changed or damaged since the cell was finished{_remedy(path)}"
-        )
+        raise InputError(f"{path}: has been changed or damaged since the cell was finished{hint}")
 
 
-def _remedy(path: Path) -> str:
-    if path.parent.name != names.ADAPTER:
-        return remedy(path)
+def _remedy(cell: Cell, name: str) -> str:
+    """Return what to do about a file of a cell, named from the folder of the cell."""
+    if not name.startswith(f"{names.ADAPTER}/"):
+        return remedy(cell.folder / name)
     return (
-        f"; delete {names.FINISHED} in the folder above it, and `airtune resume` of the run folder "
-        "writes both anew"
+        f"; delete {names.FINISHED} in the folder that {names.ADAPTER} is in, and `airtune resume` "
+        "of the run folder writes both anew"
     )

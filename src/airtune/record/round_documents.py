@@ -12,14 +12,15 @@ Number = int | float
 
 
 class GainMap(Part):
-    """The weakest client's gain over the region, one byte a point.
+    """The weakest client's gain over the region as the server believes it, one byte a point.
 
     Attributes
     ----------
     shape : [int, int]
         Points along y and x, from 0 to the ends of the region.
     low_db, step_db : float
-        The byte b stands for ``low_db + step_db * b`` [dB]; 0 also for less.
+        The byte b stands for ``low_db + step_db * b`` [dB]; 0 also for less.  `step_db` is 0 where
+        the gain is the same throughout.
     values : str
         The bytes row by row, in base64.
     """
@@ -42,8 +43,10 @@ class ClientFigures(Part):
         Of the client alone on the air at its power limit, received in the best way, over noise and
         interference [dB].
     alignment : list of float or None, or None
-        Weight with which the update arrived over that which was meant; None for who did not send,
-        and where an air interface does not add updates up.
+        Weight with which the update arrived, the part in phase, over that which was meant among
+        those who sent: truncation shares the weight of the silent out among them.  0 for who got a
+        turn and was silent, None for who got none or has no weight; None as a whole where an air
+        interface does not add updates up.
     loss : list of float or None, or None
         Training loss of the client's batches [nat].
     energy_j : list of float
@@ -108,11 +111,13 @@ class MetricsLine(Part):
     move_s : float or None
         Time of the antennas' whole way [s], also of what was beside computing.
     positions : list of [float, float] or None
-        Where the antennas are from this round on [wavelengths]; None where they have not moved.
+        Where the server believes the antennas to be from this round on [wavelengths]; None where
+        they have not moved.
     gain_map : GainMap or None
-        What an antenna would receive in this round; of arrays that move.
+        What an antenna would receive in this round by the channels that the server believes in;
+        of arrays that move.
     per_client : ClientFigures or None
-        Figures of each selected client.
+        Figures of each selected client; None where more than 100 were selected.
     """
 
     round: int

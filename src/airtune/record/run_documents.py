@@ -118,6 +118,21 @@ class InputsDocument(RecordDocument):
     prepared: list[PreparedInputs]
 
 
+class PilotsDocument(RecordDocument):
+    """``pilots-<i>.json``: what the plans of a repetition were made of.
+
+    Attributes
+    ----------
+    key : str or None
+        Digest of what the pilots depend on but for versions of packages; None: not known.
+    pilots : dict of str to dict
+        By the payload that they sent, ``""`` where it was not left to the plan.
+    """
+
+    key: str | None
+    pilots: dict[str, dict[str, Any]]
+
+
 class Axis(Part):
     """A setting that a sweep varies, and its values."""
 

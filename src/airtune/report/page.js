@@ -2,11 +2,13 @@
 (() => {
   "use strict";
   const data = JSON.parse(document.getElementById("data").textContent);
-  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  const system = window.matchMedia("(prefers-color-scheme: dark)");
+  const dark = { matches: system.matches }; // what is printed is light, whatever the screen is
   const config = { displayModeBar: false, responsive: true, doubleClick: false, showTips: false };
   const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'DejaVu Sans', sans-serif";
   const WIDE = 8; // ends of curves further apart than this do not fit one linear axis
   const STEP_MS = 700;
+  const BRICK_PX = 4; // a smaller field of a map has no gap to the next
 
   const ink = (name) =>
     getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
@@ -41,16 +43,14 @@
 
   // Rows of a chart by name, from the top; a long name is cut, hovering shows it whole.
   const short = (text) => (text.length > 24 ? `${text.slice(0, 23)}…` : text);
-  const namedRows = (names, more) => axis("", {
-    autorange: "reversed", tickvals: names.map((_, i) => i), ticktext: names.map((n) => plain(short(n))),
-    ...more });
+  const namedRows = (names, more) => axis("", { autorange: "reversed", tickvals: names.map((_, i) => i),
+    ticktext: names.map((n) => plain(short(n))), ...more });
 
   // Colours beside the figure, on narrow screens above it.
   function colorbar(text) {
     const narrow = window.innerWidth < 600, font = { size: 13 };
-    const where = narrow ? { orientation: "h", title: { text, side: "top", font } }
-      : { title: { text, side: "right", font } };
-    return { thickness: 12, outlinewidth: 0, ...where };
+    return { thickness: 12, outlinewidth: 0, orientation: narrow ? "h" : "v",
+      title: { text, side: narrow ? "top" : "right", font } };
   }
 
   // Rounds are whole numbers.
@@ -66,11 +66,15 @@
     };
   }
 
+  // Gaps between the fields of a map so many wide and high; one of 1 px would draw nothing of it.
+  function gaps(figure, columns, rows, height) {
+    const width = document.querySelector(`#${figure} .draw`).clientWidth - 110;
+    return { xgap: width / columns < BRICK_PX ? 0 : 1, ygap: height / rows < BRICK_PX ? 0 : 1 };
+  }
+
   const views = {}; // by figure: what its controls ask for, as traces, layout and rows of a table
 
-  const AXES = {
-    round: ["Federated round", ""], time_s: ["Simulated time", "s"], energy_j: ["Energy", "J"],
-  };
+  const AXES = { round: ["Federated round", ""], time_s: ["Simulated time", "s"], energy_j: ["Energy", "J"] };
 
   function band(curve, xs, look, name) {
     const at = xs.map((_, i) => i).filter((i) => known(curve.low[i]));
@@ -88,7 +92,6 @@
     const shown = asked.getAll("scheme").filter((name) => quantity.schemes[name]);
     const [title, unit] = AXES[x];
     const traces = [], ends = [];
-    const rows = [["scheme", "round", "time_s", "energy_j", key, "p10", "p90", "predicted"]];
     for (const name of shown) {
       const curve = quantity.schemes[name], look = data.schemes[name], xs = curve[x];
       ends.push(xs[xs.length - 1]);
@@ -103,11 +106,15 @@
         marker: { symbol: look.symbol, size: 7, maxdisplayed: 14 },
         hovertemplate: x === "round" ? "%{y:.4~g}" : `%{y:.4~g} at %{x:.4~g} ${unit}`,
       });
-      curve.value.forEach((value, i) => rows.push([
-        data.schemes[name].label, curve.round[i], curve.time_s[i], curve.energy_j[i], value,
-        ...["low", "high", "predicted"].map((part) => (curve[part] ? curve[part][i] : null)),
-      ]));
     }
+    const rows = () => [["scheme", "round", "time_s", "energy_j", key, "p10", "p90", "predicted"],
+      ...shown.flatMap((name) => {
+        const curve = quantity.schemes[name];
+        return curve.value.map((value, i) => [
+          data.schemes[name].label, curve.round[i], curve.time_s[i], curve.energy_j[i], value,
+          ...["low", "high", "predicted"].map((part) => (curve[part] ? curve[part][i] : null)),
+        ]);
+      })];
     const scale = asked.get("scale");
     const wide = x !== "round" && Math.max(...ends) > WIDE * Math.min(...ends);
     const log = x !== "round" && (scale === "log" || (scale === "auto" && wide));
@@ -128,10 +135,8 @@
       const by = data.costs[key], names = Object.keys(by), as = asked.get("as");
       const parts = Object.keys(data.components).filter((part) => names.some((n) => by[n][part]));
       const sums = names.map((n) => Object.values(by[n]).reduce((a, b) => a + b, 0));
-      const rows = [["scheme", "component", key]];
-      names.forEach((n) => parts.forEach((p) => {
-        if (known(by[n][p])) rows.push([data.schemes[n].label, p, by[n][p]]);
-      }));
+      const rows = () => [["scheme", "component", key], ...names.flatMap((n) =>
+        parts.filter((p) => known(by[n][p])).map((p) => [data.schemes[n].label, p, by[n][p]]))];
       const component = (p) => plain(data.components[p].label);
       if (as === "log") {
         const traces = names.map((n) => ({
@@ -174,8 +179,8 @@
 
   function ground(map, region, high) {
     const z = levels(map), x = places(region[0], map.shape[1]), y = places(region[1], map.shape[0]);
-    const rows = [["x", "y", "gain_db"]];
-    z.forEach((row, j) => row.forEach((level, i) => rows.push([x[i], y[j], level])));
+    const rows = () => [["x", "y", "gain_db"],
+      ...z.flatMap((row, j) => row.map((level, i) => [x[i], y[j], level]))];
     if (map.shape[0] === 1) {
       return { rows, trace: { x, y: z[0], mode: "lines", line: { color: ink("soft"), width: 1 },
         hovertemplate: "%{y:.1f} dB<extra></extra>" } };
@@ -187,13 +192,16 @@
     } };
   }
 
+  // Places and map of an entry; places stand only where they differ from those before.
+  const placesAt = (rounds, index) => rounds.slice(0, index + 1).findLast((r) => r.positions).positions;
+
   views.antennas = (asked) => {
     const name = asked.get("scheme"), { region, rounds } = data.antennas[name];
     const index = Math.min(Number(asked.get("round")), rounds.length - 1), now = rounds[index];
+    const at = placesAt(rounds, index), look = data.schemes[name];
     const high = Math.max(...rounds.filter((r) => r.map).map((r) => r.map.low_db + 255 * r.map.step_db));
-    const rows = [["scheme", "round", "antenna", "x", "y"]];
-    rounds.forEach((r) => r.positions.forEach((p, n) =>
-      rows.push([data.schemes[name].label, r.round, n, ...p])));
+    const rows = () => [["scheme", "round", "antenna", "x", "y"], ...rounds.flatMap((r, t) =>
+      placesAt(rounds, t).map((p, n) => [look.label, r.round, n, ...p]))];
     const traces = [], flat = !region[1];
     const under = now.map ? ground(now.map, region, high) : null;
     if (under) traces.push(under.trace);
@@ -203,21 +211,26 @@
       return y[Math.round((p[0] / region[0]) * (x.length - 1))];
     };
     if (asked.get("trail") && !flat) {
-      now.positions.forEach((_, n) => {
-        const way = rounds.slice(0, index + 1).map((r) => r.positions[n]).filter(Boolean);
+      const moves = rounds.slice(0, index + 1).filter((r) => r.positions);
+      const color = under ? "rgba(255,255,255,0.75)" : ink("soft"); // on the map, or on the card
+      at.forEach((_, n) => {
+        const way = moves.map((r) => r.positions[n]).filter(Boolean);
         traces.push({ x: way.map((p) => p[0]), y: way.map((p) => p[1]), mode: "lines",
-          hoverinfo: "skip", line: { color: "rgba(255,255,255,0.75)", width: 1.5 } });
+          hoverinfo: "skip", line: { color, width: 1.5 } });
       });
     }
     traces.push({
-      x: now.positions.map((p) => p[0]), y: now.positions.map(height), mode: "markers",
-      marker: { color: data.schemes[name].color, symbol: data.schemes[name].symbol, size: 14,
+      x: at.map((p) => p[0]), y: at.map(height), mode: "markers",
+      marker: { color: under ? look.color : colorOf(look), symbol: look.symbol, size: 14,
         line: { color: "#ffffff", width: 2 } },
-      hovertemplate: "antenna %{pointNumber}: %{x:.3f}, %{y:.3f}<extra></extra>",
+      text: at.map((p) => `${p[0].toFixed(3)}, ${p[1].toFixed(3)}`),
+      hovertemplate: "antenna %{pointNumber}: %{text}<extra></extra>",
     });
     const margin = 0.03 * region[0];
-    const level = flat ? axis("Weakest client's gain [dB]") : axis("y [wavelengths]", {
-      range: [-margin, region[1] + margin], scaleanchor: "x", constrain: "domain", showgrid: false });
+    let level = axis("y [wavelengths]", { range: [-margin, region[1] + margin], scaleanchor: "x",
+      constrain: "domain", showgrid: false });
+    if (flat) level = under ? axis("Weakest client's gain [dB]")
+      : axis("", { range: [-1, 1], showticklabels: false, showgrid: false, zeroline: true });
     return {
       traces, rows, second: under ? under.rows : null,
       said: `Round ${now.round} of ${rounds[rounds.length - 1].round}`, last: rounds.length - 1,
@@ -232,22 +245,20 @@
     const there = ["participation", ...Object.keys(data.clientFigures)].filter((k) => table[k]);
     const key = table[asked.get("figure")] ? asked.get("figure") : "participation";
     const about = data.clientFigures[key] || { label: "Transmitted", unit: "" };
-    const all = Array.from({ length: table.count }, (_, k) => k);
-    const rows = [["scheme", "round", "client", ...there]];
-    table.rounds.forEach((round, t) => all.forEach((k) =>
-      rows.push([data.schemes[name].label, round, k, ...there.map((f) => table[f][t][k])])));
+    const all = table.clients, height = Math.min(640, 170 + 20 * all.length);
+    const rows = () => [["scheme", "round", "client", ...there], ...table.rounds.flatMap((round, t) =>
+      all.map((k, i) => [data.schemes[name].label, round, k, ...there.map((f) => table[f][t][i])]))];
     const bar = colorbar(withUnit(about.label, about.unit));
     return {
       rows, said: key === asked.get("figure") ? "" : "Not recorded for this scheme; shown: participation.",
       traces: [{
-        type: "heatmap", x: table.rounds, y: all, z: all.map((k) => table[key].map((row) => row[k])),
+        type: "heatmap", x: table.rounds, y: all, z: all.map((_, i) => table[key].map((row) => row[i])),
         colorscale: key === "participation" ? [[0, ink("line")], [1, "#0072b2"]] : "Viridis",
         ...(key === "participation" ? { zmin: 0, zmax: 1, showscale: false } : { colorbar: bar }),
-        xgap: 1, ygap: 1,
+        ...gaps("clients", table.rounds.length, all.length, height - 120),
         hovertemplate: `client %{y}, round %{x}: %{z:.4~g} ${about.unit}<extra></extra>`,
       }],
-      layout: layout({ height: Math.min(640, 170 + 20 * table.count),
-        xaxis: roundAxis(table.rounds.length, { showgrid: false }),
+      layout: layout({ height, xaxis: roundAxis(Math.max(...table.rounds), { showgrid: false }),
         yaxis: axis("Client", { autorange: "reversed", showgrid: false, tickformat: "d" }) }),
     };
   };
@@ -255,21 +266,19 @@
   views.forecast = (asked) => {
     const name = asked.get("scheme"), forecast = data.forecasts[name], [x, y] = forecast.measured;
     const hue = dark.matches ? "#ff9a55" : "#b34a00", blue = dark.matches ? "#3fa3e0" : "#0072b2";
-    const rows = [["round", "predicted", "limit", "measured"]];
-    forecast.at.forEach((t, i) => {
-      const j = x.indexOf(t);
-      rows.push([t, forecast.predicted[i], forecast.late ? forecast.late[i] : null, j < 0 ? null : y[j]]);
-    });
+    const rows = () => [["round", "predicted", "limit", "measured"], ...forecast.at.map((t, i) => {
+      return [t, forecast.predicted[i], forecast.late ? forecast.late[i] : null, y[x.indexOf(t)]];
+    })];
     const traces = [];
     if (forecast.late) {
       traces.push(band({ low: forecast.predicted, high: forecast.late }, forecast.at,
         { color: hue, dark: hue }, "Predicted"));
       traces[0].name = "Up to the limit";
     }
+    const hovertemplate = "%{y:.4~g}";
     traces.push({ x: forecast.at, y: forecast.predicted, mode: "lines", name: "Predicted",
-      line: { color: hue, width: 2 }, hovertemplate: "%{y:.4~g}" });
-    traces.push({ x, y, mode: "markers", name: "Measured", marker: { color: blue, size: 7 },
-      hovertemplate: "%{y:.4~g}" });
+      line: { color: hue, width: 2 }, hovertemplate },
+    { x, y, mode: "markers", name: "Measured", marker: { color: blue, size: 7 }, hovertemplate });
     return { traces, rows, layout: layout({
       height: 360, hovermode: "x unified", showlegend: true, ...line(forecast.target, "predicted target"),
       xaxis: roundAxis(forecast.at[forecast.at.length - 1]), yaxis: axis("Validation loss [nat]") }) };
@@ -278,15 +287,14 @@
   views.domains = () => {
     const { label, before, after } = data.domains, names = Object.keys(after);
     const domains = [...new Set([...Object.keys(before), ...names.flatMap((n) => Object.keys(after[n]))])].sort();
-    const rows = [["domain", "before", ...names.map((n) => data.schemes[n].label)]];
-    domains.forEach((d) => rows.push([d, before[d], ...names.map((n) => after[n][d])]));
+    const rows = () => [["domain", "before", ...names.map((n) => data.schemes[n].label)],
+      ...domains.map((d) => [d, before[d], ...names.map((n) => after[n][d])])];
     const percent = (by) => domains.map((d) => (known(by[d]) ? 100 * by[d] : null));
     const one = (by, name, marker) => ({ x: percent(by), y: domains.map((_, i) => i), name, marker,
       text: domains.map(plain), mode: "markers", hovertemplate: "%{text}: %{x:.1f} %" });
-    const traces = [one(before, "Before", { color: ink("soft"), symbol: "line-ns-open", size: 14,
-      line: { width: 2 } })];
-    names.forEach((n) => traces.push(one(after[n], labelOf(n),
-      { color: colorOf(data.schemes[n]), symbol: data.schemes[n].symbol, size: 9 })));
+    const tick = { color: ink("soft"), symbol: "line-ns-open", size: 14, line: { width: 2 } };
+    const traces = [one(before, "Before", tick), ...names.map((n) => one(after[n], labelOf(n),
+      { color: colorOf(data.schemes[n]), symbol: data.schemes[n].symbol, size: 9 }))];
     return { traces, rows, layout: layout({
       height: 150 + 34 * domains.length, showlegend: true,
       xaxis: axis(`${label} [%]`, { range: [-3, 103] }), yaxis: namedRows(domains) }) };
@@ -294,11 +302,12 @@
 
   views.holdings = () => {
     const { labels, counts } = data.holdings, all = counts[0].map((_, k) => k);
-    const rows = [["label", "client", "records"]];
-    labels.forEach((label, i) => all.forEach((k) => rows.push([label, k, counts[i][k]])));
+    const rows = () => [["label", "client", "records"],
+      ...labels.flatMap((label, i) => all.map((k) => [label, k, counts[i][k]]))];
     return { rows, traces: [{
       type: "heatmap", x: all, y: labels.map((_, i) => i), z: counts,
-      text: labels.map((label) => all.map(() => plain(label))), colorscale: "Cividis", xgap: 1, ygap: 1,
+      text: labels.map((label) => all.map(() => plain(label))), colorscale: "Cividis",
+      ...gaps("holdings", all.length, labels.length, 24 * labels.length),
       colorbar: colorbar("Records"),
       hovertemplate: "client %{x}, %{text}: %{z} records<extra></extra>",
     }], layout: layout({ height: 150 + 24 * labels.length,
@@ -318,10 +327,8 @@
     const said = figure.querySelector("output");
     if (said && known(shown.said)) said.textContent = shown.said;
     const slider = figure.querySelector("input[type=range]");
-    if (slider) {
-      slider.max = shown.last;
-      slider.setAttribute("aria-valuetext", shown.said);
-    }
+    if (slider) slider.max = shown.last;
+    if (slider) slider.setAttribute("aria-valuetext", shown.said);
     const second = figure.querySelector("[data-part=second]");
     if (second) second.hidden = !shown.second;
   }
@@ -351,8 +358,7 @@
     };
     const stop = () => {
       clearInterval(timer);
-      timer = null;
-      button.textContent = "Play";
+      [timer, button.textContent] = [null, "Play"];
     };
     button.addEventListener("click", () => {
       if (timer !== null) return stop();
@@ -377,11 +383,18 @@
     figure.querySelectorAll("[data-play]").forEach(play);
     figure.querySelectorAll("[data-csv]").forEach((button) => button.addEventListener("click", () => {
       const shown = view(figure), second = button.dataset.part === "second";
-      save(`${figure.id}${second ? "-map" : ""}.csv`, csv(second ? shown.second : shown.rows), "text/csv");
+      save(`${figure.id}${second ? "-map" : ""}.csv`, csv((second ? shown.second : shown.rows)()), "text/csv");
     }));
   }
   document.querySelectorAll("[data-scenario]").forEach((button) => button.addEventListener("click", () =>
     save("scenario.yaml", data.scenario, "application/yaml")));
-  dark.addEventListener("change", drawAll);
+  const redraw = (night) => {
+    dark.matches = night;
+    document.documentElement.toggleAttribute("data-light", !night);
+    drawAll();
+  };
+  system.addEventListener("change", () => redraw(system.matches));
+  addEventListener("beforeprint", () => redraw(false));
+  addEventListener("afterprint", () => redraw(system.matches));
   drawAll();
 })();

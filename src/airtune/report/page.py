@@ -80,6 +80,7 @@ def render(run: RunFolder) -> str:
         "library": Markup(library),  # noqa: S704
         "script": Markup(script),  # noqa: S704
         "library_sheet": Markup(library_sheet),  # noqa: S704
+        "library_license": asset(_LIBRARY_LICENSE),
         "data": Markup(page_data.embedded(data)),  # noqa: S704
     }
     content["contents"] = _contents(content)
@@ -88,6 +89,7 @@ def render(run: RunFolder) -> str:
 
 
 _LIBRARY, _LIBRARY_SHEET, _SCRIPT = "plotly-cartesian.min.js", "plotly.css", "page.js"
+_LIBRARY_LICENSE = "plotly-license.txt"
 
 
 @dataclass(frozen=True)

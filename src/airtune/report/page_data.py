@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from airtune.record.documents import ClientFigures, GainMap, MetricsLine
+from airtune.radio.gain_map import as_levels, places_along
+from airtune.record import names
+from airtune.record.documents import ClientFigures, GainMap, MetricsLine, PlacementDocument
 from airtune.registry import REFERENCE
-from airtune.report import bars, forecast_curves, forecast_figure, holdings, scores, style
+from airtune.report import bars, forecast_curves, forecast_figure, gain_map, holdings, scores, style
 from airtune.report.run_folder import RunFolder, SchemeRun
 from airtune.report.values import number, read
 
@@ -18,6 +21,12 @@ Json = dict[str, Any]
 
 DIGITS = 6
 """Significant digits of what is embedded; the run folder has all of them."""
+
+ROUNDS_OF_ANTENNAS = 100
+"""Rounds at most that antennas and maps of a scheme are embedded of."""
+
+CLIENTS_SHOWN, FIELDS_SHOWN = 200, 10_000
+"""Clients at most, and rounds times clients, that a figure of a scheme's clients is embedded of."""
 
 CLIENT_FIGURES = {
     "alignment": ("Alignment", ""),
@@ -125,15 +134,29 @@ def _curve(scheme: SchemeRun, history: Sequence[Json], key: str) -> Json | None:
     if key == "mse_db":
         curve["predicted"] = _rounded(columns[-1])
     if len(scheme.seeds) > 1:
-        bands = [_band(scheme, int(index), key) for index in columns[0]]
+        known = _by_round(scheme, key)
+        bands = [_band(known.get(int(index), ())) for index in columns[0]]
         curve["low"], curve["high"] = (_rounded([band[i] for band in bands]) for i in (0, 1))
     return curve
 
 
-def _band(scheme: SchemeRun, index: int, key: str) -> tuple[float | None, float | None]:
-    """Return the 10 and 90 % quantiles of a figure over the repetitions in a round."""
-    lines = [line for line in scheme.lines() if line.round == index]
-    known = [x for line in lines if (x := number(line.number(key))) is not None]
+def _by_round(scheme: SchemeRun, key: str) -> dict[int, list[float]]:
+    """Return what is known of a figure in each round, over the repetitions of its medians.
+
+    Those are the finished ones where the scheme has results, else all that have begun.
+    """
+    known: dict[int, list[float]] = {}
+    for seed in scheme.seeds:
+        if seed.finished or scheme.result is None:
+            for line in seed.metrics:
+                value = number(line.number(key))
+                if value is not None:
+                    known.setdefault(line.round, []).append(value)
+    return known
+
+
+def _band(known: Sequence[float]) -> tuple[float | None, float | None]:
+    """Return the 10 and 90 % quantiles."""
     if not known:
         return None, None
     low, high = np.quantile(known, [0.1, 0.9]).tolist()
@@ -141,22 +164,38 @@ def _band(scheme: SchemeRun, index: int, key: str) -> tuple[float | None, float 
 
 
 def antennas(run: RunFolder) -> Json:
-    """Return where the antennas of the first repetition were in each round, with gain maps."""
+    """Return where the antennas of the first repetition were by round, with gain maps.
+
+    Of many rounds some are left out, evenly; `of` has their number before that.  An entry has
+    `positions` None where they are those of the entry before.
+    """
     found = {}
     for scheme in run.schemes:
-        lines = scheme.seeds[0].metrics if scheme.seeds else ()
-        rounds = _placed(lines)
+        rounds = _placed(scheme.seeds[0].metrics if scheme.seeds else ())
         region = (run.scenario.get("array") or {}).get("region") or [0, 0]
-        document = scheme.first_with("placement")
+        document: PlacementDocument | None = scheme.first_with("placement")
         if document is not None:
-            region = document.region
-            if not rounds:
-                at = [[round(float(x), 4) for x in place] for place in document.positions]
-                rounds = [{"round": document.round, "positions": at, "map": None}]
+            region = list(document.region)
+            rounds = _with_last(rounds, document, f"{scheme.name}: {names.PLACEMENT}")
         sides = [number(side) for side in region]
         if rounds and scheme.name != REFERENCE and len(sides) == 2 and all(sides[:1]):
-            found[scheme.name] = {"region": sides, "rounds": rounds}
+            kept = [rounds[index] for index in evenly(len(rounds), ROUNDS_OF_ANTENNAS)]
+            entries = {"region": sides, "of": len(rounds), "rounds": _by_change(kept)}
+            found[scheme.name] = entries
     return found
+
+
+def evenly(count: int, most: int) -> list[int]:
+    """Return so many indices at most, evenly, the first and the last among them.
+
+    Examples
+    --------
+    >>> evenly(3, 5), evenly(9, 5)
+    ([0, 1, 2], [0, 2, 4, 6, 8])
+    """
+    if count <= most:
+        return list(range(count))
+    return sorted({round(x) for x in np.linspace(0, count - 1, most).tolist()})
 
 
 def _placed(lines: Sequence[MetricsLine]) -> list[Json]:
@@ -176,41 +215,83 @@ def _placed(lines: Sequence[MetricsLine]) -> list[Json]:
     return found
 
 
+def _with_last(rounds: list[Json], document: PlacementDocument, where: str) -> list[Json]:
+    """Return the rounds with the map of the last placement where none of them has a map.
+
+    Of antennas that have stood still nothing else is left: there is nothing to move through.
+    """
+    if any(entry["map"] for entry in rounds):
+        return rounds
+    at = [[round(float(x), 4) for x in place] for place in document.positions]
+    last = {"round": document.round, "positions": at, "map": _last_map(document, where)}
+    if all(entry["positions"] == rounds[0]["positions"] for entry in rounds):
+        return [last]
+    return [*(entry for entry in rounds if entry["round"] < document.round), last]
+
+
+def _last_map(document: PlacementDocument, where: str) -> Json | None:
+    """Return the gain map of a placement; None where it has no paths."""
+    if not document.clients.gains_re:
+        return None
+    placement = gain_map.as_arrays(document, where)
+    if not np.any(placement.gains):
+        return None
+    x, y = (places_along(float(side)) for side in placement.region)
+    return as_levels(gain_map.weakest_gain_db(placement, x, y))
+
+
+def _by_change(rounds: Sequence[Json]) -> list[Json]:
+    """Return the rounds with places only where they are not those of the round before."""
+    before = [None, *(entry["positions"] for entry in rounds)]
+    return [
+        {**entry, "positions": None if entry["positions"] == last else entry["positions"]}
+        for entry, last in zip(rounds, before, strict=False)
+    ]
+
+
 def clients(run: RunFolder) -> Json:
-    """Return the figures of each client by round, of the first repetition of each scheme."""
+    """Return the figures of each client by round, of the first repetition of each scheme.
+
+    Of many clients and rounds some are left out, evenly; `of` has their numbers before that.
+    """
     asked = number((run.scenario.get("clients") or {}).get("count")) or 0
     found = {}
     for scheme in run.schemes:
         lines = [x for seed in scheme.seeds[:1] for x in seed.metrics if x.clients is not None]
         lines = [line for line in lines if line.round > 0]
         count = max([int(asked), *(max(line.clients or [-1]) + 1 for line in lines)])
-        if not lines or not count:
-            continue
-        table: Json = {"count": count, "rounds": [line.round for line in lines]}
-        table["participation"] = [_present(line, count) for line in lines]
-        for key in CLIENT_FIGURES:
-            rows = [_row(line.per_client, key, count) for line in lines]
-            if any(x is not None for row in rows for x in row):
-                table[key] = rows
-        found[scheme.name] = table
+        if lines and count:
+            found[scheme.name] = _client_table(lines, count)
     return found
 
 
-def _present(line: MetricsLine, count: int) -> list[int]:
-    """Return for each client whether it transmitted (1) or not (0)."""
+def _client_table(lines: Sequence[MetricsLine], count: int) -> Json:
+    """Return the figures of clients by round: a row a round, a column a client."""
+    shown = list(range(0, count, math.ceil(count / CLIENTS_SHOWN)))
+    of = {"clients": count, "rounds": len(lines)}
+    lines = [lines[index] for index in evenly(len(lines), FIELDS_SHOWN // len(shown))]
+    table: Json = {"of": of, "clients": shown, "rounds": [line.round for line in lines]}
+    table["participation"] = [_present(line, shown) for line in lines]
+    for key in CLIENT_FIGURES:
+        rows = [_row(line.per_client, key, shown) for line in lines]
+        if any(x is not None for row in rows for x in row):
+            table[key] = rows
+    return table
+
+
+def _present(line: MetricsLine, shown: Sequence[int]) -> list[int]:
+    """Return for each of these clients whether it transmitted (1) or not (0)."""
     sent = set(line.clients or ())
-    return [int(client in sent) for client in range(count)]
+    return [int(client in sent) for client in shown]
 
 
-def _row(figures: ClientFigures | None, key: str, count: int) -> list[float | None]:
-    """Return a figure of every client in a round."""
-    row: list[float | None] = [None] * count
+def _row(figures: ClientFigures | None, key: str, shown: Sequence[int]) -> list[float | None]:
+    """Return a figure of each of these clients in a round."""
     values = None if figures is None else getattr(figures, key)
-    if figures is not None and values:
-        for client, value in zip(figures.clients, values, strict=True):
-            if 0 <= client < count:
-                row[client] = number(value)
-    return row
+    if figures is None or not values:
+        return [None] * len(shown)
+    known: Mapping[int, Any] = dict(zip(figures.clients, values, strict=True))
+    return [number(known.get(client)) for client in shown]
 
 
 def _forecasts(run: RunFolder) -> Json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,17 +102,23 @@ def _antennas(run: RunFolder, data: Json) -> Shown | None:
         return None
     # Those that move come first.
     names = sorted(schemes, key=lambda name: -len(schemes[name]["rounds"]))
-    moving = [name for name in names if any(entry["map"] for entry in schemes[name]["rounds"])]
-    first = [*moving, *(name for name in names if name not in moving)]
-    title, caption = captions("antenna-positions")
-    if moving:
-        caption = (
-            "Colour: the weakest client's signal over noise and interference, were there one "
-            "antenna at that place in the round. Several antennas are combined, and they serve "
-            "different clients: the best positions are not simply the brightest. First repetition."
+    maps = {name: sum(bool(entry["map"]) for entry in schemes[name]["rounds"]) for name in names}
+    first = sorted(names, key=lambda name: -maps[name])
+    title, _ = captions("antenna-positions")
+    caption = (
+        "Where the antennas are, as the server knows it: drives may miss, and what it believes of "
+        "the channels may be wrong. First repetition."
+    )
+    if any(maps.values()):
+        caption += (
+            " Colour: the weakest client's signal over noise and interference, were there one "
+            "antenna at that place in the round, by the channels that the server believes in. "
+            "Several antennas are combined, and they serve different clients: the best positions "
+            "are not simply the brightest."
         )
-    else:
-        caption = "Where the antennas were. The rounds of this run hold no gain maps."
+    if any(count < len(schemes[name]["rounds"]) for name, count in maps.items()):
+        caption += " Rounds without a colour hold no gain map."
+    caption += _some("rounds", [(len(t["rounds"]), t["of"]) for t in schemes.values()])
     return Shown(
         "antennas",
         title,
@@ -119,6 +126,14 @@ def _antennas(run: RunFolder, data: Json) -> Shown | None:
         describe(kind_of("antenna-positions"), run),
         {"scheme": _labels(first)},
     )
+
+
+def _some(what: str, sizes: Iterable[tuple[int, int]]) -> str:
+    """Say that some rounds or clients are left out; nothing where all are shown."""
+    shown, of = max(sizes, key=lambda pair: pair[1] - pair[0])
+    if shown == of:
+        return ""
+    return f" Shown: {shown} of {of} {what}, evenly; metrics.jsonl in the run folder has all."
 
 
 def _clients(run: RunFolder, data: Json) -> Shown | None:
@@ -129,16 +144,25 @@ def _clients(run: RunFolder, data: Json) -> Shown | None:
     # Those with most figures come first, so that the first choice is there.
     schemes = sorted(data["clients"], key=lambda name: -len(data["clients"][name]))
     figures = [(key, CLIENT_FIGURES[key][0]) for key in kept]
-    counts = {table["count"] for table in tables}
+    counts = {table["of"]["clients"] for table in tables}
     caption = (
         "Who transmitted when is the figure “Participation”. First repetition; clients are "
         "counted from 0, as in the run folder."
     )
     if "alignment" in kept:
         caption += (
-            " Alignment: the weight with which an update arrived over that which was meant, 1 "
-            "where it is aligned."
+            " Alignment: the part in phase of the weight with which an update arrived, over the "
+            "weight meant for it among those that sent; 1 where it is aligned."
         )
+    if "gain_db" in kept:
+        caption += (
+            " Gain and SNR are those of the true channels, where the antennas truly were; the "
+            "server may believe otherwise."
+        )
+    if kept and any(not any(key in table for key in kept) for table in tables):
+        caption += " Of some schemes only the participation is kept."
+    for what in ("clients", "rounds"):
+        caption += _some(what, [(len(table[what]), table["of"][what]) for table in tables])
     return Shown(
         "clients",
         "Clients over the rounds",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from airtune.report.run_folder import RunFolder, SchemeRun
@@ -35,9 +36,22 @@ _SHOWN = 0.005
 
 
 def plan_rows(run: RunFolder) -> Sheet:
-    """Return the plan of each finished scheme beside what it came to; medians over the seeds."""
+    """Return the plan of each finished scheme beside what it came to; medians over the seeds.
+
+    What limits a plan is that of the first seed.  Over seeds there are no totals of time and
+    energy, whose columns are left out.
+    """
     rows = [row for scheme in run.schemes if (row := _row(scheme)) is not None]
-    return Sheet(_COLUMNS, tuple(rows)) if rows else Sheet((), ())
+    shown = [
+        index
+        for index, heading in enumerate(_COLUMNS)
+        if not heading.startswith(("Time", "Energy"))
+        or any(row.cells[index].text != MISSING for row in rows)
+    ]
+    if not rows:
+        return Sheet((), ())
+    kept = [replace(row, cells=tuple(row.cells[index] for index in shown)) for row in rows]
+    return Sheet(tuple(_COLUMNS[index] for index in shown), tuple(kept))
 
 
 def _row(scheme: SchemeRun) -> Row | None:
@@ -50,14 +64,22 @@ def _row(scheme: SchemeRun) -> Row | None:
     cells = (
         _cell(read(plan.get("rounds")).median, count),
         _cell(read(entry.get("rounds")).median, count),
-        _cell(total(members(plan.get("latency_s"))), lambda x: si(x, "s")),
-        _cell(total(members(entry.get("latency_s"))), lambda x: si(x, "s")),
-        _cell(total(members(plan.get("energy_j"))), lambda x: si(x, "J")),
-        _cell(total(members(entry.get("energy_j"))), lambda x: si(x, "J")),
+        _whole(plan.get("latency_s"), "s"),
+        _whole(entry.get("latency_s"), "s"),
+        _whole(plan.get("energy_j"), "J"),
+        _whole(entry.get("energy_j"), "J"),
         _cell(read(plan.get("bound")).median, significant),
         Cell(said or MISSING),
     )
     return Row(scheme.name, scheme_style(scheme.name).label, cells)
+
+
+def _whole(split: Any, unit: str) -> Cell:
+    """Return the sum of components; none over seeds, where medians of parts do not add up to it."""
+    parts = members(split)
+    if any(value.spread for value in parts.values()):
+        return Cell(MISSING)
+    return _cell(total(parts), lambda x: si(x, unit))
 
 
 def _cell(value: float | None, write: Any) -> Cell:
@@ -78,4 +100,11 @@ def plan_notes(run: RunFolder) -> list[str]:
             large = [(x, name) for x, name in known if x >= _SHOWN * whole]
             text = ", ".join(f"{100 * x / whole:.0f}\u00a0% {_PARTS[name]}" for x, name in large)
             said.setdefault(text, []).append(scheme_style(scheme.name).label)
-    return [f"The bound of {', '.join(names)} is made of {text}." for text, names in said.items()]
+    several = any(len(scheme.seeds) > 1 for scheme in run.schemes)
+    notes = [f"The bound of {', '.join(names)} is made of {text}." for text, names in said.items()]
+    if several and notes:
+        notes.append(
+            "What limits a plan and makes up its bound is that of the first seed; the other "
+            "figures are medians over the seeds."
+        )
+    return notes

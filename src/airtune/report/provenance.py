@@ -46,14 +46,35 @@ def again(run: RunFolder) -> str:
     """Return the commands that make a run again from the scenario that its folder and page hold."""
     lines = [f"# {_made_by(run.environment)}"] if version(run.environment) else []
     single = len(run.schemes) == 1 and not run.missing and "headline" not in run.results
-    command = ["airtune", "run" if single else "compare", names.SCENARIO]
+    typed = str(run.environment.get("command") or "")
+    imports = [part for module in _imported(typed) for part in ("--import", module)]
+    command = ["airtune", *imports, "run" if single else "compare", names.SCENARIO]
     if single:
         command += ["--scheme", run.schemes[0].name]
     lines.append(shlex.join(command))
-    typed = run.environment.get("command")
     if typed:
-        lines.append(f"# as it was typed: {' '.join(str(typed).split())}")
+        lines.append(f"# as it was typed: {' '.join(typed.split())}")
     return "\n".join(lines)
+
+
+def _imported(typed: str) -> list[str]:
+    """Return the modules that a command line imports first.
+
+    Examples
+    --------
+    >>> _imported("airtune --import mine --import=my.other run x.yaml")
+    ['mine', 'my.other']
+    """
+    try:
+        words = shlex.split(typed)
+    except ValueError:  # an open quotation mark
+        return []
+    found = []
+    for word, following in zip(words, [*words[1:], ""], strict=False):
+        flag, equals, value = word.partition("=")
+        if flag == "--import":
+            found.append(value if equals else following)
+    return [module for module in found if re.fullmatch(r"\w+(\.\w+)*", module)]
 
 
 def citation(run: RunFolder) -> str:

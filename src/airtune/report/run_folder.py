@@ -201,11 +201,11 @@ def _seeds(folder: Path, scheme: str) -> tuple[SeedRun, ...]:
         SeedRun(
             number=cell.seed,
             metrics=tuple(record.read_history(cell)),
-            placement=_document(cell.placement_file, PlacementDocument),
+            placement=_document(cell.placement_file, PlacementDocument, sealed=True),
             samples=tuple(_samples(cell.samples_file)),
             finished=cell.finished,
-            holdings=_document(cell.holdings_file, HoldingsDocument),
-            plan=_plain(_document(cell.plan_file, PlanDocument)),
+            holdings=_document(cell.holdings_file, HoldingsDocument, sealed=True),
+            plan=_plain(_document(cell.plan_file, PlanDocument, sealed=True)),
         )
         for cell in sorted(cells, key=lambda cell: (cell.seed, cell.folder))
     )
@@ -218,9 +218,9 @@ def _text(path: Path) -> str:
 Kind = TypeVar("Kind", bound=RecordDocument)
 
 
-def _document(path: Path, kind: type[Kind]) -> Kind | None:
+def _document(path: Path, kind: type[Kind], *, sealed: bool = False) -> Kind | None:
     """Return a document, or None where there is none."""
-    return record.read_document(path, kind) if path.is_file() else None
+    return record.read_document(path, kind, sealed=sealed) if path.is_file() else None
 
 
 def _plain(document: RecordDocument | None) -> Json:

@@ -17,7 +17,7 @@ import yaml
 
 from airtune import record
 from airtune.errors import InputError
-from airtune.learning.origin import HUB_ID, base_name, hub_id, opened_by, without_place
+from airtune.learning.origin import HUB_ID, base_name, hub_id, opened_by, rank_of, without_place
 from airtune.record import Cell, names
 from airtune.record.course import diverged
 from airtune.record.documents import EnvironmentDocument, MetricsLine
@@ -159,7 +159,7 @@ def _head(about: Subject) -> str:
         "data": f"`{without_place(data.source)}`, format {data.format}, "
         f"shared among the clients by {data.partition}",
         "objective": scenario.training.client_objective,
-        "LoRA": f"rank {lora.rank}, alpha {lora.alpha:g}{', rsLoRA' if lora.rslora else ''}, on "
+        "LoRA": f"{_rank(about)}, on "
         + (targets if isinstance(targets, str) else ", ".join(sorted(targets))),
         "weights of the base in training": scenario.model.dtype
         + (", 4-bit NormalFloat" if scenario.model.quantization == "nf4" else ""),
@@ -169,6 +169,17 @@ def _head(about: Subject) -> str:
         "clients in a simulation of federated learning over a wireless channel.\n\n"
         + _table(("", ""), rows.items())
     )
+
+
+def _rank(about: Subject) -> str:
+    """Return rank and scale of the adapter that was written, which may be another than trained."""
+    lora = about.scenario.model.lora
+    trained = f"rank {lora.rank}, alpha {lora.alpha:g}{', rsLoRA' if lora.rslora else ''}"
+    written = rank_of(about.cell.adapter_folder)
+    if written is None or written[0] == lora.rank:
+        return trained
+    rank, alpha = written
+    return f"rank {rank}, alpha {alpha:g} (trained with {trained})"
 
 
 def _radio(scheme: str) -> dict[str, str]:

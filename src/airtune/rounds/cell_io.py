@@ -106,7 +106,8 @@ def finish(run: FederatedRun, cell: record.Cell, before: Sequence[dict[str, str]
     before : sequence of dict
         Answers of the model as it was before fine-tuning (:meth:`airtune.engines.Engine.samples`).
     """
-    adapter = shared_model(run.state, run.sending.own_entries, run.repetition.omega)
+    weights = run.repetition.weights(run.plan.participants)
+    adapter = shared_model(run.state, run.sending.own_entries, weights)
     _save_adapter(run, cell, adapter)
     with record.writing(cell.adapter_folder / card.CARD):
         card.write(card.of_run(run.scenario, cell), cell.adapter_folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,19 +9,16 @@ import numpy as np
 
 from airtune.kinds import Integer, Real
 from airtune.radio import links
-from airtune.radio.gain_map import weakest_gain_db
+from airtune.radio.gain_map import as_levels, places_along, weakest_gain_db
 from airtune.rounds.metrics import RoundOutcome
 from airtune.rounds.state import State
 from airtune.schemes import ArrayPolicy, Link
 
 DIGITS = 4
-"""Significant digits of what is kept to be drawn."""
+"""Significant digits of clients' figures, and decimals of positions [wavelengths]."""
 
-_PER_WAVELENGTH, _LEAST, _MOST = 10, 21, 61
-"""Points of a map along a side, and their least and largest number."""
-
-_RANGE_DB = 40.0
-"""What is weaker than the strongest place by more than this has the lowest level."""
+MOST_CLIENTS = 100
+"""Figures of single clients are kept of rounds that select so many at most; 4 kB a line."""
 
 
 def kept_metrics(
@@ -35,6 +31,8 @@ def kept_metrics(
     joules: Real,
 ) -> dict[str, Any]:
     """Return what a round's line of metrics keeps to be drawn.
+
+    A round of more than :data:`MOST_CLIENTS` clients keeps no figures of single clients.
 
     Parameters
     ----------
@@ -52,14 +50,15 @@ def kept_metrics(
         Energy of every client in this round [J].
     """
     clients, losses, received = outcome.choice.clients, outcome.computed.losses, outcome.received
+    few = len(clients) <= MOST_CLIENTS
     if not array.front_end.chains:
-        return {"per_client": client_metrics(clients, joules, losses)}
+        return {"per_client": client_metrics(clients, joules, losses)} if few else {}
+    kept = array_metrics(array, link, state.round, before, state.effective_weights)
+    if not few:
+        return kept
     aligned = None if received is None else received.alignment
     alignment = None if aligned is None else dict(zip(senders.tolist(), aligned, strict=True))
-    return {
-        **array_metrics(array, link, state.round, before, state.effective_weights),
-        "per_client": client_metrics(clients, joules, losses, link, alignment),
-    }
+    return {**kept, "per_client": client_metrics(clients, joules, losses, link, alignment)}
 
 
 def array_metrics(
@@ -102,7 +101,7 @@ def gain_map(link: Link, weights: Real) -> dict[str, Any]:
         As :class:`airtune.record.round_documents.GainMap` has it.
     """
     problem = link.radio.problem(weights)
-    x, y = (_places(float(side)) for side in problem.region)
+    x, y = (places_along(float(side)) for side in problem.region)
     level = weakest_gain_db(
         (np.sqrt(problem.powers) / problem.weights)[:, None] * problem.gains,
         problem.directions,
@@ -112,24 +111,7 @@ def gain_map(link: Link, weights: Real) -> dict[str, Any]:
         x,
         y,
     )
-    high = float(level.max())
-    low = max(float(level.min()), high - _RANGE_DB)
-    step = (high - low) / 255 or 1.0
-    levels = np.rint((np.maximum(level, low) - low) / step).astype(np.uint8)
-    return {
-        "shape": list(levels.shape),
-        "low_db": float(np.round(low, DIGITS)),
-        "step_db": float(np.round(step, DIGITS + 2)),
-        "values": base64.b64encode(levels.tobytes()).decode(),
-    }
-
-
-def _places(side: float) -> Real:
-    """Return the points of a map along a side of the region; one where there is no extent."""
-    if side <= 0:
-        return np.zeros(1)
-    count = int(np.clip(round(_PER_WAVELENGTH * side) + 1, _LEAST, _MOST))
-    return np.linspace(0.0, side, count)
+    return as_levels(level)
 
 
 def client_metrics(

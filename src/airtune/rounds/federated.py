@@ -155,7 +155,7 @@ class FederatedRun:
         #    Who misses it works with the last one that it has.
         participants = np.flatnonzero(self.plan.participants)
         sent = broadcast(repetition, air, state, participants, wrong.missed)
-        adapter, state.clients_copy = sent.adapter, sent.copy
+        adapter, state.clients_copy, state.heard = sent.adapter, sent.copy, 0
         state.faults = state.faults.after_broadcast(index, adapter, wrong.missed)
         stale = state.faults.stale(index, choice.clients)
 
@@ -271,12 +271,11 @@ class FederatedRun:
 
         happened = None
         if self.faults.active:
-            heard = dict(
-                zip(transmitters.tolist(), self._weights(transmitters, choice), strict=True)
-            )
+            sent_weights = self._weights(transmitters, choice)
+            heard = dict(zip(transmitters.tolist(), sent_weights, strict=True))
             cut, made = wrong.cut(arrived.clients), stepped and not rejected
             learnt = np.setdiff1d(transmitters, cut) if made else cut[:0]
-            weights, mean = self._weights(learnt, choice), averages(air, received)
+            weights, mean = self._weights(learnt, choice), averages(air)
             happened = FaultOutcome(
                 wrong,
                 choice.clients,

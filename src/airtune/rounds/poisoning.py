@@ -116,8 +116,8 @@ class Poisoning:
         Returns
         -------
         float or None
-            0 where nobody is poisoned or heard; None where there is no figure: under a rule or a
-            vote, and for `label-noise`, which has no honest update.
+            0 where nobody is poisoned or heard; None in every round where there is no figure:
+            under a rule or a vote, and for `label-noise`, which has no honest update.
         """
         if self.settings.kind == "label-noise" or not averaged:
             return None

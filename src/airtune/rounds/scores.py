@@ -27,7 +27,7 @@ def shared_model(state: State, kept: Integer | None, weights: Real) -> Vector:
     kept : ndarray, int, or None
         Entries that stay with the clients.
     weights : ndarray, float, shape (K,)
-        omega_k.
+        omega_k of those that take part, 0 for the others, as for :func:`evaluate`.
     """
     if kept is None:
         return state.model

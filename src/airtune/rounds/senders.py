@@ -60,9 +60,13 @@ def has_silent(received: Reception | None) -> bool:
     return received is not None and received.transmitted is not None
 
 
-def averages(air: AirInterface, received: Reception | None) -> bool:
-    """Tell whether a mean is a weighted one of the updates: no robust rule made it and no vote."""
-    ruled = received is not None and received.rule_shift is not None
+def averages(air: AirInterface) -> bool:
+    """Tell whether means are weighted ones of the updates: no robust rule makes them and no vote.
+
+    It is so of all rounds of an interface, also of those in which nothing is received.
+    """
+    grouped = isinstance(air, Grouped)
+    ruled = air.aggregation.robust != "none" and (grouped or air.tells_apart)
     sent = air.inner if isinstance(air, Grouped) else air
     return not (ruled or sent.follows_no_law or sent.sends_signs)
 

@@ -72,8 +72,8 @@ class State:
     `clients_copy` is the adapter that the clients have, where the broadcast is rounded.
     `control` is the server's control variate, empty where no objective hears one.
 
-    `base` is the change of the frozen weights and `heard` the number of clients in the last one,
-    empty and 0 where they stay as they are (:mod:`airtune.learning.exact`).
+    `base` is the change of the frozen weights and `heard` the number of clients in the part of it
+    that has yet to be broadcast, empty and 0 where there is none (:mod:`airtune.learning.exact`).
 
     `optimizer_state`, `memory` (of the air interface) and `accepted_norms` are those of the part of
     the payload that has its turn, `part`; the others are in `resting` (`aggregation.payload`).

@@ -377,6 +377,9 @@ class Aggregation(Settings):
                 f"payload_size = {clip(size)}: needs payload = mask, subspace or planned, not "
                 f"{self.payload}"
             )
+        if self.payload == PLANNED_PAYLOAD and self.payload_step is not None:
+            step = f"payload_step = {clip(self.payload_step)}"
+            raise ValueError(f"{step}: must be null with payload = planned: each has its own")
         return self
 
     def with_powers(self, rule: Literal["block", "loaded"]) -> Aggregation:

@@ -333,6 +333,7 @@ class Scenario(Settings):
         if kind in EXACT_PRODUCTS:
             wants += [
                 ("aggregation.robust", self.aggregation.robust, ("none",)),
+                ("training.learning_rate_rule", training.learning_rate_rule, ("fixed",)),
                 ("model.quantization", self.model.quantization, ("none",)),
                 ("faults.broadcast.share", self.faults.broadcast.share, (0.0,)),
             ]

@@ -107,7 +107,8 @@ def run_cells(
         No plan keeps the budgets, or another process runs the cell.
     """
     from airtune.rounds import cell_io
-    from airtune.study.pilot import keep_pilots
+    from airtune.study.kept_pilots import keep_pilots
+    from airtune.study.pilot import pilots_key
 
     preparing = watcher.preparing if watcher else None
     answers: dict[int, list[dict[str, str]]] = {}
@@ -115,11 +116,12 @@ def run_cells(
         seed = scenario.seed + index
         engines = _Engines(learners, seed, preparing, opened)
         runs, pilots = _runs(scenario, seed, cells, engines, only)
+        key = pilots_key(scenario, seed) if pilots else None
         for cell, run in runs:
             folder, inputs = cell.folder.parents[1], engines.inputs_of(run)
             with nullcontext() if only is None else record.lock_in_turn(folder):
                 record.check_prepared(folder, cell.seed, inputs)
-                keep_pilots(pilots, folder / record.names.pilots(cell.seed))
+                keep_pilots(pilots, key, folder / record.names.pilots(cell.seed))
         for engine in {id(run.engine): run.engine for _, run in runs}.values():
             answers[id(engine)] = engine.samples(
                 engine.initial_adapter(), scenario.evaluation.answers

@@ -33,9 +33,9 @@ def read_cell(cell: Cell) -> CellHistory:
     return CellHistory(
         rounds,
         finished,
-        record.read_document(plan, PlanDocument) if plan.exists() else None,
+        record.read_document(plan, PlanDocument, sealed=True) if plan.exists() else None,
         record.read_documents(samples, Sample) if samples.exists() else (),
-        record.read_document(left_out, LeftOutDocument) if left_out.exists() else None,
+        record.read_document(left_out, LeftOutDocument, sealed=True) if left_out.exists() else None,
     )
 
 
@@ -76,7 +76,7 @@ def first_left_out(run_folder: RunFolder, kept: int = 5) -> Document | None:
     """
     for cell in run_folder.cells:
         if cell.finished and cell.left_out_file.exists():
-            found = record.read_document(cell.left_out_file, LeftOutDocument)
+            found = record.read_document(cell.left_out_file, LeftOutDocument, sealed=True)
             few = [entry.model_dump() for entry in found.records[:kept]]
             return {"count": found.count, "records": few} if found.count else None
     return None

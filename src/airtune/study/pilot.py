@@ -5,7 +5,7 @@ It is run once for a scenario and a seed, and kept in the cache beside the pre-t
 
 from __future__ import annotations
 
-import contextlib
+import hashlib
 import json
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from airtune import record
 from airtune.bound.forecast import noise_inflation
 from airtune.engines import Engine, RoundUpdates
 from airtune.errors import FailedError, InputError, clip, shown
@@ -26,6 +25,7 @@ from airtune.planning.pilot import Pilot
 from airtune.registry import ENGINES
 from airtune.scenario import Budget, Faults, Planning, Scenario
 from airtune.study.dependence import depends_on
+from airtune.study.kept_pilots import read_kept
 
 if TYPE_CHECKING:
     from airtune.engines.base import Progress
@@ -113,11 +113,11 @@ def find_pilots(
     errors are those of :func:`find_pilot`; those in the file `kept`, of a run that goes on, come
     first.
     """
-    if scenario.planning.predicts and kept is not None and kept.is_file():
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-            # A damaged file is as good as none: the pilots are run again.
-            found = json.loads(kept.read_text(encoding="utf-8"))["pilots"]
-            return {str(name): Pilot.from_dict(one) for name, one in found.items()}
+    if scenario.planning.predicts and kept is not None:
+        payloads = candidates(scenario) if is_planned(scenario) else ("",)
+        before = read_kept(kept, pilots_key(scenario, seed), payloads)
+        if before is not None:
+            return before
     if is_planned(scenario):
         return {
             name: found
@@ -128,10 +128,17 @@ def find_pilots(
     return {} if pilot is None else {"": pilot}
 
 
-def keep_pilots(pilots: Mapping[str, Pilot], file: Path) -> None:
-    """Write the pilots of a run beside its cells, where they are not yet: it goes on with them."""
-    if pilots and not file.is_file():
-        record.write_json(file, {"pilots": {name: one.to_dict() for name, one in pilots.items()}})
+def pilots_key(scenario: Scenario, seed: int) -> str | None:
+    """Return a digest of what the pilots of a scenario and a seed depend on; None: not known.
+
+    Versions of packages do not count: a run goes on with the pilots that it began with.
+    """
+    facts = _facts(pilot_scenario(scenario), seed)
+    if facts is None:
+        return None
+    own = {name: value for name, value in facts.items() if name != "versions"}
+    text = json.dumps(own, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def read_pilot(path: Path) -> Pilot:

@@ -81,6 +81,37 @@ def test_opponents_are_schemes_with_codings_that_are_declared(family: Family) ->
     assert set(family.members("everything")) >= set(family.members("2N"))
 
 
+def test_every_scheme_and_digital_member_of_the_factorial_is_an_opponent_or_left_out(
+    family: Family,
+) -> None:
+    everything = set(family.members("everything"))
+    out = family.document["left_out"]
+    run = {member.partition("/")[0] for member in everything}
+    assert not set(SCHEMES) - run - set(out) - {"ideal", "movable"}
+    assert not run & set(out)
+    for group in family.document["groups"]:
+        assert set(family.members(group)) <= everything
+    for array in family.document["factorial"].values():
+        for member in array["digital"]:
+            assert member in everything or member.partition("/")[0] in out
+    for name in ("digital-selection/lloyd-max-1", "digital-selection/lloyd-max-2"):
+        assert name in family.members("equal RF chains")
+
+
+def test_the_digest_tells_other_declarations_and_other_scenarios(
+    family: Family, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert read_family().sha256 == family.sha256
+    reordered = Family({**family.document, "about": "another"})
+    monkeypatch.setattr(Family, "resolved", lambda self: {})
+    assert reordered.sha256 != Family(family.document).sha256 != family.sha256
+
+
+def test_what_is_flat_by_assumption_is_declared(family: Family) -> None:
+    assert "flat by assumption" in family.document["factors"]["uplink"]["deviation"]
+    assert not [one for one in family.settings if "delay_spread" in one]
+
+
 @pytest.mark.parametrize(
     ("levels", "count", "what"),
     [([["a", "b"]], 3, "equally often"), ([["a", "b"]], 4, "no 4 different")],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from airtune.engines import LocalEngine
 from airtune.errors import FailedError
 from airtune.learning.sizes import sizes_of
 from airtune.scenario import Scenario
-from airtune.study.claims.replay import Recorded, Recorder, Replayed, run_rounds
+from airtune.study.claims.replay import Recorded, Recorder, Replayed, keep, kept, run_rounds
 from quadratic import QuadraticLearner
 
 
@@ -43,6 +44,25 @@ def test_a_replay_is_the_run_to_the_last_bit(small_scenario: Scenario, scheme: s
     scenario = with_(small_scenario, "digital", bits=4, quantizer="uniform", error_feedback=False)
     lines, kept = recorded_run(scenario, scheme)
     assert without_wall(again(scenario, scheme, kept)) == without_wall(lines)
+
+
+def test_what_is_kept_on_disk_is_what_was_recorded(
+    small_scenario: Scenario, tmp_path: Path
+) -> None:
+    """With a coding that remembers entries, in another air, from the file as from memory."""
+    chosen = {"bits": 4, "quantizer": "top-k", "top_share": 0.1, "error_feedback": True}
+    scenario = with_(small_scenario, "digital", **chosen)
+    _, recorded = recorded_run(scenario, "digital")
+    keep(recorded, tmp_path / "one.npz")
+    assert [file.name for file in tmp_path.iterdir()] == ["one.npz"]
+    read = kept(tmp_path / "one.npz", recorded.sizes)
+    other = with_(scenario, "clients", tx_power_dbm=-5.0)
+    losses = [line["loss"] for line in again(other, "digital", recorded)]
+    found = again(other, "digital", read)
+    assert [line["loss"] for line in found] == losses
+    run, _ = recorded_run(other, "digital")
+    for name in ("loss", "time_s", "energy_j"):
+        assert [line[name] for line in found] == [line[name] for line in run]
 
 
 def test_digital_learns_the_same_on_any_air(small_scenario: Scenario) -> None:

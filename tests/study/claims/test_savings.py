@@ -58,9 +58,9 @@ def test_the_strongest_opponent_of_each_seed_counts() -> None:
     found = savings.tested_claim("x", "time_s", mine, ideal, group)
     assert found is not None
     assert found.seeds == (50.0, 75.0)
-    exact = savings.headline_test(found)
+    exact = savings.headline_test(found, 60.0)
     assert exact["median"] == 62.5
-    assert exact["sign_test_p"] == 0.5
+    assert (exact["held"], exact["seeds"], exact["p"]) == (1, 2, 0.75)
     assert exact["ceiling"] == 92.5
 
 
@@ -73,6 +73,22 @@ def test_an_opponent_that_never_arrives_counts_with_what_it_had_spent() -> None:
 
 def test_without_a_common_seed_nothing_is_tested() -> None:
     assert savings.tested_claim("x", "time_s", {0: took(1.0)}, {1: took(1.0)}, {}) is None
+
+
+def test_seeds_are_tested_against_the_claim_and_not_against_nothing() -> None:
+    """All of ten seeds save 50 %: no evidence for 95 %, whatever a test against 0 says."""
+    seeds = tuple(50.0 + i for i in range(10))
+    tested = savings.Tested("x", 54.5, 99.0, "fixed", "run", False, seeds)
+    assert savings.headline_test(tested, 95.0)["p"] == 1.0
+    assert savings.headline_test(tested, 40.0)["p"] == pytest.approx(2.0**-10)
+    tied = savings.Tested("x", 95.0, 99.0, "fixed", "run", False, (95.0,) * 10)
+    assert savings.headline_test(tied, 95.0)["p"] is None
+
+
+def test_a_family_has_no_interval_of_independent_draws() -> None:
+    found = savings.summary([claim("a", 5.0, 20.0)] * 12, 75.0)
+    assert found is not None
+    assert not {"interval", "reached_interval"} & set(found)
 
 
 @given(
@@ -140,3 +156,6 @@ def test_a_forecast_takes_the_books_of_its_rounds() -> None:
     assert (found.rounds, found.time_s, found.energy_j, found.how) == (2.0, 4.0, 2.0, "forecast")
     assert forecast_reached([4.0, 3.0], [0.0], [one], 1.0, 1.0).time_s is None
     assert forecast_reached([4.0, 3.0], [0.0], [one], None, 1.0).rounds is None
+    beyond = [[4.0, 3.0, 2.0], [0.3] * 4, [one] * 4, 3.0, 10.0]
+    assert forecast_reached(*beyond).rounds == 2.0  # type: ignore[arg-type]
+    assert forecast_reached(*beyond, largest_mse=0.2).rounds is None  # type: ignore[arg-type]

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from airtune.errors import InputError, shown
+from airtune.scenario.file import load as load_scenario
 
 FILE = Path(__file__).with_name("family.json")
 """The declaration."""
@@ -104,9 +105,39 @@ class Family:
 
     @property
     def sha256(self) -> str:
-        """Digest of the declaration; every finished cell keeps it."""
-        text = json.dumps(self.document, sort_keys=True)
+        """Digest of the declaration and of the scenarios that its settings make.
+
+        Every finished cell keeps it.  A default or a shipped scenario that changes gives another.
+        """
+        return self._sha256
+
+    @cached_property
+    def _sha256(self) -> str:
+        content = {"declared": self.document, "resolved": self.resolved()}
+        text = json.dumps(content, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the scenarios that are made of the declared settings, by what makes them.
+
+        Settings of one factor do not depend on those of another, so each level comes once.
+        """
+        document, own = self.document, self.document["own_plan"]
+        given: dict[str, tuple[str, ...]] = {"run": self.run_with.settings}
+        for factor in (*self.factors("run"), *self.factors("booked")):
+            given |= {f"{factor.name} = {k}": v for k, v in factor.levels.items()}
+        for section in ("codings", "payloads"):
+            given |= {f"{section}: {name}": tuple(v) for name, v in document[section].items()}
+        given["own plan"] = (*own["settings"], *own["in_the_family"])
+        given["twin"] = (f"costs.model={document['cost_twin']}",)
+        found = {
+            name: load_scenario(self.scenario, [*self.settings, *more]).to_dict()
+            for name, more in given.items()
+        }
+        for name in document["headline"]["scenarios"]:
+            found[f"{name}, shared"] = load_scenario(name).to_dict()
+            found[f"{name}, own"] = load_scenario(name, own["settings"]).to_dict()
+        return found
 
     def factors(self, kind: str) -> list[Factor]:
         """Return the factors of a kind, ``run`` or ``booked``."""

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from airtune.bound.forecast import rounds_to_target
+from airtune.bound.forecast import LARGEST_MSE, rounds_to_target
 from airtune.costs import Components
 from airtune.record.documents import MetricsLine
 from airtune.study.claims.booking import BookedRound
@@ -174,6 +174,7 @@ def forecast_reached(
     rounds: Sequence[BookedRound],
     target: float | None,
     chi: float,
+    largest_mse: float = LARGEST_MSE,
 ) -> Reached:
     """Return what is predicted of a cell that was not run (system model, section 7b).
 
@@ -186,6 +187,9 @@ def forecast_reached(
     rounds : sequence of BookedRound, length T
     target : float or None
     chi : float
+    largest_mse : float
+        The largest MSE at which chi was fitted; a target after a round beyond it counts as never
+        reached.
 
     Examples
     --------
@@ -196,7 +200,9 @@ def forecast_reached(
     lines = course([None] * (len(rounds) + 1), rounds)
     times = [float(line.time_s or 0.0) for line in lines]
     joules = [float(line.energy_j or 0.0) for line in lines]
-    needed = np.inf if target is None else rounds_to_target(curve, target, list(errors), chi)
+    needed = np.inf
+    if target is not None:
+        needed = rounds_to_target(curve, target, list(errors), chi, largest_mse=largest_mse)
     if not needed <= len(rounds):
         return Reached(None, None, None, times[-1], joules[-1], "forecast")
     at = np.arange(len(lines))

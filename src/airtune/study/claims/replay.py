@@ -13,6 +13,7 @@ without errors, and :mod:`airtune.bound.forecast` tells how many rounds they lea
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -65,6 +66,72 @@ class Recorded:
 def digest(adapter: Vector) -> bytes:
     """Return what tells an adapter from every other, to the last bit."""
     return hashlib.sha256(np.ascontiguousarray(adapter).tobytes()).digest()
+
+
+def keep(recorded: Recorded, file: Path) -> None:
+    """Write what was recorded, but for the sizes, as compressed arrays; the file appears whole.
+
+    Of an evaluation, loss and perplexity are kept.
+
+    Raises
+    ------
+    FailedError
+        Clients have states, which are not kept.
+    """
+    rounds = sorted(recorded.updates)
+    arrays: dict[str, Any] = {"initial": recorded.initial, "rounds": np.array(rounds, np.int64)}
+    for index in rounds:
+        one = recorded.updates[index]
+        if one.states or one.missing:
+            raise FailedError("replay: states of clients and missing clients are not kept")
+        arrays |= {
+            f"updates {index}": one.updates,
+            f"clients {index}": one.clients,
+            f"dropped {index}": np.array(one.dropped, np.int64),
+            f"loss {index}": np.array(np.nan if one.loss is None else one.loss),
+            f"losses {index}": np.array([*one.losses.items()], np.float64).reshape(-1, 2),
+            f"adapter {index}": np.frombuffer(recorded.adapters[index], np.uint8),
+        }
+    known = recorded.evaluations
+    nan = float("nan")
+    figures = [(e.loss, nan if e.perplexity is None else e.perplexity) for e in known.values()]
+    arrays["evaluated"] = np.frombuffer(b"".join(known), np.uint8).reshape(-1, 32)
+    arrays["figures"] = np.array(figures, np.float64).reshape(-1, 2)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = file.with_suffix(f".{os.getpid()}.tmp")
+    with unfinished.open("wb") as stream:
+        np.savez_compressed(stream, **arrays)
+    unfinished.replace(file)
+
+
+def kept(file: Path, sizes: Sizes) -> Recorded:
+    """Return what :func:`keep` has written.
+
+    Parameters
+    ----------
+    file : Path
+    sizes : Sizes
+        Of model and data of the run.
+    """
+
+    def known(value: Any) -> float | None:
+        return None if np.isnan(value) else float(value)
+
+    with np.load(file, allow_pickle=False) as arrays:
+        found = Recorded(sizes, arrays["initial"])
+        for index in map(int, arrays["rounds"]):
+            found.adapters[index] = arrays[f"adapter {index}"].tobytes()
+            found.updates[index] = RoundUpdates(
+                arrays[f"updates {index}"],
+                arrays[f"clients {index}"],
+                tuple(map(int, arrays[f"dropped {index}"])),
+                known(arrays[f"loss {index}"]),
+                losses={int(client): float(x) for client, x in arrays[f"losses {index}"]},
+            )
+        for key, (loss, perplexity) in zip(arrays["evaluated"], arrays["figures"], strict=True):
+            scores = Evaluation(float(loss), known(perplexity), None, {})
+            found.evaluations[key.tobytes()] = scores
+    return found
 
 
 @dataclass

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from airtune.study.claims.family import Levels
 from airtune.study.claims.histories import Reached
-from airtune.study.statistics import median_interval, paired, quantile, quantiles, share_interval
+from airtune.study.statistics import median_interval, quantile, quantiles
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Tested:
         Whether the opponent never reached the target, so that more is saved than this.
     seeds : tuple of float
         Saved in each seed [%].
+    levels : tuple of (str, str)
+        Factor and level of the scenario, where it is one of a family.
     """
 
     scenario: str
@@ -43,6 +46,11 @@ class Tested:
     how: str
     lower_bound: bool
     seeds: tuple[float, ...]
+    levels: Levels = ()
+
+    def __getitem__(self, factor: str) -> str:
+        """Return the level of a factor."""
+        return dict(self.levels)[factor]
 
 
 ORDER = ("run", "booked", "replayed", "forecast")
@@ -139,18 +147,22 @@ def summary(tested: Iterable[Tested], percent: float) -> dict[str, Any] | None:
     Returns
     -------
     dict
-        ``scenarios``; ``best`` (percent, scenario, opponent, how, ceiling); ``median`` with an
-        ``interval``; ``reached``, the share of the scenarios with the claimed percentage, and its
-        ``reached_interval``; ``ceiling_reached``, the share in which the scheme without a radio has
-        it: nothing can do better; ``ceiling_share``, the median of saved over ceiling; ``never``,
-        the share in which the proposal does not reach the target; ``how``, scenarios by source.
+        ``scenarios``; ``best`` (percent, scenario, opponent, how, ceiling); ``median``, ``p10``,
+        ``p90`` over the scenarios; ``reached``, the share of the scenarios with the claimed
+        percentage; ``ceiling_reached``, the share in which the scheme without a radio has it:
+        nothing can do better; ``ceiling_share``, the median of saved over ceiling; ``never``, the
+        share in which the proposal does not reach the target; ``how``, scenarios by source.
+
+    Notes
+    -----
+    The scenarios of a declared family are all there are, and bookings of one radio condition share
+    its runs, so no interval is given that would take them for independent draws.
     """
     cells = list(tested)
     if not cells:
         return None
     values = [one.percent for one in cells]
     best = max(cells, key=lambda one: one.percent)
-    low, high, coverage = median_interval(values)
     shares = [one.percent / one.ceiling for one in cells if one.ceiling > 0]
     count = len(cells)
     reached = sum(value >= percent for value in values) / count
@@ -166,9 +178,7 @@ def summary(tested: Iterable[Tested], percent: float) -> dict[str, Any] | None:
             "lower_bound": best.lower_bound,
         },
         **quantiles([_finite(value) for value in values], missing=-math.inf),
-        "interval": {"low": _finite(low), "high": _finite(high), "coverage": coverage},
         "reached": reached,
-        "reached_interval": share_interval(reached, count),
         "ceiling_reached": sum(one.ceiling >= percent for one in cells) / count,
         "ceiling_share": None if not shares else _finite(_median(shares)),
         "never": sum(math.isinf(value) for value in values) / count,
@@ -176,16 +186,56 @@ def summary(tested: Iterable[Tested], percent: float) -> dict[str, Any] | None:
     }
 
 
-def headline_test(tested: Tested) -> dict[str, Any]:
-    """Return median, interval and exact tests of a claim over the seeds of one scenario."""
+def headline_test(tested: Tested, percent: float) -> dict[str, Any]:
+    """Return median, interval and a test of a claim over the seeds of one scenario.
+
+    Parameters
+    ----------
+    tested : Tested
+    percent : float
+        What is claimed.
+
+    Returns
+    -------
+    dict
+        ``held``: seeds in which more is saved than is claimed; ``p``: of the one-sided sign test
+        that the median is no more than the claim, None where every seed has just that.  Seeds are
+        independent and the test counts signs, so it is exact with ties, too; it knows nothing of
+        other claims, see :func:`holm`.
+    """
+    from scipy.stats import binomtest
+
+    low, high, coverage = median_interval(tested.seeds)
+    held = sum(value > percent for value in tested.seeds)
+    apart = sum(value != percent for value in tested.seeds)
     return {
         "opponent": tested.opponent,
         "ceiling": _finite(tested.ceiling),
         "lower_bound": tested.lower_bound,
         "how": tested.how,
         "seeds": len(tested.seeds),
-        **paired(list(tested.seeds)),
+        **quantiles([_finite(value) for value in tested.seeds], missing=-math.inf),
+        "interval": {"low": _finite(low), "high": _finite(high), "coverage": coverage},
+        "held": held,
+        "p": float(binomtest(held, apart, 0.5, alternative="greater").pvalue) if apart else None,
     }
+
+
+def holm(values: Sequence[float | None]) -> list[float | None]:
+    """Return p-values that are corrected for their number (Holm 1979); None is left out.
+
+    Examples
+    --------
+    >>> holm([0.01, 0.5, None, 0.02])
+    [0.03, 0.5, None, 0.04]
+    """
+    order = sorted((p, index) for index, p in enumerate(values) if p is not None)
+    found: list[float | None] = [None] * len(values)
+    largest = 0.0
+    for rank, (p, index) in enumerate(order):
+        largest = max(largest, min(1.0, (len(order) - rank) * p))
+        found[index] = largest
+    return found
 
 
 def _finite(value: float) -> float | None:
