@@ -267,6 +267,7 @@ def test_three_nodes_with_keys_are_joined_and_an_unknown_key_is_refused(
     while stranger.running and time.monotonic() < until:
         time.sleep(0.5)
     assert "the SuperLink does not know its key" in stranger.said(1)
+    assert "Failed to activate SuperNode" in stranger.said(1)  # what Flower says of it
     nodes = standing.flwr("supernode", "list", "own")["nodes"]
     assert len(nodes) == 3
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -47,7 +48,20 @@ def serve_node(
             serve(node, path, lambda: supernode.running)
             raise FailedError(
                 f"--address {shown(address)}: Flower's node has ended, as it does where the "
-                f"SuperLink does not know its key ({clip(supernode.said(3)[-180:])})"
+                f"SuperLink does not know its key ({clip(reason(supernode.said(40)))})"
             )
         finally:
             supernode.close()
+
+
+def reason(said: str) -> str:
+    """Return why Flower's node has ended, of what it said; the end of it where it gives no reason.
+
+    Examples
+    --------
+    >>> reason("INFO : Start \\x1b[91mERROR \\x1b[0m: Exit Code: 305 It failed. For more information")
+    'Exit Code: 305 It failed.'
+    """
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", said)
+    found = re.search(r".*ERROR\s*:\s*(.*?)\s*(?:For more information|INFO\s*:|$)", plain, re.S)
+    return found[1] if found and found[1] else plain[-180:]
