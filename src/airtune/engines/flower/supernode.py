@@ -59,8 +59,8 @@ def reason(said: str) -> str:
 
     Examples
     --------
-    >>> reason("INFO : Start \\x1b[91mERROR \\x1b[0m: Exit Code: 305 It failed. For more information")
-    'Exit Code: 305 It failed.'
+    >>> reason("INFO : Up \\x1b[91mERROR \\x1b[0m: Exit Code: 305 Failed. For more information")
+    'Exit Code: 305 Failed.'
     """
     plain = re.sub(r"\x1b\[[0-9;]*m", "", said)
     found = re.search(r".*ERROR\s*:\s*(.*?)\s*(?:For more information|INFO\s*:|$)", plain, re.S)
