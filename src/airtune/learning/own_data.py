@@ -46,8 +46,8 @@ def prepare_client(
     Parameters
     ----------
     scenario : Scenario
-        Settings; of its section `data` all but `source`, `fields.label` and what splits and shares out
-        is read.
+        Settings; of its section `data` all but `source`, `fields.label` and what splits
+        and shares out is read.
     seed : int
         Root of the repetition's streams: initial adapter, batches.
     client : int

@@ -160,8 +160,7 @@ class FederatedRun:
         stale = state.faults.stale(index, choice.clients)
 
         # 4  The selected clients compute their updates, and the antennas move.
-        request = partial(self._request, index)
-        computed = faults.updates_of(request, adapter, stale, choice.clients)
+        computed = faults.updates_of(partial(self._request, index), adapter, stale, choice.clients)
         check_updates(computed, choice.clients, self.scenario.engine.name)
         self.engine.check_round(computed, choice.clients)
         honest = sending.coded(computed, index)

@@ -31,7 +31,7 @@ class InProcess(federation.Federation):
     def start_nodes(self, options: Sequence[Sequence[str]]) -> None:
         for own in options:
             named = dict(zip(own[::2], own[1::2], strict=True))
-            allowed = [value for name, value in zip(own[::2], own[1::2]) if name == "--allow"]
+            allowed = [own[i + 1] for i in range(0, len(own), 2) if own[i] == "--allow"]
             clients = clients_of(named["--clients"])
             data = self.own_data.get(clients[0])
             self.nodes_here.append(Running(Node(clients, data, named["--cache"], None, allowed)))

@@ -59,3 +59,10 @@ def test_a_node_s_key_is_its_own_and_private(tmp_path) -> None:
     found = ssh.load_ssh_public_key(public.read_bytes())
     assert private.public_key().public_numbers() == found.public_numbers()
     assert stat.S_IMODE((tmp_path / "node.key").stat().st_mode) == 0o600
+
+
+def test_a_private_file_takes_the_place_of_no_other(tmp_path) -> None:
+    (tmp_path / "node.key").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(FileExistsError):
+        write_node_key(tmp_path / "node.key")
+    assert not (tmp_path / "elsewhere").exists()

@@ -16,6 +16,7 @@ from airtune.engines.flower.members import Member, check_alike, member_of, resul
 from airtune.engines.flower.node import Node
 from airtune.errors import FailedError, InputError
 from airtune.learning.data import load_sample
+from airtune.learning.exact import pairs_of
 from airtune.learning.learner import prepare
 from airtune.learning.payload import WHOLE, payload_of
 from airtune.rounds.faults import updates_of
@@ -62,6 +63,7 @@ CLIENTS, SIZES = np.arange(3), np.array([3, 1, 2])
             "aggregation": {"payload": "ffa"},
             "training": {"client_objective": "scaffold", "local_steps": 2},
         },
+        {"digital": {"aggregation": "fedex"}, "training": {"local_steps": 2}},
     ],
 )
 def test_rounds_are_those_of_the_local_engine_bit_for_bit(settings, here, changed) -> None:
@@ -84,6 +86,14 @@ def test_rounds_are_those_of_the_local_engine_bit_for_bit(settings, here, change
             for client, state in one.states.items():
                 assert all(np.array_equal(state[n], two.states[client][n]) for n in state)
             adapter, states = adapter - np.float32(0.5) * one.updates.mean(axis=0), one.states
+        if scenario.digital.aggregation == "fedex":  # a change of the frozen weights follows
+            count = sum(pair.size for pair in pairs_of(local.learner.matrices))
+            whole = np.concatenate([adapter, np.full(count, 1e-3, np.float32)])
+            one, two = (e.updates(whole, CLIENTS, SIZES, 1, 3, states) for e in (local, spread))
+            assert np.array_equal(one.updates, two.updates)
+            assert not np.array_equal(
+                one.updates, local.updates(adapter, CLIENTS, SIZES, 1, 3).updates
+            )
         assert local.evaluate(adapter) == spread.evaluate(adapter)
         assert local.inputs() == spread.inputs()
         assert local.holdings() == spread.holdings()

@@ -136,6 +136,7 @@ def test_the_run_goes_on_without_a_node_that_is_killed(written, tmp_path) -> Non
             time.sleep(0.05)
         _, err = run.communicate(timeout=1200)
     assert run.returncode == 0, err
+    assert killed
     told = [line["missing"] for line in rounds(folder)[1:]]
     assert told[0] == []
     assert told[-1] == killed
@@ -266,6 +267,7 @@ def test_three_nodes_with_keys_are_joined_and_an_unknown_key_is_refused(
     while stranger.running and time.monotonic() < until:
         time.sleep(0.5)
     assert "the SuperLink does not know its key" in stranger.said(1)
+    assert "Failed to activate SuperNode" in stranger.said(1)  # what Flower says of it
     nodes = standing.flwr("supernode", "list", "own")["nodes"]
     assert len(nodes) == 3
 

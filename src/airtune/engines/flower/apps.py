@@ -77,7 +77,8 @@ def client_app() -> Any:
 
     def passed_on(message: Any, context: Any) -> Any:
         path = str(context.node_config["socket"])
-        answer = frames.asked(path, unwrapped(message.content))
+        limit = float(message.metadata.ttl)  # later nobody waits for the answer
+        answer = frames.asked(path, unwrapped(message.content), limit)
         return Message(wrapped(answer), reply_to=message)
 
     app = ClientApp()

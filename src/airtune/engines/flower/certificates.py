@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -134,5 +135,5 @@ def _private(key: Any, *, openssh: bool) -> bytes:
 
 def _write(path: Path, content: bytes) -> None:
     """Write a file that only its owner may read."""
-    path.touch(mode=0o600)
-    path.write_bytes(content)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)

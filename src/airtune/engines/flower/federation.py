@@ -13,7 +13,6 @@ import secrets
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from airtune.engines.flower import apps, certificates, frames, patient
+from airtune.engines.flower.folders import folder_here
 from airtune.engines.flower.keeper import Kept
 from airtune.engines.flower.programs import environment, free_port, program
 from airtune.errors import FailedError, InputError, clip, shown
@@ -35,6 +35,9 @@ RETRIES = 2
 
 LOOKED_S = 45.0
 """Time after which Flower is asked what has become of a run that does not come up [s]."""
+
+HANG_UP_S, ASKED_S = 20.0, 10.0
+"""Longest time of leaving a SuperLink that goes on, and of one command for it [s]."""
 
 CONNECTION = "airtune"
 
@@ -67,9 +70,7 @@ class Federation:
 
     def __init__(self, address: str | None = None, certificate: Path | None = None) -> None:
         self._opened = ExitStack()
-        # A socket's path has at most about 100 characters.
-        folder = self._opened.enter_context(tempfile.TemporaryDirectory(prefix="airtune-"))
-        self.folder = Path(folder)
+        self.folder = self._opened.enter_context(folder_here())
         self._environment = environment(self.folder / "flwr")
         self._link: Kept | None = None
         self._connection: socket.socket | None = None
@@ -276,8 +277,8 @@ class Federation:
             lines += [f"root-certificates = {json.dumps(str(self.certificate.resolve()))}"]
         (home / "config.toml").write_text("\n".join(lines) + "\n")
 
-    def _flwr(self, *arguments: str) -> dict[str, Any]:
-        """Run Flower's command, and return the JSON that it prints.
+    def _flwr(self, *arguments: str, limit_s: float = STARTED_S) -> dict[str, Any]:
+        """Run Flower's command for at most so long, and return the JSON that it prints.
 
         Raises
         ------
@@ -293,12 +294,11 @@ class Federation:
                 capture_output=True,
                 text=True,
                 check=False,
-                timeout=STARTED_S,
+                timeout=limit_s,
             )
         except subprocess.TimeoutExpired:
             raise FailedError(
-                f"engine.name = 'flower': `flwr {arguments[0]}` has not ended within "
-                f"{STARTED_S:g} s"
+                f"engine.name = 'flower': `flwr {arguments[0]}` has not ended within {limit_s:g} s"
             ) from None
         with contextlib.suppress(ValueError):
             found = json.loads(done.stdout[done.stdout.index("{") :])
@@ -328,10 +328,11 @@ class Federation:
                 look = time.monotonic() + LOOKED_S
         return None
 
-    def _state(self) -> str:
+    def _state(self, limit_s: float = STARTED_S) -> str:
         """Return what the SuperLink says of the run."""
         try:
-            runs = self._flwr("list", CONNECTION, "--run-id", self._run).get("runs", [])
+            asked = ("list", CONNECTION, "--run-id", self._run)
+            runs = self._flwr(*asked, limit_s=limit_s).get("runs", [])
             return str(runs[0]["status"]) if runs else "no such run"
         except (InputError, FailedError, OSError):
             return "the SuperLink does not answer"
@@ -342,13 +343,13 @@ class Federation:
         if connection is not None:
             connection.close()
         if self._link is None and self._run:  # a SuperLink that goes on
-            until = time.monotonic() + 10.0
-            while time.monotonic() < until:
-                if self._state().startswith("finished"):
+            until = time.monotonic() + HANG_UP_S - ASKED_S
+            while (left := until - time.monotonic()) > 0:
+                if self._state(min(left, ASKED_S)).startswith("finished"):
                     return
                 time.sleep(1.0)
             with contextlib.suppress(InputError, FailedError, OSError):
-                self._flwr("stop", self._run, CONNECTION)
+                self._flwr("stop", self._run, CONNECTION, limit_s=ASKED_S)
 
 
 def _passing(error: str) -> bool:

@@ -119,7 +119,8 @@ def main(command: Sequence[str]) -> int:
     while child.poll() is None and not ended.wait(0.2):
         known.look()
     known.look()
-    end_tree(child.pid)
+    if child.poll() is None:  # its number may be another process's by now
+        end_tree(child.pid)
     known.end()
     return child.wait()
 

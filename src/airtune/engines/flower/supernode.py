@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import tempfile
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 from airtune.engines.flower import patient
+from airtune.engines.flower.folders import folder_here
 from airtune.engines.flower.keeper import Kept
 from airtune.engines.flower.node import Node, serve
 from airtune.engines.flower.programs import environment, free_port
@@ -34,20 +35,33 @@ def serve_node(
     FailedError
         Flower's process has ended, as it does where the SuperLink does not know the key.
     """
-    with tempfile.TemporaryDirectory(prefix="airtune-") as folder:
-        path, home = Path(folder) / "node.socket", Path(folder) / "flwr"
+    with folder_here() as folder:
+        path, home = folder / "node.socket", folder / "flwr"
         command = [*patient.command("flower-supernode"), "--superlink", address]
         command += ["--root-certificates", str(certificate.resolve())]
         command += ["--auth-supernode-private-key", str(key.resolve())]
         command += ["--node-config", f"socket={json.dumps(str(path))}"]
         command += ["--port", str(free_port())]
-        supernode = Kept(command, Path(folder) / "supernode.log", environment(home))
+        supernode = Kept(command, folder / "supernode.log", environment(home))
         try:
             tell(f"a node of the federation at {address}")
             serve(node, path, lambda: supernode.running)
             raise FailedError(
                 f"--address {shown(address)}: Flower's node has ended, as it does where the "
-                f"SuperLink does not know its key ({clip(supernode.said(3)[-180:])})"
+                f"SuperLink does not know its key ({clip(reason(supernode.said(40)))})"
             )
         finally:
             supernode.close()
+
+
+def reason(said: str) -> str:
+    """Return why Flower's node has ended, of what it said; the end of it where it gives no reason.
+
+    Examples
+    --------
+    >>> reason("INFO : Up \\x1b[91mERROR \\x1b[0m: Exit Code: 305 Failed. For more information")
+    'Exit Code: 305 Failed.'
+    """
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", said)
+    found = re.search(r".*ERROR\s*:\s*(.*?)\s*(?:For more information|INFO\s*:|$)", plain, re.S)
+    return found[1] if found and found[1] else plain[-180:]
