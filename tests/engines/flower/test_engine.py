@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from airtune.engines import LocalEngine
-from airtune.engines.flower import allowed, frames, programs
 from airtune.engines.flower import engine as module
+from airtune.engines.flower import frames, programs
 from airtune.engines.flower.engine import FlowerEngine, nodes_here
 from airtune.engines.flower.members import Member, check_alike, member_of, results_of
 from airtune.engines.flower.node import Node
@@ -21,36 +21,6 @@ from airtune.learning.learner import prepare
 from airtune.learning.payload import WHOLE, payload_of
 from airtune.rounds.faults import updates_of
 from airtune.scenario import Scenario
-
-from .federations import InProcess
-
-
-@pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> dict:
-    small = {"hidden": 32, "layers": 1, "heads": 2, "intermediate": 64, "vocabulary": 300}
-    return {
-        "name": "flower",
-        "threads": 1,
-        "schemes": ["ideal"],
-        "cache": str(tmp_path_factory.mktemp("cache")),
-        "clients": {"count": 3},
-        "model": {"small": small, "lora": {"rank": 2}},
-        "pretraining": {"steps": 0},
-        "data": {"partition": "iid", "max_records": 120},
-        "evaluation": {"records": 20, "batch_size": 5, "answers": 1},
-        "training": {"rounds": 3, "batch_size_max": 4},
-        "engine": {"name": "flower", "workers": 2},
-    }
-
-
-@pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch) -> type[InProcess]:
-    monkeypatch.setattr(module, "Federation", InProcess)
-    monkeypatch.setattr(programs, "check_installed", lambda: None)
-    monkeypatch.setattr(InProcess, "opened_ones", [], raising=False)
-    monkeypatch.setattr(InProcess, "own_data", {}, raising=False)
-    return InProcess
-
 
 CLIENTS, SIZES = np.arange(3), np.array([3, 1, 2])
 
@@ -263,79 +233,6 @@ def test_what_a_node_says_of_itself_is_checked(wrong) -> None:
     assert member_of("4", frames.pack(OWN), 3).sizes == [0, 5, 0]
     with pytest.raises(FailedError, match="a node has sent an answer of another form"):
         member_of("4", frames.pack(OWN | wrong), 3)
-
-
-def beginning(scenario: dict) -> bytes:
-    return frames.pack({"do": "begin", "run": "r", "message": "m", "scenario": scenario, "seed": 1})
-
-
-@pytest.mark.parametrize(
-    ("data", "row"),
-    [
-        ({"fields": {"label": "patient"}}, {"instruction": "What?", "output": "That."}),
-        ({"format": "dolly"}, {"instruction": "What?", "context": "", "response": "That."}),
-    ],
-)
-def test_labels_are_told_only_if_the_node_s_user_names_their_field(
-    settings, tmp_path: Path, data, row
-) -> None:
-    """A run that declares a private field to be the label learns nothing of it."""
-    rows = [{**row, "patient": f"secret {n}", "category": f"secret {n}"} for n in range(6)]
-    file = tmp_path / "own.jsonl"
-    file.write_text("".join(json.dumps(one) + "\n" for one in rows))
-    asked = Scenario.model_validate(settings | {"data": {**settings["data"], **data}}).to_dict()
-    body = Node((1,), file, settings["cache"]).answer(beginning(asked))
-    assert b"secret" not in body
-    assert member_of("4", body, 3).holdings == {"labels": [""], "counts": [[0], [6], [0]]}
-    told = member_of(
-        "4", Node((1,), file, settings["cache"], "patient").answer(beginning(asked)), 3
-    )
-    assert told.holdings["labels"] == [f"secret {n}" for n in range(6)]
-    # A field of texts is no label.
-    rows = [{**one, "patient": "secret " * 20} for one in rows]
-    file.write_text("".join(json.dumps(one) + "\n" for one in rows))
-    body = Node((1,), file, settings["cache"], "patient").answer(beginning(asked))
-    assert b"secret" not in body
-    with pytest.raises(InputError, match=r"--label: .* 1 different values, .* of 140 characters"):
-        member_of("4", body, 3)
-
-
-def test_what_is_wrong_with_a_node_s_records_is_told_to_its_user_only(settings, tmp_path) -> None:
-    file, told = tmp_path / "own.jsonl", []
-    file.write_text('{"secret name": 1}\n')
-    node = Node((1,), file, settings["cache"], tell=told.append)
-    body = node.answer(beginning(Scenario.model_validate(settings).to_dict()))
-    assert b"secret" not in body
-    with pytest.raises(InputError, match="the records of --data cannot be used; the node has told"):
-        member_of("4", body, 3)
-    assert "secret name" in told[0]
-
-
-@pytest.mark.parametrize(
-    "named",
-    [
-        {"model": {"source": "{}/model"}},
-        {"model": {"source": "owner/name"}},
-        {"model": {"adapter": "{}/adapter"}},
-        {"pretraining": {"sources": ["sample", "{}/diary.txt"]}},
-        {"data": {"source": "{}/diary.jsonl"}},
-        {"data": {"source": "{}/open/../diary.jsonl"}},
-        {"data": {"source": "{}/open/link.jsonl"}},
-    ],
-)
-def test_a_node_opens_what_its_user_allows_and_nothing_else(settings, tmp_path, named) -> None:
-    (tmp_path / "open").mkdir()
-    (tmp_path / "diary.jsonl").write_text("secret")
-    (tmp_path / "open" / "link.jsonl").symlink_to(tmp_path / "diary.jsonl")
-    named = json.loads(json.dumps(named).replace("{}", str(tmp_path)))
-    whole = {name: settings.get(name, {}) | own for name, own in named.items()}
-    scenario = Scenario.model_validate(settings | whole)
-    node = Node((), None, settings["cache"], allowed=[str(tmp_path / "open")])
-    with pytest.raises(InputError, match=r"this node does not open it; .* --allow"):
-        member_of("4", node.answer(beginning(scenario.to_dict())), 3)
-    ((setting, value),) = allowed.named(scenario)
-    assert setting.split(".")[0] in named
-    allowed.check_allowed(scenario, [value])
 
 
 def test_a_node_may_bring_its_own_file(settings, here, tmp_path: Path) -> None:
