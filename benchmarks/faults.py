@@ -23,7 +23,7 @@ import json
 import multiprocessing
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -133,7 +133,7 @@ def points(reduced: bool = False) -> Iterator[Point]:
                 yield Point(scheme, fault, strength, tuple(settings))
 
 
-def scenario_of(point: Point, reduced: bool, cache: str, more: list[str]) -> Scenario:
+def scenario_of(point: Point, reduced: bool, cache: str, more: Sequence[str] = ()) -> Scenario:
     """Return the quickstart with a fault."""
     tiny = TINY if reduced else []
     answers = [] if reduced else ["evaluation.answers=0"]
@@ -265,7 +265,7 @@ def table(document: dict[str, Any]) -> str:
 
 def _shown(entry: dict[str, Any]) -> str:
     figures = (_rounds(entry), _loss(entry), f"{100 * entry['participation']:.0f} %")
-    marks = [mark for mark, more in LONGER.items() if set(more) <= set(entry["settings"])]
+    marks = [mark for mark, more in LONGER.items() if set(more) <= set(entry.get("settings", ()))]
     return " ".join((" / ".join((*figures, f"{entry['bias']:.2g}")), *marks))
 
 

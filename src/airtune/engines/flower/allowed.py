@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airtune.errors import InputError, clip, shown
+from airtune.errors import InputError, shown
 
 if TYPE_CHECKING:
     from airtune.scenario import Scenario
@@ -78,6 +78,6 @@ def check_allowed(scenario: Scenario, allowed: Sequence[str], *, data: bool = Tr
         inside = any(path.resolve().is_relative_to(place) for place in places)
         if not (inside if path.exists() else value in allowed or inside):
             raise InputError(
-                f"{setting} = {shown(value)}: this node does not open it; its user may allow it "
-                f"by: airtune node --allow {clip(value)}"
+                f"{setting} = {shown(value)}: this node does not open it; its user may name it "
+                "with --allow"
             )
