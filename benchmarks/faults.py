@@ -48,6 +48,8 @@ MANUAL = ROOT / "docs" / "faults.md"
 SCHEMES = ("movable", "fixed", "selection", "digital")
 REFERENCE = ("ideal", "none", "")
 SHARES = ("10 %", "30 %")
+ROUNDING = 1e-20
+"""Biases below it are those of sums that are exact but for rounding."""
 LONGER = {"†": ("budget.latency_s=24",), "‡": ("budget.latency_s=null",)}
 """Where a fault leaves no plan within the quickstart's 12 s: decided after that was seen."""
 
@@ -266,7 +268,8 @@ def table(document: dict[str, Any]) -> str:
 def _shown(entry: dict[str, Any]) -> str:
     figures = (_rounds(entry), _loss(entry), f"{100 * entry['participation']:.0f} %")
     marks = [mark for mark, more in LONGER.items() if set(more) <= set(entry.get("settings", ()))]
-    return " ".join((" / ".join((*figures, f"{entry['bias']:.2g}")), *marks))
+    bias = entry["bias"] if entry["bias"] > ROUNDING else 0.0
+    return " ".join((" / ".join((*figures, f"{bias:.2g}")), *marks))
 
 
 def _rounds(entry: dict[str, Any]) -> str:
