@@ -75,7 +75,10 @@ def node_processes(driver: int) -> list[psutil.Process]:
     """Return the processes of ``airtune node`` under a run."""
     found = []
     for process in psutil.Process(driver).children(recursive=True):
-        line = process.cmdline()
+        try:
+            line = process.cmdline()
+        except psutil.Error:  # it has ended
+            continue
         if line[1:4] == ["-m", "airtune.cli", "node"]:
             found.append(process)
     return found
