@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from airtune.cli import main
+from airtune.engines import extras
 from airtune.engines.flower import programs
 
 
@@ -60,7 +61,7 @@ def ended(line: list[str]) -> int:
 
 def test_without_flower_it_says_how_to_install_it(files, monkeypatch, capsys) -> None:
     monkeypatch.undo()
-    monkeypatch.setattr(programs, "find_spec", lambda name: None)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
     monkeypatch.chdir(files)
     line = ["node", "--address", "host:1", "--certificate", "ca.pem", "--key", "node.key"]
     assert ended(line) == 2

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from airtune.engines import LocalEngine, cluster
+from airtune.engines import LocalEngine, extras
 from airtune.engines.ray_workers import RayEngine
 from airtune.errors import FailedError, InputError
 from airtune.learning.learner import prepare
@@ -48,7 +48,7 @@ def scenario(tmp_path: Path) -> Scenario:
 
 
 def test_without_ray_it_says_how_to_install_it(small_scenario, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(cluster, "find_spec", lambda name: None)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
     settings = small_scenario.to_dict() | {"engine": {"name": "ray"}}
     with pytest.raises(InputError, match=r"engine\.name = 'ray': .* pip install 'airtune\[ray\]'"):
         compare.compare(Scenario.model_validate(settings), tmp_path / "run")

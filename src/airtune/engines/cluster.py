@@ -17,9 +17,9 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
 
+from airtune.engines.extras import check_installed
 from airtune.errors import FailedError, InputError, clip, shown
 from airtune.scenario import Scenario
 
@@ -33,22 +33,6 @@ _SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO
 """No reports home; a worker that has no GPU of its own sees none."""
 _TOKEN = secrets.token_hex(32)
 """Whoever wants to talk to a cluster that is started here has to show it; it is never written."""
-
-
-def check_installed() -> None:
-    """Refuse the engine where Ray is not installed.
-
-    Raises
-    ------
-    InputError
-        Says how to install it.
-    """
-    found = find_spec("ray")
-    if found is None or found.origin is None:  # a folder of that name is no package
-        raise InputError(
-            "engine.name = 'ray': needs the package ray; install it with: "
-            "pip install 'airtune[ray]'"
-        )
 
 
 @dataclass(frozen=True)
@@ -127,7 +111,7 @@ def check(scenario: Scenario) -> None:
     InputError
         Ray is not installed, nobody answers at the address, or each plan would pre-train by itself.
     """
-    check_installed()
+    check_installed("ray", "ray")
     if scenario.planning.pretraining == "planned":
         raise InputError(
             "planning.pretraining = 'planned': must be 'fixed' with engine.name = 'ray'; schemes "
@@ -176,7 +160,7 @@ def session(scenario: Scenario) -> Iterator[None]:
     FailedError
         Ray cannot be started.
     """
-    check_installed()
+    check_installed("ray", "ray")
     _prepare_environment(scenario)
     import ray
 

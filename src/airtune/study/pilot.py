@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from airtune.bound.forecast import noise_inflation
 from airtune.engines import Engine, RoundUpdates
+from airtune.engines.wrapped import WrappedEngine
 from airtune.errors import FailedError, InputError, clip, shown
 from airtune.learning.folders import cached, is_cached
 from airtune.planning.payload_choice import candidates, is_planned, with_payload
@@ -30,7 +31,7 @@ from airtune.study.kept_pilots import read_kept
 if TYPE_CHECKING:
     from airtune.engines.base import Progress
     from airtune.learning.learner import Prepare
-    from airtune.learning.results import ClientState, Evaluation
+    from airtune.learning.results import ClientState
     from airtune.learning.sizes import Sizes
     from airtune.planning.repetition import Repetition
 
@@ -318,23 +319,16 @@ def _cost(repetition: Repetition, run: Any, by: str) -> tuple[float, float]:
 
 
 @dataclass
-class _Listening(Engine):
+class _Listening(WrappedEngine):
     """An engine that also measures the noise of the batches, and how unlike the updates are.
 
     The samples of a smaller batch are the first of the larger one, so the squared distance of both
     updates has the mean ``sigma_k^2 (1 / b - 1 / B)``.
     """
 
-    engine: Engine
     omega: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     noise: list[float] = field(default_factory=list)
     gammas: list[float] = field(default_factory=list)
-
-    def start(self, scenario: Scenario, seed: int, progress: Progress | None = None) -> Sizes:
-        return self.engine.start(scenario, seed, progress)
-
-    def initial_adapter(self) -> NDArray[np.float32]:
-        return self.engine.initial_adapter()
 
     def updates(
         self,
@@ -360,24 +354,6 @@ class _Listening(Engine):
             self.noise.append(float(np.sum(weights**2 * variances / more)) / energy)
             self.gammas.append(noise_inflation(large, weights))
         return full
-
-    def check_round(self, computed: RoundUpdates, selected: NDArray[np.int64]) -> None:
-        self.engine.check_round(computed, selected)
-
-    def evaluate(self, adapter: NDArray[np.float32]) -> Evaluation:
-        return self.engine.evaluate(adapter)
-
-    def samples(self, adapter: NDArray[np.float32], count: int) -> list[dict[str, str]]:
-        return self.engine.samples(adapter, count)
-
-    def holdings(self) -> dict[str, list[Any]]:
-        return self.engine.holdings()
-
-    def save(self, adapter: NDArray[np.float32], folder: Path) -> None:
-        self.engine.save(adapter, folder)
-
-    def close(self) -> None:
-        self.engine.close()
 
     def shares(self) -> tuple[float, float]:
         """Return the share of the noise of the batches in the mean's energy, and gamma: medians."""

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from airtune.engines import LocalEngine
+from airtune.engines import LocalEngine, extras
 from airtune.engines.flower import engine as module
-from airtune.engines.flower import frames, programs
+from airtune.engines.flower import frames
 from airtune.engines.flower.engine import FlowerEngine, nodes_here
 from airtune.engines.flower.members import Member, check_alike, member_of, results_of
 from airtune.engines.flower.node import Node
@@ -316,7 +316,7 @@ def test_what_cannot_run_is_refused_before_any_work(settings, here, changed, mes
 
 
 def test_without_flower_it_says_how_to_install_it(settings, monkeypatch) -> None:
-    monkeypatch.setattr(programs, "find_spec", lambda name: None)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"'flower': .* pip install 'airtune\[flower\]'"):
         FlowerEngine.check(Scenario.model_validate(settings))
 

@@ -6,9 +6,9 @@ import os
 import shutil
 import socket
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
+from airtune.engines import extras
 from airtune.errors import InputError, clip, shown
 
 SETTINGS = {
@@ -20,19 +20,8 @@ SETTINGS = {
 
 
 def check_installed() -> None:
-    """Refuse the engine where Flower is not installed.
-
-    Raises
-    ------
-    InputError
-        Says how to install it.
-    """
-    found = find_spec("flwr")
-    if found is None or found.origin is None:  # a folder of that name is no package
-        raise InputError(
-            "engine.name = 'flower': needs the package flwr; install it with: "
-            "pip install 'airtune[flower]'"
-        )
+    """Refuse the engine where Flower is not installed (:func:`extras.check_installed`)."""
+    extras.check_installed("flower", "flwr")
 
 
 def environment(home: Path) -> dict[str, str]:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from airtune.engines import Engine, RoundUpdates
 from airtune.engines.base import Progress
+from airtune.engines.wrapped import WrappedEngine
 from airtune.errors import FailedError
 from airtune.learning.results import ClientState, Evaluation
 from airtune.planning.pilot import Pilot
@@ -135,7 +136,7 @@ def kept(file: Path, sizes: Sizes) -> Recorded:
 
 
 @dataclass
-class Recorder(Engine):
+class Recorder(WrappedEngine):
     """A started engine, recorded.
 
     Parameters
@@ -145,7 +146,6 @@ class Recorder(Engine):
         Gets what the engine answers.
     """
 
-    engine: Engine
     recorded: Recorded
 
     @classmethod
@@ -173,23 +173,11 @@ class Recorder(Engine):
         self.recorded.adapters[round_index] = digest(adapter)
         return found
 
-    def check_round(self, computed: RoundUpdates, selected: NDArray[np.int64]) -> None:
-        self.engine.check_round(computed, selected)
-
     def evaluate(self, adapter: Vector) -> Evaluation:
         key = digest(adapter)
         if key not in self.recorded.evaluations:
             self.recorded.evaluations[key] = self.engine.evaluate(adapter)
         return self.recorded.evaluations[key]
-
-    def samples(self, adapter: Vector, count: int) -> list[dict[str, str]]:
-        return self.engine.samples(adapter, count)
-
-    def holdings(self) -> dict[str, list[Any]]:
-        return self.engine.holdings()
-
-    def save(self, adapter: Vector, folder: Path) -> None:
-        self.engine.save(adapter, folder)
 
 
 NOT_THE_SAME = "so learning is not the same; the cell has to be run"
