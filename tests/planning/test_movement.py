@@ -12,7 +12,6 @@ from airtune.planning import draws, plan_run
 from airtune.planning.draws import Outlook, drawn_blocks, walk_of_blocks
 from airtune.planning.expected_radio import RadioTurn
 from airtune.planning.prices import (
-    NO_TRAVEL_DB,
     PRICES,
     WORTH,
     _predicted,
@@ -68,12 +67,9 @@ def test_the_books_of_a_price_are_the_means_of_a_walk(small_scenario) -> None:
     assert costs.move_s == pytest.approx(np.mean([way.time_s for way in ways]))
     assert (costs.first_move_s, costs.first_move_j) == (first.time_s, first.energy_j)
     assert expected.mse_star == pytest.approx(np.mean(errors))
-    plan = plan_run(repetition_of(scenario), "movable").plan
+    cheap = with_settings(scenario, array__drive_power_w=1e-4)
+    plan = plan_run(repetition_of(cheap), "movable").plan
     assert plan.energy_j.movement > 0
-
-
-def _around(price: float) -> tuple[float, float, float]:
-    return price / 2, price, 2 * price
 
 
 @pytest.mark.slow
@@ -82,11 +78,9 @@ def test_the_price_of_least_predicted_energy_follows_what_a_way_costs(small_scen
     for watts in (0.0, 50.0):
         turn = turn_of(with_settings(small_scenario, **PRICED, array__drive_power_w=watts))
         prices.append(find_price(turn, turn.repetition.inputs))
-        saved = {p: _predicted(turn, turn.repetition.inputs, p) for p in _around(prices[-1])}
-        below, here, above = saved.values()
-        assert prices[-1] == turn.repetition.scenario.placement.travel_price_db or here < below
-        assert prices[-1] == NO_TRAVEL_DB or here * (1 - WORTH) <= above
-    assert prices[0] < prices[1] > PRICES[-1]  # where drives take nearly all of the energy
+        joules = {p: _predicted(turn, turn.repetition.inputs, p)[0] for p in (0.0, *PRICES)}
+        assert joules[prices[-1]] * (1 - WORTH) <= min(joules.values())
+    assert prices[0] < prices[1] > 4.0  # where drives take nearly all of the energy
     least = with_settings(small_scenario, **PRICED, placement__travel_price_db=4.0)
     turn = turn_of(with_settings(least, array__drive_power_w=0.0))
     assert find_price(turn, turn.repetition.inputs) == 4.0

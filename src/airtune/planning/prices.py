@@ -25,9 +25,11 @@ DIFFERENCE = 0.1
 NO_TRAVEL_DB = 100.0
 """Price of travel where none can be afforded [dB a wavelength]."""
 
-PRICES = (0.5, 1.0, 2.0, 4.0)
-"""Prices that are tried where energy has no budget, doubled on while the last is the best
-[dB a wavelength]."""
+PRICES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, NO_TRAVEL_DB)
+"""Prices that are tried where energy has no budget, until nothing moves [dB a wavelength].
+
+What is predicted need not fall or rise with them: places jump.
+"""
 
 WORTH = 0.01
 """Share of the energy that a higher price must save: a walk of few blocks tells no less."""
@@ -50,15 +52,12 @@ def find_price(radio: RadioTurn, inputs: PlanInputs) -> float:
     if np.isfinite(inputs.energy_j) and inputs.objective is None:
         return _at_the_margin(radio, inputs)
     best = _least(radio)
-    least = _predicted(radio, inputs, best)
-    tried = [price for price in PRICES if price > best] or [2 * best]
-    while tried:
-        price = tried.pop(0)
-        joules = _predicted(radio, inputs, price)
-        if joules < least * (1 - WORTH):
-            best, least = price, joules
-        if not tried and best == price and price < NO_TRAVEL_DB:
-            tried.append(min(2 * price, NO_TRAVEL_DB))
+    least, moves = _predicted(radio, inputs, best)
+    for price in PRICES:
+        if price > best and moves:
+            joules, moves = _predicted(radio, inputs, price)
+            if joules < least * (1 - WORTH):
+                best, least = price, joules
     return best
 
 
@@ -91,19 +90,21 @@ def _at_the_margin(radio: RadioTurn, inputs: PlanInputs) -> float:
     return high
 
 
-def _predicted(radio: RadioTurn, inputs: PlanInputs, price: float) -> float:
-    """Return the predicted energy to a target, up to a factor that no price changes [J].
+def _predicted(radio: RadioTurn, inputs: PlanInputs, price: float) -> tuple[float, bool]:
+    """Return the predicted energy to a target [J], and whether antennas move.
 
-    Where the plan minimises what is predicted, that.
+    It is known up to a factor that no price changes.  Where the plan minimises what is predicted,
+    it is that.
     """
     expected, plan = _planned(radio, inputs, price)
+    moves = expected.costs.move_j + expected.costs.move_s > 0
     if plan is None:
-        return math.inf
+        return math.inf, moves
     if plan.forecast is not None:
-        return plan.forecast.value
+        return plan.forecast.value, moves
     error = expected.mse_star / plan.power_backoff + expected.costs.misalignment
     round_j = (plan.energy_j.total - plan.energy_j.pretraining) / plan.rounds
-    return round_j * float(slowdown(error))
+    return round_j * float(slowdown(error)), moves
 
 
 def _planned(
