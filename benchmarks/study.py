@@ -145,6 +145,7 @@ GUESSES = {
     "claims": 60.0,
     "movement": 60.0,
     "electrical": 60.0,
+    "policies": 60.0,
     "perplexity": 40.0,
     "regimes": 12.0,
     "regimes-movement": 12.0,

@@ -17,6 +17,7 @@ from studies import (
     movement,
     perplexity,
     phrases,
+    policies,
     regimes,
     sections,
     summary,
@@ -63,7 +64,7 @@ def write(options: sections.Options, docs: Path, readme: Path | None = None) -> 
     introduction = INTRODUCTION + (BESIDE if booked else WITHOUT)
     parts = [TITLE, introduction, "" if whole else _UNFINISHED]
     parts += [claims.verdicts(points, small), movement.when_needed(options, points)]
-    parts += [booked]
+    parts += [booked, policies.chapter(options)]
     parts += [components.reasons(points), details.details(points)]
     parts += [perplexity.chapter(options, docs)]
     parts += [regimes.regimes(options, docs), exposure.privacy(options, docs)]

@@ -56,6 +56,14 @@ BOOKS = (
 """What the cells were booked with: radiated energy, movement before computing, a uniform grid."""
 SELECTION = "selection-compact"
 ELECTRICAL_SCHEMES = ("ideal", "movable", "fixed", "selection", "fixed-2n", "ris", "digital")
+POLICIES = {
+    "when-needed": ("planning.movement=when-needed",),
+    "once": ("planning.movement=once",),
+    "priced": ("planning.movement=priced",),
+    "priced, any way": ("planning.movement=priced", "placement.max_travel="),
+    "statistical": ("planning.movement=statistical", "placement.max_travel="),
+}
+"""Ways to move the antennas; `each-round`, the default, is in the cells of `electrical`."""
 RADIATED = "dense-cell-radiated"
 """The point of dense-cell in the books of :data:`BOOKS`."""
 NOISE_FIGURES_DB = (5.0, 15.0, 25.0)
@@ -237,6 +245,18 @@ def electrical(options: Options) -> Iterator[Point]:
         yield Point("electrical", RADIATED, scenario, schemes, options.seeds(5), {})
 
 
+def policies(options: Options) -> Iterator[Point]:
+    """Movable antennas under each movement policy; all else is as in `electrical`."""
+    for place in electrical(options):
+        if place.name == RADIATED:
+            continue
+        for policy, changes in POLICIES.items():
+            scenario = options.booked(place.name, *changes)
+            name = f"{place.name}: {policy}"
+            schemes = tuple(scheme for scheme in place.schemes if scheme == PROPOSAL)
+            yield Point("policies", name, scenario, schemes, place.seeds, place.rates)
+
+
 def movement(options: Options) -> Iterator[Point]:
     """Movable antennas that move only when needed; the other cells of a seed are the claims'.
 
@@ -325,6 +345,7 @@ SECTIONS: dict[str, Callable[[Options], Iterator[Point]]] = {
     "claims": claims,
     "movement": movement,
     "electrical": electrical,
+    "policies": policies,
     "perplexity": perplexity,
     "regimes": regimes,
     "regimes-movement": partial(regimes, when_needed=True),

@@ -19,6 +19,7 @@ from studies import (
     movement,
     phrases,
     pictures,
+    policies,
     regimes,
     sections,
     tables,
@@ -305,6 +306,29 @@ def test_both_books_stand_side_by_side(small_scenario, tmp_path, monkeypatch) ->
     assert "| Selection | 8.82 | 2.94 | 17.6 | 5.88 |" in text
     assert "| Selection | 35.8 % | 35.8 % | 35.8 % | 35.8 % |" in text
     assert "### cell-edge, electrical" in text
+
+
+def test_movement_policies_stand_side_by_side(small_scenario, tmp_path, monkeypatch) -> None:
+    place = Point("electrical", "cell-edge", small_scenario, ("ideal", "movable"), (0, 1), {})
+    always = {(n, s): history(LOSSES[n], 3.0, 0.5) for n in place.schemes for s in place.seeds}
+    stored(Results(tmp_path), place, always)
+    once = small_scenario.model_copy(
+        update={"planning": small_scenario.planning.model_copy(update={"movement": "once"})}
+    )
+    moved = Point("policies", "cell-edge: once", once, ("movable",), (0, 1), {})
+    quick = history(LOSSES["movable"], 1.0, 0.5)
+    never = history([LOSSES["movable"][0]] * len(LOSSES["movable"]), 1.0, 0.5)
+    stored(Results(tmp_path), moved, {("movable", 0): quick})
+    monkeypatch.setattr(sections, "electrical", lambda options: [place])
+    monkeypatch.setattr(sections, "policies", lambda options: [moved])
+    options = sections.Options(Results(tmp_path), tmp_path)
+    # the same rounds in a third of the time and energy; only seed 0 is there
+    text = policies.chapter(options)
+    assert "all scenarios and seeds, `each-round` 1: `once` 0.111, `each-round` 1.00." in text
+    assert "| cell-edge | once | 1.89 | 1.89 | 3.78 |" in text
+    stored(Results(tmp_path), moved, {("movable", 1): never})
+    # a seed that never gets there makes the middle of two never
+    assert "`each-round` 1.00, `once` –" in policies.chapter(options)
 
 
 def test_seeds_that_have_only_begun_count_while_none_is_complete(small_scenario, tmp_path) -> None:

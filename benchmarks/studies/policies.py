@@ -1,0 +1,94 @@
+"""Movement policies side by side, in the books of the electrical chapter."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from statistics import median
+
+from airtune.report.values import MISSING, decimals, significant
+from airtune.study.outcomes import PROPOSAL, REFERENCE
+from studies import phrases, sections, tables
+from studies.markdown import markdown_table
+from studies.tables import Outcome, Outcomes
+
+ALWAYS = "each-round"
+
+
+def chapter(options: sections.Options) -> str:
+    """Return time and energy to target of every policy, and which is the best by the rule."""
+    rows, factors = [], dict[str, list[float]]()
+    for place, always, others in _places(options):
+        for policy, seeds in {ALWAYS: always, **others}.items():
+            common = sorted(set(seeds) & set(always))
+            own, base = ([found[s] for s in common] for found in (seeds, always))
+            products = [_relative(a, b) for a, b in zip(own, base, strict=True)]
+            factors.setdefault(policy, []).extend(products)
+            rows.append([place, policy, *_figures(own), _factor(products)])
+    if not rows:
+        return ""
+    columns = ["Scenario", "Policy", "Rounds", "Time [s]", "Energy [J]", "Drives [J]", "Error [dB]"]
+    table = markdown_table([*columns, "Energy x time"], rows, left=2)
+    return f"{_CHAPTER}\n{table}\n{_verdict(factors)}"
+
+
+def _places(
+    options: sections.Options,
+) -> Iterator[tuple[str, dict[int, Outcome], dict[str, dict[int, Outcome]]]]:
+    """Yield each scenario's outcomes of the default policy and of the others, by seed."""
+    tried = {point.name: point for point in sections.policies(options)}
+    for place in sections.electrical(options):
+        cells = tables.counted(place, options.results).cells
+        others = {}
+        for policy in sections.POLICIES:
+            point = tried.get(f"{place.name}: {policy}")
+            mine = tables.counted(point, options.results).cells.get(PROPOSAL) if point else None
+            if mine:
+                others[policy] = _movable({REFERENCE: cells.get(REFERENCE, {}), PROPOSAL: mine})
+        if others:
+            yield place.name, _movable(cells), others
+
+
+def _movable(cells: tables.Cells) -> dict[int, Outcome]:
+    outcomes: Outcomes = tables.outcomes(cells)
+    return outcomes.get(PROPOSAL, {})
+
+
+def _relative(mine: Outcome, base: Outcome) -> float:
+    """Return energy times time to target over that of the default policy, infinite for never."""
+    if mine.seconds is None or mine.joules is None:
+        return math.inf
+    if base.seconds is None or base.joules is None:
+        return 0.0
+    return mine.seconds * mine.joules / (base.seconds * base.joules)
+
+
+def _figures(seeds: list[Outcome]) -> Iterator[str]:
+    for name in ("rounds", "seconds", "joules"):
+        yield phrases.spread([getattr(o, name) for o in seeds])
+    yield phrases.spread([o.parts_j.get("movement", 0.0) for o in seeds])
+    errors = [o.mse for o in seeds if o.mse]
+    yield decimals(10.0 * math.log10(median(errors)), 1) if errors else MISSING
+
+
+def _factor(products: list[float]) -> str:
+    middle = median(products) if products else math.nan
+    return significant(middle, 3) if math.isfinite(middle) else MISSING
+
+
+def _verdict(factors: dict[str, list[float]]) -> str:
+    """Name the policy of the least median of energy times time over scenarios and seeds."""
+    ranked = sorted((median(found), policy) for policy, found in factors.items() if found)
+    listed = ", ".join(f"`{policy}` {_factor(factors[policy])}" for _, policy in ranked)
+    return f"Median of energy times time over all scenarios and seeds, `{ALWAYS}` 1: {listed}.\n"
+
+
+_CHAPTER = """\
+### Movement policies
+
+Movable antennas under each [movement policy](planning.md#what-a-way-is-worth), all else as above:
+within half a wavelength a round, or *any way*.  `statistical` goes any way, too.  *Drives* is their
+part of the energy; the last column is energy times time to target over that of `each-round` in the
+same seed.  The rule for the default was written down before any of these cells was run: the policy
+of the least median of energy times time over the three scenarios and their seeds.
+"""
