@@ -179,6 +179,15 @@ def test_a_seal_that_is_gone_is_told(tmp_path: Path) -> None:
         assert record.open_folder(run.folder).version == 1
 
 
+@pytest.mark.parametrize("version", [True, 1.0, "1", 0, -1, None])
+def test_nothing_but_a_version_stands_for_a_version(tmp_path: Path, version: object) -> None:
+    """`true` would be read as 1, and documents of version 1 bear no seal."""
+    run = record.create(tmp_path / "run", Scenario(), "run")
+    unseal(run.folder / names.RUN, schema_version=version, kind="compare")
+    with pytest.raises(InputError, match=r"run\.json: .*schema_version"):
+        record.open_folder(run.folder)
+
+
 def test_a_document_that_is_gone_is_told(finished: record.Cell) -> None:
     finished.samples_file.unlink()
     with pytest.warns(DamageWarning, match=r"samples\.json: is gone"):

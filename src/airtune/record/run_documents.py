@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,14 +14,15 @@ class RecordDocument(BaseModel):
     Attributes
     ----------
     schema_version : int
-        1 where the document does not say.
+        1 where the document does not say.  No other type stands for it: `true` would pass for 1, a
+        version whose documents bear no seal.
     sha256 : str or None
         Digest of everything else in a sealed document.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    schema_version: int = 1
+    schema_version: Annotated[int, Field(strict=True, ge=1)] = 1
     sha256: str | None = None
 
 
