@@ -123,6 +123,23 @@ def test_a_file_of_a_point_stays_as_it_was(scenario, quadratic, tmp_path, begun:
     assert not any(cell.folder.exists() for cell in made.cells)
 
 
+def test_a_report_tells_what_its_figures_lack(scenario, quadratic, tmp_path, capsys) -> None:
+    from airtune.commands.run import rebuild_reports
+
+    made = swept(scenario, tmp_path / "sweep", "budget.latency_s=1e-6,1000")
+    rebuild_reports([made.folder])
+    assert capsys.readouterr().err == ""  # no plan keeps the first budget, which is told elsewhere
+    lost = made.points[1].run.cells[-1]
+    lost.finished_file.unlink()
+    rebuild_reports([made.folder])
+    said = capsys.readouterr()
+    cells = 2 * len(made.points[1].run.cells)
+    where = lost.folder.relative_to(made.folder)
+    assert f": 1 of {cells} cells are unfinished, the first is {where}; " in said.err
+    assert said.err.endswith(f"go on with: airtune resume {made.folder}\n")
+    assert said.out.splitlines()[-1].endswith("report.html")
+
+
 def test_points_that_cannot_keep_a_budget_are_told(scenario, quadratic, tmp_path) -> None:
     made = swept(scenario, tmp_path / "sweep", "budget.latency_s=1e-6,1000")
     first, second = sweep.summarise(made)["points"]

@@ -10,7 +10,7 @@ from typing import Any
 
 from airtune import record
 from airtune.commands.terminal import show, show_json, show_lines, warn
-from airtune.errors import FailedError, spoken
+from airtune.errors import FailedError, clip, spoken
 from airtune.record import Cell, RunFolder
 from airtune.report import divergence, reasons, sweep_table, table, totals
 from airtune.scenario import Scenario
@@ -163,10 +163,31 @@ def rebuild_reports(folders: Sequence[Path]) -> None:
                 record.clean_folder(folder, (sweep or run_folder).cells)
             if sweep is not None:
                 sweeps.summarise(sweep)
-                print(sweeps.publish(sweep))
+                page = sweeps.publish(sweep)
             else:
                 compare.summarise(run_folder)
-                print(compare.publish(run_folder))
+                page = compare.publish(run_folder)
+        _tell_unfinished(folder, [p.run for p in sweep.points] if sweep else [run_folder])
+        print(page)
+
+
+def _tell_unfinished(folder: Path, runs: Sequence[RunFolder]) -> None:
+    """Warn of cells that the figures lack; those that no plan allows are told elsewhere."""
+    left = [
+        cell.folder
+        for run in runs
+        for cell in run.cells
+        if not cell.finished and not (run.folder / record.names.infeasible(cell.seed)).exists()
+    ]
+    if left:
+        count = sum(len(run.cells) for run in runs)
+        warn(
+            [
+                f"{clip(folder)}: {len(left)} of {count} cells are unfinished, the first is "
+                f"{clip(left[0].relative_to(folder))}; the figures are of the others; go on with: "
+                f"airtune resume {clip(folder)}"
+            ]
+        )
 
 
 def execute(run_folder: RunFolder, interrupted: Interrupted, as_json: bool) -> bool:
