@@ -48,7 +48,7 @@ def run(results: Results, scratch: Path, reduced: bool) -> None:
         for name, damage, command in _some(tries, base) if reduced else tries:
             results.attempt(
                 f"{folder.name}: {command} after {damage} of {name}",
-                f"{command} of a {folder.name} folder",
+                f"{command} of {'an' if base is _interrupted else 'a'} {folder.name} folder",
                 lambda name=name, damage=damage, command=command, folder=folder, right=right: (
                     _attempt(folder, name, damage, command, right, scratch)
                 ),
