@@ -41,6 +41,19 @@ def test_interference_in_the_direction_of_one_antenna_is_weighed_away() -> None:
     assert wrong < np.mean(both < 0) < 2 * wrong
 
 
+def test_interference_that_nobody_expects_is_not_weighed_away() -> None:
+    votes, powers = np.ones((1, 20_000)), np.array([1.0])
+    drowned = air_of(np.ones((1, 2)), other=np.array([[0.0, 1e4]]))
+    believed = air_of(np.ones((1, 2)))
+    wrong = {}
+    for known in (None, drowned, believed):
+        rng = np.random.default_rng(3)
+        decision, _ = decide(votes, powers, drowned, rng, known=known)
+        wrong[None if known is None else known is believed] = np.mean(decision < 0)
+    assert wrong[None] == wrong[False] < 0.3
+    assert wrong[True] == pytest.approx(0.5, abs=0.02)
+
+
 def test_no_phase_matters() -> None:
     rng = np.random.default_rng(4)
     votes = np.where(rng.random((3, 4000)) < 0.5, -1.0, 1.0)

@@ -17,7 +17,8 @@ from airtune.kinds import Floating, Integer, Real
 from airtune.radio import scales
 from airtune.radio.codeword_counts import CodeBook, code_book, estimated, expected_error
 from airtune.radio.over_the_air import Aggregate, aggregate
-from airtune.schemes.air.analog import as_reported, forced
+from airtune.radio.transmission import Transmission
+from airtune.schemes.air.analog import as_reported, forced, noise_after
 from airtune.schemes.air.measures import relative_error, renormalised
 from airtune.schemes.air.messages import Reception, Uploads
 from airtune.schemes.air.one_bit import OneBit, unit_scales
@@ -82,8 +83,12 @@ class MassiveDigital(OneBit):
         step = uploads.omega @ as_reported(report.scales, uploads).deviations
         scale = np.repeat(step, sizes)
         sent, entries = scale > 0, uploads.updates.shape[1]
-        received = self._counts(uploads, link, backoff, (uploads.updates[:, sent], scale[sent]))
-        weights = self._weights(received, uploads)
+        transmission = forced(link, uploads.clients, uploads.omega, backoff)
+        known = self.averaged(link.perceived.of(uploads.clients))
+        noise = noise_after(transmission.beamformer, known)
+        scaled = uploads.updates[:, sent], scale[sent]
+        received = self._counts(uploads, link, transmission, scaled)
+        weights = self._weights(received, uploads, noise)
         decoded = (weights @ self._book.words).ravel()[: int(sent.sum())]
         mean = np.zeros(entries)
         mean[sent] = scale[sent] * decoded
@@ -101,7 +106,11 @@ class MassiveDigital(OneBit):
         )
 
     def _counts(
-        self, uploads: Uploads, link: Link, backoff: float, scaled: tuple[Floating, Real]
+        self,
+        uploads: Uploads,
+        link: Link,
+        transmission: Transmission,
+        scaled: tuple[Floating, Real],
     ) -> Aggregate:
         """Return the noisy sums of the resources, one for each word of each vector.
 
@@ -121,16 +130,18 @@ class MassiveDigital(OneBit):
         return aggregate(
             signals.reshape(len(updates), -1),
             unit_scales(np.array([signals[0].size]), np.ones(1, np.bool_), uploads.omega),
-            forced(link, uploads.clients, uploads.omega, backoff),
+            transmission,
             self.averaged(link.true.of(uploads.clients)),
             generator(link.radio.seed, "noise", link.radio.round, *slot),
             form=self.aggregation.form,
             impairments=uploads.impairments,
         )
 
-    def _weights(self, received: Aggregate, uploads: Uploads) -> Real:
-        """Return the estimated weight of each word of each vector, shape (B, N)."""
+    def _weights(self, received: Aggregate, uploads: Uploads, noise: float) -> Real:
+        """Return the estimated weight of each word of each vector, shape (B, N).
+
+        `noise` is ``w^H R w`` as the server expects it.
+        """
         count = len(self._book.words)
         sums = received.mean.reshape(-1, count) / np.sqrt(count)
-        noise = max(received.noise_mse / count, _QUIET)
-        return estimated(sums, uploads.omega, noise)
+        return estimated(sums, uploads.omega, max(noise / count, _QUIET))
