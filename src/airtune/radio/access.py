@@ -314,9 +314,9 @@ def sic_rates(uplink: Uplink, order: Integer) -> Real:
 def sic_sinr(uplink: Uplink, order: Integer) -> Real:
     """Return the SINR of MMSE receivers with successive decoding, shape (K,): :func:`sic_rates`.
 
-    Where the air is not as it is known, the filters are those of the known air and the powers behind
-    them those of the true one.  Who is decoded is taken off as received: what it has sent is known
-    by then, and as good as pilots.
+    Where the air is not as it is known, the filters are those of the known air and the powers
+    behind them those of the true one.  Who is decoded is taken off as received: what it has sent is
+    known by then, and as good as pilots.
     """
     if uplink.known is not None:
         return _mismatched_sic_sinr(uplink, uplink.known, order)
