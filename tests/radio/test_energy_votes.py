@@ -74,7 +74,9 @@ def test_no_phase_matters() -> None:
     assert same == pytest.approx(np.ones(3))
 
 
-def test_an_upload_that_breaks_off_votes_no_more() -> None:
+@pytest.mark.parametrize("times", [1, 3])
+def test_an_upload_that_breaks_off_votes_no_more(times: int) -> None:
+    """A vote's repetitions follow each other, so the same votes are lost however often each is."""
     votes = np.ones((1, 4000))
     half = Impairments(np.ones(1), np.zeros(1), np.zeros(1), np.array([0.5]), np.ones(1))
     decision, powers = decide(
@@ -82,6 +84,7 @@ def test_an_upload_that_breaks_off_votes_no_more() -> None:
         np.array([100.0]),
         air_of(np.ones((1, 1))),
         np.random.default_rng(7),
+        times=times,
         impairments=half,
     )
     assert (decision[:2000] > 0).all()

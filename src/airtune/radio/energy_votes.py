@@ -86,7 +86,8 @@ def decide(
     rng : Generator
         Of phases, noise and interference.
     times : int
-        How often each vote is sent; energies add up.
+        How often each vote is sent, one time after the other before the next vote; energies add
+        up.
     impairments : Impairments, optional
         Amplifiers that clip and uploads that break off.  Phases do not matter, nor do timing errors
         within the guard interval, which are phases on either resource.
