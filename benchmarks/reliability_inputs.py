@@ -68,6 +68,21 @@ SMALL: dict[str, Any] = {
 MODEL = {"clients.count": 2, "data.partition": "iid", "evaluation.records": 4, "threads": 1}
 MODEL |= {"model.lora.target_modules": "[q_proj]", "model.lora.rank": 2, "model.lora.alpha": 4}
 
+NAMED = {
+    "adapter": "model.adapter",
+    "paths": "radio.channel_file",
+    "twin": "costs.model",
+    **dict.fromkeys(("corpus", "corpus txt"), "data.pretraining_corpus"),
+}
+"""Settings that name files of a kind; of other kinds it is data.source."""
+BESIDE: dict[str, dict[str, Any]] = {
+    "txt": {"data.format": "text"},
+    "chat": {"data.format": "chat"},
+    "preference": {"data.format": "preference", "training.client_objective": "dpo"},
+    "paths": {"radio.channel": "file", "radio.interferers.count": 2},
+}
+"""What a kind needs besides."""
+
 
 @dataclass
 class Part:
@@ -248,7 +263,10 @@ def files(seed: int, first: int, last: int, work: Path) -> Iterator[tuple[str, f
 
 
 def _sound(folder: Path) -> dict[str, Path]:
-    """Return sound files, made in a process of its own so that the server stays as it was."""
+    """Return sound files, made in a process of its own so that the server stays as it was.
+
+    Every kind is read as it is once, before the first of it is corrupted.
+    """
     kept = folder / "files.json"
     if not kept.exists():
 
@@ -261,11 +279,14 @@ def _sound(folder: Path) -> dict[str, Path]:
         if made.code:
             raise RuntimeError(f"no sound files: {made.error}")
     found = {name: Path(path) for name, path in json.loads(kept.read_text()).items()}
+    if (proved := folder / "proved").exists():
+        return found
     with tempfile.TemporaryDirectory() as out:
         for kind, path in found.items():
             outcome = forked.attempt(partial(_read, kind, path, found["model"], Path(out)))
-            if outcome.code != (2 if kind == "csv" else 0):
+            if outcome.code:
                 raise RuntimeError(f"{kind}: what is sound is refused: {outcome.error}")
+    proved.touch()
     return found
 
 
@@ -281,9 +302,11 @@ def _read(kind: str, path: Path, model: Path, folder: Path) -> int:
     if kind in ("model", "gguf"):
         named["model.source"] = path
         return _told(partial(_open, named))
-    named["model.adapter" if kind == "adapter" else "data.source"] = path
-    if kind == "txt":
-        named["data.format"] = "text"
+    if kind == "pilot":
+        named |= {"planning.objective": "time", "planning.pilot": path}
+        return _told(partial(_pilot, named))
+    named[NAMED.get(kind, "data.source")] = path
+    named |= BESIDE.get(kind, {})
     if kind == "adapter":
         return _told(partial(_prepare, named))
     options = [f"--set={name}={value}" for name, value in named.items()]
@@ -309,6 +332,19 @@ def _open(named: dict[str, Any]) -> None:
 
     assignments = [f"{name}={value}" for name, value in named.items()]
     open_model(scenario_file.load("quickstart", assignments), lambda text, part: None)
+
+
+def _pilot(named: dict[str, Any]) -> None:
+    from airtune.bound.convergence import BoundConstants
+    from airtune.learning.learner import prepare
+    from airtune.planning.pilot import objective_of
+    from airtune.study.pilot import find_pilot
+
+    assignments = [f"{name}={value}" for name, value in named.items()]
+    scenario = scenario_file.load("quickstart", assignments)
+    constants = BoundConstants(**hostile_files.planning_problem()["bound"])
+    pilot = find_pilot(scenario, scenario.seed, prepare)
+    objective_of(scenario, pilot, constants, np.full(scenario.clients.count, 0.5))
 
 
 def _prepare(named: dict[str, Any]) -> None:
