@@ -28,7 +28,7 @@ import tempfile
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -43,6 +43,7 @@ import environments
 import forked
 import hostile_files
 import hostile_scenarios
+import opening
 from airtune import cli, record
 from airtune.errors import InputError
 from airtune.scenario import Scenario
@@ -67,21 +68,6 @@ SMALL: dict[str, Any] = {
 }
 MODEL = {"clients.count": 2, "data.partition": "iid", "evaluation.records": 4, "threads": 1}
 MODEL |= {"model.lora.target_modules": "[q_proj]", "model.lora.rank": 2, "model.lora.alpha": 4}
-
-NAMED = {
-    "adapter": "model.adapter",
-    "paths": "radio.channel_file",
-    "twin": "costs.model",
-    **dict.fromkeys(("corpus", "corpus txt"), "data.pretraining_corpus"),
-}
-"""Settings that name files of a kind; of other kinds it is data.source."""
-BESIDE: dict[str, dict[str, Any]] = {
-    "txt": {"data.format": "text"},
-    "chat": {"data.format": "chat"},
-    "preference": {"data.format": "preference", "training.client_objective": "dpo"},
-    "paths": {"radio.channel": "file", "radio.interferers.count": 2},
-}
-"""What a kind needs besides."""
 
 
 @dataclass
@@ -297,62 +283,20 @@ def _read(kind: str, path: Path, model: Path, folder: Path) -> int:
     if kind == "plan":
         return command("plan", "--problem", str(path), "--json")
     if kind == "scenario":
-        return _told(lambda: look(path))
+        return opening.told(lambda: look(path))
     named = {"cache": folder / "cache", "model.source": model, **MODEL}
     if kind in ("model", "gguf"):
         named["model.source"] = path
-        return _told(partial(_open, named))
+        return opening.told(partial(opening.open_source, named))
     if kind == "pilot":
         named |= {"planning.objective": "time", "planning.pilot": path}
-        return _told(partial(_pilot, named))
-    named[NAMED.get(kind, "data.source")] = path
-    named |= BESIDE.get(kind, {})
+        return opening.told(partial(opening.read_pilot, named))
+    named[opening.NAMED.get(kind, "data.source")] = path
+    named |= opening.BESIDE.get(kind, {})
     if kind == "adapter":
-        return _told(partial(_prepare, named))
+        return opening.told(partial(opening.prepare_learner, named))
     options = [f"--set={name}={value}" for name, value in named.items()]
     return command("check", "quickstart", *options, "--set=schemes=[fixed]")
-
-
-def _told(work: Callable[[], None]) -> int:
-    """Do what a run begins with, and say what the command line would."""
-    from airtune.commands.failures import told
-
-    try:
-        work()
-    except InputError as error:
-        print(f"airtune: {error}", file=sys.stderr)
-        return 2
-    except Exception as error:
-        return told(error, with_traceback=True)
-    return 0
-
-
-def _open(named: dict[str, Any]) -> None:
-    from airtune.learning.sources import open_model
-
-    assignments = [f"{name}={value}" for name, value in named.items()]
-    open_model(scenario_file.load("quickstart", assignments), lambda text, part: None)
-
-
-def _pilot(named: dict[str, Any]) -> None:
-    from airtune.bound.convergence import BoundConstants
-    from airtune.learning.learner import prepare
-    from airtune.planning.pilot import objective_of
-    from airtune.study.pilot import find_pilot
-
-    assignments = [f"{name}={value}" for name, value in named.items()]
-    scenario = scenario_file.load("quickstart", assignments)
-    constants = BoundConstants(**hostile_files.planning_problem()["bound"])
-    pilot = find_pilot(scenario, scenario.seed, prepare)
-    objective_of(scenario, pilot, constants, np.full(scenario.clients.count, 0.5))
-
-
-def _prepare(named: dict[str, Any]) -> None:
-    from airtune.learning.learner import prepare
-
-    assignments = [f"{name}={value}" for name, value in named.items()]
-    scenario = scenario_file.load("quickstart", assignments)
-    prepare(scenario, scenario.seed)
 
 
 PARTS = {"scenarios": scenarios, "commands": commands, "files": files}
