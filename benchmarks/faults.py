@@ -50,6 +50,8 @@ REFERENCE = ("ideal", "none", "")
 SHARES = ("10 %", "30 %")
 ROUNDING = 1e-20
 """Biases below it are those of sums that are exact but for rounding."""
+UNBOUNDED = "faults.poison.kind=label-noise"
+"""A setting under which there is no figure of the bias."""
 LONGER = {"†": ("budget.latency_s=24",), "‡": ("budget.latency_s=null",)}
 """Where a fault leaves no plan within the quickstart's 12 s: decided after that was seen."""
 
@@ -268,8 +270,10 @@ def table(document: dict[str, Any]) -> str:
 def _shown(entry: dict[str, Any]) -> str:
     figures = (_rounds(entry), _loss(entry), f"{100 * entry['participation']:.0f} %")
     marks = [mark for mark, more in LONGER.items() if set(more) <= set(entry.get("settings", ()))]
-    bias = entry["bias"] if entry["bias"] > ROUNDING else 0.0
-    return " ".join((" / ".join((*figures, f"{bias:.2g}")), *marks))
+    bias = f"{entry['bias'] if entry['bias'] > ROUNDING else 0.0:.2g}"
+    if UNBOUNDED in entry.get("settings", ()):
+        bias = "-"
+    return " ".join((" / ".join((*figures, bias)), *marks))
 
 
 def _rounds(entry: dict[str, Any]) -> str:
@@ -302,7 +306,8 @@ def main() -> None:
         return
     caption = (
         "Rounds to target / final loss / participation / bias of the bound, the last two as means "
-        "over the rounds. † With twice the latency budget, ‡ without one: within that of the "
+        "over the rounds; - where the bias is not known. † With twice the latency budget, ‡ "
+        "without one: within that of the "
         "quickstart there is no plan under this fault (decided after it was seen). "
         f"Measured on {environments.described(environments.listed(document))}."
     )

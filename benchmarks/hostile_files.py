@@ -14,6 +14,8 @@ import numpy as np
 
 from airtune.placement.examples import random_problem
 from airtune.placement.files import save_problems
+from airtune.radio.channels.base import Paths, Transmitters
+from airtune.radio.channels.path_file import PathSet, write_paths
 
 NUMBERS = (
     *("0", "-1", "1e308", "1e-308", "1e400", "-1e308", "5e-324", "NaN", "Infinity", "null", "true"),
@@ -38,6 +40,9 @@ def sound(folder: Path) -> dict[str, Path]:
         "model": folder / "model",
         "adapter": folder / "adapter",
         "gguf": folder / "model.gguf",
+        "paths": folder / "paths.npz",
+        "pilot": folder / "pilot.json",
+        "twin": folder / "twin",
     }
     save_problems(files["place"], [random_problem(k, antennas=2, clients=3) for k in range(2)])
     files["plan"].write_text(json.dumps(planning_problem()))
@@ -45,7 +50,23 @@ def sound(folder: Path) -> dict[str, Path]:
     _model(files["model"])
     _adapter(files["model"], files["adapter"])
     _gguf(files["gguf"])
+    _paths(files["paths"])
+    files["pilot"].write_text(json.dumps(PILOT))
+    files["twin"].mkdir()
+    shutil.copy(files["model"] / "config.json", files["twin"])
     return files | _data(folder)
+
+
+PILOT: dict[str, Any] = {
+    "losses": [3.0, 2.2, 1.7, 1.4],
+    "batches": [8, 8],
+    "batch_noise": 0.4,
+    "gamma": 8.7,
+    "by": "clients",
+    "time_s": 1.0,
+    "energy_j": 1.0,
+}
+"""Of two clients, as `airtune plan` writes it."""
 
 
 def planning_problem() -> dict[str, Any]:
@@ -98,6 +119,18 @@ def _adapter(model: Path, folder: Path) -> None:
     get_peft_model(base, config).save_pretrained(folder)
 
 
+def _paths(path: Path) -> None:
+    """Write paths of 2 clients and 2 interferers, as many as the scenarios of the tries have."""
+    draw = np.random.default_rng(0)
+    blocks = []
+    for _ in range(3):
+        gains = 1e-6 * (draw.standard_normal((4, 3)) + 1j * draw.standard_normal((4, 3)))
+        directions = draw.uniform(-0.7, 0.7, (4, 3, 2))
+        both = Paths(gains, directions, draw.uniform(0, 1e-6, (4, 3)), draw.uniform(9, 99, (4, 3)))
+        blocks.append(Transmitters(both.of(np.arange(2)), both.of(np.arange(2, 4))))
+    write_paths(path, PathSet(tuple(blocks), 3.5e9, "drawn"))
+
+
 def _gguf(path: Path) -> None:
     import gguf
 
@@ -139,13 +172,25 @@ def _data(folder: Path) -> dict[str, Path]:
     from pyarrow import parquet
 
     rows = [{"instruction": f"Say {i}", "input": "", "output": str(i)} for i in range(40)]
-    files = {name: folder / f"data.{name}" for name in ("jsonl", "json", "parquet", "txt", "csv")}
+    files = {name: folder / f"data.{name}" for name in ("jsonl", "json", "parquet", "txt")}
     files["jsonl"].write_text("\n".join(map(json.dumps, rows)))
     files["json"].write_text(json.dumps(rows))
     parquet.write_table(pyarrow.Table.from_pylist(rows), files["parquet"])
     files["txt"].write_text("\n\n".join(f"Document {i} says {i} times {i}." for i in range(40)))
-    lines = (f"{row['instruction']},{row['output']}" for row in rows)
-    files["csv"].write_text("instruction,output\n" + "\n".join(lines))
+    files |= {name: folder / f"{name}.jsonl" for name in ("chat", "preference", "corpus")}
+    files["corpus txt"] = folder / "corpus.txt"
+    talks = []
+    for row in rows:
+        asked = {"role": "user", "content": row["instruction"]}
+        talks.append({"messages": [asked, {"role": "assistant", "content": row["output"]}]})
+    files["chat"].write_text("\n".join(map(json.dumps, talks)))
+    pairs = [
+        {"prompt": row["instruction"], "chosen": row["output"], "rejected": "No."} for row in rows
+    ]
+    files["preference"].write_text("\n".join(map(json.dumps, pairs)))
+    texts = [f"Text {i} of a corpus says {i} times {i}." for i in range(40)]
+    files["corpus"].write_text("\n".join(json.dumps({"text": text}) for text in texts))
+    files["corpus txt"].write_text("\n\n".join(texts))
     return files
 
 
@@ -234,7 +279,7 @@ def corrupted(draw: random.Random, kind: str, source: Path, target: Path) -> str
         Of :func:`sound`.
     source, target : Path
     """
-    if kind == "place" and draw.random() < 0.6:
+    if kind in ("place", "paths") and draw.random() < 0.6:
         return _corrupt_arrays(draw, source, target)
     if source.is_dir():
         shutil.copytree(source, target)
@@ -270,7 +315,7 @@ def _special(draw: random.Random, file: Path) -> str:
 
 
 def _corrupt_arrays(draw: random.Random, source: Path, target: Path) -> str:
-    """Change values, types and shapes of the arrays of a placement problem."""
+    """Change values, types and shapes of the arrays of a placement problem or of a path file."""
     with np.load(source) as file:
         arrays = {name: file[name] for name in file}
     said = []

@@ -28,7 +28,7 @@ import tempfile
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -43,6 +43,7 @@ import environments
 import forked
 import hostile_files
 import hostile_scenarios
+import opening
 from airtune import cli, record
 from airtune.errors import InputError
 from airtune.scenario import Scenario
@@ -248,7 +249,10 @@ def files(seed: int, first: int, last: int, work: Path) -> Iterator[tuple[str, f
 
 
 def _sound(folder: Path) -> dict[str, Path]:
-    """Return sound files, made in a process of its own so that the server stays as it was."""
+    """Return sound files, made in a process of its own so that the server stays as it was.
+
+    Every kind is read as it is once, before the first of it is corrupted.
+    """
     kept = folder / "files.json"
     if not kept.exists():
 
@@ -261,11 +265,14 @@ def _sound(folder: Path) -> dict[str, Path]:
         if made.code:
             raise RuntimeError(f"no sound files: {made.error}")
     found = {name: Path(path) for name, path in json.loads(kept.read_text()).items()}
+    if (proved := folder / "proved").exists():
+        return found
     with tempfile.TemporaryDirectory() as out:
         for kind, path in found.items():
             outcome = forked.attempt(partial(_read, kind, path, found["model"], Path(out)))
-            if outcome.code != (2 if kind == "csv" else 0):
+            if outcome.code:
                 raise RuntimeError(f"{kind}: what is sound is refused: {outcome.error}")
+    proved.touch()
     return found
 
 
@@ -276,47 +283,20 @@ def _read(kind: str, path: Path, model: Path, folder: Path) -> int:
     if kind == "plan":
         return command("plan", "--problem", str(path), "--json")
     if kind == "scenario":
-        return _told(lambda: look(path))
+        return opening.told(lambda: look(path))
     named = {"cache": folder / "cache", "model.source": model, **MODEL}
     if kind in ("model", "gguf"):
         named["model.source"] = path
-        return _told(partial(_open, named))
-    named["model.adapter" if kind == "adapter" else "data.source"] = path
-    if kind == "txt":
-        named["data.format"] = "text"
+        return opening.told(partial(opening.open_source, named))
+    if kind == "pilot":
+        named |= {"planning.objective": "time", "planning.pilot": path}
+        return opening.told(partial(opening.read_pilot, named))
+    named[opening.NAMED.get(kind, "data.source")] = path
+    named |= opening.BESIDE.get(kind, {})
     if kind == "adapter":
-        return _told(partial(_prepare, named))
+        return opening.told(partial(opening.prepare_learner, named))
     options = [f"--set={name}={value}" for name, value in named.items()]
     return command("check", "quickstart", *options, "--set=schemes=[fixed]")
-
-
-def _told(work: Callable[[], None]) -> int:
-    """Do what a run begins with, and say what the command line would."""
-    from airtune.commands.failures import told
-
-    try:
-        work()
-    except InputError as error:
-        print(f"airtune: {error}", file=sys.stderr)
-        return 2
-    except Exception as error:
-        return told(error, with_traceback=True)
-    return 0
-
-
-def _open(named: dict[str, Any]) -> None:
-    from airtune.learning.sources import open_model
-
-    assignments = [f"{name}={value}" for name, value in named.items()]
-    open_model(scenario_file.load("quickstart", assignments), lambda text, part: None)
-
-
-def _prepare(named: dict[str, Any]) -> None:
-    from airtune.learning.learner import prepare
-
-    assignments = [f"{name}={value}" for name, value in named.items()]
-    scenario = scenario_file.load("quickstart", assignments)
-    prepare(scenario, scenario.seed)
 
 
 PARTS = {"scenarios": scenarios, "commands": commands, "files": files}

@@ -33,3 +33,13 @@ def test_the_table_has_a_row_for_what_has_been_measured() -> None:
     assert cells_shown[:2] == ["phase error", "10°"]
     hit, miss = "12 / 0.500 / 90 % / 0.01", "never / diverged / 90 % / 0.01"
     assert cells_shown[2:] == [hit, miss, hit, hit]
+
+
+def test_a_bias_that_nobody_knows_is_no_zero() -> None:
+    """Poisoned labels leave no honest update to compare with."""
+    noisy = ("poisoned clients, label-noise", "10 %")
+    (point, *_) = (p for p in faults.points() if (p.fault, p.strength) == noisy)
+    entry = {"rounds_to_target": 12, "final_loss": 0.5, "participation": 1.0, "bias": 0.0}
+    known = entry | {"settings": ["faults.jammer.share=10%"]}
+    shown = [faults._shown(one) for one in (entry | {"settings": list(point.settings)}, known)]
+    assert shown == ["12 / 0.500 / 100 % / -", "12 / 0.500 / 100 % / 0"]

@@ -9,7 +9,7 @@ import pytest
 
 import reliability_page
 from airtune import record
-from trials import corrupt, tiny, writes
+from trials import corrupt, tiny, two_processes, writes
 from trials.processes import Ended
 from trials.results import Results
 
@@ -77,6 +77,20 @@ def test_how_a_command_ends_is_judged() -> None:
     assert "401 characters" in (wrong(2, f"{said}x\nairtune: no") or "")
     assert "traceback" in (wrong(0, "Traceback (most recent call last):\nKeyError: 3") or "")
     assert "exit code -9" in (wrong(-9, "") or "")
+
+
+def test_a_resume_beside_a_run_is_refused_by_the_lock() -> None:
+    worked = Ended(0, "", "", 0.0)
+
+    def wrong(said: str, *, begun: bool) -> str | None:
+        return two_processes.wrong_of([worked, Ended(2, "", said, 0.0)], begun=begun)
+
+    locked = "airtune: run: another process is writing this run; wait until it has ended"
+    empty = "airtune: run: is not a run folder"
+    assert wrong(locked, begun=True) is None
+    assert wrong(empty, begun=False) is None
+    assert "not by the lock" in (wrong(empty, begun=True) or "")
+    assert "exit codes [0, 0]" in (two_processes.wrong_of([worked, worked], begun=False) or "")
 
 
 def test_only_changes_below_the_folder_count(tmp_path: Path) -> None:

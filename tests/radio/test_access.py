@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from airtune.kinds import Real
-from airtune.radio.access import Uplink, ofdma, sdma, sic_rates, tdma, upload
+from airtune.radio.access import Known, Uplink, ofdma, sdma, sic_rates, tdma, upload
+from airtune.radio.transmission import Air
 
 BITS = 1e5
 
@@ -121,3 +122,76 @@ def test_two_clients_at_once_need_the_powers_of_the_closed_form() -> None:
     assert sent.time_s == pytest.approx(alone, rel=1e-6)
     strong = (2 ** (1e5 / (1e6 * alone)) - 1) * (0.1 + 1e-4)
     assert sent.energies_j == pytest.approx(alone * np.array([1.0, strong]), rel=1e-4)
+
+
+def unjammed(uplink: Uplink, seed: int) -> Uplink:
+    """The uplink with a jammer of which the server does not know."""
+    rng = np.random.default_rng(seed)
+    parts = rng.standard_normal((2, uplink.channel.shape[1]))
+    v = 3.0 * (parts[0] + 1j * parts[1])
+    loud = uplink.covariance + np.outer(v, v.conj())
+    return replace(uplink, covariance=loud, known=Known(uplink.channel, uplink.covariance))
+
+
+def test_what_is_known_right_is_not_told_apart() -> None:
+    uplink, _ = draw(1, 3, 2)
+    air = Air(uplink.channel, np.ones((1, 2), complex), np.ones(1), 0.5)
+    assert Known.apart(air, replace(air)) is None
+    assert Known.apart(air, replace(air, interference_powers=np.zeros(1))) is not None
+    assert uplink.expected is uplink
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_receivers_are_made_from_what_is_known(seed: int) -> None:
+    """The SINR of known MMSE filters in the true air, each written out by a matrix of its own."""
+    expected, bits = draw(seed, 4, 3)
+    uplink = unjammed(expected, seed)
+    rng = np.random.default_rng(seed)
+    off = 0.3 * rng.standard_normal(uplink.channel.shape)
+    uplink = replace(uplink, known=Known(uplink.channel + off, expected.covariance))
+    order = rng.permutation(4)
+    rates = sic_rates(uplink, order)
+    for at, k in enumerate(order):
+        believed, true = uplink.known.covariance, uplink.covariance
+        for j in order[at + 1 :]:
+            power, guess, h = uplink.powers[j], uplink.known.channel[j], uplink.channel[j]
+            believed = believed + power * np.outer(guess, guess.conj())
+            true = true + power * np.outer(h, h.conj())
+        w = np.linalg.inv(believed) @ uplink.known.channel[k]
+        signal = uplink.powers[k] * abs(w.conj() @ uplink.channel[k]) ** 2
+        sinr = signal / (w.conj() @ true @ w).real
+        assert rates[k] == pytest.approx(0.9e6 * np.log2(1 + sinr), rel=1e-9)
+    last = order[-1]
+    assert bits[last] / tdma(uplink, bits).times_s[last] == pytest.approx(rates[last], rel=1e-9)
+
+
+@pytest.mark.parametrize("access", ["tdma", "ofdma", "sdma", "best"])
+@pytest.mark.parametrize("seed", range(3))
+def test_who_does_not_know_the_air_sends_longer(access: str, seed: int) -> None:
+    expected, bits = draw(seed, 4, 3)
+    uplink = unjammed(expected, seed)
+    knowing = replace(uplink, known=None)
+    assert upload(uplink.expected, bits, access).time_s == upload(expected, bits, access).time_s
+    sent = upload(uplink, bits, access)
+    assert sent.time_s > 1.05 * upload(knowing, bits, access).time_s
+    assert (sent.energies_j <= uplink.powers * sent.times_s * (1 + 1e-9)).all()
+    # knowledge that is hardly wrong costs hardly anything
+    near = Known(uplink.channel * (1 + 1e-7j), uplink.covariance * (1 + 1e-7))
+    almost = upload(replace(knowing, known=near), bits, access)
+    right = upload(knowing, bits, access)
+    assert almost.times_s == pytest.approx(right.times_s, rel=1e-3)
+    assert almost.energies_j == pytest.approx(right.energies_j, rel=1e-3)
+
+
+def test_the_access_is_the_one_that_should_end_first() -> None:
+    """What the server expects decides, also where another access would have been faster."""
+    fooled = 0
+    for seed in range(6):
+        expected, bits = draw(seed, 3, 2)
+        uplink = unjammed(expected, seed)
+        ways = {name: upload(uplink, bits, name).time_s for name in ("tdma", "ofdma", "sdma")}
+        hoped = {name: upload(expected, bits, name).time_s for name in ways}
+        best = min(hoped, key=hoped.__getitem__)
+        assert upload(uplink, bits, "best").time_s == ways[best]
+        fooled += ways[best] > min(ways.values())
+    assert fooled > 0

@@ -41,6 +41,19 @@ def test_interference_in_the_direction_of_one_antenna_is_weighed_away() -> None:
     assert wrong < np.mean(both < 0) < 2 * wrong
 
 
+def test_interference_that_nobody_expects_is_not_weighed_away() -> None:
+    votes, powers = np.ones((1, 20_000)), np.array([1.0])
+    drowned = air_of(np.ones((1, 2)), other=np.array([[0.0, 1e4]]))
+    believed = air_of(np.ones((1, 2)))
+    wrong = {}
+    for known in (None, drowned, believed):
+        rng = np.random.default_rng(3)
+        decision, _ = decide(votes, powers, drowned, rng, known=known)
+        wrong[None if known is None else known is believed] = np.mean(decision < 0)
+    assert wrong[None] == wrong[False] < 0.3
+    assert wrong[True] == pytest.approx(0.5, abs=0.02)
+
+
 def test_no_phase_matters() -> None:
     rng = np.random.default_rng(4)
     votes = np.where(rng.random((3, 4000)) < 0.5, -1.0, 1.0)
@@ -61,7 +74,9 @@ def test_no_phase_matters() -> None:
     assert same == pytest.approx(np.ones(3))
 
 
-def test_an_upload_that_breaks_off_votes_no_more() -> None:
+@pytest.mark.parametrize("times", [1, 3])
+def test_an_upload_that_breaks_off_votes_no_more(times: int) -> None:
+    """A vote's repetitions follow each other, so the same votes are lost however often each is."""
     votes = np.ones((1, 4000))
     half = Impairments(np.ones(1), np.zeros(1), np.zeros(1), np.array([0.5]), np.ones(1))
     decision, powers = decide(
@@ -69,6 +84,7 @@ def test_an_upload_that_breaks_off_votes_no_more() -> None:
         np.array([100.0]),
         air_of(np.ones((1, 1))),
         np.random.default_rng(7),
+        times=times,
         impairments=half,
     )
     assert (decision[:2000] > 0).all()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from airtune.radio.impairments import Impairments
 from airtune.radio.links import single_user_sinr
 from airtune.registry import SCHEMES
-from airtune.schemes import Link, Signalling
+from airtune.schemes import Link, Signalling, Uploads
 from schemes.radio import air_of, gaussian, laplace, link_of, scenario_with, uploads_of
 
 LOW_POWER = {"clients__tx_power_dbm": 0.0, "placement__mode": "fast"}
@@ -307,3 +309,35 @@ def test_capped_alignment_errs_less_than_forcing_where_clients_are_weak() -> Non
     assert np.median(realised["forcing"]) > 1.0
     assert max(realised["capped"]) < 0.11  # sending nothing leaves 0.1
     assert all(a > b for a, b in zip(*realised.values(), strict=True))
+
+
+def of_words(omega: np.ndarray, **wrong: Any) -> Uploads:
+    """Uploads in nearly silent air, with what goes wrong with them."""
+    still = np.zeros(3)
+    given = {"phases": still, "delays": still, "sent": np.ones(3), "report_factors": np.ones(3)}
+    impairments = Impairments(np.full(3, 10.0), **(given | wrong))
+    return replace(uploads_of(laplace(3)), omega=omega, impairments=impairments)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"phases": np.array([1.0, -0.5, 0.2])},
+        {"sent": np.array([1.0, 0.4, 1.0])},
+        {"report_factors": np.array([1.0, 30.0, 1.0])},
+        {"report_factors": np.array([1e5, 1.0, 1.0]), "phases": np.array([0.0, 0.4, 0.0])},
+    ],
+)
+def test_a_bias_of_counted_words_is_booked(wrong: dict[str, np.ndarray]) -> None:
+    """It is at least what the fault shifts the mean by in air without noise, and no guess."""
+    scenario = scenario_with(
+        clients__count=3, clients__tx_power_dbm=40.0, radio__interferers__count=0
+    )
+    link, air = link_of(scenario, "massive-digital"), air_of(scenario, "massive-digital")
+    for omega in (np.array([0.2, 0.3, 0.5]), np.full(3, 1 / 3)):
+        right, met = (
+            air.combine(one, link, 1.0) for one in (of_words(omega), of_words(omega, **wrong))
+        )
+        assert right.squared_bias < 1e-12
+        shift = float(np.sum((met.mean - right.mean) ** 2))
+        assert 0.5 * shift < met.squared_bias < 60 * shift  # clients add up at worst

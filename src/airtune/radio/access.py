@@ -5,6 +5,10 @@ power P_k.  All at once with successive decoding reaches the whole capacity regi
 no schedule ends earlier (but for the loss that a code's gap adds); who could end before the others
 sends with less power instead.
 
+Receivers, access, orders and powers are made from what the server knows.  Where that is not how
+the air is, codes adapt: a client sends until its bits are there, at the rate that the true air
+carries to the receiver that there is.
+
 References
 ----------
 .. [1] D. Tse, P. Viswanath, "Fundamentals of Wireless Communication", chapters 6 and 10, 2005.
@@ -23,13 +27,45 @@ import numpy as np
 from scipy.optimize import brentq, linprog
 
 from airtune.kinds import Complex, Integer, Real
-from airtune.radio.links import Airtime, sequential_airtime, shannon_rate, single_user_sinr
+from airtune.radio.links import (
+    Airtime,
+    filtered_sinr,
+    sequential_airtime,
+    shannon_rate,
+    single_user_sinr,
+)
+from airtune.radio.transmission import Air
 
 Access = Literal["best", "tdma", "ofdma", "sdma"]
 
 _COLUMNS = 500
 _ROUNDING = 1e-9
 _POWER_ROUNDS, _SETTLED = 100, 1e-6
+
+
+@dataclass(frozen=True)
+class Known:
+    """The air as the server believes it to be.
+
+    Attributes
+    ----------
+    channel : ndarray, complex, shape (K, N)
+        h_k.
+    covariance : ndarray, complex, shape (N, N)
+        R over the whole band [W].
+    """
+
+    channel: Complex
+    covariance: Complex
+
+    @classmethod
+    def apart(cls, true: Air, believed: Air) -> Known | None:
+        """Return what is believed; None where that is how the air is."""
+        channel, covariance = believed.channel, believed.covariance
+        right = np.array_equal(channel, true.channel) and np.array_equal(
+            covariance, true.covariance
+        )
+        return None if right else cls(channel, covariance)
 
 
 @dataclass(frozen=True)
@@ -49,6 +85,8 @@ class Uplink:
     clipping : tuple of two floats
         Gain of the clients' amplifiers and the power of their distortion over that of the symbols
         (:func:`airtune.radio.impairments.clipping_of_gaussian`); (1, 0) is linear.
+    known : Known or None
+        What receivers and schedules are made from; None: the air as it is.
     """
 
     channel: Complex
@@ -58,6 +96,22 @@ class Uplink:
     efficiency: float
     gap_db: float = 0.0
     clipping: tuple[float, float] = (1.0, 0.0)
+    known: Known | None = None
+
+    @property
+    def expected(self) -> Uplink:
+        """The uplink that the server expects."""
+        if self.known is None:
+            return self
+        channel, covariance = self.known.channel, self.known.covariance
+        return replace(self, channel=channel, covariance=covariance, known=None)
+
+    def alone(self) -> Real:
+        """Return the SINR of each client alone on the air, shape (K,)."""
+        if self.known is None:
+            return single_user_sinr(self.channel, self.covariance, self.powers)
+        filters = np.linalg.solve(self.known.covariance, self.known.channel.T).T
+        return filtered_sinr(filters, self.channel, self.covariance, self.powers)
 
     def rates(self, sinr: Real, share: Real | float = 1.0) -> Real:
         """Return the rates on a share of the band, the SINR being that on this share [bit/s].
@@ -72,7 +126,7 @@ class Uplink:
 
 
 def upload(uplink: Uplink, bits: Real, access: Access) -> Airtime:
-    """Return time and energy of an upload; `best` is the access that ends first.
+    """Return time and energy of an upload; `best` is the access that should end first.
 
     Parameters
     ----------
@@ -101,6 +155,9 @@ def upload(uplink: Uplink, bits: Real, access: Access) -> Airtime:
         return methods[access](uplink, bits)
     if len(bits) == 1:
         return tdma(uplink, bits)
+    if uplink.known is not None:
+        name = min(methods, key=lambda name: methods[name](uplink.expected, bits).time_s)
+        return methods[name](uplink, bits)
     airtimes = [method(uplink, bits) for method in methods.values()]
     return min(airtimes, key=lambda airtime: airtime.time_s)
 
@@ -114,15 +171,16 @@ def tdma(uplink: Uplink, bits: Real) -> Airtime:
     bits : ndarray, float, shape (K,)
         Bits of each client.
     """
-    sinr = single_user_sinr(uplink.channel, uplink.covariance, uplink.powers)
-    return sequential_airtime(bits, uplink.rates(sinr), uplink.powers)
+    return sequential_airtime(bits, uplink.rates(uplink.alone()), uplink.powers)
 
 
 def ofdma(uplink: Uplink, bits: Real) -> Airtime:
     """Return the airtime when the clients share the band so that all end together.
 
     On a share beta of the band a client meets the share beta of noise and interference:
-    ``rate = beta W eff log2(1 + SINR / (beta gap))``.  The shares add up to 1.
+    ``rate = beta W eff log2(1 + SINR / (beta gap))``.  The shares add up to 1.  Where the air is
+    not as it is known, the shares are those that should end together, and each client ends as it
+    does.
 
     Parameters
     ----------
@@ -130,23 +188,28 @@ def ofdma(uplink: Uplink, bits: Real) -> Airtime:
     bits : ndarray, float, shape (K,)
         Bits of each client.
     """
-    sinr = single_user_sinr(uplink.channel, uplink.covariance, uplink.powers)
-    alone = bits / uplink.rates(sinr)
+    expected = uplink.expected
+    sinr = expected.alone()
+    alone = bits / expected.rates(sinr)
 
     def shares(time: float) -> Real:
         low, high = np.zeros(len(bits)), np.ones(len(bits))
         for _ in range(60):
             middle = (low + high) / 2
-            enough = uplink.rates(sinr / middle, middle) * time >= bits
+            enough = expected.rates(sinr / middle, middle) * time >= bits
             low, high = np.where(enough, low, middle), np.where(enough, middle, high)
         return high
 
-    most, least = float(alone.sum()), float(alone.max())
     if len(bits) == 1:
-        return Airtime(alone, uplink.powers * alone, simultaneous=True)
+        times = bits / uplink.rates(uplink.alone())
+        return Airtime(times, uplink.powers * times, simultaneous=True)
+    most, least = float(alone.sum()), float(alone.max())
     # at `least` one client needs the whole band, at `most` the shares of time do as shares of band
     time = brentq(lambda t: float(shares(t).sum()) - 1.0, least, most, xtol=1e-12 * most)
     times = np.full(len(bits), time)
+    if uplink.known is not None:
+        share = shares(time)
+        times = bits / uplink.rates(uplink.alone() / share, share)
     return Airtime(times, uplink.powers * times, simultaneous=True)
 
 
@@ -160,7 +223,9 @@ def sdma(uplink: Uplink, bits: Real) -> Airtime:
     gap (the region is a polymatroid [2]_); with one the result is a schedule that works.
 
     The time is that at full power; then each client's power is lowered as far as the same orders
-    and the same time allow.
+    and the same time allow.  Where the air is not as it is known, orders, their shares of the time
+    and powers are those that should do, and are repeated until everybody's bits are there; who is
+    done stops, without the others' being counted as better heard from then on.
 
     Parameters
     ----------
@@ -168,6 +233,17 @@ def sdma(uplink: Uplink, bits: Real) -> Airtime:
     bits : ndarray, float, shape (K,)
         Bits of each client.
     """
+    orders, parts, end = _shortest(uplink.expected, bits)
+    powers = least_powers(uplink.expected, bits, orders, parts)
+    times = np.full(len(bits), end)
+    if uplink.known is not None:
+        at = replace(uplink, powers=powers)
+        times = times * bits / (parts @ np.array([sic_rates(at, order) for order in orders]))
+    return Airtime(times, powers * times, simultaneous=True)
+
+
+def _shortest(uplink: Uplink, bits: Real) -> tuple[list[Integer], Real, float]:
+    """Return decoding orders, the time of each and the least time of all at full power [s]."""
     count = len(bits)
     scale = float(np.max(bits))
 
@@ -184,10 +260,8 @@ def sdma(uplink: Uplink, bits: Real) -> Airtime:
             break
         orders.append(order)
         columns.append(column)
-    times = np.full(count, float(optimum.fun) * unit)
     used = np.flatnonzero(optimum.x > 0)
-    powers = least_powers(uplink, bits, [orders[i] for i in used], optimum.x[used] * unit)
-    return Airtime(times, powers * times, simultaneous=True)
+    return [orders[i] for i in used], optimum.x[used] * unit, float(optimum.fun) * unit
 
 
 def least_powers(uplink: Uplink, bits: Real, orders: list[Integer], times: Real) -> Real:
@@ -238,11 +312,31 @@ def sic_rates(uplink: Uplink, order: Integer) -> Real:
 
 
 def sic_sinr(uplink: Uplink, order: Integer) -> Real:
-    """Return the SINR of MMSE receivers with successive decoding, shape (K,): :func:`sic_rates`."""
+    """Return the SINR of MMSE receivers with successive decoding, shape (K,): :func:`sic_rates`.
+
+    Where the air is not as it is known, the filters are those of the known air and the powers
+    behind them those of the true one.  Who is decoded is taken off as received: what it has sent is
+    known by then, and as good as pilots.
+    """
+    if uplink.known is not None:
+        return _mismatched_sic_sinr(uplink, uplink.known, order)
     inverse = np.linalg.inv(uplink.covariance)
     sinr = np.zeros(len(order))
     for k in order[::-1]:  # the last one decoded meets no other
         filtered = np.sum(inverse * uplink.channel[k], axis=1)
         sinr[k] = uplink.powers[k] * np.sum(uplink.channel[k].conj() * filtered).real
         inverse = inverse - uplink.powers[k] * np.outer(filtered, filtered.conj()) / (1.0 + sinr[k])
+    return sinr
+
+
+def _mismatched_sic_sinr(uplink: Uplink, known: Known, order: Integer) -> Real:
+    inverse, met = np.linalg.inv(known.covariance), uplink.covariance
+    sinr = np.zeros(len(order))
+    for k in order[::-1]:
+        h, power = uplink.channel[k], uplink.powers[k]
+        filtered = np.sum(inverse * known.channel[k], axis=1)
+        sinr[k] = filtered_sinr(filtered[None], h[None], met, power)[0]
+        expected = power * np.sum(known.channel[k].conj() * filtered).real
+        inverse = inverse - power * np.outer(filtered, filtered.conj()) / (1.0 + expected)
+        met = met + power * np.outer(h, h.conj())
     return sinr

@@ -67,12 +67,13 @@ def decide(
     *,
     times: int = 1,
     impairments: Impairments | None = None,
+    known: Air | None = None,
 ) -> tuple[Real, Real]:
     """Send votes and compare the energies that arrive for either sign [1]_.
 
     Each entry has two resources.  A client sends on the one of its sign, at twice its average power
     and with a phase that is drawn anew each time; the other one it leaves empty.  The base station
-    compares ``y^H R^-1 y`` of both, R known.
+    compares ``y^H R^-1 y`` of both, with R as it knows it.
 
     Parameters
     ----------
@@ -85,10 +86,13 @@ def decide(
     rng : Generator
         Of phases, noise and interference.
     times : int
-        How often each vote is sent; energies add up.
+        How often each vote is sent, one time after the other before the next vote; energies add
+        up.
     impairments : Impairments, optional
         Amplifiers that clip and uploads that break off.  Phases do not matter, nor do timing errors
         within the guard interval, which are phases on either resource.
+    known : Air, optional
+        As the base station believes it to be, for R; by default as it is.
 
     Returns
     -------
@@ -108,7 +112,7 @@ def decide(
     (True, [1.0, 1.0, 1.0])
     """
     decision, energies = np.zeros(signs.shape[1]), np.zeros(len(signs))
-    inverse = np.linalg.inv(air.covariance)
+    inverse = np.linalg.inv((known or air).covariance)
     for _ in range(times):
         start = 0
         for sent, arriving in _pieces(signs, powers, rng, impairments):

@@ -41,7 +41,8 @@ class Impairments:
     delays : ndarray, float, shape (S,)
         Timing errors in symbols, in [-1, 1]; positive arrives late.
     sent : ndarray, float, shape (S,)
-        Share of the symbols that is sent before the upload breaks off; 1 is all.
+        Share of the symbols that is sent before the upload breaks off; 1 is all.  The repetitions
+        of a symbol follow each other, so of a repeated upload it is the same share.
     report_factors : ndarray, float, shape (S,)
         Reported scales over the true ones.
     clip_db : float or None

@@ -67,6 +67,40 @@ def single_user_sinr(channel: Complex, covariance: Complex, powers: Real) -> Rea
     return np.asarray(powers * np.einsum("kn,nk->k", channel.conj(), whitened).real)
 
 
+def filtered_sinr(
+    filters: Complex, channel: Complex, covariance: Complex, powers: npt.ArrayLike
+) -> Real:
+    """Return the SINR behind receive filters, ``P_k |w_k^H h_k|^2 / (w_k^H R w_k)``.
+
+    Parameters
+    ----------
+    filters : ndarray, complex, shape (K, N)
+        w_k, of any length.
+    channel : ndarray, complex, shape (K, N)
+        h_k.
+    covariance : ndarray, complex, shape (N, N)
+        Of all that w_k meets besides client k [W].
+    powers : array_like, float, shape (K,) or ()
+        Transmit powers P_k [W].
+
+    Returns
+    -------
+    ndarray, float, shape (K,)
+        SINR, linear.
+
+    Examples
+    --------
+    A filter that is blind to the second antenna loses what arrives there:
+
+    >>> filters, h = np.array([[1.0, 0j]]), np.array([[1.0, 1j]])
+    >>> filtered_sinr(filters, h, 0.1 * np.eye(2), np.array([0.5])).round(6).tolist()
+    [5.0]
+    """
+    signals = np.abs(np.sum(filters.conj() * channel, axis=1)) ** 2
+    met = np.einsum("kn,nm,km->k", filters.conj(), covariance, filters).real
+    return np.asarray(powers * signals / met)
+
+
 def shannon_rate(
     sinr: npt.ArrayLike, bandwidth_hz: float, efficiency: float, gap_db: float = 0.0
 ) -> Real:

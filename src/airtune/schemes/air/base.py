@@ -142,7 +142,7 @@ class AirInterface(ABC):
         uploads : Uploads
             Finite updates of at least one client.
         link : Link
-            Powers and beamformers follow what is perceived, the signals go over the true air.
+            Powers and receivers follow what is perceived, the signals go over the true air.
         backoff : float
             rho in (0, 1]: share of the power limits that is used.
 
@@ -338,7 +338,7 @@ class AirInterface(ABC):
         return links.Airtime(times, joules, simultaneous=True)
 
     def uplink(self, link: Link, clients: Integer) -> access.Uplink:
-        """Return the uplink of these clients as it is, for messages in bits."""
+        """Return the uplink of these clients for messages in bits: true air, known receivers."""
         air = link.true.of(clients)
         return access.Uplink(
             channel=air.channel,
@@ -347,15 +347,13 @@ class AirInterface(ABC):
             bandwidth_hz=self.radio.bandwidth_hz,
             efficiency=self.radio.efficiency,
             gap_db=self.digital.snr_gap_db,
+            known=access.Known.apart(air, link.perceived.of(clients)),
         )
 
     def single_user_rates(self, link: Link, clients: Integer) -> Real:
         """Return the uplink Shannon rates of clients that send alone, shape (S,) [bit/s]."""
-        air = link.true.of(clients)
-        sinr = links.single_user_sinr(air.channel, air.covariance, link.radio.powers[clients])
-        return links.shannon_rate(
-            sinr, self.radio.bandwidth_hz, self.radio.efficiency, self.digital.snr_gap_db
-        )
+        uplink = self.uplink(link, clients)
+        return uplink.rates(uplink.alone())
 
     def reported_bits(self, matrix_sizes: Integer) -> int:
         """Return the length of a client's report of its scales in full [bit]."""

@@ -70,7 +70,8 @@ class Digital(AirInterface):
         if len(choice) == 1:
             return None
         clients = np.flatnonzero(omega > 0)
-        one_bit_s = self._airtime(link, clients, np.ones(len(clients))).time_s
+        uplink = self.uplink(link, clients).expected
+        one_bit_s = upload(uplink, np.ones(len(clients)), self.digital.access).time_s
 
         def seconds(coding: Coding) -> float:
             return beside_s + one_bit_s * self._expected_bits(coding, matrix_sizes)
@@ -82,7 +83,8 @@ class Digital(AirInterface):
         clients = np.flatnonzero(omega > 0)
         coding = self._coding(omega, matrix_sizes)
         load = self._expected_bits(coding, matrix_sizes)
-        sent = self._airtime(link, clients, np.full(len(clients), load))
+        uplink = self.uplink(link, clients).expected
+        sent = upload(uplink, np.full(len(clients), load), self.digital.access)
         airtime, sending = np.zeros(len(omega)), np.zeros(len(omega))
         airtime[clients] = sent.energies_j / link.radio.powers[clients]  # at full power
         sending[clients] = sent.times_s

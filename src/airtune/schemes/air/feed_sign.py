@@ -55,7 +55,8 @@ class FeedSign(AirInterface):
         """Return airtime, and the error of signs for Gaussian numbers of one scale; all is bias."""
         clients, entries = np.flatnonzero(omega > 0), int(matrix_sizes.sum())
         bits = float(self.booked_entries(entries, entries))
-        sent = self._airtime(link, clients, np.full(len(clients), bits))
+        uplink = self.uplink(link, clients).expected
+        sent = upload(uplink, np.full(len(clients), bits), self.digital.access)
         airtime, sending = np.zeros(len(omega)), np.zeros(len(omega))
         airtime[clients] = sent.energies_j / link.radio.powers[clients]  # at full power
         sending[clients] = sent.times_s

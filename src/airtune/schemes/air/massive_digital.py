@@ -9,6 +9,7 @@ References
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -17,7 +18,8 @@ from airtune.kinds import Floating, Integer, Real
 from airtune.radio import scales
 from airtune.radio.codeword_counts import CodeBook, code_book, estimated, expected_error
 from airtune.radio.over_the_air import Aggregate, aggregate
-from airtune.schemes.air.analog import as_reported, forced
+from airtune.radio.transmission import Transmission
+from airtune.schemes.air.analog import as_reported, forced, noise_after
 from airtune.schemes.air.measures import relative_error, renormalised
 from airtune.schemes.air.messages import Reception, Uploads
 from airtune.schemes.air.one_bit import OneBit, unit_scales
@@ -82,8 +84,14 @@ class MassiveDigital(OneBit):
         step = uploads.omega @ as_reported(report.scales, uploads).deviations
         scale = np.repeat(step, sizes)
         sent, entries = scale > 0, uploads.updates.shape[1]
-        received = self._counts(uploads, link, backoff, (uploads.updates[:, sent], scale[sent]))
-        weights = self._weights(received, uploads)
+        meant = np.repeat(uploads.omega @ report.scales.deviations, sizes)
+        transmission = forced(link, uploads.clients, uploads.omega, backoff)
+        known = self.averaged(link.perceived.of(uploads.clients))
+        noise = noise_after(transmission.beamformer, known)
+        some = replace(uploads, updates=uploads.updates[:, sent])
+        chosen = self._chosen(some.updates, scale[sent])
+        received = self._counts(uploads, link, transmission, chosen)
+        weights = self._weights(received, uploads, noise)
         decoded = (weights @ self._book.words).ravel()[: int(sent.sum())]
         mean = np.zeros(entries)
         mean[sent] = scale[sent] * decoded
@@ -97,40 +105,81 @@ class MassiveDigital(OneBit):
                 uplink_s=airtime,
                 sending_s=None if wrong is None else airtime * wrong.sent,
                 mse=relative_error(mean, uploads),
+                squared_bias=self._squared_bias(received, chosen, some, scale[sent], meant[sent]),
             )
         )
 
+    def _chosen(self, updates: Floating, scale: Real) -> Integer:
+        """Return the number of the word that each client sends for each vector, shape (S, B)."""
+        length = self.digital.vector
+        padded = np.zeros(-(-updates.shape[1] // length) * length)
+        chosen = np.zeros((len(updates), len(padded) // length), np.int64)
+        for own, update in zip(chosen, updates, strict=True):
+            padded[: len(update)] = update / scale
+            own[:] = self._book.nearest(padded.reshape(-1, length))
+        return chosen
+
     def _counts(
-        self, uploads: Uploads, link: Link, backoff: float, scaled: tuple[Floating, Real]
+        self, uploads: Uploads, link: Link, transmission: Transmission, chosen: Integer
     ) -> Aggregate:
         """Return the noisy sums of the resources, one for each word of each vector.
 
         A client is on one of N resources, so it sends there with N times its average power.
         """
-        updates, scale = scaled
-        length, book = self.digital.vector, self._book
-        vectors = -(-updates.shape[1] // length)
-        signals = np.zeros((len(updates), vectors, len(book.words)), np.float32)
-        for own, update in zip(signals, updates, strict=True):
-            padded = np.zeros(vectors * length)
-            padded[: len(update)] = update / scale
-            own[np.arange(vectors), book.nearest(padded.reshape(vectors, length))] = np.sqrt(
-                len(book.words)
-            )
+        words = len(self._book.words)
+        signals = np.zeros((*chosen.shape, words), np.float32)
+        np.put_along_axis(signals, chosen[:, :, None], np.float32(np.sqrt(words)), axis=2)
         slot = () if uploads.slot is None else (uploads.slot,)
         return aggregate(
-            signals.reshape(len(updates), -1),
+            signals.reshape(len(chosen), -1),
             unit_scales(np.array([signals[0].size]), np.ones(1, np.bool_), uploads.omega),
-            forced(link, uploads.clients, uploads.omega, backoff),
+            transmission,
             self.averaged(link.true.of(uploads.clients)),
             generator(link.radio.seed, "noise", link.radio.round, *slot),
             form=self.aggregation.form,
             impairments=uploads.impairments,
         )
 
-    def _weights(self, received: Aggregate, uploads: Uploads) -> Real:
-        """Return the estimated weight of each word of each vector, shape (B, N)."""
+    def _weights(self, received: Aggregate, uploads: Uploads, noise: float) -> Real:
+        """Return the estimated weight of each word of each vector, shape (B, N).
+
+        `noise` is ``w^H R w`` as the server expects it.
+        """
         count = len(self._book.words)
         sums = received.mean.reshape(-1, count) / np.sqrt(count)
-        noise = max(received.noise_mse / count, _QUIET)
-        return estimated(sums, uploads.omega, noise)
+        return estimated(sums, uploads.omega, max(noise / count, _QUIET))
+
+    def _squared_bias(
+        self, received: Aggregate, chosen: Integer, uploads: Uploads, scale: Real, meant: Real
+    ) -> float:
+        """Return the most that misaligned clients and wrong reports shift the mean, squared.
+
+        What is in phase of ``e_k`` multiplies the words that client k has sent, what is not adds
+        those of the other half of the same complex symbols.  The sums are taken as they arrive:
+        what the estimate of the counts makes of them is not in it.  Wrong reports are judged by
+        what the same updates would be as words over the right scale, `meant`.
+        """
+        count, book = len(self._book.words), self._book.words
+        padded = np.zeros(chosen.shape[1] * self.digital.vector)
+        padded[: len(scale)] = scale
+        steps = padded.reshape(-1, self.digital.vector)
+        shift = 0.0
+        for e, own in zip(received.misalignment, chosen, strict=True):
+            halves = (np.arange(len(own)) * count + own) ^ 1
+            vectors, others = np.divmod(halves[halves < own.size * count], count)
+            shift += abs(e.real) * float(np.linalg.norm(steps * book[own]))
+            shift += abs(e.imag) * float(np.linalg.norm(steps[vectors] * book[others]))
+        if not np.array_equal(scale, meant):
+            right = self._chosen(uploads.updates, meant)
+            wrong, wanted = (
+                self._sum_of(words, uploads.omega)[: len(scale)] for words in (chosen, right)
+            )
+            shift += float(np.linalg.norm(scale * wrong - meant * wanted))
+        return shift**2
+
+    def _sum_of(self, chosen: Integer, omega: Real) -> Real:
+        """Return the weighted sum of the words of all clients, entry by entry."""
+        total = np.zeros(chosen.shape[1] * self.digital.vector)
+        for weight, own in zip(omega, chosen, strict=True):
+            total += weight * self._book.words[own].ravel()
+        return total

@@ -29,7 +29,7 @@ class NonCoherent(OneBit):
     takes the sign of the resource on which more energy arrives.  Nobody aligns phases: a client
     has to know its mean attenuation only, for its power.  Our extensions are those of
     :class:`OneBit`, with energies in proportion to omega_k, and N antennas whose energies are
-    weighed with ``R^-1``.
+    weighed with ``R^-1``, R being what the server knows of it.
     """
 
     about: ClassVar[str] = "signs on two resources, the stronger energy wins"
@@ -66,6 +66,7 @@ class NonCoherent(OneBit):
             generator(link.radio.seed, "noise", link.radio.round, *slot),
             times=self.aggregation.sendings,
             impairments=uploads.impairments,
+            known=link.perceived.of(clients),
         )
         airtime = self.airtime(self.booked_entries(int(sent.sum()), entries))
         wrong = uploads.impairments
