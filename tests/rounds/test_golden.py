@@ -41,17 +41,21 @@ def merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     return both
 
 
-def close(found: Any, expected: Any) -> None:
+AMPLIFIED = {"ris": 1e-4}
+"""Schemes in which rounding grows: the search for a surface's phases ends 1e-5 apart on two CPUs."""
+
+
+def close(found: Any, expected: Any, rel: float = 1e-6) -> None:
     """Compare figures one by one; rounding differs between machines."""
     if isinstance(expected, dict):
         for key, value in expected.items():
-            close(found[key], value)
+            close(found[key], value, rel)
     elif isinstance(expected, list):
         assert len(found) == len(expected)
         for one, other in zip(found, expected, strict=True):
-            close(one, other)
+            close(one, other, rel)
     elif isinstance(expected, float):
-        assert found == pytest.approx(expected, rel=1e-6, abs=1e-12)
+        assert found == pytest.approx(expected, rel=rel, abs=1e-12)
     else:
         assert found == expected
 
@@ -66,11 +70,12 @@ def test_the_books_of_an_earlier_version(case: str, scheme: str, tmp_path: Path)
     run = run_with(scenario, name, 1, QuadraticLearner(scenario, 1))
     cell = Cell(tmp_path / name / "seed-0", name, 0)
     cell_io.execute(run, cell, lambda line: None)
-    close(json.loads(cell.plan_file.read_text(encoding="utf-8")), expected["plan"])
+    rel = AMPLIFIED.get(name, 1e-6)
+    close(json.loads(cell.plan_file.read_text(encoding="utf-8")), expected["plan"], rel)
     lines = record.read_metrics(cell)
     assert len(lines) == len(expected["lines"])
     for line, before in zip(lines, expected["lines"], strict=True):
-        close(line, before)
+        close(line, before, rel)
         if line["round"]:
             assert line["move_s"] == line["round_latency_s"]["movement"]
-    assert np.allclose(run.state.client_energy_j, expected["client_energy_j"], rtol=1e-6)
+    assert np.allclose(run.state.client_energy_j, expected["client_energy_j"], rtol=rel)
