@@ -42,7 +42,7 @@ def merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
 
 
 AMPLIFIED = {"ris": 1e-4}
-"""Schemes in which rounding grows: the search for a surface's phases ends 1e-5 apart on two CPUs."""
+"""Schemes in which rounding grows: the search for phases of a surface ends 1e-5 apart."""
 
 
 def close(found: Any, expected: Any, rel: float = 1e-6) -> None:
