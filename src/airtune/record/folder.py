@@ -6,6 +6,7 @@ import datetime
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,8 @@ def _directory(named: str) -> Path:
 def clean_folder(folder: Path, cells: Iterable[Cell]) -> None:
     """Remove files that a process which was killed left half written; the lock must be held.
 
+    The run folder may be a link itself; what lies behind a link in it, or outside, stays as it is.
+
     Parameters
     ----------
     folder : Path
@@ -126,15 +129,24 @@ def clean_folder(folder: Path, cells: Iterable[Cell]) -> None:
         All of its cells.
     """
     there = list(cells)
-    heads = {folder, *(cell.folder.parents[1] for cell in there)}
-    for head in heads:
-        clean(head, names.OF_A_RUN)
-        clean(head / names.FIGURES, ("*.pdf", "*.png"))
+    for head in {folder, *(cell.folder.parents[1] for cell in there)}:
+        if _is_own(folder, head):
+            clean(head, names.OF_A_RUN)
+            clean(head / names.FIGURES, ("*.pdf", "*.png"))
     for cell in there:
-        if not cell.folder.parent.is_symlink():
+        if _is_own(folder, cell.folder):
             clean(cell.folder, names.OF_A_CELL)
-            if not cell.folder.is_symlink():
-                clean(cell.checkpoint_folder, names.OF_A_CHECKPOINT)
+            clean(cell.checkpoint_folder, names.OF_A_CHECKPOINT)
+
+
+def _is_own(folder: Path, path: Path) -> bool:
+    """Tell whether a path is the run folder or lies in it, and comes through no link there."""
+    if not path.is_relative_to(folder):
+        return False
+    parts = path.relative_to(folder).parts
+    ways = accumulate(parts, Path.joinpath, initial=folder)
+    next(ways)
+    return ".." not in parts and not any(way.is_symlink() for way in ways)
 
 
 def read_environment(folder: Path) -> dict[str, Any]:
