@@ -19,6 +19,7 @@ from airtune.record.folder import RunFolder
 from airtune.record.inputs import digest, input_files, reading
 from airtune.record.locks import lock
 from airtune.record.machine import environment
+from airtune.record.modules import module_digests
 from airtune.record.whole import is_full, not_written, own_folders, refuse_link, write_text
 from airtune.scenario import Scenario
 from airtune.scenario import file as scenario_file
@@ -154,6 +155,9 @@ def _write_head(
         "files": inputs,
         **facts,
     }
+    modules = module_digests()
+    if modules:
+        content["modules"] = modules
     write_document(folder / names.RUN, RunDocument, content, sealed=True)
     return RunFolder(folder, scenario, kind, date=date)
 

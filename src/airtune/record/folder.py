@@ -21,8 +21,9 @@ from airtune.record.documents import (
     SweepRunDocument,
 )
 from airtune.record.files import read_document, read_json, read_text
-from airtune.record.inputs import Fingerprints, changed_files, digest
+from airtune.record.inputs import Fingerprints, changed_files, digest, reading
 from airtune.record.machine import made_with
+from airtune.record.modules import check_modules
 from airtune.record.whole import clean
 from airtune.scenario import Scenario
 from airtune.scenario import file as scenario_file
@@ -213,7 +214,7 @@ def check_resumable(run: RunFolder) -> None:
 
 
 def check_inputs(run: RunFolder, points: Iterable[RunFolder] = ()) -> None:
-    """Refuse to go on with other data or another model than the run began with.
+    """Refuse to go on with other data, models or modules than the run began with.
 
     Files are looked for from the present folder.  A run that is older than this check passes.
 
@@ -227,18 +228,21 @@ def check_inputs(run: RunFolder, points: Iterable[RunFolder] = ()) -> None:
     Raises
     ------
     InputError
-        A file is gone or has been changed.
+        A file or a module is gone or has been changed.
     """
     digests, head = Fingerprints(), run.folder / names.RUN
-    if run.kind == "sweep":
-        for swept in read_document(head, SweepRunDocument).swept_files:
-            _refuse_change(swept.setting, swept, digests.change(swept.path, swept))
-    for each in (run, *points):
-        path = each.folder / names.RUN
-        if path == head or path.is_file():
-            began = read_document(path, RunDocument).files
-            for setting, what in changed_files(each.scenario, began, digests):
-                _refuse_change(setting, began[setting], what)
+    with reading():
+        if run.kind == "sweep":
+            for swept in read_document(head, SweepRunDocument).swept_files:
+                what = digests.change(swept.setting, swept.path, swept)
+                _refuse_change(swept.setting, swept, what)
+        for each in (run, *points):
+            path = each.folder / names.RUN
+            if path == head or path.is_file():
+                began = read_document(path, RunDocument)
+                check_modules(began.modules)
+                for setting, what in changed_files(each.scenario, began.files, digests):
+                    _refuse_change(setting, began.files[setting], what)
 
 
 def _refuse_change(setting: str, began: InputFile, what: str | None) -> None:
