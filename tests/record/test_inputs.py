@@ -193,7 +193,7 @@ def test_what_no_run_can_use_is_not_read(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     if name != "/":
-        with open(name, "wb") as file:
+        with Path(name).open("wb") as file:
             file.truncate(150 << 30)
     monkeypatch.setattr(memory, "total_bytes", lambda: 1 << 30)
     monkeypatch.setattr(inputs, "_fingerprint", lambda *_: pytest.fail("it was read"))

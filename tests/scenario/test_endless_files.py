@@ -50,9 +50,9 @@ def test_a_file_is_read_to_its_limit_and_no_further(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "mine.yaml"
-    path.write_bytes("seed: 3\r\nname: a\r\n".encode())
+    path.write_bytes(b"seed: 3\r\nname: a\r\n")
     monkeypatch.setattr(reading, "MOST_BYTES", 18)
     assert scenario_file.load(path).seed == 3
-    path.write_bytes("seed: 3\r\nname: ab\r\n".encode())
+    path.write_bytes(b"seed: 3\r\nname: ab\r\n")
     with pytest.raises(InputError, match="is longer than 18 bytes"):
         scenario_file.load(path)

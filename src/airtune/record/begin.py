@@ -191,8 +191,9 @@ def _check_place(folder: Path, overwrite: bool, beside: Set[str] = frozenset()) 
 def _is_unused(folder: Path, beside: Set[str] = frozenset()) -> bool:
     """Tell whether a folder is empty, or holds only what a run writes before its first cell.
 
-    What is named by `beside` does not count, unless it holds a cell.  The files of a head count only beside a lock or a run.json, which a user does not write: a
-    scenario of the user's that happens to have the same name stays.
+    What is named by `beside` does not count, unless it holds a cell.  The files of a head count
+    only beside a lock or a run.json, which a user does not write: a scenario of the user's that
+    happens to have the same name stays.
     """
     if beside and any(folder.glob(f"*/{names.SEED_FOLDERS}/{names.METRICS}")):
         return False

@@ -228,7 +228,7 @@ def _head_of(path: Path, head: FileHead) -> bytes:
             content = file.read(size)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    if hashlib.sha256(content).hexdigest() != head.sha256:
+    if len(content) != head.bytes or hashlib.sha256(content).hexdigest() != head.sha256:
         raise InputError(f"{path}: has been changed or damaged since it was written")
     return content
 

@@ -20,7 +20,7 @@ from airtune.record.documents import (
     PreparedInputs,
 )
 from airtune.record.files import read_document, write_document
-from airtune.record.trees import check_extent, files_in
+from airtune.record.trees import check_extent, files_in, other_kind
 from airtune.scenario import Scenario
 from airtune.scenario.costs import config_file
 
@@ -156,7 +156,7 @@ class Fingerprints:
         """Return what has become of a file that has a name now; None where it is as before."""
         if name is None or not _exists(name):
             return "is gone"
-        if name != before.path:
+        if name != before.path or other_kind(setting, name) is not None:
             return "has been changed"
         check_extent(setting, name)
         now = self.of(name, whole=before.whole, links=before.links)

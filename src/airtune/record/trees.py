@@ -69,7 +69,7 @@ def files_in(path: Path, *, links: bool) -> Iterator[tuple[str, Path | None]]:
             each = Path(folder, name)
             if each.is_symlink() and _leads_back(path, each):
                 inner.remove(name)
-                yield f"{each.relative_to(path).as_posix()} -> {os.readlink(each)}", None
+                yield f"{each.relative_to(path).as_posix()} -> {each.readlink()}", None
 
 
 def _leads_back(top: Path, link: Path) -> bool:
@@ -92,34 +92,36 @@ def check_extent(setting: str, name: str) -> None:
     Raises
     ------
     InputError
-        It is a folder where a file is due, or one without what makes it a model or an adapter, it
-        holds too many files, or more bytes than this machine could use.
+        It is of another kind (see `other_kind`), holds too many files, or more bytes than this
+        machine could use.
     """
     path, what = Path(name), f"{setting} = {shown(name)}"
-    needed = _FOLDERS.get(setting)
+    kind = other_kind(setting, name)
+    if kind is not None:
+        raise InputError(f"{what}: {kind}")
+    if path.is_dir() or (path.is_file() and setting == "model.source"):
+        sizes = (each.stat().st_size for _, each in files_in(path, links=True) if each)
+        size = sum(sizes)
+        demand(f"{what}: its files of {size} bytes, even as weights of 4 bits,", size / _WEIGHTS)
+    elif path.is_file():
+        parsed = PARSED if path.suffix.lower() in _TEXTS else 1.0
+        demand(f"{what}: its records", parsed * path.stat().st_size)
+
+
+def other_kind(setting: str, name: str) -> str | None:
+    """Say why something is not of the kind that a setting names; None where it may be.
+
+    A folder where a file is due, one without what makes it a model or an adapter, or a model's file
+    that does not begin as one.
+    """
+    path, needed = Path(name), _FOLDERS.get(setting)
     if path.is_dir():
         if needed is None:
-            raise InputError(f"{what}: is a folder; must be a file")
+            return "is a folder; must be a file"
         if not (path / needed).is_file():
-            raise InputError(f"{what}: cannot be loaded: the folder holds no {needed}")
-        _demand_weights(
-            what, sum(one.stat().st_size for _, one in files_in(path, links=True) if one)
-        )
-    elif path.is_file():
-        size = path.stat().st_size
-        if setting == "model.source":
-            _check_gguf(path, what)
-            _demand_weights(what, size)
-        else:
-            parsed = PARSED if path.suffix.lower() in _TEXTS else 1.0
-            demand(f"{what}: its records", parsed * size)
-
-
-def _demand_weights(what: str, size: int) -> None:
-    demand(f"{what}: its files of {size} bytes, even as weights of 4 bits,", size / _WEIGHTS)
-
-
-def _check_gguf(path: Path, what: str) -> None:
-    with path.open("rb") as file:
-        if file.read(len(_GGUF)) != _GGUF:
-            raise InputError(f"{what}: cannot be loaded: the file is no GGUF file")
+            return f"cannot be loaded: the folder holds no {needed}"
+    elif path.is_file() and setting == "model.source":
+        with path.open("rb") as file:
+            if file.read(len(_GGUF)) != _GGUF:
+                return "cannot be loaded: the file is no GGUF file"
+    return None

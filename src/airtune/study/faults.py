@@ -34,9 +34,9 @@ def fault_figures(lines: Sequence[MetricsLine], clients: int) -> dict[str, float
     -------
     dict of str to float, or None
         Counts over the rounds of the kinds that were on, means of sizes and biases over the rounds
-        that have them,
-        `participation`, the mean share of the K clients whose whole update was in a mean by which
-        the server stepped, and `bias`, the mean squared bias that the bound books.  None where the scenario has no faults.
+        that have them, `participation`, the mean share of the K clients whose whole update was in a
+        mean by which the server stepped, and `bias`, the mean squared bias that the bound books.
+        None where the scenario has no faults.
     """
     met = [(line, line.faults) for line in lines if line.faults is not None]
     if not met:
