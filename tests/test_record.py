@@ -206,7 +206,7 @@ def test_changed_data_is_noticed(tmp_path, monkeypatch) -> None:
 def test_large_files_are_read_in_pieces(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("airtune.record.inputs._PIECE", 4)
     file = tmp_path / "weights.gguf"
-    file.write_bytes(bytes(range(256)) * 8)
+    file.write_bytes(b"GGUF" + bytes(range(256)) * 8)
     scenario = Scenario.model_validate({"model": {"source": str(file)}})
     run = record.create(tmp_path / "run", scenario, "run")
     record.check_inputs(run)
@@ -215,7 +215,7 @@ def test_large_files_are_read_in_pieces(tmp_path, monkeypatch) -> None:
     file.write_bytes(changed)
     with pytest.raises(InputError, match="changed"):
         record.check_inputs(run)
-    file.write_bytes(bytes(range(256)) * 9)
+    file.write_bytes(b"GGUF" + bytes(range(256)) * 9)
     with pytest.raises(InputError, match="changed"):
         record.check_inputs(run)
 

@@ -9,6 +9,9 @@ from airtune.errors import InputError
 
 GIB = 2.0**30
 
+PARSED = 6.0
+"""Memory of the rows of a file of text as Python objects, over its size."""
+
 _GROUP_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from airtune import record
 from airtune.errors import FailedError, InputError
-from airtune.record import names
+from airtune.record import documents, names
 from airtune.scenario import Scenario
 
 
@@ -112,6 +113,62 @@ def test_overwriting_is_done_under_the_lock(tmp_path: Path) -> None:
         assert not new.cells[0].folder.exists()
         with pytest.raises(InputError, match="another process"), record.lock(folder):
             pass
+
+
+def everything(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+
+
+def filled(folder: Path, scenario: Scenario, kind: str = "run") -> None:
+    """Write what runs write into a folder, half written files among it."""
+    run = record.create(folder, scenario, kind)
+    for name in (names.RESULTS, names.PAGE, names.INPUTS, "pilots-0.json", "run.json.tmp"):
+        (folder / name).write_text("{}")
+    (folder / names.FIGURES).mkdir()
+    (folder / names.FIGURES / "loss.pdf").write_text("")
+    for cell in run.cells:
+        record.append_metrics(cell, {"round": 0})
+        record.save_checkpoint(cell, 0, {"a": np.zeros(2)}, {})
+        record.save_checkpoint(cell, 1, {"a": np.zeros(2)}, {})
+        for name in (names.PLAN, names.FINISHED, names.LOCK, "samples.json.0123abcd.tmp"):
+            (cell.folder / name).write_text("{}")
+        cell.adapter_folder.mkdir()
+        (cell.adapter_folder / "README.md").write_text("")
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_overwriting_leaves_what_is_not_of_the_run(tmp_path: Path, readable: bool) -> None:
+    folder, scenario = tmp_path / "run", Scenario(schemes=("ideal", "fixed"), seeds=2)
+    filled(folder, scenario)
+    filled(folder / "point-00", scenario)  # of a sweep that was there before
+    mine = {"notes.txt", "data/seed-0/plan.json", "fixed/seed-1/mine.txt", "figures/mine.svg"}
+    for name in mine:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("mine")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "plan.json").write_text("mine")
+    (folder / "linked").symlink_to(tmp_path / "elsewhere")
+    (folder / "ideal" / "seed-2").symlink_to(tmp_path / "elsewhere")
+    if not readable:
+        (folder / names.SCENARIO).write_text("schemes: 3")
+    with (
+        pytest.raises(InputError, match="no plan"),
+        record.begin(folder, scenario, "run", overwrite=True),
+    ):
+        assert all((folder / name).read_text() == "mine" for name in mine)
+        raise InputError("no plan")
+    above = {parent.as_posix() for name in mine for parent in Path(name).parents} - {"."}
+    assert everything(folder) == {*mine, *above, "linked"}
+    assert (tmp_path / "elsewhere" / "plan.json").read_text() == "mine"
+    record.write_document(folder / names.RUN, documents.RunDocument, {"kind": "run"})
+    with (
+        pytest.raises(InputError, match="later"),
+        record.begin(folder, scenario, "run", overwrite=True) as run,
+    ):
+        record.append_metrics(run.cells[1], {"round": 0})
+        raise InputError("later")
+    assert record.read_metrics(run.cells[1]) == [{"round": 0}]
+    assert record.open_folder(folder) == run
 
 
 @pytest.mark.parametrize("how", ["discarded", "removed"])

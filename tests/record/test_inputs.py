@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from airtune import record
+from airtune import memory, record
+from airtune.commands import modules as importing
 from airtune.errors import InputError
-from airtune.record import inputs, names
+from airtune.record import inputs, modules, names, trees
 from airtune.scenario import Scenario
 
 
@@ -130,3 +131,124 @@ def test_what_a_repetition_works_on_stays(
         record.check_prepared(tmp_path, 0, {**PREPARED, **change})
     assert len(str(refused.value)) <= 400
     assert len(record.read_json(tmp_path / names.INPUTS)["prepared"]) == 3
+
+
+def with_links(folder: Path) -> Scenario:
+    """A model whose weights and whose own whereabouts are behind links."""
+    settings(folder)
+    (folder / "store").mkdir()
+    (folder / "store" / "part.safetensors").write_bytes(b"weights")
+    (folder / "model" / "parts").symlink_to(folder / "store")
+    (folder / "model" / "latest").symlink_to(".")
+    (folder / "store" / "up").symlink_to(folder / "model")
+    return Scenario.model_validate({"model": {"source": str(folder / "model")}})
+
+
+def test_what_lies_behind_linked_folders_counts(tmp_path: Path) -> None:
+    scenario = with_links(tmp_path)
+    run = record.create(tmp_path / "run", scenario, "run")
+    record.check_inputs(run)
+    assert set(record.file_digests(tmp_path / "model")) == {
+        *("config.json", "model.safetensors", "templates/tool.jinja", "parts/part.safetensors")
+    }
+    (tmp_path / "store" / "part.safetensors").write_bytes(b"other__")
+    with pytest.raises(InputError, match=r"model\.source = .*has been changed"):
+        record.check_inputs(run)
+    (tmp_path / "store" / "part.safetensors").write_bytes(b"weights")
+    record.check_inputs(run)
+    (tmp_path / "model" / "latest").unlink()
+    (tmp_path / "model" / "latest").symlink_to("..")
+    with pytest.raises(InputError, match=r"model\.source = .*has been changed"):
+        record.check_inputs(run)
+
+
+def test_a_run_whose_digest_has_no_links_goes_on(tmp_path: Path) -> None:
+    scenario = with_links(tmp_path)
+    run = record.create(tmp_path / "run", scenario, "run")
+    content = record.read_json(run.folder / names.RUN)
+    before = inputs.Fingerprints().of(scenario.model.source, whole=True, links=False)
+    (tmp_path / "model" / "parts").unlink()
+    (tmp_path / "model" / "latest").unlink()  # a folder without links has the digest that it had
+    assert before == inputs.Fingerprints().of(scenario.model.source, whole=True, links=True)
+    (tmp_path / "model" / "parts").symlink_to(tmp_path / "store")
+    entry = {"path": scenario.model.source, "sha256": before, "whole": True}
+    del content["sha256"]
+    record.write_json(run.folder / names.RUN, {**content, "files": {"model.source": entry}})
+    record.check_inputs(run)
+
+
+@pytest.mark.parametrize(
+    ("setting", "name", "part"),
+    [
+        ("model.source", "/", "holds no config.json"),
+        ("model.source", "huge.gguf", "is no GGUF file"),
+        ("model.adapter", "/", "holds no adapter_config.json"),
+        ("data.source", "/", "is a folder; must be a file"),
+        ("data.source", "huge.jsonl", "its records need about 900 GiB"),
+        ("data.pretraining_corpus", "huge.txt", "its records need about 900 GiB"),
+    ],
+)
+def test_what_no_run_can_use_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str, name: str, part: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if name != "/":
+        with Path(name).open("wb") as file:
+            file.truncate(150 << 30)
+    monkeypatch.setattr(memory, "total_bytes", lambda: 1 << 30)
+    monkeypatch.setattr(inputs, "_fingerprint", lambda *_: pytest.fail("it was read"))
+    section, last = setting.split(".")
+    scenario = Scenario.model_validate({section: {last: name}})
+    with pytest.raises(InputError, match=rf"^{setting} = .*{part}") as refused:
+        record.create(tmp_path / "run", scenario, "run")
+    assert len(str(refused.value)) <= 400
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(InputError, match=part):
+        record.swept_files(Scenario(), [scenario])
+
+
+def test_folders_have_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings(tmp_path)
+    scenario = Scenario.model_validate({"model": {"source": str(tmp_path / "model")}})
+    with (tmp_path / "model" / "model.safetensors").open("wb") as file:
+        file.truncate(20 << 30)
+    monkeypatch.setattr(memory, "total_bytes", lambda: 1 << 30)
+    with pytest.raises(InputError, match=r"model\.source = .* even as weights of 4 bits, need"):
+        record.create(tmp_path / "run", scenario, "run")
+    monkeypatch.setattr(trees, "MOST_ENTRIES", 3)
+    with pytest.raises(InputError, match="holds more than 3 files and folders"):
+        record.create(tmp_path / "run", scenario, "run")
+
+
+def test_a_run_goes_on_with_the_modules_that_it_began_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "own_package"
+    package.mkdir()
+    for name in ("__init__", "part"):
+        (package / f"{name}.py").write_text("x = 1\n")
+    (tmp_path / "own_module.py").write_text("x = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr("airtune.registry.IMPORTED", imported := [])
+    for module in (modules, importing):
+        monkeypatch.setattr(module, "IMPORTED", imported)
+    plain = record.create(tmp_path / "plain", Scenario(), "run")
+    assert "modules" not in record.read_json(plain.folder / names.RUN)
+    for name in ("own_module", "own_package", "sys"):
+        importing.import_module(name)
+    run = record.create(tmp_path / "run", Scenario(), "run")
+    kept = record.read_json(run.folder / names.RUN)["modules"]
+    assert kept["sys"] is None
+    assert len(kept["own_module"]) == len(kept["own_package"]) == 64
+    for opened in (run, plain):
+        record.check_inputs(opened)
+    for file in (tmp_path / "own_module.py", package / "part.py"):
+        file.write_text("x = 2\n")
+        with pytest.raises(InputError, match=r"--import own_\w+: .* changed since the run began"):
+            record.check_inputs(run)
+        file.write_text("x = 1\n")
+    record.check_inputs(run)
+    imported.remove("sys")
+    with pytest.raises(InputError, match="go on with airtune --import sys resume"):
+        record.check_inputs(run)
+    record.check_inputs(plain)

@@ -123,3 +123,55 @@ def test_pipes_are_neither_read_nor_written(cell: record.Cell) -> None:
     ):
         with pytest.raises(InputError, match=r"metrics\.jsonl: cannot be"):
             work()
+
+
+@pytest.mark.parametrize("part", ["point-00", "point-00/fixed", "point-00/fixed/seed-0"])
+def test_cleaning_follows_no_link_of_a_sweep(tmp_path: Path, outside: Path, part: str) -> None:
+    cell = record.Cell(tmp_path / "sweep" / "point-00" / "fixed" / "seed-0", "fixed", 0)
+    link = tmp_path / "sweep" / part
+    link.parent.mkdir(parents=True)
+    link.symlink_to(outside.parent)
+    below = cell.folder.relative_to(link)
+    (outside.parent / below / "adapter.tmp").mkdir(parents=True)
+    (outside.parent / below / "plan.json.tmp").write_text("mine, too")
+    (outside.parent / "results.json.tmp").write_text("mine, too")
+    before = sorted(outside.parent.rglob("*"))
+    record.clean_folder(tmp_path / "sweep", [cell])
+    assert sorted(outside.parent.rglob("*")) == before
+
+
+def test_cleaning_stays_below_the_folder(tmp_path: Path) -> None:
+    victim = tmp_path / "victim" / "seed-0" / "plan.json.tmp"
+    victim.parent.mkdir(parents=True)
+    victim.write_text("mine")
+    for folder in (tmp_path / "run" / ".." / "victim" / "seed-0", victim.parent):
+        record.clean_folder(tmp_path / "run", [record.Cell(folder, "fixed", 0)])
+        assert victim.read_text() == "mine"
+
+
+def test_the_report_of_a_forged_folder_removes_nothing_outside(tmp_path: Path) -> None:
+    from airtune.commands import run as jobs
+    from airtune.record.inputs import digest
+
+    victim = tmp_path / "victim" / "seed-0"
+    (victim / "adapter.tmp").mkdir(parents=True)
+    (victim / "plan.json.tmp").write_text("mine")
+    folder = tmp_path / "run"
+    record.create(folder, Scenario(schemes=("fixed",)), "run")
+    scenario = (folder / names.SCENARIO).read_text().replace("- fixed", "- ../victim")
+    (folder / names.SCENARIO).write_text(scenario)
+    content = record.read_json(folder / names.RUN)
+    del content["sha256"]
+    record.write_document(
+        folder / names.RUN,
+        documents.RunDocument,
+        {**content, "settings": digest(scenario)},
+        sealed=True,
+    )
+    for work in (
+        lambda: jobs.rebuild_reports([folder]),
+        lambda: jobs.resume(folder, False, lambda: False),
+    ):
+        with pytest.raises(InputError, match=r"'?schemes.* = \"\.\./victim\": must have letters"):
+            work()
+    assert sorted(path.name for path in victim.iterdir()) == ["adapter.tmp", "plan.json.tmp"]

@@ -60,12 +60,15 @@ def test_compare_overwrites_a_run_and_shows_bars(
     folder = tmp_path / "run"
     first = airtune.compare(scenario, folder)
     assert "1/1" not in capsys.readouterr().err
-    (folder / "fixed" / "stray").write_text("of the first run")
+    (folder / "fixed" / "mine").write_text("of the user")
+    (folder / "fixed" / "seed-7").mkdir()
+    (folder / "fixed" / "seed-7" / "plan.json").write_text("of the first run")
     with pytest.raises(InputError, match="new or an empty folder"):
         airtune.compare(scenario, folder)
     second = airtune.compare(scenario, folder, overwrite=True, progress=True)
     assert capsys.readouterr().err.count("1/1") >= 2
-    assert not (folder / "fixed" / "stray").exists()
+    assert (folder / "fixed" / "mine").read_text() == "of the user"
+    assert not (folder / "fixed" / "seed-7").exists()
     assert second["schemes"] == first["schemes"]
     assert second.page == folder / "report.html"
     assert airtune.load_results(folder) == second

@@ -266,6 +266,16 @@ def test_damaged_sweep_folder_is_refused(scenario, tmp_path) -> None:
         sweep.open_sweep(record.open_folder(made.folder))
 
 
+@pytest.mark.parametrize("values", [list(range(2, 12)), []])
+def test_a_grid_without_end_is_refused_before_it_is_made(scenario, tmp_path, values) -> None:
+    settings = ("array.antennas", "training.rounds", "clients.count", "threads", "model.lora.rank")
+    vary = [{"setting": name, "values": values} for name in settings]
+    facts = {"vary": vary, "swept_files": []}
+    folder = record.create(tmp_path / "s", scenario, "sweep", facts).folder
+    with pytest.raises(InputError, match=r"run\.json: damaged; .* must make 1 to 10000 points"):
+        sweep.open_sweep(record.open_folder(folder))
+
+
 def test_terminal_shows_every_point_and_the_progress(scenario, quadratic, tmp_path, capsys) -> None:
     from rich.console import Console
 

@@ -136,11 +136,11 @@ def resume(folder: Path, as_json: bool, interrupted: Interrupted) -> bool:
     with record.lock(folder), contextlib.chdir(run_folder.directory):
         sweep = sweeps.open_sweep(run_folder) if run_folder.kind == sweeps.KIND else None
         cells_of_all = (sweep or run_folder).cells
-        record.clean_folder(folder, cells_of_all)
         if not all(cell.finished for cell in cells_of_all):
             record.check_resumable(run_folder)
         compare.check(run_folder.scenario, run_folder.kind)
         record.check_inputs(run_folder, [point.run for point in sweep.points] if sweep else ())
+        record.clean_folder(folder, cells_of_all)
         if sweep is not None:
             return execute_sweep(sweep, interrupted, as_json)
         return execute(run_folder, interrupted, as_json)

@@ -11,9 +11,8 @@ import numpy as np
 from airtune.errors import InputError
 from airtune.learning.data import load_sample
 from airtune.learning.pretrain import CONTEXT
-from airtune.learning.rows import PARSED
 from airtune.learning.text import Encoder, Example
-from airtune.memory import demand
+from airtune.memory import PARSED, demand
 from airtune.scenario.learning import Data
 
 LEAST_TOKENS = 8

@@ -10,14 +10,11 @@ from typing import Any
 
 from airtune.errors import InputError, clip
 from airtune.learning.origin import HUB_ID
-from airtune.memory import demand
+from airtune.memory import PARSED, demand
 from airtune.scenario.learning import Data
 
 Row = tuple[str, Any]
 """Name of the place, for messages, and the row as JSON gives it."""
-
-PARSED = 6.0
-"""Memory of the rows of a file, over its size: text in Python objects."""
 
 
 def source_rows(settings: Data) -> Iterable[Row]:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import contextlib
 import datetime
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from airtune.errors import InputError, clip
 from airtune.record import names
+from airtune.record.clearing import clear_run
 from airtune.record.documents import EnvironmentDocument, RunDocument
 from airtune.record.files import write_document
 from airtune.record.folder import RunFolder
 from airtune.record.inputs import digest, input_files, reading
 from airtune.record.locks import lock
 from airtune.record.machine import environment
+from airtune.record.modules import module_digests
 from airtune.record.whole import is_full, not_written, own_folders, refuse_link, write_text
 from airtune.scenario import Scenario
 from airtune.scenario import file as scenario_file
@@ -47,7 +49,7 @@ def begin(
     facts : mapping, optional
         Go into run.json beside the kind.
     overwrite : bool
-        Remove the run that is in the folder.
+        Remove the run that is in the folder; other files there stay.
 
     Raises
     ------
@@ -62,12 +64,13 @@ def begin(
     _make(folder)
     with lock(folder):
         if overwrite:
-            _clear(folder)
-        _check_place(folder, overwrite=False)
+            clear_run(folder)
+        beside = _names_in(folder) - {names.LOCK} if overwrite else set()
+        _check_place(folder, overwrite=False, beside=beside)
         try:
             yield _write_head(folder, scenario, kind, inputs, facts or {})
         except InputError:
-            _discard(folder, keep=existed)
+            _discard(folder, keep=existed, beside=beside)
             raise
 
 
@@ -152,6 +155,9 @@ def _write_head(
         "files": inputs,
         **facts,
     }
+    modules = module_digests()
+    if modules:
+        content["modules"] = modules
     write_document(folder / names.RUN, RunDocument, content, sealed=True)
     return RunFolder(folder, scenario, kind, date=date)
 
@@ -165,9 +171,12 @@ def _names_in(folder: Path) -> set[str]:
         ) from None
 
 
-def _check_place(folder: Path, overwrite: bool) -> None:
-    """Refuse a folder that holds anything but the head of a run that has no cell."""
-    if not folder.exists() or (folder.is_dir() and _is_unused(folder)):
+def _check_place(folder: Path, overwrite: bool, beside: Set[str] = frozenset()) -> None:
+    """Refuse a folder that holds anything but the head of a run that has no cell.
+
+    What is named by `beside` may lie there, too.
+    """
+    if not folder.exists() or (folder.is_dir() and _is_unused(folder, beside)):
         return
     if not folder.is_dir():
         raise InputError(f"--out {clip(folder)}: cannot be written (it is no folder)")
@@ -179,16 +188,19 @@ def _check_place(folder: Path, overwrite: bool) -> None:
     raise InputError(f"--out {clip(folder)}: must be a new or an empty folder{hint}")
 
 
-def _is_unused(folder: Path) -> bool:
+def _is_unused(folder: Path, beside: Set[str] = frozenset()) -> bool:
     """Tell whether a folder is empty, or holds only what a run writes before its first cell.
 
-    The files of a head count only beside a lock or a run.json, which a user does not write: a
-    scenario of the user's that happens to have the same name stays.
+    What is named by `beside` does not count, unless it holds a cell.  The files of a head count
+    only beside a lock or a run.json, which a user does not write: a scenario of the user's that
+    happens to have the same name stays.
     """
-    there = _names_in(folder)
+    if beside and any(folder.glob(f"*/{names.SEED_FOLDERS}/{names.METRICS}")):
+        return False
+    there = _names_in(folder) - beside
     whole = {n for n in there if not (_is_temporary(n) or Path(n).match(names.PILOTS))}
     known = whole <= {names.LOCK, names.INPUTS, *names.HEAD}
-    plain = all(p.is_file() or p.is_symlink() for p in folder.iterdir())
+    plain = all((folder / name).is_file() or (folder / name).is_symlink() for name in there)
     ours = not there & set(names.HEAD) or bool(there & {names.LOCK, names.RUN})
     return known and plain and ours
 
@@ -205,12 +217,16 @@ def discard_unused(folder: Path) -> None:
         _discard(folder, keep=False)
 
 
-def _discard(folder: Path, *, keep: bool) -> None:
-    """Remove the head of a run folder without any cell, and the folder unless it is kept."""
-    if not folder.is_dir() or not _is_unused(folder):
+def _discard(folder: Path, *, keep: bool, beside: Set[str] = frozenset()) -> None:
+    """Remove the head of a run folder without any cell, and the folder unless it is kept.
+
+    What is named by `beside` stays, and so does the folder then.
+    """
+    if not folder.is_dir() or not _is_unused(folder, beside):
         return
     try:
-        _remove_all(folder)
+        clear_run(folder)
+        (folder / names.LOCK).unlink(missing_ok=True)
         if not keep:
             folder.rmdir()
     except OSError:
@@ -229,7 +245,7 @@ def remove(folder: Path) -> None:
         return
     _check_run(folder)
     with lock(folder):
-        _remove_all(folder)
+        _empty(folder)
         with contextlib.suppress(OSError):  # another process has begun in it
             folder.rmdir()
 
@@ -239,17 +255,11 @@ def _check_run(folder: Path) -> None:
         raise InputError(f"{clip(folder)}: is not a run folder, and is not overwritten")
 
 
-def _remove_all(folder: Path) -> None:
+def _empty(folder: Path) -> None:
     """Remove everything in a folder whose lock is held, and that last.
 
     Without it another process could begin in the folder, and lose what it writes there.
     """
-    _clear(folder)
-    (folder / names.LOCK).unlink(missing_ok=True)
-
-
-def _clear(folder: Path) -> None:
-    """Remove everything in a run folder but its lock, which is held."""
     for path in folder.iterdir():
         if path.name == names.LOCK:
             continue
@@ -257,3 +267,4 @@ def _clear(folder: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
+    (folder / names.LOCK).unlink(missing_ok=True)

@@ -11,6 +11,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from airtune.errors import DamageWarning, InputError
+from airtune.errors import DamageWarning, InputError, clip
+from airtune.memory import demand
 from airtune.record import names
 from airtune.record.cells import Cell
 from airtune.record.documents import CheckpointDocument, FileHead
@@ -221,10 +223,12 @@ def _metrics_up_to(cell: Cell, document: CheckpointDocument) -> bytes:
 def _head_of(path: Path, head: FileHead) -> bytes:
     try:
         with open_file(path) as file:
-            content = file.read(head.bytes)
+            size = min(head.bytes, os.fstat(file.fileno()).st_size)
+            demand(f"{clip(path)}: its rounds", size)
+            content = file.read(size)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    if hashlib.sha256(content).hexdigest() != head.sha256:
+    if len(content) != head.bytes or hashlib.sha256(content).hexdigest() != head.sha256:
         raise InputError(f"{path}: has been changed or damaged since it was written")
     return content
 

@@ -6,6 +6,7 @@ import datetime
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from airtune.record.documents import (
     SweepRunDocument,
 )
 from airtune.record.files import read_document, read_json, read_text
-from airtune.record.inputs import Fingerprints, changed_files, digest
+from airtune.record.inputs import Fingerprints, changed_files, digest, reading
 from airtune.record.machine import made_with
+from airtune.record.modules import check_modules
 from airtune.record.whole import clean
 from airtune.scenario import Scenario
 from airtune.scenario import file as scenario_file
@@ -118,6 +120,8 @@ def _directory(named: str) -> Path:
 def clean_folder(folder: Path, cells: Iterable[Cell]) -> None:
     """Remove files that a process which was killed left half written; the lock must be held.
 
+    The run folder may be a link itself; what lies behind a link in it, or outside, stays as it is.
+
     Parameters
     ----------
     folder : Path
@@ -126,15 +130,24 @@ def clean_folder(folder: Path, cells: Iterable[Cell]) -> None:
         All of its cells.
     """
     there = list(cells)
-    heads = {folder, *(cell.folder.parents[1] for cell in there)}
-    for head in heads:
-        clean(head, names.OF_A_RUN)
-        clean(head / names.FIGURES, ("*.pdf", "*.png"))
+    for head in {folder, *(cell.folder.parents[1] for cell in there)}:
+        if _is_own(folder, head):
+            clean(head, names.OF_A_RUN)
+            clean(head / names.FIGURES, ("*.pdf", "*.png"))
     for cell in there:
-        if not cell.folder.parent.is_symlink():
+        if _is_own(folder, cell.folder):
             clean(cell.folder, names.OF_A_CELL)
-            if not cell.folder.is_symlink():
-                clean(cell.checkpoint_folder, names.OF_A_CHECKPOINT)
+            clean(cell.checkpoint_folder, names.OF_A_CHECKPOINT)
+
+
+def _is_own(folder: Path, path: Path) -> bool:
+    """Tell whether a path is the run folder or lies in it, and comes through no link there."""
+    if not path.is_relative_to(folder):
+        return False
+    parts = path.relative_to(folder).parts
+    ways = accumulate(parts, Path.joinpath, initial=folder)
+    next(ways)
+    return ".." not in parts and not any(way.is_symlink() for way in ways)
 
 
 def read_environment(folder: Path) -> dict[str, Any]:
@@ -201,7 +214,7 @@ def check_resumable(run: RunFolder) -> None:
 
 
 def check_inputs(run: RunFolder, points: Iterable[RunFolder] = ()) -> None:
-    """Refuse to go on with other data or another model than the run began with.
+    """Refuse to go on with other data, models or modules than the run began with.
 
     Files are looked for from the present folder.  A run that is older than this check passes.
 
@@ -215,18 +228,21 @@ def check_inputs(run: RunFolder, points: Iterable[RunFolder] = ()) -> None:
     Raises
     ------
     InputError
-        A file is gone or has been changed.
+        A file or a module is gone or has been changed.
     """
     digests, head = Fingerprints(), run.folder / names.RUN
-    if run.kind == "sweep":
-        for swept in read_document(head, SweepRunDocument).swept_files:
-            _refuse_change(swept.setting, swept, digests.change(swept.path, swept))
-    for each in (run, *points):
-        path = each.folder / names.RUN
-        if path == head or path.is_file():
-            began = read_document(path, RunDocument).files
-            for setting, what in changed_files(each.scenario, began, digests):
-                _refuse_change(setting, began[setting], what)
+    with reading():
+        if run.kind == "sweep":
+            for swept in read_document(head, SweepRunDocument).swept_files:
+                what = digests.change(swept.setting, swept.path, swept)
+                _refuse_change(swept.setting, swept, what)
+        for each in (run, *points):
+            path = each.folder / names.RUN
+            if path == head or path.is_file():
+                began = read_document(path, RunDocument)
+                check_modules(began.modules)
+                for setting, what in changed_files(each.scenario, began.files, digests):
+                    _refuse_change(setting, began.files[setting], what)
 
 
 def _refuse_change(setting: str, began: InputFile, what: str | None) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from airtune.record.documents import (
     PreparedInputs,
 )
 from airtune.record.files import read_document, write_document
+from airtune.record.trees import check_extent, files_in, other_kind
 from airtune.scenario import Scenario
 from airtune.scenario.costs import config_file
 
@@ -38,11 +38,22 @@ def input_files(scenario: Scenario, *, whole: bool = True) -> dict[str, InputFil
     ----------
     scenario : Scenario
     whole : bool
-        Read every byte; otherwise of files of more than 64 MiB only pieces.
+        Read every byte, also behind linked folders; otherwise of files of more than 64 MiB only
+        pieces.
+
+    Raises
+    ------
+    InputError
+        See :func:`airtune.record.trees.check_extent`; nothing has been read then.
     """
+    named, digests = _named(scenario), Fingerprints()
+    for setting, name in named.items():
+        check_extent(setting, name)
     return {
-        setting: InputFile(path=name, sha256=_fingerprint(Path(name), whole), whole=whole)
-        for setting, name in _named(scenario).items()
+        setting: InputFile(
+            path=name, sha256=digests.of(name, whole=whole, links=whole), whole=whole, links=whole
+        )
+        for setting, name in named.items()
     }
 
 
@@ -89,14 +100,27 @@ def swept_files(scenario: Scenario, points: Iterable[Scenario]) -> list[dict[str
     -------
     list of dict
         Contents of :class:`airtune.record.documents.SweptFile`, each file of a setting once.
+
+    Raises
+    ------
+    InputError
+        As of `input_files`.
     """
     own, digests = set(_named(scenario).items()), Fingerprints()
-    found = dict.fromkeys(item for point in points for item in _named(point).items())
+    named = dict.fromkeys(item for point in points for item in _named(point).items())
+    found = [item for item in named if item not in own]
     with reading():
+        for setting, name in found:
+            check_extent(setting, name)
         return [
-            {"setting": of, "path": name, "sha256": digests.of(name, whole=True), "whole": True}
-            for of, name in found
-            if (of, name) not in own
+            {
+                "setting": setting,
+                "path": name,
+                "sha256": digests.of(name, whole=True, links=True),
+                "whole": True,
+                "links": True,
+            }
+            for setting, name in found
         ]
 
 
@@ -119,20 +143,24 @@ class Fingerprints:
     """Digests of files and folders, each read once."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, bool], str] = {}
+        self._known: dict[tuple[str, bool, bool], str] = {}
 
-    def of(self, name: str, *, whole: bool) -> str:
-        """Return the SHA-256 of a file, or of the files of a folder; `whole` as `input_files`."""
-        if (name, whole) not in self._known:
-            self._known[name, whole] = _fingerprint(Path(name), whole)
-        return self._known[name, whole]
+    def of(self, name: str, *, whole: bool, links: bool) -> str:
+        """Return the SHA-256 of a file, or of the files of a folder; as in an `InputFile`."""
+        key = name, whole, links
+        if key not in self._known:
+            self._known[key] = _fingerprint(Path(name), whole, links)
+        return self._known[key]
 
-    def change(self, name: str | None, before: InputFile) -> str | None:
+    def change(self, setting: str, name: str | None, before: InputFile) -> str | None:
         """Return what has become of a file that has a name now; None where it is as before."""
         if name is None or not _exists(name):
             return "is gone"
-        same = name == before.path and self.of(name, whole=before.whole) == before.sha256
-        return None if same else "has been changed"
+        if name != before.path or other_kind(setting, name) is not None:
+            return "has been changed"
+        check_extent(setting, name)
+        now = self.of(name, whole=before.whole, links=before.links)
+        return None if now == before.sha256 else "has been changed"
 
 
 def changed_files(
@@ -150,7 +178,7 @@ def changed_files(
     """
     now, digests = _named(scenario), digests or Fingerprints()
     for setting, file in began.items():
-        change = digests.change(now.get(setting), file)
+        change = digests.change(setting, now.get(setting), file)
         if change is not None:
             yield setting, change
 
@@ -161,10 +189,13 @@ def digest(settings: str) -> str:
     return hashlib.sha256(plain.encode()).hexdigest()
 
 
-def _fingerprint(path: Path, whole: bool) -> str:
+def _fingerprint(path: Path, whole: bool, links: bool) -> str:
     """Return the SHA-256 of a file or of the files of a folder."""
     sha = hashlib.sha256()
-    for name, each in _files(path, whole):
+    for name, each in files_in(path, links=links) if whole else _files_beside(path):
+        if each is None:
+            sha.update(name.encode(errors="surrogateescape"))
+            continue
         size = each.stat().st_size
         sha.update(f"{name} {size}".encode())
         step = _PIECE if whole else max(_PIECE, size // _PIECES)
@@ -175,20 +206,12 @@ def _fingerprint(path: Path, whole: bool) -> str:
     return sha.hexdigest()
 
 
-def _files(path: Path, whole: bool) -> Iterator[tuple[str, Path]]:
-    """Yield the files of a folder by their names, or a file without its name."""
-    if not path.is_dir():
-        if path.is_file():
-            yield "", path
-    elif whole:
-        for folder, inner, found in os.walk(path):
-            inner.sort()
-            for name in sorted(found):
-                each = Path(folder, name)
-                if each.is_file():
-                    yield each.relative_to(path).as_posix(), each
-    else:
+def _files_beside(path: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the files of a folder, without those of folders in it, or a file without its name."""
+    if path.is_dir():
         yield from ((each.name, each) for each in sorted(path.iterdir()) if each.is_file())
+    elif path.is_file():
+        yield "", path
 
 
 def file_digests(folder: Path) -> dict[str, str]:
@@ -202,7 +225,7 @@ def file_digests(folder: Path) -> dict[str, str]:
     >>> file_digests(folder)["a.txt"][:8]
     '7692c3ad'
     """
-    return {name: _plain_digest(path) for name, path in _files(folder, whole=True)}
+    return {name: _plain_digest(path) for name, path in files_in(folder, links=True) if path}
 
 
 def _plain_digest(path: Path) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
-from airtune.errors import InputError
+from airtune.errors import InputError, clip
+from airtune.memory import PARSED, demand
 from airtune.record.cells import Cell
 from airtune.record.documents import MetricsLine
-from airtune.record.files import parse, parse_json, remedy
+from airtune.record.files import LARGEST, parse, parse_json, remedy
 from airtune.record.whole import append, open_file, own_folders
 
 
@@ -33,7 +36,8 @@ def read_metrics(cell: Cell) -> list[dict[str, Any]]:
     Raises
     ------
     InputError
-        A line before the last is not a JSON object.
+        A line before the last is not a JSON object, one has no end, or all do not fit into the
+        memory.
     """
     return [content for _, content in _lines(cell)]
 
@@ -44,7 +48,7 @@ def read_history(cell: Cell) -> list[MetricsLine]:
     Raises
     ------
     InputError
-        A line before the last is not a round.
+        A line before the last is not a round; otherwise as of `read_metrics`.
     """
     return [
         parse(content, MetricsLine, where, remedy(cell.metrics_file))
@@ -60,7 +64,10 @@ def _lines(cell: Cell) -> Iterator[tuple[str, dict[str, Any]]]:
     hint = remedy(path)
     try:
         with open_file(path) as file:
-            for number, line in enumerate(file, 1):
+            demand(f"{clip(path)}: its rounds", PARSED * os.fstat(file.fileno()).st_size)
+            for number, line in enumerate(iter(partial(file.readline, LARGEST + 1), b""), 1):
+                if len(line) > LARGEST:
+                    raise InputError(f"{path}: line {number} is longer than {LARGEST} bytes{hint}")
                 if not line.endswith(b"\n"):
                     return
                 if not line.strip():

@@ -43,11 +43,14 @@ class InputFile(Part):
     whole : bool
         Whether every byte is in the digest; older versions took pieces of large files and left
         folders within the folder out.
+    links: bool
+        Whether what lies behind linked folders in the folder is in it; older versions left it out.
     """
 
     path: str
     sha256: str
     whole: bool = False
+    links: bool = False
 
 
 class RunDocument(RecordDocument):
@@ -62,6 +65,9 @@ class RunDocument(RecordDocument):
         Digest of the settings.
     files : dict of str to InputFile
         By the setting that names the file.
+    modules : dict of str to str or None
+        Digest of the source of each module that ``--import`` had imported, by its name; None where
+        it has no source file.
     date : datetime.date or None
         Day on which the run was begun.
     """
@@ -71,6 +77,7 @@ class RunDocument(RecordDocument):
     date: datetime.date | None = None
     settings: str | None = None
     files: dict[str, InputFile] = Field(default_factory=dict)
+    modules: dict[str, str | None] = Field(default_factory=dict)
 
 
 class PreparedInputs(Part):

@@ -159,7 +159,7 @@ def own_folders(*folders: Path) -> None:
 
 
 def refuse_link(path: Path) -> None:
-    """Refuse a link where a run keeps what it writes.
+    """Refuse a link where a run keeps what it writes, and removes what is half written.
 
     Raises
     ------
@@ -233,6 +233,9 @@ _TEMPORARY = re.compile(r"(?P<name>.+?)(\.[0-9a-f]{8})?\.tmp")
 
 def clean(folder: Path, known: Iterable[str]) -> None:
     """Remove files and folders that a process which was killed left half written.
+
+    Whether a link leads to the folder from above is for the caller to know, as
+    :func:`airtune.record.folder.clean_folder` does.
 
     Parameters
     ----------

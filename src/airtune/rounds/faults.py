@@ -16,6 +16,7 @@ import numpy as np
 from airtune.costs import Components, compute_time
 from airtune.engines import RoundUpdates
 from airtune.kinds import Integer, Mask, Real
+from airtune.learning.results import ClientState
 from airtune.radio.channels.base import Block, Transmitters
 from airtune.radio.channels.block_fading import BlockFading
 from airtune.radio.drives import Carriages
@@ -319,6 +320,11 @@ def remaining(computed: RoundUpdates, gone: Integer) -> RoundUpdates:
     if kept.all():
         return computed
     return replace(computed, updates=computed.updates[kept], clients=computed.clients[kept])
+
+
+def finished_states(computed: RoundUpdates, late: Integer) -> Mapping[int, ClientState]:
+    """Return what clients remember of a round, less that of those who stopped at its deadline."""
+    return {k: own for k, own in computed.states.items() if k not in late}
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ from airtune.rounds.senders import (
     averages,
     check_updates,
     has_silent,
+    misalignment,
     report_bits,
     scaled_weights,
     who_transmitted,
@@ -165,7 +166,6 @@ class FederatedRun:
         self.engine.check_round(computed, choice.clients)
         honest = sending.coded(computed, index)
         computed = self.poisoning.sent(honest, index)
-        state.client_states |= sending.kept(computed.states)
         old_positions, before = state.positions, state.faults.carriages
         carried = partial(self.faults.carried, index, before, old_positions)
         there = places.arrive(self._standing(), radio, self._forecast, choice.clients, carried)
@@ -174,11 +174,12 @@ class FederatedRun:
             state.faults = replace(state.faults, carriages=there.carriages)
         state.positions = moved.positions
 
-        #    Who drops out or is late does not get to send.
+        #    Who drops out or is late does not get to send; who is late has not done its steps.
         computing = self._computing(choice.clients)
         waiting = self.faults.waiting(wrong, choice.clients, computing)
         left_out = wrong.dropping(choice.clients)
         late = choice.clients[:0] if waiting is None else choice.clients[waiting.late]
+        state.client_states |= sending.kept(faults.finished_states(computed, late))
         arrived = faults.remaining(computed, np.concatenate([left_out, late]))
 
         # 5  The clients report their scales and transmit at the same time; the antennas receive
@@ -271,10 +272,10 @@ class FederatedRun:
 
         happened = None
         if self.faults.active:
-            sent_weights = self._weights(transmitters, choice)
-            heard = dict(zip(transmitters.tolist(), sent_weights, strict=True))
             cut, made = wrong.cut(arrived.clients), stepped and not rejected
-            learnt = np.setdiff1d(transmitters, cut) if made else cut[:0]
+            heard = transmitters if made else transmitters[:0]
+            shares = dict(zip(heard.tolist(), self._weights(heard, choice), strict=True))
+            learnt = np.setdiff1d(heard, cut)
             weights, mean = self._weights(learnt, choice), averages(air)
             happened = FaultOutcome(
                 wrong,
@@ -283,8 +284,8 @@ class FederatedRun:
                 late,
                 cut=cut,
                 stale=stale,
-                squared_bias=0.0 if received is None else received.squared_bias,
-                stale_bias=staleness_bias(repetition.constants, adapter, stale, heard),
+                squared_bias=misalignment(air, received),
+                stale_bias=staleness_bias(repetition.constants, adapter, stale, shares),
                 poisons=self.poisoning.settings.active,
                 poison_bias=self.poisoning.bias(honest, computed, learnt, weights, averaged=mean),
             )

@@ -9,6 +9,7 @@ from airtune.engines import RoundUpdates
 from airtune.errors import InputError
 from airtune.scheduling import Choice
 from airtune.schemes import AirInterface, Reception
+from airtune.schemes.air.analog import Analog
 from airtune.schemes.air.grouped import Grouped
 
 
@@ -69,6 +70,18 @@ def averages(air: AirInterface) -> bool:
     ruled = air.aggregation.robust != "none" and (grouped or air.tells_apart)
     sent = air.inner if isinstance(air, Grouped) else air
     return not (ruled or sent.follows_no_law or sent.sends_signs)
+
+
+def misalignment(air: AirInterface, received: Reception | None) -> float | None:
+    """Return the squared bias of a round from misaligned clients and wrong reports.
+
+    Where nothing is received it is 0 if the interface adds updates up, and otherwise None, as in
+    all of its rounds.
+    """
+    if received is not None:
+        return received.squared_bias
+    sent = air.inner if isinstance(air, Grouped) else air
+    return 0.0 if isinstance(sent, Analog) and averages(air) else None
 
 
 def scaled_weights(

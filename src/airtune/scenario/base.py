@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
@@ -126,6 +127,31 @@ class Registered:
         outer = handler(schema)
         inner = {"type": outer.pop("type")}
         return {"anyOf": [{"enum": list(self.registry.built_in)}, inner], **outer}
+
+
+def folder_name(name: str) -> str:
+    """Refuse a name that is no plain name of a folder, as one that leads out of the run folder.
+
+    Raises
+    ------
+    ValueError
+        Says what is allowed.
+
+    Examples
+    --------
+    >>> folder_name("digital-movable")
+    'digital-movable'
+    >>> folder_name("../movable")
+    Traceback (most recent call last):
+    ...
+    ValueError: must have letters, digits, '.', '_' and '-' only, at most 100, a letter or digit \
+first
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+        raise ValueError(
+            "must have letters, digits, '.', '_' and '-' only, at most 100, a letter or digit first"
+        )
+    return name
 
 
 def _choices(annotation: Any) -> Iterator[str]:

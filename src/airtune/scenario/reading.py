@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
@@ -262,14 +264,12 @@ def _find(source: str | Path, folder: Path | None, subject: str) -> tuple[str, s
     path = Path(source) if folder is None else folder / source
     inside = bool(subject) and folder is None  # a shipped scenario extends shipped ones only
     try:
-        is_file = not inside and path.is_file()
+        is_file = not inside and path.exists() and not path.is_dir()
     except (OSError, ValueError):  # a name that no file can have
         is_file = False
     if is_file:
         try:
-            if path.stat().st_size > MOST_BYTES:
-                raise InputError(f"{clip(path)}: is longer than {MOST_BYTES} bytes")
-            return path.read_text(encoding="utf-8"), str(path), path.resolve()
+            return _text_of(path), str(path), path.resolve()
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{clip(path)}: cannot be read as text ({clip(error)})") from None
     if str(source) in shipped():
@@ -279,6 +279,32 @@ def _find(source: str | Path, folder: Path | None, subject: str) -> tuple[str, s
         f"{clip(subject) if subject else 'scenario '}{shown(str(source))}: no such file, and the "
         f"shipped scenarios are {', '.join(shipped())}"
     )
+
+
+def _text_of(path: Path) -> str:
+    """Return the text of a file; nothing that may never end is waited for, or read on and on.
+
+    Raises
+    ------
+    InputError
+        It is a pipe or a device, longer than `MOST_BYTES`, or has no end.
+    OSError, UnicodeDecodeError
+        It cannot be read, or is no text.
+    """
+    pieces, left = [], MOST_BYTES + 1
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise InputError(f"{clip(path)}: is a pipe or a device; must be a file")
+        while left > 0 and (piece := file.read(left)) != b"":
+            if piece is None:  # whoever writes it has not finished
+                raise InputError(f"{clip(path)}: has no end; must be a file")
+            pieces.append(piece)
+            left -= len(piece)
+    if left <= 0:
+        raise InputError(f"{clip(path)}: is longer than {MOST_BYTES} bytes")
+    text = b"".join(pieces).decode("utf-8")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _with_newer_names(data: dict[str, Any], where: str) -> dict[str, Any]:

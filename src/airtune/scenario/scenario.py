@@ -14,7 +14,14 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from airtune.errors import clip, shown
 from airtune.registry import ENGINES, SCHEMES
 from airtune.scenario.array import Array
-from airtune.scenario.base import Count, NonNegative, Positive, Registered, Settings
+from airtune.scenario.base import (
+    Count,
+    NonNegative,
+    Positive,
+    Registered,
+    Settings,
+    folder_name,
+)
 from airtune.scenario.costs import Costs
 from airtune.scenario.digital import EXACT_PRODUCTS, PLANNED, Digital
 from airtune.scenario.faults import Faults
@@ -174,7 +181,7 @@ class Scenario(Settings):
     )
     seed: int = Field(1, ge=0, lt=2**64, description="root of every random stream")
     seeds: Count = Field(1, description="repetitions with independent streams")
-    schemes: tuple[Annotated[str, Registered(SCHEMES)], ...] = Field(
+    schemes: tuple[Annotated[str, Registered(SCHEMES), AfterValidator(folder_name)], ...] = Field(
         ("ideal", "movable", "fixed", "random-position", "digital"),
         min_length=1,
         description="schemes to compare (`airtune schemes` lists them)",

@@ -40,7 +40,7 @@ def compare(
         New or empty folder; ``runs/<name>-<time>`` by default.
     overwrite : bool
         Remove the run that is in the folder, once files and budgets of the new one have been
-        checked; a folder that holds no run is never removed.
+        checked; other files there stay, and a folder that holds no run is refused.
     progress : bool
         Show a bar for each scheme, in a terminal or a notebook.
 

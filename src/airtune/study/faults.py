@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from airtune.record.documents import MetricsLine
+from airtune.study.statistics import Quantiles, quantiles
 
 CLIENT_ROUNDS = ("left_out", "cut", "slow", "late", "stale", "wrong_reports", "outdated_csi")
 """Kinds that name clients: counted are the times that a client was met."""
@@ -33,9 +34,9 @@ def fault_figures(lines: Sequence[MetricsLine], clients: int) -> dict[str, float
     -------
     dict of str to float, or None
         Counts over the rounds of the kinds that were on, means of sizes and biases over the rounds
-        that have them,
-        `participation`, the mean share of the K clients whose whole update was in the mean, and
-        `bias`, the mean squared bias that the bound books.  None where the scenario has no faults.
+        that have them, `participation`, the mean share of the K clients whose whole update was in a
+        mean by which the server stepped, and `bias`, the mean squared bias that the bound books.
+        None where the scenario has no faults.
     """
     met = [(line, line.faults) for line in lines if line.faults is not None]
     if not met:
@@ -55,7 +56,30 @@ def fault_figures(lines: Sequence[MetricsLine], clients: int) -> dict[str, float
         known = [faults[name] for _, faults in met if faults.get(name) is not None]
         if known:
             figures[name] = float(np.mean(known))
-    whole = [len(set(line.clients or ()) - set(line.missing)) / clients for line, _ in met]
+    whole = [len(_learnt(line)) / clients for line, _ in met]
     figures["participation"] = float(np.mean(whole))
     figures["bias"] = float(np.mean([line.number("bias") or 0.0 for line, _ in met]))
     return figures
+
+
+def _learnt(line: MetricsLine) -> set[int]:
+    """Return the clients whose whole update the server's step of a round holds."""
+    if line.not_finite is not None or line.rejected:
+        return set()
+    return set(line.clients or ()) - set(line.missing)
+
+
+def over_fault_figures(seeds: Sequence[Mapping[str, float]]) -> dict[str, Quantiles]:
+    """Merge what :func:`fault_figures` returns over the seeds, each figure over those that have it.
+
+    Parameters
+    ----------
+    seeds : sequence of mapping
+
+    Examples
+    --------
+    >>> over_fault_figures([{"cut": 1}, {"cut": 3, "bias": 0.5}])["bias"]["median"]
+    0.5
+    """
+    names = dict.fromkeys(name for figures in seeds for name in figures)
+    return {name: quantiles([one[name] for one in seeds if name in one]) for name in names}

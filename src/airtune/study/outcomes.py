@@ -22,7 +22,7 @@ from airtune.record.documents import (
 from airtune.registry import PROPOSAL, REFERENCE
 from airtune.scenario import Scenario
 from airtune.study.ends import stopped_by
-from airtune.study.faults import fault_figures
+from airtune.study.faults import fault_figures, over_fault_figures
 from airtune.study.statistics import Quantiles, Share, jain_index, quantiles, share_interval
 from airtune.study.targets import MAIN, SHARES, Crossing, Targets, crossing, target_loss
 
@@ -302,6 +302,8 @@ def over_cells(cells: Mapping[int, CellFigures]) -> dict[str, Any]:
 def _merge_named(name: str, values: list[Any]) -> Any:
     if name == "history":
         return [_merge_round(lines) for lines in zip(*values, strict=False)]
+    if name == "faults":
+        return over_fault_figures(values)
     if name.startswith("within_"):
         return all(values)
     if name == "stopped_by":

@@ -31,7 +31,7 @@ from airtune.study.engine import session
 from airtune.study.histories import finished_figures, merged_targets
 from airtune.study.outcomes import CellFigures, baseline_of, headline, over_cells
 from airtune.study.statistics import paired_figures
-from airtune.study.sweep_notes import note_infeasible
+from airtune.study.sweep_notes import discard_points, note_infeasible
 
 KIND = "sweep"
 _OWN_OPTIONS = {"schemes": "--schemes", "seeds": "--seeds", "seed": "--seeds", "name": "--out"}
@@ -226,7 +226,7 @@ def begin(scenario: Scenario, axes: Sequence[Axis], folder: Path | None = None) 
         try:
             yield begun
         except InputError:
-            discard_unused(begun)
+            discard_points([point.run.folder for point in begun.points])
             raise
 
 
@@ -244,11 +244,17 @@ def open_sweep(run_folder: RunFolder) -> Sweep:
     except InputError:
         raise InputError(f"{path}: damaged; it does not say what is varied") from None
     axes = tuple(Axis(axis.setting, tuple(axis.values)) for axis in vary)
+    count = 1
+    for axis in axes:
+        count *= len(axis.values)
+        if not 1 <= count <= MOST_POINTS:
+            most = f"1 to {MOST_POINTS} points"
+            raise InputError(f"{path}: damaged; what is varied must make {most}")
     opened = Sweep(
         run_folder.folder, run_folder.scenario, axes, run_folder.version, run_folder.date
     )
     try:
-        assert opened.points
+        _ = opened.points
     except (InputError, TypeError) as error:
         raise InputError(f"{path}: damaged; what is varied cannot be used ({error})") from None
     return opened
@@ -387,13 +393,3 @@ def publish(sweep: Sweep) -> Path:
     from airtune.report.sweep_page import build
 
     return build(sweep.folder)
-
-
-def discard_unused(sweep: Sweep) -> None:
-    """Remove the points of a sweep in which nothing could be computed; its head stays."""
-    for point in sweep.points:
-        folder = point.run.folder
-        if folder.is_dir() and not folder.is_symlink():
-            for note in folder.glob(names.INFEASIBLE):
-                note.unlink()
-            record.discard_unused(folder)

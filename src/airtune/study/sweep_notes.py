@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
+
 from airtune import record
 from airtune.record import RunFolder, names
 from airtune.record.documents import InfeasibleDocument
@@ -25,3 +28,12 @@ def note_infeasible(run: RunFolder, index: int, message: str | None) -> None:
     else:
         content = {"seed": index, "message": message}
         record.write_document(path, InfeasibleDocument, content)
+
+
+def discard_points(folders: Iterable[Path]) -> None:
+    """Remove the points of a sweep in which nothing could be computed, given by their folders."""
+    for folder in folders:
+        if folder.is_dir() and not folder.is_symlink():
+            for note in folder.glob(names.INFEASIBLE):
+                note.unlink()
+            record.discard_unused(folder)
