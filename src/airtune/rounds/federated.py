@@ -168,14 +168,15 @@ class FederatedRun:
         state.client_states |= sending.kept(computed.states)
         old_positions, before = state.positions, state.faults.carriages
         carried = partial(self.faults.carried, index, before, old_positions)
-        there = places.arrive(self._standing(), radio, self._forecast, choice.clients, carried)
+        computing = self._computing(choice.clients)
+        standing = self._standing(computing.time_s)
+        there = places.arrive(standing, radio, self._forecast, choice.clients, carried)
         moved, link, state.placed_error = there.moved, there.link, there.aim.placed_error
         if there.carriages is not None:
             state.faults = replace(state.faults, carriages=there.carriages)
         state.positions = moved.positions
 
         #    Who drops out or is late does not get to send.
-        computing = self._computing(choice.clients)
         waiting = self.faults.waiting(wrong, choice.clients, computing)
         left_out = wrong.dropping(choice.clients)
         late = choice.clients[:0] if waiting is None else choice.clients[waiting.late]
@@ -336,8 +337,8 @@ class FederatedRun:
             fair_window=self.scenario.clients.fair_window,
         )
 
-    def _standing(self) -> Standing:
-        """Return what decides where the antennas go in the next round."""
+    def _standing(self, computing_s: float) -> Standing:
+        """Return what decides where the antennas go while the clients compute."""
         state = self.state
         return Standing(
             self.repetition,
@@ -347,6 +348,7 @@ class FederatedRun:
             state.positions,
             state.effective_weights,
             state.placed_error,
+            computing_s,
         )
 
     def _forecast(self, link: Link) -> Forecast:

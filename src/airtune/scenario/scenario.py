@@ -218,6 +218,7 @@ class Scenario(Settings):
                 f"of clients.count = {self.clients.count}"
             )
         self.faults.jammer.check_strength(self.radio)
+        self.radio.mobility.check_count(self.clients.count)
         if self.placement.refinements and self.radio.csi.beamformer != "measured":
             raise ValueError(
                 f"placement.refinements = {self.placement.refinements}: needs "

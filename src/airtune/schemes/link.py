@@ -59,6 +59,8 @@ class RadioRound:
         Where movable antennas may be placed.
     true_budget : LinkBudget, optional
         The powers as they are, where the server believes in others.
+    age_s : float
+        How old what the server perceives is [s].
     """
 
     seed: int
@@ -67,6 +69,7 @@ class RadioRound:
     budget: LinkBudget
     region: AntennaRegion
     true_budget: LinkBudget | None = None
+    age_s: float = 0.0
 
     @classmethod
     def of(cls, scenario: Scenario, seed: int, round_index: int, block: Block) -> RadioRound:
