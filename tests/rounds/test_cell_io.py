@@ -66,6 +66,11 @@ def test_resume_is_bit_for_bit(small_scenario, tmp_path, scheme: str, killed_at:
         {"planning__movement": "when-needed", "planning__quality_db": -30.0},
         {"planning__movement": "once"},
         {
+            "placement__robust": "sampled",
+            "placement__robust_samples": 3,
+            "radio__csi__angle_error_deg": 1.0,
+        },
+        {
             "radio__channel": "tracks",
             "radio__mobility__track": "random-waypoint",
             "radio__csi__age_s": "round",

@@ -169,8 +169,8 @@ class FederatedRun:
         old_positions, before = state.positions, state.faults.carriages
         carried = partial(self.faults.carried, index, before, old_positions)
         computing = self._computing(choice.clients)
-        standing = self._standing(computing.time_s)
-        there = places.arrive(standing, radio, self._forecast, choice.clients, carried)
+        now = self._standing(computing)
+        there = places.arrive(now, radio, self._forecast, choice.clients, carried)
         moved, link, state.placed_error = there.moved, there.link, there.aim.placed_error
         if there.carriages is not None:
             state.faults = replace(state.faults, carriages=there.carriages)
@@ -337,7 +337,7 @@ class FederatedRun:
             fair_window=self.scenario.clients.fair_window,
         )
 
-    def _standing(self, computing_s: float) -> Standing:
+    def _standing(self, computing: Computing) -> Standing:
         """Return what decides where the antennas go while the clients compute."""
         state = self.state
         return Standing(
@@ -348,7 +348,7 @@ class FederatedRun:
             state.positions,
             state.effective_weights,
             state.placed_error,
-            computing_s,
+            computing.time_s,
         )
 
     def _forecast(self, link: Link) -> Forecast:
@@ -393,8 +393,7 @@ class FederatedRun:
 
     def _evaluate(self, index: int) -> Evaluation | None:
         """Evaluate the adapter where the round asks for it; the last and the first always do."""
-        due = index % self.scenario.evaluation.every == 0 or index == self.current.last_round
-        if not due:
+        if index % self.scenario.evaluation.every and index != self.current.last_round:
             return None
         weights = self.repetition.weights(self.plan.participants)
         return scores.evaluate(self.engine, self.state, self.sending.own_entries, weights)
