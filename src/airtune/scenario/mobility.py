@@ -50,12 +50,6 @@ class Mobility(Settings):
         "38.901: 10 to 13 (urban micro), 37 to 50 (urban macro), 37 to 120 (rural macro)",
     )
 
-    @property
-    def largest_speed(self) -> float:
-        """The greatest speed that is set, of clients and interferers [m/s]."""
-        speeds = self.speed_mps if isinstance(self.speed_mps, tuple) else (self.speed_mps,)
-        return max(*speeds, self.interferer_speed_mps)
-
     @model_validator(mode="after")
     def _check_file(self) -> Self:
         if (self.track == "file") != (self.track_file is not None):

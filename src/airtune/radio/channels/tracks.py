@@ -62,7 +62,7 @@ class Scatterers:
     def met(self, transmitters: Real) -> tuple[Real, Complex]:
         """Return places and gains, shapes (K, L, 3) and (K, L), for transmitters at (K, 3)."""
         if self.window is None:
-            return self.places, self.gains
+            return self.places.copy(), self.gains
         window = self.window[..., None]
         away = (transmitters[:, None, ::2] - self.places[..., ::2]) / window
         copy = np.round(away)
@@ -100,7 +100,7 @@ class Tracks(TurningRays):
     A client that walks for a second: the strength of its path changes a little, the phase a lot.
 
     >>> from airtune.scenario import Mobility
-    >>> radio = Radio(channel="tracks", mobility=Mobility(speed_mps=1.5))
+    >>> radio = Radio(channel="tracks", shadowing_db=0, mobility=Mobility(speed_mps=1.5))
     >>> channel = Tracks(radio, Clients(count=1), seed=1)
     >>> before, after = (channel.block(t).true.clients.gains[0, 0] for t in (0, 1))
     >>> bool(0.9 < abs(after / before) < 1.1), bool(abs(np.angle(after / before)) > 0.1)
@@ -123,9 +123,11 @@ class Tracks(TurningRays):
             for group, count in counts.items()
         }
         self._speed = max(
-            radio.mobility.largest_speed if len(given) < len(counts) else 0.0,
-            *(track.largest_speed for track in given.values()),
-            0.0,
+            given[group].largest_speed
+            if group in given
+            else float(self._speeds(group, count).max())
+            for group, count in counts.items()
+            if count
         )
         shadowing = radio.mobility.shadowing_distance_m
         self._map = ShadowingMap.drawn(shadowing, generator(seed, "tracks", "shadowing"))
@@ -136,13 +138,18 @@ class Tracks(TurningRays):
         """Speed of the fastest over the wavelength [Hz]."""
         return self._speed / self._wavelength
 
+    def _speeds(self, group: str, count: int) -> Real:
+        """Return the speeds of a group that is not in a file, shape (count,) [m/s]."""
+        settings = self._radio.mobility
+        mine = settings.speed_mps if group == "clients" else settings.interferer_speed_mps
+        return np.broadcast_to(np.asarray(mine, dtype=np.float64), (count,))
+
     def _moving(self, group: str, count: int, ring: tuple[float, float]) -> Places:
         """Return the drawn tracks of a group."""
         settings = self._radio.mobility
         rng = generator(self._seed, "tracks", group)
         start, turn = ring_points(count, ring, settings, rng), rng.uniform(0.0, 2.0 * np.pi, count)
-        mine = settings.speed_mps if group == "clients" else settings.interferer_speed_mps
-        speeds = np.broadcast_to(np.asarray(mine, dtype=np.float64), (count,))
+        speeds = self._speeds(group, count)
         if settings.track == "random-waypoint":
             return Waypoints(self._seed, group, ring, settings, speeds, start)
         heading = np.stack([np.sin(turn), np.zeros(count), np.cos(turn)], axis=-1)
