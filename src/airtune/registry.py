@@ -244,6 +244,7 @@ CHANNELS = Registry(
     {
         "block-fading": "airtune.radio.channels.block_fading:BlockFading",
         "file": "airtune.radio.channels.path_file:FileChannel",
+        "tracks": "airtune.radio.channels.tracks:Tracks",
         **{
             name: f"airtune.radio.channels.tr38901:{name.upper().replace('-', '_')}"
             for name in ("umi", "uma", "rma", "cdl-a", "cdl-b", "cdl-c", "cdl-d", "cdl-e")

@@ -65,6 +65,16 @@ def test_resume_is_bit_for_bit(small_scenario, tmp_path, scheme: str, killed_at:
         {"evaluation__every": 3},
         {"planning__movement": "when-needed", "planning__quality_db": -30.0},
         {"planning__movement": "once"},
+        {
+            "placement__robust": "sampled",
+            "placement__robust_samples": 3,
+            "radio__csi__angle_error_deg": 1.0,
+        },
+        {
+            "radio__channel": "tracks",
+            "radio__mobility__track": "random-waypoint",
+            "radio__csi__age_s": "round",
+        },
         {"planning__movement": "priced", "placement__travel_price_db": 4.0, "plan": "own"},
         {"planning__movement": "statistical", "planning__drift_db": 0.0, "planning__draws": 3},
     ],

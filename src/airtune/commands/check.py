@@ -56,6 +56,8 @@ def _show(found: Preflight) -> None:
     known = {name: value for name, value in found.estimates.items() if value is not None}
     if known:
         print("Estimates: " + ", ".join(_in_words(name, value) for name, value in known.items()))
+    if found.coherence is not None:
+        print(f"{found.coherence.sentence()}.")
     if len(set(found.client_memory_gib.values())) > 1:
         each = (f"{name} {gib:.2g} GiB" for name, gib in found.client_memory_gib.items())
         print("Memory of a client: " + ", ".join(each))

@@ -110,6 +110,8 @@ def plan_and_show(
         show_json({**document, "files": [str(path) for path in paths]})
         return
     show(describe(report))
+    if report.coherence is not None:
+        show(f"{report.coherence.sentence()}.")
     if front:
         show(front_table(front))
     for path in paths:

@@ -35,6 +35,7 @@ from airtune.schemes import (
     RadioRound,
     Signalling,
 )
+from airtune.schemes.aged import outdated
 from airtune.schemes.measured import measured
 
 SILENT_SYMBOLS = 10
@@ -331,7 +332,8 @@ class Repetition:
         """
         pilots = self.scenario.radio.pilot_symbols_per_client
         sounding = Sounding(pilots, self._silent_symbols(array), array.front_end.chains)
-        return measured(link, clients, sounding, self.scenario.radio.csi, name)
+        csi = outdated(self.scenario.radio.csi, link.radio.age_s, self.paths.max_doppler_hz)
+        return measured(link, clients, sounding, csi, name)
 
     def radio(self, round_index: int) -> RadioRound:
         """Return the true and the perceived paths of a round."""

@@ -9,6 +9,7 @@ from typing import Any
 from airtune.bound import BoundParts
 from airtune.errors import InputError, clip, computable
 from airtune.planning.alternate import JointPlan
+from airtune.planning.coherence import Coherence
 from airtune.planning.forward import for_scheme
 from airtune.planning.margins import Margins, bound_curve, measure_margins
 from airtune.planning.payload_choice import (
@@ -52,16 +53,22 @@ class ScenarioPlan:
         """Return the document that ``airtune plan --json`` prints."""
         document = self.joint.to_dict()
         document["radio"] |= _beamformer(self.repetition, self.joint)
-        twin, pilot = self.repetition.twin, self.repetition.pilot
+        twin, pilot, coherence = self.repetition.twin, self.repetition.pilot, self.coherence
         return {
             "scenario": self.repetition.scenario.name,
             **({} if twin is None else {"cost_twin": twin.to_dict()}),
             **document,
             **({} if self.margins is None else {"margins": self.margins.to_dict()}),
             **({} if pilot is None else {"pilot": pilot.to_dict()}),
+            **({} if coherence is None else {"coherence": coherence.to_dict()}),
             **({} if not self.pilots else {"pilots": _documents(self.pilots)}),
             "seconds": self.seconds,
         }
+
+    @property
+    def coherence(self) -> Coherence | None:
+        """How long the paths last, against the times of a round; None where it is not known."""
+        return Coherence.of(self.repetition, self.joint)
 
     def bound_curve(self) -> dict[int, BoundParts | None]:
         """Bound of the best plan of each T in rising order, the T of the plan among them.

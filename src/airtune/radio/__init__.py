@@ -9,6 +9,7 @@ The functions to start from, in the order of a round:
     channels.cell.place_stations    where the transmitters stand
     channels.block_fading           the paths of each round; channels.base has the contract
     channels.path_file              from files; tr38901, deepmimo and scene beside it from others
+    channels.tracks                 of clients that move; places by tracks, shadowing by a map
     plane_waves                     plane waves that stand for spherical ones
     layouts.fixed_array             positions of antennas that stay
     transmission.air_at             channels and covariance at the antennas

@@ -66,6 +66,7 @@ def _named(scenario: Scenario) -> dict[str, str]:
         "data.pretraining_corpus": scenario.data.pretraining_corpus,
         "costs.model": config_file(scenario.costs.model),
         "radio.channel_file": scenario.radio.channel_file,
+        "radio.mobility.track_file": scenario.radio.mobility.track_file,
         "planning.pilot": scenario.planning.pilot,
         "planning.pilot_source": scenario.planning.pilot_source,
     }

@@ -168,14 +168,15 @@ class FederatedRun:
         computed = self.poisoning.sent(honest, index)
         old_positions, before = state.positions, state.faults.carriages
         carried = partial(self.faults.carried, index, before, old_positions)
-        there = places.arrive(self._standing(), radio, self._forecast, choice.clients, carried)
+        computing = self._computing(choice.clients)
+        now = self._standing(computing)
+        there = places.arrive(now, radio, self._forecast, choice.clients, carried)
         moved, link, state.placed_error = there.moved, there.link, there.aim.placed_error
         if there.carriages is not None:
             state.faults = replace(state.faults, carriages=there.carriages)
         state.positions = moved.positions
 
         #    Who drops out or is late does not get to send; who is late has not done its steps.
-        computing = self._computing(choice.clients)
         waiting = self.faults.waiting(wrong, choice.clients, computing)
         left_out = wrong.dropping(choice.clients)
         late = choice.clients[:0] if waiting is None else choice.clients[waiting.late]
@@ -337,8 +338,8 @@ class FederatedRun:
             fair_window=self.scenario.clients.fair_window,
         )
 
-    def _standing(self) -> Standing:
-        """Return what decides where the antennas go in the next round."""
+    def _standing(self, computing: Computing) -> Standing:
+        """Return what decides where the antennas go while the clients compute."""
         state = self.state
         return Standing(
             self.repetition,
@@ -348,6 +349,7 @@ class FederatedRun:
             state.positions,
             state.effective_weights,
             state.placed_error,
+            computing.time_s,
         )
 
     def _forecast(self, link: Link) -> Forecast:
@@ -392,8 +394,7 @@ class FederatedRun:
 
     def _evaluate(self, index: int) -> Evaluation | None:
         """Evaluate the adapter where the round asks for it; the last and the first always do."""
-        due = index % self.scenario.evaluation.every == 0 or index == self.current.last_round
-        if not due:
+        if index % self.scenario.evaluation.every and index != self.current.last_round:
             return None
         weights = self.repetition.weights(self.plan.participants)
         return scores.evaluate(self.engine, self.state, self.sending.own_entries, weights)

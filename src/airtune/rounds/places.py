@@ -15,6 +15,7 @@ from airtune.radio.drives import Carriages
 from airtune.radio.movement import Movement
 from airtune.radio.units import from_db
 from airtune.schemes import BuiltScheme, Forecast, Link, RadioRound, Travel
+from airtune.schemes.aged import aged
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ class Standing:
         nu_k that are expected of the round; 0 for who is not selected.
     placed_error : float or None
         As the last :class:`Aim` had it.
+    computing_s : float
+        How long the selected clients compute [s].
     """
 
     repetition: Repetition
@@ -67,6 +70,25 @@ class Standing:
     positions: Real
     weights: Real
     placed_error: float | None = None
+    computing_s: float = 0.0
+
+    def at_upload(self, radio: RadioRound, moving_s: float) -> RadioRound:
+        """Return a round as it is when the clients send (`radio.csi.age_s`).
+
+        Parameters
+        ----------
+        radio : RadioRound
+            As it is known when the round opens.
+        moving_s : float
+            How long the antennas move [s].
+        """
+        scenario = self.repetition.scenario
+        given, both = scenario.radio.csi.age_s, (self.computing_s, moving_s)
+        if given == "round":
+            age = max(both) if scenario.planning.overlap else sum(both)
+        else:
+            age = float(given)
+        return aged(radio, self.repetition.paths, age)
 
     @property
     def planned_places(self) -> Real | None:
@@ -138,11 +160,15 @@ def arrive(
     repetition, array = now.repetition, now.scheme.array
     ports = array.ports() if repetition.measures else None
     if ports is not None:
+        # what is switched is measured and chosen just before the clients send
+        radio = now.at_upload(radio, 0.0)
         radio = repetition.measured(radio.at(ports), array, clients, "ports").radio
     aim = target(now, radio, forecast)
     moved = repetition.movement(array, now.positions, aim.positions)
 
     def known(radio: RadioRound, moved: Movement, name: str) -> tuple[Link, Carriages | None]:
+        if ports is None:
+            radio = now.at_upload(radio, moved.time_s)
         link, carriages = array.link(radio, now.weights, moved.positions), carried(moved)
         if carriages is not None:
             link = replace(link, true_positions=carriages.actual)

@@ -16,16 +16,11 @@ from airtune.scenario.learning import (
     SmallLlama,
     Training,
 )
+from airtune.scenario.mobility import Mobility
+from airtune.scenario.paths import Csi, Paths
 from airtune.scenario.planning import Bound, Budget, Calibration, Planning
 from airtune.scenario.poison import Poison
-from airtune.scenario.radio import (
-    Aggregation,
-    Clients,
-    Csi,
-    Interferers,
-    Paths,
-    Radio,
-)
+from airtune.scenario.radio import Aggregation, Clients, Interferers, Radio
 from airtune.scenario.ris import Ris
 from airtune.scenario.scenario import Engine, PlacementSettings, Processor, Scenario, Server
 
@@ -50,6 +45,7 @@ __all__ = [
     "Hardware",
     "Interferers",
     "Lora",
+    "Mobility",
     "Model",
     "Paths",
     "PlacementSettings",

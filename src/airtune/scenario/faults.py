@@ -13,8 +13,9 @@ from pydantic import Field, model_validator
 
 from airtune.errors import shown
 from airtune.scenario.base import Settings
+from airtune.scenario.paths import check_range
 from airtune.scenario.poison import Poison
-from airtune.scenario.radio import Radio, check_range
+from airtune.scenario.radio import Radio
 from airtune.scenario.units import Quantity
 
 Share = Annotated[float, Field(ge=0, le=1), Quantity("", 1e-4, 1)]

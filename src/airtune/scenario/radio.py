@@ -13,22 +13,16 @@ from airtune.scenario.base import (
     Decibel,
     Fraction,
     Million,
-    NonNegative,
     Positive,
     Range,
     Registered,
     Settings,
 )
 from airtune.scenario.hardware import Hardware
+from airtune.scenario.mobility import Mobility
+from airtune.scenario.paths import Csi, Paths, check_range
 from airtune.scenario.tr38901 import Tr38901
 from airtune.scenario.units import Quantity
-
-
-def check_range(name: str, pair: Range, *, low: float = 0.0) -> None:
-    if not low <= pair[0] <= pair[1]:
-        raise ValueError(
-            f"{name} = {shown(list(pair))}: must be two increasing numbers, the first >= {low:g}"
-        )
 
 
 class Clients(Settings):
@@ -106,68 +100,6 @@ class Interferers(Settings):
         return self
 
 
-class Paths(Settings):
-    """Small-scale propagation: the paths of the field-response model."""
-
-    fading: Literal["rayleigh", "rician"] = Field(
-        "rayleigh", description="equal-power random paths, or one line-of-sight path besides"
-    )
-    count: Annotated[int, Field(ge=1, le=10_000)] = Field(
-        10, description="scattered paths L of each client or interferer (line of sight besides)"
-    )
-    rician_k_db: Annotated[Decibel, Quantity("dB", -60, 60)] = Field(
-        6.0, description="line-of-sight over scattered power (rician only)"
-    )
-    angles: Literal["uniform", "cluster"] = Field(
-        "uniform", description="directions over the half sphere, or clustered around the client"
-    )
-    angle_spread_deg: Annotated[Positive, Quantity("deg", 1e-3, 360)] = Field(
-        15.0, description="standard deviation within a cluster"
-    )
-    delay_spread_s: Annotated[NonNegative, Quantity("s", 1e-11, 1e-3)] = Field(
-        1e-7, description="mean of the exponential path delays"
-    )
-    scatterer_distance_m: Annotated[Range | None, Quantity("m", 0.1, 1e5)] = Field(
-        None,
-        description="least and greatest distance of scatterers in m, which makes wave fronts "
-        "spherical, the line of sight's by the client's distance; null: plane waves",
-    )
-    doppler_hz: Annotated[NonNegative, Quantity("Hz", 1e-5, 1e5)] = Field(
-        0.3,
-        description="largest Doppler shift; with block_interval_s it sets the round-to-round "
-        "correlation J0(2 pi doppler_hz block_interval_s) of the path gains",
-    )
-    block_interval_s: Annotated[Positive, Quantity("s", 1e-6, 1e5)] = Field(
-        1.0, description="time between the blocks of two rounds"
-    )
-    angle_drift_deg: Annotated[NonNegative, Quantity("deg", 1e-5, 180)] = Field(
-        1.0, description="standard deviation of a direction's change from round to round"
-    )
-
-    @model_validator(mode="after")
-    def _check_scatterers(self) -> Self:
-        if self.scatterer_distance_m is not None:
-            check_range("scatterer_distance_m", self.scatterer_distance_m, low=0.1)
-        return self
-
-
-class Csi(Settings):
-    """Channel-state error: the placement sees perturbed paths, the air uses the true ones."""
-
-    angle_error_deg: Annotated[float, Field(ge=0, le=180), Quantity("deg", 1e-5, 180)] = Field(
-        0.0, description="standard deviation of angle errors"
-    )
-    gain_error: Annotated[float, Field(ge=0, le=10), Quantity("", 1e-6, 10)] = Field(
-        0.0, description="standard deviation of path gain errors, relative to the gain"
-    )
-    beamformer: Literal["paths", "measured"] = Field(
-        "paths",
-        description="beamformers and powers from the paths as they are believed, or from channels "
-        "that the pilots of the round tell at the antennas, with the noise of the pilots; antennas "
-        "that move are placed by the believed paths and take pilots and silent symbols once more",
-    )
-
-
 class Radio(Settings):
     """Carrier, noise, path loss, fading and interference."""
 
@@ -237,12 +169,14 @@ class Radio(Settings):
         "block-fading",
         description="where the propagation paths come from: drawn by the settings of paths "
         "(block-fading), read from channel_file (file), drawn by 3GPP TR 38.901 (umi, uma, rma, "
-        "cdl-a to cdl-e: extra sionna), or a registered name",
+        "cdl-a to cdl-e: extra sionna), of clients that move by mobility (tracks), or a registered "
+        "name",
     )
     channel_file: str | None = Field(
         None, description="channel = file: paths as `airtune channel` writes them (.npz)"
     )
     paths: Paths = Paths()
+    mobility: Mobility = Mobility()
     tr38901: Tr38901 = Tr38901()
     interferers: Interferers = Interferers()
     csi: Csi = Csi()
@@ -263,6 +197,15 @@ class Radio(Settings):
             raise ValueError(
                 f"channel = {clip(self.channel)}, channel_file = {name}: channel = file needs a "
                 "channel_file, and no other channel has one"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_age(self) -> Self:
+        if self.csi.age_s != 0 and self.channel in ("block-fading", "file"):
+            raise ValueError(
+                f"csi.age_s = {self.csi.age_s}: must be 0 with channel = {self.channel}, whose "
+                "paths stay for a whole round"
             )
         return self
 

@@ -67,6 +67,15 @@ class PlacementSettings(Settings):
     travel_price_db: Annotated[NonNegative, Quantity("dB/wavelength", 0, 100)] = Field(
         0.0, description="gain in dB that one more wavelength of travel must bring"
     )
+    robust: Literal["none", "sampled"] = Field(
+        "none",
+        description="places, and beamformers that are not measured, are the best for the paths as "
+        "they are believed (none), or for the weakest client in the worst of robust_samples "
+        "channels with errors of radio.csi over the mean of their interference (sampled)",
+    )
+    robust_samples: Annotated[int, Field(ge=2, le=64)] = Field(
+        8, description="robust = sampled: channels, the believed one among them"
+    )
     refinements: Annotated[int, Field(ge=0, le=10)] = Field(
         0,
         description="times in a round that the antennas are placed anew nearby with what has been "
@@ -225,6 +234,7 @@ class Scenario(Settings):
                 f"of clients.count = {self.clients.count}"
             )
         self.faults.jammer.check_strength(self.radio)
+        self.radio.mobility.check_count(self.clients.count)
         if self.placement.refinements and self.radio.csi.beamformer != "measured":
             raise ValueError(
                 f"placement.refinements = {self.placement.refinements}: needs "

@@ -12,6 +12,7 @@ import numpy as np
 from airtune.errors import InputError
 from airtune.kinds import Complex, Integer, Real
 from airtune.placement import Placement, Problem, ProblemError, beamform
+from airtune.placement.problem import evaluate
 from airtune.placement.values import check_range
 from airtune.radio.channels.base import Block, Paths, Transmitters
 from airtune.radio.impairments import muted
@@ -19,7 +20,8 @@ from airtune.radio.plane_waves import interpolated, tangent
 from airtune.radio.transmission import Air, air_at
 from airtune.radio.units import LinkBudget
 from airtune.scenario import Scenario
-from airtune.streams import torch_seed
+from airtune.schemes.robust import Robust
+from airtune.streams import generator, torch_seed
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,10 @@ class RadioRound:
         Where movable antennas may be placed.
     true_budget : LinkBudget, optional
         The powers as they are, where the server believes in others.
+    age_s : float
+        How old what the server perceives is [s].
+    robust : Robust, optional
+        Errors of what is perceived for which places and beamformers are chosen.
     """
 
     seed: int
@@ -67,6 +73,8 @@ class RadioRound:
     budget: LinkBudget
     region: AntennaRegion
     true_budget: LinkBudget | None = None
+    age_s: float = 0.0
+    robust: Robust | None = None
 
     @classmethod
     def of(cls, scenario: Scenario, seed: int, round_index: int, block: Block) -> RadioRound:
@@ -98,7 +106,7 @@ class RadioRound:
             ) from error
         antennas = array.antennas - scenario.faults.antennas.missing
         region = AntennaRegion(antennas, array.region, array.spacing)
-        return cls(seed, round_index, block, budget, region)
+        return cls(seed, round_index, block, budget, region, robust=Robust.of(scenario))
 
     @property
     def true(self) -> Transmitters:
@@ -162,6 +170,18 @@ class RadioRound:
             )
         except ProblemError as error:
             raise InputError(f"the air of round {self.round}: {error}") from error
+
+    def chosen_for(
+        self, effective_weights: Real, places: Real | None = None, *, slopes: bool = False
+    ) -> Problem:
+        """Return the problem that places are chosen for (`placement.robust`).
+
+        That of :meth:`problem`, or the same with sampled errors of what is perceived.
+        """
+        problem = self.problem(effective_weights, places, slopes=slopes)
+        if self.robust is None:
+            return problem
+        return self.robust.problem(problem, generator(self.seed, "robust", self.round))
 
     def _plane(self, paths: Paths, places: Real | None, slopes: bool) -> Paths:
         if places is None:
@@ -239,9 +259,23 @@ class Link:
         return Response(self.radio.perceived, self.positions, self.radio.budget)
 
     def best_beamformer(self, effective_weights: Real) -> Placement:
-        """Return the best receive beamformer for these positions and weights nu_k, shape (K,)."""
-        seed = torch_seed(self.radio.seed, "beamformer", self.radio.round) % 2**31
+        """Return the best receive beamformer for these positions and weights nu_k, shape (K,).
+
+        With `placement.robust` it is the best for sampled errors, and its gain that of the paths as
+        they are perceived.
+        """
         problem = self.radio.problem(effective_weights, self.positions)
+        if self.radio.robust is None or not self.radio.robust.sets_beamformers:
+            return self._beamform(problem)
+        best = self.chosen(effective_weights)
+        return replace(best, worst_gain=evaluate(problem, self.positions, best.beamformer))
+
+    def chosen(self, effective_weights: Real) -> Placement:
+        """Return the beamformer and gain by which places are judged when they are chosen."""
+        return self._beamform(self.radio.chosen_for(effective_weights, self.positions))
+
+    def _beamform(self, problem: Problem) -> Placement:
+        seed = torch_seed(self.radio.seed, "beamformer", self.radio.round) % 2**31
         return beamform(problem, self.positions, seed=seed)
 
     def multicast_beamformer(self, clients: Integer) -> Complex | None:

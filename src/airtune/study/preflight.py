@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from airtune.learning.sizes import Outline
     from airtune.learning.text import Encoder, Example
     from airtune.planning.alternate import JointPlan
+    from airtune.planning.coherence import Coherence
+    from airtune.planning.repetition import Repetition
 
 KIND, FACTS = "check", "facts.json"
 
@@ -67,6 +69,8 @@ class Preflight:
         Whose costs the simulated time and energy are; None: those of the trained model.
     client_memory_gib : dict of str to float
         What a client of each scheme has to hold, by scheme.
+    coherence : Coherence or None
+        How long the paths last, against the times of a planned round; None where it is not known.
     """
 
     problems: list[str] = field(default_factory=list)
@@ -82,6 +86,7 @@ class Preflight:
     cut: int = 0
     cost_twin: CostTwin | None = None
     client_memory_gib: dict[str, float] = field(default_factory=dict)
+    coherence: Coherence | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document that ``airtune check --json`` prints."""
@@ -97,6 +102,7 @@ class Preflight:
             "examples": self.examples,
             "cut": self.cut,
             "client_memory_gib": self.client_memory_gib,
+            **({} if self.coherence is None else {"coherence": self.coherence.to_dict()}),
             **({} if self.cost_twin is None else {"cost_twin": self.cost_twin.to_dict()}),
         }
 
@@ -151,14 +157,19 @@ def preflight(scenario: Scenario, records: int = 0) -> Preflight:
     fits = found.attempt(lambda: _check_memory(scenario, facts, found))
     if checked is None or not fits:
         return found
+    from airtune.planning.coherence import Coherence
+    from airtune.planning.repetition import Repetition
+
     began = time.perf_counter()
-    plans = found.attempt(lambda: _plans(scenario, facts))
+    repetition = Repetition(scenario, scenario.seed, facts.sizes)
+    plans = found.attempt(lambda: _plans(repetition))
     if plans is not None:
         planning_s = (time.perf_counter() - began) / len(set(map(id, plans.values())))
         joint = plans.get(PROPOSAL) or next(iter(plans.values()))
         found.estimates["rounds"] = joint.plan.rounds
         found.estimates["time_s"] = joint.plan.latency_s.total
         found.estimates["energy_j"] = joint.plan.energy_j.total
+        found.coherence = Coherence.of(repetition, joint)
         rounds_s = wall_s(scenario, facts, plans, planning_s)
         found.estimates["wall_s"] = rounds_s + _pretraining_s(scenario, facts)
     return found
@@ -217,13 +228,12 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _plans(scenario: Scenario, facts: ModelFacts) -> dict[str, JointPlan] | None:
+def _plans(known: Repetition) -> dict[str, JointPlan] | None:
     """Return the plans; None where they need a pilot, or constants that the model has to tell."""
     from airtune.planning.forward import for_scheme
     from airtune.planning.plans import plan_all
-    from airtune.planning.repetition import Repetition
 
-    known = Repetition(scenario, scenario.seed, facts.sizes)
+    scenario = known.scenario
     for name in scenario.schemes:
         for_scheme(known, name)
     if scenario.bound.calibrated or scenario.planning.predicts:

@@ -183,6 +183,24 @@ class Channel(ABC):
             If the round is negative.
         """
 
+    @property
+    def max_doppler_hz(self) -> float | None:
+        """The largest Doppler shift of a client or interferer [Hz]; None: not known."""
+        return None
+
+    def later(self, round_index: int, age_s: float) -> Transmitters:
+        """Return the true paths some time after those of a round were looked at.
+
+        By default those of the round, for block fading keeps the paths of a whole round.
+
+        Parameters
+        ----------
+        round_index : int
+        age_s : float
+            At least 0 [s].
+        """
+        return self.block(round_index).true
+
     def ahead(self, known: Transmitters, blocks: int, rng: np.random.Generator) -> Transmitters:
         """Draw what the paths may be some blocks after those that are known.
 

@@ -168,6 +168,11 @@ class BlockFading(Channel):
         true = self._true(round_index)
         return Block(true, perceived(true, self._csi, self._seed, round_index))
 
+    @property
+    def max_doppler_hz(self) -> float:
+        """The largest Doppler shift [Hz]; the rounds' correlation follows from it."""
+        return self._settings.doppler_hz
+
     def ahead(self, known: Transmitters, blocks: int, rng: np.random.Generator) -> Transmitters:
         """Draw what the paths may be some blocks later, by the law that they follow."""
         for _ in range(blocks):

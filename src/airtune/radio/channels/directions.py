@@ -90,7 +90,7 @@ def pull(directions: Real, centres: Real, factor: float) -> Real:
     ndarray, float, shape (..., 2)
         Pulled directions.
     """
-    unit, centre = _lift(directions), _lift(np.broadcast_to(centres, directions.shape))
+    unit, centre = lift(directions), lift(np.broadcast_to(centres, directions.shape))
     angle = np.arctan2(
         np.linalg.norm(np.cross(unit, centre), axis=-1, keepdims=True),
         np.sum(unit * centre, axis=-1, keepdims=True),
@@ -101,7 +101,7 @@ def pull(directions: Real, centres: Real, factor: float) -> Real:
     return _flatten(np.where(sine > 1e-9, moved, unit))
 
 
-def _lift(directions: Real) -> Real:
+def lift(directions: Real) -> Real:
     """Return the unit vectors, shape (..., 3), of in-plane parts, shape (..., 2)."""
     rest = np.clip(1.0 - np.sum(directions**2, axis=-1, keepdims=True), 0.0, None)
     return np.concatenate([directions, np.sqrt(rest)], axis=-1)

@@ -1,4 +1,4 @@
-"""What channels of given rays have in common: the rays stay, and their phases turn with time."""
+"""What channels of rays have in common: their paths are a function of time."""
 
 from __future__ import annotations
 
@@ -43,8 +43,17 @@ class TurningRays(Channel):
         ValueError
             If the round is negative.
         """
+        true = self.later(round_index, 0.0)
+        return Block(true, perceived(true, self._radio.csi, self._seed, round_index))
+
+    def later(self, round_index: int, age_s: float) -> Transmitters:
+        """Return the true paths some time after those of a round were looked at."""
         if round_index < 0:
             raise ValueError(f"round must be >= 0, got {round_index}")
-        time_s = round_index * self._radio.paths.block_interval_s
-        true = Transmitters(self._at("clients", time_s), self._at("interferers", time_s))
-        return Block(true, perceived(true, self._radio.csi, self._seed, round_index))
+        time_s = round_index * self._radio.paths.block_interval_s + age_s
+        return Transmitters(self._at("clients", time_s), self._at("interferers", time_s))
+
+    @property
+    def max_doppler_hz(self) -> float | None:
+        """The largest Doppler shift [Hz]."""
+        return self._radio.paths.doppler_hz

@@ -81,7 +81,7 @@ class MovableArray(ArrayPolicy):
         effort = Effort() if effort is None else effort
         limited = self._limit(positions, travel)
         placement = solve(
-            radio.problem(effective_weights),
+            radio.chosen_for(effective_weights),
             mode=effort.mode or self.placement.mode,
             method=effort.method or self.placement.method,
             seed=torch_seed(radio.seed, "placement", radio.round) % 2**31,
@@ -108,7 +108,7 @@ class MovableArray(ArrayPolicy):
 
         def worth(at: Real) -> float:
             """What the solver maximises, for spherical waves  [dB]"""
-            gain = radio.at(at).best_beamformer(effective_weights).worst_gain
+            gain = radio.at(at).chosen(effective_weights).worst_gain
             way = 0.0 if travel is None else match(travel.origin, at, travel.stuck)[1]
             return float(to_db(gain)) - (0.0 if travel is None else travel.price_db * way)
 
@@ -116,7 +116,7 @@ class MovableArray(ArrayPolicy):
         seed = torch_seed(radio.seed, "placement", radio.round) % 2**31
         for reach in REACHES:
             step = TravelLimit(positions, reach, stuck=() if travel is None else travel.stuck)
-            problem = radio.problem(effective_weights, positions, slopes=True)
+            problem = radio.chosen_for(effective_weights, positions, slopes=True)
             moved = solve(problem, mode="fast", seed=seed, travel=step).positions
             if travel is not None:
                 order, longest = match(travel.origin, moved, travel.stuck)
