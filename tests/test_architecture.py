@@ -24,7 +24,7 @@ scheduling
 allocation   schemes   engines   bound.calibrate
 bound
 radio   placement   learning   record
-scenario   npz
+scenario   npz   track   meter
 costs   streams   registry   memory
 kinds   errors   compiled
 """

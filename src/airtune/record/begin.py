@@ -153,7 +153,7 @@ def _write_head(
         **facts,
     }
     write_document(folder / names.RUN, RunDocument, content, sealed=True)
-    return RunFolder(folder, scenario, kind, date=date)
+    return RunFolder(folder, scenario, kind, date=date, track=facts.get("track"))
 
 
 def _names_in(folder: Path) -> set[str]:
