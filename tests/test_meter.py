@@ -58,6 +58,7 @@ def carbon(mode: str, gpu_kwh: float = 0.0) -> type:
     class Tracker:
         def __init__(self, **settings: object) -> None:
             assert settings["output_methods"] == []
+            assert settings["emissions_endpoint"] is False
             self._hardware = [RAM(), CPU(mode)]
 
         def start(self) -> None:

@@ -34,6 +34,7 @@ from airtune.commands.options import (
     Seed,
     Seeds,
     Track,
+    Vary,
 )
 from airtune.errors import FailedError, InputError
 
@@ -145,6 +146,7 @@ def init(
 @app.command()
 def compare(
     scenario: ScenarioName,
+    *,
     overrides: Overrides = None,
     schemes: Schemes = None,
     seeds: Seeds = None,
@@ -165,10 +167,7 @@ def compare(
 @app.command()
 def sweep(
     scenario: ScenarioName,
-    vary: Annotated[
-        list[str],
-        typer.Option("--vary", metavar="a.b=1,2", help="Values of a setting; may be repeated."),
-    ],
+    vary: Vary,
     *,
     overrides: Overrides = None,
     schemes: Schemes = None,

@@ -168,6 +168,7 @@ class _CodeCarbon:
             country_iso_code="USA",  # of the carbon intensity, which is not used
             measure_power_secs=5,
             output_methods=[],
+            emissions_endpoint=False,  # whatever the user's configuration of CodeCarbon says
             tracking_mode="machine",
             allow_multiple_runs=True,
             log_level="critical",

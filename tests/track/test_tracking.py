@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from typer.testing import CliRunner
 
 from airtune import record
+from airtune.cli import app
 from airtune.commands import run as command
 from airtune.errors import InputError
 from airtune.record import open_folder
@@ -155,6 +157,16 @@ def test_a_folder_that_is_a_link_is_not_written(recorded, scenario, tmp_path, ca
 def test_an_unknown_tracker_is_refused_before_any_work(scenario, tmp_path) -> None:
     with pytest.raises(InputError, match="--track = 'paper': must be one of tensorboard, "):
         start(scenario, tmp_path / "run", "paper")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "typed", [["compare", "quickstart"], ["run", "quickstart", "--scheme", "fixed"]]
+)
+def test_the_option_is_one_of_compare_and_run(typed, tmp_path) -> None:
+    done = CliRunner().invoke(app, [*typed, "--track", "paper", "--out", str(tmp_path / "run")])
+    assert isinstance(done.exception, InputError)
+    assert str(done.exception).startswith("--track = 'paper': must be one of ")
     assert not (tmp_path / "run").exists()
 
 
