@@ -33,6 +33,8 @@ from airtune.commands.options import (
     Schemes,
     Seed,
     Seeds,
+    Track,
+    Vary,
 )
 from airtune.errors import FailedError, InputError
 
@@ -144,11 +146,13 @@ def init(
 @app.command()
 def compare(
     scenario: ScenarioName,
+    *,
     overrides: Overrides = None,
     schemes: Schemes = None,
     seeds: Seeds = None,
     engine: Engine = None,
     out: Out = None,
+    track: Track = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare schemes on the same channels, data and budgets: the main job."""
@@ -157,16 +161,13 @@ def compare(
     settings = command.read_settings(
         scenario, overrides, "compare", schemes=schemes, seeds=seeds, engine=engine
     )
-    _end(command.start("compare", settings, out, as_json, _interrupted.is_set))
+    _end(command.start("compare", settings, out, as_json, _interrupted.is_set, track))
 
 
 @app.command()
 def sweep(
     scenario: ScenarioName,
-    vary: Annotated[
-        list[str],
-        typer.Option("--vary", metavar="a.b=1,2", help="Values of a setting; may be repeated."),
-    ],
+    vary: Vary,
     *,
     overrides: Overrides = None,
     schemes: Schemes = None,
@@ -191,13 +192,14 @@ def run(
     overrides: Overrides = None,
     engine: Engine = None,
     out: Out = None,
+    track: Track = None,
     as_json: AsJson = False,
 ) -> None:
     """Run one scheme."""
     from airtune.commands import run as command
 
     settings = command.read_settings(scenario, overrides, "run", schemes=[scheme], engine=engine)
-    _end(command.start("run", settings, out, as_json, _interrupted.is_set))
+    _end(command.start("run", settings, out, as_json, _interrupted.is_set, track))
 
 
 @app.command()
@@ -262,10 +264,9 @@ def channel(
     as_json: AsJson = False,
 ) -> None:
     """Write the propagation paths of a channel into a file, for radio.channel=file."""
-    from airtune.commands.channel import export as export_paths
-    from airtune.commands.channel import show_channel
+    from airtune.commands import channel as command
 
-    show_channel(export_paths(source, out, scenario, overrides or [], blocks), as_json)
+    command.show_channel(command.export(source, out, scenario, overrides or [], blocks), as_json)
 
 
 @app.command()
@@ -349,10 +350,9 @@ def chat(
     temperature: Annotated[float, typer.Option(min=0, help="0: the likeliest token.")] = 0.0,
 ) -> None:
     """Talk with the tuned model of a run."""
-    from airtune.commands.chat import Manner
-    from airtune.commands.chat import chat as talk
+    from airtune.commands import chat as command
 
-    talk(run_dir, scheme, seed, Manner(base, max_tokens, temperature), prompt)
+    command.chat(run_dir, scheme, seed, command.Manner(base, max_tokens, temperature), prompt)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""What can be plugged in, by name: schemes, channels, policies, optimisers, objectives, engines.
+"""What can be plugged in, by name: schemes, channels, policies, optimisers, objectives, trackers.
 
 A name leads to where its object is (``module:attribute``), and the module is imported when the name
 is first used: the registry itself imports nothing of the package.  Names come from the package,
@@ -294,6 +294,17 @@ CLIENT_OBJECTIVES = Registry(
         "scaffold": "airtune.learning.objectives.scaffold:SCAFFOLD",
     },
     methods=("encode", "step"),
+)
+TRACKERS = Registry(
+    "tracker",
+    "airtune.trackers",
+    {
+        "tensorboard": "airtune.track.tensorboard:TensorBoardTracker",
+        "trackio": "airtune.track.trackio:TrackioTracker",
+        "mlflow": "airtune.track.mlflow:MlflowTracker",
+        "wandb": "airtune.track.wandb:WandbTracker",
+    },
+    is_called=True,
 )
 IMPORTED: list[str] = []
 """Modules that the user had imported to register names; processes elsewhere import them, too."""

@@ -28,6 +28,14 @@ Engine = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="Where client updates run: local, ray or flower."),
 ]
+Vary = Annotated[
+    list[str],
+    typer.Option("--vary", metavar="a.b=1,2", help="Values of a setting; may be repeated."),
+]
+Track = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Tracker: tensorboard, trackio, mlflow or wandb (local)."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 RunDir = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Folder of a run or a compare.")]
 RunDirs = Annotated[list[Path], typer.Argument(metavar="RUN_DIR...", help="Run folders.")]

@@ -16,12 +16,13 @@ from airtune.report import divergence, reasons, sweep_table, table, totals
 from airtune.scenario import Scenario
 from airtune.scenario import file as scenario_file
 from airtune.scenario.plausible import implausible
-from airtune.study import cells, compare
+from airtune.study import cells, compare, tracking
 from airtune.study import sweep as sweeps
 from airtune.study.divergence import failing
 from airtune.study.progress import Progress
 from airtune.study.sweep import Sweep
 from airtune.study.sweep_progress import SweepProgress
+from airtune.study.tracking import Tracking
 
 Interrupted = Callable[[], bool]
 """Whether to stop after the work in hand."""
@@ -74,7 +75,12 @@ def read_settings(
 
 
 def start(
-    kind: str, scenario: Scenario, out: Path | None, as_json: bool, interrupted: Interrupted
+    kind: str,
+    scenario: Scenario,
+    out: Path | None,
+    as_json: bool,
+    interrupted: Interrupted,
+    track: str | None = None,
 ) -> bool:
     """Begin a run or a comparison, and print its results.
 
@@ -89,6 +95,8 @@ def start(
         Print one JSON document instead of a table.
     interrupted : callable
         Whether to stop after the work in hand.
+    track : str, optional
+        Name of a tracker that is told of all rounds.
 
     Returns
     -------
@@ -98,11 +106,14 @@ def start(
     Raises
     ------
     InputError
-        A setting or the folder cannot be used.
+        A setting, the folder or the tracker cannot be used.
     """
     scenario = compare.check(scenario, kind)
+    if track is not None:
+        tracking.check(track)
     folder = out or compare.default_folder(scenario)
-    with record.begin(folder, scenario, kind) as run_folder:
+    facts = {} if track is None else {"track": track}
+    with record.begin(folder, scenario, kind, facts) as run_folder:
         return execute(run_folder, interrupted, as_json)
 
 
@@ -204,9 +215,15 @@ def execute(run_folder: RunFolder, interrupted: Interrupted, as_json: bool) -> b
         Print one JSON document instead of a table.
     """
     with _hint_at_resume(run_folder.folder):
-        if not _finished(run_folder.folder, run_folder.cells, as_json):
-            with Progress(run_folder, interrupted) as progress:
-                cells.execute(run_folder, progress, locked=True)
+        if _finished(run_folder.folder, run_folder.cells, as_json):
+            with _tracking(run_folder, lambda text: warn([text])):
+                pass  # a tracker that lacks something is told of it
+        else:
+            with (
+                Progress(run_folder, interrupted) as progress,
+                _tracking(run_folder, progress.told) as follower,
+            ):
+                cells.execute(run_folder, progress, follower, locked=True)
         results = compare.summarise(run_folder)
         page = compare.publish(run_folder)
     if as_json:
@@ -220,6 +237,17 @@ def execute(run_folder: RunFolder, interrupted: Interrupted, as_json: bool) -> b
         print(f"page: {page}")
     warn(divergence.lost_rounds(results))
     return _said_to_fail(run_folder.kind, "", results["schemes"], results["seeds"])
+
+
+@contextlib.contextmanager
+def _tracking(run_folder: RunFolder, say: Callable[[str], None]) -> Iterator[Tracking | None]:
+    """Tell the tracker of a run of all that is saved; None where there is no tracker."""
+    if run_folder.track is None:
+        yield None
+        return
+    with Tracking(run_folder, say) as told:
+        told.catch_up()
+        yield told
 
 
 def execute_sweep(sweep: Sweep, interrupted: Interrupted, as_json: bool) -> bool:

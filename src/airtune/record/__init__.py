@@ -32,7 +32,7 @@ from airtune.record.folder import (
 )
 from airtune.record.inputs import check_prepared, file_digests, swept_files
 from airtune.record.locks import lock, lock_if_free, lock_in_turn
-from airtune.record.machine import environment, made_with
+from airtune.record.machine import add_reading, environment, made_with
 from airtune.record.metrics import append_metrics, read_history, read_metrics
 from airtune.record.whole import own_folders, write_bytes, write_text, writing
 
@@ -42,6 +42,7 @@ __all__ = [
     "Cell",
     "Document",
     "RunFolder",
+    "add_reading",
     "append_metrics",
     "begin",
     "check_cell",

@@ -159,7 +159,7 @@ def _write_head(
     if modules:
         content["modules"] = modules
     write_document(folder / names.RUN, RunDocument, content, sealed=True)
-    return RunFolder(folder, scenario, kind, date=date)
+    return RunFolder(folder, scenario, kind, date=date, track=facts.get("track"))
 
 
 def _names_in(folder: Path) -> set[str]:

@@ -45,6 +45,8 @@ class RunFolder:
         Of the folder's documents.
     date : datetime.date, optional
         Day on which the run was begun.
+    track : str, optional
+        Name of the tracker that is told of its rounds.
     """
 
     folder: Path
@@ -53,6 +55,7 @@ class RunFolder:
     directory: Path = field(default_factory=Path.cwd)
     version: int = SCHEMA_VERSION
     date: datetime.date | None = None
+    track: str | None = None
 
     @property
     def dated_scenario(self) -> Scenario:
@@ -103,7 +106,8 @@ def open_folder(folder: Path) -> RunFolder:
             "undo the change, or begin a new run with them"
         )
     directory = _directory(run.directory)
-    return RunFolder(folder, scenario, run.kind, directory, run.schema_version, run.date)
+    version = run.schema_version
+    return RunFolder(folder, scenario, run.kind, directory, version, run.date, run.track)
 
 
 def _directory(named: str) -> Path:

@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 from airtune.errors import InputError
 from airtune.record import names
 from airtune.record.documents import EnvironmentDocument
-from airtune.record.files import read_document
+from airtune.record.files import read_document, write_document
 from airtune.scenario import Scenario
 
 _PACKAGES = (
@@ -40,6 +41,15 @@ def environment(scenario: Scenario) -> dict[str, Any]:
         "threads": scenario.threads,
         "packages": {name: _version(name) for name in _PACKAGES},
     }
+
+
+def add_reading(folder: Path, cell: str, reading: Mapping[str, Any]) -> None:
+    """Note in environment.json what this machine has drawn for a cell, after earlier readings."""
+    path = folder / names.ENVIRONMENT
+    known = read_document(path, EnvironmentDocument).model_dump(exclude_unset=True)
+    readings = dict(known.get("measured_energy") or {})
+    readings[cell] = [*readings.get(cell, []), dict(reading)]
+    write_document(path, EnvironmentDocument, {**known, "measured_energy": readings})
 
 
 def command(arguments: list[str]) -> str | None:

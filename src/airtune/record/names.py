@@ -3,7 +3,7 @@
 A run folder (``airtune run``, ``airtune compare``) holds::
 
     run.json  scenario.yaml  environment.json  inputs.json  results.json  report.html  figures/
-    lock  pilots-<i>.json
+    lock  pilots-<i>.json  track/
     <scheme>/seed-<i>/  metrics.jsonl  plan.json  finished.json  placement.json  samples.json
                         holdings.json  left_out.json  digests.json  checkpoint/  adapter/
 
@@ -23,6 +23,7 @@ RESULTS = "results.json"
 PAGE = "report.html"
 FIGURES = "figures"
 LOCK = "lock"
+TRACK = "track"
 
 METRICS = "metrics.jsonl"
 PLAN = "plan.json"

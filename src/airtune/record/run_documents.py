@@ -70,6 +70,8 @@ class RunDocument(RecordDocument):
         it has no source file.
     date : datetime.date or None
         Day on which the run was begun.
+    track : str or None
+        Name of the tracker that it was begun with.
     """
 
     kind: Literal["run", "compare", "sweep"]
@@ -78,6 +80,7 @@ class RunDocument(RecordDocument):
     settings: str | None = None
     files: dict[str, InputFile] = Field(default_factory=dict)
     modules: dict[str, str | None] = Field(default_factory=dict)
+    track: str | None = None
 
 
 class PreparedInputs(Part):
@@ -183,6 +186,9 @@ class EnvironmentDocument(RecordDocument):
         Whether files of that checkout differed from the commit.
     device : str or None
         Where the model was when the first cell began.
+    measured_energy : dict of str to list
+        Readings of `costs.measure` by cell (``movable/seed-0``), one for each time that a command
+        worked on it: `by`, `measured_j`, `estimated_j`, `wall_s`, `reason`, `rounds`.
     """
 
     date: str | None = None
@@ -196,3 +202,4 @@ class EnvironmentDocument(RecordDocument):
     threads: int | None = None
     device: str | None = None
     packages: dict[str, str | None] = Field(default_factory=dict)
+    measured_energy: dict[str, list[dict[str, Any]]] = Field(default_factory=dict)

@@ -18,6 +18,7 @@ from airtune.report import (
     faults,
     figures,
     headline,
+    machine_energy,
     page_data,
     page_figures,
     paired,
@@ -221,6 +222,8 @@ def _content(run: RunFolder) -> dict[str, Any]:
         "latency": table.split_rows(run.results, "latency_s", "s"),
         "unplanned_energy": table.off_plan_rows(run.results, "energy_j", "J"),
         "unplanned_latency": table.off_plan_rows(run.results, "latency_s", "s"),
+        "machine_energy": machine_energy.rows(run.results),
+        "machine_energy_explained": machine_energy.sentence(run.results),
         "twin": twins.remark(run.scenario),
         "twin_explained": twins.EXPLAINED,
         "target": None if target.median is None else decimals(target.median, 3),
@@ -230,7 +233,7 @@ def _content(run: RunFolder) -> dict[str, Any]:
         "samples": answers.samples(run),
         "samples_of": answers.samples_of(run),
         "scenario_text": run.scenario_text.strip(),
-        "environment": list(_flat(run.environment)),
+        "environment": list(_flat(_without_readings(run.environment))),
     }
 
 
@@ -332,6 +335,11 @@ def _power(power: Any) -> str:
 
 def _string(value: Any) -> str:
     return "" if value is None else str(value)
+
+
+def _without_readings(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what ran where, without what the machine drew, which has a table of its own."""
+    return {name: value for name, value in environment.items() if name != "measured_energy"}
 
 
 def _flat(environment: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

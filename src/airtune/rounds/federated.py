@@ -168,8 +168,7 @@ class FederatedRun:
         computed = self.poisoning.sent(honest, index)
         old_positions, before = state.positions, state.faults.carriages
         carried = partial(self.faults.carried, index, before, old_positions)
-        computing = self._computing(choice.clients)
-        now = self._standing(computing)
+        now = self._standing(computing := self._computing(choice.clients))
         there = places.arrive(now, radio, self._forecast, choice.clients, carried)
         moved, link, state.placed_error = there.moved, there.link, there.aim.placed_error
         if there.carriages is not None:

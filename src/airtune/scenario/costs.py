@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -15,7 +15,7 @@ NONE = "none"
 
 
 class Costs(Settings):
-    """Whose computing and radio costs are booked."""
+    """Whose computing and radio costs are booked, and what the simulation itself draws."""
 
     model: str = Field(
         NONE,
@@ -24,6 +24,11 @@ class Costs(Settings):
         description="cost twin: book FLOP, uploads, reports and broadcast as those of a model of "
         "this shape (none, openllama-3b-qv, openllama-3b, or a folder with a config.json, which "
         "carries the adapters of model.lora); losses and tokens stay those of the trained model",
+    )
+    measure: Literal["none", "zeus", "codecarbon"] = Field(
+        "none",
+        description="library that reads what this machine draws while it simulates, from its "
+        "counters (RAPL, NVML); reported beside the modelled energy of the clients, never in it",
     )
 
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,6 +18,7 @@ from airtune.scenario import Scenario
 from airtune.scenario.learning import Pretraining
 from airtune.scenario.radio import Aggregation
 from airtune.study.engine import HERE, session
+from airtune.study.measuring import Measuring
 
 if TYPE_CHECKING:
     from airtune.engines import Engine
@@ -24,6 +26,16 @@ if TYPE_CHECKING:
     from airtune.learning.sizes import Sizes
     from airtune.planning.pilot import Pilot
     from airtune.rounds.federated import FederatedRun
+
+
+class Follower(Protocol):
+    """Whoever takes what is saved, as :class:`airtune.study.tracking.Tracking` does."""
+
+    def round_saved(self, cell: Cell, line: Document) -> None:
+        """A round of a cell is on disk: its line of metrics, of those found there the last."""
+
+    def cell_saved(self, cell: Cell) -> None:
+        """A cell is finished and on disk."""
 
 
 class Watcher(Protocol):
@@ -44,13 +56,20 @@ class Watcher(Protocol):
         """A cell is finished."""
 
 
-def execute(run_folder: RunFolder, watcher: Watcher | None = None, *, locked: bool = False) -> None:
+def execute(
+    run_folder: RunFolder,
+    watcher: Watcher | None = None,
+    follower: Follower | None = None,
+    *,
+    locked: bool = False,
+) -> None:
     """Run all unfinished cells; each goes on from its checkpoint.
 
     Parameters
     ----------
     run_folder : RunFolder
     watcher : Watcher, optional
+    follower : Follower, optional
     locked : bool
         Whether the caller holds the lock of the folder.
 
@@ -71,10 +90,20 @@ def execute(run_folder: RunFolder, watcher: Watcher | None = None, *, locked: bo
             check_plans(run_folder.dated_scenario, run_folder.scenario.seed)
         if not all(cell.finished for cell in run_folder.cells):
             opened.enter_context(session(run_folder.scenario))
+        measuring = Measuring(run_folder.scenario, watcher.told if watcher else None)
         for index in range(run_folder.scenario.seeds):
             cells = [c for c in run_folder.cells if c.seed == index and not c.finished]
             if cells:
-                run_cells(run_folder.dated_scenario, index, cells, SharedLearners(), watcher)
+                shared, scenario = SharedLearners(), run_folder.dated_scenario
+                run_cells(
+                    scenario,
+                    index,
+                    cells,
+                    shared,
+                    watcher,
+                    follower=follower,
+                    measuring=measuring,
+                )
 
 
 def run_cells(
@@ -84,6 +113,9 @@ def run_cells(
     learners: SharedLearners,
     watcher: Watcher | None = None,
     only: Cell | None = None,
+    *,
+    follower: Follower | None = None,
+    measuring: Measuring | None = None,
 ) -> None:
     """Run the cells of one seed; all plans are made before the first round.
 
@@ -100,6 +132,8 @@ def run_cells(
     only : Cell, optional
         Plan for all of `cells` and run this one of them; other processes run others of the same
         folder at the same time.
+    follower : Follower, optional
+    measuring : Measuring, optional
 
     Raises
     ------
@@ -130,8 +164,11 @@ def run_cells(
             if only is not None:
                 record.own_folders(cell.folder.parent, cell.folder)
                 opened.enter_context(record.lock(cell.folder))
-            cell_io.execute(run, cell, _reporter(cell, watcher))
-            cell_io.finish(run, cell, answers[id(run.engine)])
+            with measuring.of(cell, partial(_rounds, run)) if measuring else nullcontext():
+                cell_io.execute(run, cell, _reporter(cell, watcher, follower))
+                cell_io.finish(run, cell, answers[id(run.engine)])
+            if follower:
+                follower.cell_saved(cell)
             if watcher:
                 watcher.cell_done(cell)
 
@@ -255,13 +292,19 @@ def _runs(
     return runs, pilots
 
 
+def _rounds(run: FederatedRun) -> int:
+    return run.state.round
+
+
 _NOT_FINITE = {
     "updates": "no client had a finite update",
     "step": "the server's step was not finite",
 }
 
 
-def _reporter(cell: Cell, watcher: Watcher | None) -> Callable[[Document], None]:
+def _reporter(
+    cell: Cell, watcher: Watcher | None, follower: Follower | None
+) -> Callable[[Document], None]:
     last: list[float] = []
     told: list[int] = []
 
@@ -273,6 +316,8 @@ def _reporter(cell: Cell, watcher: Watcher | None) -> Callable[[Document], None]
             told.append(line["round"])  # the first such round; the results count them
             where = f"{cell.scheme}, seed {cell.seed}, round {line['round']}"
             watcher.told(f"{where}: {why}; the adapter stays as it was")
+        if follower:
+            follower.round_saved(cell, line)
         if watcher:
             loss = last[0] if last else None
             watcher.round_done(cell, line["round"], loss, line["time_s"], line["energy_j"])

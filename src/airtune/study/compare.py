@@ -9,7 +9,7 @@ import datetime
 import time
 from pathlib import Path
 
-from airtune import record
+from airtune import meter, record
 from airtune.errors import InputError, shown
 from airtune.learning.twins import cost_twin
 from airtune.record import Document, RunFolder, names
@@ -126,6 +126,7 @@ def check(scenario: Scenario, kind: str) -> Scenario:
     if method not in METHODS:
         raise InputError(f"placement.method = {shown(method)}: must be one of {', '.join(METHODS)}")
     check_engine(scenario)
+    meter.check_installed(scenario.costs.measure)
     for name in scenario.schemes:
         SCHEMES[name].build(scenario, scenario.seed).array.start()
     if kind == "compare" and REFERENCE not in scenario.schemes:

@@ -18,7 +18,7 @@ FIGURES = (
 )
 """Figures of a scheme that stand side by side; of the last two the total and its parts."""
 
-_OF_ONE_RUN = ("date", "command")
+_OF_ONE_RUN = ("date", "command", "measured_energy")
 """What differs between any two runs."""
 
 

@@ -1,0 +1,1 @@
+"""Experiment trackers: rounds and results of a run, copied to where people compare experiments."""
