@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from airtune import load_scenario
+from airtune import Scenario, load_scenario
 from airtune.registry import CHANNELS, SCHEMES
 from airtune.study import compare
 
@@ -36,15 +36,14 @@ def run(name: str) -> dict[str, object]:
 
 
 def test_the_scheme_and_the_channel_are_compared(quadratic: object) -> None:
-    run("corners.py")
+    corners = run("corners.py")["CornerArray"].build(Scenario(), 1).start()  # type: ignore[attr-defined]
+    assert sorted(corners.tolist()) == [[0, 0], [0, 4], [4, 0], [4, 4]]
     run("sight.py")
-    settings = ["schemes=[corners, fixed]", "radio.channel=sight", "training.rounds=2"]
-    results = compare.compare(load_scenario("quickstart", settings), "runs/own")["schemes"]
+    settings = ["schemes=[corners, fixed]", "radio.channel=sight", "clients.count=3"]
+    scenario = load_scenario("quickstart", [*settings, "training.rounds=2"])
+    results = compare.compare(scenario, "runs/own")["schemes"]
     assert {"ideal", "corners", "fixed"} <= set(results)
     assert results["corners"]["mse_db"] != results["fixed"]["mse_db"]
-    rounds = Path("runs/own/corners/seed-0/metrics.jsonl").read_text().splitlines()
-    corners = sorted(map(tuple, json.loads(rounds[0])["positions"]))
-    assert corners == [(0.0, 0.0), (0.0, 4.0), (4.0, 0.0), (4.0, 4.0)]
 
 
 def test_the_model_opens_with_the_records(tmp_path: Path) -> None:

@@ -106,8 +106,8 @@ def test_the_notebook_runs(tiny: list[str]) -> None:
 
 
 def test_the_notebook_installs_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    (first,) = (cell for cell in cells() if cell["id"] == "install")
-    assert first is next(cell for cell in cells() if cell["cell_type"] == "code")
+    first = next(cell for cell in cells() if cell["cell_type"] == "code")
+    assert first["id"] == "install"
     code = compile("".join(first["source"]), "install", "exec")  # type: ignore[arg-type]
     called: list[list[str]] = []
     monkeypatch.setattr("subprocess.run", lambda words, check: called.append(words))
