@@ -284,7 +284,7 @@ def main() -> None:
                 step = {"page": path, "step": section.title, "seconds": total, "commands": listed}
                 steps.append(step)
     if target is not None:
-        document = {"installed_here": not asked.install, "steps": steps}
+        document: dict[str, object] = {"from_clone": asked.install, "steps": steps}
         document["environment"] = environment()
         target.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     print(f"{count} commands of {', '.join(asked.pages)} work")

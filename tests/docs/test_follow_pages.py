@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -132,3 +133,29 @@ def test_what_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(sys, "argv", ["follow_pages.py", f"{written}#elsewhere"])
     with pytest.raises(SystemExit, match="nothing to follow"):
         SCRIPT["main"]()
+
+
+def test_a_clone_is_installed_and_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    fence = "```"
+    install = f"mkdir -p .venv/bin\nln -s '{sys.executable}' .venv/bin/python\n"
+    (repository / "page.md").write_text(
+        f"## Install\n<!-- follow: install -->\n\n{fence}bash\n{install}{fence}\n"
+        f"## Run\n{fence}python\nprint(1)\n{fence}\n"
+    )
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "a page"]):
+        subprocess.run([*git, *words], cwd=repository, check=True)
+    monkeypatch.setitem(SCRIPT["main"].__globals__, "ROOT", repository)
+    monkeypatch.setitem(SCRIPT["main"].__globals__, "environment", dict)
+    out = tmp_path / "seconds.json"
+    monkeypatch.setattr(sys, "argv", ["f.py", "page.md", "--install", "--json", str(out)])
+    SCRIPT["main"]()
+    assert "git clone" in capsys.readouterr().out
+    document = json.loads(out.read_text())
+    assert [step["step"] for step in document["steps"]] == ["clone", "Install", "Run"]
+    assert len(document["steps"][1]["commands"]) == 1
+    assert document["from_clone"] is True
