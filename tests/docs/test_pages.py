@@ -20,7 +20,7 @@ import pytest
 import typer
 
 from airtune.cli import app
-from airtune.registry import SCHEMES
+from airtune.registry import CHANNELS, SCHEMES
 from airtune.scenario.file import load, shipped
 from airtune.study.sweep import parse_axes
 
@@ -37,6 +37,7 @@ RUN_ELSEWHERE = {
     "docs/planning.md": "tests/commands/test_plan_manual.py",
     "docs/schemes.md": "tests/schemes/test_extension.py",
     "docs/selection.md": "tests/schemes/test_extension.py",
+    "docs/tutorial.md": "tests/docs/test_tutorial.py",
 }
 """Page to the test, or the folder of tests, that runs its Python code."""
 
@@ -52,7 +53,7 @@ def name_of(page: Path) -> str:
 def blocks(page: Path) -> tuple[tuple[str, str], ...]:
     """Language and text of the fenced blocks of a page, an empty language for plain ones."""
     text = page.read_text(encoding="utf-8")
-    found = re.findall(r"^( *)```(\w*)\n(.*?)^ *```$", text, re.DOTALL | re.MULTILINE)
+    found = re.findall(r"^( *)```(\w*)[^\n`]*\n(.*?)^ *```$", text, re.DOTALL | re.MULTILINE)
     return tuple((kind, re.sub(f"^{indent}", "", body, flags=re.M)) for indent, kind, body in found)
 
 
@@ -66,13 +67,28 @@ def in_pages(*kinds: str) -> list[Any]:
     ]
 
 
+def plug_in(page: Path, name: str) -> None:
+    """Run a file of a page that registers something, if the page has it."""
+    fence = rf'^```python title="{re.escape(name)}"\n(.*?)^```$'
+    for text in re.findall(fence, page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE):
+        exec(compile(text, name, "exec"), {})
+
+
+@pytest.fixture
+def plugged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget at the end what is registered."""
+    for names in (SCHEMES, CHANNELS):
+        monkeypatch.setattr(names, "_objects", dict(names._objects))
+        monkeypatch.setattr(names, "_added", list(names._added))
+
+
 @cache
 def commands() -> tuple[tuple[str, str], ...]:
     """Page and text of every command line, fenced or indented, that begins with airtune."""
     lines = []
     for page in PAGES:
         text = page.read_text(encoding="utf-8").replace("\\\n", " ")
-        fenced = re.findall(r"^```(?:\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+        fenced = re.findall(r"^```[^\n`]*\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
         indented = re.findall(r"^ {4}(airtune .*)$", text, re.MULTILINE)
         candidates = [*"\n".join(fenced).splitlines(), *indented]
         lines += [
@@ -141,10 +157,12 @@ def test_python_of_a_page_runs(
     ("page", "line"),
     [pytest.param(*one, id=f"{one[0]}-{number}") for number, one in enumerate(commands())],
 )
-def test_a_command_can_be_typed(page: str, line: str) -> None:
+def test_a_command_can_be_typed(page: str, line: str, plugged: None) -> None:
     """Its options are known, and what it sets are settings; nothing is run."""
     words = shlex.split(line, comments=True)[1:]
     own = words[0] == "--import"
+    if own:
+        plug_in(ROOT / page, f"{words[1]}.py")
     words = words[2:] if own else words
     command = typer.main.get_command(app).commands[words[0]]  # type: ignore[attr-defined]
     command.make_context(words[0], words[1:])

@@ -105,6 +105,23 @@ def test_the_notebook_runs(tiny: list[str]) -> None:
     assert len(finished_runs()) == 1
 
 
+def test_the_notebook_installs_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = next(cell for cell in cells() if cell["cell_type"] == "code")
+    assert first["id"] == "install"
+    code = compile("".join(first["source"]), "install", "exec")  # type: ignore[arg-type]
+    called: list[list[str]] = []
+    monkeypatch.setattr("subprocess.run", lambda words, check: called.append(words))
+    monkeypatch.setenv("AIRTUNE_SOURCE", "git+https://example.org/airtune")
+    exec(code, {})
+    assert called == [], "airtune is here"
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    exec(code, {})
+    assert called[0][1:] == ["-m", "pip", "install", "--quiet", "git+https://example.org/airtune"]
+    monkeypatch.delenv("AIRTUNE_SOURCE")
+    with pytest.raises(RuntimeError, match="set SOURCE"):
+        exec(code, {})
+
+
 def test_the_notebook_stores_no_outputs() -> None:
     document = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
     assert (document["nbformat"], document["nbformat_minor"]) == (4, 5)

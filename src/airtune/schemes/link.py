@@ -33,7 +33,7 @@ class AntennaRegion:
     antennas : int
         Number N of antennas.
     size : tuple of two floats
-        A_x, A_y of the box [0, A_x] x [0, A_y] [wavelengths].
+        A_x, A_y of the box [0, A_x] x [0, A_y], in wavelengths.
     spacing : float
         Least distance D of two antennas [wavelengths].
     """
