@@ -44,7 +44,9 @@ class Look:
         Time until the last antenna has arrived [s], and energy of the drives [J].
     region : tuple of two floats  [wavelengths]
     image : bytes
-        The gain map as PNG, the row of the largest y first.
+        The gain map as PNG, the row of the largest y first; a pixel for each place.
+    places : tuple of two int
+        Places of the map along x and y, from 0 to the ends of the region.
     low_db, high_db : float
         Levels of its darkest and its brightest colour  [dB]
     seconds : float
@@ -61,6 +63,7 @@ class Look:
     move_j: float
     region: tuple[float, float]
     image: bytes
+    places: tuple[int, int]
     low_db: float
     high_db: float
     seconds: float
@@ -96,8 +99,8 @@ def look(cell: Cell) -> Look:
     with computable("the settings of array, clients and radio"):
         radio = RadioRound.of(scenario, seed, ROUND, cell.channel().block(ROUND))
         weights = np.full(scenario.clients.count, 1.0 / scenario.clients.count)
-        movable, fixed = MovableArray.build(scenario, seed), HalfWavelengthArray.build(scenario, seed)
-        parked, still = movable.start(), fixed.start()
+        movable = MovableArray.build(scenario, seed)
+        parked, still = movable.start(), HalfWavelengthArray.build(scenario, seed).start()
         travel = Travel()
         if cell.limited:
             settings = scenario.placement
@@ -115,7 +118,7 @@ def look(cell: Cell) -> Look:
             -10.0 * math.log10(radio.at(positions).best_beamformer(weights).worst_gain)
             for positions in (moved.positions, still)
         ]
-        image, low, high = _picture(radio.problem(weights))
+        image, places, low, high = _picture(radio.problem(weights))
     return Look(
         movable=moved.positions,
         fixed=still,
@@ -127,14 +130,15 @@ def look(cell: Cell) -> Look:
         move_j=moved.energy_j,
         region=(float(scenario.array.region[0]), float(scenario.array.region[1])),
         image=image,
+        places=places,
         low_db=low,
         high_db=high,
         seconds=time.perf_counter() - began,
     )
 
 
-def _picture(problem: Problem) -> tuple[bytes, float, float]:
-    """Return the map of the weakest client's gain as PNG, with the levels of its colours [dB]."""
+def _picture(problem: Problem) -> tuple[bytes, tuple[int, int], float, float]:
+    """Return the map of the weakest client's gain as PNG, its size, and its outer levels [dB]."""
     from matplotlib.image import imsave
 
     x, y = (places_along(float(side)) for side in problem.region)
@@ -152,7 +156,7 @@ def _picture(problem: Problem) -> tuple[bytes, float, float]:
     low, high = float(np.quantile(level, _DARKEST)), float(level.max())
     file = io.BytesIO()
     imsave(file, level, vmin=low, vmax=high, cmap="cividis", origin="lower", format="png")
-    return file.getvalue(), low, high
+    return file.getvalue(), (len(x), len(y)), low, high
 
 
 def rounded(positions: Real) -> list[list[float]]:
@@ -176,6 +180,7 @@ def as_json(seen: Look) -> dict[str, Any]:
         "moveJ": seen.move_j,
         "region": list(seen.region),
         "image": f"data:image/png;base64,{base64.b64encode(seen.image).decode()}",
+        "places": list(seen.places),
         "lowDb": round(seen.low_db, 1),
         "highDb": round(seen.high_db, 1),
         "seconds": round(seen.seconds, 4),
