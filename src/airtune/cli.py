@@ -34,6 +34,7 @@ from airtune.commands.options import (
     Seed,
     Seeds,
 )
+from airtune.commands.ui import ui
 from airtune.errors import FailedError, InputError
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -393,6 +394,7 @@ def export(
 
 
 app.command()(node)
+app.command()(ui)
 
 if __name__ == "__main__":
     main()
