@@ -54,7 +54,7 @@
     BASE.y - REACH * distance / reach * Math.cos(radians(azimuth)),
   ];
   function niceStep(most) {
-    const rough = most / 4, power = 10 ** Math.floor(Math.log10(rough));
+    const rough = most / 5, power = 10 ** Math.floor(Math.log10(rough));
     return power * [1, 2, 5, 10].find((x) => x * power >= rough);
   }
 
@@ -86,10 +86,11 @@
     if (there) return there;
     const made = element("g", { class: `station ${group}`, "data-id": id, tabindex: 0, role: "button", "aria-describedby": "cell-caption" }, svg);
     element("title", {}, made);
-    element("circle", { class: "hit", r: 15 }, made);
-    if (group === "clients") element("circle", { class: "mark", r: 9.5 }, made);
-    else element("rect", { class: "mark", x: -9, y: -9, width: 18, height: 18, rx: 2, transform: "rotate(45)" }, made);
-    element("text", { y: 4 }, made).textContent = index + 1;
+    const face = element("g", { class: "face" }, made);
+    element("circle", { class: "hit", r: 15 }, face);
+    if (group === "clients") element("circle", { class: "mark", r: 9.5 }, face);
+    else element("rect", { class: "mark", x: -9, y: -9, width: 18, height: 18, rx: 2, transform: "rotate(45)" }, face);
+    element("text", { y: 4 }, face).textContent = index + 1;
     return made;
   }
 
@@ -224,7 +225,7 @@
     const less = look.fixedErrorDb - look.movableErrorDb;
     say("movable-error", decibels(look.movableErrorDb));
     say("fixed-error", decibels(look.fixedErrorDb));
-    say("gain", decibels(less));
+    say("gain", `${decibels(Math.abs(less))} ${less < 0 ? "more" : "less"}`);
     const way = by("way"), small = document.createElement("small");
     small.textContent = `${quantity(look.moveS, "s")}, ${quantity(look.moveJ, "J")}`;
     way?.replaceChildren(`${number(look.way, 2)} λ`, small);
