@@ -20,7 +20,10 @@ from airtune.errors import FailedError, InputError, clip, shown
 NOTES = ".airtune-ui"
 """Folder beside the runs: for each run that was started here a note of its process and its log."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_NEW_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_NAME = re.compile(r"[^\W_][^/\\\x00-\x1f]{0,149}")
+"""Names that folders get here, and those that folders may have which were begun elsewhere."""
+
 _LONGEST_TAIL = 4000
 
 
@@ -37,7 +40,7 @@ def check_name(name: str) -> str:
     >>> check_name("quickstart-1")
     'quickstart-1'
     """
-    if not _NAME.fullmatch(name):
+    if not _NEW_NAME.fullmatch(name):
         raise InputError(
             f"name = {shown(name)}: must be 1 to 100 letters, digits, dots, dashes or underscores, "
             "beginning with a letter or a digit"
@@ -96,7 +99,11 @@ class Processes:
         FailedError
             It cannot be started.
         """
-        check_name(name)
+        if not _NAME.fullmatch(name):
+            raise InputError(
+                f"name = {shown(name)}: must begin with a letter or a digit and have no slash, for "
+                "a process to be started"
+            )
         if self.of(name).running:
             raise InputError(f"{name}: is running; wait until it has ended, or stop it")
         try:
