@@ -47,9 +47,7 @@ def test_who_was_moved_is_there_in_every_round(
     cell = open_cell("quickstart").with_station("clients", 2, Spot(80.0, 10.0, 0.0))
     begin(Runs(tmp_path), cell, WISH)
     ((_, _, source, *arguments),) = commands
-    settings = [
-        value for flag, value in zip(arguments, arguments[1:], strict=False) if flag == "--set"
-    ]
+    settings = [value for flag, value in pairwise(arguments) if flag == "--set"]
     scenario = file.load(source, settings)
     run = FileChannel(scenario.radio, scenario.clients, scenario.seed)
     for round_index in range(4):
