@@ -76,8 +76,7 @@ def main() -> None:
     sys.exit(code or DONE)
 
 
-_interrupted = threading.Event()
-_with_traceback = threading.Event()
+_interrupted, _with_traceback = threading.Event(), threading.Event()
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

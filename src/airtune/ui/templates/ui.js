@@ -68,9 +68,8 @@
     for (let metres = step; metres < reach * 0.999; metres += step) {
       const r = REACH * metres / reach;
       element("path", { class: "ring", d: half(r) }, under);
-      element("text", { x: BASE.x + r, y: BASE.y + 15, "text-anchor": "middle" }, under).textContent = number(metres, 0);
+      element("text", { x: BASE.x + r, y: BASE.y + 15, "text-anchor": "middle" }, under).textContent = `${number(metres, 0)} m`;
     }
-    element("text", { x: BASE.x + REACH, y: BASE.y + 15, "text-anchor": "end" }, under).textContent = "m";
     element("rect", { class: "base", x: BASE.x - 22, y: BASE.y - 3, width: 44, height: 6, rx: 2 }, under);
   }
 
