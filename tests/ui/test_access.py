@@ -94,6 +94,21 @@ def test_the_page_itself_is_served() -> None:
     assert ask(local)[0]["status"] == 200
 
 
+def test_a_ticket_is_good_once() -> None:
+    said: list[Any] = []
+
+    async def send(message: Any) -> None:
+        said.append(message)
+
+    scope = {"type": "http", "path": "/", "query_string": b"key=once", "headers": []}
+    scope["headers"] = [(b"host", b"127.0.0.1:8000")]
+    guard = Guard(inside, 8000, "sesame", "once")
+    for _ in range(2):
+        asyncio.run(guard(scope, None, send))  # type: ignore[arg-type]
+    assert [message["status"] for message in said if "status" in message] == [200, 403]
+    assert b"sesame" in dict(said[0]["headers"])[b"set-cookie"]
+
+
 def test_a_path_cannot_leave_the_page_that_opens() -> None:
     for path in ("//evil.example", '/"><script>', "javascript:alert(1)"):
         body = ask(HOST, path, "key=sesame")[1]["body"].decode()

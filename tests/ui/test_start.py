@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from airtune.errors import InputError
-from airtune.radio.channels.path_file import FileChannel
+from airtune.radio.channels.path_file import FileChannel, read_paths
 from airtune.scenario import file
 from airtune.ui.cell import Spot, open_cell
 from airtune.ui.runs import Runs
@@ -55,6 +55,24 @@ def test_who_was_moved_is_there_in_every_round(
         met = run.block(round_index).true
         np.testing.assert_allclose(met.clients.gains, wanted.clients.gains)
         np.testing.assert_allclose(met.interferers.directions, wanted.interferers.directions)
+
+
+def test_settings_of_the_run_count_for_who_was_moved(
+    commands: list[tuple[str, ...]], tmp_path: Path
+) -> None:
+    cell = open_cell("quickstart").with_station("clients", 9, Spot(80.0, 10.0, 0.0))
+    for setting, says in (("clients.count=5", "number 10 was moved"), ("radio.channel=umi", "umi")):
+        with pytest.raises(InputError, match=says):
+            begin(Runs(tmp_path), cell, Wish("x", ("fixed",), 1, 3, (setting,)))
+    assert commands == []
+    calm = Wish("calm", ("fixed",), 1, 3, ("radio.shadowing_db=0",))
+    begin(Runs(tmp_path), cell, calm)
+    begin(Runs(tmp_path), cell, Wish("other", ("fixed",), 1, 3))
+    gains = [
+        np.abs(read_paths(tmp_path / f"{name}.npz").blocks[1].clients.gains)
+        for name in ("calm", "other")
+    ]
+    assert not np.allclose(gains[0], gains[1])
 
 
 @pytest.mark.parametrize(

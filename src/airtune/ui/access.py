@@ -42,10 +42,13 @@ class Guard:
     port : int
     key : str
         What the address must have.
+    ticket : str, optional
+        Stands for the key once: the address that a browser is started with can be read from the
+        list of processes.
     """
 
-    def __init__(self, app: App, port: int, key: str) -> None:
-        self._app, self._key = app, key
+    def __init__(self, app: App, port: int, key: str, ticket: str | None = None) -> None:
+        self._app, self._key, self._ticket = app, key, ticket
         self._cookie = f"airtune-{port}"
         self._hosts = {f"{HOST}:{port}", f"localhost:{port}"}
 
@@ -60,7 +63,7 @@ class Guard:
             await _refuse(scope, send, "this server answers to its own page only")
             return
         given = parse_qs(scope.get("query_string", b"").decode("latin-1")).get(KEY, [""])[-1]
-        if scope["type"] == "http" and self._fits(given):
+        if scope["type"] == "http" and (self._fits(given) or self._takes(given)):
             cookie = f"{self._cookie}={self._key}; Path=/; HttpOnly; SameSite=Strict"
             # Not a redirect by status: a browser sends no strict cookie along one that began in
             # another program or page.
@@ -76,8 +79,20 @@ class Guard:
             return
         await self._app(scope, receive, _with_headers(send))
 
+    def _takes(self, given: str) -> bool:
+        if self._ticket is None or not secrets.compare_digest(
+            given.encode(), self._ticket.encode()
+        ):
+            return False
+        self._ticket = None
+        return True
+
     def _fits(self, given: str) -> bool:
-        return secrets.compare_digest(given.encode(), self._key.encode())
+        return _same(given, self._key)
+
+
+def _same(given: str, wanted: str) -> bool:
+    return secrets.compare_digest(given.encode(), wanted.encode())
 
 
 def _path(scope: Scope) -> str:

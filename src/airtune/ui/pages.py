@@ -140,7 +140,7 @@ class _Browser:
         async def look() -> None:
             try:
                 now = await asyncio.to_thread(rows)
-            except InputError as error:
+            except (InputError, FailedError) as error:
                 self._call("refused", str(error))
                 return
             if now != last[0]:
@@ -177,9 +177,9 @@ class _Browser:
             if waiting is not None:
                 await waiting
         except (InputError, FailedError) as error:
-            self._call("refused", str(error))
             if given.get("action") in ("set", "open", "move", "limit", "reset"):
-                self._draw()
+                self._draw()  # as it was; the controls have gone ahead
+            self._call("refused", str(error))
 
     def _move(self, given: Given) -> None:
         spot, index = given.get("spot"), given.get("index")

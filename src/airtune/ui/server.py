@@ -65,17 +65,17 @@ def serve(desk: Desk, port: int = 0, *, first: str = "/", browser: bool = True) 
 
     bound = listen(port)
     port = bound.getsockname()[1]
-    key = secrets.token_urlsafe(24)
-    address = f"http://{HOST}:{port}{first}?{KEY}={key}"
-    guarded = Guard(application(desk), port, key)
+    key, ticket = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
+    page_address = f"http://{HOST}:{port}{first}?{KEY}="
+    guarded = Guard(application(desk), port, key, ticket if browser else None)
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     config = uvicorn.Config(
         guarded, log_level="error", access_log=False, timeout_graceful_shutdown=2, ws="websockets"
     )
-    print(f"airtune: the live page is at {address}", flush=True)
+    print(f"airtune: the live page is at {page_address}{key}", flush=True)
     print("airtune: end it with Ctrl-C; runs go on", flush=True)
     if browser:
-        threading.Timer(1.0, webbrowser.open, (address,)).start()
+        threading.Timer(1.0, webbrowser.open, (page_address + ticket,)).start()
     try:
         with contextlib.suppress(KeyboardInterrupt):  # the usual way to end it
             uvicorn.Server(config).run(sockets=[bound])

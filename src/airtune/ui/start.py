@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def begin(runs: Runs, cell: Cell, wish: Wish) -> str:
     """Start ``airtune compare`` for a cell; return the run's name.
 
     Where stations were moved, the paths of all rounds are written to ``<name>.npz`` beside the run,
-    and the run takes them from there (`radio.channel: file`).
+    and every repetition of the run takes them from there (`radio.channel: file`).
 
     Parameters
     ----------
@@ -71,8 +71,9 @@ def begin(runs: Runs, cell: Cell, wish: Wish) -> str:
         file = runs.root / f"{name}.npz"
         if file.is_symlink() or file.exists():
             raise InputError(f"name = {shown(name)}: {clip(file)} is there; give another one")
+        cell = _as_run(cell, scenario)
         runs.root.mkdir(parents=True, exist_ok=True)
-        _write_paths(cell, scenario, file)
+        _write_paths(cell, file)
         overrides += ["radio.channel=file", f"radio.channel_file={_quoted(str(file))}"]
     arguments = [part for setting in overrides for part in ("--set", setting)]
     chosen = ("--schemes", ",".join(wish.schemes), "--seeds", str(wish.seeds))
@@ -89,7 +90,31 @@ def _checked(source: str, overrides: Sequence[str], wish: Wish) -> Scenario:
     return compare.check(scenario_file.parse(loaded.to_dict() | changes, "page"), "compare")
 
 
-def _write_paths(cell: Cell, scenario: Scenario, file: Path) -> None:
+def _as_run(cell: Cell, scenario: Scenario) -> Cell:
+    """Return the cell with all settings of the run.
+
+    Raises
+    ------
+    InputError
+        Who was moved is not in it, or cannot be.
+    """
+    if scenario.radio.channel != "block-fading":
+        raise InputError(
+            f"radio.channel = {shown(scenario.radio.channel)}: must be block-fading where stations "
+            "were moved"
+        )
+    counts = {"clients": scenario.clients.count, "interferers": scenario.radio.interferers.count}
+    for group, index in cell.moved:
+        if index >= counts[group]:
+            raise InputError(
+                f"{group}: there are {counts[group]}, and number {index + 1} was moved; change "
+                "their number with the control"
+            )
+    return replace(cell, scenario=scenario)
+
+
+def _write_paths(cell: Cell, file: Path) -> None:
+    scenario = cell.scenario
     blocks = scenario.training.rounds + 1
     channel = cell.channel()
     first = channel.block(0).true
