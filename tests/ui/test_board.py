@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -69,7 +70,7 @@ def news(monkeypatch: pytest.MonkeyPatch) -> Iterator[News]:
     news.board.close()
 
 
-def test_changes_are_answered_and_errors_leave_what_was(news: News) -> None:
+def test_changes_are_answered_and_errors_leave_what_was(news: News, tmp_path: Path) -> None:
     board = news.board
     assert board is not None
     news.until(lambda: board.message()["look"] is not None)
@@ -85,6 +86,10 @@ def test_changes_are_answered_and_errors_leave_what_was(news: News) -> None:
     assert message["stations"]["clients"][0] == [10.0, 5.0, 0.0]
     assert (message["moved"], message["changed"]) == (1, True)
 
+    scenario = tmp_path / "other.yaml"
+    scenario.write_text("extends: quickstart\nradio: {channel: file, channel_file: none.npz}\n")
+    with pytest.raises(InputError, match=r"none\.npz"):
+        board.open(str(scenario))
     with pytest.raises(InputError):
         board.set("array.antennas", 1000)
     assert board.cell.scenario.array.antennas == 3

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from airtune.errors import InputError
 from airtune.radio.channels.block_fading import BlockFading
-from airtune.scenario import file
+from airtune.scenario import DRIVES, file
 from airtune.ui import controls
 from airtune.ui.cell import Spot, open_cell
 
@@ -44,10 +44,16 @@ def test_every_control_shows_what_it_sets() -> None:
             if isinstance(control, controls.Slider):
                 value: object = control.low + control.step
             else:
-                options = controls.options(control, cell.scenario)
-                value = next(word for word in options if word != shown[control.name])
+                value = next(word for word in control.options if word != shown[control.name])
             after = controls.values(controls.changed(cell, control.name, value).scenario)
             assert after == {**shown, control.name: value}
+
+
+def test_every_drive_can_be_chosen() -> None:
+    choices = [c for group in controls.CONTROLS.values() for c in group if c.name == "array.drive"]
+    assert [set(choice.options) for choice in choices] == [set(DRIVES)]
+    with pytest.raises(InputError, match="speed_mps"):
+        controls.changed(open_cell("quickstart"), "array.drive", "custom")
 
 
 def test_who_is_moved_keeps_the_draws_and_loses_by_the_path_loss() -> None:

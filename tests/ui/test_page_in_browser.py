@@ -223,12 +223,12 @@ def test_settings_answer_to_the_keyboard_and_bad_ones_are_told(open_tab: Any) ->
     assert tab.evaluate(focusable) == []
 
 
-def start(tab: Any, name: str, rounds: int, cache: Path) -> None:
+def start(tab: Any, name: str, rounds: int, cache: Path, *more: str) -> None:
     tab.fill("#start [name=name]", name)
     tab.fill("#start [name=rounds]", str(rounds))
     for box in tab.locator("#start [name=scheme]").all():
         box.set_checked(box.get_attribute("value") in ("movable", "fixed"))
-    tab.fill("#start [name=settings]", "\n".join((*TINY, f"cache={cache}")))
+    tab.fill("#start [name=settings]", "\n".join((*TINY, f"cache={cache}", *more)))
     tab.click("#start button.main")
 
 
@@ -237,9 +237,9 @@ def test_runs_are_started_stopped_resumed_and_compared(
     open_tab: Any, server: Server, folder: Path
 ) -> None:
     tab = ready(open_tab())
-    start(tab, "no/name", 2, folder / "cache")
+    start(tab, "one", 2, folder / "cache", "training.learning_rate=-1")
     tab.wait_for_selector("#start-error:not([hidden])")
-    tab.keyboard.press("Shift+Tab")
+    assert "learning_rate" in tab.inner_text("#start-error")
 
     tab.focus('[data-id="clients-0"]')
     tab.keyboard.press("ArrowDown")

@@ -46,6 +46,7 @@ class Board:
         self._changed = changed
         self._guard = threading.Lock()
         self._cell = open_cell(source)
+        assert set(self._cell.stations) == set(GROUPS)
         self._seen: Look | None = None
         self._error = ""
         self._step: int | None = 0
@@ -123,7 +124,9 @@ class Board:
 
     def _replace(self, change: Callable[[Cell], Cell]) -> None:
         with self._guard:
-            self._cell = cell = change(self._cell)
+            cell = change(self._cell)
+            assert set(cell.stations) == set(GROUPS)  # its channel can be made, or says why not
+            self._cell = cell
         self._worker.put(cell)
 
     def _work(self, cell: Cell) -> Look:

@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from airtune.errors import InputError, shown
-from airtune.scenario import DRIVES, Scenario
+from airtune.scenario import Scenario
 from airtune.ui.cell import Cell
 
 
@@ -112,15 +112,6 @@ def values(scenario: Scenario) -> dict[str, Any]:
         "radio.paths.fading": radio.paths.fading,
         "radio.paths.angles": radio.paths.angles,
     }
-
-
-def options(choice: Choice, scenario: Scenario) -> dict[str, str]:
-    """Return the options that a scenario has; ``custom`` only with its figures."""
-    array = scenario.array
-    figures = array.drive == "custom" or None not in (array.speed_mps, array.drive_power_w)
-    without = set() if figures or choice.name != "array.drive" else {"custom"}
-    assert choice.name != "array.drive" or set(choice.options) == set(DRIVES)
-    return {word: label for word, label in choice.options.items() if word not in without}
 
 
 def changed(cell: Cell, name: object, value: object) -> Cell:

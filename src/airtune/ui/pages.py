@@ -70,7 +70,7 @@ class _Browser:
             "set": lambda given: self._board.set(given.get("name"), given.get("value")),
             "move": self._move,
             "open": self._open,
-            "reset": lambda _: self._board.reset(),
+            "reset": lambda _: asyncio.to_thread(self._board.reset),
             "limit": lambda given: self._board.limit(bool(given.get("limited"))),
             "start": self._start,
             "stop": self._stop,
@@ -83,7 +83,7 @@ class _Browser:
 
     def cell(self) -> None:
         """Show the cell; all browsers show the same one."""
-        self._show(views.cell_page(self._board, self._desk.own))
+        self._show(views.cell_page(self._desk.own))
         self._desk.listeners.add(self._draw)
         self._client.on_delete(lambda: self._desk.listeners.discard(self._draw))
         self._client.on_connect(self._draw)
@@ -188,11 +188,11 @@ class _Browser:
             raise InputError("place of a station: must be three numbers")
         self._board.move(str(given.get("group")), index, Spot(*map(float, numbers)))
 
-    def _open(self, given: Given) -> None:
+    async def _open(self, given: Given) -> None:
         source = str(given.get("source"))
         if source not in (*shipped(), *self._desk.own):
             raise InputError("scenario: must be one of the list")
-        self._board.open(source)
+        await asyncio.to_thread(self._board.open, source)  # a channel may take a while to make
 
     async def _start(self, given: Given) -> None:
         wish = self._desk.wish(given)

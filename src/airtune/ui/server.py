@@ -72,6 +72,7 @@ def serve(desk: Desk, port: int = 0, *, first: str = "/", browser: bool = True) 
     config = uvicorn.Config(
         guarded, log_level="error", access_log=False, timeout_graceful_shutdown=2, ws="websockets"
     )
+    bound.listen()  # who comes before the server is ready waits, and is not refused
     print(f"airtune: the live page is at {page_address}{key}", flush=True)
     print("airtune: end it with Ctrl-C; runs go on", flush=True)
     if browser:

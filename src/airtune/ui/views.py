@@ -15,7 +15,7 @@ from airtune.report.values import MISSING, si, significant
 from airtune.scenario.file import shipped
 from airtune.study.difference import TITLES
 from airtune.ui import controls
-from airtune.ui.board import STEPS, Board
+from airtune.ui.board import STEPS
 from airtune.ui.runs import STATES, Run
 
 
@@ -24,16 +24,14 @@ def asset(name: str) -> str:
     return (resources.files("airtune.ui") / "templates" / name).read_text(encoding="utf-8")
 
 
-def cell_page(board: Board, own: Sequence[str]) -> str:
+def cell_page(own: Sequence[str]) -> str:
     """Return the page of the cell.
 
     Parameters
     ----------
-    board : Board
     own : sequence of str
         Scenario files that can be chosen besides the shipped ones.
     """
-    scenario = board.cell.scenario
     choices = [
         control
         for group in controls.CONTROLS.values()
@@ -46,7 +44,7 @@ def cell_page(board: Board, own: Sequence[str]) -> str:
         sources={"Shipped": list(shipped()), "Files": list(own)},
         steps=len(STEPS),
         controls=controls.CONTROLS,
-        choices={choice.name: controls.options(choice, scenario) for choice in choices},
+        choices={choice.name: choice.options for choice in choices},
         schemes={name: scheme_style(name).label for name in SCHEMES},
     )
 
