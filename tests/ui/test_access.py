@@ -148,6 +148,9 @@ def test_a_run_is_shown_among_the_others_of_its_folder(
     run.mkdir()
     (run / "run.json").write_text("{}")
     assert command._root(run) == (tmp_path, "/run/my%20run")
+    assert command._source(run) == "quickstart"
+    (run / "scenario.yaml").write_text("extends: quickstart\narray: {antennas: 7}\n")
+    assert command._source(run) == str(run / "scenario.yaml")
     assert command._root(tmp_path) == (tmp_path, "/runs")
     assert command._root(None) == (Path("runs"), "/")
     monkeypatch.chdir(run)

@@ -38,8 +38,9 @@ def ui(
     from airtune.ui.processes import Processes
     from airtune.ui.runs import Runs
 
-    runs = Runs(root, Processes(root, IMPORTED))
-    desk = Desk(runs, SCENARIO, server.scenario_files(Path.cwd()))
+    runs, source = Runs(root, Processes(root, IMPORTED)), _source(run_dir)
+    own = tuple(dict.fromkeys((source, *server.scenario_files(Path.cwd()))))
+    desk = Desk(runs, source, tuple(name for name in own if name != SCENARIO))
     server.serve(desk, port, first=first, browser=browser)
 
 
@@ -61,3 +62,15 @@ def _root(run_dir: Path | None) -> tuple[Path, str]:
             raise InputError(f"RUN_DIR = {clip(run_dir)}: is a link; give the folder itself")
         return run_dir.parent if run_dir.name else whole.parent, f"/run/{quote(whole.name)}"
     return run_dir, "/runs"
+
+
+def _source(run_dir: Path | None) -> str:
+    """Return the scenario to begin with: that of a run, if the page can show it."""
+    if run_dir is None or not (run_dir / names.RUN).is_file():
+        return SCENARIO
+    from airtune.ui.cell import open_cell
+
+    try:
+        return open_cell(str(run_dir / names.SCENARIO)).source
+    except InputError:
+        return SCENARIO
