@@ -243,7 +243,7 @@ def test_runs_are_started_stopped_resumed_and_compared(
 
     tab.focus('[data-id="clients-0"]')
     tab.keyboard.press("ArrowDown")
-    start(tab, "one", 300, folder / "cache")
+    start(tab, "one", 200, folder / "cache", "budget.latency_s=", "budget.energy_j=")
     tab.wait_for_url("**/run/one")
     run = folder / "runs" / "one"
     while not list(run.glob("*/seed-0/metrics.jsonl")):

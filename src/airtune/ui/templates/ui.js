@@ -5,6 +5,7 @@
   const BASE = { x: 320, y: 330 }, REACH = 300;
   const EVERY_MS = 25;
   const by = (id) => document.getElementById(id);
+  const recent = new Map();  // where the hand has put a station, for as long as the server may lag
   let state = null, reach = 1, held = null, quiet = 0, opened = null;
 
   const tell = (action, more) => globalThis.emitEvent?.("airtune", { action, ...more });
@@ -127,6 +128,7 @@
     const clamped = [Math.min(1e5, Math.max(1, spot[0])), Math.min(89, Math.max(-89, spot[1])), Math.min(89, Math.max(-89, spot[2]))];
     state.stations[group][index] = clamped;
     quiet = performance.now() + 300;
+    recent.set(id, { spot: clamped, until: quiet });
     setTimeout(() => { if (performance.now() > quiet && !held) drawCell(); }, 320);
     place(by("cell-map").querySelector("svg"), group, index, clamped);
     stale();
@@ -298,6 +300,7 @@
   document.addEventListener("click", (event) => {
     const button = event.target.closest?.("[data-do]"), again = event.target.closest?.("[data-again]");
     if (button) {
+      recent.clear();
       if (button.dataset.run) button.disabled = true;
       tell(button.dataset.do, { run: button.dataset.run });
     }
@@ -309,9 +312,12 @@
   globalThis.airtune = {
     show(message) {
       if (!by("cell-map")) return;
-      const own = held && state ? [held.id, state.stations[held.id.split("-")[0]][held.id.split("-")[1]]] : null;
       state = message;
-      if (own) state.stations[own[0].split("-")[0]][own[0].split("-")[1]] = own[1];
+      for (const [id, { spot, until }] of recent) {
+        const [group, index] = id.split("-");
+        if (performance.now() > until || !state.stations[group][index]) recent.delete(id);
+        else state.stations[group][index] = spot;
+      }
       by("warming").hidden = !message.warming;
       if (message.warming) {
         say("warming-text", `${message.warming.text} …`);
