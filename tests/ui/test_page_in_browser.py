@@ -66,7 +66,7 @@ class Server:
 
     def __init__(self, folder: Path) -> None:
         command = [sys.executable, "-m", "airtune.cli", "ui", "--no-browser"]
-        log = folder / "server.log"
+        log = folder / f"server-{time.monotonic_ns()}.log"
         with log.open("w") as out:
             self.process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=out)
         deadline = time.monotonic() + START_S

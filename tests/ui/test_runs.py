@@ -11,6 +11,7 @@ from airtune import record
 from airtune.errors import InputError
 from airtune.scenario import Scenario
 from airtune.ui import views
+from airtune.ui.processes import Process
 from airtune.ui.runs import Run, Runs
 
 
@@ -62,6 +63,25 @@ def test_a_run_goes_through_its_states(root: Path) -> None:
     finish(root / "one", "movable", 5)
     (root / "one" / "results.json").write_text("{}")
     assert runs.one("one").state == "finished"
+
+
+@pytest.mark.parametrize(
+    ("code", "begun_says", "unbegun_says"),
+    [
+        (2, "no such data", "no such data"),
+        (130, "", "It was stopped before it began."),
+        (-2, "", "It was stopped before it began."),
+    ],
+)
+def test_what_a_run_said_last_is_shown_where_it_failed(
+    root: Path, monkeypatch: pytest.MonkeyPatch, code: int, begun_says: str, unbegun_says: str
+) -> None:
+    runs = Runs(root)
+    monkeypatch.setattr(runs.processes, "names", lambda: {"one", "none"})
+    monkeypatch.setattr(runs.processes, "of", lambda name: Process(False, code))
+    monkeypatch.setattr(runs.processes, "tail", lambda name: "no such data\n")
+    assert (runs.one("one").state, runs.one("one").message) == ("unfinished", begun_says)
+    assert (runs.one("none").state, runs.one("none").message) == ("failed", unbegun_says)
 
 
 def test_a_damaged_run_is_told_and_others_are_shown(root: Path, small_scenario: Scenario) -> None:

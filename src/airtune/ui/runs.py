@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,9 @@ SERVED = {
     ".yaml": "text/plain; charset=utf-8",
 }
 """Files of a run folder that the server hands out, by the end of their name, and their types."""
+
+STOPPED = (130, -signal.SIGINT)
+"""Exit codes of what was stopped: by the command itself, or before it could listen."""
 
 _Kept = TypeVar("_Kept")
 
@@ -221,6 +225,8 @@ class Runs:
                 return Run(name, "running")
             if process.code in (None, 0):
                 return None
+            if process.code in STOPPED:
+                return Run(name, "failed", message="It was stopped before it began.")
             return Run(name, "failed", message=self.processes.tail(name).strip())
         try:
             opened, cells, points = self._opened(folder)
@@ -236,7 +242,7 @@ class Runs:
             state = "finished"
         else:
             state = "elsewhere" if _locked(folder) else "unfinished"
-        failed = state == "unfinished" and process.code not in (None, 0, 130)
+        failed = state == "unfinished" and process.code not in (None, 0, *STOPPED)
         return Run(
             name,
             state,
