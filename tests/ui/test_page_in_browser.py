@@ -288,9 +288,9 @@ def test_runs_are_started_stopped_resumed_and_compared(
     tab.check("#mark-three")
     tab.wait_for_timeout(5000)  # the rows may be drawn anew meanwhile; marks stay
     tab.click("text=Compare the marked runs")
-    tab.wait_for_selector("th >> text=training.rounds")
-    row = tab.locator("tr", has_text="training.rounds").inner_text().split()
-    assert row[1:] == ["2", "3"]
+    row = tab.locator("tr", has_text="training.rounds")
+    row.wait_for()
+    assert row.inner_text().split()[1:] == ["2", "3"]
     assert violations(tab) == []
     results = json.loads((folder / "runs" / "three" / "results.json").read_text())
     assert set(results["schemes"]) == {"ideal", "movable", "fixed"}

@@ -17,6 +17,9 @@ from airtune.ui.desk import Desk
 EVERY_S = 2.0
 """How often the pages of runs look for news [s]."""
 
+PATIENCE_S = 60.0
+"""How long a page may take to be made where the machine is busy [s]."""
+
 ICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="4" cy="11" r="3" '
     'fill="#d55e00"/><circle cx="12" cy="5" r="3" fill="#0072b2"/></svg>'
@@ -34,7 +37,6 @@ Act = Callable[[Given], Awaitable[None] | None]
 def add(desk: Desk) -> None:
     """Add the pages to NiceGUI's application."""
     from nicegui import ui
-    from starlette.requests import Request
 
     def cell() -> None:
         _Browser(desk).cell()
@@ -45,13 +47,14 @@ def add(desk: Desk) -> None:
     async def run(name: str) -> None:
         await _Browser(desk).run(name)
 
-    async def compare(request: Request) -> None:
-        await _Browser(desk).compare(request.query_params.getlist("run"))
+    async def compare() -> None:
+        asked = ui.context.client.request.query_params.getlist("run")
+        await _Browser(desk).compare(asked)
 
-    ui.page("/", title="Cell · airtune")(cell)
-    ui.page("/runs", title="Runs · airtune")(runs)
-    ui.page("/run/{name}", title="Run · airtune")(run)
-    ui.page("/compare", title="Comparison · airtune")(compare)
+    ui.page("/", title="Cell · airtune", response_timeout=PATIENCE_S)(cell)
+    ui.page("/runs", title="Runs · airtune", response_timeout=PATIENCE_S)(runs)
+    ui.page("/run/{name}", title="Run · airtune", response_timeout=PATIENCE_S)(run)
+    ui.page("/compare", title="Comparison · airtune", response_timeout=PATIENCE_S)(compare)
 
 
 async def _nothing() -> None:
