@@ -290,7 +290,7 @@ def test_runs_are_started_stopped_resumed_and_compared(
     tab.click("text=Compare the marked runs")
     row = tab.locator("tr", has_text="training.rounds")
     row.wait_for()
-    assert row.inner_text().split()[1:] == ["2", "3"]
+    assert row.inner_text().split()[1:] == ["3", "2"]  # the newest first
     assert violations(tab) == []
     results = json.loads((folder / "runs" / "three" / "results.json").read_text())
     assert set(results["schemes"]) == {"ideal", "movable", "fixed"}
