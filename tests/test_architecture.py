@@ -16,6 +16,7 @@ from pathlib import Path
 FLOORS = """\
 cli
 commands
+ui
 study
 report
 rounds
@@ -37,7 +38,7 @@ TYPE_IGNORES = 10
 KERNEL_DECORATORS = {"compiled", "entry", "inner", "intrinsic", "njit", "vectorize"}
 NOT_LAZY = (
     *("torch", "transformers", "peft", "accelerate", "datasets", "matplotlib", "jinja2"),
-    *("sionna", "ray", "flwr", "opacus"),
+    *("sionna", "ray", "flwr", "opacus", "nicegui", "fastapi", "uvicorn"),
 )
 """Libraries that take long to import: the command line and what it imports at once do without."""
 MODELS = ("torch", "transformers", "peft", "accelerate", "tokenizers")

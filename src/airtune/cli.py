@@ -36,6 +36,7 @@ from airtune.commands.options import (
     Track,
     Vary,
 )
+from airtune.commands.ui import ui
 from airtune.errors import FailedError, InputError
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -77,8 +78,7 @@ def main() -> None:
     sys.exit(code or DONE)
 
 
-_interrupted = threading.Event()
-_with_traceback = threading.Event()
+_interrupted, _with_traceback = threading.Event(), threading.Event()
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -393,6 +393,7 @@ def export(
 
 
 app.command()(node)
+app.command()(ui)
 
 if __name__ == "__main__":
     main()

@@ -8,20 +8,7 @@ from typing import Any
 
 from airtune.commands.terminal import show_json, show_lines, show_rows
 from airtune.errors import clip
-from airtune.study.difference import difference
-
-_TITLES = {
-    "rounds_to_target": "rounds to target",
-    "time_to_target_s": "time to target [s]",
-    "energy_to_target_j": "energy to target [J]",
-    "final_loss": "final loss",
-    "final_perplexity": "perplexity",
-    "exact_match": "exact match",
-    "mse_db": "aggregation error [dB]",
-    "latency_s.total": "time in all [s]",
-    "energy_j.total": "energy in all [J]",
-}
-"""Figures of the table; the JSON document has the components, too."""
+from airtune.study.difference import TITLES, difference
 
 
 def show_difference(folders: Sequence[Path], as_json: bool) -> None:
@@ -52,10 +39,10 @@ def show_difference(folders: Sequence[Path], as_json: bool) -> None:
 
 def _results(schemes: Mapping[str, Mapping[str, Sequence[Any]]]) -> Iterator[tuple[str, ...]]:
     for scheme, figures in schemes.items():
-        shown = [(name, figures[name]) for name in _TITLES if name in figures]
+        shown = [(name, figures[name]) for name in TITLES if name in figures]
         known = [(name, row) for name, row in shown if any(x is not None for x in row)]
         for number, (name, row) in enumerate(known):
-            yield (scheme if number == 0 else "", _TITLES[name], *map(_number, row))
+            yield (scheme if number == 0 else "", TITLES[name], *map(_number, row))
 
 
 def _number(value: Any) -> str:

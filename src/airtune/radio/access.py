@@ -110,8 +110,9 @@ class Uplink:
         """Return the SINR of each client alone on the air, shape (K,)."""
         if self.known is None:
             return single_user_sinr(self.channel, self.covariance, self.powers)
-        filters = np.linalg.solve(self.known.covariance, self.known.channel.T).T
-        return filtered_sinr(filters.astype(np.complex128), self.channel, self.covariance, self.powers)
+        solved = np.linalg.solve(self.known.covariance, self.known.channel.T)
+        filters: Complex = solved.T.astype(np.complex128)
+        return filtered_sinr(filters, self.channel, self.covariance, self.powers)
 
     def rates(self, sinr: Real, share: Real | float = 1.0) -> Real:
         """Return the rates on a share of the band, the SINR being that on this share [bit/s].
