@@ -95,8 +95,6 @@ def test_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        {"schemes": [LONG]},
-        {"schemes": [WORDS]},
         {"radio": {"channel": WORDS}},
         {"clients": {"selection": WORDS}},
         {"training": {"learning_rates": {WORDS: 1}}},
@@ -106,6 +104,13 @@ def test_files(tmp_path: Path) -> None:
 def test_registered_names(settings: dict[str, object]) -> None:
     with pytest.raises(InputError) as caught:
         check_names(Scenario.model_validate(settings))
+    assert 0 < echoed(caught.value) <= LONGEST
+
+
+@pytest.mark.parametrize("name", [LONG, WORDS, "q" * 100])
+def test_names_of_schemes(name: str) -> None:
+    with pytest.raises(InputError) as caught:
+        check_names(load("quickstart", [f"schemes=[{name!r}]"]))
     assert 0 < echoed(caught.value) <= LONGEST
 
 

@@ -220,6 +220,7 @@ def test_a_run_goes_on_with_the_pilot_that_it_began_with(
         """A watcher that ends the process after two rounds."""
 
         def preparing(self, text: str, fraction: float) -> None: ...
+        def told(self, text: str) -> None: ...
 
         def round_done(self, cell: object, index: int, *rest: object) -> None:
             if index == 2:

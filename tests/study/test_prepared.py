@@ -28,6 +28,9 @@ class Stop:
     def preparing(self, text: str, fraction: float) -> None:
         """Nothing to show."""
 
+    def told(self, text: str) -> None:
+        """Nothing to show."""
+
     def round_done(self, *done: Any) -> None:
         if done[1] == 1:
             raise KeyboardInterrupt

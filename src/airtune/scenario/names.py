@@ -37,9 +37,9 @@ def check_names(scenario: Scenario) -> None:
     >>> check_names(Scenario(radio={"channel": "wire"}))
     Traceback (most recent call last):
     ...
-    airtune.errors.InputError: radio.channel = 'wire': must be one of block-fading, file, umi, \
-uma, rma, cdl-a, cdl-b, cdl-c, cdl-d, cdl-e (or of a module that registers it: airtune --import \
-MODULE ...)
+    airtune.errors.InputError: radio.channel = 'wire': must be one of block-fading, file, \
+tracks, umi, uma, rma, cdl-a, cdl-b, cdl-c, cdl-d, cdl-e (or of a module that registers it: \
+airtune --import MODULE ...)
     """
     for name in scenario.schemes:
         _check(SCHEMES, name, "schemes")
