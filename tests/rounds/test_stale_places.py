@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
 from airtune.errors import InputError
-from airtune.radio.channels.base import Transmitters
+from airtune.planning.repetition import Repetition
+from airtune.radio.channels.base import Block, Channel, Transmitters
 from airtune.rounds import places
 from airtune.rounds.places import Standing
 from airtune.scenario.file import parse
@@ -98,3 +101,56 @@ def test_paths_of_whole_rounds_have_no_age(channel: str) -> None:
     radio = {"csi": {"age_s": "round"}, "channel": channel, "channel_file": file}
     with pytest.raises(InputError, match=r"csi\.age_s = round: must be 0 with channel = "):
         parse({"radio": radio})
+
+
+def test_a_channel_without_later_paths_has_no_age(small_scenario) -> None:
+    """A channel of one's own that says nothing of the time within a round."""
+
+    class Still(Channel):
+        def block(self, round_index: int) -> Block:
+            return made.paths.block(round_index)
+
+    scenario = with_settings(small_scenario, radio__channel="tracks")
+    made = run_with(scenario, "fixed", 1, QuadraticLearner(scenario, 1)).repetition
+    aged = with_settings(scenario, radio__csi__age_s=0.5)
+    assert replace(made, channel=Still()).paths.max_doppler_hz is None
+    with pytest.raises(InputError, match=r"radio\.csi\.age_s = 0\.5: must be 0 with") as caught:
+        _ = replace(made, scenario=aged, channel=Still()).paths
+    assert len(str(caught.value)) <= 400
+
+
+@pytest.mark.parametrize("overlap", [True, False])
+@pytest.mark.parametrize("scheme", ["movable", "fixed", "selection"])
+def test_the_broadcast_goes_over_the_paths_of_the_beginning(
+    small_scenario, monkeypatch, scheme: str, overlap: bool
+) -> None:
+    changes = {"radio__channel": "tracks", "radio__csi__age_s": 0.3, "planning__overlap": overlap}
+    scenario = with_settings(small_scenario, **changes)
+    run = run_with(scenario, scheme, 1, QuadraticLearner(scenario, 1))
+    links, made, old = [], Repetition.broadcast_link, run.state.positions
+
+    def kept(self, array, before, upload, *others):
+        links.append((upload, made(self, array, before, upload, *others)))
+        return links[-1][1]
+
+    monkeypatch.setattr(Repetition, "broadcast_link", kept)
+    run.run_round()
+    ((upload, broadcast),) = links
+    paths = run.repetition.paths
+    assert_same(broadcast.radio.true, paths.block(1).true)
+    assert_same(upload.radio.true, paths.later(1, 0.3))
+    moving = scheme == "movable" and overlap
+    assert_array_equal(broadcast.positions, old if moving else upload.positions)
+
+
+@pytest.mark.parametrize("overlap", [True, False])
+def test_switched_ports_are_measured_just_before_the_clients_send(
+    small_scenario, overlap: bool
+) -> None:
+    walking = {**WALKING, "radio__csi__age_s": "round", "planning__overlap": overlap}
+    run, _, there = arrival(with_settings(small_scenario, **walking), "selection")
+    assert there.link.radio.age_s == 0.25
+    assert_same(there.link.radio.true, run.repetition.paths.later(1, 0.25))
+    h = there.link.true.everybody.channel
+    known = there.link.perceived.everybody.channel
+    assert np.linalg.norm(known - h) < 0.2 * np.linalg.norm(h)

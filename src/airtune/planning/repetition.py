@@ -35,7 +35,7 @@ from airtune.schemes import (
     RadioRound,
     Signalling,
 )
-from airtune.schemes.aged import outdated
+from airtune.schemes.aged import checked, outdated
 from airtune.schemes.measured import measured
 
 SILENT_SYMBOLS = 10
@@ -118,11 +118,10 @@ class Repetition:
     @cached_property
     def paths(self) -> Channel:
         """Source of the propagation paths, block by block."""
-        if self.channel is not None:
-            return self.channel
-        radio = self.scenario.radio
-        built: Channel = CHANNELS[radio.channel](radio, self.scenario.clients, self.seed)
-        return built
+        radio, channel = self.scenario.radio, self.channel
+        if channel is None:
+            channel = CHANNELS[radio.channel](radio, self.scenario.clients, self.seed)
+        return checked(channel, radio)
 
     def scheme(self, name: str) -> BuiltScheme:
         """Return a scheme with the settings of this repetition, built once.
@@ -359,7 +358,7 @@ class Repetition:
         """Return the link of the broadcast that opens a round.
 
         Antennas that move while the clients compute are still at their old places; what is switched
-        is set for the round already.
+        is set for the round already, and without `planning.overlap` antennas have moved before.
 
         Parameters
         ----------
@@ -375,10 +374,13 @@ class Repetition:
         opening : RadioRound, optional
             The round as it is known when it opens; by default as of the upload.
         """
-        if not (self.scenario.planning.overlap and array.moves):
-            return upload
         radio = upload.radio if opening is None else opening
-        return replace(array.link(radio, weights, old), true_positions=true_old)
+        if self.scenario.planning.overlap and array.moves:
+            return replace(array.link(radio, weights, old), true_positions=true_old)
+        if upload.radio.age_s == 0.0:
+            return upload
+        link = array.link(radio, weights, upload.positions)
+        return replace(link, true_positions=upload.true_positions)
 
     def movement(
         self, policy: ArrayPolicy, old: NDArray[np.float64], new: NDArray[np.float64]
