@@ -111,6 +111,10 @@ def test_a_file_is_followed_from_place_to_place(tmp_path: Path) -> None:
         ({"times": np.array([0.0, 1.0, 1e15])}, "at most"),
         ({"clients": np.ones((3, 5, 3))}, r"clients\.count = 2"),
         ({"clients": np.full((3, 2, 3), -1.0)}, "z >= 0"),
+        (
+            {"times": np.array([0.0, 5e-324, 1.0]), "clients": np.arange(18.0).reshape(3, 2, 3)},
+            r"clients go at inf m/s",
+        ),
         ({"clients": np.full((3, 2, 3), 1e9)}, "at most"),
         ({"clients": np.full((3, 2, 3), "a")}, "real numbers"),
         ({"interferers": np.ones((3, 1, 2))}, r"radio\.interferers\.count = 1"),

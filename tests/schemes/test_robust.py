@@ -19,6 +19,7 @@ from airtune.radio.channels.csi import perceived_paths
 from airtune.scenario import Csi
 from airtune.scenario.file import parse
 from airtune.schemes.robust import Robust
+from airtune.streams import torch_seed
 from quadratic import QuadraticLearner, run_with
 from rounds.test_federated import with_settings
 
@@ -148,6 +149,73 @@ def test_beamformers_allow_for_errors_until_they_are_measured(small_scenario) ->
     assert_array_equal(told.best_beamformer(weights).beamformer, nominal.beamformer)
     known = run.repetition.measured(told, run.scheme.array, np.arange(3), "places")
     assert known.radio.robust is None
+
+
+def radio_of(scenario):
+    run = run_with(scenario, "movable", 1, QuadraticLearner(scenario, 1))
+    return run.scheme.array, run.repetition.radio(1)
+
+
+PLACES = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0]])
+
+
+def at(problem: Problem, clients: int) -> np.ndarray:
+    """Channels of the stacked clients, shape (S, K, N)."""
+    paths = Paths(problem.gains, problem.directions, np.zeros(problem.gains.shape))
+    return channel(paths, PLACES).reshape(-1, clients, len(PLACES))
+
+
+@pytest.mark.parametrize("near", [None, (2.0, 5.0)])
+def test_sampled_channels_are_as_wrong_as_the_law_says(small_scenario, near) -> None:
+    """A relative error of each gain is one of the channel: g^2 sum |a_l|^2 at every antenna."""
+    changes = {
+        "radio__csi__gain_error": 0.1,
+        "radio__paths__scatterer_distance_m": near,
+        "placement__robust": "sampled",
+        "placement__robust_samples": 64,
+    }
+    _, radio = radio_of(with_settings(small_scenario, **changes))
+    assert radio.near == (near is not None)
+    paths = radio.perceived.clients
+    for places in (PLACES, None):
+        h = at(radio.chosen_for(np.full(3, 1 / 3), places), 3)
+        if places is not None:
+            np.testing.assert_allclose(h[0], channel(paths, PLACES), rtol=1e-6)
+        wrong = np.mean(np.abs(h[1:] - h[0]) ** 2, axis=(0, 2))
+        power = np.sum(np.abs(paths.gains) ** 2, axis=1)
+        np.testing.assert_allclose(wrong, 0.1**2 * power, rtol=0.5)
+        assert np.mean(wrong / power) == pytest.approx(0.1**2, rel=0.25)
+
+
+def test_a_client_has_the_same_samples_whoever_else_sends(small_scenario) -> None:
+    _, radio = radio_of(with_settings(small_scenario, **SAMPLED))
+    everybody = radio.chosen_for(np.full(3, 1 / 3))
+    two = radio.chosen_for(np.array([0.5, 0.0, 0.5]))
+    shape = everybody.gains.shape[1]
+    mine = everybody.gains.reshape(4, 3, shape)[:, [0, 2]].reshape(-1, shape)
+    assert_array_equal(two.gains, mine)
+    assert_array_equal(two.interferer_gains, everybody.interferer_gains)
+
+
+def test_movable_antennas_go_where_the_samples_are_heard(small_scenario) -> None:
+    """The places are those of the solver for the samples, not those for what is believed."""
+    array, radio = radio_of(with_settings(small_scenario, **SAMPLED))
+    weights, start = np.full(3, 1 / 3), array.start()
+    seed = torch_seed(1, "placement", 1) % 2**31
+    placed = array.place(radio, weights, start)
+    for problem, same in ((radio.chosen_for(weights), True), (radio.problem(weights), False)):
+        asked = solve(problem, mode=array.placement.mode, seed=seed, start=start)
+        assert np.allclose(placed, asked.positions) == same
+
+
+def test_the_weakest_client_has_gain_one_with_the_beamformer(small_scenario) -> None:
+    _, radio = radio_of(with_settings(small_scenario, **SAMPLED))
+    weights = np.full(3, 1 / 3)
+    best, problem = radio.at(PLACES).best_beamformer(weights), radio.problem(weights)
+    w, g = best.beamformer, problem.auxiliary_channel(PLACES)
+    assert np.abs(g @ w.conj()).min() == pytest.approx(1.0)
+    noise = (w.conj() @ problem.covariance(PLACES) @ w).real
+    assert noise == pytest.approx(1.0 / best.worst_gain)
 
 
 def test_bad_settings_are_one_message() -> None:

@@ -35,7 +35,7 @@ from airtune.schemes import (
     RadioRound,
     Signalling,
 )
-from airtune.schemes.aged import outdated
+from airtune.schemes.aged import checked, outdated
 from airtune.schemes.measured import measured
 
 SILENT_SYMBOLS = 10
@@ -118,11 +118,10 @@ class Repetition:
     @cached_property
     def paths(self) -> Channel:
         """Source of the propagation paths, block by block."""
-        if self.channel is not None:
-            return self.channel
-        radio = self.scenario.radio
-        built: Channel = CHANNELS[radio.channel](radio, self.scenario.clients, self.seed)
-        return built
+        radio, channel = self.scenario.radio, self.channel
+        if channel is None:
+            channel = CHANNELS[radio.channel](radio, self.scenario.clients, self.seed)
+        return checked(channel, radio)
 
     def scheme(self, name: str) -> BuiltScheme:
         """Return a scheme with the settings of this repetition, built once.
@@ -321,24 +320,25 @@ class Repetition:
 
     def remeasurements(self, array: ArrayPolicy) -> int:
         """Return how often pilots are sent once more because antennas have moved in a round."""
-        return 1 + self.refinements(array) if self.measures and array.moves else 0
+        steps, ages = self.refinements(array), self.scenario.radio.csi.age_s == "round"
+        back = min(1, steps) if ages else 0
+        return 1 + steps + back if self.measures and array.moves else 0
 
     def measured(
         self, link: Link, array: ArrayPolicy, clients: NDArray[np.int64], name: str
     ) -> Link:
-        """Return a link as the server knows it when the `clients` have sent pilots to its antennas.
+        """Return a link as the server knows it when `clients` have sent pilots to its antennas.
 
-        `name` is that of this measurement among those of the round.
+        `name` is that of this measurement in the round.
         """
-        pilots = self.scenario.radio.pilot_symbols_per_client
-        sounding = Sounding(pilots, self._silent_symbols(array), array.front_end.chains)
-        csi = outdated(self.scenario.radio.csi, link.radio.age_s, self.paths.max_doppler_hz)
+        radio, silent = self.scenario.radio, self._silent_symbols(array)
+        sounding = Sounding(radio.pilot_symbols_per_client, silent, array.front_end.chains)
+        csi = outdated(radio.csi, link.radio.age_s, self.paths.max_doppler_hz)
         return measured(link, clients, sounding, csi, name)
 
     def radio(self, round_index: int) -> RadioRound:
         """Return the true and the perceived paths of a round."""
-        block = self.paths.block(round_index)
-        count = self.scenario.clients.count
+        block, count = self.paths.block(round_index), self.scenario.clients.count
         given = {len(one.clients.gains) for one in (block.true, block.perceived)}
         if given != {count}:
             raise InputError(
@@ -358,8 +358,8 @@ class Repetition:
     ) -> Link:
         """Return the link of the broadcast that opens a round.
 
-        Antennas that move while the clients compute are still at their old places; what is switched
-        is set for the round already.
+        Antennas that move while the clients compute are still at their old places; others, and what
+        is switched, are set for the round.
 
         Parameters
         ----------
@@ -375,10 +375,12 @@ class Repetition:
         opening : RadioRound, optional
             The round as it is known when it opens; by default as of the upload.
         """
-        if not (self.scenario.planning.overlap and array.moves):
-            return upload
         radio = upload.radio if opening is None else opening
-        return replace(array.link(radio, weights, old), true_positions=true_old)
+        if self.scenario.planning.overlap and array.moves:
+            return replace(array.link(radio, weights, old), true_positions=true_old)
+        if upload.radio.age_s == 0.0:
+            return upload
+        return replace(upload, radio=array.link(radio, weights, upload.positions).radio)
 
     def movement(
         self, policy: ArrayPolicy, old: NDArray[np.float64], new: NDArray[np.float64]

@@ -21,6 +21,9 @@ from airtune.streams import generator
 FARTHEST_M, LATEST_S = 1e6, 1e12
 """Largest coordinate [m] and time [s] of a file of tracks."""
 
+FASTEST_MPS = 1e4
+"""Largest speed between two times of a file of tracks, as of `radio.mobility.speed_mps` [m/s]."""
+
 MOST_POINTS = 100_000
 """Random points that a transmitter may pass in a run."""
 
@@ -196,7 +199,8 @@ class Sampled:
         if len(self.times) < 2 or self.places.size == 0:
             return 0.0
         ways = np.linalg.norm(np.diff(self.places, axis=0), axis=-1)
-        return float((ways / np.diff(self.times)[:, None]).max())
+        with np.errstate(over="ignore"):
+            return float((ways / np.diff(self.times)[:, None]).max())
 
 
 def read_tracks(path: str, counts: dict[str, int]) -> dict[str, Sampled]:
@@ -252,4 +256,10 @@ def read_tracks(path: str, counts: dict[str, int]) -> dict[str, Sampled]:
                 "the array"
             )
         found[name] = Sampled(times, places)
+        speed = found[name].largest_speed
+        if not speed <= FASTEST_MPS:
+            raise InputError(
+                f"{named}: {name} go at {speed:g} m/s between two times; must be at most "
+                f"{FASTEST_MPS:g} m/s"
+            )
     return found

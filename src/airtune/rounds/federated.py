@@ -168,7 +168,10 @@ class FederatedRun:
         computed = self.poisoning.sent(honest, index)
         old_positions, before = state.positions, state.faults.carriages
         carried = partial(self.faults.carried, index, before, old_positions)
-        now = self._standing(computing := self._computing(choice.clients))
+        planned = self._computing(choice.clients)
+        waiting = self.faults.waiting(wrong, choice.clients, planned)
+        computing = planned if waiting is None else waiting.applied(planned)
+        now = self._standing(computing)
         there = places.arrive(now, radio, self._forecast, choice.clients, carried)
         moved, link, state.placed_error = there.moved, there.link, there.aim.placed_error
         if there.carriages is not None:
@@ -176,7 +179,6 @@ class FederatedRun:
         state.positions = moved.positions
 
         #    Who drops out or is late does not get to send; who is late has not done its steps.
-        waiting = self.faults.waiting(wrong, choice.clients, computing)
         left_out = wrong.dropping(choice.clients)
         late = choice.clients[:0] if waiting is None else choice.clients[waiting.late]
         state.client_states |= sending.kept(faults.finished_states(computed, late))
@@ -244,14 +246,9 @@ class FederatedRun:
                 sent.message,
             ),
         )
-        booked = book_round(
-            computing if waiting is None else waiting.applied(computing),
-            moved,
-            overheads,
-            received,
-            Electronics(repetition.hardware, array.front_end),
-            overlap=self.scenario.planning.overlap,
-        )
+        electronics = Electronics(repetition.hardware, array.front_end)
+        overlap = self.scenario.planning.overlap
+        booked = book_round(computing, moved, overheads, received, electronics, overlap=overlap)
         if wrong.restarted:
             booked = faults.booked_twice(booked)
         state.latency_s += booked.latency_s

@@ -60,7 +60,7 @@ class Standing:
     placed_error : float or None
         As the last :class:`Aim` had it.
     computing_s : float
-        How long the selected clients compute [s].
+        How long the server waits for the selected clients to compute, stragglers included [s].
     """
 
     repetition: Repetition
@@ -186,6 +186,10 @@ def arrive(
         found, brought = known(link.radio, there, f"refined {step}")
         if forecast(found).error(backoff) > forecast(link).error(backoff):
             moved = there.then(repetition.movement(array, there.positions, moved.positions))
+            if repetition.scenario.radio.csi.age_s == "round":
+                # the way back has taken time, in which paths have gone on
+                link, carriages = known(found.radio, moved, f"back {step}")
+                break
             carriages = carried(moved)
             if carriages is not None:
                 link = replace(link, true_positions=carriages.actual)

@@ -8,9 +8,32 @@ from dataclasses import replace
 import numpy as np
 from scipy.special import j0
 
+from airtune.errors import InputError, clip
 from airtune.radio.channels.base import Block, Channel, Transmitters
-from airtune.scenario import Csi
+from airtune.scenario import Csi, Radio
 from airtune.schemes.link import RadioRound
+
+
+def checked(channel: Channel, radio: Radio) -> Channel:
+    """Return a channel that has what `radio.csi.age_s` asks for.
+
+    Parameters
+    ----------
+    channel : Channel
+    radio : Radio
+        Section ``radio`` of the scenario.
+
+    Raises
+    ------
+    InputError
+        Paths are to grow old, and those of the channel stay for a whole round.
+    """
+    if radio.csi.age_s != 0 and not channel.turns:
+        raise InputError(
+            f"radio.csi.age_s = {radio.csi.age_s}: must be 0 with radio.channel = "
+            f"{clip(radio.channel)}, whose paths stay for a whole round (it has no later)"
+        )
+    return channel
 
 
 def aged(radio: RadioRound, channel: Channel, age_s: float) -> RadioRound:

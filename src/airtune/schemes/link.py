@@ -12,7 +12,7 @@ import numpy as np
 from airtune.errors import InputError
 from airtune.kinds import Complex, Integer, Real
 from airtune.placement import Placement, Problem, ProblemError, beamform
-from airtune.placement.problem import evaluate
+from airtune.placement.problem import evaluate, normalise
 from airtune.placement.values import check_range
 from airtune.radio.channels.base import Block, Paths, Transmitters
 from airtune.radio.impairments import muted
@@ -20,7 +20,7 @@ from airtune.radio.plane_waves import interpolated, tangent
 from airtune.radio.transmission import Air, air_at
 from airtune.radio.units import LinkBudget
 from airtune.scenario import Scenario
-from airtune.schemes.robust import Robust
+from airtune.schemes.robust import Robust, stacked
 from airtune.streams import generator, torch_seed
 
 
@@ -151,9 +151,34 @@ class RadioRound:
         InputError
             The settings of radio, clients or array make no problem that can be computed with.
         """
+        return self._problem(self.perceived, effective_weights, places, slopes)
+
+    def chosen_for(
+        self, effective_weights: Real, places: Real | None = None, *, slopes: bool = False
+    ) -> Problem:
+        """Return the problem that places are chosen for (`placement.robust`).
+
+        That of :meth:`problem`, or the same with sampled errors of what is perceived.
+        """
+        if self.robust is None:
+            return self.problem(effective_weights, places, slopes=slopes)
+        return stacked(
+            [self._problem(one, effective_weights, places, slopes) for one in self._sampled]
+        )
+
+    @cached_property
+    def _sampled(self) -> list[Transmitters]:
+        """What is perceived and the same with sampled errors, for whichever clients and places."""
+        if self.robust is None:
+            return [self.perceived]
+        return self.robust.drawn(self.perceived, generator(self.seed, "robust", self.round))
+
+    def _problem(
+        self, believed: Transmitters, effective_weights: Real, places: Real | None, slopes: bool
+    ) -> Problem:
         active = np.flatnonzero(effective_weights > 0)
-        paths = self._plane(self.perceived.clients.of(active), places, slopes)
-        interferers = self._plane(self.perceived.interferers, places, slopes)
+        paths = self._plane(believed.clients.of(active), places, slopes)
+        interferers = self._plane(believed.interferers, places, slopes)
         try:
             return Problem(
                 gains=paths.gains,
@@ -170,18 +195,6 @@ class RadioRound:
             )
         except ProblemError as error:
             raise InputError(f"the air of round {self.round}: {error}") from error
-
-    def chosen_for(
-        self, effective_weights: Real, places: Real | None = None, *, slopes: bool = False
-    ) -> Problem:
-        """Return the problem that places are chosen for (`placement.robust`).
-
-        That of :meth:`problem`, or the same with sampled errors of what is perceived.
-        """
-        problem = self.problem(effective_weights, places, slopes=slopes)
-        if self.robust is None:
-            return problem
-        return self.robust.problem(problem, generator(self.seed, "robust", self.round))
 
     def _plane(self, paths: Paths, places: Real | None, slopes: bool) -> Paths:
         if places is None:
@@ -268,7 +281,11 @@ class Link:
         if self.radio.robust is None or not self.radio.robust.sets_beamformers:
             return self._beamform(problem)
         best = self.chosen(effective_weights)
-        return replace(best, worst_gain=evaluate(problem, self.positions, best.beamformer))
+        return replace(
+            best,
+            beamformer=normalise(problem, self.positions, best.beamformer),
+            worst_gain=evaluate(problem, self.positions, best.beamformer),
+        )
 
     def chosen(self, effective_weights: Real) -> Placement:
         """Return the beamformer and gain by which places are judged when they are chosen."""

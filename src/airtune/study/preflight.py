@@ -138,6 +138,12 @@ def preflight(scenario: Scenario, records: int = 0) -> Preflight:
             "data.format = preference with training.client_objective = sft: only the better "
             "answers are learnt; dpo learns from both"
         )
+    age, apart = scenario.radio.csi.age_s, scenario.radio.paths.block_interval_s
+    if age != "round" and age > apart:
+        found.warnings.append(
+            f"radio.csi.age_s = {age:g} s is longer than radio.paths.block_interval_s = {apart:g} "
+            "s: clients send over paths later than those that the next round begins with"
+        )
     checked = found.attempt(lambda: compare.check(scenario, "compare"))
     scenario = checked or scenario
     found.cost_twin = found.attempt(lambda: cost_twin(scenario))

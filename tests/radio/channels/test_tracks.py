@@ -193,6 +193,52 @@ def test_extremes_stay_finite(height: float) -> None:
         assert (np.linalg.norm(found.directions, axis=-1) <= 1 + 1e-12).all()
 
 
+def test_a_client_may_start_at_the_array(tmp_path: Path) -> None:
+    walk = by_file(
+        tmp_path, [0.0, 9.0], [[0.0, 0.0, 0.0], [9.0, 0.0, 0.0]], paths=Paths(angles="cluster")
+    )
+    for t in (0.0, 4.0, 9.0):
+        found = at(walk, t)
+        assert np.isfinite(found.gains).all() and (np.abs(found.gains) > 0).any()
+        assert np.isfinite(found.directions).all() and np.isfinite(found.delays).all()
+
+
+def test_shadowing_is_normal_with_the_deviation_that_is_set() -> None:
+    def powers(deviation_db: float) -> Any:
+        one = channel(clients=2000, others=0, shadowing_db=deviation_db)
+        places = one.places["clients"].at(0.0)
+        return 10 * np.log10(one._path_gains(places, np.linalg.norm(places, axis=-1)))
+
+    shadowing = powers(8.0) - powers(0.0)
+    assert np.std(shadowing) == pytest.approx(8.0, rel=0.2)
+    np.testing.assert_allclose(2 * (powers(4.0) - powers(0.0)), shadowing, atol=1e-9)
+
+
+def test_copies_of_scatterers_have_phases_of_their_own() -> None:
+    one = channel(clients=1, others=0, paths=Paths(angles="cluster", count=200))
+    scatterers = one._scatterers["clients"]
+    start, window = one.places["clients"].at(0.0), float(scatterers.window[0, 0])
+    for along in ([1.0, 0.0, 0.0], [0.0, 0.0, 1.0]):
+        (_, here), (_, next_) = (
+            scatterers.met(start + step * window * np.array(along)) for step in (0, 1)
+        )
+        np.testing.assert_allclose(np.abs(next_), np.abs(here), rtol=1e-6)
+        heard = np.abs(here) > 0
+        turns = (next_[heard] / here[heard]) / np.abs(next_[heard] / here[heard])
+        assert abs(turns.mean()) < 0.25  # independent: 1 / sqrt(200) = 0.07
+
+
+def test_scatterers_stand_half_normally_above_the_client() -> None:
+    paths = Paths(angles="cluster", angle_spread_deg=5.0, count=50)
+    one = channel(clients=200, others=0, paths=paths, distance_m=(300.0, 300.0))
+    places = one.places["clients"].at(30.0)
+    above = (one._scatterers["clients"].met(places)[0] - places[:, None])[..., 1]
+    assert (above >= 0).all()
+    deviation = 300.1 * np.tan(np.deg2rad(5.0))
+    assert np.mean(above) == pytest.approx(deviation * np.sqrt(2 / np.pi), rel=0.05)
+    assert np.sqrt(np.mean(above**2)) == pytest.approx(deviation, rel=0.05)
+
+
 def test_a_missing_file_is_one_message() -> None:
     mobility = Mobility(track="file", track_file="/no/such/walk.npz")
     with pytest.raises(InputError, match=r"radio\.mobility\.track_file = /no/such/walk\.npz"):

@@ -188,6 +188,11 @@ class Channel(ABC):
         """The largest Doppler shift of a client or interferer [Hz]; None: not known."""
         return None
 
+    @property
+    def turns(self) -> bool:
+        """Whether paths change within a round: the channel has a :meth:`later` of its own."""
+        return type(self).later is not Channel.later
+
     def later(self, round_index: int, age_s: float) -> Transmitters:
         """Return the true paths some time after those of a round were looked at.
 

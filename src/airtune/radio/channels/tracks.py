@@ -27,7 +27,7 @@ from airtune.scenario import Clients, Radio
 from airtune.streams import generator
 
 NEAREST_M = 1.0
-"""Distance below which the path loss falls no more [m]."""
+"""Distance below which path loss falls, and clusters narrow, no more [m]."""
 
 WINDOW_SPREAD = float(np.sqrt(1.0 / 12.0 - 1.0 / (2.0 * np.pi**2)))
 """Deviation of the density 2 cos^2(pi x) on [-1/2, 1/2]: of the scatterers about a client."""
@@ -167,7 +167,8 @@ class Tracks(TurningRays):
             ).reshape(shape)
             return Scatterers(far[..., None] * towards, gains, None, np.zeros((*shape, 2)))
         spread = np.deg2rad(min(settings.angle_spread_deg, 80.0))
-        deviation = (np.linalg.norm(start, axis=-1) * np.tan(spread))[:, None]
+        far = np.maximum(np.linalg.norm(start, axis=-1), NEAREST_M)  # a window has a width
+        deviation = (far * np.tan(spread))[:, None]
         window = deviation / WINDOW_SPREAD
         places = start[:, None] + window[..., None] * rng.uniform(-0.5, 0.5, (*shape, 3))
         above = deviation * np.abs(rng.standard_normal(shape))

@@ -28,7 +28,8 @@ class OverTheAir(Analog):
     """Aligned sum of all clients with the best receive beamformer (system model, 4 and 5).
 
     Uniform forcing [1]_ [2]_, or with `aggregation.alignment: capped` the transceiver of least
-    error (:func:`airtune.radio.power_control.capped_alignment`).
+    error (:func:`airtune.radio.power_control.capped_alignment`), for the paths as they are believed
+    whatever `placement.robust` is.
     """
 
     about: ClassVar[str] = "over the air, clients aligned"
