@@ -11,12 +11,11 @@ from typing import Any
 
 from airtune.track.base import TrackedCell, check_installed
 
-
 _ELSEWHERE = (
     *("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL", "TRACKIO_WEBHOOK_URL", "TRACKIO_WRITE_TOKEN"),
     *("TRACKIO_BUCKET_ID", "TRACKIO_DATASET_ID", "TRACKIO_REGISTRY_BUCKET_ID", "SPACE_REPO_NAME"),
 )
-"""Environment variables by which Trackio sends what it is told to other machines, or reads there."""
+"""Environment variables by which Trackio sends what it is told elsewhere, or reads from there."""
 
 
 class TrackioTracker:
