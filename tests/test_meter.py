@@ -13,7 +13,8 @@ import pytest
 from airtune import meter, record
 from airtune.commands import run as command
 from airtune.errors import InputError
-from airtune.report import machine_energy
+from airtune.report import machine_energy, run_folder
+from airtune.report.values import significant
 from airtune.scenario import Scenario
 from airtune.study.measuring import Measuring
 
@@ -228,8 +229,36 @@ def test_a_resumed_run_adds_a_reading(install, scenario, tmp_path) -> None:
     results = json.loads((tmp_path / "run/results.json").read_text())
     first, second = results["environment"]["measured_energy"]["fixed/seed-0"]
     assert first["rounds"] + second["rounds"] == 5 and first["rounds"] > 0
-    (row,) = [r for r in machine_energy.rows(results).rows if r.name == "fixed"]
-    assert [cell.text for cell in row.cells][1:] == ["25.0", "–", "5"]
+    assert energies(tmp_path / "run", "fixed")[1:] == ["25.0", "–", "5"]
+
+
+def energies(run: Path, scheme: str) -> list[str]:
+    read = run_folder.load(run)
+    (row,) = [r for r in machine_energy.rows(read.results, read.schemes).rows if r.name == scheme]
+    return [cell.text for cell in row.cells]
+
+
+def test_all_energies_are_sums_over_the_seeds_and_failed_readings_are_no_rounds(
+    install, monkeypatch, scenario, tmp_path
+) -> None:
+    install("zeus.monitor", "ZeusMonitor", Monitor)
+    ended = iter([False, True, False, False])  # of ideal and fixed, of two seeds
+
+    def end(self: Monitor, key: str, sync_execution: bool) -> SimpleNamespace:
+        if next(ended):
+            raise PermissionError("powercap")
+        return SimpleNamespace(cpu_energy={0: 2.0}, dram_energy=None, gpu_energy={})
+
+    monkeypatch.setattr(Monitor, "end_window", end)
+    monkeypatch.setattr(Monitor, "begin_window", lambda *args, **settings: None)
+    start(scenario.model_copy(update={"seeds": 2}), tmp_path / "run")
+    modelled = sum(
+        json.loads(line).get("round_energy_j", {}).get("compute", 0.0)
+        for path in (tmp_path / "run/fixed").glob("seed-*/metrics.jsonl")
+        for line in path.read_text().splitlines()
+    )
+    assert modelled > 0
+    assert energies(tmp_path / "run", "fixed") == [significant(modelled), "2.00", "–", "5"]
 
 
 def test_a_run_without_counters_says_so_once_and_goes_on(
