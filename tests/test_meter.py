@@ -209,8 +209,10 @@ def test_a_run_reports_readings_beside_the_model_and_in_no_result(
     (reading,) = results["environment"]["measured_energy"]["fixed/seed-0"]
     assert reading["measured_j"] == {"cpu": 5.0, "dram": 0.5, "gpu": 7.0}
     assert (reading["rounds"], reading["reason"]) == (5, None)
-    install("zeus.monitor", "ZeusMonitor", Blind)
-    other = start(scenario, tmp_path / "other")
+    plain = scenario.costs.model_copy(update={"measure": "none"})
+    other = start(scenario.model_copy(update={"costs": plain}), tmp_path / "other")
+    assert results["scenario"]["costs"].pop("measure") == "zeus"
+    assert other["scenario"]["costs"].pop("measure") == "none"
     for document in (results, other):
         del document["environment"]
     assert results == other

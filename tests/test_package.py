@@ -40,6 +40,12 @@ def test_pictures_and_links_of_the_readme_lead_somewhere_from_the_index(script) 
         assert (ROOT / picture.removeprefix(head)).is_file(), picture
 
 
+def test_what_the_site_is_built_from_is_in_the_sdist() -> None:
+    lines = (ROOT / "MANIFEST.in").read_text(encoding="utf-8").splitlines()
+    named = {name for line in lines if line.startswith("include ") for name in line.split()[1:]}
+    assert {"mkdocs.yml", "Makefile", "constraints.txt", "Containerfile"} <= named
+
+
 @pytest.fixture
 def packages(script, tmp_path, monkeypatch):
     """Write a wheel and an sdist of a repository of two files, each without some of them."""

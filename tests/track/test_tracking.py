@@ -111,6 +111,16 @@ def test_tracking_changes_no_file_of_a_cell(recorded, scenario, tmp_path) -> Non
     start(scenario, tmp_path / "two", None)
     for scheme in SCHEMES:
         assert metrics(tmp_path / "one", scheme) == metrics(tmp_path / "two", scheme)
+        cells = [tmp_path / run / scheme / "seed-0" for run in ("one", "two")]
+        kept = [{p.name: p.read_bytes() for p in cell.rglob("*") if p.is_file()} for cell in cells]
+        differ = {n for n in kept[0].keys() | kept[1].keys() if kept[0].get(n) != kept[1].get(n)}
+        # Wall times, and digests of them.
+        assert differ <= {"metrics.jsonl", "digests.json", "state.json", "previous.json"}
+        assert len(kept[0].keys() - differ) >= 2
+    results = [json.loads((tmp_path / run / "results.json").read_text()) for run in ("one", "two")]
+    for document in results:
+        del document["environment"]
+    assert results[0] == results[1]
     more = names_in(tmp_path / "one") ^ names_in(tmp_path / "two")
     assert more == {"track", "track/recorded", "track/recorded.json"}
 
