@@ -18,10 +18,10 @@ COLUMNS = (
     "Rounds measured",
 )
 EXPLAINED = (
-    "All figures are sums over all seeds. Measured and estimated are what the machine that ran this simulation has drawn meanwhile, "
-    "all that ran on it included. It is not what phones would draw: that is the "
-    "modelled energy. Measured is read from counters (RAPL, NVML); estimated rests on nameplates "
-    "and models."
+    "All figures are sums over all seeds. Measured and estimated are what the machine that ran "
+    "this simulation has drawn meanwhile, all that ran on it included. It is not what phones would "
+    "draw: that is the modelled energy. Measured is read from counters (RAPL, NVML); "
+    "estimated rests on nameplates, models and samples of the power."
 )
 
 
