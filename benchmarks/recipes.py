@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "recipes.md"
 POINTS = {"paper-v1": "shared-plan", "cell-edge": "shared-plan", "paper-v2": "k-4"}
-"""Scenario to the point of its study that is the scenario as shipped."""
+"""Scenario to the point of its study with the scenario's grid; some settings are older ones."""
 TITLES = ("recipe", "command", "wall time", "memory", "final loss, `ideal`", "`movable`", "from")
 
 
@@ -119,7 +119,7 @@ def markdown() -> str:
         gib = "" if one.gib is None else f"{one.gib:.1f} GiB"
         source = f"[{one.source}](../benchmarks/results/{one.source}), seeds: {one.seeds}"
         rows.append([what, f"`{command}`", f"{one.minutes:.1f} min", gib, *losses, source])
-    text = ["", *manual.table(TITLES, rows, left=2), "", "Not measured as shipped:", ""]
+    text = ["", *manual.table(TITLES, rows, left=2), "", "Not measured:", ""]
     for name in sorted(set(shipped()) - set(known)):
         command, what = head(name)
         text.append(f"- `{command}`: {what}")

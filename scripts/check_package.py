@@ -2,6 +2,7 @@
 
     python scripts/check_package.py                  everything, in a new environment
     python scripts/check_package.py --build-only     build and look, install nothing
+    python scripts/check_package.py --built          look at and use what lies in dist/
     python scripts/check_package.py --repository OWNER/NAME --ref v1.0
                                                      with a README for the package index: pictures
                                                      and links are absolute
@@ -106,8 +107,15 @@ def build(repository: str | None, ref: str) -> tuple[Path, Path]:
             readme.write_text(text, encoding="utf-8")
         installer = ("--installer", "uv") if find_spec("uv") else ()
         run(sys.executable, "-m", "build", *installer, "--outdir", DIST, source)
-    (wheel,), (sdist,) = DIST.glob("*.whl"), DIST.glob("*.tar.gz")
-    return wheel, sdist
+    return built()
+
+
+def built() -> tuple[Path, Path]:
+    """Return the wheel and the sdist in dist/; refuse more or fewer files of either kind."""
+    wheels, sdists = list(DIST.glob("*.whl")), list(DIST.glob("*.tar.gz"))
+    if len(wheels) != 1 or len(sdists) != 1:
+        sys.exit(f"{DIST}: holds {len(wheels)} wheels and {len(sdists)} sdists, not one of each")
+    return wheels[0], sdists[0]
 
 
 def look(wheel: Path, sdist: Path) -> None:
@@ -169,11 +177,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Do what the command line says."""
     parser = argparse.ArgumentParser(description="Build and check wheel and sdist.")
     parser.add_argument("--build-only", action="store_true", help="install nothing")
+    parser.add_argument("--built", action="store_true", help="use what lies in dist/")
     parser.add_argument("--repository", metavar="OWNER/NAME", help="for links of the README")
     parser.add_argument("--ref", default="main", help="tag or branch that links lead to")
     parser.add_argument("--packages-of", type=Path, metavar="ENV", help="take dependencies from it")
     asked = parser.parse_args(arguments)
-    wheel, sdist = build(asked.repository, asked.ref)
+    wheel, sdist = built() if asked.built else build(asked.repository, asked.ref)
     look(wheel, sdist)
     if not asked.build_only:
         with tempfile.TemporaryDirectory() as folder:

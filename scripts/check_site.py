@@ -19,8 +19,10 @@ from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
 FETCHED = {
-    *(("script", "src"), ("img", "src"), ("img", "srcset"), ("iframe", "src"), ("audio", "src")),
+    *(("script", "src"), ("img", "src"), ("iframe", "src"), ("audio", "src")),
     *(("video", "src"), ("source", "src"), ("embed", "src"), ("object", "data"), ("use", "href")),
+    *(("video", "poster"), ("track", "src"), ("image", "href"), ("image", "xlink:href")),
+    *(("use", "xlink:href"), ("feimage", "href"), ("feimage", "xlink:href"), ("frame", "src")),
 }
 """What a browser asks for without a click; of `link` see `ASKED_FOR`."""
 ASKED_FOR = {
@@ -29,6 +31,8 @@ ASKED_FOR = {
 }
 OTHER_HOST = re.compile(r"(?:https?:)?//", re.IGNORECASE)
 _IN_CSS = re.compile(r"@import\s+(?:url\()?['\"]?([^'\")\s;]+)|url\(\s*['\"]?([^'\")]+)")
+
+_IN_SRCSET = re.compile(r"([^\s,]\S*[^\s,])(?:\s+[^,]+)?\s*(?:,|$)")
 
 
 @dataclass
@@ -50,7 +54,14 @@ class Document(HTMLParser):
         self.anchors |= {given[name] for name in ("id", "name") if given.get(name)}
         self.fetched += [given[name] for name in given if (tag, name) in FETCHED]
         self.fetched += styled(given.get("style", ""))
-        if tag == "link" and ASKED_FOR & set(given.get("rel", "").split()):
+        for name in ("srcset", "imagesrcset"):  # an address, then perhaps a width or a density
+            self.fetched += _IN_SRCSET.findall(given.get(name, ""))
+        refresh = re.search(r"url\s*=\s*['\"]?([^'\"]+)", given.get("content", ""), re.IGNORECASE)
+        if tag == "meta" and given.get("http-equiv", "").lower() == "refresh" and refresh:
+            self.fetched.append(refresh[1])
+        if tag == "input" and given.get("type", "").lower() == "image":
+            self.fetched.append(given.get("src", ""))
+        if tag == "link" and ASKED_FOR & set(given.get("rel", "").lower().split()):
             self.fetched.append(given.get("href", ""))
         elif tag == "a" and "href" in given:
             self.links.append(given["href"])
@@ -95,7 +106,7 @@ def problems(site: Path) -> list[str]:
             if OTHER_HOST.match(address) or re.match(r"[a-z]+:", address):
                 continue
             file, anchor = urldefrag(address)
-            target = _target(site, path, unquote(file))
+            target = _target(site, path, unquote(file.partition("?")[0]))
             if not target.exists():
                 found.append(f"{where}: {address} leads nowhere")
             elif anchor and target in pages and unquote(anchor) not in pages[target].anchors:

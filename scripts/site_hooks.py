@@ -13,6 +13,8 @@ import html
 import os
 import posixpath
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,6 +99,25 @@ def moved(text: str, path: str) -> str:
     return "".join([*parts, text[end:]])
 
 
+def files_of(folder: str) -> list[str]:
+    """Return the names of the files that git has in a folder; what else lies there stays here.
+
+    Raises
+    ------
+    RuntimeError
+        There is no git, or the site is built outside a checkout.
+    """
+    git = shutil.which("git")
+    if git is None:
+        raise RuntimeError(f"{folder}: git, which knows the files of the folder, is not there")
+    command = [git, "-C", os.fspath(ROOT), "ls-files", "-z", "--", folder]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode:
+        raise RuntimeError(f"{folder}: its files are not known: {done.stderr.strip()}")
+    under = [name.removeprefix(f"{folder}/") for name in done.stdout.split("\0") if name]
+    return sorted(name for name in under if "/" not in name and (ROOT / folder / name).is_file())
+
+
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages of the root, and the files outside docs/ that pages link to."""
     for path, page in PAGES.items():
@@ -109,7 +130,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     outside = {target for target in linked if not target.startswith("docs/")} - set(PAGES)
     folders = {target for target in outside if (ROOT / target).is_dir()}
     for folder in sorted(folders):
-        names = sorted(path.name for path in (ROOT / folder).iterdir() if path.is_file())
+        names = files_of(folder)
         outside |= {f"{folder}/{name}" for name in names}
         listed = "".join(f"- [{name}]({name})\n" for name in names)
         page = File.generated(config, in_site(folder), content=f"# {folder}\n\n{listed}")

@@ -40,6 +40,12 @@ def test_pictures_and_links_of_the_readme_lead_somewhere_from_the_index(script) 
         assert (ROOT / picture.removeprefix(head)).is_file(), picture
 
 
+def test_what_the_site_is_built_from_is_in_the_sdist() -> None:
+    lines = (ROOT / "MANIFEST.in").read_text(encoding="utf-8").splitlines()
+    named = {name for line in lines if line.startswith("include ") for name in line.split()[1:]}
+    assert {"mkdocs.yml", "Makefile", "constraints.txt", "Containerfile"} <= named
+
+
 @pytest.fixture
 def packages(script, tmp_path, monkeypatch):
     """Write a wheel and an sdist of a repository of two files, each without some of them."""
@@ -93,14 +99,54 @@ def test_the_release_is_checked_before_it_is_published() -> None:
     assert workflow[True] == {"push": {"tags": ["v*"]}}, "YAML reads the key `on` as true"
     assert workflow["permissions"] == {"contents": "read"}
     build, publish = workflow["jobs"]["build"], workflow["jobs"]["publish"]
-    assert publish["needs"] == "build"
+    assert publish["needs"] == ["build", "check", "test"]
     assert publish["permissions"] == {"id-token": "write"}
-    assert any("scripts/check_package.py" in step.get("run", "") for step in build["steps"])
-    for job in (build, publish):
+    check, test = workflow["jobs"]["check"], workflow["jobs"]["test"]
+    typed = [step.get("run", "") for step in build["steps"]]
+    assert any("check_package.py --build-only" in run for run in typed)
+    assert not any("constraints" in run or "make" in run for run in typed), "nothing is installed"
+    assert any("--is-ancestor" in run and "origin/main" in run for run in typed)
+    assert any("check_package.py --built" in step.get("run", "") for step in check["steps"])
+    assert ".ci/run" in [step.get("run") for step in test["steps"]]
+    for job in (build, check, test, publish):
+        assert job is publish or "permissions" not in job
         for step in job["steps"]:
             if "uses" in step:
                 assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", step["uses"]), step["uses"]
             assert "${{" not in step.get("run", ""), "values go through the environment"
+
+
+def test_what_may_write_the_pages_runs_no_package() -> None:
+    workflow = yaml.safe_load((ROOT / ".github/workflows/site.yml").read_text())
+    assert workflow["permissions"] == {"contents": "read"}
+    build, deploy = workflow["jobs"]["build"], workflow["jobs"]["deploy"]
+    assert "permissions" not in build and deploy["permissions"] == {"contents": "write"}
+    assert build["steps"][0]["with"]["persist-credentials"] is False
+    assert deploy["needs"] == "build"
+    for step in [*build["steps"], *deploy["steps"]]:
+        if "uses" in step:
+            assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", step["uses"]), step["uses"]
+        assert "${{" not in step.get("run", ""), "values go through the environment"
+    words = " ".join(step.get("run", "") for step in deploy["steps"])
+    assert not re.search(r"\b(python|pip|make|mike|mkdocs)\b", words)
+
+
+@pytest.mark.parametrize("names", [(), ("a.whl",), ("a.whl", "b.whl", "a.tar.gz")])
+def test_only_one_wheel_and_one_sdist_are_taken_from_dist(
+    script, tmp_path, monkeypatch, names
+) -> None:
+    monkeypatch.setattr(script, "DIST", tmp_path)
+    for name in names:
+        (tmp_path / name).touch()
+    with pytest.raises(SystemExit, match="not one of each"):
+        script.built()
+
+
+def test_the_image_is_built_from_what_it_copies() -> None:
+    ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    copied = re.findall(r"^COPY (.+) \S+$", (ROOT / "Containerfile").read_text(), re.MULTILINE)
+    assert ignored[0] == "*"
+    assert {f"!{name}" for line in copied for name in line.split()} <= set(ignored)
 
 
 def test_the_containers_use_what_is_there() -> None:

@@ -2,8 +2,9 @@
 
 Two libraries read the counters: zeus and CodeCarbon, both without a network.  Counters are RAPL (or
 what Windows and Intel's gadget make of it) for processors and NVML for GPUs; they count the whole
-machine, whoever uses it.  CodeCarbon falls back on nameplates and models of the load; what it has
-from there is kept apart and is called estimated.
+machine, whoever uses it.  CodeCarbon falls back on nameplates, models of the load and, for GPUs
+without a counter, samples of their power; what it has from there is kept apart and is called
+estimated.
 """
 
 from __future__ import annotations
@@ -159,13 +160,17 @@ class _CodeCarbon:
     """CodeCarbon without a network: counters where it finds them, else nameplates and models."""
 
     tracker: Any = field(default=None)
+    gpu_counted: bool = False
 
     def begin(self) -> None:
         from codecarbon import OfflineEmissionsTracker
 
         logging.getLogger("codecarbon").setLevel(logging.CRITICAL)  # before it reads `log_level`
         self.tracker = OfflineEmissionsTracker(
-            country_iso_code="USA",  # of the carbon intensity, which is not used
+            country_iso_code="USA",
+            # It is not used, and is asked of a service where the user has a key of that.
+            force_carbon_intensity_g_co2e_kwh=0.0,
+            electricitymaps_api_token="",
             measure_power_secs=5,
             output_methods=[],
             emissions_endpoint=False,  # whatever the user's configuration of CodeCarbon says
@@ -174,15 +179,28 @@ class _CodeCarbon:
             log_level="critical",
         )
         self.tracker.start()
+        self.gpu_counted = self._counts_gpus()
 
     def end(self) -> tuple[dict[str, float], dict[str, float]]:
         self.tracker.stop()
         data = self.tracker.final_emissions_data
-        counted = {"gpu": True, "ram": False, "cpu": self._counts_processor()}
+        counted = {
+            "gpu": self.gpu_counted and self._counts_gpus(),
+            "ram": False,
+            "cpu": self._counts_processor(),
+        }
         parts = {name: getattr(data, f"{name}_energy") * _JOULES_PER_KWH for name in counted}
         there = {name: joules for name, joules in parts.items() if joules > 0}
         measured = {name: joules for name, joules in there.items() if counted[name]}
         return measured, {name: x for name, x in there.items() if name not in measured}
+
+    def _counts_gpus(self) -> bool:
+        """Tell whether all GPUs are read from a counter; else samples of their power are added."""
+        parts = [part for part in self.tracker._hardware if type(part).__name__ == "GPU"]
+        devices = [device for part in parts for device in part.devices.devices]
+        return bool(devices) and not any(
+            getattr(device, "_use_power_fallback", True) for device in devices
+        )
 
     def _counts_processor(self) -> bool:
         """Tell whether the processors are read from a counter: all of them, and by their mode."""

@@ -60,6 +60,7 @@ def test_a_sound_site_has_no_problems(tmp_path: Path) -> None:
         tmp_path,
         one='<h1 id="here">One</h1><a href="sub/">down</a><a href="#here">up</a><img src="a.png">'
         '<a href="https://example.org">away</a><link rel="canonical" href="https://example.org">'
+        '<img srcset="a.png, a.png?b=1,2 2x"><a href="one.html?q=1#here">asked</a>'
         '<link rel="stylesheet" href="/style.css"><a href="mailto:a@example.org">mail</a>',
     )
     assert CHECK["problems"](site) == []
@@ -76,6 +77,15 @@ def test_a_sound_site_has_no_problems(tmp_path: Path) -> None:
         ('<link rel="stylesheet" href="//fonts.example.org/x.css">', "asks another host"),
         ('<link rel="preconnect" href="https://fonts.example.org">', "asks another host"),
         ('<img src="https://example.org/badge.svg">', "asks another host"),
+        ('<video poster="https://example.org/a.png">', "asks another host"),
+        ('<svg><image href="https://example.org/a.png">', "asks another host"),
+        ('<svg><image xlink:href="//example.org/a.png">', "asks another host"),
+        ('<input type="image" src="https://example.org/a.png">', "asks another host"),
+        ('<link rel="STYLESHEET" href="https://example.org/x.css">', "asks another host"),
+        ('<meta http-equiv="Refresh" content="0; url=https://example.org/">', "asks another host"),
+        ('<img srcset="a.png 1x, https://example.org/b.png 2x">', "asks another host"),
+        ('<img srcset="a.png 1x, gone.png 2x">', "gone.png leads nowhere"),
+        ('<a href="gone.html?q=1">', "gone.html?q=1 leads nowhere"),
         ("<style>@import url(https://example.org/a.css);</style>", "asks another host"),
         ('<p style="background: url(http://example.org/a.png)">', "asks another host"),
     ],
@@ -111,6 +121,19 @@ def test_links_that_leave_docs_lead_into_the_site() -> None:
     assert moved("![a](docs/figures/x.png)", "README.md") == "![a](figures/x.png)"
     code = "```\n[a](../README.md)\n```\n`[a](../README.md)`"
     assert moved(code, "docs/laptop.md") == code
+
+
+def test_only_files_of_the_repository_are_listed(tmp_path: Path) -> None:
+    files_of = hooks()["files_of"]
+    assert callable(files_of)
+    files_of.__globals__["ROOT"] = tmp_path
+    (tmp_path / "examples/deeper").mkdir(parents=True)
+    for name in ("a.py", "untracked.py", ".secret", "deeper/b.py"):
+        (tmp_path / "examples" / name).touch()
+    git = ["git", "-C", str(tmp_path)]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "add", "examples/a.py", "examples/deeper/b.py"], check=True)
+    assert files_of("examples") == ["a.py"]
 
 
 def test_formulas_become_mathml() -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import ClassVar
 
 import pytest
@@ -108,6 +111,16 @@ def test_tracking_changes_no_file_of_a_cell(recorded, scenario, tmp_path) -> Non
     start(scenario, tmp_path / "two", None)
     for scheme in SCHEMES:
         assert metrics(tmp_path / "one", scheme) == metrics(tmp_path / "two", scheme)
+        cells = [tmp_path / run / scheme / "seed-0" for run in ("one", "two")]
+        kept = [{p.name: p.read_bytes() for p in cell.rglob("*") if p.is_file()} for cell in cells]
+        differ = {n for n in kept[0].keys() | kept[1].keys() if kept[0].get(n) != kept[1].get(n)}
+        # Wall times, and digests of them.
+        assert differ <= {"metrics.jsonl", "digests.json", "state.json", "previous.json"}
+        assert len(kept[0].keys() - differ) >= 2
+    results = [json.loads((tmp_path / run / "results.json").read_text()) for run in ("one", "two")]
+    for document in results:
+        del document["environment"]
+    assert results[0] == results[1]
     more = names_in(tmp_path / "one") ^ names_in(tmp_path / "two")
     assert more == {"track", "track/recorded", "track/recorded.json"}
 
@@ -152,6 +165,82 @@ def test_a_folder_that_is_a_link_is_not_written(recorded, scenario, tmp_path, ca
     assert command.resume(tmp_path / "run", True, lambda: False)
     assert not recorded.begun
     assert "--track recorded failed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("where", ["", "ideal", "ideal/seed-0"])
+def test_a_link_out_of_the_folder_ends_the_tracking_before_anything_is_removed(
+    recorded, scenario, tmp_path, capsys, where
+) -> None:
+    seen = iter(range(100))
+    with pytest.raises(KeyboardInterrupt):
+        start(scenario, tmp_path / "run", "recorded", lambda: next(seen) >= 1)
+    other, place = tmp_path / "other", tmp_path / "run/track/recorded" / where
+    other.mkdir()
+    if place.is_dir():
+        place.rmdir()
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.symlink_to(other)
+    recorded.begun.clear()
+    assert command.resume(tmp_path / "run", True, lambda: False)
+    assert not recorded.begun
+    assert "is a link" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_link_within_the_folder_of_the_tracker_is_its_own(recorded, scenario, tmp_path) -> None:
+    seen = iter(range(100))
+    with pytest.raises(KeyboardInterrupt):
+        start(scenario, tmp_path / "run", "recorded", lambda: next(seen) >= 1)
+    (tmp_path / "run/track/recorded/latest").symlink_to("of-the-cell")
+    assert command.resume(tmp_path / "run", True, lambda: False)
+    assert rounds_of("fixed/seed-0") == list(range(6))
+
+
+@pytest.mark.parametrize("stop", [1, 1000])
+def test_a_run_is_resumed_where_its_tracker_is_no_longer_there(
+    recorded, scenario, tmp_path, capsys, stop
+) -> None:
+    seen = iter(range(10**6))
+    try:
+        start(scenario, tmp_path / "run", "recorded", lambda: next(seen) >= stop)
+    except KeyboardInterrupt:
+        assert stop == 1
+    (tmp_path / "run/track/recorded.json").unlink(missing_ok=True)
+    TRACKERS.remove("recorded")
+    try:
+        assert command.resume(tmp_path / "run", True, lambda: False)
+    finally:
+        TRACKERS.add("recorded", Recorded)
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.count("--track recorded failed (InputError: --track = 'recorded': must be") == 1
+
+
+def test_a_tracker_whose_folder_is_removed_is_told_all_again(recorded, scenario, tmp_path) -> None:
+    start(scenario, tmp_path / "run", "recorded")
+    recorded.cells.clear()
+    (tmp_path / "run/track/recorded").rmdir()
+    assert command.resume(tmp_path / "run", True, lambda: False)
+    for name in ("ideal/seed-0", "fixed/seed-0"):
+        assert rounds_of(name) == list(range(6))
+    noted = json.loads((tmp_path / "run/track/recorded.json").read_text())
+    assert noted["cells"] == ["fixed/seed-0", "ideal/seed-0"]
+
+
+def test_trackio_is_kept_from_other_machines(monkeypatch, tmp_path) -> None:
+    class Run:
+        def _get_username(self) -> str:
+            raise AssertionError("it asks who the user is")
+
+    package, runs, utils = (ModuleType(f"trackio{x}") for x in ("", ".run", ".utils"))
+    runs.Run, utils.TRACKIO_DIR = Run, tmp_path
+    for module in (package, runs, utils):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setenv("TRACKIO_DIR", "elsewhere")
+    sends = ("TRACKIO_BUCKET_ID", "TRACKIO_DATASET_ID", "SPACE_REPO_NAME", "TRACKIO_SPACE_ID")
+    for variable in sends:
+        monkeypatch.setenv(variable, "me/mine")
+    TRACKERS["trackio"](tmp_path)
+    assert not any(variable in os.environ for variable in sends)
+    assert Run()._get_username() is None
 
 
 def test_an_unknown_tracker_is_refused_before_any_work(scenario, tmp_path) -> None:

@@ -21,6 +21,7 @@ from airtune.study import sweep as sweeps
 from airtune.study.divergence import failing
 from airtune.study.progress import Progress
 from airtune.study.sweep import Sweep
+from airtune.study.sweep_notes import unmeasured
 from airtune.study.sweep_progress import SweepProgress
 from airtune.study.tracking import Tracking
 
@@ -149,7 +150,7 @@ def resume(folder: Path, as_json: bool, interrupted: Interrupted) -> bool:
         cells_of_all = (sweep or run_folder).cells
         if not all(cell.finished for cell in cells_of_all):
             record.check_resumable(run_folder)
-        compare.check(run_folder.scenario, run_folder.kind)
+        compare.check(run_folder.scenario, run_folder.kind, measures=False)
         record.check_inputs(run_folder, [point.run for point in sweep.points] if sweep else ())
         record.clean_folder(folder, cells_of_all)
         if sweep is not None:
@@ -254,6 +255,7 @@ def execute_sweep(sweep: Sweep, interrupted: Interrupted, as_json: bool) -> bool
     """Run what is unfinished of a sweep, and print its results; all else as of `execute`."""
     with _hint_at_resume(sweep.folder):
         if not _finished(sweep.folder, sweep.cells, as_json):
+            warn(unmeasured(point.run.scenario for point in sweep.points))
             with SweepProgress(sweep, interrupted) as progress:
                 sweeps.execute(sweep, progress, locked=True)
         results = sweeps.summarise(sweep)

@@ -34,7 +34,7 @@ from airtune.record.inputs import check_prepared, file_digests, swept_files
 from airtune.record.locks import lock, lock_if_free, lock_in_turn
 from airtune.record.machine import add_reading, environment, made_with
 from airtune.record.metrics import append_metrics, read_history, read_metrics
-from airtune.record.whole import own_folders, write_bytes, write_text, writing
+from airtune.record.whole import own_folders, refuse_links_out, write_bytes, write_text, writing
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -75,6 +75,7 @@ __all__ = [
     "read_json",
     "read_metrics",
     "read_text",
+    "refuse_links_out",
     "remove",
     "save_checkpoint",
     "swept_files",

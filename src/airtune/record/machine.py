@@ -44,9 +44,19 @@ def environment(scenario: Scenario) -> dict[str, Any]:
 
 
 def add_reading(folder: Path, cell: str, reading: Mapping[str, Any]) -> None:
-    """Note in environment.json what this machine has drawn for a cell, after earlier readings."""
+    """Note in environment.json what this machine has drawn for a cell, after earlier readings.
+
+    A document that is gone is begun anew, with the readings alone.
+
+    Raises
+    ------
+    FailedError, InputError
+        The document cannot be read or written.
+    """
     path = folder / names.ENVIRONMENT
-    known = read_document(path, EnvironmentDocument).model_dump(exclude_unset=True)
+    known: dict[str, Any] = {}
+    if path.exists():
+        known = read_document(path, EnvironmentDocument).model_dump(exclude_unset=True)
     readings = dict(known.get("measured_energy") or {})
     readings[cell] = [*readings.get(cell, []), dict(reading)]
     write_document(path, EnvironmentDocument, {**known, "measured_energy": readings})

@@ -143,6 +143,7 @@ class MetricsLine(Part):
     learning_rate: Number | None = None
     not_finite: str | None = None
     move_s: Number | None = None
+    round_energy_j: dict[str, Number] | None = None  # of the round, by component
     round_radiated_j: dict[str, Number] | None = None  # of the round's energy, by component
     replanned: dict[str, Any] = Field(default_factory=dict)
     positions: list[tuple[Number, Number]] | None = None

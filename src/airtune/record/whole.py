@@ -173,6 +173,22 @@ def refuse_link(path: Path) -> None:
         )
 
 
+def refuse_links_out(folder: Path) -> None:
+    """Refuse a folder in which a link leads out of it: what is written or removed there is its own.
+
+    Raises
+    ------
+    InputError
+        Names the link.
+    """
+    inside = folder.resolve()
+    for place, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(place) / name
+            if path.is_symlink() and not path.resolve().is_relative_to(inside):
+                refuse_link(path)
+
+
 def not_written(path: Path, error: OSError, size: int | None = None) -> FailedError | InputError:
     """Return the error that says why a file could not be written, and what to do.
 

@@ -2,48 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from airtune.report.run_folder import SchemeRun
 from airtune.report.sheet import Cell, Row, Sheet
 from airtune.report.style import scheme_style
-from airtune.report.values import MISSING, read, significant
+from airtune.report.values import MISSING, number, significant
 
 COLUMNS = (
     "Modelled, computing of the clients [J]",
     "Measured, this machine [J]",
     "Estimated, this machine [J]",
-    "Rounds with a reading",
+    "Rounds measured",
 )
 EXPLAINED = (
-    "Measured and estimated are what the machine that ran this simulation has drawn meanwhile, "
-    "all that ran on it included, over all seeds. It is not what phones would draw: that is the "
-    "modelled energy. Measured is read from counters (RAPL, NVML); estimated rests on nameplates "
-    "and models."
+    "All figures are sums over all seeds. Measured and estimated are what the machine that ran "
+    "this simulation has drawn meanwhile, all that ran on it included. It is not what phones would "
+    "draw: that is the modelled energy. Measured is read from counters (RAPL, NVML); "
+    "estimated rests on nameplates, models and samples of the power."
 )
 
 
-def rows(results: Mapping[str, Any]) -> Sheet:
+def rows(results: Mapping[str, Any], schemes: Iterable[SchemeRun]) -> Sheet:
     """Return modelled and measured energy by scheme; no rows where `costs.measure` was ``none``.
 
     Parameters
     ----------
     results : mapping
         The results document; readings stand in its `environment`.
+    schemes : iterable of SchemeRun
+        With the lines of metrics, for the results have medians over the seeds.
     """
     readings = _by_scheme(results)
-    schemes: Mapping[str, Mapping[str, Any]] = results.get("schemes") or {}
     found = []
-    for name, entry in schemes.items():
+    for scheme in schemes:
+        name = scheme.name
         if name not in readings:
             continue
-        modelled = read((entry.get("energy_j") or {}).get("compute")).median
+        parts = [(line.round_energy_j or {}).get("compute") for line in scheme.lines()]
+        modelled = [part for part in map(number, parts) if part is not None]
         each = readings[name]
         cells = (
-            Cell(MISSING if modelled is None else significant(modelled)),
+            Cell(significant(math.fsum(modelled)) if modelled else MISSING),
             Cell(_total(each, "measured_j")),
             Cell(_total(each, "estimated_j")),
-            Cell(str(sum(one.get("rounds") or 0 for one in each))),
+            Cell(str(sum(one.get("rounds") or 0 for one in each if one.get("measured_j")))),
         )
         found.append(Row(name, scheme_style(name).label, cells))
     return Sheet(COLUMNS, tuple(found))

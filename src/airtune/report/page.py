@@ -222,7 +222,7 @@ def _content(run: RunFolder) -> dict[str, Any]:
         "latency": table.split_rows(run.results, "latency_s", "s"),
         "unplanned_energy": table.off_plan_rows(run.results, "energy_j", "J"),
         "unplanned_latency": table.off_plan_rows(run.results, "latency_s", "s"),
-        "machine_energy": machine_energy.rows(run.results),
+        "machine_energy": machine_energy.rows(run.results, run.schemes),
         "machine_energy_explained": machine_energy.sentence(run.results),
         "twin": twins.remark(run.scenario),
         "twin_explained": twins.EXPLAINED,

@@ -91,8 +91,16 @@ def _execute(run_folder: RunFolder, progress: bool) -> None:
         cells.execute(run_folder, bars, locked=True)
 
 
-def check(scenario: Scenario, kind: str) -> Scenario:
+def check(scenario: Scenario, kind: str, *, measures: bool = True) -> Scenario:
     """Check before a run what the settings by themselves cannot: names, method and arrays.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    kind : str
+        ``run``, ``compare``, ``sweep`` or ``plan``.
+    measures : bool
+        Whether the library of `costs.measure` has to be there.
 
     Returns
     -------
@@ -126,7 +134,8 @@ def check(scenario: Scenario, kind: str) -> Scenario:
     if method not in METHODS:
         raise InputError(f"placement.method = {shown(method)}: must be one of {', '.join(METHODS)}")
     check_engine(scenario)
-    meter.check_installed(scenario.costs.measure)
+    if measures:
+        meter.check_installed(scenario.costs.measure)
     for name in scenario.schemes:
         SCHEMES[name].build(scenario, scenario.seed).array.start()
     if kind == "compare" and REFERENCE not in scenario.schemes:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from airtune import record
+from airtune.errors import FailedError, InputError
 from airtune.meter import EnergyMeter, Reading, meter_of
 from airtune.record import Cell, names
 from airtune.scenario import Scenario
@@ -50,9 +51,17 @@ class Measuring:
     def _note(self, cell: Cell, reading: Reading, rounds: int) -> None:
         name = f"{cell.scheme}/{names.seed_folder(cell.seed)}"
         content = {**reading.to_dict(), "rounds": max(rounds, 0)}
-        record.add_reading(cell.folder.parents[1], name, content)
-        if reading.reason and self._say:
+        try:
+            record.add_reading(cell.folder.parents[1], name, content)
+        except (FailedError, InputError) as error:  # it would hide an error of the block
+            self._tell(f"the reading of {name} is not kept: {error}")
+        if reading.reason:
             kept = "; only estimates are reported" if reading.estimated_j else ""
             why = f"{reading.reason}, so nothing is measured{kept}"
-            self._say(f"costs.measure = {self._name!r}: {why}")
+            self._tell(why)
+
+    def _tell(self, text: str) -> None:
+        """Say something of the measuring, once for all cells."""
+        if self._say:
+            self._say(f"costs.measure = {self._name!r}: {text}")
             self._say = None

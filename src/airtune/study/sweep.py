@@ -217,8 +217,9 @@ def begin(scenario: Scenario, axes: Sequence[Axis], folder: Path | None = None) 
     """
     stamp = time.strftime("%Y%m%d-%H%M%S")
     target = folder or Path("runs") / f"{scenario.name}-sweep-{stamp}"
-    sweep = Sweep(target, compare.check(scenario, "compare"), tuple(axes))
-    points = [compare.check(point.run.scenario, "compare") for point in sweep.points]
+    sweep = Sweep(target, compare.check(scenario, "compare", measures=False), tuple(axes))
+    check = partial(compare.check, kind="compare", measures=False)
+    points = [check(point.run.scenario) for point in sweep.points]
     vary = [{"setting": axis.setting, "values": list(axis.values)} for axis in axes]
     facts = {"vary": vary, "swept_files": record.swept_files(sweep.scenario, points)}
     with record.begin(target, sweep.scenario, KIND, facts) as run_folder:

@@ -1,4 +1,4 @@
-"""What a sweep notes of a point whose budgets cannot be kept."""
+"""What a sweep says of its points: budgets that cannot be kept, energy that is not measured."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from airtune import record
+from airtune.meter import NONE
 from airtune.record import RunFolder, names
 from airtune.record.documents import InfeasibleDocument
+from airtune.scenario import Scenario
 
 
 def note_infeasible(run: RunFolder, index: int, message: str | None) -> None:
@@ -37,3 +39,12 @@ def discard_points(folders: Iterable[Path]) -> None:
             for note in folder.glob(names.INFEASIBLE):
                 note.unlink()
             record.discard_unused(folder)
+
+
+def unmeasured(points: Iterable[Scenario]) -> list[str]:
+    """Return one sentence where `costs.measure` asks for readings: points are not measured."""
+    asked = sorted({scenario.costs.measure for scenario in points} - {NONE})
+    return [
+        f"costs.measure = {name!r}: points of a sweep are not measured, they may run side by side"
+        for name in asked[:1]
+    ]

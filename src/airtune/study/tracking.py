@@ -55,20 +55,21 @@ class Tracking:
 
     Raises
     ------
-    InputError
-        The tracker is not known, its library is not installed, or a folder is a link.
+    ValueError
+        The run has no tracker.
     """
 
     def __init__(self, run_folder: RunFolder, warn: Callable[[str], None]) -> None:
         if run_folder.track is None:
             raise ValueError("the run has no tracker")
         self.name, self._run_folder, self._warn = run_folder.track, run_folder, warn
-        check(self.name)
         home = run_folder.folder / names.TRACK
         self._folder, self._notes = home / self.name, home / f"{self.name}.json"
         self._tracker: Tracker | None = None
         self._current: Cell | None = None
         self._failed = False
+        # Where the tracker's folder has been removed, nothing of what was told is there.
+        self._done = self._noted() if self._folder.is_dir() else set()
 
     def __enter__(self) -> Self:
         return self
@@ -97,15 +98,15 @@ class Tracking:
 
         def end(tracker: Tracker) -> None:
             tracker.end(_results(self._run_folder, cell))
-            record.write_json(self._notes, {"cells": sorted({*self._told(), _name(cell)})})
+            self._done.add(_name(cell))
+            record.write_json(self._notes, {"cells": sorted(self._done)})
 
         self._safely(end)
 
     def catch_up(self) -> None:
         """Tell of finished cells that the tracker lacks: it failed, or the process was ended."""
-        told = self._told()
         for cell in self._run_folder.cells:
-            if cell.finished and not self._failed and _name(cell) not in told:
+            if cell.finished and not self._failed and _name(cell) not in self._done:
                 self.cell_saved(cell)
 
     def _begin(self, cell: Cell) -> None:
@@ -120,13 +121,14 @@ class Tracking:
         )
 
         def begin(tracker: Tracker) -> None:
+            record.refuse_links_out(self._folder)  # the tracker removes what it has of the cell
             tracker.begin(known)
             for line in record.read_metrics(cell):
                 tracker.log(line["round"], figures_of(line))
 
         self._safely(begin)
 
-    def _told(self) -> set[str]:
+    def _noted(self) -> set[str]:
         """Return the names of the cells that have been told in full; none where that is unknown."""
         try:
             return set(record.read_json(self._notes)["cells"])
@@ -140,7 +142,9 @@ class Tracking:
         try:
             with contextlib.redirect_stdout(sys.stderr):  # stdout is for the results
                 if self._tracker is None:
+                    check(self.name)  # a resumed run goes on where the library is no longer there
                     record.own_folders(self._folder.parent, self._folder)
+                    record.refuse_links_out(self._folder)
                     self._tracker = TRACKERS[self.name](self._folder)
                 tell(self._tracker)
         except KeyboardInterrupt:

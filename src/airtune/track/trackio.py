@@ -11,6 +11,12 @@ from typing import Any
 
 from airtune.track.base import TrackedCell, check_installed
 
+_ELSEWHERE = (
+    *("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL", "TRACKIO_WEBHOOK_URL", "TRACKIO_WRITE_TOKEN"),
+    *("TRACKIO_BUCKET_ID", "TRACKIO_DATASET_ID", "TRACKIO_REGISTRY_BUCKET_ID", "SPACE_REPO_NAME"),
+)
+"""Environment variables by which Trackio sends what it is told elsewhere, or reads from there."""
+
 
 class TrackioTracker:
     """Writes runs with Trackio into a local folder; no Space and no server is used.
@@ -27,11 +33,16 @@ class TrackioTracker:
     """
 
     def __init__(self, folder: Path) -> None:
-        for variable in ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL", "TRACKIO_WEBHOOK_URL"):
-            os.environ.pop(variable, None)  # Trackio would send what it is told there
+        for variable in _ELSEWHERE:
+            os.environ.pop(variable, None)
         os.environ["TRACKIO_DIR"] = str(folder.absolute())
         import trackio
+        from trackio.run import Run
         from trackio.utils import TRACKIO_DIR
+
+        # It would ask the Hugging Face Hub for the name of the account whose token is on this
+        # machine, and keep it with the run.
+        Run._get_username = lambda run: None
 
         if Path(TRACKIO_DIR).absolute() != folder.absolute():
             raise RuntimeError(f"Trackio writes into {TRACKIO_DIR} until this process ends")

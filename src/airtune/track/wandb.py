@@ -58,6 +58,7 @@ class WandbTracker:
             x_disable_machine_info=True,
             x_disable_meta=True,
             x_disable_stats=True,
+            symlink=False,  # absolute links, wrong as soon as the run folder is moved
         )
         self._run = self._wandb.init(
             dir=str(self.folder),
