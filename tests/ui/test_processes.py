@@ -106,6 +106,18 @@ def test_names_that_are_no_folders_are_refused(started: Processes, name: str) ->
     assert not started.of(name).running
 
 
+def test_what_lies_in_the_working_folder_is_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "click.py").write_text("from pathlib import Path\nPath('met').write_text('')\n")
+    monkeypatch.chdir(tmp_path)
+    real = Processes(tmp_path)
+    real.start("one", "--help")
+    until(lambda: real.of("one").code is not None)
+    assert real.of("one").code == 0, real.tail("one")
+    assert not (tmp_path / "met").exists()
+
+
 def test_notes_are_not_written_through_a_link(started: Processes, tmp_path: Path) -> None:
     (tmp_path / "away").mkdir()
     (started.root / processes.NOTES).symlink_to(tmp_path / "away")

@@ -140,7 +140,7 @@ class Board:
             self._step = 1
         else:
             # A compiler in this process would keep the interpreter, and the page could not answer.
-            command = [sys.executable, "-m", "airtune.ui.warm"]
+            command = [sys.executable, "-P", "-m", "airtune.ui.warm"]
             subprocess.run(command, check=False, stdin=subprocess.DEVNULL)  # noqa: S603
         for step, cell in enumerate(warm_cells(), 1):
             self._step = step

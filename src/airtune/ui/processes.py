@@ -79,7 +79,7 @@ class Processes:
     def __init__(self, root: Path, modules: Sequence[str] = ()) -> None:
         self.root = root
         imports = [part for module in modules for part in ("--import", module)]
-        self._command = [sys.executable, "-m", "airtune.cli", *imports]
+        self._command = [sys.executable, "-P", "-m", "airtune.cli", *imports]
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, name: str, *arguments: str) -> None:
