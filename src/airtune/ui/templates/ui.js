@@ -230,6 +230,10 @@
     const way = by("way"), small = document.createElement("small");
     small.textContent = `${quantity(look.moveS, "s")}, ${quantity(look.moveJ, "J")}`;
     way?.replaceChildren(`${number(look.way, 2)} λ`, small);
+    const all = state.settings["clients.count"], notes = [];
+    if (look.senders < all) notes.push(`Of ${all} clients ${look.senders} send in this round.`);
+    if (look.leftOut.length) notes.push(`A run meets more than these errors hold: ${look.leftOut.join(", ")}.`);
+    alarm("left-out", notes.join(" "));
     clearTimeout(spoken);
     // A screen reader is told when the hand rests.
     spoken = setTimeout(() => say("summary", `Aggregation error ${decibels(look.movableErrorDb)} with movable antennas, ${decibels(look.fixedErrorDb)} with the fixed array.`), 700);
