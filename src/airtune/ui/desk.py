@@ -37,12 +37,15 @@ class Desk:
     ----------
     files_origin : str
         Origin of the addresses of files; that of the pages where it is empty.
+    order : asyncio.Lock
+        Held by one change of the cell after the other, in the order in which they came.
     """
 
     def __init__(self, runs: Runs, source: str, own: tuple[str, ...] = ()) -> None:
         self.runs, self.own = runs, own
         self.files_origin = ""
         self._secret = secrets.token_bytes(32)
+        self.order = asyncio.Lock()
         self.listeners: set[Callable[[], None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self.board = Board(source, self._changed)

@@ -70,11 +70,11 @@ class _Browser:
         self._desk, self._board, self._runs = desk, desk.board, desk.runs
         self._client = ui.context.client
         self._acts: dict[str, Act] = {
-            "set": lambda given: self._board.set(given.get("name"), given.get("value")),
+            "set": self._set,
             "move": self._move,
             "open": self._open,
-            "reset": lambda _: asyncio.to_thread(self._board.reset),
-            "limit": lambda given: self._board.limit(bool(given.get("limited"))),
+            "reset": lambda _: self._change(self._board.reset),
+            "limit": self._limit,
             "start": self._start,
             "stop": self._stop,
             "resume": self._resume,
@@ -184,18 +184,30 @@ class _Browser:
                 self._draw()  # as it was; the controls have gone ahead
             self._call("refused", str(error))
 
-    def _move(self, given: Given) -> None:
+    async def _change(self, change: Callable[..., None], *values: Any) -> None:
+        """Change the cell in a thread: a channel may take a while to make, and pages go on."""
+        async with self._desk.order:
+            await asyncio.to_thread(change, *values)
+
+    async def _set(self, given: Given) -> None:
+        await self._change(self._board.set, given.get("name"), given.get("value"))
+
+    async def _limit(self, given: Given) -> None:
+        await self._change(self._board.limit, bool(given.get("limited")))
+
+    async def _move(self, given: Given) -> None:
         spot, index = given.get("spot"), given.get("index")
         numbers = [x for x in spot if isinstance(x, int | float)] if isinstance(spot, list) else []
         if len(numbers) != 3 or not isinstance(index, int):
             raise InputError("place of a station: must be three numbers")
-        self._board.move(str(given.get("group")), index, Spot(*map(float, numbers)))
+        spot_to = Spot(*map(float, numbers))
+        await self._change(self._board.move, str(given.get("group")), index, spot_to)
 
     async def _open(self, given: Given) -> None:
         source = str(given.get("source"))
         if source not in (*shipped(), *self._desk.own):
             raise InputError("scenario: must be one of the list")
-        await asyncio.to_thread(self._board.open, source)  # a channel may take a while to make
+        await self._change(self._board.open, source)
 
     async def _start(self, given: Given) -> None:
         wish = self._desk.wish(given)

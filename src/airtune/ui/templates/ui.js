@@ -236,7 +236,7 @@
     alarm("left-out", notes.join(" "));
     clearTimeout(spoken);
     // A screen reader is told when the hand rests.
-    spoken = setTimeout(() => say("summary", `Aggregation error ${decibels(look.movableErrorDb)} with movable antennas, ${decibels(look.fixedErrorDb)} with the fixed array.`), 700);
+    if (!state.stale) spoken = setTimeout(() => say("summary", `Aggregation error ${decibels(look.movableErrorDb)} with movable antennas, ${decibels(look.fixedErrorDb)} with the fixed array.`), 700);
   }
 
   // ---- the settings --------------------------------------------------------------------------
@@ -331,6 +331,9 @@
       drawSettings();
       drawCell();
       if (message.look) { drawArray(message.look); figures(message.look); }
+      // Figures of an earlier cell stay until the new ones are there, or where there can be none.
+      if (message.stale) { stale(); say("seconds", "Of an earlier state of the cell."); }
+      document.querySelector(".tiles")?.classList.toggle("stale", Boolean(message.stale));
     },
     // The scenario's own values, once for each scenario: what a person has typed stays.
     form(values) {
