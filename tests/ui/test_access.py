@@ -244,6 +244,21 @@ def test_a_folder_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_p
         command.ui(tmp_path / "none")
 
 
+def test_a_run_above_is_shown_by_its_name_and_a_cell_that_cannot_be_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inside_run = tmp_path / "my run" / "fixed"
+    inside_run.mkdir(parents=True)
+    (tmp_path / "my run" / "run.json").write_text("{}")
+    monkeypatch.chdir(inside_run)
+    assert command._root(Path("..")) == (tmp_path.resolve(), "/run/my%20run")
+    (tmp_path / "my run" / "scenario.yaml").write_text(
+        "extends: quickstart\nclients: {count: 300}\n"
+    )
+    assert command._source(Path("..")) == "quickstart"
+    assert "clients.count = 300" in capsys.readouterr().err
+
+
 def test_a_run_is_shown_among_the_others_of_its_folder(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

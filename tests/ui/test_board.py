@@ -168,3 +168,23 @@ def test_figures_of_an_earlier_cell_are_marked(news: News, monkeypatch: pytest.M
     board.set("array.antennas", 16)
     news.until(lambda: board.message()["error"])
     assert board.message()["stale"]
+
+
+def test_what_the_solver_needs_first_is_shown_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    cell, go_on = boards.open_cell("quickstart"), threading.Event()
+    monkeypatch.setattr(boards, "compiled", lambda: True)
+    monkeypatch.setattr(boards, "warm_cells", lambda: (cell,))
+    look = boards.look
+    monkeypatch.setattr(boards, "look", lambda cell: go_on.wait(WAIT_S) and look(cell))
+    news = News()
+    board = Board("quickstart", news)
+    try:
+        news.until(lambda: board.message()["warming"] == {"step": 1, "text": boards.STEPS[1]})
+        assert not board.ready
+        assert board.message()["look"] is None
+        go_on.set()
+        news.until(lambda: board.message()["look"] is not None)
+        assert board.message()["warming"] is None
+    finally:
+        go_on.set()
+        board.close()

@@ -157,7 +157,12 @@ def test_a_folder_that_is_not_there_has_no_runs(tmp_path: Path) -> None:
 def test_names_of_folders_are_shown_as_they_are() -> None:
     name = "<img src=x onerror=alert(1)>"
     run = Run(name, "failed", message="</pre><script>alert(2)</script>")
-    for text in (views.runs_rows([run]), views.run_page(run, "")):
+    assert "side by side" not in views.missing_page(name, "is not there")
+    for text in (
+        views.runs_rows([run]),
+        views.run_page(run, ""),
+        views.missing_page(name, name + "<script>"),
+    ):
         assert "<img" not in text
         assert "<script" not in text
         assert "&lt;img src=x" in text

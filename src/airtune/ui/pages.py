@@ -81,6 +81,7 @@ class _Browser:
             "forget": self._forget,
         }
         self._look: Callable[[], Awaitable[None]] = _nothing
+        self._run, self._left = "", False
         ui.add_head_html(_HEAD)
         ui.on("airtune", self._told)
 
@@ -106,8 +107,9 @@ class _Browser:
         try:
             run = await asyncio.to_thread(self._runs.one, name)
         except InputError as error:
-            self._show(views.compare_page((), None, str(error)))
+            self._show(views.missing_page(name, str(error)))
             return
+        self._run = name
         address = self._desk.address(run)
         self._show(views.run_page(run, address))
 
@@ -141,6 +143,8 @@ class _Browser:
         last = [shown]
 
         async def look() -> None:
+            if self._left:
+                return
             try:
                 now = await asyncio.to_thread(rows)
             except (InputError, FailedError) as error:
@@ -223,8 +227,13 @@ class _Browser:
         await self._look()
 
     async def _forget(self, given: Given) -> None:
-        await asyncio.to_thread(self._runs.processes.forget, str(given.get("run")))
-        await self._look()
+        name = str(given.get("run"))
+        self._left = name == self._run  # its page has nothing to show any more
+        await asyncio.to_thread(self._runs.processes.forget, name)
+        if self._left:
+            self._client.run_javascript("location.href = '/runs'")
+        else:
+            await self._look()
 
     def _go(self, name: str) -> None:
         from urllib.parse import quote

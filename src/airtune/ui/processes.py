@@ -50,6 +50,17 @@ def check_name(name: str) -> str:
     return name
 
 
+def argument(path: str) -> str:
+    """Return a path as an argument that cannot be taken for an option.
+
+    Examples
+    --------
+    >>> argument("-o.yaml"), argument("o.yaml")
+    ('./-o.yaml', 'o.yaml')
+    """
+    return f"./{path}" if path.startswith("-") else path
+
+
 @dataclass(frozen=True)
 class Process:
     """What is known of the process of a run.

@@ -13,7 +13,7 @@ from airtune import record
 from airtune.errors import InputError, clip, shown
 from airtune.record import Cell, RunFolder, names
 from airtune.study import sweep as sweeps
-from airtune.ui.processes import Processes
+from airtune.ui.processes import Processes, argument
 
 State = Literal["running", "elsewhere", "finished", "unfinished", "failed", "damaged"]
 
@@ -207,7 +207,7 @@ class Runs:
         run = self.one(name)
         if run.state != "unfinished":
             raise InputError(f"{shown(name)}: is {STATES[run.state]}; must be unfinished")
-        self.processes.start(name, "resume", str(self.folder(name)))
+        self.processes.start(name, "resume", argument(str(self.folder(name))))
 
     def _folders(self) -> Iterator[Path]:
         if not self.root.is_dir():

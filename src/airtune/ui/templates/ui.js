@@ -6,7 +6,7 @@
   const EVERY_MS = 25;
   const by = (id) => document.getElementById(id);
   const recent = new Map();  // where the hand has put a station, for as long as the server may lag
-  let state = null, reach = 1, held = null, quiet = 0, opened = null;
+  let state = null, reach = 1, held = null, quiet = 0, opened = null, pressed = "";
 
   const tell = (action, more) => globalThis.emitEvent?.("airtune", { action, ...more });
 
@@ -305,7 +305,7 @@
     const button = event.target.closest?.("[data-do]"), again = event.target.closest?.("[data-again]");
     if (button) {
       recent.clear();
-      if (button.dataset.run) button.disabled = true;
+      if (button.dataset.run) { button.disabled = true; pressed = button.id; }
       tell(button.dataset.do, { run: button.dataset.run });
     }
     if (again) document.querySelectorAll("iframe").forEach((frame) => { frame.src = frame.getAttribute("src"); });
@@ -354,7 +354,7 @@
     replace(html) {
       const live = by("live");
       if (!live) return;
-      const focused = document.activeElement?.id, marked = [...live.querySelectorAll(":checked")].map((box) => box.id);
+      const focused = document.activeElement?.id || pressed, marked = [...live.querySelectorAll(":checked")].map((box) => box.id);
       const made = document.createElement("template");
       made.innerHTML = html;
       const [old, fresh] = [live.querySelector("iframe"), made.content.querySelector("iframe")];
@@ -367,7 +367,12 @@
         old.before(made.content);
       } else live.replaceChildren(made.content);
       for (const id of marked) if (by(id)) by(id).checked = true;
-      if (focused && document.activeElement?.id !== focused) by(focused)?.focus({ preventScroll: true });
+      // A button that was disabled when it was pressed has lost the focus, and another takes its place.
+      const [, name] = focused.match(/^(?:stop|resume|forget)-(.*)$/s) ?? [];
+      const heirs = name === undefined ? [focused] : [focused, `stop-${name}`, `resume-${name}`, `forget-${name}`, `open-${name}`];
+      const heir = heirs.find((id) => id && by(id) && !by(id).disabled);
+      if (heir && document.activeElement?.id !== heir) by(heir).focus({ preventScroll: true });
+      if (heir !== pressed) pressed = "";
     },
   };
 })();
