@@ -24,7 +24,7 @@ TRIES = 20
 FILE_POLICY = (
     "sandbox allow-scripts allow-downloads; default-src 'none'; script-src 'unsafe-inline'; "
     "style-src 'unsafe-inline'; img-src data: blob:; font-src data:; connect-src 'none'; "
-    "form-action 'none'; base-uri 'none'; webrtc 'block'"
+    "form-action 'none'; base-uri 'none'"
 )
 """What files of runs may do: they may be anybody's, so they get an origin of their own and load
 nothing; a report is a single file."""
