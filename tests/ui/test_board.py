@@ -118,3 +118,73 @@ def test_what_breaks_is_told_and_the_next_change_is_answered(
         news.until(lambda: "IndexError" in board.message()["error"])
     board.set("array.antennas", 6)
     news.until(lambda: len(board.message()["look"]["movable"]) == 6)
+
+
+def test_a_message_does_not_wait_for_a_cell_that_is_being_made(
+    news: News, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board = news.board
+    assert board is not None
+    begun, go_on = threading.Event(), threading.Event()
+    opened = boards.open_cell
+
+    def slowly(source: str) -> object:
+        begun.set()
+        assert go_on.wait(WAIT_S)
+        return opened(source)
+
+    monkeypatch.setattr(boards, "open_cell", slowly)
+    opening = threading.Thread(target=board.reset)
+    opening.start()
+    assert begun.wait(WAIT_S)
+    told = threading.Thread(target=board.message)
+    told.start()
+    told.join(10)
+    waited = told.is_alive()
+    # A change that comes meanwhile is made of the new cell, and is the last one to be looked at.
+    later = threading.Thread(target=board.set, args=("array.antennas", 3))
+    later.start()
+    go_on.set()
+    for thread in (opening, told, later):
+        thread.join(WAIT_S)
+    assert not waited
+    news.until(lambda: not board.message()["stale"])
+    assert len(board.message()["look"]["movable"]) == 3
+
+
+def test_figures_of_an_earlier_cell_are_marked(news: News, monkeypatch: pytest.MonkeyPatch) -> None:
+    board = news.board
+    assert board is not None
+    news.until(lambda: board.ready and board.message()["look"])
+    assert not board.message()["stale"]
+    go_on, look = threading.Event(), boards.look
+    monkeypatch.setattr(boards, "look", lambda cell: go_on.wait(WAIT_S) and look(cell))
+    board.set("array.antennas", 5)
+    assert board.message()["stale"]
+    go_on.set()
+    news.until(lambda: not board.message()["stale"])
+    board.set("array.region.x", 0.5)
+    board.set("array.region.y", 0.5)
+    board.set("array.antennas", 16)
+    news.until(lambda: board.message()["error"])
+    assert board.message()["stale"]
+
+
+def test_what_the_solver_needs_first_is_shown_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    cell, go_on = boards.open_cell("quickstart"), threading.Event()
+    monkeypatch.setattr(boards, "compiled", lambda: True)
+    monkeypatch.setattr(boards, "warm_cells", lambda: (cell,))
+    look = boards.look
+    monkeypatch.setattr(boards, "look", lambda cell: go_on.wait(WAIT_S) and look(cell))
+    news = News()
+    board = Board("quickstart", news)
+    try:
+        news.until(lambda: board.message()["warming"] == {"step": 1, "text": boards.STEPS[1]})
+        assert not board.ready
+        assert board.message()["look"] is None
+        go_on.set()
+        news.until(lambda: board.message()["look"] is not None)
+        assert board.message()["warming"] is None
+    finally:
+        go_on.set()
+        board.close()

@@ -11,8 +11,11 @@ from matplotlib.image import imread
 
 from airtune.errors import InputError
 from airtune.registry import SCHEMES
+from airtune.scenario import file
 from airtune.schemes import RadioRound
+from airtune.schemes.air.analog import forced
 from airtune.ui.cell import Cell, open_cell
+from airtune.ui.first_round import left_out
 from airtune.ui.look import as_json, look
 
 
@@ -20,17 +23,85 @@ def radio_of(cell: Cell) -> RadioRound:
     return RadioRound.of(cell.scenario, cell.scenario.seed, 1, cell.channel().block(1))
 
 
-def test_the_errors_are_those_that_a_run_forecasts() -> None:
-    cell = open_cell("quickstart")
+def of_file(*overrides: str, source: str = "quickstart") -> Cell:
+    return Cell(source, file.load(source, overrides))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        (),
+        ("aggregation.repetition=4",),
+        ("aggregation.alignment=capped",),
+        ("aggregation.groups=2", "aggregation.robust=median"),
+        ("faults.antennas.dead=1",),
+        ("faults.antennas.stuck=2",),
+        ("clients.concurrency=4", "clients.selection=proportional-fair"),
+    ],
+)
+def test_the_errors_are_those_that_a_run_forecasts(settings: tuple[str, ...]) -> None:
+    cell = of_file(*settings)
     seen, count = look(cell), cell.scenario.clients.count
     weights = np.full(count, 1.0 / count)
-    built = SCHEMES["fixed"].build(cell.scenario, cell.scenario.seed)
-    link = built.array.link(radio_of(cell), weights, built.array.start())
-    forecast = built.air.forecast(link, weights, np.array([100]))
-    sendings = built.air.aggregation.sendings
-    error = forecast.mse * sendings
-    assert seen.fixed_error_db == pytest.approx(10.0 * math.log10(error), abs=1e-6)
+    if "clients.concurrency=4" in settings:
+        radio = radio_of(cell)
+        power = radio.powers * (np.abs(radio.perceived.clients.gains) ** 2).sum(axis=1)
+        # All average rates are 0 at first: the four of the best channels.
+        weights = np.where(power >= np.sort(power)[-4], 0.25, 0.0)
+        assert seen.senders == 4
+    for name, shown in (("movable", seen.movable_error_db), ("fixed", seen.fixed_error_db)):
+        built = SCHEMES[name].build(cell.scenario, cell.scenario.seed)
+        at = seen.movable if name == "movable" else seen.fixed
+        link = built.array.link(radio_of(cell), weights, at)
+        forecast = built.air.forecast(link, weights, np.array([100]))
+        assert shown == pytest.approx(10.0 * math.log10(forecast.mse), abs=1e-6)
     assert seen.movable_error_db < seen.fixed_error_db
+    assert seen.left_out == ()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("radio.csi.angle_error_deg=3", "radio.csi.gain_error=0.2"),
+        ("faults.antennas.dead=1", "faults.antennas.dead_known=false"),
+    ],
+)
+def test_the_errors_are_those_of_the_air_and_not_what_the_server_believes(
+    settings: tuple[str, ...],
+) -> None:
+    """By the sums themselves: what is received of random symbols against their mean."""
+    cell = of_file(*settings)
+    seen, count = look(cell), cell.scenario.clients.count
+    nu, clients = np.full(count, 1.0 / count), np.arange(count)
+    rng = np.random.default_rng(1)
+    for name, shown in (("movable", seen.movable_error_db), ("fixed", seen.fixed_error_db)):
+        built = SCHEMES[name].build(cell.scenario, cell.scenario.seed)
+        at = seen.movable if name == "movable" else seen.fixed
+        link = built.array.link(radio_of(cell), nu, at)
+        sent = forced(link, clients, nu, 1.0)
+        air = link.true.of(clients)
+        size = (count + len(at), 40000)
+        drawn = (rng.normal(size=size) + 1j * rng.normal(size=size)) / 2**0.5
+        symbols, noise = drawn[:count], np.linalg.cholesky(air.covariance) @ drawn[count:]
+        received = air.channel.T @ (sent.scalars[:, None] * symbols) + noise
+        error = sent.beamformer.conj() @ received - nu @ symbols
+        assert shown == pytest.approx(10 * math.log10(np.mean(np.abs(error) ** 2)), abs=0.15)
+        believed = built.air.forecast(link, nu, np.array([100])).mse
+        assert abs(shown - 10 * math.log10(believed)) > 0.02
+
+
+@pytest.mark.parametrize(
+    ("setting", "name"),
+    [
+        ("aggregation.repetition=planned", "aggregation.repetition"),
+        ("planning.movement=once", "planning.movement"),
+        ("radio.csi.beamformer=measured", "radio.csi.beamformer"),
+        ("faults.synchronisation.phase_deg=10", "faults (other than of antennas)"),
+        ("faults.antennas.backlash=0.01", "faults.antennas (drives that miss)"),
+    ],
+)
+def test_what_is_not_in_the_errors_is_said(setting: str, name: str) -> None:
+    assert left_out(of_file(setting).scenario) == (name,)
 
 
 @pytest.mark.parametrize("drive", ["actuator", "pixel"])

@@ -84,6 +84,30 @@ def test_what_a_run_said_last_is_shown_where_it_failed(
     assert (runs.one("none").state, runs.one("none").message) == ("failed", unbegun_says)
 
 
+@pytest.mark.skipif(not Path("/proc/locks").is_file(), reason="the system does not list locks")
+def test_looking_takes_no_lock_that_is_free(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with record.lock(root / "one"):
+        assert Runs(root).one("one").state == "elsewhere"
+    taken: list[Path] = []
+    monkeypatch.setattr(record, "lock_if_free", taken.append)
+    assert (root / "one" / "lock").is_file()
+    assert Runs(root).one("one").state == "unfinished"
+    assert taken == []
+
+
+def test_a_run_that_ended_unseen_without_a_folder_is_told(root: Path) -> None:
+    notes = root / ".airtune-ui"
+    notes.mkdir()
+    (notes / "lost.json").write_text('{"pid": 1, "born": "gone", "code": null}')
+    (notes / "lost.log").write_text("airtune: no such data\n")
+    runs = Runs(root)
+    assert runs.one("lost").state == "failed"
+    assert runs.one("lost").message.endswith("airtune: no such data")
+    assert {run.name for run in runs.all()} == {"one", "lost"}
+    runs.processes.forget("lost")
+    assert [run.name for run in runs.all()] == ["one"]
+
+
 def test_a_damaged_run_is_told_and_others_are_shown(root: Path, small_scenario: Scenario) -> None:
     begun(root, "two", small_scenario)
     (root / "two" / "scenario.yaml").write_text("name: [")
@@ -133,7 +157,12 @@ def test_a_folder_that_is_not_there_has_no_runs(tmp_path: Path) -> None:
 def test_names_of_folders_are_shown_as_they_are() -> None:
     name = "<img src=x onerror=alert(1)>"
     run = Run(name, "failed", message="</pre><script>alert(2)</script>")
-    for text in (views.runs_rows([run]), views.run_page(run, "")):
+    assert "side by side" not in views.missing_page(name, "is not there")
+    for text in (
+        views.runs_rows([run]),
+        views.run_page(run, ""),
+        views.missing_page(name, name + "<script>"),
+    ):
         assert "<img" not in text
         assert "<script" not in text
         assert "&lt;img src=x" in text

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from airtune.errors import InputError
+from airtune.errors import FailedError, InputError
 from airtune.radio.channels.path_file import FileChannel, read_paths
 from airtune.scenario import file
 from airtune.ui.cell import Spot, open_cell
@@ -94,3 +94,35 @@ def test_what_cannot_be_run_is_refused_before_a_process(
     with pytest.raises(InputError, match=says):
         begin(Runs(tmp_path), open_cell("quickstart"), wish)
     assert commands == []
+
+
+def test_a_file_whose_name_begins_with_a_dash_is_no_option(
+    commands: list[tuple[str, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("-o.yaml").write_text("extends: quickstart\n")
+    begin(Runs(tmp_path), open_cell("-o.yaml"), WISH)
+    assert commands[0][2] == "./-o.yaml"
+
+
+def test_a_name_is_free_again_where_the_process_did_not_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(self: object, *given: str) -> None:
+        raise FailedError("cannot be started")
+
+    monkeypatch.setattr("airtune.ui.processes.Processes.start", fails)
+    cell = open_cell("quickstart").with_station("clients", 2, Spot(80.0, 10.0, 0.0))
+    for _ in range(2):
+        with pytest.raises(FailedError):
+            begin(Runs(tmp_path), cell, WISH)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_in_the_place_of_the_folder_is_told(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("")
+    cell = open_cell("quickstart").with_station("clients", 2, Spot(80.0, 10.0, 0.0))
+    with pytest.raises(FailedError, match="cannot be written"):
+        begin(Runs(tmp_path / "runs"), cell, WISH)
+    with pytest.raises((FailedError, InputError)):
+        begin(Runs(tmp_path / "runs"), open_cell("quickstart"), WISH)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
@@ -9,7 +10,7 @@ from urllib.parse import quote
 import typer
 
 from airtune.engines.extras import check_installed
-from airtune.errors import InputError, clip
+from airtune.errors import InputError, clip, clip_message
 from airtune.record import names
 
 RUNS = Path("runs")
@@ -57,10 +58,12 @@ def _root(run_dir: Path | None) -> tuple[Path, str]:
     if not run_dir.is_dir():
         raise InputError(f"RUN_DIR = {clip(run_dir)}: is no folder; give one of runs, or a run")
     if (run_dir / names.RUN).is_file():
-        whole = run_dir.absolute()
-        if whole.is_symlink():
+        if run_dir.name in ("", ".."):  # its name stands in no part of what was given
+            whole = run_dir.resolve()
+            return whole.parent, f"/run/{quote(whole.name)}"
+        if run_dir.is_symlink():
             raise InputError(f"RUN_DIR = {clip(run_dir)}: is a link; give the folder itself")
-        return run_dir.parent if run_dir.name else whole.parent, f"/run/{quote(whole.name)}"
+        return run_dir.parent, f"/run/{quote(run_dir.name)}"
     return run_dir, "/runs"
 
 
@@ -72,5 +75,7 @@ def _source(run_dir: Path | None) -> str:
 
     try:
         return open_cell(str(run_dir / names.SCENARIO)).source
-    except InputError:
+    except InputError as error:
+        text = f"airtune: the page begins with the cell of {SCENARIO}, not of the run: {error}"
+        print(clip_message(text), file=sys.stderr)
         return SCENARIO

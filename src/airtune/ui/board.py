@@ -45,9 +45,11 @@ class Board:
     def __init__(self, source: str, changed: Callable[[], None] = lambda: None) -> None:
         self._changed = changed
         self._guard = threading.Lock()
+        self._turn = threading.Lock()
         self._cell = open_cell(source)
         assert set(self._cell.stations) == set(GROUPS)
         self._seen: Look | None = None
+        self._seen_cell: Cell | None = None
         self._error = ""
         self._step: int | None = 0
         self._worker: Latest[Cell, Look] = Latest(self._work, self._done)
@@ -91,6 +93,7 @@ class Board:
         """Return all that the browser shows of the cell, as plain JSON."""
         with self._guard:
             cell, seen, error, step = self._cell, self._seen, self._error, self._step
+            stale = self._seen_cell is not cell
         scenario = cell.scenario
         stations = {
             group: [
@@ -118,16 +121,18 @@ class Board:
             "longest": placement.max_travel,
             "price": placement.travel_price_db,
             "look": None if seen is None else as_json(seen),
+            "stale": stale,
             "error": error,
             "warming": None if step is None else {"step": step, "text": STEPS[step]},
         }
 
     def _replace(self, change: Callable[[Cell], Cell]) -> None:
-        with self._guard:
+        with self._turn:  # changes one after the other; a message does not wait for them
             cell = change(self._cell)
             assert set(cell.stations) == set(GROUPS)  # its channel can be made, or says why not
-            self._cell = cell
-        self._worker.put(cell)
+            with self._guard:
+                self._cell = cell
+            self._worker.put(cell)
 
     def _work(self, cell: Cell) -> Look:
         if self._step is not None:
@@ -140,7 +145,7 @@ class Board:
             self._step = 1
         else:
             # A compiler in this process would keep the interpreter, and the page could not answer.
-            command = [sys.executable, "-m", "airtune.ui.warm"]
+            command = [sys.executable, "-P", "-m", "airtune.ui.warm"]
             subprocess.run(command, check=False, stdin=subprocess.DEVNULL)  # noqa: S603
         for step, cell in enumerate(warm_cells(), 1):
             self._step = step
@@ -151,7 +156,7 @@ class Board:
     def _done(self, cell: Cell, answer: Look | Exception) -> None:
         with self._guard:
             if isinstance(answer, Look):
-                self._seen, self._error = answer, ""
+                self._seen, self._seen_cell, self._error = answer, cell, ""
             elif isinstance(answer, InputError):
                 self._error = str(answer)
             else:

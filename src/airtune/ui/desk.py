@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hmac
 import secrets
 from collections.abc import Callable
 from typing import Any
@@ -31,11 +32,20 @@ class Desk:
         Scenario that is shown first.
     own : tuple of str
         Scenario files that can be chosen besides the shipped ones.
+
+    Attributes
+    ----------
+    files_origin : str
+        Origin of the addresses of files; that of the pages where it is empty.
+    order : asyncio.Lock
+        Held by one change of the cell after the other, in the order in which they came.
     """
 
     def __init__(self, runs: Runs, source: str, own: tuple[str, ...] = ()) -> None:
         self.runs, self.own = runs, own
-        self.files_key = secrets.token_urlsafe(24)
+        self.files_origin = ""
+        self._secret = secrets.token_bytes(32)
+        self.order = asyncio.Lock()
         self.listeners: set[Callable[[], None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self.board = Board(source, self._changed)
@@ -86,8 +96,21 @@ class Desk:
             text = page.render(run_folder.load(folder))
         return text.encode(), "text/html; charset=utf-8"
 
+    def opens(self, path: str) -> bool:
+        """Tell whether the path of a file's address has the key of its run."""
+        key, _, rest = path.removeprefix(FILES).partition("/")
+        return self.fits(key, rest.partition("/")[0])
+
+    def fits(self, key: str, name: str) -> bool:
+        """Tell whether a key is that of the files of a run."""
+        return secrets.compare_digest(key.encode(), self._files_key(name).encode())
+
+    def _files_key(self, name: str) -> str:
+        """Return what opens the files of one run: its own pages can read it, and no other key."""
+        return hmac.new(self._secret, name.encode("utf-8", "surrogateescape"), "sha256").hexdigest()
+
     def _file(self, name: str, path: str) -> str:
-        return f"{FILES}{self.files_key}/{quote(name)}/{path}"
+        return f"{self.files_origin}{FILES}{self._files_key(name)}/{quote(name)}/{path}"
 
     def _changed(self) -> None:
         """Have all browsers told, from whatever thread."""

@@ -16,8 +16,10 @@ from airtune.placement import Problem
 from airtune.radio.gain_map import places_along, weakest_gain_db
 from airtune.radio.movement import movement
 from airtune.radio.units import wavelength
-from airtune.schemes import Effort, HalfWavelengthArray, MovableArray, RadioRound, Travel
+from airtune.registry import SCHEMES
+from airtune.schemes import Effort, RadioRound, Travel
 from airtune.ui.cell import Cell
+from airtune.ui.first_round import left_out, true_error, weights_of_senders
 
 ROUND = 1
 """The round whose paths are looked at: the first of a run."""
@@ -38,7 +40,7 @@ class Look:
     parked : ndarray, float, shape (N, 2)
         Where the movable antennas come from [wavelengths].
     movable_error_db, fixed_error_db : float
-        Aggregation error ``w^H R w`` over v^2 (system model, section 5)  [dB]
+        Aggregation error over v^2 at full power (system model, section 5)  [dB]
     longest_way : float  [wavelengths]
     move_s, move_j : float
         Time until the last antenna has arrived [s], and energy of the drives [J].
@@ -51,6 +53,10 @@ class Look:
         Levels of its darkest and its brightest colour  [dB]
     seconds : float
         What all of it took.
+    senders : int
+        Clients that send in the round.
+    left_out : tuple of str
+        Settings whose effect on the error of a run is not in these errors.
     """
 
     movable: Real
@@ -67,12 +73,15 @@ class Look:
     low_db: float
     high_db: float
     seconds: float
+    senders: int = 0
+    left_out: tuple[str, ...] = ()
 
 
 def look(cell: Cell) -> Look:
     """Place the antennas of a cell for the first round of a run, all clients of equal weight.
 
-    The placement is that of the mode `fast`; beamformers are the best for each array.
+    The placement is that of the mode `fast`; arrays and sums are those of the schemes `movable` and
+    `fixed`, selection and channel that of the round.
 
     Parameters
     ----------
@@ -98,14 +107,14 @@ def look(cell: Cell) -> Look:
     scenario, seed = cell.scenario, cell.scenario.seed
     with computable("the settings of array, clients and radio"):
         radio = RadioRound.of(scenario, seed, ROUND, cell.channel().block(ROUND))
-        weights = np.full(scenario.clients.count, 1.0 / scenario.clients.count)
-        movable = MovableArray.build(scenario, seed)
-        parked, still = movable.start(), HalfWavelengthArray.build(scenario, seed).start()
+        movable, fixed = (SCHEMES[name].build(scenario, seed) for name in ("movable", "fixed"))
+        weights = weights_of_senders(scenario, radio, movable)
+        parked, still = movable.array.start(), fixed.array.start()
         travel = Travel()
         if cell.limited:
             settings = scenario.placement
             travel = Travel(settings.max_travel, settings.travel_price_db)
-        placed = movable.place(radio, weights, parked, travel, Effort(mode="fast"))
+        placed = movable.array.place(radio, weights, parked, travel, Effort(mode="fast"))
         drives = scenario.array.drives
         moved = movement(
             parked,
@@ -113,11 +122,12 @@ def look(cell: Cell) -> Look:
             wavelength_m=wavelength(scenario.radio.carrier_hz),
             speed_mps=drives.speed_mps,
             drive_power_w=drives.power_w,
+            stuck=movable.array.stuck,
         )
-        errors = [
-            -10.0 * math.log10(radio.at(positions).best_beamformer(weights).worst_gain)
-            for positions in (moved.positions, still)
-        ]
+        errors = []
+        for scheme, positions in ((movable, moved.positions), (fixed, still)):
+            link = scheme.array.link(radio, weights, positions)
+            errors.append(10.0 * math.log10(true_error(scheme, link, weights)))
         image, places, low, high = _picture(radio.problem(weights))
     return Look(
         movable=moved.positions,
@@ -134,6 +144,8 @@ def look(cell: Cell) -> Look:
         low_db=low,
         high_db=high,
         seconds=time.perf_counter() - began,
+        senders=int(np.count_nonzero(weights)),
+        left_out=left_out(scenario),
     )
 
 
@@ -184,4 +196,6 @@ def as_json(seen: Look) -> dict[str, Any]:
         "lowDb": round(seen.low_db, 1),
         "highDb": round(seen.high_db, 1),
         "seconds": round(seen.seconds, 4),
+        "senders": seen.senders,
+        "leftOut": list(seen.left_out),
     }

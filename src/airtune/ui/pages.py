@@ -70,17 +70,18 @@ class _Browser:
         self._desk, self._board, self._runs = desk, desk.board, desk.runs
         self._client = ui.context.client
         self._acts: dict[str, Act] = {
-            "set": lambda given: self._board.set(given.get("name"), given.get("value")),
+            "set": self._set,
             "move": self._move,
             "open": self._open,
-            "reset": lambda _: asyncio.to_thread(self._board.reset),
-            "limit": lambda given: self._board.limit(bool(given.get("limited"))),
+            "reset": lambda _: self._change(self._board.reset),
+            "limit": self._limit,
             "start": self._start,
             "stop": self._stop,
             "resume": self._resume,
             "forget": self._forget,
         }
         self._look: Callable[[], Awaitable[None]] = _nothing
+        self._run, self._left = "", False
         ui.add_head_html(_HEAD)
         ui.on("airtune", self._told)
 
@@ -106,8 +107,9 @@ class _Browser:
         try:
             run = await asyncio.to_thread(self._runs.one, name)
         except InputError as error:
-            self._show(views.compare_page((), None, str(error)))
+            self._show(views.missing_page(name, str(error)))
             return
+        self._run = name
         address = self._desk.address(run)
         self._show(views.run_page(run, address))
 
@@ -141,6 +143,8 @@ class _Browser:
         last = [shown]
 
         async def look() -> None:
+            if self._left:
+                return
             try:
                 now = await asyncio.to_thread(rows)
             except (InputError, FailedError) as error:
@@ -184,18 +188,30 @@ class _Browser:
                 self._draw()  # as it was; the controls have gone ahead
             self._call("refused", str(error))
 
-    def _move(self, given: Given) -> None:
+    async def _change(self, change: Callable[..., None], *values: Any) -> None:
+        """Change the cell in a thread: a channel may take a while to make, and pages go on."""
+        async with self._desk.order:
+            await asyncio.to_thread(change, *values)
+
+    async def _set(self, given: Given) -> None:
+        await self._change(self._board.set, given.get("name"), given.get("value"))
+
+    async def _limit(self, given: Given) -> None:
+        await self._change(self._board.limit, bool(given.get("limited")))
+
+    async def _move(self, given: Given) -> None:
         spot, index = given.get("spot"), given.get("index")
         numbers = [x for x in spot if isinstance(x, int | float)] if isinstance(spot, list) else []
         if len(numbers) != 3 or not isinstance(index, int):
             raise InputError("place of a station: must be three numbers")
-        self._board.move(str(given.get("group")), index, Spot(*map(float, numbers)))
+        spot_to = Spot(*map(float, numbers))
+        await self._change(self._board.move, str(given.get("group")), index, spot_to)
 
     async def _open(self, given: Given) -> None:
         source = str(given.get("source"))
         if source not in (*shipped(), *self._desk.own):
             raise InputError("scenario: must be one of the list")
-        await asyncio.to_thread(self._board.open, source)  # a channel may take a while to make
+        await self._change(self._board.open, source)
 
     async def _start(self, given: Given) -> None:
         wish = self._desk.wish(given)
@@ -211,8 +227,13 @@ class _Browser:
         await self._look()
 
     async def _forget(self, given: Given) -> None:
-        await asyncio.to_thread(self._runs.processes.forget, str(given.get("run")))
-        await self._look()
+        name = str(given.get("run"))
+        self._left = name == self._run  # its page has nothing to show any more
+        await asyncio.to_thread(self._runs.processes.forget, name)
+        if self._left:
+            self._client.run_javascript("location.href = '/runs'")
+        else:
+            await self._look()
 
     def _go(self, name: str) -> None:
         from urllib.parse import quote

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ _NAME = re.compile(r"[^\W_][^/\\\x00-\x1f]{0,149}")
 """Names that folders get here, and those that folders may have which were begun elsewhere."""
 
 _LONGEST_TAIL = 4000
+_PATIENCE_S = 5.0
 
 
 def check_name(name: str) -> str:
@@ -48,6 +50,17 @@ def check_name(name: str) -> str:
     return name
 
 
+def argument(path: str) -> str:
+    """Return a path as an argument that cannot be taken for an option.
+
+    Examples
+    --------
+    >>> argument("-o.yaml"), argument("o.yaml")
+    ('./-o.yaml', 'o.yaml')
+    """
+    return f"./{path}" if path.startswith("-") else path
+
+
 @dataclass(frozen=True)
 class Process:
     """What is known of the process of a run.
@@ -64,7 +77,7 @@ class Process:
 
 
 class Processes:
-    """The processes of the runs of a folder.
+    """The processes of the runs of a folder; all methods may be called from any thread.
 
     They are no part of this process: they go on when it ends, and are found again by their notes.
 
@@ -79,8 +92,10 @@ class Processes:
     def __init__(self, root: Path, modules: Sequence[str] = ()) -> None:
         self.root = root
         imports = [part for module in modules for part in ("--import", module)]
-        self._command = [sys.executable, "-m", "airtune.cli", *imports]
+        # -P: what lies in the working folder may be anybody's, and is not to be imported
+        self._command = [sys.executable, "-P", "-m", "airtune.cli", *imports]
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._guard = threading.RLock()
 
     def start(self, name: str, *arguments: str) -> None:
         """Start a command of airtune as the process of a run.
@@ -95,7 +110,8 @@ class Processes:
         Raises
         ------
         InputError
-            A process of this run goes on, or the name is none for a folder.
+            A process of this run goes on, the name is none for a folder, or there is a link where
+            notes are kept.
         FailedError
             It cannot be started.
         """
@@ -104,12 +120,19 @@ class Processes:
                 f"name = {shown(name)}: must begin with a letter or a digit and have no slash, for "
                 "a process to be started"
             )
-        if self.of(name).running:
-            raise InputError(f"{name}: is running; wait until it has ended, or stop it")
-        try:
-            self._notes.mkdir(parents=True, exist_ok=True)
+        with self._guard:
+            running = self.of(name).running
             record.own_folders(self._notes)
-            with (self._notes / f"{name}.log").open("wb") as log:
+            with record.lock_in_turn(self._notes, _PATIENCE_S):  # another server may start it, too
+                if running or self._found(name).running:
+                    raise InputError(f"{name}: is running; wait until it has ended, or stop it")
+                self._begin(name, arguments)
+
+    def _begin(self, name: str, arguments: Sequence[str]) -> None:
+        path = self._notes / f"{name}.log"
+        try:
+            path.unlink(missing_ok=True)  # a link goes, and not what it leads to
+            with open(path, "wb", opener=_new) as log:
                 child = subprocess.Popen(  # noqa: S603 - a list of arguments, and no shell
                     [*self._command, *arguments],
                     stdin=subprocess.DEVNULL,
@@ -119,8 +142,13 @@ class Processes:
                 )
         except OSError as error:
             raise FailedError(f"{clip(name)}: cannot be started ({error.strerror})") from error
+        try:
+            self._note(name, pid=child.pid, born=_born(child.pid), code=None)
+        except BaseException:  # nobody could find it again
+            child.kill()
+            child.wait()
+            raise
         self._children[name] = child
-        self._note(name, pid=child.pid, created=_created(child.pid), code=None)
 
     def stop(self, name: str) -> None:
         """Ask the process of a run to end with what is finished saved, as Ctrl-C does.
@@ -130,45 +158,45 @@ class Processes:
         InputError
             No process that was started from a page like this one runs.
         """
-        if not self.of(name).running:
-            raise InputError(f"{shown(name)}: no process that this page has started is running")
-        with contextlib.suppress(ProcessLookupError):  # it has just ended
-            os.kill(int(self._read(name)["pid"]), signal.SIGINT)
+        with self._guard:
+            if not self.of(name).running:
+                raise InputError(f"{shown(name)}: no process that this page has started is running")
+            child = self._children.get(name)
+            if child is not None:
+                child.send_signal(signal.SIGINT)  # whatever the note may say by now
+            else:
+                _interrupt(self._read(name))
 
     def of(self, name: str) -> Process:
         """Return what is known of the process of a run; the note of one that has ended is kept."""
-        child = self._children.get(name)
-        if child is not None:
-            code = child.poll()
-            if code is None:
-                return Process(running=True)
-            del self._children[name]
-            self._note(name, pid=child.pid, created=None, code=code)
-        note = self._read(name)
-        if not note:
-            return Process(running=False)
-        created = note.get("created")
-        alive = isinstance(created, float) and _created(note.get("pid")) == created
-        code = note.get("code")
-        return Process(alive, code if isinstance(code, int) and not alive else None)
+        with self._guard:
+            child = self._children.get(name)
+            if child is not None:
+                code = child.poll()
+                if code is None:
+                    return Process(running=True)
+                del self._children[name]
+                self._note_end(name, child.pid, code)
+            return self._found(name)
 
     def names(self) -> set[str]:
         """Return the runs that have a note."""
-        if self._notes.is_symlink() or not self._notes.is_dir():
+        if not self._ours:
             return set()
         found = {path.stem for path in self._notes.glob("*.json") if path.is_file()}
         return {name for name in found if _NAME.fullmatch(name)}
 
     def forget(self, name: str) -> None:
         """Remove note and log of a run that did not begin."""
-        if _NAME.fullmatch(name) and not self.of(name).running:
-            for suffix in ("json", "log"):
-                (self._notes / f"{name}.{suffix}").unlink(missing_ok=True)
+        with self._guard:
+            if _NAME.fullmatch(name) and self._ours and not self.of(name).running:
+                for suffix in ("json", "log"):
+                    (self._notes / f"{name}.{suffix}").unlink(missing_ok=True)
 
     def tail(self, name: str) -> str:
         """Return the end of what the process of a run has printed."""
         path = self._notes / f"{name}.log"
-        if not _NAME.fullmatch(name) or path.is_symlink() or not path.is_file():
+        if not _NAME.fullmatch(name) or not self._ours or path.is_symlink() or not path.is_file():
             return ""
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - _LONGEST_TAIL))
@@ -178,12 +206,38 @@ class Processes:
     def _notes(self) -> Path:
         return self.root / NOTES
 
+    @property
+    def _ours(self) -> bool:
+        """Whether the folder of notes is there, and no link to another one."""
+        return not self._notes.is_symlink() and self._notes.is_dir()
+
     def _note(self, name: str, **content: Any) -> None:
         record.write_text(self._notes / f"{name}.json", json.dumps(content))
 
+    def _note_end(self, name: str, pid: int, code: int) -> None:
+        """Note how a child has ended, unless another server has started the run again."""
+        if not self._ours:
+            return
+        # Where it cannot be noted, the page shows the run as unfinished.
+        with (
+            contextlib.suppress(InputError, FailedError),
+            record.lock_in_turn(self._notes, _PATIENCE_S),
+        ):
+            if self._read(name).get("pid") == pid:
+                self._note(name, pid=pid, born=None, code=code)
+
+    def _found(self, name: str) -> Process:
+        """Return what the note of a run tells."""
+        note = self._read(name)
+        if not note:
+            return Process(running=False)
+        alive, code = _alive(note), note.get("code")
+        known = isinstance(code, int) and not isinstance(code, bool) and not alive
+        return Process(alive, code if known else None)
+
     def _read(self, name: str) -> dict[str, Any]:
         path = self._notes / f"{name}.json"
-        if not _NAME.fullmatch(name) or path.is_symlink() or not path.is_file():
+        if not _NAME.fullmatch(name) or not self._ours or path.is_symlink() or not path.is_file():
             return {}
         try:
             content = record.read_json(path)
@@ -192,19 +246,55 @@ class Processes:
         return content if isinstance(content, dict) else {}
 
 
-def _created(pid: object) -> float | None:
-    """Return when a process of airtune began; None where that number is no such process.
+def _new(path: str, flags: int) -> int:
+    """Open a file that is not there yet."""
+    return os.open(path, flags | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600)
 
-    Numbers of processes are used again, so the number alone does not tell.
+
+def _alive(note: dict[str, Any]) -> bool:
+    born = note.get("born")
+    return isinstance(born, str) and _born(note.get("pid")) == born
+
+
+def _interrupt(note: dict[str, Any]) -> None:
+    """Send Ctrl-C to the process of a note, and to no other that has its number by now."""
+    pid = int(note.get("pid", 0))
+    with contextlib.suppress(ProcessLookupError):  # it has just ended
+        if not hasattr(os, "pidfd_open"):
+            if _alive(note):
+                os.kill(pid, signal.SIGINT)
+            return
+        held = os.pidfd_open(pid)
+        try:
+            if _alive(note):  # looked up again: the number is held from here on
+                signal.pidfd_send_signal(held, signal.SIGINT)
+        finally:
+            os.close(held)
+
+
+def _born(pid: object) -> str | None:
+    """Return what tells a process of airtune from others with its number; None where it is none.
+
+    Numbers of processes are used again.  On Linux it is the boot and the ticks since then, which
+    stay as they are when the clock is set.
     """
     import psutil
 
-    if not isinstance(pid, int) or pid < 1:
+    if not isinstance(pid, int) or isinstance(pid, bool) or pid < 1:
         return None
     try:
         process = psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE or "airtune.cli" not in process.cmdline():
             return None
-        return float(process.create_time())
-    except psutil.Error:
+        created = process.create_time()
+    except (psutil.Error, OverflowError):
         return None
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+        # The name of a program may have spaces and parentheses in it; the 22nd field is the start.
+        ticks = (
+            Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[19]
+        )
+    except (OSError, IndexError):
+        return f"{created:.2f}"
+    return f"{boot} {ticks}"

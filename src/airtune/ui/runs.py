@@ -13,7 +13,7 @@ from airtune import record
 from airtune.errors import InputError, clip, shown
 from airtune.record import Cell, RunFolder, names
 from airtune.study import sweep as sweeps
-from airtune.ui.processes import Processes
+from airtune.ui.processes import Processes, argument
 
 State = Literal["running", "elsewhere", "finished", "unfinished", "failed", "damaged"]
 
@@ -38,6 +38,11 @@ SERVED = {
 
 STOPPED = (130, -signal.SIGINT)
 """Exit codes of what was stopped: by the command itself, or before it could listen."""
+
+_LOCKS = Path("/proc/locks")
+
+UNSEEN = "It ended while no page was there to see how, and has no folder."
+"""Of a run whose folder is not there, although it does not seem to have been stopped."""
 
 _Kept = TypeVar("_Kept")
 
@@ -202,7 +207,7 @@ class Runs:
         run = self.one(name)
         if run.state != "unfinished":
             raise InputError(f"{shown(name)}: is {STATES[run.state]}; must be unfinished")
-        self.processes.start(name, "resume", str(self.folder(name)))
+        self.processes.start(name, "resume", argument(str(self.folder(name))))
 
     def _folders(self) -> Iterator[Path]:
         if not self.root.is_dir():
@@ -223,8 +228,12 @@ class Runs:
         if not (folder / names.RUN).is_file():
             if process.running:
                 return Run(name, "running")
-            if process.code in (None, 0):
+            if process.code == 0 or name not in self.processes.names():
                 return None
+            if process.code is None:
+                printed = self.processes.tail(name).strip()
+                text = f"{UNSEEN} It printed last:\n{printed}" if printed else UNSEEN
+                return Run(name, "failed", message=text)
             if process.code in STOPPED:
                 return Run(name, "failed", message="It was stopped before it began.")
             return Run(name, "failed", message=self.processes.tail(name).strip())
@@ -302,14 +311,28 @@ class Runs:
 
 
 def _locked(folder: Path) -> bool:
-    """Whether a process that was not started here writes the folder; asks for the lock's file."""
-    if not (folder / names.LOCK).is_file():
+    """Whether a process that was not started here writes the folder; asks for the lock's file.
+
+    To take the lock, were it for a moment, could end a command that begins then.  So it is tried
+    only where the system's list of locks has it, and thus somebody else has it already.
+    """
+    file = folder / names.LOCK
+    if file.is_symlink() or not file.is_file():
         return False
     try:
+        if _LOCKS.is_file() and file.stat().st_ino not in _locked_files():
+            return False
         with record.lock_if_free(folder) as free:
             return not free
-    except InputError:
+    except (InputError, OSError):
         return False
+
+
+def _locked_files() -> set[int]:
+    """Return the numbers (inodes) of the files that are locked on this machine."""
+    lines = [line.split() for line in _LOCKS.read_text("ascii").splitlines()]
+    places = [word for line in lines for word in line if word.count(":") == 2]
+    return {int(place.rpartition(":")[2]) for place in places}
 
 
 def _began(folder: Path | None) -> float:

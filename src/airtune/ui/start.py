@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
-from airtune.errors import InputError, clip, shown
+from airtune.errors import FailedError, InputError, clip, shown
 from airtune.memory import demand
 from airtune.radio.channels.path_file import PathSet, write_paths
 from airtune.scenario import Scenario
 from airtune.scenario import file as scenario_file
 from airtune.study import compare
 from airtune.ui.cell import Cell
-from airtune.ui.processes import check_name
+from airtune.ui.processes import argument, check_name
 from airtune.ui.runs import Runs
 
 
@@ -67,17 +67,26 @@ def begin(runs: Runs, cell: Cell, wish: Wish) -> str:
     folder = runs.root / name
     if folder.is_symlink() or folder.exists():
         raise InputError(f"name = {shown(name)}: is taken in {clip(runs.root)}; give another one")
+    file = runs.root / f"{name}.npz"
     if cell.moved:
-        file = runs.root / f"{name}.npz"
         if file.is_symlink() or file.exists():
             raise InputError(f"name = {shown(name)}: {clip(file)} is there; give another one")
         cell = _as_run(cell, scenario)
-        runs.root.mkdir(parents=True, exist_ok=True)
-        _write_paths(cell, file)
+        try:
+            runs.root.mkdir(parents=True, exist_ok=True)
+            _write_paths(cell, file)
+        except OSError as error:
+            raise FailedError(f"{clip(file)}: cannot be written ({error.strerror})") from error
         overrides += ["radio.channel=file", f"radio.channel_file={_quoted(str(file))}"]
     arguments = [part for setting in overrides for part in ("--set", setting)]
     chosen = ("--schemes", ",".join(wish.schemes), "--seeds", str(wish.seeds))
-    runs.processes.start(name, "compare", cell.source, *arguments, *chosen, "--out", str(folder))
+    command = ("compare", argument(cell.source), *arguments, *chosen, "--out", str(folder))
+    try:
+        runs.processes.start(name, *command)
+    except (InputError, FailedError):
+        if cell.moved:  # the name is free again
+            file.unlink(missing_ok=True)
+        raise
     return name
 
 

@@ -18,6 +18,8 @@ from airtune.ui import controls
 from airtune.ui.board import STEPS
 from airtune.ui.runs import STATES, Run
 
+TITLE = "Runs side by side"
+
 
 def asset(name: str) -> str:
     """Return a text file of the pages."""
@@ -76,6 +78,11 @@ def run_rows(run: Run, address: str) -> str:
     return _fill("run_rows.html", run=run, address=address)
 
 
+def missing_page(name: str, error: str) -> str:
+    """Return the page of a run that is not there."""
+    return _fill("compare.html", here="runs", heading=name, error=error)
+
+
 def compare_page(names: Sequence[str], found: Mapping[str, Any] | None, error: str = "") -> str:
     """Return the page of runs side by side.
 
@@ -88,7 +95,7 @@ def compare_page(names: Sequence[str], found: Mapping[str, Any] | None, error: s
     error : str
     """
     if found is None:
-        return _fill("compare.html", here="runs", error=error)
+        return _fill("compare.html", here="runs", heading=TITLE, error=error)
     tables = {
         title: [(path, *map(_plain, row)) for path, row in found[key].items()]
         for title, key in (("Settings", "settings"), ("Environment", "environment"))
@@ -103,6 +110,7 @@ def compare_page(names: Sequence[str], found: Mapping[str, Any] | None, error: s
     return _fill(
         "compare.html",
         here="runs",
+        heading=TITLE,
         error="",
         names=names,
         found=found,

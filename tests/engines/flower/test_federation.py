@@ -79,7 +79,7 @@ def node_processes(driver: int) -> list[psutil.Process]:
             line = process.cmdline()
         except psutil.Error:  # it has ended
             continue
-        if line[1:4] == ["-m", "airtune.cli", "node"]:
+        if line[1:5] == ["-P", "-m", "airtune.cli", "node"]:
             found.append(process)
     return found
 

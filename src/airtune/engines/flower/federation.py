@@ -118,7 +118,7 @@ class Federation:
             public = certificates.write_node_key(key)
             self._flwr("supernode", "register", str(public), CONNECTION)
             imports = [part for name in IMPORTED for part in ("--import", name)]
-            command = [sys.executable, "-m", "airtune.cli", *imports, "node"]
+            command = [sys.executable, "-P", "-m", "airtune.cli", *imports, "node"]
             command += ["--address", str(self.address), "--certificate", str(self.certificate)]
             command += ["--key", str(key), *own]
             log = self.folder / f"node-{number}.log"

@@ -64,7 +64,7 @@ class Kept:
         self.log = log
         with log.open("ab") as output:
             self._process = subprocess.Popen(  # noqa: S603 - our own command
-                [sys.executable, "-m", __name__, *command],
+                [sys.executable, "-P", "-m", __name__, *command],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -27,7 +27,7 @@ NAME = "HEARTBEAT_DEFAULT_INTERVAL"
 
 def command(name: str) -> list[str]:
     """Return the command that runs a program with patience."""
-    return [sys.executable, "-m", __name__, name]
+    return [sys.executable, "-P", "-m", __name__, name]
 
 
 def wait_longer() -> int:

@@ -177,7 +177,7 @@ def traced(request: dict[str, Any]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         question, answer = Path(folder, "request.json"), Path(folder, "rays.npz")
         question.write_text(json.dumps(request), encoding="utf-8")
-        command = [sys.executable, "-m", WORKER, str(question), str(answer)]
+        command = [sys.executable, "-P", "-m", WORKER, str(question), str(answer)]
         done = subprocess.run(  # noqa: S603 - our own module, no shell
             command, capture_output=True, text=True, check=False
         )

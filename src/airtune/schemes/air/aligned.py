@@ -43,7 +43,7 @@ class OverTheAir(Analog):
             return self.forecast_of_all_entries(omega, matrix_sizes, mse)
         clients = np.flatnonzero(omega > 0)
         air = self.averaged(link.perceived.of(clients))
-        sent = self._aligned(link, clients, omega[clients], 1.0)
+        sent = self.aligned(link, clients, omega[clients], 1.0)
         missed = misalignment(air.channel, sent, omega[clients])
         bias = float(np.sum(np.abs(missed) ** 2))
         mse = noise_after(sent.beamformer, air) + bias
@@ -56,10 +56,10 @@ class OverTheAir(Analog):
         report = self.report(uploads)
         normalisation = self.normalised(report, uploads)
         nu = normalisation.effective_weights
-        sent = self._aligned(link, uploads.clients, nu, backoff)
+        sent = self.aligned(link, uploads.clients, nu, backoff)
         return report.added_to(self.transmit(uploads, link, normalisation, sent))
 
-    def _aligned(self, link: Link, clients: Integer, nu: Real, backoff: float) -> Transmission:
+    def aligned(self, link: Link, clients: Integer, nu: Real, backoff: float) -> Transmission:
         """Return beamformer and scalars under the alignment that is set; `nu` has shape (S,)."""
         transmission = forced(link, clients, nu, backoff)
         if self.aggregation.alignment == "forcing":

@@ -6,7 +6,7 @@
   const EVERY_MS = 25;
   const by = (id) => document.getElementById(id);
   const recent = new Map();  // where the hand has put a station, for as long as the server may lag
-  let state = null, reach = 1, held = null, quiet = 0, opened = null;
+  let state = null, reach = 1, held = null, quiet = 0, opened = null, pressed = "";
 
   const tell = (action, more) => globalThis.emitEvent?.("airtune", { action, ...more });
 
@@ -230,9 +230,13 @@
     const way = by("way"), small = document.createElement("small");
     small.textContent = `${quantity(look.moveS, "s")}, ${quantity(look.moveJ, "J")}`;
     way?.replaceChildren(`${number(look.way, 2)} λ`, small);
+    const all = state.settings["clients.count"], notes = [];
+    if (look.senders < all) notes.push(`Of ${all} clients ${look.senders} send in this round.`);
+    if (look.leftOut.length) notes.push(`A run meets more than these errors hold: ${look.leftOut.join(", ")}.`);
+    alarm("left-out", notes.join(" "));
     clearTimeout(spoken);
     // A screen reader is told when the hand rests.
-    spoken = setTimeout(() => say("summary", `Aggregation error ${decibels(look.movableErrorDb)} with movable antennas, ${decibels(look.fixedErrorDb)} with the fixed array.`), 700);
+    if (!state.stale) spoken = setTimeout(() => say("summary", `Aggregation error ${decibels(look.movableErrorDb)} with movable antennas, ${decibels(look.fixedErrorDb)} with the fixed array.`), 700);
   }
 
   // ---- the settings --------------------------------------------------------------------------
@@ -301,7 +305,7 @@
     const button = event.target.closest?.("[data-do]"), again = event.target.closest?.("[data-again]");
     if (button) {
       recent.clear();
-      if (button.dataset.run) button.disabled = true;
+      if (button.dataset.run) { button.disabled = true; pressed = button.id; }
       tell(button.dataset.do, { run: button.dataset.run });
     }
     if (again) document.querySelectorAll("iframe").forEach((frame) => { frame.src = frame.getAttribute("src"); });
@@ -327,6 +331,9 @@
       drawSettings();
       drawCell();
       if (message.look) { drawArray(message.look); figures(message.look); }
+      // Figures of an earlier cell stay until the new ones are there, or where there can be none.
+      if (message.stale) { stale(); say("seconds", "Of an earlier state of the cell."); }
+      document.querySelector(".tiles")?.classList.toggle("stale", Boolean(message.stale));
     },
     // The scenario's own values, once for each scenario: what a person has typed stays.
     form(values) {
@@ -347,7 +354,7 @@
     replace(html) {
       const live = by("live");
       if (!live) return;
-      const focused = document.activeElement?.id, marked = [...live.querySelectorAll(":checked")].map((box) => box.id);
+      const focused = document.activeElement?.id || pressed, marked = [...live.querySelectorAll(":checked")].map((box) => box.id);
       const made = document.createElement("template");
       made.innerHTML = html;
       const [old, fresh] = [live.querySelector("iframe"), made.content.querySelector("iframe")];
@@ -360,7 +367,12 @@
         old.before(made.content);
       } else live.replaceChildren(made.content);
       for (const id of marked) if (by(id)) by(id).checked = true;
-      if (focused && document.activeElement?.id !== focused) by(focused)?.focus({ preventScroll: true });
+      // A button that was disabled when it was pressed has lost the focus, and another takes its place.
+      const [, name] = focused.match(/^(?:stop|resume|forget)-(.*)$/s) ?? [];
+      const heirs = name === undefined ? [focused] : [focused, `stop-${name}`, `resume-${name}`, `forget-${name}`, `open-${name}`];
+      const heir = heirs.find((id) => id && by(id) && !by(id).disabled);
+      if (heir && document.activeElement?.id !== heir) by(heir).focus({ preventScroll: true });
+      if (heir !== pressed) pressed = "";
     },
   };
 })();
