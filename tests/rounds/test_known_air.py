@@ -36,6 +36,20 @@ def test_packets_too_are_received_by_what_the_server_knows(
             assert unknown["loss"] == known["loss"]
 
 
+@pytest.mark.parametrize("scheme", ["digital", "movable", "fixed"])
+def test_a_plan_does_not_count_with_dead_antennas_that_nobody_knows(
+    small_scenario, scheme: str
+) -> None:
+    dead = {"dead": 3, "dead_known": False}
+    plain = with_settings(small_scenario, array__antennas=4)
+    hurt = with_settings(small_scenario, array__antennas=4, faults__antennas=dead)
+    told = [
+        run_with(one, scheme, 1, QuadraticLearner(one, 1)).current.joint.to_dict()
+        for one in (plain, hurt)
+    ]
+    assert told[0] == told[1]
+
+
 def test_energies_are_weighed_by_what_the_server_knows(small_scenario) -> None:
     loud = {"share": 1.0, "power_dbm": 40.0}
     errors = {}

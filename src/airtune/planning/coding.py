@@ -25,7 +25,7 @@ def fastest_coding(radio: RadioTurn, plan: Plan, expected: ExpectedRadio) -> Cod
         Where the antennas are, and what a round costs.
     """
     scheme, weights = radio.scheme, expected.weights
-    link = scheme.array.link(radio.radio, weights, expected.positions)
+    link = scheme.array.expected_link(radio.radio, weights, expected.positions)
     costs, compute_s = expected.costs, plan.latency_s.compute / plan.rounds
     moving = max(0.0, costs.move_s - compute_s) if costs.overlap else costs.move_s
     beside_s = compute_s + moving + costs.downlink_s + costs.pilot_s

@@ -89,7 +89,7 @@ class Outlook:
         positions : ndarray, float, shape (N, 2)  [wavelengths]
         matrix_sizes : ndarray, int, shape (B,)
         """
-        links = [scheme.array.link(radio, weights, positions) for radio in radios]
+        links = [scheme.array.expected_link(radio, weights, positions) for radio in radios]
         return cls(tuple(scheme.air.forecast(link, weights, matrix_sizes) for link in links))
 
     @property
@@ -150,7 +150,7 @@ class Walk:
             new = scheme.array.place(radio, weights, positions, travel, Effort(mode="fast"))
             way = repetition.movement(scheme.array, positions, new)
             positions = way.positions
-            link = scheme.array.link(radio, weights, positions)
+            link = scheme.array.expected_link(radio, weights, positions)
             forecasts.append(scheme.air.forecast(link, weights, repetition.matrix_sizes))
             ways.append(way)
         return cls(

@@ -180,7 +180,7 @@ class RadioTurn:
         repetition, choice = self.repetition, self.choose(participants)
         weights = choice.spread(repetition.omega)
         move = repetition.movement(self.scheme.array, self.start, positions)
-        link = self.scheme.array.link(self.radio, weights, positions)
+        link = self.scheme.array.expected_link(self.radio, weights, positions)
         forecast, error = self.scheme.air.forecast(link, weights, repetition.matrix_sizes), None
         if self.movement == "statistical":
             sizes = repetition.matrix_sizes

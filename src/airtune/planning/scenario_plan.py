@@ -144,7 +144,8 @@ def _beamformer(repetition: Repetition, joint: JointPlan) -> dict[str, Any]:
     if not joint.expected.costs.backoff:
         return {"beamformer_re": None, "beamformer_im": None, "worst_gain": None}
     weights, positions = joint.expected.weights, joint.expected.positions
-    link = repetition.scheme(joint.scheme).array.link(repetition.radio(1), weights, positions)
+    array = repetition.scheme(joint.scheme).array
+    link = array.expected_link(repetition.radio(1), weights, positions)
     best = link.best_beamformer(weights)
     return {
         "beamformer_re": best.beamformer.real.tolist(),

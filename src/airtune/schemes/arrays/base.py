@@ -213,3 +213,10 @@ class ArrayPolicy(ABC):
             Where the antennas are [wavelengths].
         """
         return radio.at(positions)
+
+    def expected_link(self, radio: RadioRound, effective_weights: Real, positions: Real) -> Link:
+        """Return the link that a plan counts with: without faults that the server does not know.
+
+        Parameters are those of :meth:`link`.
+        """
+        return self.link(radio, effective_weights, positions)

@@ -119,6 +119,10 @@ class FaultyArray(ArrayPolicy):
         link = self.policy.link(radio, effective_weights, positions)
         return replace(link, dead=self.deaf) if len(self.deaf) else link
 
+    def expected_link(self, radio: RadioRound, effective_weights: Real, positions: Real) -> Link:
+        """Return the link of the policy: who does not know of deaf antennas plans without them."""
+        return self.policy.link(radio, effective_weights, positions)
+
 
 class FaultyMovableArray(FaultyArray):
     """The same of a policy with drives."""
