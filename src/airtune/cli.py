@@ -35,6 +35,7 @@ from airtune.commands.options import (
     Seeds,
     Track,
     Vary,
+    Version,
 )
 from airtune.commands.ui import ui
 from airtune.errors import FailedError, InputError
@@ -57,6 +58,8 @@ def main() -> None:
     warnings.showwarning = show_warning
     try:
         code = app(standalone_mode=False)
+        if code == INTERRUPTED:  # what typer makes of an interruption, without a word
+            raise KeyboardInterrupt
     except click.ClickException as error:
         text = io.StringIO()
         error.show(file=text)
@@ -90,14 +93,6 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _show_version(asked: bool) -> None:
-    if asked:
-        from importlib import import_module
-
-        print(f"airtune {import_module('airtune').__version__}")
-        raise typer.Exit
-
-
 def _end(done: bool) -> None:
     """End with the exit code of a failed run unless it is done."""
     if not done:
@@ -117,12 +112,7 @@ def options(
     traceback: Annotated[
         bool, typer.Option("--traceback", help="Print where an error of the program came up.")
     ] = False,
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_show_version, is_eager=True, help="Print the version and end."
-        ),
-    ] = False,
+    version: Version = False,
 ) -> None:
     """Fine-tune large language models across wireless devices, over the air."""
     from airtune.commands.modules import import_module

@@ -137,7 +137,7 @@ def test_killed_comparison_resumes_bit_for_bit(
 
 
 def test_interrupt_saves_and_exits_with_130(command, environment, airtune, tiny, tmp_path) -> None:
-    target = tmp_path / "stopped"
+    target = tmp_path / "stopped by hand"
     process = subprocess.Popen(
         [
             *command,
@@ -159,7 +159,8 @@ def test_interrupt_saves_and_exits_with_130(command, environment, airtune, tiny,
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "airtune resume" in errors
+    assert f"airtune: go on with: airtune resume '{target}'\n" in errors
+    assert errors.endswith("airtune: interrupted; what is finished is saved\n")
     assert "Traceback" not in errors
     state = json.loads((target / "fixed" / "seed-0" / "checkpoint" / "state.json").read_text())
     assert state["round"] >= 1

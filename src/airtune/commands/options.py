@@ -7,6 +7,21 @@ from typing import Annotated
 
 import typer
 
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from importlib import import_module
+
+        print(f"airtune {import_module('airtune').__version__}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool,
+    typer.Option(
+        "--version", callback=_show_version, is_eager=True, help="Print the version and end."
+    ),
+]
 ScenarioName = Annotated[
     str, typer.Argument(metavar="SCENARIO", help="A YAML file or a shipped scenario's name.")
 ]

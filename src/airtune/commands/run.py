@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from airtune import record
-from airtune.commands.terminal import show, show_json, show_lines, warn
+from airtune.commands.terminal import resumption, show, show_json, show_lines, warn
 from airtune.errors import FailedError, clip, spoken
 from airtune.record import Cell, RunFolder
 from airtune.report import divergence, reasons, sweep_table, table, totals
@@ -197,7 +197,7 @@ def _tell_unfinished(folder: Path, runs: Sequence[RunFolder]) -> None:
             [
                 f"{clip(folder)}: {len(left)} of {count} cells are unfinished, the first is "
                 f"{clip(left[0].relative_to(folder))}; the figures are of the others; go on with: "
-                f"airtune resume {clip(folder)}"
+                f"{resumption(folder)}"
             ]
         )
 
@@ -301,7 +301,7 @@ def _hint_at_resume(folder: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        print(f"airtune: go on with: airtune resume {folder}", file=sys.stderr)
+        print(f"airtune: go on with: {resumption(folder)}", file=sys.stderr)
         raise
     except FailedError as error:
-        raise FailedError(f"{error}, then go on with: airtune resume {folder}") from None
+        raise FailedError(f"{error}, then go on with: {resumption(folder)}") from None

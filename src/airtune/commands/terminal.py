@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airtune.errors import spoken
@@ -66,3 +68,24 @@ def show_json(document: dict[str, Any]) -> None:
     """Print one JSON document; a number that JSON does not know is an error."""
     json.dump(document, sys.stdout, indent=1, allow_nan=False)
     print()
+
+
+def resumption(folder: Path) -> str:
+    """Return the command that goes on with a run, to be pasted into a shell.
+
+    Examples
+    --------
+    >>> resumption(Path("runs/quickstart"))
+    'airtune resume runs/quickstart'
+    >>> print(resumption(Path("-my runs/1")))
+    airtune resume './-my runs/1'
+    >>> print(resumption(Path("red\\x1b[31m")))
+    airtune resume $'red\\x1b[31m'
+    """
+    text = str(folder)
+    text = f"./{text}" if text.startswith("-") else text
+    if text.isprintable():
+        return f"airtune resume {shlex.quote(text)}"
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    plain = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in escaped)
+    return f"airtune resume $'{''.join(plain)}'"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from airtune.commands.terminal import resumption
 from airtune.errors import InputError
 from airtune.planning.plans import with_pretraining
 from airtune.record import Cell, RunFolder, check_cell, documents, names, read_document
@@ -49,7 +50,7 @@ def finished_cell(run: RunFolder, scheme: str | None, seed: int) -> Cell:
     if not cell.finished:
         raise InputError(
             f"{run.folder}: {scheme}, seed {seed} is unfinished; go on with: "
-            f"airtune resume {run.folder}"
+            f"{resumption(run.folder)}"
         )
     check_cell(cell, adapter=True)
     return cell
