@@ -328,6 +328,9 @@ def _corrupt_arrays(draw: random.Random, source: Path, target: Path) -> str:
         extreme = draw.choice((np.nan, np.inf, 1e308, -1e308, 5e-324, 1e300, 1e-300, 0, -1, 1e5))
         if how == "missing":
             del arrays[name]
+        elif array.dtype.kind == "U" and how != "shape":
+            texts = ("", "x" * 100_000, "\x1b[31m\n", "../../file")
+            arrays[name] = np.array(draw.choice((extreme, *texts)))
         elif how == "type":
             arrays[name] = array.astype(draw.choice(("U8", "S3", "c16", "i1", "?", "f2", "M8[s]")))
         elif how == "shape":

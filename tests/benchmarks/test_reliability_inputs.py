@@ -7,6 +7,7 @@ import random
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -96,3 +97,14 @@ def test_corrupted_copies_leave_the_sound_file_alone(tmp_path: Path) -> None:
         others += not bad.is_file() or bad.read_bytes()[:99] != before[:99]
         assert sound.read_bytes() == before
     assert others >= 15
+
+
+def test_arrays_of_numbers_and_of_text_are_corrupted(tmp_path: Path) -> None:
+    """The text of a path file says where it is from; most numbers cannot be made from it."""
+    sound = tmp_path / "paths.npz"
+    np.savez(sound, gains=np.ones((1, 2, 3), complex), source=np.array("drawn"))
+    draw = random.Random(0)
+    said = [hostile_files._corrupt_arrays(draw, sound, tmp_path / "bad.npz") for _ in range(60)]
+    for how in ("value", "all", "type", "shape", "missing"):
+        assert any(f"{name}: {how}" in one for one in said for name in ("gains", "source"))
+    assert any("source: type" in one for one in said)
