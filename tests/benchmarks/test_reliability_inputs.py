@@ -102,7 +102,8 @@ def test_corrupted_copies_leave_the_sound_file_alone(tmp_path: Path) -> None:
 def test_arrays_of_numbers_and_of_text_are_corrupted(tmp_path: Path) -> None:
     """The text of a path file says where it is from; most numbers cannot be made from it."""
     sound = tmp_path / "paths.npz"
-    np.savez(sound, gains=np.ones((1, 2, 3), complex), source=np.array("drawn"))
+    arrays = {"gains": np.ones((1, 2, 3), complex), "carrier_hz": np.array(3.5e9)}
+    np.savez(sound, **arrays, source=np.array("drawn"))
     draw = random.Random(0)
     said = [hostile_files._corrupt_arrays(draw, sound, tmp_path / "bad.npz") for _ in range(60)]
     for how in ("value", "all", "type", "shape", "missing"):
