@@ -135,10 +135,10 @@ def test_parquet_holds_what_json_does_not(tmp_path: Path) -> None:
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 SAID = WORDS.filter(lambda text: bool(text.strip()))
-TURNS = st.lists(
-    st.tuples(st.sampled_from(["system", "user", "assistant", "tool", "developer"]), WORDS),
-    min_size=1,
-    max_size=6,
+ROLES = st.sampled_from(["system", "user", "assistant", "tool", "developer"])
+# Who answers must have been told something: a talk whose last turn is blank is left out.
+TURNS = st.tuples(st.lists(st.tuples(ROLES, WORDS), max_size=5), st.tuples(ROLES, SAID)).map(
+    lambda parts: [*parts[0], parts[1]]
 )
 
 

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,7 +144,7 @@ class Processes:
         except OSError as error:
             raise FailedError(f"{clip(name)}: cannot be started ({error.strerror})") from error
         try:
-            self._note(name, pid=child.pid, born=_born(child.pid), code=None)
+            self._note(name, pid=child.pid, born=_born_now(child), code=None)
         except BaseException:  # nobody could find it again
             child.kill()
             child.wait()
@@ -270,6 +271,18 @@ def _interrupt(note: dict[str, Any]) -> None:
                 signal.pidfd_send_signal(held, signal.SIGINT)
         finally:
             os.close(held)
+
+
+def _born_now(child: subprocess.Popen[bytes]) -> str | None:
+    """Return what tells a child that has just been started from others, as `_born` does.
+
+    For a moment it has no command line yet: the kernel closes what is not inherited, for which
+    `Popen` waits, before it sets the arguments of the new program.
+    """
+    latest = time.monotonic() + _PATIENCE_S
+    while (born := _born(child.pid)) is None and child.poll() is None and time.monotonic() < latest:
+        time.sleep(0.002)
+    return born
 
 
 def _born(pid: object) -> str | None:

@@ -157,6 +157,7 @@ def spoilt(index: tuple[int, ...], value: complex) -> Any:
         (broken(gains=spoilt((0, 0, 0), np.nan)), "gains must be finite"),
         (broken(directions=spoilt((0, 0, 0, 0), np.inf)), "directions must be finite"),
         (broken(directions=spoilt((0, 0, 0, 0), 1.1)), r"length at most 1, not 1\."),
+        (broken(directions=spoilt((0, 0, 0, 0), 1e300)), "length at most 1, not inf"),
         (broken(delays=spoilt((1, 1, 1), -1e-9)), "delays must be >= 0 s, not -1e-09"),
         (broken(gains=spoilt((1, 1), 0)), "client 1 has no path of gain > 0 in block 1"),
         (broken(carrier_hz=-1.0), r"carrier_hz = -1\.0: must be one number > 0"),

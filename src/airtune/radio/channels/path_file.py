@@ -219,7 +219,8 @@ def _group(
             raise InputError(f"{prefix}{name} must be finite numbers")
     if found["delays"].min(initial=0.0) < 0:
         raise InputError(f"{prefix}delays must be >= 0 s, not {found['delays'].min():g}")
-    length = np.linalg.norm(found["directions"], axis=-1)
+    with np.errstate(over="ignore"):  # what is too long for its square is refused all the same
+        length = np.linalg.norm(found["directions"], axis=-1)
     if length.max(initial=0.0) > 1.0 + LENGTH:
         raise InputError(
             f"{prefix}directions must have length at most 1, not {length.max():.9g}: they are the "
