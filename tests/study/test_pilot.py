@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -285,3 +286,11 @@ def test_every_payload_has_a_pilot_that_sends_it(scenario: Scenario) -> None:
     assert named[""] == pilots["ffa"]
     assert len(list(Path(scenario.cache).glob(f"pilot-*/{FILE}"))) == 3
     assert find_pilots(with_settings(scenario, planning__objective="bound"), 1, factors) == {}  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_for_a_pilot_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    file = tmp_path / FILE
+    os.mkfifo(file)
+    with pytest.raises(InputError, match=r"it is no file|Invalid argument"):
+        read_pilot(file)

@@ -20,6 +20,7 @@ from airtune.ui.processes import Process, Processes
 
 SLEEPER = """
 import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background has it ignored
 print("began", *sys.argv[1:], flush=True)
 try:
     time.sleep(float(sys.argv[2]))
