@@ -5,8 +5,9 @@
     python scripts/follow_pages.py --install docs/tutorial.md    from a clone of this repository on
     python scripts/follow_pages.py docs/tutorial.md --json FILE  what each section took, and where
 
-All pages share one empty folder.  Blocks without a language and ``bash`` hold commands, ``python``
-with ``title="NAME"`` is saved under that name, other Python is run.  Comments of a page say more:
+Each page begins in an empty folder of its own.  Blocks without a language and ``bash`` hold
+commands, ``python`` with ``title="NAME"`` is saved under that name, other Python is run.  Comments
+of a page say more:
 
     <!-- follow: training.rounds=2 ... -->    settings that make its runs small
     <!-- follow: not -->                      the next block needs what is not here, and is left out
@@ -20,6 +21,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -265,13 +267,16 @@ def main() -> None:
     folder, clone, count = Path(sys.executable).parent, None, 0
     steps = []
     with tempfile.TemporaryDirectory() as empty, contextlib.chdir(empty):
-        Path("problem.json").write_text(json.dumps(PROBLEM), encoding="utf-8")
         if asked.install:
             clone = Path("airtune").absolute()
             command = ["git", "clone", "--quiet", str(ROOT), str(clone)]
             steps.append({"step": "clone", "seconds": run(command, "git clone ...")})
             folder = clone / ".venv" / "bin"
-        for page in asked.pages:
+        for number, page in enumerate(asked.pages, 1):
+            own = Path(empty).resolve() / f"page-{number}"
+            own.mkdir()
+            os.chdir(own)
+            Path("problem.json").write_text(json.dumps(PROBLEM), encoding="utf-8")
             path, _, heading = page.partition("#")
             found = sections((ROOT / path).read_text(encoding="utf-8"), heading)
             if not found:
