@@ -101,6 +101,49 @@ def test_a_full_disk_is_told(tmp_path: Path, error: Exception) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "fails", ["os.mkdir", "pathlib.Path.write_text", "os.fsync", "pathlib.Path.rename"]
+)
+def test_a_disk_that_is_full_at_any_step_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    def make(folder: Path) -> None:
+        (folder / "weights").write_bytes(b"whole")
+
+    monkeypatch.setattr(fails, full)
+    with pytest.raises(FailedError, match=r"small-\w+: cannot be written.*MiB free.*cache"):
+        cached(tmp_path, "small", {"a": 1}, make)
+    monkeypatch.undo()
+    assert list(tmp_path.iterdir()) == []
+    assert sorted(path.name for path in cached(tmp_path, "small", {"a": 1}, make).iterdir()) == [
+        "airtune.json",
+        "weights",
+    ]
+
+
+def test_files_are_on_the_disk_before_the_folder_appears(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed = []
+
+    def flush(descriptor: int) -> None:
+        flushed.append(Path(f"/proc/self/fd/{descriptor}").resolve().name)
+        assert not list(tmp_path.glob("small-*"))
+
+    def make(folder: Path) -> None:
+        (folder / "deep").mkdir()
+        (folder / "deep" / "weights").write_bytes(b"whole")
+
+    monkeypatch.setattr("os.fsync", flush)
+    cached(tmp_path, "small", {"a": 1}, make)
+    assert len(flushed) == 2
+    if Path("/proc/self/fd").exists():
+        assert sorted(flushed) == ["airtune.json", "weights"]
+
+
 def test_what_a_killed_process_began_is_removed(tmp_path: Path) -> None:
     dead = tmp_path / ".small-dead"
     dead.mkdir()
