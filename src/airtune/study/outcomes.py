@@ -310,7 +310,20 @@ def _merge_named(name: str, values: list[Any]) -> Any:
         return next((value for value in values if value is not None), None)
     if name.endswith("_interval") and None in values:
         return None
+    if name == "mse_db":
+        return _over_known(values)
     return any(values) if name == "diverged" else over_seeds(values)
+
+
+def _over_known(values: list[Number | None]) -> dict[str, Any]:
+    """Return quantiles over the seeds that have a value, and their number where some have none.
+
+    A seed without an error in decibels is not one that never reached something.
+    """
+    known = [value for value in values if value is not None]
+    if len(known) == len(values) or not known:
+        return {**over_seeds(values)}
+    return {**quantiles(known), "seeds": len(known)}
 
 
 def _merge_round(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -321,7 +334,7 @@ def _merge_round(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         if all(value is None for value in values):
             merged[name] = None
         else:
-            figures = over_seeds(values)
+            figures = _over_known(values) if name == "mse_db" else over_seeds(values)
             merged[name] = figures["median"]
             if name == "loss":
                 merged |= {"loss_p10": figures["p10"], "loss_p90": figures["p90"]}
