@@ -130,10 +130,11 @@ def test_errors_over_seeds_are_of_those_that_have_one() -> None:
     known = outcomes.cell_figures(cell(exact_match=0.25), {}, asked(2))
     seeds = [{**known, "mse_db": error} for error in (-20.0, None, -10.0)]
     merged = outcomes.over_seeds(seeds)["mse_db"]
-    assert merged == {"median": -15.0, "p10": -19.0, "p90": -11.0, "seeds": 2}
-    assert outcomes.over_seeds([seeds[0], seeds[2]])["mse_db"] == {
-        name: merged[name] for name in ("median", "p10", "p90")
-    }
+    assert merged == {"median": -15.0, "p10": -19.0, "p90": -11.0}
+    assert outcomes.over_seeds([seeds[0], seeds[2]])["mse_db"] == merged
+    assert outcomes.over_cells(dict(enumerate(seeds)))["mse_db_seeds"] == 2
+    assert "mse_db_seeds" not in outcomes.over_cells({0: seeds[0], 1: seeds[2]})
+    assert "mse_db_seeds" not in outcomes.over_cells({0: seeds[1], 1: seeds[1]})
     assert outcomes.over_seeds([seeds[1], seeds[0]])["mse_db"]["median"] == -20.0
     assert outcomes.over_seeds([seeds[1], seeds[1]])["mse_db"] == dict.fromkeys(
         ("median", "p10", "p90")
