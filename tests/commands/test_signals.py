@@ -78,6 +78,17 @@ def test_an_interruption_that_a_library_turns_into_an_error_is_one(
     assert capsys.readouterr().err == SAID
 
 
+def test_an_interruption_within_code_from_a_text_ends_with_the_exit_code() -> None:
+    """Python would end by the signal then."""
+    code = (
+        "import sys; from airtune import cli; from airtune.commands import schemes\n"
+        "schemes.list_schemes = lambda: exec('import signal; signal.raise_signal(2)')\n"
+        "sys.argv[1:] = ['schemes']; cli.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, SAID)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("words", [["plan", "quickstart", "--json"], ["schemes"]])
 def test_a_signal_at_any_moment(words: list[str]) -> None:

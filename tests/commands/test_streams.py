@@ -83,6 +83,13 @@ def test_a_full_disk_under_stdout_is_a_failure(words: str, unbuffered: str) -> N
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
+def test_bad_input_stays_bad_input_with_a_full_disk_under_stdout() -> None:
+    done = shell(f"{AIRTUNE} {BAD} > {FULL}")
+    assert done.returncode == 2
+    assert "No space" not in done.stderr
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
 def test_a_full_disk_under_stderr_changes_nothing() -> None:
     assert shell(f"{AIRTUNE} {BAD} 2> {FULL}").returncode == 2
 

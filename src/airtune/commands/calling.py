@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import warnings
+from collections import namedtuple
 
 import click
 
@@ -28,6 +29,15 @@ def call() -> int:
 
     Whatever stops the command is told in one message on stderr.
     """
+    code = _called()
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        return code or told(error)
+    return code
+
+
+def _called() -> int:
     warnings.showwarning = show_warning
     show_tracebacks(False)
     signals.interrupt()
@@ -56,8 +66,8 @@ def call() -> int:
 
 
 def _interrupted() -> int:
-    # An interruption that came up through the text of an exec() makes Python end by the signal
-    # instead of with the exit code, until the next one.
-    exec("")  # noqa: S102
+    # An interruption that came up through code from a text, as of dataclasses, makes Python end by
+    # the signal instead of with the exit code, until the next one; a named tuple is such code.
+    namedtuple("Nothing", ())
     print(signals.SAID, file=sys.stderr)
     return signals.CODE
