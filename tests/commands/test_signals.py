@@ -14,6 +14,7 @@ import time
 import pytest
 
 from airtune.commands import signals
+from airtune.errors import InputError
 
 SAID = "airtune: interrupted; what is finished is saved\n"
 
@@ -44,7 +45,11 @@ def restore() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["airtune.commands.calling", "typer", "pydantic", "airtune.commands.plan"]
+    "module",
+    [
+        *("airtune.commands.calling", "airtune.commands.plan"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("typer", "pydantic")),
+    ],
 )
 def test_a_signal_while_libraries_are_imported(module: str) -> None:
     code = AT_IMPORT.replace("sys.argv[1]:", f"{module!r}:")
@@ -53,8 +58,9 @@ def test_a_signal_while_libraries_are_imported(module: str) -> None:
     assert (done.returncode, done.stderr) == (130, SAID)
 
 
+@pytest.mark.parametrize("kind", [RuntimeError, InputError])
 def test_an_interruption_that_a_library_turns_into_an_error_is_one(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    kind: type[Exception], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from airtune import cli
     from airtune.commands import schemes
@@ -63,7 +69,7 @@ def test_an_interruption_that_a_library_turns_into_an_error_is_one(
         try:
             signal.raise_signal(signal.SIGINT)
         except KeyboardInterrupt:
-            raise RuntimeError("some initialisation failed") from None
+            raise kind("some initialisation failed") from None
 
     known = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
     monkeypatch.setattr(schemes, "list_schemes", swallowed)

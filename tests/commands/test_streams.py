@@ -28,7 +28,7 @@ def shell(line: str, **variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("unbuffered", [pytest.param("", marks=pytest.mark.slow), "1"])
 def test_a_reader_that_ends_early_changes_nothing(unbuffered: str) -> None:
     done = shell(f"{AIRTUNE} {LISTED} | head -1", PYTHONUNBUFFERED=unbuffered)
     assert (done.returncode, done.stderr) == (0, "")
@@ -38,13 +38,13 @@ def test_a_reader_that_ends_early_changes_nothing(unbuffered: str) -> None:
 @pytest.mark.parametrize(
     ("words", "code"),
     [
-        (f"{LISTED} | true", 0),
+        pytest.param(f"{LISTED} | true", 0, marks=pytest.mark.slow),
         pytest.param("schemes | true", 0, marks=pytest.mark.slow),
         pytest.param("plan quickstart --json | true", 0, marks=pytest.mark.slow),
-        (f"{LISTED} >&-", 0),
+        pytest.param(f"{LISTED} >&-", 0, marks=pytest.mark.slow),
         (f"{LISTED} <&- >&- 2>&-", 0),
-        (f"{LISTED} 2>&- >/dev/null", 0),
-        (f"{BAD} 2>&-", 2),
+        pytest.param(f"{LISTED} 2>&- >/dev/null", 0, marks=pytest.mark.slow),
+        pytest.param(f"{BAD} 2>&-", 2, marks=pytest.mark.slow),
         (f"{BAD} 2> >(true)", 2),
         (f"{BAD} >&-", 2),
     ],
@@ -57,6 +57,7 @@ def test_the_exit_code_is_that_of_the_work(words: str, code: int) -> None:
         assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_what_is_written_does_not_get_into_other_files(tmp_path: Path) -> None:
     """The first file that is opened would get the number of a closed stream."""
     one, other = tmp_path / "one", tmp_path / "other"
@@ -71,7 +72,8 @@ def test_what_is_written_does_not_get_into_other_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "unbuffered"),
     [
-        *(("--help", ""), ("--version", "1")),
+        ("--help", ""),
+        pytest.param("--version", "1", marks=pytest.mark.slow),
         pytest.param("schemes", "1", marks=pytest.mark.slow),
         pytest.param("plan quickstart --json", "", marks=pytest.mark.slow),
     ],
@@ -80,6 +82,20 @@ def test_a_full_disk_under_stdout_is_a_failure(words: str, unbuffered: str) -> N
     done = shell(f"{AIRTUNE} {words} > {FULL}", PYTHONUNBUFFERED=unbuffered)
     assert done.returncode == 1
     assert done.stderr == "airtune: '<stdout>': No space left on device\n"
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_what_is_written_in_part_is_not_taken_for_written(unbuffered: str, tmp_path: Path) -> None:
+    """A file that may grow to 10 bytes, as on a disk that has no more; the call takes these."""
+    code = (
+        "import resource, sys; from airtune.commands import streams; streams.settle()\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))\n"
+        "try:\n    sys.stdout.write('x' * 20); sys.stdout.flush()\n"
+        "except OSError as error:\n    sys.exit(error.filename)"
+    )
+    words = f"{shlex.quote(sys.executable)} -c {shlex.quote(code)}"
+    done = shell(f"{words} > {shlex.quote(str(tmp_path / 'out'))}", PYTHONUNBUFFERED=unbuffered)
+    assert (done.returncode, done.stderr) == (1, "<stdout>\n")
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -93,6 +94,30 @@ def test_who_sends_no_pilots_is_believed_as_before(small_scenario) -> None:
     pair = (one.link(later, weights, places).radio.perceived for one in (array, told))
     a, b = (seen(paths.clients, places) for paths in pair)
     assert np.array_equal(a, b)
+
+
+def test_what_is_known_of_hops_does_not_grow_old(small_scenario) -> None:
+    """Other paths go on before the clients send; those of a surface are of the whole round."""
+    exact = {**MEASURED, "radio__csi__gain_error": 0.0, "radio__csi__angle_error_deg": 0.0}
+    array, radio, places, _ = opened(with_settings(small_scenario, **exact))
+    told = array.trained(radio, np.arange(3), Trial(places, 10, Csi(gain_error=0.8))).learnt
+    assert not np.allclose(told.direct.gains, radio.perceived.clients.gains, rtol=1e-6, atol=0)
+    assert np.array_equal(
+        told.surface(array.fading.surface(1)[1]).incident, array.fading.surface(1)[0].incident
+    )
+    assert np.array_equal(told.hops.base.gains, array.fading.hops(1)[0].base.gains)
+
+
+@pytest.mark.parametrize("bits", [None, 2])
+def test_pilots_of_a_large_surface_are_counted_without_its_training(small_scenario, bits) -> None:
+    changes = {**WRONG, "ris__elements": 10_000, "ris__phase_bits": bits}
+    array, _, _, _ = opened(with_settings(small_scenario, **changes))
+    tracemalloc.start()
+    try:
+        assert array.soundings == (10_001 if bits is None else 16_384)
+        assert tracemalloc.get_traced_memory()[1] < 1e6
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("told", [True, False])

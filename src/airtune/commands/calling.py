@@ -52,6 +52,8 @@ def _called() -> int:
         print(InputError(text.getvalue()), end="", file=sys.stderr)  # with long values clipped
         return error.exit_code
     except InputError as error:
+        if signals.interrupted():  # what cannot be imported may be a file of the user's
+            return _interrupted()
         told_input(error)
         return BAD_INPUT
     except FailedError as error:

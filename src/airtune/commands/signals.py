@@ -41,6 +41,11 @@ def interrupted() -> bool:
     return bool(_seen)
 
 
+def answered() -> None:
+    """Forget a signal that the command has answered, and goes on."""
+    _seen.clear()
+
+
 def _quit(number: int, frame: FrameType | None) -> None:
     try:
         os.write(2, f"{SAID}\n".encode())

@@ -37,15 +37,20 @@ class _Output(io.FileIO):
     """A stream that goes to the null device from the first write on that fails."""
 
     def write(self, data: Any) -> int:
+        left = memoryview(data).cast("B")
+        size = left.nbytes
         try:
-            return super().write(data)
+            # A system call may take a part, at the end of a disk for one; only the next one fails.
+            while left and (taken := super().write(left)):
+                left = left[taken:]
+            return size - left.nbytes
         except OSError as error:
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, self.fileno())
             os.close(null)
             if self.fileno() == 1 and not isinstance(error, BrokenPipeError):
                 raise OSError(error.errno, os.strerror(error.errno or 0), self.name) from None
-            return memoryview(data).nbytes
+            return size
 
 
 def _guarded(stream: Any, number: int, name: str) -> Any:

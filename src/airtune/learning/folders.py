@@ -75,6 +75,7 @@ def cached(cache: Path, kind: str, facts: Mapping[str, Any], make: Callable[[Pat
             except OSError:
                 if not final.is_dir():
                     raise
+            _flush_names(final.parent)
     finally:
         shutil.rmtree(work, ignore_errors=True)
         if held is not None:
@@ -83,11 +84,30 @@ def cached(cache: Path, kind: str, facts: Mapping[str, Any], make: Callable[[Pat
 
 
 def _flush(folder: Path) -> None:
-    """Bring the files of a folder to the disk; some file systems find out only now it is full."""
+    """Bring a folder to the disk; some file systems find out only now that it is full."""
     for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb+") as file:
-                os.fsync(file.fileno())
+        if path.is_dir():
+            _flush_names(path)
+        elif path.is_file():
+            _flush_one(path)
+    _flush_names(folder)
+
+
+def _flush_one(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)  # as a library left it, which may be read-only
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _flush_names(folder: Path) -> None:
+    """Bring the names in a folder to the disk, where the file system can."""
+    try:
+        _flush_one(folder)
+    except OSError as error:
+        if error.errno in _FULL:
+            raise
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from airtune.radio.channels.csi import perceived_paths
 from airtune.radio.channels.directions import uniform
 from airtune.radio.layouts import fixed_array
 from airtune.radio.units import from_db
-from airtune.scenario import Clients, Radio, Ris
+from airtune.scenario import Clients, Csi, Radio, Ris
 from airtune.streams import generator
 
 
@@ -170,6 +170,11 @@ class SurfaceFading:
     def elements(self) -> int:
         """M, number of elements."""
         return len(self._elements)
+
+    @property
+    def csi(self) -> Csi:
+        """How wrong the server is about the hops; they do not change within a round."""
+        return self._csi
 
     def surface(self, round_index: int) -> tuple[Surface, Surface]:
         """Return the surface of a round: as it is, and as the server believes it to be."""

@@ -33,8 +33,24 @@ TURNS = 6
 
 _SMALLEST = 1e-3
 
+_AT_ONCE = 64
+"""Configurations that are worked on together."""
 
-def configurations(elements: int, stepped_phases: bool = False) -> Complex:
+
+def soundings(elements: int, stepped_phases: bool = False) -> int:
+    """Return T, the number of training configurations, as of :func:`configurations`.
+
+    Examples
+    --------
+    >>> soundings(100), soundings(100, stepped_phases=True)
+    (101, 128)
+    """
+    return 1 << elements.bit_length() if stepped_phases else elements + 1
+
+
+def configurations(
+    elements: int, stepped_phases: bool = False, which: Integer | None = None
+) -> Complex:
     """Return the training matrix X, shape (T, M + 1): ``X^H X = T I``, first column 1.
 
     Parameters
@@ -44,18 +60,22 @@ def configurations(elements: int, stepped_phases: bool = False) -> Complex:
     stepped_phases : bool
         Only phases that every resolution has, 0 and pi: a Hadamard matrix, T a power of two.
         Otherwise a Fourier matrix, T = M + 1.
+    which : ndarray, int, optional
+        Rows; all by default, which of large surfaces take T (M + 1) numbers.
 
     Examples
     --------
     >>> configurations(2, stepped_phases=True).real.astype(int).tolist()
     [[1, 1, 1], [1, -1, 1], [1, 1, -1], [1, -1, -1]]
     """
-    from scipy.linalg import dft, hadamard
-
-    size = elements + 1
+    T, m = soundings(elements, stepped_phases), np.arange(elements + 1)
+    rows = np.arange(T) if which is None else which
     if not stepped_phases:
-        return np.asarray(dft(size), dtype=np.complex128)
-    return np.asarray(hadamard(1 << elements.bit_length())[:, :size], dtype=np.complex128)
+        return np.asarray(np.exp(-2j * np.pi * (np.multiply.outer(rows, m) % T) / T))
+    both = np.bitwise_and.outer(rows, m)
+    for shift in (16, 8, 4, 2, 1):  # the parity of the ones
+        both ^= both >> shift
+    return np.asarray(1.0 - 2.0 * (both & 1), dtype=np.complex128)
 
 
 @dataclass(frozen=True)
@@ -119,23 +139,24 @@ class Scene:
 
 def train(
     true: Scene,
-    X: Complex,
     pilots: Real,
     rng: np.random.Generator,
+    *,
+    stepped_phases: bool = False,
     dead: Integer | None = None,
 ) -> Training:
-    """Measure the channels of the true scene in the configurations X.
+    """Measure the channels of the true scene in training configurations.
 
     Parameters
     ----------
     true : Scene
         Of the clients that send pilots.
-    X : ndarray, complex, shape (T, M + 1)
-        As of :func:`configurations`.
     pilots : ndarray, float, shape (K,)
         Power times the symbols of one sounding, P_k tau [W].
     rng : Generator
         Source of noise and interference.
+    stepped_phases : bool
+        Which configurations, as of :func:`configurations`.
     dead : ndarray, int, optional
         Antennas that hear no client.
     """
@@ -146,14 +167,18 @@ def train(
         d, C = d.copy(), C.copy()
         d[:, dead], C[:, dead] = 0.0, 0.0
     H = np.concatenate([d[:, :, None], C], axis=2)
+    elements = D.shape[1]
+    T = soundings(elements, stepped_phases)
     found = np.zeros_like(H)
-    for row in X:
-        factor = np.linalg.cholesky(true.noise(row[1:]))
-        noise = complex_normal(d.shape, rng) @ factor.T
-        heard = H @ row + noise / np.sqrt(pilots)[:, None]
-        found += heard[:, :, None] * row.conj()
-    found /= len(X)
-    return Training(found[:, :, 0], found[:, :, 1:], 1.0 / (pilots * len(X)))
+    for first in range(0, T, _AT_ONCE):
+        which = np.arange(first, min(first + _AT_ONCE, T))
+        X = configurations(elements, stepped_phases, which)
+        factors = np.linalg.cholesky(np.array([true.noise(row[1:]) for row in X]))
+        noise = np.einsum("tnm,tkm->knt", factors, complex_normal((len(X), *d.shape), rng))
+        heard = H @ X.T + noise / np.sqrt(pilots)[:, None, None]
+        found += heard @ X.conj()
+    found /= T
+    return Training(found[:, :, 0], found[:, :, 1:], 1.0 / (pilots * T))
 
 
 def learnt_hops(hops: Hops, told: Training, scene: Scene, csi: Csi) -> Hops:

@@ -59,7 +59,7 @@ class Trial:
     pilots : int
         Pilot symbols of each client in each sounding.
     csi : Csi
-        How wrong beliefs are.
+        How wrong beliefs on the channels are, of which those that change within a round grow old.
     dead : ndarray, int, optional
         Antennas that hear nobody and of which the server does not know it.
     """

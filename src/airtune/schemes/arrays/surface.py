@@ -16,12 +16,12 @@ from typing import ClassVar, Self
 import numpy as np
 
 from airtune.costs import FrontEnd
-from airtune.kinds import Complex, Integer, Real
+from airtune.kinds import Integer, Real
 from airtune.radio.array import channel
 from airtune.radio.channels.base import Block, Paths, Transmitters
 from airtune.radio.layouts import fixed_array
 from airtune.radio.surface import Hops, Surface, SurfaceFading
-from airtune.radio.training import Scene, configurations, learnt_direct, learnt_hops, train
+from airtune.radio.training import Scene, learnt_direct, learnt_hops, soundings, train
 from airtune.scenario import Scenario
 from airtune.schemes.arrays.base import ArrayPolicy, Trial
 from airtune.schemes.arrays.phases import Reflection, configure
@@ -102,16 +102,12 @@ class ReflectingSurface(ArrayPolicy):
     @property
     def soundings(self) -> int:
         """One for each training configuration; M + 1 channels, that without the surface too."""
-        return len(self._training)
+        return soundings(self.fading.elements, self.phase_bits is not None)
 
     @property
     def trains(self) -> bool:
         """Yes: the channels by way of the elements are measured before the phases are chosen."""
         return True
-
-    @property
-    def _training(self) -> Complex:
-        return configurations(self.fading.elements, self.phase_bits is not None)
 
     def trained(self, radio: RadioRound, clients: Integer, trial: Trial) -> ReflectingSurface:
         """Return the surface with the most probable paths after a training.
@@ -136,9 +132,14 @@ class ReflectingSurface(ArrayPolicy):
         ]
         rng = generator(radio.seed, "trained", radio.round)
         told = train(
-            scenes[0], self._training, radio.powers[clients] * trial.pilots, rng, trial.dead
+            scenes[0],
+            radio.powers[clients] * trial.pilots,
+            rng,
+            stepped_phases=self.phase_bits is not None,
+            dead=trial.dead,
         )
-        hops = learnt_hops(believed, told, scenes[1], trial.csi)
+        # the hops stay for a round, so that beliefs on them do not grow old
+        hops = learnt_hops(believed, told, scenes[1], self.fading.csi)
         direct = learnt_direct(scenes[1].direct.clients, told, scenes[1], trial.csi)
         return replace(self, learnt=Learnt(radio.round, clients, direct, hops))
 
