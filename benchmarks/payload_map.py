@@ -8,9 +8,10 @@
 Several processes may run it at once; each cell is written as soon as it is there.
 
 The scenarios paper-v1 and cell-edge with the settings of the declared family of the claims
-(src/airtune/study/claims/family.json: no budgets, one clock, 100 records of validation, 1 TFLOP/s,
-an actuator), one thread.  The target of a seed is 90 % of what `ideal` gains with `lora` in 30
-rounds; a cell ends there, or after 45 rounds.
+(src/airtune/study/claims/family.json: no budgets, one clock, 100 records of validation, an
+actuator), one thread.  Each cell is booked for two devices: that family's with 1 TFLOP/s, and the
+shipped scenarios' own processor at its lowest clock.  The target of a seed is 90 % of what `ideal`
+gains with `lora` in 30 rounds; a cell ends there, or after 45 rounds.
 
 - Over the air the error changes with array, scenario and bandwidth (noise grows with it), so every
   cell is run with learning.
@@ -44,12 +45,13 @@ from airtune.engines.base import Engine  # noqa: E402
 from airtune.learning.shared import SharedLearners  # noqa: E402
 from airtune.learning.sizes import Sizes  # noqa: E402
 from airtune.planning.repetition import Repetition  # noqa: E402
-from airtune.record.documents import MetricsLine  # noqa: E402
 from airtune.rounds.federated import FederatedRun  # noqa: E402
 from airtune.scenario import Scenario  # noqa: E402
+from airtune.study.claims.booking import book  # noqa: E402
 from airtune.study.claims.family import read_family  # noqa: E402
+from airtune.study.claims.histories import reached  # noqa: E402
 from airtune.study.claims.replay import Recorder, Replayed  # noqa: E402
-from airtune.study.targets import crossing, target_loss  # noqa: E402
+from airtune.study.targets import target_loss  # noqa: E402
 from campaigns import Campaign, Document, Task  # noqa: E402
 from payload_map_page import AIR, CODINGS, SCENARIOS, SEEDS, SENT  # noqa: E402
 
@@ -111,19 +113,31 @@ def rounds_of(
     return lines
 
 
-def kept(lines: Lines, target: float | None) -> Document:
-    """Return what is kept of a run: what it took to the target, and what it spent."""
-    names = ("round", "loss", "time_s", "energy_j", "evaluated")
-    rounds = [MetricsLine(**{name: line[name] for name in names}) for line in lines]
+def kept(lines: Lines, target: float | None, scenario: Scenario, scheme: str) -> Document:
+    """Return what is kept of a run: what it takes to the target and what it spent, by device."""
+    losses = [line["loss"] for line in lines]
     errors = sorted(line["mse"] for line in lines[1:] if line.get("mse") is not None)
-    return {
-        **crossing(rounds, target),
+    found: Document = {
         "spent_rounds": len(lines) - 1,
-        "spent_time_s": lines[-1]["time_s"],
-        "spent_energy_j": lines[-1]["energy_j"],
         "mse": errors[len(errors) // 2] if errors else None,
-        "last_loss": lines[-1]["loss"],
+        "last_loss": losses[-1],
+        "devices": {},
     }
+    for device, settings in page.DEVICES.items():
+        given = {name: float(value) for name, value in (one.split("=") for one in settings)}
+        processor = {name.rpartition(".")[2]: value for name, value in given.items()}
+        after = scenario.model_copy(
+            update={"client_processor": scenario.client_processor.model_copy(update=processor)}
+        )
+        what = reached(losses, book(lines, scenario, after, scheme), target)
+        found["devices"][device] = {
+            "rounds": what.rounds,
+            "time_s": what.time_s,
+            "energy_j": what.energy_j,
+            "spent_time_s": what.spent_time_s,
+            "spent_energy_j": what.spent_energy_j,
+        }
+    return found
 
 
 class Runs:
@@ -157,7 +171,7 @@ class Runs:
             target = first["target"]
             lines = rounds_of(scenario, scheme, seed, engine, sizes, target, MOST_ROUNDS)
         same_start(lines, first)
-        return kept(lines, target)
+        return kept(lines, target, scenario, scheme)
 
     def in_bits(self, coding: str, sent: str, seed: int, first: Document) -> Document:
         """Return what a coding takes, in each scenario at each bandwidth; `ideal` counts as one."""
@@ -174,7 +188,7 @@ class Runs:
             for band in REPLAYED:
                 there = scenario_of(name, sent, band, *more)
                 again = rounds_of(there, scheme, seed, replayed, sizes, target, len(lines) - 1)
-                found[page.place(name, band)] = kept(again, target)
+                found[page.place(name, band)] = kept(again, target, there, scheme)
         return {"places": found}
 
 

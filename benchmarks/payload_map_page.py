@@ -31,6 +31,13 @@ CODINGS = ("lloyd-max-1", "lloyd-max-2", "lloyd-max-4")
 SCHEMES = (*AIR, "digital")
 BANDS = (2e5, 1e6, 5e6, 2e7)
 SEEDS = (1, 2, 3)
+SLOW, FAST = "4.8 GFLOP/s", "1 TFLOP/s"
+DEVICES = {
+    SLOW: ("client_processor.flop_per_cycle=4.8", "client_processor.kappa=6.75e-30"),
+    FAST: ("client_processor.flop_per_cycle=1000", "client_processor.kappa=6.25e-27"),
+}
+"""At 1 GHz; the first has time and energy of 16 FLOP a cycle at 0.3 GHz, kappa = 2.5e-28 J s^2."""
+
 FIGURES = {"time_s": "time [s]", "energy_j": "energy [J]"}
 NEVER = math.inf
 TIE = 0.02
@@ -106,21 +113,39 @@ def measured(cells: Cells, scenario: str, scheme: str, sent: str, band: float) -
     return found
 
 
-def best(
-    cells: Cells, figure: str, scenario: str, scheme: str, band: float, sent: str | None = None
-) -> Value | None:
+@dataclass(frozen=True)
+class Row:
+    """A row of a table: figure, device, scenario and bandwidth."""
+
+    figure: str
+    device: str
+    scenario: str
+    band: float
+
+    @property
+    def place(self) -> str:
+        """Scenario and bandwidth."""
+        return place(self.scenario, self.band)
+
+
+def best(cells: Cells, row: Row, scheme: str, sent: str | None = None) -> Value | None:
     """Return the least value of a scheme, over payloads, codings and parts of the band.
 
     None: nothing of it has been measured.
     """
     found = []
     for one in SENT if sent is None else (sent,):
-        for part in (b for b in BANDS if b <= band):
-            for runs in measured(cells, scenario, scheme, one, part):
-                values = median(NEVER if r[figure] is None else r[figure] for r in runs)
-                rounds = median(NEVER if r["rounds"] is None else r["rounds"] for r in runs)
+        for part in (b for b in BANDS if b <= row.band):
+            for runs in measured(cells, row.scenario, scheme, one, part):
+                figures = [run["devices"][row.device] for run in runs]
+                values = median(_or_never(r[row.figure]) for r in figures)
+                rounds = median(_or_never(r["rounds"]) for r in figures)
                 found.append(Value(values, rounds, one, part, runs[0].get("how", "")))
     return min(found, key=lambda v: v.value) if found else None
+
+
+def _or_never(value: float | None) -> float:
+    return NEVER if value is None else value
 
 
 def complete(cells: Cells) -> list[str]:
@@ -160,8 +185,10 @@ def text(cells: Cells) -> str:
     bands = bands_of(cells, payloads)
     draw(cells, payloads, bands)
     parts = ["## Where movable antennas pay, and where not", "", *_about(cells, payloads, bands)]
-    for figure, label in FIGURES.items():
-        parts += ["", *_words(cells, figure, bands), "", *_table(cells, figure, label, bands)]
+    for device in DEVICES:
+        for figure in FIGURES:
+            rows = [Row(figure, device, name, band) for name in SCENARIOS for band in bands]
+            parts += ["", *_words(cells, rows), "", *_table(cells, rows)]
     parts += ["", f"![the map](../{FIGURE.relative_to(ROOT)})"]
     return "\n".join(parts)
 
@@ -174,32 +201,33 @@ def _about(cells: Cells, payloads: list[str], bands: list[float]) -> Iterator[st
     yield "codes by Lloyd-Max with 1, 2 or 4 bits without feedback. Settings are those of"
     yield "[the declared family](claims.md). Every scheme has its own best payload, coding and part"
     yield "of the band (a narrower part has less noise), chosen after the fact for time and for"
-    yield "energy apart. The broadcast has 10 MHz of its own."
+    yield "energy apart. The broadcast has 10 MHz of its own. Devices: 4.8 GFLOP/s is the processor"
+    yield "of the shipped scenarios at its lowest clock, which computes for 0.3 s a round while the"
+    yield "antennas move; 1 TFLOP/s is an accelerator that waits for antennas and air."
     if BANDS[-1] in bands:
         yield f"Over the air nothing was run at {BANDS[-1] / 1e6:g} MHz: the narrower parts count."
     yield "By [benchmarks/payload_map.py](../benchmarks/payload_map.py)."
 
 
-def _words(cells: Cells, figure: str, bands: list[float]) -> Iterator[str]:
+def _words(cells: Cells, rows: list[Row]) -> Iterator[str]:
     """Yield where movable wins, is equal and loses, in plain words."""
     outcome: dict[str, list[str]] = {"less": [], "as much": [], "more": [], "nobody": []}
-    for name in SCENARIOS:
-        for band in bands:
-            values = {s: best(cells, figure, name, s, band) for s in SCHEMES}
-            mine = values["movable"]
-            others = {s: v for s, v in values.items() if s != "movable" and v is not None}
-            if mine is None or not others:
-                continue
-            other = min(others, key=lambda s: others[s].value)
-            outcome[_verdict(mine.value, others[other].value)].append(
-                f"{place(name, band)} (against {other})"
-            )
+    for row in rows:
+        values = {s: best(cells, row, s) for s in SCHEMES}
+        mine = values["movable"]
+        others = {s: v for s, v in values.items() if s != "movable" and v is not None}
+        if mine is None or not others:
+            continue
+        other = min(others, key=lambda s: others[s].value)
+        verdict = _verdict(mine.value, others[other].value)
+        outcome[verdict].append(f"{row.place} (against {other})")
+    figure, device = rows[0].figure, rows[0].device
     what = {"time_s": "time", "energy_j": "energy"}[figure]
     said = {
-        "less": f"Movable antennas take less {what} than every other at",
-        "as much": f"They take as much {what} as the best other (within {TIE:.0%}) at",
-        "more": f"They do not pay, and take more {what}, at",
-        "nobody": "Nobody arrives at",
+        "less": f"{device}: movable antennas take less {what} than every other at",
+        "as much": f"{device}: they take as much {what} as the best other (within {TIE:.0%}) at",
+        "more": f"{device}: they do not pay, and take more {what}, at",
+        "nobody": f"{device}: nobody arrives at",
     }
     for key, places in outcome.items():
         if places:
@@ -214,13 +242,13 @@ def _verdict(mine: float, other: float) -> str:
     return "as much" if mine <= other * (1 + TIE) else "more"
 
 
-def _table(cells: Cells, figure: str, label: str, bands: list[float]) -> list[str]:
-    rows = []
-    for name in SCENARIOS:
-        for band in bands:
-            found = [best(cells, figure, name, scheme, band) for scheme in SCHEMES]
-            rows.append([place(name, band), *(_shown(value, band) for value in found)])
-    return manual.table([f"{label} to the target", *(f"`{s}`" for s in SCHEMES)], rows)
+def _table(cells: Cells, rows: list[Row]) -> list[str]:
+    lines = []
+    for row in rows:
+        found = [best(cells, row, scheme) for scheme in SCHEMES]
+        lines.append([row.place, *(_shown(value, row.band) for value in found)])
+    head = f"{FIGURES[rows[0].figure]} to the target, {rows[0].device}"
+    return manual.table([head, *(f"`{s}`" for s in SCHEMES)], lines)
 
 
 def _shown(value: Value | None, band: float) -> str:
@@ -243,19 +271,22 @@ def draw(cells: Cells, payloads: list[str], bands: list[float], out: Path = FIGU
 
     colours = dict(zip(SCHEMES, ("#0072b2", "#e69f00", "#009e73", "#cc79a7"), strict=True))
     height = 1.6 + 0.45 * len(payloads)
-    fig, axes = plt.subplots(2, 2, figsize=(10, 2 * height), layout="constrained", squeeze=False)
-    for row, name in enumerate(SCENARIOS):
-        for column, (figure, label) in enumerate(FIGURES.items()):
-            ax = axes[row][column]
+    pairs = [(device, figure) for device in DEVICES for figure in FIGURES]
+    fig, axes = plt.subplots(
+        len(SCENARIOS), len(pairs), figsize=(15, 2 * height), layout="constrained", squeeze=False
+    )
+    for line, name in enumerate(SCENARIOS):
+        for column, (device, figure) in enumerate(pairs):
+            ax = axes[line][column]
             for x, band in enumerate(bands):
                 for y, sent in enumerate(payloads):
-                    _square(ax, x, y, colours, cells, (figure, name, band, sent))
+                    _square(ax, x, y, colours, cells, Row(figure, device, name, band), sent)
             ax.set_xlim(-0.5, len(bands) - 0.5)
             ax.set_ylim(len(payloads) - 0.5, -0.5)
             ax.set_xticks(range(len(bands)), [f"{band / 1e6:g}" for band in bands])
             ax.set_yticks(range(len(payloads)), payloads)
             ax.set_xlabel("bandwidth [MHz]")
-            ax.set_title(f"{name}: {label.partition(' ')[0]}")
+            ax.set_title(f"{name}, {device}: {FIGURES[figure].partition(' ')[0]}", fontsize=9)
     handles = [mpl.patches.Patch(color=c, label=s) for s, c in colours.items()]
     title = "least to the target; the number: movable over the best other"
     fig.legend(handles=handles, title=title, loc="outside lower center", ncols=4, frameon=False)
@@ -264,15 +295,9 @@ def draw(cells: Cells, payloads: list[str], bands: list[float], out: Path = FIGU
 
 
 def _square(
-    ax: Any,
-    x: int,
-    y: int,
-    colours: dict[str, str],
-    cells: Cells,
-    where: tuple[str, str, float, str],
+    ax: Any, x: int, y: int, colours: dict[str, str], cells: Cells, row: Row, sent: str
 ) -> None:
-    figure, name, band, sent = where
-    values = {s: best(cells, figure, name, s, band, sent) for s in SCHEMES}
+    values = {s: best(cells, row, s, sent) for s in SCHEMES}
     known = {s: v.value for s, v in values.items() if v is not None}
     if len(known) < len(SCHEMES):
         return

@@ -30,7 +30,8 @@ from airtune.learning.shared import SharedLearners  # noqa: E402
 from airtune.scenario import Scenario  # noqa: E402
 from airtune.study.targets import target_loss  # noqa: E402
 from campaigns import Campaign, Document, Task  # noqa: E402
-from payload_map import digital, kept, rounds_of  # noqa: E402
+from payload_map import digital, rounds_of  # noqa: E402
+from payloads import crossing  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "smollm2_payloads.json"
@@ -105,8 +106,8 @@ class Runs:
         losses = [line["loss"] for line in lines]
         if target is None:
             target = target_loss(losses, SHARE)
-        found = {"losses": losses, "target": target, "entries": entries}
-        return found | kept(lines, target)
+        arrived = crossing(losses, target)
+        return {"losses": losses, "target": target, "entries": entries, "rounds": arrived}
 
 
 def name_of(case: str, seed: int) -> str:
@@ -139,7 +140,7 @@ def text(found: Document) -> str:
     for case in CASES:
         some = [cells[name_of(case, seed)] for seed in seeds]
         rounds = ["never" if c["rounds"] is None else f"{c['rounds']:.1f}" for c in some]
-        rows.append([case, " / ".join(rounds), " / ".join(f"{c['last_loss']:.3f}" for c in some)])
+        rows.append([case, " / ".join(rounds), " / ".join(f"{c['losses'][-1]:.3f}" for c in some)])
     first = [cells[name_of(LORA, seed)] for seed in seeds]
     gains = " / ".join(f"{c['losses'][0]:.3f} to {c['losses'][-1]:.3f}" for c in first)
     hours = sum(cells[name_of(case, seed)]["cell_cpu_s"] for case in CASES for seed in seeds) / 3600

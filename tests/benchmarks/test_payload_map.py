@@ -14,8 +14,18 @@ Cells = dict[str, Any]
 
 
 def figures(time_s: float | None) -> dict[str, Any]:
-    energy = None if time_s is None else 10 * time_s
-    return {"rounds": time_s and 7.0, "time_s": time_s, "energy_j": energy}
+    """Energy is ten times the time; the fast device takes a tenth of both."""
+
+    def of(share: float) -> dict[str, float | None]:
+        if time_s is None:
+            return dict.fromkeys(("rounds", "time_s", "energy_j"))
+        return {"rounds": 7.0, "time_s": share * time_s, "energy_j": 10 * share * time_s}
+
+    return {"devices": {page.SLOW: of(1.0), page.FAST: of(0.1)}}
+
+
+def row(figure: str, scenario: str, band: float, device: str = page.SLOW) -> page.Row:
+    return page.Row(figure, device, scenario, band)
 
 
 def cells_of(seed: int, payloads: tuple[str, ...] = ("lora", "ffa")) -> Cells:
@@ -42,24 +52,26 @@ def cells_of(seed: int, payloads: tuple[str, ...] = ("lora", "ffa")) -> Cells:
 
 def test_the_best_of_payloads_and_parts_of_the_band_counts() -> None:
     cells = cells_of(1)
-    here = page.best(cells, "time_s", "paper-v1", "movable", 1e6)
+    here = page.best(cells, row("time_s", "paper-v1", 1e6), "movable")
     assert here == page.Value(0.5, 7.0, "ffa", 1e6)
-    assert page.best(cells, "time_s", "paper-v1", "movable", 1e6, "lora") == page.Value(
+    assert page.best(cells, row("time_s", "paper-v1", 1e6), "movable", "lora") == page.Value(
         1.0, 7.0, "lora", 1e6
     )
-    wide = page.best(cells, "energy_j", "cell-edge", "movable", 2e7)
+    wide = page.best(cells, row("energy_j", "cell-edge", 2e7), "movable")
     assert wide == page.Value(1.0, 7.0, "ffa", 5e6)  # over the air nothing was run at 20 MHz
-    bits = page.best(cells, "time_s", "cell-edge", "digital", 2e7)
+    bits = page.best(cells, row("time_s", "cell-edge", 2e7), "digital")
     assert bits == page.Value(0.075, 7.0, "ffa", 2e7, "lloyd-max-1")
+    fast = page.best(cells, row("time_s", "paper-v1", 1e6, page.FAST), "fixed")
+    assert fast == page.Value(0.1, 7.0, "ffa", 1e6)
 
 
 def test_who_never_arrives_is_beyond_all_others() -> None:
     cells = cells_of(1, ("lora",))
     for band in page.BANDS[:-1]:
         cells[page.air_name("paper-v1", "movable", "lora", band, 1)] = figures(None)
-    found = page.best(cells, "time_s", "paper-v1", "movable", 1e6)
+    found = page.best(cells, row("time_s", "paper-v1", 1e6), "movable")
     assert found is not None and found.value == page.NEVER
-    words = "\n".join(page._words(cells, "time_s", [1e6]))
+    words = "\n".join(page._words(cells, [row("time_s", n, 1e6) for n in page.SCENARIOS]))
     assert "do not pay, and take more time, at: paper-v1, 1 MHz (against fixed)" in words
     assert "less time than every other at: cell-edge, 1 MHz (against fixed)" in words
 
@@ -67,7 +79,7 @@ def test_who_never_arrives_is_beyond_all_others() -> None:
 def test_seeds_count_when_they_have_all_that_the_first_has() -> None:
     cells = cells_of(1) | cells_of(2) | cells_of(3)
     assert page.seeds_of(cells) == [1, 2, 3]
-    assert page.best(cells, "time_s", "paper-v1", "fixed", 1e6, "lora").value == 4.0  # type: ignore[union-attr]
+    assert page.best(cells, row("time_s", "paper-v1", 1e6), "fixed", "lora").value == 4.0  # type: ignore[union-attr]
     del cells[page.air_name("cell-edge", "fixed", "ffa", 2e5, 2)]
     assert page.seeds_of(cells) == [1, 3]
     assert page.seeds_of({}) == []
