@@ -69,29 +69,31 @@ def ranged(quantiser: Entropy, update: Floating, sizes: Real) -> Document:
     groups = []
     for span in spans(sizes, len(update)):
         group = np.asarray(update[span], dtype=np.float64)
-        if not group.any():
-            continue
-        indices = quantiser.indices(group).astype(np.int32)
-        counts = np.bincount(np.abs(indices))
-        top = len(counts) - 1
-        lengths = [counts @ quantiser.code_lengths(d, np.arange(top + 1), top) for d in DENSITIES]
-        kind, width = stream.model.QuantizedGaussian, 1.0
-        if lengths[1] < lengths[0]:
-            kind, width = stream.model.QuantizedLaplace, float(np.sqrt(0.5))
-        groups.append((indices, kind(-top - 1, top + 1, 0.0, width / quantiser.step)))
+        if group.any():
+            groups.append(quantiser.indices(group).astype(np.int32))
+    top = max(int(np.abs(indices).max()) for indices in groups)
+    lengths = [quantiser.code_lengths(d, np.arange(top + 1), top) for d in DENSITIES]
+    models = []
+    for each in lengths:
+        masses = np.exp2(-np.concatenate([each[:0:-1], each])).astype(np.float32)
+        models.append(stream.model.Categorical(masses, perfect=False))
+    coded = []
+    for indices in groups:
+        bits = [float(each[np.abs(indices)].sum()) for each in lengths]
+        coded.append((indices + np.int32(top), models[int(np.argmin(bits))]))
 
     def write() -> Any:
         coder = stream.queue.RangeEncoder()
-        for indices, model in groups:
-            coder.encode(indices, model)
+        for symbols, model in coded:
+            coder.encode(symbols, model)
         return coder.get_compressed()
 
     words = write()
 
     def read() -> list[Any]:
         coder = stream.queue.RangeDecoder(words)
-        return [coder.decode(model, len(indices)) for indices, model in groups]
+        return [coder.decode(model, len(symbols)) for symbols, model in coded]
 
-    if not all(np.array_equal(a, b) for (a, _), b in zip(groups, read(), strict=True)):
+    if not all(np.array_equal(a, b) for (a, _), b in zip(coded, read(), strict=True)):
         raise ValueError("the range decoder reads other indices than were written")
     return {"write_s": best(write, 7), "read_s": best(read, 7), "written_bits": 32 * len(words)}

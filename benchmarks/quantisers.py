@@ -284,26 +284,38 @@ def chi_table(found: Document) -> str:
 
 
 def speed_table(found: Document) -> str:
-    """Return the table of coding times."""
+    """Return the table of coding times, and what they are of."""
     speeds = {name: found["cells"][key] for name, key in SPEED.items() if key in found["cells"]}
+    if not speeds:
+        return ""
+    words = [
+        f"{name}: d = {one['entries']}, an update of {one['samples']} samples takes "
+        f"{1e3 * one['update_s']:.0f} ms, coding with error feedback at most "
+        f"{100 * _worst(one):.1f} % of it."
+        for name, one in speeds.items()
+    ]
     rows = []
     for cell in cells():
         times = [one["quantisers"].get(cell.name) for one in speeds.values()]
-        if all(times):
-            rows.append([cell.name.removeprefix("up ")])
-            for one, row in zip(speeds.values(), times, strict=True):
-                written = row.get("write_s", 0.0) + row.get("read_s", 0.0)
-                rows[-1] += [
-                    f"{1e3 * row['s']:.1f}",
-                    f"{row['entries_per_s'] / 1e6:.1f}",
-                    f"{100 * row['s'] / one['update_s']:.1f} %",
-                    f"{1e3 * written:.1f}" if written else "",
-                ]
+        if cell.up is None or cell.up.feedback or not all(times):
+            continue
+        rows.append([cell.name.removeprefix("up ")])
+        for one, row in zip(speeds.values(), times, strict=True):
+            ranged = row.get("write_s", 0.0) + row.get("read_s", 0.0)
+            share, both = row["s"] / one["update_s"], (row["s"] + ranged) / one["update_s"]
+            more = [f" + {1e3 * ranged:.1f}", f" ({100 * both:.1f} %)"] if ranged else ["", ""]
+            rows[-1] += [f"{1e3 * row['s']:.1f}{more[0]}", f"{row['entries_per_s'] / 1e6:.0f}"]
+            rows[-1] += [f"{100 * share:.1f} %{more[1]}"]
     head = ["quantiser"]
-    for name, one in speeds.items():
-        head += [f"{name}, d = {one['entries']}: ms", "million entries a second"]
-        head += [f"of the update ({1e3 * one['update_s']:.0f} ms)", "range coder, ms"]
-    return "\n".join(manual.table(head, rows))
+    for name in speeds:
+        head += [f"{name}: ms", "million entries a second", "of the update"]
+    return "\n".join([*words, "", *manual.table(head, rows)])
+
+
+def _worst(one: Document) -> float:
+    """Return the largest share of the update that coding with error feedback takes."""
+    times = [row["s"] for name, row in one["quantisers"].items() if name.endswith("feedback")]
+    return float(max(times) / one["update_s"])
 
 
 def write_docs(found: Document) -> None:
