@@ -71,13 +71,14 @@ def test_configurations_are_orthogonal_and_can_be_set(elements: int, stepped: bo
     if stepped:  # every resolution of the phases has 0 and pi
         assert set(np.unique(X.real)) <= {-1.0, 1.0}
         assert len(X) < 2 * (elements + 1)
+        assert len(X) < 1.3 * (elements + 1) or elements < 16
     else:
         assert len(X) == elements + 1
 
 
 def test_large_surfaces_are_worked_on_in_parts() -> None:
     """All T (M + 1) phases of 10 000 elements would take 1.6 GB, in steps 2.6 GB."""
-    assert (soundings(10_000), soundings(10_000, True)) == (10_001, 16_384)
+    assert (soundings(10_000), soundings(10_000, True)) == (10_001, 10_008)
     which = np.array([1, 5, 10_000])
     X = configurations(10_000, False, which)
     assert np.allclose(X @ X.conj().T, 10_001 * np.eye(3), atol=1e-6)

@@ -114,7 +114,7 @@ def test_pilots_of_a_large_surface_are_counted_without_its_training(small_scenar
     array, _, _, _ = opened(with_settings(small_scenario, **changes))
     tracemalloc.start()
     try:
-        assert array.soundings == (10_001 if bits is None else 16_384)
+        assert array.soundings == (10_001 if bits is None else 10_008)
         assert tracemalloc.get_traced_memory()[1] < 1e6
     finally:
         tracemalloc.stop()

@@ -53,9 +53,9 @@ def test_pilots_are_booked_by_array_or_alike(name: str, times: int) -> None:
     assert own.silent_symbols == (120 if name == "movable" else 40)
 
 
-@pytest.mark.parametrize(("bits", "trained"), [(None, 17), (1, 32), (3, 32)])
+@pytest.mark.parametrize(("bits", "trained"), [(None, 17), (1, 20), (3, 20)])
 def test_a_surface_is_sounded_in_training_configurations_and_once_set(bits, trained) -> None:
-    """M + 1 = 17 unknown vectors; stepped phases take the next power of two."""
+    """M + 1 = 17 unknown vectors; stepped phases take a Hadamard matrix."""
     scenario = scenario_with(
         **FAST,
         ris__phase_bits=bits,

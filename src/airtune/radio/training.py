@@ -11,11 +11,15 @@ References
 ----------
 .. [1] T. L. Jensen, E. De Carvalho, "An optimal channel estimation scheme for intelligent
    reflecting surfaces based on a minimum variance unbiased estimator", ICASSP 2020.
+.. [2] R. E. A. C. Paley, "On orthogonal matrices", Journal of Mathematics and Physics 12, 1933.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import count
 
 import numpy as np
 
@@ -43,9 +47,25 @@ def soundings(elements: int, stepped_phases: bool = False) -> int:
     Examples
     --------
     >>> soundings(100), soundings(100, stepped_phases=True)
-    (101, 128)
+    (101, 104)
     """
-    return 1 << elements.bit_length() if stepped_phases else elements + 1
+    if not stepped_phases:
+        return elements + 1
+    doublings, prime = _orders(elements + 1)
+    return (prime + 1) << doublings
+
+
+@lru_cache
+def _orders(size: int) -> tuple[int, int]:
+    """Return k, q of the least ``2^k (q + 1) >= size``; q = 0 or a prime, 3 modulo 4."""
+
+    def prime(least: int) -> int:
+        numbers = (q for q in count(max(least, 3)) if q % 4 == 3)
+        found = next(q for q in numbers if all(q % p for p in range(3, math.isqrt(q) + 1, 2)))
+        return found if least > 0 else 0
+
+    each = [(k, prime(-(-size // (1 << k)) - 1)) for k in range((size - 1).bit_length() + 1)]
+    return min(each, key=lambda order: ((order[1] + 1) << order[0], order[1]))
 
 
 def configurations(
@@ -58,8 +78,9 @@ def configurations(
     elements : int
         M.
     stepped_phases : bool
-        Only phases that every resolution has, 0 and pi: a Hadamard matrix, T a power of two.
-        Otherwise a Fourier matrix, T = M + 1.
+        Only phases that every resolution has, 0 and pi: the smallest Hadamard matrix of
+        Sylvester's doublings and Paley's first construction [2]_.  Otherwise a Fourier matrix,
+        T = M + 1.
     which : ndarray, int, optional
         Rows; all by default, which of large surfaces take T (M + 1) numbers.
 
@@ -72,10 +93,18 @@ def configurations(
     rows = np.arange(T) if which is None else which
     if not stepped_phases:
         return np.asarray(np.exp(-2j * np.pi * (np.multiply.outer(rows, m) % T) / T))
-    both = np.bitwise_and.outer(rows, m)
+    prime = _orders(elements + 1)[1]
+    (high, low), (left, right) = np.divmod(rows, prime + 1), np.divmod(m, prime + 1)
+    both = np.bitwise_and.outer(high, left)
     for shift in (16, 8, 4, 2, 1):  # the parity of the ones
         both ^= both >> shift
-    return np.asarray(1.0 - 2.0 * (both & 1), dtype=np.complex128)
+    signs = 1.0 - 2.0 * (both & 1)
+    if prime:
+        residues = np.ones(prime)  # minus the Legendre symbol, and -1 on the diagonal
+        residues[np.arange(prime) ** 2 % prime] = -1.0
+        inner = np.multiply.outer(low, right) > 0
+        signs *= np.where(inner, residues[np.subtract.outer(low, right) % prime], 1.0)
+    return np.asarray(signs, dtype=np.complex128)
 
 
 @dataclass(frozen=True)

@@ -156,7 +156,7 @@ class Radio(Settings):
         "by-array",
         description="who sends pilots, and how often: each selected client once whatever the array "
         "is (equal), or as the array needs to know its channels: once for each N ports of a pool, "
-        "M + 1 times for a surface of M elements (with ris.phase_bits the next power of two), "
+        "M + 1 times for a surface of M elements (a few more with ris.phase_bits), "
         "array.field_pilots times for movable antennas, "
         "by all who may be selected where the choice looks at the channels (by-array)",
     )
