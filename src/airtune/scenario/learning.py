@@ -119,6 +119,11 @@ class Model(Settings):
         description="precision of products in forward and backward passes; adapters, updates and "
         "losses stay float32",
     )
+    clients_per_pass: Literal["auto"] | Annotated[int, Field(ge=1, le=10_000)] = Field(
+        "auto",
+        description="clients whose samples go through the base model in one forward and backward "
+        "pass; auto: on cuda as many as the memory holds, elsewhere 1",
+    )
     quantization: Literal["none", "nf4"] = Field(
         "none", description="nf4: linear layers of the base in 4-bit NormalFloat (bitsandbytes)"
     )

@@ -1,0 +1,299 @@
+"""Several clients in one pass: against passes of single clients, and how memory splits them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airtune.errors import InputError
+from airtune.learning import pass_memory, selected
+from airtune.learning.device import CPU, Device
+from airtune.learning.joint import JointPass
+from airtune.learning.learner import prepare
+from airtune.learning.model import AdapterModel
+from airtune.learning.objectives.sft import SupervisedFineTuning
+from airtune.learning.own_factors import OWN
+from airtune.learning.pass_memory import Load, groups, load_of, memory_of
+from airtune.learning.payload.base import entries_of
+from airtune.learning.text import Example
+from airtune.registry import CLIENT_OBJECTIVES
+from airtune.scenario.learning import Lora
+
+from .families import FAMILIES
+
+CLIENTS, SIZES = [0, 1, 2, 3, 4], [1, 4, 2, 4, 3]
+
+
+def model_of(
+    family: str, device: Device = CPU, checkpointing: bool = False, **lora: Any
+) -> AdapterModel:
+    import transformers
+
+    torch.manual_seed(0)
+    chosen = FAMILIES[family]
+    causal = transformers.AutoModelForCausalLM.from_config(chosen.make()).eval()
+    causal.requires_grad_(False)
+    settings = Lora(rank=3, alpha=6.0, target_modules=lora.pop("targets", chosen.targets), **lora)
+    return AdapterModel(causal, "base", settings, 5, checkpointing=checkpointing, device=device)
+
+
+def parts_of(sizes: Sequence[int], seed: int = 0) -> list[list[Example]]:
+    """Mini-batches of ragged lengths, with answers of one token and of many."""
+    draw = np.random.default_rng(seed)
+
+    def one() -> Example:
+        length = int(draw.integers(4, 40))
+        return Example(
+            tuple(map(int, draw.integers(3, 396, length))), int(draw.integers(1, length)), ""
+        )
+
+    return [[one() for _ in range(size)] for size in sizes]
+
+
+def adapters_of(model: AdapterModel, count: int) -> list[torch.Tensor]:
+    draw = np.random.default_rng(1)
+    away = draw.normal(scale=0.05, size=(count, model.size)).astype(np.float32)
+    return [torch.from_numpy(model.initial + one) for one in away]
+
+
+def difference(one: Any, other: Any) -> float:
+    one, other = np.asarray(one, np.float64), np.asarray(other, np.float64)
+    return float(np.linalg.norm(one - other) / np.linalg.norm(other))
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "qwen2", "gemma2", "opt", "granite"])
+@pytest.mark.parametrize("sizes", [(3, 1, 2), (2, 2)])
+def test_a_joint_pass_gives_each_client_the_gradient_of_its_own_pass(family, sizes) -> None:
+    model = model_of(family)
+    parts, flats = parts_of(sizes), adapters_of(model, len(sizes))
+    expected = [model.gradient_at(*pair) for pair in zip(flats, parts, strict=True)]
+    found = JointPass(model).gradients(flats, parts)
+    for (loss, gradient), (other, reference) in zip(found, expected, strict=True):
+        assert loss == pytest.approx(other, rel=1e-5)
+        assert difference(gradient, reference) < 1e-5
+    # Outside of a joint pass the layers are as they were.
+    again = model.gradient_at(flats[0], parts[0])
+    assert torch.equal(again[1], expected[0][1])
+
+
+def test_a_broken_client_leaves_the_others_as_they_are() -> None:
+    model = model_of("llama")
+    parts, flats = parts_of((1, 3, 2)), adapters_of(model, 3)
+    joint = JointPass(model)
+    expected = joint.gradients(flats, parts)
+    for broken in range(3):
+        spoilt = [flat * np.nan if k == broken else flat for k, flat in enumerate(flats)]
+        found = joint.gradients(spoilt, parts)
+        assert np.isnan(found[broken][0])
+        for k in {0, 1, 2} - {broken}:
+            assert torch.equal(found[k][1], expected[k][1])
+
+
+@pytest.mark.parametrize(("autocast", "tolerance"), [("bfloat16", 0.03), ("float16", 0.01)])
+def test_in_lower_precision_it_is_near_the_full_one(autocast, tolerance) -> None:
+    full, low = model_of("qwen2"), model_of("qwen2", Device("cpu", autocast))
+    parts, flats = parts_of((3, 1)), adapters_of(full, 2)
+    found = JointPass(low).gradients(flats, parts)
+    for (_, gradient), flat, part in zip(found, flats, parts, strict=True):
+        assert 0 < difference(gradient, full.gradient_at(flat, part)[1]) < tolerance
+
+
+def test_layers_that_are_computed_again_follow_the_clients_adapters() -> None:
+    plain, saving = model_of("llama"), model_of("llama", checkpointing=True)
+    parts, flats = parts_of((3, 1)), adapters_of(plain, 2)
+    expected = JointPass(plain).gradients(flats, parts)
+    found = JointPass(saving).gradients(flats, parts)
+    for (_, one), (_, other) in zip(found, expected, strict=True):
+        assert difference(one, other) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("family", "targets"), [("qwen3-moe", "all-linear"), ("llama", ("q_proj", "lm_head"))]
+)
+def test_layers_that_do_not_see_all_tokens_are_refused(family, targets) -> None:
+    model = model_of(family, targets=targets)
+    flat, parts = adapters_of(model, 1)[0], parts_of((2,))
+    before = model.gradient_at(flat, parts[0])[1]
+    with pytest.raises(ValueError, match=r"side by side|another kind"):
+        JointPass(model)
+    assert torch.equal(model.gradient_at(flat, parts[0])[1], before)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"aggregation__payload": "ffa"},
+        {"aggregation__payload": "rolora", "training__local_steps": 2},
+        {"training__local_steps": 3, "training__clip_norm": 0.05},
+        {"training__client_objective": "fedprox", "training__local_steps": 2},
+        {"training__client_objective": "scaffold", "training__local_steps": 2},
+    ],
+)
+def test_a_round_is_that_of_single_clients(scenario_with, changes) -> None:
+    alone = prepare(scenario_with(**changes), seed=3)
+    joint = prepare(scenario_with(**changes, model__clients_per_pass=3), seed=3)
+    assert alone._together is None
+    adapter = alone.initial_adapter() + np.float32(0.01)
+    states: list[dict[int, Any]] = [{}, {}]
+    for number in (1, 2):
+        one, other = (
+            learner.client_updates(adapter, CLIENTS, SIZES, 3, number, own)
+            for learner, own in zip((alone, joint), states, strict=True)
+        )
+        for a, b in zip(one, other, strict=True):
+            assert (a.tokens, a.finite, set(a.state)) == (b.tokens, b.finite, set(b.state))
+            assert b.loss == pytest.approx(a.loss, rel=1e-5)
+            assert difference(b.update, a.update) < 1e-5
+            assert np.array_equal(a.update == 0, b.update == 0)
+        states = [dict(zip(CLIENTS, (u.state for u in done), strict=True)) for done in (one, other)]
+    again = joint.client_updates(adapter, CLIENTS, SIZES, 3, 1)
+    more = joint.client_updates(adapter, CLIENTS, SIZES, 3, 1)
+    assert all(np.array_equal(a.update, b.update) for a, b in zip(again, more, strict=True))
+
+
+def test_clients_with_factors_of_their_own_share_a_pass(scenario_with) -> None:
+    scenarios = (scenario_with(), scenario_with(model__clients_per_pass=5))
+    alone, joint = (prepare(scenario, seed=3) for scenario in scenarios)
+    kept = entries_of(alone.matrices, "B")
+    draw, adapter = np.random.default_rng(2), alone.initial_adapter()
+    states = {k: {OWN: draw.normal(0, 0.1, len(kept)).astype(np.float32)} for k in CLIENTS}
+    pairs = zip(
+        *(one.client_updates(adapter, CLIENTS, SIZES, 3, 1, states) for one in (alone, joint)),
+        strict=True,
+    )
+    for one, other in pairs:
+        assert difference(other.update, one.update) < 1e-5
+        assert difference(other.state[OWN], one.state[OWN]) < 1e-5
+
+
+def test_threads_do_not_change_a_bit(scenario_with) -> None:
+    settings = {"model__clients_per_pass": 2}
+    done = [prepare(scenario_with(**settings, threads=threads), seed=3) for threads in (1, 2)]
+    adapter = done[0].initial_adapter() + np.float32(0.01)
+    one, other = (learner.client_updates(adapter, CLIENTS, SIZES, 3, 1) for learner in done)
+    assert all(np.array_equal(a.update, b.update) for a, b in zip(one, other, strict=True))
+
+
+def test_an_objective_that_asks_for_something_else_gets_it(scenario_with) -> None:
+    class Halved(SupervisedFineTuning):
+        """Weights of its own, of which a joint pass knows nothing."""
+
+        def step(self, task: Any, flat: Any, examples: Any, state: Any) -> Any:
+            weights = torch.full((len(examples),), 0.5)
+            loss, gradient = task.model.gradient_at(flat, examples, weights=weights)
+            return loss, gradient, state
+
+    CLIENT_OBJECTIVES.add("halved", Halved())
+    try:
+        alone, joint = (
+            prepare(scenario_with(training__client_objective="halved", **more), seed=3)
+            for more in ({}, {"model__clients_per_pass": 4})
+        )
+        adapter = alone.initial_adapter() + np.float32(0.01)
+        one, other = (own.client_updates(adapter, [0, 1], [3, 3], 3, 1) for own in (alone, joint))
+    finally:
+        CLIENT_OBJECTIVES.remove("halved")
+    assert all(np.array_equal(a.update, b.update) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model__lora__dropout": 0.1}, r"model\.clients_per_pass = 4: .*dropout = 0, and it is"),
+        (
+            {"training__client_objective": "dpo", "data__format": "preference"},
+            r"clients_per_pass = 4: training\.client_objective = dpo takes more than one pass",
+        ),
+    ],
+)
+def test_what_cannot_share_a_pass_is_refused(scenario_with, changes, message) -> None:
+    from airtune.learning.selected import _check
+
+    scenario = scenario_with(**changes, model__clients_per_pass=4)
+    model = model_of("llama")
+    with pytest.raises(InputError, match=message):
+        selected.together(scenario, model, parts_of((2,))[0])
+    with pytest.raises(ValueError):
+        _check(scenario)
+    auto = scenario.model_copy(
+        update={"model": scenario.model.model_copy(update={"clients_per_pass": "auto"})}
+    )
+    assert selected.together(auto, model, parts_of((2,))[0]) is None
+
+
+def test_a_device_s_memory_says_how_many_share_a_pass(scenario_with, monkeypatch) -> None:
+    alone = prepare(scenario_with(), seed=3)
+    adapter = alone.initial_adapter() + np.float32(0.01)
+    expected = alone.client_updates(adapter, CLIENTS, SIZES, 3, 1)
+    counted = []
+    gradients = JointPass.gradients
+
+    def counting(self: JointPass, flats: Any, examples: Any) -> Any:
+        counted.append(len(flats))
+        return gradients(self, flats, examples)
+
+    monkeypatch.setattr(JointPass, "gradients", counting)
+    room = 1e12
+
+    def passes() -> tuple[Any, list[int]]:
+        monkeypatch.setattr(pass_memory, "device_bytes", lambda kind: room)
+        joint = prepare(scenario_with(), seed=3)
+        counted.clear()
+        found = joint.client_updates(adapter, CLIENTS, SIZES, 3, 1)
+        for one, other in zip(found, expected, strict=True):
+            assert difference(one.update, other.update) < 1e-5
+        return joint._together, list(counted)
+
+    whole, count = passes()
+    assert count == [5]
+    model = room - whole.memory.there
+    room = model + whole.memory.needed([Load(4, 60, 60)] * 2)
+    assert 1 < len(passes()[1]) < 5
+    room = 1.0  # a client has a pass, whatever is there
+    assert passes()[1] == [1] * 5
+
+
+@pytest.mark.parametrize("autocast", ["none", "bfloat16"])
+def test_the_memory_of_a_pass_is_foreseen(autocast) -> None:
+    model = model_of("llama", Device("cpu", autocast))
+    joint = JointPass(model)
+    memory = memory_of(model, joint, 40, 1e9)
+    parts = parts_of((4, 2, 3), seed=4)
+    loads = [load_of([part]) for part in parts]
+    kept = joint.saved_bytes(adapters_of(model, 3), parts)
+    # Of response tokens only the logarithms are kept, and no gradients yet.
+    responses = sum(load.responses for load in loads)
+    foreseen = memory.needed(loads) - 3 * memory.client
+    foreseen -= memory.response * responses * (1 - 1 / pass_memory.COPIES)
+    assert foreseen == pytest.approx(kept, rel=0.15)
+    weights = sum(w.numel() * w.element_size() for w in model.causal.parameters())
+    assert memory.there < 1e9 - weights + 1
+
+
+LOADS = st.lists(
+    st.builds(Load, st.integers(1, 9), st.integers(2, 90), st.integers(1, 40)), max_size=12
+)
+
+
+@given(LOADS, st.none() | st.integers(1, 5), st.integers(1, 2000))
+def test_groups_hold_every_client_once_and_find_room(given_loads, most, there) -> None:
+    def fits(some: Sequence[Load]) -> bool:
+        return sum(load.samples for load in some) * max(load.width for load in some) <= there
+
+    found = groups(given_loads, most, fits)
+    assert sorted(n for group in found for n in group) == list(range(len(given_loads)))
+    for group in found:
+        assert most is None or len(group) <= most
+        assert len(group) == 1 or fits([given_loads[n] for n in group])
+    for group, after in pairwise(found):
+        # The next client had no place in the pass before.
+        full = most is not None and len(group) == most
+        assert full or not fits([given_loads[n] for n in (*group, after[0])])
