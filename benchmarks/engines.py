@@ -3,11 +3,10 @@
 python benchmarks/engines.py                     all cells, into benchmarks/results/engines.json
 python benchmarks/engines.py --only quickstart   the cells of one model
 
-Two models: the one of the quickstart, and one of the shape of SmolLM2-135M [1]_ with weights drawn
-at random, since its times do not depend on their values.  A script that is stopped goes on where it
-was.  Times are medians of the rounds after the first; the updates and scores of all engines are
-compared with those of the first, bit for bit.  The tables of docs/engines.md are written from the
-JSON.
+Two models: one of the quickstart's shape, and one of that of SmolLM2-135M [1]_.  Their weights are
+drawn at random: times do not depend on them.  A script that is stopped goes on where it was.
+Times are medians of the rounds after the first; the updates and scores of all engines are compared
+with those of the first, bit for bit.  The tables of docs/engines.md are written from the JSON.
 
 .. [1] Ben Allal et al.: SmolLM2: when Smol goes big, 2025; its configuration on the hub.
 """
@@ -70,7 +69,7 @@ MODELS = {"quickstart": (11, 8), "SmolLM2-135M shape": (4, 2)}
 def source_of(model: str) -> Iterator[list[str]]:
     """Yield the changes of the quickstart for a model, whose folder is there within the block."""
     if model == "quickstart":
-        yield []
+        yield ["pretraining.steps=0"]
         return
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "config.json").write_text(json.dumps(SMOLLM2))

@@ -5,7 +5,8 @@ python benchmarks/joint.py        into benchmarks/results/joint.json and docs/en
 The same updates of one client and of ten, in three ways that take turns, so that what else the
 machine does meets all of them: the passes that are written for a processor, one client after
 another (what `auto` takes there); the padded passes of a GPU, one client in a pass; the same, ten
-clients in a pass.  Each way's first round is not counted.  Nothing here says anything about a GPU.
+clients in a pass.  Times are those of the processor, which other work on the machine changes least;
+each way's first round is not counted.  Nothing here says anything about a GPU.
 """
 
 from __future__ import annotations
@@ -51,14 +52,16 @@ def cell(model: str) -> Callable[[], Any]:
             learner = prepare(file.load("quickstart", changes + more), 1)
         adapter, size = learner.initial_adapter() + np.float32(0.01), MODELS[model][1]
         times: dict[tuple[str, int], list[float]] = {}
+        walls: dict[tuple[str, int], list[float]] = {}
         away, load = 0.0, 0.0
         for number in range(REPEATS[model] + 1):
             for count in (1, CLIENTS):
                 found = []
                 for way, one in zip(WAYS, ways_of(learner), strict=True):
-                    began = time.perf_counter()
+                    wall, began = time.perf_counter(), time.process_time()
                     done = one.client_updates(adapter, range(count), [size] * count, 1, number)
-                    times.setdefault((way, count), []).append(time.perf_counter() - began)
+                    times.setdefault((way, count), []).append(time.process_time() - began)
+                    walls.setdefault((way, count), []).append(time.perf_counter() - wall)
                     found.append(np.array([update.update for update in done]))
                 gaps = [np.linalg.norm(f - found[0]) / np.linalg.norm(found[0]) for f in found[1:]]
                 away = max(away, *map(float, gaps))
@@ -67,6 +70,8 @@ def cell(model: str) -> Callable[[], Any]:
             way: {
                 "one_s": statistics.median(times[way, 1][1:]),
                 "ten_s": statistics.median(times[way, CLIENTS][1:]),
+                "one_wall_s": statistics.median(walls[way, 1][1:]),
+                "ten_wall_s": statistics.median(walls[way, CLIENTS][1:]),
             }
             for way in WAYS
         }
@@ -95,8 +100,8 @@ def lines(document: dict[str, Any]) -> list[str]:
     load = max(c["load"] for c in document["cells"].values())
     away = max(c["largest_difference"] for c in document["cells"].values())
     return [
-        f"One thread, {place(document['settings'])}, load up to {load:.1f}; updates differ by "
-        f"{away:.0e} of their norm at most.",
+        f"Processor time of one thread, {place(document['settings'])}, load up to {load:.1f}; "
+        f"updates differ by {away:.0e} of their norm at most.",
         "",
         *manual.table(
             ["model", "passes", "1 client [ms]", "10 clients [ms]", "ratio", "over the first"],

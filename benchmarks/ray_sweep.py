@@ -30,7 +30,8 @@ from resumable import machine, write
 
 RESULTS = Path(__file__).parent / "results" / "ray_sweep.json"
 RATES = [0.01 * 1.2**n for n in range(8)]
-POWERS = [float(p) for p in range(-20, 20, 5)]
+POWERS = [-20.0, -10.0, 0.0, 10.0]
+SCHEMES = ["ideal", "fixed"]
 ROUNDS = 3
 VARY = [
     f"training.learning_rate={','.join(f'{rate:.4g}' for rate in RATES)}",
@@ -45,7 +46,7 @@ def scenario(cache: Path) -> Scenario:
         {
             "name": "ray-sweep",
             "threads": 1,
-            "schemes": ["fixed"],
+            "schemes": SCHEMES,
             "cache": str(cache),
             "clients": {"count": 4},
             "model": {"small": small, "lora": {"rank": 2}, "device": "cpu"},
@@ -85,7 +86,7 @@ def sweep(path: Path, engine: str, folder: Path, kill_at: int | None = None) -> 
 
 def finished(folder: Path) -> int:
     """Return how many cells have come to their end."""
-    return sum(1 for _ in folder.glob("point-*/*/seed-*/result.json"))
+    return sum(1 for _ in folder.glob("point-*/*/seed-*/finished.json"))
 
 
 def kill_one(driver: int) -> bool:
@@ -117,7 +118,7 @@ def main() -> None:
         path = Path(name) / "scenario.yaml"
         path.write_text(file.dump(scenario(Path(name) / "cache")), encoding="utf-8")
         there, alone = Path(name) / "ray", Path(name) / "local"
-        cells = len(RATES) * len(POWERS)
+        cells = len(RATES) * len(POWERS) * len(SCHEMES)
         ray = sweep(path, "ray", there, kill_at=cells // 2)
         local = sweep(path, "local", alone)
         rounds = rounds_of(there)
@@ -128,6 +129,7 @@ def main() -> None:
             "killed_after": ray.get("cells_ended"),
             "finished": sum(point["finished"] for point in points),
             "folders": len(rounds),
+            "schemes": SCHEMES,
             "each_round_once": sum(found == right for found in rounds.values()),
             "points_twice": sum(
                 n - 1 for n in Counter(json.dumps(p["settings"]) for p in points).values()

@@ -23,8 +23,12 @@ from airtune.learning.own_factors import OWN
 from airtune.learning.pass_memory import Load, groups, load_of, memory_of
 from airtune.learning.payload.base import entries_of
 from airtune.learning.text import Example
+from airtune.record import Cell
 from airtune.registry import CLIENT_OBJECTIVES
-from airtune.scenario.learning import Lora
+from airtune.rounds import cell_io
+from airtune.scenario import Scenario
+from airtune.scenario.learning import Lora, Model
+from quadratic import run_with
 
 from .families import FAMILIES
 
@@ -112,6 +116,28 @@ def test_layers_that_are_computed_again_follow_the_clients_adapters() -> None:
     found = JointPass(saving).gradients(flats, parts)
     for (_, one), (_, other) in zip(found, expected, strict=True):
         assert difference(one, other) < 1e-5
+
+
+def test_every_tensor_of_a_joint_pass_is_where_the_model_is(monkeypatch) -> None:
+    """Fake tensors follow devices without one: an operation on two devices fails."""
+    from torch._subclasses import FakeTensor, FakeTensorMode
+
+    model = model_of("llama")
+    joint, flats = JointPass(model), adapters_of(model, 2)
+    model.peft.to("meta")
+    model.device = Device("meta")
+    read = []
+
+    def known(tensor: torch.Tensor) -> list[float]:
+        read.append((tensor.device.type, tuple(tensor.shape)))
+        return [0.0] * len(tensor)
+
+    monkeypatch.setattr(FakeTensor, "tolist", known)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        found = joint.gradients(flats, parts_of((3, 1)))
+    assert read == [("cpu", (2,))]
+    assert [gradient.device.type for _, gradient in found] == ["cpu", "cpu"]
+    assert [gradient.shape for _, gradient in found] == [flats[0].shape] * 2
 
 
 @pytest.mark.parametrize(
@@ -227,6 +253,48 @@ def test_what_cannot_share_a_pass_is_refused(scenario_with, changes, message) ->
         update={"model": scenario.model.model_copy(update={"clients_per_pass": "auto"})}
     )
     assert selected.together(auto, model, parts_of((2,))[0]) is None
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, 10_001, "many", None, [2], float("nan")])
+def test_other_values_are_refused(value) -> None:
+    said = "must be auto or a whole number from 1 to 10000"
+    with pytest.raises(ValueError, match=said):
+        Model(clients_per_pass=value)
+
+
+def test_a_run_that_is_stopped_goes_on_to_the_same_bits(scenario_with, tmp_path) -> None:
+    def scenario(count: int) -> Scenario:
+        return scenario_with(
+            model__clients_per_pass=count,
+            schemes=["fixed"],
+            clients__count=4,
+            data__partition="iid",
+            training__rounds=3,
+            training__batch_size_max=4,
+            evaluation__answers=0,
+        )
+
+    class StoppedError(Exception):
+        pass
+
+    def execute(count: int, name: str, stop_at: int | None = None) -> Any:
+        made = scenario(count)
+        run = run_with(made, "fixed", 1, prepare(made, 1))
+
+        def tell(line: dict[str, Any]) -> None:
+            if line["round"] == stop_at:
+                raise StoppedError
+
+        cell_io.execute(run, Cell(tmp_path / name / "fixed" / "seed-0", "fixed", 0), tell)
+        return run.state
+
+    alone, whole = execute(1, "alone"), execute(3, "whole")
+    assert difference(whole.adapter, alone.adapter) < 1e-4
+    with pytest.raises(StoppedError):
+        execute(3, "stopped", stop_at=2)
+    again = execute(3, "stopped")
+    assert np.array_equal(again.adapter, whole.adapter)
+    assert again.energy_j == whole.energy_j
 
 
 def test_a_device_s_memory_says_how_many_share_a_pass(scenario_with, monkeypatch) -> None:

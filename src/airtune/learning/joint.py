@@ -247,7 +247,7 @@ class JointPass:
         again: bool = True,
     ) -> list[Gradient]:
         model, sizes = self._model, [len(part) for part in examples]
-        owners = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes))
+        owners = torch.from_numpy(np.repeat(np.arange(len(sizes)), sizes))
         shares = 1.0 / (batch.lengths * torch.tensor(sizes)[owners])
         kind, scale = model.device.kind, model.device.loss_scale
         batch, owners, shares = batch.on(kind), owners.to(kind), shares.to(kind)
