@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from airtune.errors import InputError
 from airtune.learning import pass_memory, selected
-from airtune.learning.device import CPU, Device
+from airtune.learning.device import CPU, Device, is_there
 from airtune.learning.joint import JointPass
 from airtune.learning.learner import prepare
 from airtune.learning.model import AdapterModel
@@ -32,6 +32,7 @@ from quadratic import run_with
 
 from .families import FAMILIES
 
+ACCELERATOR = next((kind for kind in ("cuda", "mps") if is_there(kind)), None)
 CLIENTS, SIZES = [0, 1, 2, 3, 4], [1, 4, 2, 4, 3]
 
 
@@ -138,6 +139,30 @@ def test_every_tensor_of_a_joint_pass_is_where_the_model_is(monkeypatch) -> None
     assert read == [("cpu", (2,))]
     assert [gradient.device.type for _, gradient in found] == ["cpu", "cpu"]
     assert [gradient.shape for _, gradient in found] == [flats[0].shape] * 2
+
+
+@pytest.mark.parametrize("autocast", ["none", "bfloat16"])
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_adapters_in_wrong_places_are_noticed_at_the_start(family, autocast, monkeypatch) -> None:
+    right = JointPass._run
+    model = model_of(family, Device("cpu", autocast))
+    monkeypatch.setattr(
+        JointPass, "_run", lambda self, flats, parts: right(self, flats[::-1], parts)
+    )
+    with pytest.raises(ValueError, match="side by side"):
+        JointPass(model)
+
+
+@pytest.mark.skipif(ACCELERATOR is None, reason="no accelerator here")
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_an_accelerator_gives_the_processor_s_gradients(checkpointing) -> None:
+    full = model_of("llama")
+    there = JointPass(model_of("llama", Device(str(ACCELERATOR)), checkpointing))
+    parts, flats = parts_of((3, 1, 2)), adapters_of(full, 3)
+    found, again = (there.gradients(flats, parts) for _ in range(2))
+    for (_, one), (_, other), flat, part in zip(found, again, flats, parts, strict=True):
+        assert torch.equal(one, other)
+        assert difference(one, full.gradient_at(flat, part)[1]) < 1e-4
 
 
 @pytest.mark.parametrize(

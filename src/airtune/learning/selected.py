@@ -95,6 +95,8 @@ def together(
         More than one client is asked for, and dropout, the client objective or the model's layers
         do not allow it.
     """
+    import torch
+
     from airtune.learning.joint import JointPass
     from airtune.learning.pass_memory import device_bytes, memory_of
 
@@ -118,7 +120,10 @@ def together(
     if engine.name == "ray" and engine.gpus_per_worker:
         share = min(1.0, engine.gpus_per_worker)
     width = max(len(example.ids) for example in examples)
-    return Together(joint, None, memory_of(model, joint, width, share * there))
+    try:
+        return Together(joint, None, memory_of(model, joint, width, share * there))
+    except torch.OutOfMemoryError:  # of two samples
+        return None
 
 
 def _check(scenario: Scenario) -> None:
