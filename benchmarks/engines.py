@@ -30,6 +30,7 @@ import psutil
 
 import manual
 from airtune.learning.learner import prepare
+from airtune.learning.sources import open_model
 from airtune.registry import ENGINES
 from airtune.scenario import Scenario, file
 from resumable import measure
@@ -122,6 +123,9 @@ def cell(model: str, kind: str) -> Callable[[], Any]:
 
     def work() -> dict[str, Any]:
         with source_of(model) as changes:
+            if model == "quickstart":
+                # The model is made, and kept in the cache, before the first engine starts.
+                open_model(scenario_of(changes, "local", 1, None), lambda text, fraction: None)
             return rounds(scenario_of(changes, *KINDS[kind]), *MODELS[model])
 
     return work

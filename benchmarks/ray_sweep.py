@@ -25,7 +25,7 @@ import psutil
 
 import manual
 from airtune.scenario import Scenario, file
-from engines import PAGE, place
+from engines import PAGE
 from resumable import machine, write
 
 RESULTS = Path(__file__).parent / "results" / "ray_sweep.json"
@@ -155,8 +155,7 @@ def text(document: dict[str, Any]) -> str:
         f"A sweep of {document['cells']} cells on two workers, one of which was killed when "
         f"{document['killed_after']} cells had ended: {document['finished']} cells finished, in "
         f"{document['folders']} folders, {document['each_round_once']} of them with each round "
-        f"once; all numbers are {same} those on `local` "
-        f"({document['ray_s']:.0f} s, on `local` {document['local_s']:.0f} s, {place(document)})."
+        f"once; all numbers are {same} those on `local` (`python benchmarks/ray_sweep.py`)."
     )
 
 
