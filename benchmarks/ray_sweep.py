@@ -81,6 +81,8 @@ def sweep(path: Path, engine: str, folder: Path, kill_at: int | None = None) -> 
         watcher.join()
     if run.returncode:
         raise RuntimeError(error)
+    if kill_at is not None and not killed:
+        raise RuntimeError("the sweep ended before a worker was killed")
     return {"printed": json.loads(out), "seconds": time.perf_counter() - began, **killed}
 
 
@@ -91,7 +93,11 @@ def finished(folder: Path) -> int:
 
 def kill_one(driver: int) -> bool:
     """Kill one process under a driver that computes a cell."""
-    for process in psutil.Process(driver).children(recursive=True):
+    try:
+        below = psutil.Process(driver).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return False
+    for process in below:
         try:
             if "ray::run_cell" in " ".join(process.cmdline()):
                 process.kill()

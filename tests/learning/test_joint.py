@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airtune.errors import InputError
+from airtune.errors import FailedError, InputError
 from airtune.learning import pass_memory, selected
 from airtune.learning.device import CPU, Device, is_there
 from airtune.learning.joint import JointPass
@@ -76,8 +77,12 @@ def difference(one: Any, other: Any) -> float:
 @pytest.mark.parametrize(
     ("family", "sizes"),
     [
-        *((name, (3, 1, 2)) for name in ("llama", "gpt2", "qwen2", "gemma2", "opt", "granite")),
-        *((name, (2, 2)) for name in ("llama", "gpt2")),
+        *((name, (3, 1, 2)) for name in ("llama", "gpt2")),
+        *(
+            pytest.param(name, (3, 1, 2), marks=pytest.mark.slow)
+            for name in ("qwen2", "gemma2", "opt", "granite")
+        ),
+        ("llama", (2, 2)),
     ],
 )
 def test_a_joint_pass_gives_each_client_the_gradient_of_its_own_pass(family, sizes) -> None:
@@ -186,11 +191,16 @@ def test_layers_that_do_not_see_all_tokens_are_refused(family, targets) -> None:
     "changes",
     [
         {},
-        {"aggregation__payload": "ffa"},
         {"aggregation__payload": "rolora", "training__local_steps": 2},
-        {"training__local_steps": 3, "training__clip_norm": 0.05},
-        {"training__client_objective": "fedprox", "training__local_steps": 2},
-        {"training__client_objective": "scaffold", "training__local_steps": 2},
+        *(
+            pytest.param(changes, marks=pytest.mark.slow)
+            for changes in (
+                {"aggregation__payload": "ffa"},
+                {"training__local_steps": 3, "training__clip_norm": 0.05},
+                {"training__client_objective": "fedprox", "training__local_steps": 2},
+                {"training__client_objective": "scaffold", "training__local_steps": 2},
+            )
+        ),
     ],
 )
 def test_a_round_is_that_of_single_clients(scenario_with, changes) -> None:
@@ -230,6 +240,27 @@ def test_clients_with_factors_of_their_own_share_a_pass(scenario_with) -> None:
         assert difference(other.state[OWN], one.state[OWN]) < 1e-5
 
 
+def test_threads_do_not_load_each_other_s_factors(scenario_with, monkeypatch) -> None:
+    """A model that works on padded batches holds one adapter at a time."""
+    plain = AdapterModel.loss_and_gradient
+
+    def late(self: AdapterModel, *given: Any) -> Any:
+        time.sleep(0.05)
+        return plain(self, *given)
+
+    settings = {"model__autocast": "bfloat16", "model__device": "cpu"}
+    one, two = (prepare(scenario_with(**settings, threads=count), seed=3) for count in (1, 2))
+    kept, draw = entries_of(one.matrices, "B"), np.random.default_rng(2)
+    states = {k: {OWN: draw.normal(0, 0.1, len(kept)).astype(np.float32)} for k in CLIENTS}
+    monkeypatch.setattr(AdapterModel, "loss_and_gradient", late)
+    done = [
+        own.client_updates(own.initial_adapter(), CLIENTS, SIZES, 3, 1, states)
+        for own in (one, two)
+    ]
+    assert all(np.array_equal(a.update, b.update) for a, b in zip(*done, strict=True))
+
+
+@pytest.mark.slow
 def test_threads_do_not_change_a_bit(scenario_with) -> None:
     settings = {"model__clients_per_pass": 2}
     done = [prepare(scenario_with(**settings, threads=threads), seed=3) for threads in (1, 2)]
@@ -283,6 +314,50 @@ def test_what_cannot_share_a_pass_is_refused(scenario_with, changes, message) ->
         update={"model": scenario.model.model_copy(update={"clients_per_pass": "auto"})}
     )
     assert selected.together(auto, model, parts_of((2,))[0]) is None
+
+
+def test_what_cannot_share_a_pass_is_refused_before_a_model_is_made(
+    scenario_with, tmp_path
+) -> None:
+    cache = tmp_path / "cache"
+    refused = scenario_with(
+        model__lora__dropout=0.1, model__clients_per_pass=4, cache=str(cache), data__max_records=200
+    )
+    with pytest.raises(InputError, match=r"model\.clients_per_pass = 4: .*dropout"):
+        prepare(refused, seed=3)
+    assert not cache.exists()
+
+
+@pytest.mark.parametrize(
+    ("engine", "share"),
+    [
+        ({}, 1.0),
+        ({"name": "ray"}, 1.0),
+        ({"name": "ray", "gpus_per_worker": 0.25}, 0.25),
+        ({"name": "local", "gpus_per_worker": 0.25}, 0.25),  # a cell of a sweep over Ray
+        ({"name": "ray", "gpus_per_worker": 2}, 1.0),
+        ({"name": "flower"}, None),
+    ],
+)
+def test_processes_that_share_a_device_share_its_memory(
+    scenario_with, engine, share, monkeypatch
+) -> None:
+    planned: list[float] = []
+    monkeypatch.setattr(pass_memory, "device_bytes", lambda kind: 1e12)
+    monkeypatch.setattr(pass_memory, "memory_of", lambda *given: planned.append(given[-1]))
+    found = selected.together(scenario_with(engine=engine), model_of("llama"), parts_of((2,))[0])
+    assert planned == ([] if share is None else [share * 1e12])
+    assert (found is None) == (share is None)
+
+
+def test_a_device_without_memory_left_is_said(scenario_with, monkeypatch) -> None:
+    def full(self: JointPass, flats: Any, examples: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    joint = prepare(scenario_with(model__clients_per_pass=3), seed=3)
+    monkeypatch.setattr(JointPass, "gradients", full)
+    with pytest.raises(FailedError, match=r"clients_per_pass = 3: a pass of 3 .* below 3"):
+        joint.client_updates(joint.initial_adapter(), CLIENTS, SIZES, 3, 1)
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.5, 10_001, "many", None, [2], float("nan")])

@@ -29,7 +29,7 @@ from airtune.learning.results import (
     PretrainingCost,
     Vector,
 )
-from airtune.learning.selected import Job, Selected, Together, together
+from airtune.learning.selected import Job, Selected, Together, check_passes, together
 from airtune.learning.split import shares_of, split_records
 from airtune.learning.text import Encoder, Example
 from airtune.learning.wrong_answers import wrong_answers
@@ -144,7 +144,8 @@ class Learner:
     ) -> list[ClientUpdate]:
         """Compute the updates of several clients, side by side where that is possible.
 
-        The results do not depend on who computes at the same time.  They are 0 at the entries that
+        The results do not depend on who computes at the same time, but for the rounding of clients
+        that share a pass (`model.clients_per_pass`).  They are 0 at the entries that
         `aggregation.payload` does not send in the round.
 
         Parameters
@@ -329,6 +330,7 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
     from airtune.learning.sources import open_model
     from airtune.learning.workers import Workers
 
+    check_passes(scenario)
     make_deterministic()
     device = device_of(scenario.model)
     records, left_out = read_records(scenario.data)

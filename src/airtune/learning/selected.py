@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from airtune.errors import InputError
+from airtune.errors import FailedError, InputError
 from airtune.kinds import Integer
 from airtune.learning.client import Pass, Steps, alone, choose, client_steps
 from airtune.learning.own_factors import keeps, personal_steps
@@ -18,6 +18,7 @@ from airtune.scenario import Scenario
 from airtune.scenario.learning import Training
 
 if TYPE_CHECKING:
+    from airtune.learning.client import Gradient
     from airtune.learning.joint import JointPass
     from airtune.learning.model import AdapterModel
     from airtune.learning.pass_memory import Memory
@@ -62,12 +63,17 @@ class Together:
     memory: Memory | None
 
     def updates(self, clients: Sequence[Steps]) -> list[ClientUpdate]:
-        """Return the updates of clients that make each of their local steps at the same time."""
+        """Return the updates of clients that make each of their local steps at the same time.
+
+        Raises
+        ------
+        FailedError
+            The device has too little memory left.
+        """
         waiting: dict[int, Pass] = {n: next(steps) for n, steps in enumerate(clients)}
         done: dict[int, ClientUpdate] = {}
         while waiting:
-            flats = [known.flat for known in waiting.values()]
-            found = self.joint.gradients(flats, [known.examples for known in waiting.values()])
+            found = self._gradients(list(waiting.values()))
             for number, gradient in zip(list(waiting), found, strict=True):
                 try:
                     waiting[number] = clients[number].send(gradient)
@@ -75,6 +81,20 @@ class Together:
                     done[number] = end.value
                     del waiting[number]
         return [done[number] for number in range(len(clients))]
+
+    def _gradients(self, passes: Sequence[Pass]) -> list[Gradient]:
+        import torch
+
+        try:
+            return self.joint.gradients([p.flat for p in passes], [p.examples for p in passes])
+        except torch.OutOfMemoryError:
+            asked = "auto" if self.most is None else self.most
+            fewer = f"a number below {len(passes)}, " if len(passes) > 1 else ""
+            raise FailedError(
+                f"model.clients_per_pass = {asked}: a pass of {len(passes)} of the clients finds "
+                f"too little memory on the device; {fewer}a smaller training.batch_size_max or "
+                "data.max_tokens takes less"
+            ) from None
 
 
 def together(
@@ -101,8 +121,11 @@ def together(
     from airtune.learning.pass_memory import device_bytes, memory_of
 
     asked = scenario.model.clients_per_pass
-    there = device_bytes(model.device.kind)
-    if asked == 1 or (asked == "auto" and there is None):
+    if asked == 1:
+        return None
+    engine, there = scenario.engine, device_bytes(model.device.kind)
+    # How many nodes of a federation have the same device, none of them knows.
+    if asked == "auto" and (there is None or engine.name == "flower"):
         return None
     try:
         _check(scenario)
@@ -110,20 +133,38 @@ def together(
     except ValueError as error:
         if asked == "auto":
             return None
-        raise InputError(
-            f"model.clients_per_pass = {asked}: {error}; allowed are auto and 1"
-        ) from None
+        raise _refused(scenario, error) from None
     if asked != "auto":
         return Together(joint, asked, None)
     assert there is not None
-    engine, share = scenario.engine, 1.0
-    if engine.name == "ray" and engine.gpus_per_worker:
-        share = min(1.0, engine.gpus_per_worker)
+    # The cells of a sweep over Ray have the local engine, and their part of a GPU nevertheless.
+    share = min(1.0, engine.gpus_per_worker or 1.0)
     width = max(len(example.ids) for example in examples)
     try:
         return Together(joint, None, memory_of(model, joint, width, share * there))
     except torch.OutOfMemoryError:  # of two samples
         return None
+
+
+def check_passes(scenario: Scenario) -> None:
+    """Refuse, before a model is opened, settings under which clients cannot share a pass.
+
+    Raises
+    ------
+    InputError
+        More than one client is asked for, and dropout or the client objective do not allow it.
+    """
+    if scenario.model.clients_per_pass in ("auto", 1):
+        return
+    try:
+        _check(scenario)
+    except ValueError as error:
+        raise _refused(scenario, error) from None
+
+
+def _refused(scenario: Scenario, why: ValueError) -> InputError:
+    asked = scenario.model.clients_per_pass
+    return InputError(f"model.clients_per_pass = {asked}: {why}; allowed are auto and 1")
 
 
 def _check(scenario: Scenario) -> None:
@@ -182,15 +223,16 @@ class Selected:
             return self._in_passes(jobs, together)
         if self.model.packs:
             return self.workers.map(self._update, jobs, self._tokens)
-        # Local steps change the shared adapter and dropout the shared random state.
-        steady = self._steady and not differing
+        # Local steps and factors of a client's own change the shared adapter, dropout the shared
+        # random state.
+        steady = self._steady(jobs) and not differing
         return self.workers.map(self._update, jobs) if steady else [self._update(j) for j in jobs]
 
-    @property
-    def _steady(self) -> bool:
+    def _steady(self, jobs: Sequence[Job]) -> bool:
         training = self.training
         single = CLIENT_OBJECTIVES[training.client_objective].single_pass
-        return training.local_steps == 1 and self.model.settings.dropout == 0 and single
+        alike = not any(keeps(job.state) for job in jobs)
+        return training.local_steps == 1 and self.model.settings.dropout == 0 and single and alike
 
     def _in_passes(self, jobs: Sequence[Job], together: Together) -> list[ClientUpdate]:
         from airtune.learning.pass_memory import groups, load_of
@@ -204,7 +246,7 @@ class Selected:
             return together.updates([self._steps(jobs[number]) for number in numbers])
 
         # An objective may ask for a gradient of its own, as in the passes of single clients.
-        aside = self.model.packs or self._steady
+        aside = self.model.packs or self._steady(jobs)
         found = self.workers.map(update, passes) if aside else [update(one) for one in passes]
         results = {
             n: one

@@ -133,7 +133,7 @@ class Model(Settings):
     ] = Field(
         "auto",
         description="clients whose samples go through the base model in one forward and backward "
-        "pass; auto: on cuda as many as the memory holds, elsewhere 1",
+        "pass; auto: on cuda as many as the memory holds, elsewhere and with engine.name flower 1",
     )
     quantization: Literal["none", "nf4"] = Field(
         "none", description="nf4: linear layers of the base in 4-bit NormalFloat (bitsandbytes)"
