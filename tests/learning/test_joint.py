@@ -1,77 +1,30 @@
-"""Several clients in one pass: against passes of single clients, and how memory splits them."""
+"""Several clients in one pass: against passes of single clients."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
-from airtune.errors import FailedError, InputError
-from airtune.learning import pass_memory, selected
-from airtune.learning.device import CPU, Device, is_there
+from airtune.learning.device import Device, is_there
 from airtune.learning.joint import JointPass
 from airtune.learning.learner import prepare
 from airtune.learning.model import AdapterModel
 from airtune.learning.objectives.sft import SupervisedFineTuning
 from airtune.learning.own_factors import OWN
-from airtune.learning.pass_memory import Load, groups, load_of, memory_of
 from airtune.learning.payload.base import entries_of
-from airtune.learning.text import Example
 from airtune.record import Cell
 from airtune.registry import CLIENT_OBJECTIVES
 from airtune.rounds import cell_io
 from airtune.scenario import Scenario
-from airtune.scenario.learning import Lora, Model
 from quadratic import run_with
 
-from .families import FAMILIES
+from .joint_parts import CLIENTS, SIZES, adapters_of, difference, model_of, parts_of
 
 ACCELERATOR = next((kind for kind in ("cuda", "mps") if is_there(kind)), None)
-CLIENTS, SIZES = [0, 1, 2, 3, 4], [1, 4, 2, 4, 3]
-
-
-def model_of(
-    family: str, device: Device = CPU, checkpointing: bool = False, **lora: Any
-) -> AdapterModel:
-    import transformers
-
-    torch.manual_seed(0)
-    chosen = FAMILIES[family]
-    causal = transformers.AutoModelForCausalLM.from_config(chosen.make()).eval()
-    causal.requires_grad_(False)
-    settings = Lora(rank=3, alpha=6.0, target_modules=lora.pop("targets", chosen.targets), **lora)
-    return AdapterModel(causal, "base", settings, 5, checkpointing=checkpointing, device=device)
-
-
-def parts_of(sizes: Sequence[int], seed: int = 0) -> list[list[Example]]:
-    """Mini-batches of ragged lengths, with answers of one token and of many."""
-    draw = np.random.default_rng(seed)
-
-    def one() -> Example:
-        length = int(draw.integers(4, 40))
-        return Example(
-            tuple(map(int, draw.integers(3, 396, length))), int(draw.integers(1, length)), ""
-        )
-
-    return [[one() for _ in range(size)] for size in sizes]
-
-
-def adapters_of(model: AdapterModel, count: int) -> list[torch.Tensor]:
-    draw = np.random.default_rng(1)
-    away = draw.normal(scale=0.05, size=(count, model.size)).astype(np.float32)
-    return [torch.from_numpy(model.initial + one) for one in away]
-
-
-def difference(one: Any, other: Any) -> float:
-    one, other = np.asarray(one, np.float64), np.asarray(other, np.float64)
-    return float(np.linalg.norm(one - other) / np.linalg.norm(other))
 
 
 @pytest.mark.parametrize(
@@ -226,7 +179,8 @@ def test_a_round_is_that_of_single_clients(scenario_with, changes) -> None:
 
 
 def test_clients_with_factors_of_their_own_share_a_pass(scenario_with) -> None:
-    scenarios = (scenario_with(), scenario_with(model__clients_per_pass=5))
+    steps = {"training__local_steps": 2}
+    scenarios = (scenario_with(**steps), scenario_with(**steps, model__clients_per_pass=5))
     alone, joint = (prepare(scenario, seed=3) for scenario in scenarios)
     kept = entries_of(alone.matrices, "B")
     draw, adapter = np.random.default_rng(2), alone.initial_adapter()
@@ -238,6 +192,14 @@ def test_clients_with_factors_of_their_own_share_a_pass(scenario_with) -> None:
     for one, other in pairs:
         assert difference(other.update, one.update) < 1e-5
         assert difference(other.state[OWN], one.state[OWN]) < 1e-5
+    # One that diverges sends nothing, and takes nothing of the others.
+    before = joint.client_updates(adapter, CLIENTS, SIZES, 3, 1, states)
+    states[1] = {OWN: np.full_like(states[1][OWN], 1e30)}
+    after = joint.client_updates(adapter, CLIENTS, SIZES, 3, 1, states)
+    assert [update.finite for update in after] == [True, False, True, True, True]
+    assert not after[1].update.any()
+    for k in set(CLIENTS) - {1}:
+        assert np.array_equal(after[k].update, before[k].update)
 
 
 def test_threads_do_not_load_each_other_s_factors(scenario_with, monkeypatch) -> None:
@@ -291,82 +253,6 @@ def test_an_objective_that_asks_for_something_else_gets_it(scenario_with) -> Non
     assert all(np.array_equal(a.update, b.update) for a, b in zip(one, other, strict=True))
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"model__lora__dropout": 0.1}, r"model\.clients_per_pass = 4: .*dropout = 0, and it is"),
-        (
-            {"training__client_objective": "dpo", "data__format": "preference"},
-            r"clients_per_pass = 4: training\.client_objective = dpo takes more than one pass",
-        ),
-    ],
-)
-def test_what_cannot_share_a_pass_is_refused(scenario_with, changes, message) -> None:
-    from airtune.learning.selected import _check
-
-    scenario = scenario_with(**changes, model__clients_per_pass=4)
-    model = model_of("llama")
-    with pytest.raises(InputError, match=message):
-        selected.together(scenario, model, parts_of((2,))[0])
-    with pytest.raises(ValueError):
-        _check(scenario)
-    auto = scenario.model_copy(
-        update={"model": scenario.model.model_copy(update={"clients_per_pass": "auto"})}
-    )
-    assert selected.together(auto, model, parts_of((2,))[0]) is None
-
-
-def test_what_cannot_share_a_pass_is_refused_before_a_model_is_made(
-    scenario_with, tmp_path
-) -> None:
-    cache = tmp_path / "cache"
-    refused = scenario_with(
-        model__lora__dropout=0.1, model__clients_per_pass=4, cache=str(cache), data__max_records=200
-    )
-    with pytest.raises(InputError, match=r"model\.clients_per_pass = 4: .*dropout"):
-        prepare(refused, seed=3)
-    assert not cache.exists()
-
-
-@pytest.mark.parametrize(
-    ("engine", "share"),
-    [
-        ({}, 1.0),
-        ({"name": "ray"}, 1.0),
-        ({"name": "ray", "gpus_per_worker": 0.25}, 0.25),
-        ({"name": "local", "gpus_per_worker": 0.25}, 0.25),  # a cell of a sweep over Ray
-        ({"name": "ray", "gpus_per_worker": 2}, 1.0),
-        ({"name": "flower"}, None),
-    ],
-)
-def test_processes_that_share_a_device_share_its_memory(
-    scenario_with, engine, share, monkeypatch
-) -> None:
-    planned: list[float] = []
-    monkeypatch.setattr(pass_memory, "device_bytes", lambda kind: 1e12)
-    monkeypatch.setattr(pass_memory, "memory_of", lambda *given: planned.append(given[-1]))
-    found = selected.together(scenario_with(engine=engine), model_of("llama"), parts_of((2,))[0])
-    assert planned == ([] if share is None else [share * 1e12])
-    assert (found is None) == (share is None)
-
-
-def test_a_device_without_memory_left_is_said(scenario_with, monkeypatch) -> None:
-    def full(self: JointPass, flats: Any, examples: Any) -> Any:
-        raise torch.OutOfMemoryError("CUDA out of memory")
-
-    joint = prepare(scenario_with(model__clients_per_pass=3), seed=3)
-    monkeypatch.setattr(JointPass, "gradients", full)
-    with pytest.raises(FailedError, match=r"clients_per_pass = 3: a pass of 3 .* below 3"):
-        joint.client_updates(joint.initial_adapter(), CLIENTS, SIZES, 3, 1)
-
-
-@pytest.mark.parametrize("value", [0, -1, 1.5, 10_001, "many", None, [2], float("nan")])
-def test_other_values_are_refused(value) -> None:
-    said = "must be auto or a whole number from 1 to 10000"
-    with pytest.raises(ValueError, match=said):
-        Model(clients_per_pass=value)
-
-
 def test_a_run_that_is_stopped_goes_on_to_the_same_bits(scenario_with, tmp_path) -> None:
     def scenario(count: int) -> Scenario:
         return scenario_with(
@@ -400,73 +286,3 @@ def test_a_run_that_is_stopped_goes_on_to_the_same_bits(scenario_with, tmp_path)
     again = execute(3, "stopped")
     assert np.array_equal(again.adapter, whole.adapter)
     assert again.energy_j == whole.energy_j
-
-
-def test_a_device_s_memory_says_how_many_share_a_pass(scenario_with, monkeypatch) -> None:
-    alone = prepare(scenario_with(), seed=3)
-    adapter = alone.initial_adapter() + np.float32(0.01)
-    expected = alone.client_updates(adapter, CLIENTS, SIZES, 3, 1)
-    counted = []
-    gradients = JointPass.gradients
-
-    def counting(self: JointPass, flats: Any, examples: Any) -> Any:
-        counted.append(len(flats))
-        return gradients(self, flats, examples)
-
-    monkeypatch.setattr(JointPass, "gradients", counting)
-    room = 1e12
-
-    def passes() -> tuple[Any, list[int]]:
-        monkeypatch.setattr(pass_memory, "device_bytes", lambda kind: room)
-        joint = prepare(scenario_with(), seed=3)
-        counted.clear()
-        found = joint.client_updates(adapter, CLIENTS, SIZES, 3, 1)
-        for one, other in zip(found, expected, strict=True):
-            assert difference(one.update, other.update) < 1e-5
-        return joint._together, list(counted)
-
-    whole, count = passes()
-    assert count == [5]
-    model = room - whole.memory.there
-    room = model + whole.memory.needed([Load(4, 60, 60)] * 2)
-    assert 1 < len(passes()[1]) < 5
-    room = 1.0  # a client has a pass, whatever is there
-    assert passes()[1] == [1] * 5
-
-
-@pytest.mark.parametrize("autocast", ["none", "bfloat16"])
-def test_the_memory_of_a_pass_is_foreseen(autocast) -> None:
-    model = model_of("llama", Device("cpu", autocast))
-    joint = JointPass(model)
-    memory = memory_of(model, joint, 40, 1e9)
-    parts = parts_of((4, 2, 3), seed=4)
-    loads = [load_of([part]) for part in parts]
-    kept = joint.saved_bytes(adapters_of(model, 3), parts)
-    # Of response tokens only the logarithms are kept, and no gradients yet.
-    responses = sum(load.responses for load in loads)
-    foreseen = memory.needed(loads) - 3 * memory.client
-    foreseen -= memory.response * responses * (1 - 1 / pass_memory.COPIES)
-    assert foreseen == pytest.approx(kept, rel=0.15)
-    weights = sum(w.numel() * w.element_size() for w in model.causal.parameters())
-    assert memory.there < 1e9 - weights + 1
-
-
-LOADS = st.lists(
-    st.builds(Load, st.integers(1, 9), st.integers(2, 90), st.integers(1, 40)), max_size=12
-)
-
-
-@given(LOADS, st.none() | st.integers(1, 5), st.integers(1, 2000))
-def test_groups_hold_every_client_once_and_find_room(given_loads, most, there) -> None:
-    def fits(some: Sequence[Load]) -> bool:
-        return sum(load.samples for load in some) * max(load.width for load in some) <= there
-
-    found = groups(given_loads, most, fits)
-    assert sorted(n for group in found for n in group) == list(range(len(given_loads)))
-    for group in found:
-        assert most is None or len(group) <= most
-        assert len(group) == 1 or fits([given_loads[n] for n in group])
-    for group, after in pairwise(found):
-        # The next client had no place in the pass before.
-        full = most is not None and len(group) == most
-        assert full or not fits([given_loads[n] for n in (*group, after[0])])
