@@ -1,0 +1,268 @@
+"""Placement near the present places: within a longest travel, or where travel has a price.
+
+With a price the longest travel itself is searched for.  Rungs of a ladder of longest travels share
+the trials of one search: each gets some, the best two more, the best one the rest.  Then the travel
+of the answer is changed in small steps, each followed by a climb.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from airtune.kinds import Complex, Real
+from airtune.placement.aim import aim, local_method
+from airtune.placement.kernels.construct import PITCH, Table
+from airtune.placement.kernels.exchange import FRESH
+from airtune.placement.kernels.field import pack
+from airtune.placement.places import table_of
+from airtune.placement.problem import FEASIBILITY, Problem, evaluate, least_distance
+from airtune.placement.search import (
+    FINE,
+    Effort,
+    Local,
+    Pool,
+    Search,
+    begin,
+    effort_for,
+    finish,
+    widen,
+)
+from airtune.placement.travel import TravelLimit, match
+
+LADDER = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, math.inf)
+"""Longest travels that are tried where travel has a price  [wavelengths]"""
+SHARES = (0.12, 0.25, 0.25)
+"""Shares of a search's trials: of each rung, of each of the two best, of the best."""
+MARGIN_DB = 0.5
+"""By how much the widest rung's search may have missed its best, when others are judged by it."""
+ACROSS = 5
+"""Places along each side of an antenna's square where the grid of the region is too coarse."""
+STEPS = (0.2, 0.1, 0.05)
+"""Relative changes of the longest travel that are tried at the end."""
+
+
+@dataclass
+class _Rung:
+    """One longest travel: its search, the best that it found and what that is worth."""
+
+    limit: float
+    run: Search
+    local: Local | None
+    pool: Pool
+    worth: float = -math.inf
+
+    @property
+    def top(self) -> tuple[float, Real]:
+        return max(self.pool, key=lambda one: one[0])
+
+    @property
+    def searchable(self) -> bool:
+        """Whether an antenna that is taken out can come back: not to places near its own."""
+        return bool(2 * self.limit > FRESH)
+
+
+def within_travel(
+    problem: Problem,
+    mode: str,
+    method: str,
+    seed: int,
+    travel: TravelLimit,
+    places: Real | None = None,
+) -> tuple[Real, Complex]:
+    """Return positions (N, 2), antenna by antenna as they were, and a = conj(w) (N,).
+
+    Parameters
+    ----------
+    problem : Problem
+    mode, method, seed
+        As for `solver.solve`.
+    travel : TravelLimit
+        Checked.
+    places : ndarray, shape (G, 2), optional
+        The only places that antennas can take  [wavelengths]
+    """
+    near = _Near(problem, mode, method, seed, travel, places)
+    z = near.at_a_price() if travel.price_db > 0 else near.within(travel.longest)
+    return np.ascontiguousarray(z[2:].T), z[0] + 1j * z[1]
+
+
+class _Near:
+    """The searches around the present places."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        mode: str,
+        method: str,
+        seed: int,
+        travel: TravelLimit,
+        places: Real | None,
+    ) -> None:
+        self.problem, self.method, self.seed = problem, method, seed
+        self.travel, self.places = travel, places
+        self.origin = np.asarray(travel.origin, dtype=np.float64)
+        self.field, self.scale = pack(problem)
+        self.effort = effort_for(mode, self.field.antennas, self.field.interferers)
+        self.staying = aim(problem, self.origin)
+
+    def within(self, limit: float) -> Real:
+        """Return the best z (4, N) that a whole search finds within a limit."""
+        if limit == 0.0:
+            return self.staying
+        rung = self._rung(limit, self._bounded(self.effort, limit), (self.staying.copy(),))
+        if rung.searchable:
+            for size, trials in self.effort.rounds:
+                rung.pool = self._widened(rung, size, trials)
+        value, z = finish(rung.run, rung.pool)
+        return self._refined(rung.run, value, self._matched(z))
+
+    def at_a_price(self) -> Real:
+        """Return the best z (4, N) for the gain less the price of the way."""
+        trials = sum(most for _, most in self.effort.rounds)
+        few = replace(
+            self.effort,
+            starts=max(1, self.effort.starts // 4),
+            climbs=max(1, self.effort.climbs // 4),
+        )
+        gain = evaluate(self.problem, self.origin, self.staying[0] - 1j * self.staying[1])
+        first = math.log(gain / self.scale)
+        best = self._worth(first, self.staying)
+        limits = [limit for limit in LADDER if limit < self.travel.longest]
+        widest = self._rung(self.travel.longest, few, (self.staying.copy(),))
+        self._search(widest, 3, SHARES[0] * trials)
+        most, rungs = self._worth_of(widest.top[0], 0.0) + MARGIN_DB, [widest]
+        below, given = 0.0, self.staying
+        for limit in limits:
+            # whatever a wider rung adds goes farther than the limits before
+            if most - self.travel.price_db * below <= max(best, *(rung.worth for rung in rungs)):
+                break
+            rung = self._rung(limit, few, (self.staying.copy(), given.copy()))
+            self._search(rung, 3, SHARES[0] * trials)
+            rungs.append(rung)
+            below, given = limit, rung.top[1]
+        for count, size, share in ((2, 3, SHARES[1]), (1, 2, SHARES[2])):
+            rungs = sorted(rungs, key=lambda rung: -rung.worth)[:count]
+            for rung in rungs:
+                self._search(rung, size, share * trials)
+        rung = rungs[0]
+        value, z = finish(rung.run, rung.pool)
+        z = self._matched(z)
+        if self._worth(value, z) <= best:
+            value, z = first, self.staying
+        return self._refined(rung.run, value, z)
+
+    def _bounded(self, effort: Effort, limit: float) -> Effort:
+        """Constructions know no limits, so within one they are the present places, aimed anew."""
+        if limit == math.inf and not self.travel.stuck:
+            return effort
+        return replace(effort, starts=4, climbs=4)
+
+    def _rung(self, limit: float, effort: Effort, given: tuple[Real, ...]) -> _Rung:
+        """Return the search within a limit with its first incumbents."""
+        effort = self._bounded(effort, limit)
+        if limit == math.inf and not self.travel.stuck:
+            table = None if self.places is None else table_of(self.field, self.places)
+            run = Search(self.field, self.seed, self.origin, table=table)
+        else:
+            bounds, discs = self.travel.bounds(self.problem, limit), self.travel.discs(limit)
+            if self.places is not None:
+                bounds = self.travel.bounds(self.problem, math.inf)
+            run = Search(
+                self.field,
+                self.seed,
+                self.origin,
+                bounds,
+                self._table(bounds, discs, limit),
+                discs if self.places is not None else None,
+                movable=self.places is None,
+            )
+        local, effort = local_method(run, self.method, effort)
+        return _Rung(limit, run, local, begin(run, effort, given, local))
+
+    def _table(self, bounds: Real, discs: Real, limit: float) -> Table | None:
+        """Return the channels at what the antennas can reach; None for the region's own grid."""
+        if self.places is not None:
+            distance = np.linalg.norm(self.places[:, None] - discs[:2].T[None], axis=2)
+            return table_of(self.field, self.places[(distance <= discs[2] + 1e-6).any(axis=1)])
+        if limit >= ACROSS * PITCH / math.sqrt(2):
+            return None
+        part = np.linspace(0.0, 1.0, ACROSS)
+        x = bounds[0] + part[:, None] * (bounds[1] - bounds[0])
+        y = bounds[2] + part[:, None] * (bounds[3] - bounds[2])
+        both = np.broadcast_arrays(x[:, None], y[None])
+        return table_of(self.field, np.stack([axis.ravel() for axis in both], axis=1))
+
+    def _search(self, rung: _Rung, size: int, trials: float) -> None:
+        """Search around the incumbents of a rung and say what its best is worth."""
+        if rung.searchable:
+            rung.pool = self._widened(rung, size, max(1, round(trials)))
+        value, z = rung.top
+        rung.worth = self._worth(value, z)
+
+    def _widened(self, rung: _Rung, size: int, trials: int) -> Pool:
+        if rung.local is not None and rung.run.movable:
+            # another method than SQP is some ten times slower
+            size, trials = min(size, 2), 1 + trials // 20
+        return widen(rung.run, rung.pool, size, trials, self.effort.steps, rung.local)
+
+    def _matched(self, z: Real) -> Real:
+        """Return z with its antennas in the order of those that go there."""
+        order, _ = match(self.origin, z[2:].T, self.travel.stuck)
+        return np.ascontiguousarray(z[:, order])
+
+    def _worth(self, value: float, z: Real) -> float:
+        return self._worth_of(value, match(self.origin, z[2:].T, self.travel.stuck)[1])
+
+    def _worth_of(self, value: float, way: float) -> float:
+        """Gain less the price of the way  [dB]"""
+        return 10 / math.log(10) * value - self.travel.price_db * way
+
+    def _refined(self, run: Search, value: float, z: Real) -> Real:
+        """Return z, its antennas in their order, after small changes of the longest travel.
+
+        The square inside an antenna's disc becomes the rectangle towards where the antenna is, so
+        that it can go on that way as far as the limit.
+        """
+        way = self._longest(z)
+        if self.places is not None or not 0 < way < math.inf:
+            return z
+        best = self._worth(value, z)
+        priced = self.travel.price_db > 0
+        # without a price twice towards the limit, from where the climb before has ended
+        for step in STEPS if priced else (0.0, 0.0):
+            before = best
+            for factor in (1 - step, 1 + step) if priced else (1.0,):
+                reach = min(factor * way, self.travel.longest) if priced else self.travel.longest
+                if reach == math.inf:
+                    continue
+                tried = self._climbed(run, z, reach)
+                if tried is None:
+                    continue
+                worth = self._worth(*tried)
+                if worth > best + 1e-6:
+                    best, (value, z) = worth, tried
+                    z = self._matched(z)
+            if best > before:
+                way = self._longest(z)
+            elif not priced:
+                break
+        return z
+
+    def _climbed(self, run: Search, z: Real, reach: float) -> tuple[float, Real] | None:
+        """Climb within a reach from z drawn back to it; None where that breaks the spacing."""
+        z = z.copy()
+        step = z[2:] - self.origin.T
+        size = np.maximum(np.hypot(*step), 1e-300)
+        z[2:] = self.origin.T + step * np.minimum(1.0, reach / size)
+        run.grid = run.grid._replace(bounds=self.travel.bounds(self.problem, reach, z[2:].T))
+        bounds = run.grid.bounds
+        z[2:] = np.clip(z[2:], bounds[[0, 2]], bounds[[1, 3]])
+        if z.shape[1] > 1 and least_distance(z[2:].T) < self.problem.spacing - FEASIBILITY:
+            return None
+        return run.climb(z, 60, FINE), z
+
+    def _longest(self, z: Real) -> float:
+        return float(np.hypot(*(z[2:] - self.origin.T)).max())
