@@ -30,12 +30,16 @@ from airtune.placement.search import (
     finish,
     widen,
 )
-from airtune.placement.travel import TravelLimit, match
+from airtune.placement.travel import TravelLimit, farthest, match
 
 LADDER = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, math.inf)
 """Longest travels that are tried where travel has a price  [wavelengths]"""
-SHARES = (0.12, 0.25, 0.25)
-"""Shares of a search's trials: of each rung, of each of the two best, of the best."""
+TOTAL, TRIED, MORE, LEAST = 1.2, 0.1, 0.3, 0.2
+"""Trials as shares of those of a search: of all, of each limit, of the two best, of the best."""
+FIRST = 3
+"""The limit of the ladder that is tried after the widest."""
+BEHIND_DB = 1.0
+"""How far the second best of the limits may be behind to get more."""
 MARGIN_DB = 0.5
 """By how much the widest rung's search may have missed its best, when others are judged by it."""
 ACROSS = 5
@@ -130,35 +134,59 @@ class _Near:
         gain = evaluate(self.problem, self.origin, self.staying[0] - 1j * self.staying[1])
         first = math.log(gain / self.scale)
         best = self._worth(first, self.staying)
-        limits = [limit for limit in LADDER if limit < self.travel.longest]
-        widest = self._rung(self.travel.longest, few, (self.staying.copy(),))
-        self._search(widest, 3, SHARES[0] * trials)
-        most, rungs = self._worth_of(widest.top[0], 0.0) + MARGIN_DB, [widest]
-        below, given = 0.0, self.staying
-        for limit in limits:
-            # whatever a wider rung adds goes farther than the limits before
-            if most - self.travel.price_db * below <= max(best, *(rung.worth for rung in rungs)):
-                break
-            rung = self._rung(limit, few, (self.staying.copy(), given.copy()))
-            self._search(rung, 3, SHARES[0] * trials)
-            rungs.append(rung)
-            below, given = limit, rung.top[1]
-        for count, size, share in ((2, 3, SHARES[1]), (1, 2, SHARES[2])):
-            rungs = sorted(rungs, key=lambda rung: -rung.worth)[:count]
-            for rung in rungs:
-                self._search(rung, size, share * trials)
-        rung = rungs[0]
+        rungs = self._rungs(few, trials, best)
+        # a way is worth much near the present places or where the gain is greatest, seldom between
+        short = max(rungs[1:], key=lambda rung: rung.worth, default=rungs[0])
+        top = max(short.worth, rungs[0].worth)
+        left = TOTAL - TRIED * sum(rung.searchable for rung in rungs)
+        for rung in {id(rung): rung for rung in (rungs[0], short)}.values():
+            if rung.worth > top - BEHIND_DB:
+                self._search(rung, 3, MORE * trials)
+                left -= MORE * rung.searchable
+        rung = max(rungs, key=lambda rung: rung.worth)
+        self._search(rung, 2, max(left, LEAST) * trials)
         value, z = finish(rung.run, rung.pool)
         z = self._matched(z)
         if self._worth(value, z) <= best:
             value, z = first, self.staying
         return self._refined(rung.run, value, z)
 
+    def _rungs(self, few: Effort, trials: int, staying: float) -> list[_Rung]:
+        """Return the searches within some of the limits: the best of them has had its neighbours.
+
+        Not tried is a limit so wide that whatever it adds to a narrower one cannot pay for the way.
+        """
+        limits = [*(limit for limit in LADDER if limit < self.travel.longest), self.travel.longest]
+        tried: dict[int, _Rung] = {}
+
+        def attempt(at: int) -> None:
+            given = [tried[i].top[1].copy() for i in sorted(tried) if i < at][-1:]
+            tried[at] = self._rung(limits[at], few, (self.staying.copy(), *given))
+            self._search(tried[at], 3, TRIED * trials)
+
+        last = len(limits) - 1
+        attempt(last)
+        most, best = self._worth_of(tried[last].top[0], 0.0) + MARGIN_DB, staying
+
+        def may_pay(at: int) -> bool:
+            return at == 0 or most - self.travel.price_db * limits[at - 1] > best
+
+        first = next((at for at in range(min(last - 1, FIRST), -1, -1) if may_pay(at)), 0)
+        for at in sorted({0, first} - {last}):
+            attempt(at)
+        while True:
+            top = max(tried, key=lambda at: tried[at].worth)
+            best = max(staying, tried[top].worth)
+            around = [at for at in (top - 1, top + 1) if 0 <= at < last and at not in tried]
+            if not (around := [at for at in around if may_pay(at)]):
+                return [tried[at] for at in sorted(tried, reverse=True)]
+            attempt(around[0])
+
     def _bounded(self, effort: Effort, limit: float) -> Effort:
         """Constructions know no limits, so within one they are the present places, aimed anew."""
         if limit == math.inf and not self.travel.stuck:
             return effort
-        return replace(effort, starts=4, climbs=4)
+        return replace(effort, starts=4, climbs=min(4, effort.climbs))
 
     def _rung(self, limit: float, effort: Effort, given: tuple[Real, ...]) -> _Rung:
         """Return the search within a limit with its first incumbents."""
@@ -214,7 +242,7 @@ class _Near:
         return np.ascontiguousarray(z[:, order])
 
     def _worth(self, value: float, z: Real) -> float:
-        return self._worth_of(value, match(self.origin, z[2:].T, self.travel.stuck)[1])
+        return self._worth_of(value, farthest(self.origin, z[2:].T, self.travel.stuck))
 
     def _worth_of(self, value: float, way: float) -> float:
         """Gain less the price of the way  [dB]"""

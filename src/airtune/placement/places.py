@@ -13,7 +13,7 @@ from airtune.kinds import Real
 from airtune.memory import demand
 from airtune.placement.beamformer import beamform
 from airtune.placement.kernels.construct import Table
-from airtune.placement.kernels.field import Field
+from airtune.placement.kernels.field import Field, channel, workspace
 from airtune.placement.problem import (
     FEASIBILITY,
     Placement,
@@ -25,6 +25,9 @@ from airtune.placement.travel import TravelLimit, match
 
 MOST_PLACES = 100_000
 """Places of a grid; a table holds the channels of all of them."""
+
+SOME = 256
+"""Places whose channels are computed at a time."""
 
 ENUMERATED = 300
 """Choices of places up to which all are tried."""
@@ -128,16 +131,23 @@ def table_of(field: Field, places: Real) -> Table:
     InputError
         They would not fit into memory.
     """
-    rows = field.clients + field.interferers
-    demand(f"{len(places)} places for {rows} transmitters", 64.0 * rows * len(places))
-    ux, uy = field.ux[:, :rows], field.uy[:, :rows]
-    gains = field.ar[:, :rows] + 1j * field.ai[:, :rows]
-    channel = np.zeros((rows, len(places)), dtype=np.complex128)
-    for path in range(len(gains)):
-        turns = np.outer(ux[path], places[:, 0]) + np.outer(uy[path], places[:, 1])
-        channel += gains[path][:, None] * np.exp(2j * np.pi * turns)
+    rows, count = field.clients + field.interferers, len(places)
+    demand(f"{count} places for {rows} transmitters", 64.0 * rows * count)
     px, py = np.ascontiguousarray(places.T, dtype=np.float64)
-    return Table(px, py, channel.real.copy(), channel.imag.copy())
+    tr, ti = np.empty((rows, count)), np.empty((rows, count))
+    # as the channels of so many antennas, some groups of them at a time
+    part = field.group * (1 + SOME // field.group)
+    many = field._replace(antennas=part)
+    work = workspace(many)
+    for start in range(0, count, part):
+        x, y = np.zeros(part), np.zeros(part)
+        end = min(start + part, count)
+        x[: end - start], y[: end - start] = px[start:end], py[start:end]
+        channel(many, x, y, work)
+        for values, row in ((tr, 0), (ti, 1)):
+            table = work.g[row, : part * rows].reshape(part, rows)
+            values[:, start:end] = table[: end - start].T
+    return Table(px, py, tr, ti)
 
 
 def choices_of(

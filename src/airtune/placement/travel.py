@@ -122,6 +122,14 @@ class TravelLimit:
         return np.ascontiguousarray([*np.asarray(self.origin, dtype=np.float64).T, radii])
 
 
+def farthest(origin: Real, positions: Real, stuck: tuple[int, ...] = ()) -> float:
+    """Return the longest travel that `match` would find [wavelengths]."""
+    distance = np.linalg.norm(origin[:, None] - positions[None], axis=2)
+    own = float(distance.diagonal().max())
+    nearest = max(distance.min(axis=0).max(), distance.min(axis=1).max())
+    return own if own <= nearest else match(origin, positions, stuck)[1]
+
+
 def match(origin: Real, positions: Real, stuck: tuple[int, ...] = ()) -> tuple[Integer, float]:
     """Bottleneck matching of old to new places: antennas are interchangeable.
 
@@ -147,7 +155,9 @@ def match(origin: Real, positions: Real, stuck: tuple[int, ...] = ()) -> tuple[I
         distance[n, :] = distance[:, n] = np.inf
         distance[n, n] = own
     levels = np.unique(distance)
-    low, high = 0, len(levels) - 1
+    # some antenna goes as far as its nearest place, and none needs to go farther than in this order
+    nearest = max(distance.min(axis=0).max(), distance.min(axis=1).max())
+    low, high = np.searchsorted(levels, [nearest, distance.diagonal().max()])
     while low < high:
         middle = (low + high) // 2
         allowed = csr_matrix(distance <= levels[middle])
