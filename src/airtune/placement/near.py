@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -21,6 +22,8 @@ from airtune.placement.places import table_of
 from airtune.placement.problem import FEASIBILITY, Problem, evaluate, least_distance
 from airtune.placement.search import (
     FINE,
+    ROUGH,
+    SAME,
     Effort,
     Local,
     Pool,
@@ -50,22 +53,21 @@ STEPS = (0.2, 0.1, 0.05)
 
 @dataclass
 class _Rung:
-    """One longest travel: its search, the best that it found and what that is worth."""
+    """One longest travel: its search, the best that it found and what that is worth.
+
+    It is not searchable where an antenna that is taken out could not come back.
+    """
 
     limit: float
     run: Search
     local: Local | None
     pool: Pool
+    searchable: bool
     worth: float = -math.inf
 
     @property
     def top(self) -> tuple[float, Real]:
         return max(self.pool, key=lambda one: one[0])
-
-    @property
-    def searchable(self) -> bool:
-        """Whether an antenna that is taken out can come back: not to places near its own."""
-        return bool(2 * self.limit > FRESH)
 
 
 def within_travel(
@@ -93,6 +95,19 @@ def within_travel(
     return np.ascontiguousarray(z[2:].T), z[0] + 1j * z[1]
 
 
+def _settled(run: Search, steps: int, z: Real, target: float) -> float:
+    """Climb with the beamformer; what then is better than the target may exchange its places."""
+    value = run.climb(z, steps, ROUGH, target)
+    while value > target:
+        other = z.copy()
+        run.sweep(other)
+        new = run.climb(other, steps, ROUGH)
+        if not new > value + SAME:
+            break
+        value, z[:] = new, other
+    return value
+
+
 class _Near:
     """The searches around the present places."""
 
@@ -110,6 +125,8 @@ class _Near:
         self.origin = np.asarray(travel.origin, dtype=np.float64)
         self.field, self.scale = pack(problem)
         self.effort = effort_for(mode, self.field.antennas, self.field.interferers)
+        # no two places are closer than the first two of a grid
+        self.least = 0.0 if places is None else float(np.abs(places[1:2] - places[:1]).sum())
         self.staying = aim(problem, self.origin)
 
     def within(self, limit: float) -> Real:
@@ -206,9 +223,13 @@ class _Near:
                 self._table(bounds, discs, limit),
                 discs if self.places is not None else None,
                 movable=self.places is None,
+                fresh=min(FRESH, 0.5 * limit),
             )
         local, effort = local_method(run, self.method, effort)
-        return _Rung(limit, run, local, begin(run, effort, given, local))
+        if self.places is not None:
+            local = partial(_settled, run, self.effort.steps)
+        searchable = limit >= self.least if self.places is not None else 2 * limit > FRESH
+        return _Rung(limit, run, local, begin(run, effort, given, local), searchable)
 
     def _table(self, bounds: Real, discs: Real, limit: float) -> Table | None:
         """Return the channels at what the antennas can reach; None for the region's own grid."""

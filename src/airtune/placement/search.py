@@ -18,8 +18,8 @@ import numpy as np
 from airtune.kinds import Real
 from airtune.memory import demand
 from airtune.placement.kernels.construct import PITCH, Table, grasp, tabulate
-from airtune.placement.kernels.exchange import Grid, exchange
-from airtune.placement.kernels.field import Field, workspace
+from airtune.placement.kernels.exchange import FRESH, Grid, exchange
+from airtune.placement.kernels.field import Field, channel, workspace
 from airtune.placement.kernels.neighbourhood import Trials, explore, kick
 from airtune.placement.kernels.relocate import prepare
 from airtune.placement.kernels.sqp import Limits, ascend
@@ -121,6 +121,8 @@ class Search:
         Centre and radius of the disc of every antenna in which it is tried  [wavelengths]
     movable : bool, optional
         Whether antennas may leave these places in a climb; by default not where a table is given.
+    fresh : float
+        How near an antenna that was taken out comes back to its place  [wavelengths]
     """
 
     def __init__(
@@ -132,6 +134,7 @@ class Search:
         table: Table | None = None,
         discs: Real | None = None,
         movable: bool | None = None,
+        fresh: float = FRESH,
     ) -> None:
         self.field = field
         self.fallback = fallback
@@ -145,7 +148,7 @@ class Search:
         table = tabulate(field, _pitch(field)) if table is None else table
         if discs is None:
             discs = np.full((3, field.antennas), math.inf)
-        self.grid = Grid(table, prepare(table, field.interferers), bounds, discs)
+        self.grid = Grid(table, prepare(table, field.interferers), bounds, discs, fresh)
         # after a kick a sweep over all antennas doubles the share of trials that improve; where
         # interferers have to be held down it is dear, and pays for small arrays only
         self.sweeps = int(field.interferers == 0 or field.antennas <= SMALL)
@@ -169,6 +172,11 @@ class Search:
         """SQP from z in place, of the beamformer alone where places are given; log t."""
         limits = Limits(steps, tolerance, target)
         return ascend(self.field, z, self.grid.bounds, limits, self.movable, self.work)
+
+    def sweep(self, z: Real) -> float:
+        """Move each antenna to the best place of the grid where that helps, in place; log t."""
+        channel(self.field, z[2], z[3], self.work)
+        return exchange(self.field, self.grid, NOBODY, 0.0, 1, self.state, self.work, z)
 
     def kick(self, z: Real) -> tuple[float, Real]:
         """Take random antennas out of z and put them elsewhere: log t and the new z."""

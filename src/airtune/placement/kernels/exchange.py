@@ -25,7 +25,7 @@ from airtune.placement.kernels.relocate import (
 )
 
 FRESH = 0.3
-"""An antenna that was taken out does not come back closer than this  [wavelengths]"""
+"""How near an antenna that was taken out comes back to its place, unless told  [wavelengths]"""
 
 
 class Grid(NamedTuple):
@@ -38,12 +38,15 @@ class Grid(NamedTuple):
     discs : ndarray, shape (3, N)
         Centre (x, y) and radius of the disc in which a grid point must lie as well; inf: any.
         Steps between grid points keep to the box alone.  [wavelengths]
+    fresh : float
+        An antenna that was taken out does not come back closer than this.  [wavelengths]
     """
 
     table: Table
     scan: Scan
     bounds: Real
     discs: Real
+    fresh: float
 
 
 @inner
@@ -158,7 +161,7 @@ def exchange(
     size = math.sqrt(size)
     for n in out:
         close_disc(scan, x[n], y[n], field.spacing, -1)
-        close_disc(scan, x[n], y[n], FRESH, 1)
+        close_disc(scan, x[n], y[n], grid.fresh, 1)
         _lift(field, n, g, column)
         z[0, n] = z[1, n] = 0.0
     value, moved = -np.inf, False
@@ -186,7 +189,7 @@ def exchange(
         if forced and top < 0:
             return -np.inf
         if forced:
-            close_disc(scan, before[2, n], before[3, n], FRESH, -1)
+            close_disc(scan, before[2, n], before[3, n], grid.fresh, -1)
             answer_leak(field, g, z)
         else:
             new = -np.inf
