@@ -20,6 +20,8 @@ from airtune.placement.travel import TravelLimit, farthest
 
 CLIMB = Limits(60, 1e-5, -math.inf)
 """A beamformer's climb, from one that has been good nearby or from a random one."""
+RACE = 3
+"""Blocks of the largest errors that a move must better before the others are looked at."""
 
 
 @dataclass
@@ -65,8 +67,10 @@ class Blocks:
         seed: int,
     ) -> None:
         self.problem, self.origin, self.grid = problems[0], origin, grid
-        self.travel = TravelLimit(origin) if travel is None else travel
-        self.travel.check(self.problem)
+        self.travel = TravelLimit(origin)
+        if travel is not None:
+            travel.check(self.problem)
+            self.travel = travel
         self.random = np.random.default_rng(seed)
         packed = [pack(problem) for problem in problems]
         self.scales = [scale for _, scale in packed]
@@ -155,12 +159,13 @@ class Blocks:
             return None
         price = self._price(places)
         most = state.value * (1 - 1e-9) * len(self.runs) / price
-        z, errors, total = state.z.copy(), np.empty(len(self.runs)), 0.0
+        z, errors, total, before = state.z.copy(), np.empty(len(self.runs)), 0.0, 0.0
         z[:, 2:, n] = place
-        for index in np.argsort(-state.errors, kind="stable"):
+        for seen, index in enumerate(np.argsort(-state.errors, kind="stable"), 1):
             errors[index] = self._climbed(int(index), z[index])
             total += errors[index]
-            if not total < most:
+            before += state.errors[index]
+            if not total < most or (seen >= RACE and total > before):
                 return None
         return _State(z, errors, price * float(np.mean(errors)))
 
