@@ -54,7 +54,7 @@ class Effort:
 
 EFFORTS = {
     "fast": Effort(2, 1, 1, 1),
-    "default": Effort(4, 1, 2, 2),
+    "default": Effort(4, 2, 3, 2),
     "exhaustive": Effort(16, 4, 6, 6),
 }
 

@@ -173,7 +173,7 @@ class _Near:
 
         Not tried is a limit so wide that whatever it adds to a narrower one cannot pay for the way.
         """
-        limits = [*(limit for limit in LADDER if limit < self.travel.longest), self.travel.longest]
+        limits = [*self._ladder(), self.travel.longest]
         tried: dict[int, _Rung] = {}
 
         def attempt(at: int) -> None:
@@ -198,6 +198,17 @@ class _Near:
             if not (around := [at for at in around if may_pay(at)]):
                 return [tried[at] for at in sorted(tried, reverse=True)]
             attempt(around[0])
+
+    def _ladder(self) -> list[float]:
+        """Return limits below the longest: on a grid of few distances these, else some."""
+        longest = self.travel.longest
+        if self.places is not None and longest < math.inf:
+            steps = np.arange(math.ceil(longest / self.least) + 1) * self.least
+            ways = np.unique(np.hypot(steps, steps[:, None]).round(9))
+            ways = ways[(ways > 0) & (ways < longest - FEASIBILITY)]
+            if len(ways) <= len(LADDER):
+                return [float(way) for way in ways]
+        return [limit for limit in LADDER if limit < longest]
 
     def _bounded(self, effort: Effort, limit: float) -> Effort:
         """Constructions know no limits, so within one they are the present places, aimed anew."""
