@@ -24,11 +24,6 @@ from airtune.placement.problem import Problem, ProblemError
 from airtune.placement.solver import beamform
 from airtune.placement.travel import TravelLimit
 
-STEPS = (0.3, 0.1, 0.03)
-"""Steps of an antenna that are tried besides places of the grid [wavelengths]."""
-AIMS = 3
-"""Random beamformers from which a block's own is climbed at places of which nothing is known."""
-
 
 @dataclass(frozen=True)
 class Effort:
@@ -170,4 +165,5 @@ def solve_average(
     from airtune.placement.blocks import Blocks
 
     blocks = Blocks(list(problems), np.asarray(start, np.float64), travel, grid, seed)
-    return blocks.best(EFFORTS[mode])
+    effort = EFFORTS[mode]
+    return blocks.best(effort.blocks, effort.kept, effort.sweeps, effort.places)

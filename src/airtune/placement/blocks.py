@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from airtune.kinds import Real
-from airtune.placement.average import AIMS, STEPS, Effort
 from airtune.placement.kernels.blocks import add_errors
 from airtune.placement.kernels.field import pack
 from airtune.placement.kernels.sqp import Limits, ascend
@@ -18,7 +17,11 @@ from airtune.placement.problem import FEASIBILITY, Problem, least_distance
 from airtune.placement.search import ROUGH, Search
 from airtune.placement.travel import TravelLimit, farthest
 
-CLIMB = Limits(60, 1e-5, -math.inf)
+STEPS = (0.3, 0.1, 0.03)
+"""Steps of an antenna that are tried besides places of the grid [wavelengths]."""
+AIMS = 3
+"""Random beamformers from which a block's own is climbed at places of which nothing is known."""
+CLIMB = Limits(20, 1e-4, -math.inf)
 """A beamformer's climb, from one that has been good nearby or from a random one."""
 RACE = 3
 """Blocks of the largest errors that a move must better before the others are looked at."""
@@ -85,15 +88,21 @@ class Blocks:
         distance = np.linalg.norm(self.points[None] - origin[:, None], axis=2)
         self.reached = distance <= self.travel.discs(self.travel.longest)[2][:, None] + 1e-9
 
-    def best(self, effort: Effort) -> Real:
-        """Return the places of least mean error that are found, shape (N, 2)  [wavelengths]"""
+    def best(self, starts: int, kept: int, sweeps: int, places: int) -> Real:
+        """Return the places of least mean error that are found, shape (N, 2)  [wavelengths]
+
+        Parameters
+        ----------
+        starts, kept, sweeps, places : int
+            `blocks` and the others of :class:`airtune.placement.average.Effort`.
+        """
         found = [self._aimed(self.origin)]
-        for run in self.runs[: effort.blocks]:
+        for run in self.runs[:starts]:
             own = self._own(run)
             if own is not None and self._allowed(own):
                 found.append(self._aimed(own))
         found.sort(key=lambda one: one.value)
-        ends = [self._improved(one, effort) for one in found[: effort.kept]]
+        ends = [self._improved(one, sweeps, places) for one in found[:kept]]
         return min(ends, key=lambda one: one.value).places
 
     def _own(self, run: Search) -> Real | None:
@@ -169,16 +178,16 @@ class Blocks:
                 return None
         return _State(z, errors, price * float(np.mean(errors)))
 
-    def _improved(self, state: _State, effort: Effort) -> _State:
+    def _improved(self, state: _State, sweeps: int, places: int) -> _State:
         """Return the state after single antennas have been tried elsewhere."""
-        for sweep in range(effort.sweeps):
+        for sweep in range(sweeps):
             before = state.value
             if sweep > 0:
                 self._aim_anew(state)
             for n in self.random.permutation(state.z.shape[2]).tolist():
                 if n in self.travel.stuck:
                     continue
-                for place in self._promising(state, n, effort.places):
+                for place in self._promising(state, n, places):
                     state = self._moved(state, n, place) or state
                 for place in self._around(state, n):
                     state = self._moved(state, n, place) or state

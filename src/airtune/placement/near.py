@@ -232,7 +232,7 @@ class _Near:
                 self.origin,
                 bounds,
                 self._table(bounds, discs, limit),
-                discs if self.places is not None else None,
+                discs=discs if self.places is not None else None,
                 movable=self.places is None,
                 fresh=min(FRESH, 0.5 * limit),
             )

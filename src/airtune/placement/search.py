@@ -132,6 +132,7 @@ class Search:
         fallback: Real,
         bounds: Real | None = None,
         table: Table | None = None,
+        *,
         discs: Real | None = None,
         movable: bool | None = None,
         fresh: float = FRESH,
