@@ -23,6 +23,8 @@ AIMS = 3
 """Random beamformers from which a block's own is climbed at places of which nothing is known."""
 CLIMB = Limits(20, 1e-4, -math.inf)
 """A beamformer's climb, from one that has been good nearby or from a random one."""
+DEAREST = 200.0
+"""Decades of error that a way costs at most, so that products stay finite."""
 RACE = 3
 """Blocks of the largest errors that a move must better before the others are looked at."""
 
@@ -132,7 +134,7 @@ class Blocks:
     def _price(self, places: Real) -> float:
         if self.travel.price_db == 0:
             return 1.0
-        return float(10 ** (self.travel.price_db * self._way(places) / 10))
+        return float(10 ** min(DEAREST, self.travel.price_db * self._way(places) / 10))
 
     def _climbed(self, index: int, z: Real) -> float:
         """Climb with a block's beamformer alone, in place, and return its error."""
@@ -204,7 +206,7 @@ class Blocks:
             ways = np.linalg.norm(state.places - self.origin, axis=1)
             ways[n] = 0.0
             way = np.maximum(np.linalg.norm(self.points - self.origin[n], axis=1), ways.max())
-            total *= 10 ** (self.travel.price_db * way / 10)
+            total *= 10 ** np.minimum(DEAREST, self.travel.price_db * way / 10)
         open_ = self.reached[n].copy()
         for i, other in enumerate(state.places):
             if i != n:
