@@ -149,7 +149,6 @@ def test_a_price_is_answered_as_well_as_by_trying_many_limits() -> None:
 
 
 def test_within_a_limit_an_antenna_can_go_as_far_as_it_in_any_direction() -> None:
-    # one path from the right: two antennas on it add up best where they are in phase, farther right
     problem = random_problem([3, 3], antennas=1, clients=2, paths=6)
     origin = np.array([[2.0, 2.0]])
     ways = []
