@@ -7,8 +7,9 @@ the plan of the repetition, and the forecast of the aligned sum, the joules of t
 time of the way are booked.  `rounds_factor` is what the law of the predicted loss has the errors
 cost.
 Every cell is one policy, limit or mode of one seed; goes on where it was stopped; writes
-movement.json, and of the modes movement_modes.json.  The cell of a mode measures plain placements, from scratch and from the places of a
-round ago, in turn with its own: the ratios are of one process and one time, on a busy machine too.
+movement.json, and of the modes movement_modes.json.  The cell of a mode measures plain placements,
+from scratch and from the places of a round ago, in turn with its own: the ratios are of one process
+and one time, on a busy machine too.
 """
 
 from __future__ import annotations
