@@ -2,15 +2,17 @@
 
     python benchmarks/chi.py                 cells that are missing, then the fit and the table
     python benchmarks/chi.py --limit 600     begin no cell after so many s of the processor
-    python benchmarks/chi.py --only lora     only settings whose name holds this
+    python benchmarks/chi.py --only 'ffa, adam'  only the setting of this name
     python benchmarks/chi.py --write-docs    only the fit and the table
 
-The law says ``rounds / error-free rounds = sqrt(1 + chi MSE)``.  A cell is a run with the exact mean
-and white noise of variance MSE v_b^2 on every number that is decoded, fresh each round: nothing but
-the MSE differs between the cells of a setting and a seed.  The target is 90 % of what the error-free
-run of the same setting and seed gains in 30 rounds.  The seeds are tuning seeds: no figure of a study
-uses them.  gamma is the median over the first eight error-free rounds, as a pilot reports it.  Each
-cell is written as soon as it is done.
+The law says ``rounds / error-free rounds = sqrt(1 + chi MSE)``.  A cell is a run with the exact
+mean and white noise of variance MSE v_b^2 on every number that is decoded, fresh each round:
+nothing but the MSE differs between the cells of a setting and a seed.  The target is 90 % of what
+the error-free run of the same setting and seed gains in 30 rounds.  The seeds are tuning seeds: no
+figure of a study uses them.  gamma is the median over the first eight error-free rounds, as a pilot
+reports it.  Each cell is written as soon as it is done.
+
+chi of payloads: the same fit of the cells of benchmarks/results/payloads.json that exist.
 """
 
 from __future__ import annotations
@@ -34,8 +36,10 @@ import manual  # noqa: E402
 import payloads  # noqa: E402
 import resumable  # noqa: E402
 from airtune import load_scenario  # noqa: E402
-from airtune.bound.forecast import crossing, noise_inflation  # noqa: E402
-from airtune.bound.forecast_constants import fit_chi_by_seed  # noqa: E402
+from airtune.bound import fit_learning_curve  # noqa: E402
+from airtune.bound.conformal import score  # noqa: E402
+from airtune.bound.forecast import crossing, noise_inflation, rounds_to_target  # noqa: E402
+from airtune.bound.forecast_constants import chi_of, fit_chi_by_seed  # noqa: E402
 from airtune.learning.shared import SharedLearners  # noqa: E402
 from airtune.schemes import Reception, Scheme, Uploads, register  # noqa: E402
 from airtune.schemes.arrays.fixed import NoArray  # noqa: E402
@@ -76,6 +80,13 @@ SETTINGS: dict[str, tuple[str, tuple[str, ...]]] = {
 
 SEEDS = {"two layers": (1000, 1001, 1002, 1003, 1004), "quickstart": (1000, 1001)}
 
+BASE = "lora, adam"
+SIGNS = "obda"
+"""Scheme of signs, run in the base setting with the powers of paper-v1."""
+
+LIMITS = tuple(range(1005, 1015)), (0.0, 0.1)
+"""Seeds and levels of the base setting that give scores to limits; nothing is fitted to them."""
+
 
 class Recorded(payloads.WhiteNoise):
     """The mean with white noise; keeps gamma of the updates."""
@@ -96,18 +107,25 @@ class Cell:
     setting: str
     seed: int
     mse: float
+    signs: bool = False
 
     @property
     def name(self) -> str:
         """The key of the cell in the results."""
+        if self.signs:
+            return f"{self.setting}; seed {self.seed}; {SIGNS}"
         return f"{self.setting}; seed {self.seed}; mse {self.mse:g}"
 
 
 def grid(only: str = "") -> Iterator[Cell]:
     """Yield the cells, seed by seed, the error-free one of each seed first."""
     for setting, (model, _) in SETTINGS.items():
-        for seed in SEEDS[model] if only in setting else ():
+        for seed in SEEDS[model] if only in (setting, "") else ():
             yield from (Cell(setting, seed, mse) for mse in LEVELS)
+            if setting == BASE:
+                yield Cell(setting, seed, math.nan, signs=True)
+        if setting == BASE and only in (BASE, ""):
+            yield from (Cell(BASE, seed, mse) for seed in LIMITS[0] for mse in LIMITS[1])
 
 
 def scheme(mse: float) -> str:
@@ -124,13 +142,15 @@ def scheme(mse: float) -> str:
 def measured(cell: Cell, learners: SharedLearners, target: float | None) -> dict[str, Any]:
     """Run a cell: to the target, or for :data:`GAIN_ROUNDS` where there is none yet."""
     model, settings = SETTINGS[cell.setting]
+    settings += ("clients.tx_power_dbm=14",) if cell.signs else ()
     rounds = f"training.rounds={MOST_ROUNDS}"
     scenario = load_scenario(
         "quickstart", ["budget.latency_s=", "threads=1", rounds, *MODELS[model], *settings]
     )
     began = time.process_time()
     Recorded.gammas.clear()
-    run = run_on(learners(scenario, cell.seed), scenario, scheme(cell.mse), cell.seed)
+    name = SIGNS if cell.signs else scheme(cell.mse)
+    run = run_on(learners(scenario, cell.seed), scenario, name, cell.seed)
     losses = [run.first_metrics()["loss"]]
     while run.state.round < (GAIN_ROUNDS if target is None else MOST_ROUNDS):
         losses.append(run.run_round()["loss"])
@@ -138,7 +158,7 @@ def measured(cell: Cell, learners: SharedLearners, target: float | None) -> dict
             break
     return {
         "losses": losses,
-        "gamma": float(np.median(Recorded.gammas[:PILOT])),
+        "gamma": None if cell.signs else float(np.median(Recorded.gammas[:PILOT])),
         "cpu_s": time.process_time() - began,
     }
 
@@ -194,6 +214,76 @@ def fitted(cells: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def of_payloads(found: dict[str, Any]) -> dict[str, Any]:
+    """Return chi of every payload with a seed that has error-free and noisy cells.
+
+    Parameters
+    ----------
+    found : dict
+        Of benchmarks/payloads.py: losses to the target of `lora`, with the own step of a payload.
+    """
+    fits, cells = dict[str, Any](), found.get("cells", {})
+    for sent in payloads.SENT:
+        rows = list[tuple[int, float, float]]()
+        for seed in payloads.SEEDS:
+            names = {mse: payloads.Cell(sent, mse, seed).name for mse in payloads.ERRORS}
+            known = {mse: cells[name]["losses"] for mse, name in names.items() if name in cells}
+            target = payloads.target_of(cells, seed)
+            if target is None or 0.0 not in known or len(known) < 2:
+                continue
+            rounds = {mse: payloads.crossing(losses, target) for mse, losses in known.items()}
+            if rounds[0.0] is not None:
+                rows += [(seed, mse, r or math.inf) for mse, r in rounds.items()]
+        seeds, errors, taken = np.array(rows).T if rows else np.empty((3, 0))
+        finite = np.isfinite(taken)
+        if not np.any(finite & (errors > 0)):
+            continue
+        try:
+            chi, scatter = fit_chi_by_seed(seeds, errors, taken)
+        except ValueError:  # no seed has two runs that arrive
+            continue
+        fits[sent] = {
+            "chi": chi,
+            "scatter": scatter,
+            "seeds": len(np.unique(seeds)),
+            "runs": int(np.sum(errors > 0)),
+            "never": int(np.sum(~finite)),
+        }
+    return fits
+
+
+def signs(cells: dict[str, Any]) -> dict[str, Any]:
+    """Return the rounds with signs over the error-free ones: of each seed, and their median."""
+    seen = list[float]()
+    for seed in SEEDS[SETTINGS[BASE][0]]:
+        cell = cells.get(Cell(BASE, seed, math.nan, signs=True).name)
+        target = target_of(cells, BASE, seed)
+        if cell is not None and target is not None:
+            losses = [math.nan if x is None else x for x in cell["losses"]]
+            exact = crossing(cells[Cell(BASE, seed, 0.0).name]["losses"], target)
+            seen.append(crossing(losses, target) / exact)
+    median = float(np.median(seen)) if seen else math.nan
+    return {"factor": median, "by_seed": [x if math.isfinite(x) else None for x in seen]}
+
+
+def scores(cells: dict[str, Any]) -> list[float]:
+    """Return the score of the whole forecast of each seed that is kept for limits.
+
+    The pilot is the first eight error-free rounds, the run that at the last of the levels.
+    """
+    found = list[float]()
+    for seed in LIMITS[0]:
+        exact, noisy = (cells.get(Cell(BASE, seed, mse).name) for mse in LIMITS[1])
+        target = target_of(cells, BASE, seed)
+        if exact is None or noisy is None or target is None:
+            continue
+        curve = fit_learning_curve(exact["losses"][: PILOT + 1]).losses(200)
+        predicted = rounds_to_target(curve, target, LIMITS[1][-1], chi_of(exact["gamma"]))
+        losses = [math.nan if x is None else x for x in noisy["losses"]]
+        found.append(score([crossing(losses, target)], [predicted]))
+    return found
+
+
 def write_docs(document: dict[str, Any]) -> None:
     """Write the table of docs/forecast.md."""
     rows = []
@@ -213,7 +303,22 @@ def write_docs(document: dict[str, Any]) -> None:
             ]
         )
     head = ["setting", "chi (seeds)", "gamma", "chi / gamma", *(f"MSE {m:g}" for m in LEVELS[1:])]
-    manual.put(PAGE, "chi of white noise", "\n".join(manual.table(head, rows)))
+    signs = document["signs"]
+    seen = [x for x in signs["by_seed"] if x is not None]
+    said = (
+        f"Signs: {signs['factor']:.2f} times the error-free rounds in the median of {len(seen)} "
+        f"seeds ({min(seen):.2f} to {max(seen):.2f})."
+        if seen
+        else ""
+    )
+    manual.put(PAGE, "chi of white noise", "\n".join([*manual.table(head, rows), "", said]))
+    fits = document.get("payloads", {})
+    rows = [
+        [f"`{sent}`", f"{one['chi']:.1f}", str(one["seeds"]), str(one["runs"]), str(one["never"])]
+        for sent, one in fits.items()
+    ]
+    table = manual.table(["sent", "chi", "seeds", "noisy runs", "never there"], rows)
+    manual.put(PAGE, "chi of payloads", "\n".join(table) if fits else "No cells yet.")
 
 
 def main() -> None:
@@ -229,7 +334,8 @@ def main() -> None:
         if given.write_docs or time.process_time() > given.limit:
             break
         if cell.name not in cells:
-            target = target_of(cells, cell.setting, cell.seed) if cell.mse else None
+            exact = cell.mse == 0.0
+            target = None if exact else target_of(cells, cell.setting, cell.seed)
             cells[cell.name] = measured(cell, learners, target)
             document["machine"] = resumable.machine()
             resumable.write(RESULT, document)
@@ -240,11 +346,15 @@ def main() -> None:
         "settings": {name: [model, *s] for name, (model, s) in SETTINGS.items()},
         "seeds": {name: list(s) for name, s in SEEDS.items()},
         "levels": list(LEVELS),
+        "limits": [list(LIMITS[0]), list(LIMITS[1])],
         "gain_rounds": GAIN_ROUNDS,
         "most_rounds": MOST_ROUNDS,
         "share": SHARE,
     }
     document["fit"] = fitted(cells)
+    document["signs"] = signs(cells)
+    if payloads.RESULT.exists():
+        document["payloads"] = of_payloads(json.loads(payloads.RESULT.read_text()))
     resumable.write(RESULT, document)
     write_docs(document)
 

@@ -63,7 +63,7 @@ def test_every_scheme_has_its_own_constant(small_scenario: Scenario) -> None:
     signs = joint_of(small_scenario, "time", "obda").plan.forecast
     coded = joint_of(small_scenario, "time", "digital")
     assert noisy is not None and signs is not None and coded.plan.forecast is not None
-    assert noisy.chi == pytest.approx(5.7)
+    assert noisy.chi == pytest.approx(4.1)
     assert signs.chi is None
     full = with_settings(small_scenario, training__batch_size_max=8)
     pace = joint_of(full, "loss", "obda").plan.forecast

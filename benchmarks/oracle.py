@@ -1,0 +1,338 @@
+"""Plans by forecast against the best of a grid of plans that are run: docs/forecast.md.
+
+    python benchmarks/oracle.py                      all cells that are missing, then the tables
+    python benchmarks/oracle.py --scenarios 5        the first five scenarios only
+    python benchmarks/oracle.py --only "paper-v1, as it is"
+    python benchmarks/oracle.py --processes 2        two scenarios at a time, a process each
+    python benchmarks/oracle.py --limit 600          begin no cell after so many s of a processor
+    python benchmarks/oracle.py --own-model          the scenario's model, not the small one
+    python benchmarks/oracle.py --few                a grid of four runs
+    python benchmarks/oracle.py --reduced --results DIR   that of one tiny scenario: a test
+    python benchmarks/oracle.py --write-docs         only the tables
+
+A scenario is one of `BASES` with one of `VARIANTS` (benchmarks/oracle_cases.py) and a seed of its
+own, without budgets, with the model of two layers of the regime map.  The target is 90 % of what
+its pilot promises to gain in 30 error-free rounds.  The grid is all combinations of `GRID`.  What
+changes what is learnt (batches, back-off, travel) is measured: one run to the target each, at most
+60 rounds.  What only changes the books, the window of computing that sets the clocks, is booked:
+batches and errors stay, time and energy of computing are those of the window, and what of the
+antennas' way does not fit into it is added.
+
+Against the least time and the least energy of the grid stand: the plan by predicted time and that
+by predicted energy, the plan by the bound (30 rounds) and none: all samples, full power, the
+highest clocks.  All run to the target on the same air and data.  The least of many measured plans
+is a lucky one, so even a perfect forecast is above it.
+
+Each scenario has a file in benchmarks/results/oracle, which is written anew after each cell.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import multiprocessing
+import os
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ[_name] = "1"
+
+import numpy as np  # noqa: E402
+
+import manual  # noqa: E402
+import resumable  # noqa: E402
+from airtune.bound.forecast import crossing  # noqa: E402
+from airtune.costs import batch_energy  # noqa: E402
+from airtune.engines import LocalEngine  # noqa: E402
+from airtune.kinds import Real  # noqa: E402
+from airtune.learning.learner import Learner  # noqa: E402
+from airtune.learning.shared import SharedLearners  # noqa: E402
+from airtune.learning.sizes import sizes_of  # noqa: E402
+from airtune.planning import JointPlan, Repetition, plan_run  # noqa: E402
+from airtune.rounds.federated import FederatedRun  # noqa: E402
+from airtune.study.pilot import find_pilot  # noqa: E402
+from oracle_cases import (  # noqa: E402
+    BASE_SETTINGS,
+    FULL,
+    SCHEME,
+    Case,
+    cases,
+    grid_name,
+)
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results" / "oracle"
+PAGE = ROOT / "docs" / "forecast.md"
+
+
+class Stage:
+    """A case with its learner and its pilot, ready for runs."""
+
+    def __init__(self, case: Case) -> None:
+        self.case, self.learners = case, SharedLearners(most=1)
+        scenario = case.scenario("planning.objective=time", "planning.rounds=planned")
+        self.pilot = find_pilot(scenario, case.seed, self.learners)
+        assert self.pilot is not None
+        self.target = self.pilot.curve().target(*case.gain)
+        self.most = scenario.training.rounds
+
+    def opened(self, *more: str) -> tuple[Repetition, Learner]:
+        """Return the repetition under more settings, and its learner."""
+        scenario = self.case.scenario(f"planning.target_loss={self.target!r}", *more)
+        learner = self.learners(scenario, self.case.seed)
+        sizes, pilot = sizes_of(learner), self.pilot
+        return Repetition(scenario, self.case.seed, sizes, pilot=pilot), learner
+
+    def by(self, objective: str) -> dict[str, Any]:
+        """Run the plan of least time, least energy or least bound."""
+        rounds = "planned"
+        if objective == "bound":  # says nothing of the rounds: given
+            rounds = "fixed"
+        repetition, learner = self.opened(
+            f"planning.objective={objective}",
+            f"planning.rounds={rounds}",
+            *(
+                (f"training.rounds={min(self.case.gain[1], self.most)}",)
+                if rounds == "fixed"
+                else ()
+            ),
+        )
+        began = time.process_time()
+        joint = plan_run(repetition, SCHEME)
+        planning = time.process_time() - began
+        forecast = joint.plan.forecast
+        return self.run(repetition, learner, joint) | {
+            "planning_cpu_s": planning,
+            "batches": joint.plan.batch_sizes.tolist(),
+            "backoff": joint.plan.power_backoff,
+            "predicted_rounds": None if forecast is None else forecast.rounds,
+            "predicted_time_s": None if forecast is None else forecast.time_s,
+            "predicted_energy_j": None if forecast is None else forecast.energy_j,
+        }
+
+    def of_grid(self, shares: Sequence[float]) -> dict[str, Any]:
+        """Run a plan of the grid at the highest clocks."""
+        share, backoff, way = shares
+        repetition, learner = self.opened("planning.objective=time", "planning.rounds=planned")
+        joint = plan_run(repetition, SCHEME)
+        clients = repetition.inputs.clients
+        plan = replace(
+            joint.plan,
+            batch_sizes=np.maximum(1, np.floor(share * clients.batch_max + 1e-9)).astype(int),
+            frequencies=np.array(clients.f_max, float),
+            power_backoff=backoff,
+        )
+        longest = repetition.scenario.placement.max_travel
+        if way < 1:  # where no way is too long, that of the plan is the longest
+            longest = way * (joint.expected.max_travel if longest is None else longest)
+        expected = replace(joint.expected, max_travel=longest, price_db=0.0)
+        return self.run(repetition, learner, replace(joint, plan=plan, expected=expected))
+
+    def run(self, repetition: Repetition, learner: Learner, joint: JointPlan) -> dict[str, Any]:
+        """Run a plan to the target; what each round took, by what the window changes."""
+        run = FederatedRun(repetition, SCHEME, LocalEngine.over(learner), joint)
+        losses, rows = [run.first_metrics()["loss"]], []
+        while run.state.round < self.most:
+            line = run.run_round()
+            losses.append(line["loss"])
+            latency, energy = line["round_latency_s"], line["round_energy_j"]
+            others = sum(latency.values()) - latency["compute"] - latency["movement"]
+            rows.append([others, line["move_s"], sum(energy.values()) - energy["compute"]])
+            if losses[-1] is None or losses[-1] <= self.target:
+                break
+        clients, plan = repetition.inputs.clients, joint.plan
+        sizes = plan.batch_sizes.astype(float)
+        window = float(np.max(clients.cycles * sizes / plan.frequencies))
+        energy_j = float(np.sum(clients.kappa * clients.cycles * sizes * plan.frequencies**2))
+        return {
+            "losses": losses,
+            "rounds": np.array(rows).T.tolist(),
+            "window_s": window,
+            "compute_j": energy_j,
+            "overlap": repetition.scenario.planning.overlap,
+            "clients": {
+                "batches": sizes.tolist(),
+                "cycles": np.broadcast_to(clients.cycles, sizes.shape).tolist(),
+                "f_min": np.broadcast_to(clients.f_min, sizes.shape).tolist(),
+                "kappa": float(np.max(clients.kappa)),
+            },
+        }
+
+
+def booked(cell: dict[str, Any], target: float, window_s: float, compute_j: float) -> list[float]:
+    """Return time and energy to the target with this window; infinite where it is never reached.
+
+    Parameters
+    ----------
+    cell : dict
+        A run: `losses`, and of each round the other times, the way's time and the other joules.
+    target : float
+    window_s, compute_j : float
+        Time and energy of computing in a round.
+
+    Examples
+    --------
+    The target is half a round after the first; the way takes 1 s more than computing:
+
+    >>> cell = {"losses": [3, 2, 1], "rounds": [[1, 1], [3, 3], [5, 5]], "overlap": True}
+    >>> booked(cell, 1.5, window_s=2.0, compute_j=1.0)
+    [6.0, 9.0]
+    >>> booked(cell, 0.5, window_s=2.0, compute_j=1.0)
+    [inf, inf]
+    """
+    losses = [math.nan if x is None else x for x in cell["losses"]]
+    rounds = crossing(losses, target)
+    if not math.isfinite(rounds):
+        return [math.inf, math.inf]
+    others, ways, joules = (np.array(column, float) for column in cell["rounds"])
+    left = np.maximum(ways - window_s, 0.0) if cell["overlap"] else ways
+    both = window_s + others + left, compute_j + joules
+    at = np.arange(len(losses))
+    return [float(np.interp(rounds, at, np.append(0.0, np.cumsum(one)))) for one in both]
+
+
+def window_energy(cell: dict[str, Any], window_s: float) -> float:
+    """Return the energy of computing in a round with the slowest clocks that meet a window [J]."""
+    one = {name: np.array(value, float) for name, value in cell["clients"].items()}
+    batches: Real = one["batches"]
+    energies = batch_energy(batches, window_s, one["cycles"], one["kappa"], one["f_min"])
+    return float(np.sum(energies))
+
+
+def plans_of(case: Case, document: dict[str, Any]) -> dict[str, list[float]]:
+    """Return time and energy to the target of all plans of the grid that have been run."""
+    found = {}
+    for shares in case.grid.runs():
+        cell = document["cells"].get(grid_name(shares))
+        for factor in case.grid.windows if cell is not None else ():
+            window = factor * cell["window_s"]
+            energy = window_energy(cell, window)
+            if factor == 1.0:
+                energy = cell["compute_j"]  # clocks above what the window needs, as unplanned
+            name = f"{grid_name(shares)}; window {factor:g}"
+            found[name] = booked(cell, document["target"], window, energy)
+            if factor == 1.0:  # the same window with the slowest clocks
+                energy = window_energy(cell, window)
+                name += ", slowest clocks"
+                found[name] = booked(cell, document["target"], window, energy)
+    return found
+
+
+def compared(case: Case, document: dict[str, Any]) -> dict[str, Any] | None:
+    """Return time and energy of each way to plan over the least of the grid; None: not all run."""
+    plans, cells = plans_of(case, document), document["cells"]
+    if len([name for name in cells if name.startswith("batch")]) < len(list(case.grid.runs())):
+        return None
+    least = [min(one[index] for one in plans.values()) for index in (0, 1)]
+    ways = {"unplanned": plans[f"{grid_name(FULL)}; window 1"]}
+    for objective in ("time", "energy", "bound"):
+        cell = cells.get(f"plan; {objective}")
+        if cell is None:
+            return None
+        ways[objective] = booked(cell, document["target"], cell["window_s"], cell["compute_j"])
+    return {
+        "plans": len(plans),
+        "least_time_s": least[0],
+        "least_energy_j": least[1],
+        "time_over_least": {name: _known(one[0] / least[0]) for name, one in ways.items()},
+        "energy_over_least": {name: _known(one[1] / least[1]) for name, one in ways.items()},
+    }
+
+
+def _known(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def measure(case: Case, folder: Path, limit_s: float) -> None:
+    """Run the cells of a case that its file lacks, and write it after each."""
+    file, began = case.file(folder), time.process_time()
+    settings = {"base": case.base, "settings": [*BASE_SETTINGS, *case.settings], "seed": case.seed}
+    document: dict[str, Any] = {"settings": settings, "cells": {}, "cpu_s": 0.0}
+    if file.exists():
+        before = json.loads(file.read_text())
+        document = before if before["settings"] == settings else document
+    spent = document["cpu_s"]
+    wanted = [("plan; " + name, name) for name in ("time", "energy", "bound")]
+    todo: list[tuple[str, Any]] = [*wanted, *((grid_name(s), s) for s in case.grid.runs())]
+    todo = [(name, what) for name, what in todo if name not in document["cells"]]
+    stage = Stage(case) if todo and limit_s > 0 else None
+    for name, what in todo:
+        if stage is None or time.process_time() - began > limit_s:
+            return
+        document["target"] = stage.target
+        one = stage.by(what) if isinstance(what, str) else stage.of_grid(what)
+        document["cells"][name] = one
+        document["cpu_s"] = spent + time.process_time() - began
+        document["machine"] = resumable.machine()
+        document["compared"] = compared(case, document)
+        resumable.write(file, document)
+        print(f"{case.name}: {name}: {len(one['losses']) - 1} rounds", flush=True)
+
+
+def write_docs(given: list[Case], folder: Path) -> str:
+    """Return the table of docs/forecast.md; nothing where no scenario is complete."""
+    rows, done = [], []
+    for case in given:
+        file = case.file(folder)
+        found = json.loads(file.read_text()).get("compared") if file.exists() else None
+        if found is None:
+            continue
+        done.append(found)
+        pair = found["time_over_least"], found["energy_over_least"]
+        cells = [
+            " / ".join("never" if one[way] is None else f"{one[way]:.2f}" for one in pair)
+            for way in ("time", "energy", "bound", "unplanned")
+        ]
+        rows.append([case.name, str(found["plans"]), *cells])
+    if not done:
+        return ""
+    best = [f["time_over_least"]["time"] or math.inf for f in done]
+    thrift = [f["energy_over_least"]["energy"] or math.inf for f in done]
+    said = (
+        f"{len(done)} of {len(given)} scenarios. Planned by time, time over the grid's least: "
+        f"median {np.median(best):.2f}, worst {max(best):.2f}; planned by energy, energy over the "
+        f"least: median {np.median(thrift):.2f}, worst {max(thrift):.2f}."
+    )
+    head = ["scenario: time / energy over the least", "plans", "by time", "by energy", "by bound"]
+    return "\n".join([said, "", *manual.table([*head, "unplanned"], rows)])
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure what is missing, and write the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--scenarios", type=int, default=None, metavar="N")
+    parser.add_argument("--only", default=None, metavar="NAME")
+    parser.add_argument("--processes", type=int, default=1, metavar="N")
+    parser.add_argument("--limit", type=float, default=math.inf, metavar="S")
+    parser.add_argument("--own-model", action="store_true")
+    parser.add_argument("--few", action="store_true")
+    parser.add_argument("--reduced", action="store_true")
+    parser.add_argument("--results", type=Path, default=None)
+    parser.add_argument("--write-docs", action="store_true")
+    given = parser.parse_args(argv)
+    name = RESULTS.name + ("-own" if given.own_model else "") + ("-few" if given.few else "")
+    folder = given.results or RESULTS.with_name(name)
+    every = cases(own_model=given.own_model, few=given.few, reduced=given.reduced)
+    chosen = [c for c in every if given.only in (None, c.name)][: given.scenarios]
+    if not given.write_docs and given.processes > 1:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(given.processes, mp_context=context) as pool:
+            list(pool.map(measure, chosen, [folder] * len(chosen), [given.limit] * len(chosen)))
+    elif not given.write_docs:
+        for case in chosen:
+            measure(case, folder, given.limit - time.process_time())
+    text = write_docs(every, folder)
+    if text and folder == RESULTS:
+        manual.put(PAGE, "plans against a grid", text)
+    elif text:
+        print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""The comparison of plans with a grid of plans (`benchmarks/oracle.py`)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import oracle
+import oracle_cases
+
+
+def test_scenarios_and_plans_are_as_many_as_said() -> None:
+    every = oracle_cases.cases()
+    assert len({case.name for case in every}) == len({case.seed for case in every}) == 20
+    assert len({case.file(Path()) for case in every}) == 20
+    assert {case.base for case in every[:4]} == set(oracle_cases.BASES)
+    runs = list(oracle_cases.GRID.runs())
+    assert oracle_cases.FULL in runs
+    assert len(runs) * len(oracle_cases.GRID.windows) >= 50
+    for case in every:  # every setting exists and may be set together
+        assert case.scenario().training.rounds == oracle_cases.MOST_ROUNDS
+
+
+def test_a_longer_window_hides_more_of_the_way() -> None:
+    cell = {"losses": [3, 2, 1], "rounds": [[1, 1], [3, 3], [5, 5]], "overlap": True}
+    short, long = (oracle.booked(cell, 1.0, window, 1.0)[0] for window in (1.0, 4.0))
+    assert (short, long) == (2 * (1 + 1 + 2), 2 * (4 + 1))
+    apart = oracle.booked({**cell, "overlap": False}, 1.0, 4.0, 1.0)
+    assert apart == [2 * (4 + 1 + 3), 2 * (1 + 5)]
+
+
+def test_slow_clocks_take_what_a_window_needs() -> None:
+    clients = {"batches": [4.0, 2.0], "cycles": [1e8, 1e8], "f_min": [1e8, 1e8], "kappa": 1e-27}
+    clocks = np.array([4e8 / 2.0, 1e8])  # the second is at its slowest
+    work = np.array([4e8, 2e8])
+    energy = oracle.window_energy({"clients": clients}, 2.0)
+    assert energy == pytest.approx(float(np.sum(1e-27 * work * clocks**2)))
+
+
+@pytest.mark.slow
+def test_the_reduced_comparison_goes_on_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = ["--reduced", "--results", str(tmp_path / "results")]
+    oracle.main(given)
+    (case,) = oracle_cases.cases(reduced=True)
+    file = case.file(tmp_path / "results")
+    document = json.loads(file.read_text())
+    runs = list(case.grid.runs())
+    names = {"plan; time", "plan; energy", "plan; bound", *map(oracle.grid_name, runs)}
+    assert set(document["cells"]) == names
+    found = document["compared"]
+    assert found["plans"] == len(runs) * (len(case.grid.windows) + 1)
+    assert found["time_over_least"]["unplanned"] >= 1
+    assert found["energy_over_least"]["unplanned"] >= 1
+    assert found["least_time_s"] > 0 and found["least_energy_j"] > 0
+
+    # The run of the whole batches at the highest clocks is booked as its metrics were.
+    cell = document["cells"][oracle.grid_name(oracle_cases.FULL)]
+    full = oracle.booked(cell, document["target"], cell["window_s"], cell["compute_j"])
+    rounds = oracle.crossing(cell["losses"], document["target"])
+    others, ways, _ = (np.array(part) for part in cell["rounds"])
+    each = np.maximum(ways, cell["window_s"]) + others
+    assert full[0] == pytest.approx(
+        float(np.interp(rounds, range(len(each) + 1), [0, *each.cumsum()]))
+    )
+    assert full[1] > rounds * cell["compute_j"]
+
+    del document["cells"]["plan; bound"]
+    file.write_text(json.dumps(document))
+    oracle.main([*given, "--limit", "0"])
+    assert set(json.loads(file.read_text())["cells"]) == names - {"plan; bound"}
+    oracle.main(given)
+    again = json.loads(file.read_text())
+    assert set(again["cells"]) == names
+    assert again["compared"] == found  # the same run a second time
