@@ -36,7 +36,7 @@ import resumable
 from airtune.bound import fit_learning_curve
 from airtune.bound.conformal import COVERAGE, score, upper_limit
 from airtune.bound.forecast import LARGEST_MSE, crossing, slowdown
-from airtune.bound.forecast_constants import GAMMA, SIGNS, chi_of
+from airtune.bound.forecast_constants import GAMMA, SIGNS, chi_of, fit_chi
 from airtune.schemes.air.coding import CHI as CODED
 
 ROOT = Path(__file__).parents[1]
@@ -213,6 +213,24 @@ def fails(one: dict[str, Any]) -> list[str]:
     return off
 
 
+NOISY = ("movable", "fixed", "fixed-2n", "sparse", "selection-compact", "random-position", "ris")
+
+
+def chi_by_ratios(rows: list[Run]) -> dict[str, float]:
+    """Return chi as the ratios to the error-free run of each seed of paper-v1 would have it.
+
+    Only to show how far these fits are apart: no forecast uses them.
+    """
+    known = [r for r in rows if r["study"] == "paper-v1" and r["point"] == "shared-plan"]
+    known = [r for r in known if r["scheme"] in NOISY]
+    seeds = sorted({r["seed"] for r in known})
+    return {
+        str(seed): fit_chi([r["mse"] for r in of], [r["measured"] / r["ideal"] for r in of])
+        for seed in seeds
+        if (of := [r for r in known if r["seed"] == seed])
+    }
+
+
 def study() -> dict[str, Any]:
     """Return the figures of all groups: a study or its point, and a scheme."""
     rows = [row for name in FAMILIES for row in rows_of(name)]
@@ -226,6 +244,7 @@ def study() -> dict[str, Any]:
         groups[f"{row['group']}, {row['scheme']}"].append(row)
     return {
         "constants": {"chi": chi_of(GAMMA), "gamma": GAMMA, "signs": SIGNS, "coverage": COVERAGE},
+        "chi_by_ratios": chi_by_ratios(rows),
         "groups": {name: figures(one) for name, one in sorted(groups.items())},
     }
 

@@ -12,7 +12,7 @@ import chi
 import forecast
 import forecast_study
 from airtune.bound.forecast import CHI, slowdown
-from airtune.bound.forecast_constants import GAMMA, SIGNS
+from airtune.bound.forecast_constants import CHI_OF, GAMMA, SIGNS
 
 
 def test_the_constants_are_those_of_the_fit() -> None:
@@ -20,6 +20,9 @@ def test_the_constants_are_those_of_the_fit() -> None:
     fitted = chi.fitted(found["cells"])["lora, adam"]
     assert pytest.approx(fitted["chi"], abs=0.05) == CHI
     assert pytest.approx(fitted["gamma"], abs=0.05) == GAMMA
+    for payload, constant in CHI_OF.items():
+        one = chi.fitted(found["cells"])[f"{payload}, adam"]
+        assert constant / GAMMA == pytest.approx(one["ratio"], abs=0.01)
     assert chi.signs(found["cells"])["factor"] == pytest.approx(SIGNS, abs=0.05)
 
 

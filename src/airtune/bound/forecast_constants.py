@@ -5,6 +5,8 @@ Section 7b of the system model; the law itself is :mod:`airtune.bound.forecast`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 
@@ -12,27 +14,34 @@ from airtune.bound.forecast import CHI
 from airtune.kinds import Real
 
 GAMMA = 9.3
-"""gamma of the runs in which :data:`airtune.bound.forecast.CHI` was fitted, median of the seeds."""
+"""gamma of the runs in which :data:`CHI_OF` was fitted, median of the seeds."""
+
+CHI_OF: Mapping[str, float] = {"lora": CHI, "ffa": 7.0}
+"""chi by what is sent of an update, at this gamma: fitted to white noise on tuning seeds
+(benchmarks/chi.py; `ffa` on two of them).  Others take that of `lora`, and so does Yogi, whose own
+fit is 4.0."""
 
 SIGNS = 1.4
 """Rounds with signs and a majority vote over error-free rounds: the median of `obda` on five tuning
 seeds (benchmarks/chi.py; 1.1 to 1.5).  The law in the MSE does not hold there."""
 
 
-def chi_of(gamma: float) -> float:
-    """Return where to start chi: `CHI` of :mod:`airtune.bound.forecast`, in proportion to gamma.
+def chi_of(gamma: float, payload: str = "lora") -> float:
+    """Return the constant of white noise: :data:`CHI_OF`, in proportion to gamma.
 
     Parameters
     ----------
     gamma : float
         :func:`airtune.bound.forecast.noise_inflation` of a pilot's updates, at least 1.
+    payload : str
+        Name of what is sent of an update (`aggregation.payload`).
 
     Examples
     --------
-    >>> round(chi_of(9.3), 2), round(chi_of(4.65), 2)
-    (4.1, 2.05)
+    >>> round(chi_of(9.3), 2), round(chi_of(4.65), 2), round(chi_of(9.3, "ffa"), 2)
+    (4.1, 2.05, 7.0)
     """
-    return CHI / GAMMA * gamma
+    return CHI_OF.get(payload, CHI) / GAMMA * gamma
 
 
 def fit_chi(mse: npt.ArrayLike, factors: npt.ArrayLike) -> float:
