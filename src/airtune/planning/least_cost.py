@@ -303,8 +303,7 @@ class _Search:
                 for whole in (np.floor(batch + 1e-9), np.round(batch)):
                     sizes = np.minimum(whole, np.floor(caps + 1e-9))[fits]
                     plans.append((sizes, backoff[fits], window[fits]))
-        sizes, powers, windows = (np.concatenate(parts) for parts in zip(*plans, strict=True))
-        self._offer(sizes, powers, windows)
+        self._offer(*(np.concatenate(parts) for parts in zip(*plans, strict=True)))
 
     def polish(self) -> None:
         """Exchange single samples of the best plan, with other back-offs, as long as it helps."""
