@@ -53,7 +53,7 @@ class Grid:
     batches: tuple[float, ...] = (0.25, 0.5, 1.0)
     backoffs: tuple[float, ...] = (0.25, 1.0)
     travels: tuple[float, ...] = (0.0, 0.2, 1.0)
-    windows: tuple[float, ...] = (1.0, 1.5, 2.0, 3.0, 5.0)
+    windows: tuple[float, ...] = (1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 
     def runs(self) -> Iterator[tuple[float, float, float]]:
         """Yield what is run: shares of batches, back-off and share of the way."""

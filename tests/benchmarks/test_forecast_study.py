@@ -93,3 +93,20 @@ def test_a_limit_is_never_from_the_scores_of_its_own_seed() -> None:
     few = [row for row in rows if row["seed"] < 5]
     forecast_study.with_limits(few)
     assert all(row["held"] is None for row in few)
+
+
+def test_a_run_that_stands_in_two_studies_is_counted_once() -> None:
+    run = {"scheme": "fixed", "seed": 1, "learnt": (2.0, 1.0, 0.1), "study": "paper-v1"}
+    again = {**run, "study": "electrical"}
+    others = [{**run, "seed": 2}, {**run, "learnt": (2.0, 1.0, 0.2)}, {**run, "scheme": "movable"}]
+    assert forecast_study.once([run, again, *others]) == [run, *others]
+
+
+def test_counts_over_all_are_of_different_runs() -> None:
+    document = json.loads(forecast_study.RESULT.read_text())
+    groups = document["groups"]
+    assert document["rows"] == sum(
+        one["runs"] for name, one in groups.items() if name.endswith(", all") and name != "all, all"
+    )
+    counts = [groups[f"all, {n}"]["runs"] for n in ("all", "noisy", "noisy, beyond the pilot")]
+    assert document["rows"] > counts[0] > counts[1] > counts[2] >= 200

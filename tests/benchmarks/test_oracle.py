@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,6 +39,64 @@ def test_slow_clocks_take_what_a_window_needs() -> None:
     work = np.array([4e8, 2e8])
     energy = oracle.window_energy({"clients": clients}, 2.0)
     assert energy == pytest.approx(float(np.sum(1e-27 * work * clocks**2)))
+
+
+def test_books_that_are_not_those_of_the_metrics_stop_the_script() -> None:
+    cell = {"losses": [3, 2, 1], "rounds": [[1, 1], [3, 3], [5, 5]], "overlap": True}
+    cell |= {"window_s": 2.0, "compute_j": 1.0}
+    oracle.check_books(cell, 1.5, np.array([[0, 0], [4.0, 6.0], [8.0, 12.0]]))
+    for wrong in ([[0, 0], [4.1, 6.0], [8.2, 12.0]], [[0, 0], [4.0, 6.1], [8.0, 12.2]]):
+        with pytest.raises(ValueError, match="booked"):
+            oracle.check_books(cell, 1.5, np.array(wrong))
+
+
+def small(rounds: dict[str, int]) -> tuple[oracle_cases.Case, dict[str, Any]]:
+    """Return a case and cells whose rounds to the target are given, 99 for never."""
+    case = oracle_cases.cases(reduced=True)[0]
+
+    def cell(name: str) -> dict[str, Any]:
+        taken = rounds.get(name, 10)
+        losses = [2.0] * taken + [1.0] if taken < 99 else [2.0] * 9
+        count = len(losses) - 1
+        clients = {"batches": [4.0], "cycles": [1e8], "f_min": [1e8], "kappa": 1e-27}
+        work = {"window_s": 1.0, "compute_j": 1.0, "clients": clients, "overlap": True}
+        return {"losses": losses, "rounds": [[1.0] * count] * 3, **work}
+
+    plans = [f"plan; {name}" for name in ("time", "energy", "bound")]
+    runs = map(oracle_cases.grid_name, case.grid.runs())
+    return case, {"cells": {name: cell(name) for name in (*plans, *runs)}, "target": 1.0}
+
+
+def test_a_refused_plan_is_worse_than_any() -> None:
+    case, document = small({"plan; time": 12})
+    found = oracle.compared(case, document)
+    assert found is not None and found["time_over_least"]["time"] == pytest.approx(1.2)
+    document["cells"]["plan; time"] = {"refused": "never"}
+    refused = oracle.compared(case, document)
+    assert refused is not None and refused["time_over_least"]["time"] is None
+    said = oracle.verdict([refused], "time")
+    assert "median inf (1.10 asked: missed)" in said and "worst inf (1.25: missed)" in said
+
+
+def test_no_ratio_where_no_plan_of_the_grid_arrives(tmp_path: Path) -> None:
+    case, _ = small({})
+    names = map(oracle_cases.grid_name, case.grid.runs())
+    _, document = small(dict.fromkeys(names, 99))
+    found = oracle.compared(case, document)
+    assert found is not None and found["arrived"] == 0
+    assert found["least_time_s"] is None and set(found["time_over_least"].values()) == {None}
+    case.file(tmp_path).write_text(json.dumps(document))
+    said = oracle.write_docs([case], tmp_path)
+    assert said.startswith("0 of 1 scenarios.") and f"not counted: {case.name}" in said
+
+
+def test_the_answer_is_of_the_median_and_of_the_worst() -> None:
+    def some(*ratios: float) -> str:
+        return oracle.verdict([{"energy_over_least": {"energy": x}} for x in ratios], "energy")
+
+    assert "median 1.10 (1.10 asked: kept), worst 1.25 (1.25: kept)" in some(0.9, 1.1, 1.25)
+    assert "median 1.20 (1.10 asked: missed), worst 1.25 (1.25: kept)" in some(1.0, 1.2, 1.25)
+    assert "median 1.00 (1.10 asked: kept), worst 1.30 (1.25: missed)" in some(0.9, 1.0, 1.3)
 
 
 @pytest.mark.slow
