@@ -11,6 +11,8 @@ import pytest
 
 import oracle
 import oracle_cases
+import oracle_tables
+from airtune.bound.forecast import crossing
 
 
 def test_scenarios_and_plans_are_as_many_as_said() -> None:
@@ -27,9 +29,9 @@ def test_scenarios_and_plans_are_as_many_as_said() -> None:
 
 def test_a_longer_window_hides_more_of_the_way() -> None:
     cell = {"losses": [3, 2, 1], "rounds": [[1, 1], [3, 3], [5, 5]], "overlap": True}
-    short, long = (oracle.booked(cell, 1.0, window, 1.0)[0] for window in (1.0, 4.0))
+    short, long = (oracle_tables.booked(cell, 1.0, window, 1.0)[0] for window in (1.0, 4.0))
     assert (short, long) == (2 * (1 + 1 + 2), 2 * (4 + 1))
-    apart = oracle.booked({**cell, "overlap": False}, 1.0, 4.0, 1.0)
+    apart = oracle_tables.booked({**cell, "overlap": False}, 1.0, 4.0, 1.0)
     assert apart == [2 * (4 + 1 + 3), 2 * (1 + 5)]
 
 
@@ -37,17 +39,17 @@ def test_slow_clocks_take_what_a_window_needs() -> None:
     clients = {"batches": [4.0, 2.0], "cycles": [1e8, 1e8], "f_min": [1e8, 1e8], "kappa": 1e-27}
     clocks = np.array([4e8 / 2.0, 1e8])  # the second is at its slowest
     work = np.array([4e8, 2e8])
-    energy = oracle.window_energy({"clients": clients}, 2.0)
+    energy = oracle_tables.window_energy({"clients": clients}, 2.0)
     assert energy == pytest.approx(float(np.sum(1e-27 * work * clocks**2)))
 
 
 def test_books_that_are_not_those_of_the_metrics_stop_the_script() -> None:
     cell = {"losses": [3, 2, 1], "rounds": [[1, 1], [3, 3], [5, 5]], "overlap": True}
     cell |= {"window_s": 2.0, "compute_j": 1.0}
-    oracle.check_books(cell, 1.5, np.array([[0, 0], [4.0, 6.0], [8.0, 12.0]]))
+    oracle_tables.check_books(cell, 1.5, np.array([[0, 0], [4.0, 6.0], [8.0, 12.0]]))
     for wrong in ([[0, 0], [4.1, 6.0], [8.2, 12.0]], [[0, 0], [4.0, 6.1], [8.0, 12.2]]):
         with pytest.raises(ValueError, match="booked"):
-            oracle.check_books(cell, 1.5, np.array(wrong))
+            oracle_tables.check_books(cell, 1.5, np.array(wrong))
 
 
 def small(rounds: dict[str, int]) -> tuple[oracle_cases.Case, dict[str, Any]]:
@@ -69,12 +71,12 @@ def small(rounds: dict[str, int]) -> tuple[oracle_cases.Case, dict[str, Any]]:
 
 def test_a_refused_plan_is_worse_than_any() -> None:
     case, document = small({"plan; time": 12})
-    found = oracle.compared(case, document)
+    found = oracle_tables.compared(case, document)
     assert found is not None and found["time_over_least"]["time"] == pytest.approx(1.2)
     document["cells"]["plan; time"] = {"refused": "never"}
-    refused = oracle.compared(case, document)
+    refused = oracle_tables.compared(case, document)
     assert refused is not None and refused["time_over_least"]["time"] is None
-    said = oracle.verdict([refused], "time")
+    said = oracle_tables.verdict([refused], "time")
     assert "median inf (1.10 asked: missed)" in said and "worst inf (1.25: missed)" in said
 
 
@@ -82,17 +84,19 @@ def test_no_ratio_where_no_plan_of_the_grid_arrives(tmp_path: Path) -> None:
     case, _ = small({})
     names = map(oracle_cases.grid_name, case.grid.runs())
     _, document = small(dict.fromkeys(names, 99))
-    found = oracle.compared(case, document)
+    found = oracle_tables.compared(case, document)
     assert found is not None and found["arrived"] == 0
     assert found["least_time_s"] is None and set(found["time_over_least"].values()) == {None}
     case.file(tmp_path).write_text(json.dumps(document))
-    said = oracle.write_docs([case], tmp_path)
+    said = oracle_tables.write_docs([case], tmp_path)
     assert said.startswith("0 of 1 scenarios.") and f"not counted: {case.name}" in said
 
 
 def test_the_answer_is_of_the_median_and_of_the_worst() -> None:
     def some(*ratios: float) -> str:
-        return oracle.verdict([{"energy_over_least": {"energy": x}} for x in ratios], "energy")
+        return oracle_tables.verdict(
+            [{"energy_over_least": {"energy": x}} for x in ratios], "energy"
+        )
 
     assert "median 1.10 (1.10 asked: kept), worst 1.25 (1.25: kept)" in some(0.9, 1.1, 1.25)
     assert "median 1.20 (1.10 asked: missed), worst 1.25 (1.25: kept)" in some(1.0, 1.2, 1.25)
@@ -120,8 +124,8 @@ def test_the_reduced_comparison_goes_on_where_it_was(
 
     # The run of the whole batches at the highest clocks is booked as its metrics were.
     cell = document["cells"][oracle.grid_name(oracle_cases.FULL)]
-    full = oracle.booked(cell, document["target"], cell["window_s"], cell["compute_j"])
-    rounds = oracle.crossing(cell["losses"], document["target"])
+    full = oracle_tables.booked(cell, document["target"], cell["window_s"], cell["compute_j"])
+    rounds = crossing(cell["losses"], document["target"])
     others, ways, _ = (np.array(part) for part in cell["rounds"])
     each = np.maximum(ways, cell["window_s"]) + others
     assert full[0] == pytest.approx(
