@@ -68,6 +68,9 @@ class AirInterface(ABC):
 
     sends_signs : bool
         Of the class: whether the mean that is decoded holds signs alone, of one size.
+    needs_a_sum : bool
+        Of the class: whether :meth:`combine` asks of the updates for nothing but their scales and
+        one sum, so that they may stay with the clients (`Uploads.held`).
 
     Examples
     --------
@@ -105,6 +108,7 @@ class AirInterface(ABC):
     books_twins: ClassVar[bool] = False
     follows_no_law: ClassVar[bool] = False
     sends_signs: ClassVar[bool] = False
+    needs_a_sum: ClassVar[bool] = False
 
     @classmethod
     def build(cls, scenario: Scenario) -> Self:
