@@ -61,9 +61,7 @@ def test_the_mean_is_that_of_updates_at_hand_whatever_the_powers(seed, rule, pre
     assert np.allclose(scales.deviations, direct.deviations, rtol=1e-9, atol=1e-12)
     make = precode_updates if precoded else normalise_updates
     common = make(direct, weights, rule)
-    sent = uniform_forcing(
-        air.channel, np.ones(2) + 0j, common.effective_weights, np.ones(4), 0.7
-    )
+    sent = uniform_forcing(air.channel, np.ones(2) + 0j, common.effective_weights, np.ones(4), 0.7)
     one = aggregate(updates, common, sent, air, np.random.default_rng(seed))
     other = aggregate_held(held, common, sent, air, np.random.default_rng(seed))
     assert other is not None

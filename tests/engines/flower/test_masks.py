@@ -1,4 +1,4 @@
-"""Masks cancel in the sum of all, hide each share, and are those of the primitives that they name."""
+"""Masks cancel in the sum of all, hide each share, and are made of the primitives they name."""
 
 from __future__ import annotations
 

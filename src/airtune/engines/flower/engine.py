@@ -352,10 +352,9 @@ class FlowerEngine(LocalEngine):
         answered = len(selected) - len(computed.missing)
         if answered < least:
             gone = all(node in self._silent or node in self._lost for node in self._members)
-            few = f"{answered} of {len(selected)} clients have answered, fewer than " + (
-                "the two of a sum"
-                if settings.secure and least == 2
-                else f"engine.minimum_clients = {least}"
+            few = (
+                f"{answered} of {len(selected)} clients have answered, fewer than "
+                f"{_least(settings)} = {least}"
             )
             raise self._stopped("all nodes of the federation are lost" if gone else few)
         self._silent.clear()

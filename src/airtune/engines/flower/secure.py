@@ -42,12 +42,7 @@ def check_secure(scenario: Scenario) -> None:
             "one whose clients keep no states",
         ),
         ("planning.pilot", planning.pilot, predicts, "the file of an earlier one"),
-        (
-            "faults.dropout.when",
-            dropout.when,
-            dropout.when == "during" and dropout.share > 0,
-            "before",
-        ),
+        ("faults.dropout.when", dropout.when, breaks, "before"),
         ("faults.broadcast.share", faults.broadcast.share, faults.broadcast.share > 0, "0"),
         ("faults.side_information.share", wrong, wrong > 0, "0"),
         ("faults.synchronisation.phase_deg", sync.phase_deg, sync.phase_deg > 0, "0"),

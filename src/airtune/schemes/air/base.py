@@ -65,12 +65,11 @@ class AirInterface(ABC):
     books_twins : bool
         Of the class: whether :meth:`forecast` and :meth:`combine` book the entries that
         :meth:`booked_entries` returns; without it the interface is refused where there is a twin.
-
     sends_signs : bool
         Of the class: whether the mean that is decoded holds signs alone, of one size.
     needs_a_sum : bool
-        Of the class: whether :meth:`combine` asks of the updates for nothing but their scales and
-        one sum, so that they may stay with the clients (`Uploads.held`).
+        Of the class: whether it needs scales and one sum only, so that updates may stay with
+        clients (`Uploads.held`).
 
     Examples
     --------

@@ -1,0 +1,361 @@
+"""Secure rounds with real nodes, in this process: the numbers of the local engine from a sum."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+
+from airtune.engines import LocalEngine
+from airtune.engines.flower import engine as module
+from airtune.engines.flower import frames, masks, sums
+from airtune.engines.flower.engine import FlowerEngine
+from airtune.engines.flower.members import member_of
+from airtune.engines.flower.node import Node
+from airtune.engines.flower.secure import check_secure
+from airtune.errors import FailedError, InputError
+from airtune.learning.learner import prepare
+from airtune.learning.payload import payload_of
+from airtune.planning.repetition import Repetition
+from airtune.radio.held import Weighing
+from airtune.radio.scales import normalise_updates, report_scales
+from airtune.rounds.federated import FederatedRun
+from airtune.scenario import Scenario
+
+pytestmark = pytest.mark.skipif(
+    find_spec("cryptography") is None, reason="cryptography (of the extra flower) is not installed"
+)
+
+CLIENTS, SIZES = np.arange(3), np.array([3, 1, 2])
+
+
+def secure(settings: dict, **changed) -> Scenario:
+    whole = {name: settings.get(name, {}) | own for name, own in changed.items()}
+    whole["engine"] = {**settings["engine"], **changed.get("engine", {}), "secure": True}
+    return Scenario.model_validate(settings | whole)
+
+
+@pytest.fixture
+def messages(here, monkeypatch) -> list[tuple[dict, dict, dict, dict]]:
+    """All that passes between run and nodes: headers and arrays of questions and answers."""
+    seen, ask = [], here.ask
+
+    def asking(self, bodies, limit_s, nodes=None):
+        answers = ask(self, bodies, limit_s, nodes)
+        for name, body in answers.bodies.items():
+            seen.append((*frames.unpack(bodies[name]), *frames.unpack(body)))
+        return answers
+
+    monkeypatch.setattr(here, "ask", asking)
+    return seen
+
+
+@pytest.mark.parametrize("payload", ["lora", "ffa", "subspace"])
+def test_the_server_is_sent_scales_and_words_that_mean_nothing_by_themselves(
+    settings, messages, payload
+) -> None:
+    size = {"payload_size": 64} if payload == "subspace" else {}
+    scenario = secure(settings, aggregation={"payload": payload, **size})
+    local, spread = LocalEngine(prepare), FlowerEngine(prepare)
+    local.start(scenario, 1)
+    try:
+        spread.start(scenario, 1)
+        adapter = local.initial_adapter()
+        one = local.updates(adapter, CLIENTS, SIZES, 1, 1)
+        done = spread.updates(adapter, CLIENTS, SIZES, 1, 1)
+        assert (done.updates.shape, done.loss, done.losses) == ((3, 0), one.loss, one.losses)
+        sent = payload_of(scenario.aggregation, local.learner.matrices, 1)
+        rows = np.zeros((3, len(sent.coded(one.updates[:1], 1)[0])), np.float32)
+        for own in ([0, 2], [1]):  # of each node: products are rounded by the shape of a batch
+            rows[own] = sent.coded(one.updates[own], 1, scenario.training.clip_norm)
+        scales = report_scales(rows, done.held.sizes)
+        assert np.array_equal(done.held.deviations, scales.deviations)
+        common = normalise_updates(scales, [0.5, 0.2, 0.3], "block")
+        gains = common.effective_weights * np.array([1.0, 1j, 0.9])
+        symbols = done.held.summed(common, gains)
+        # What has arrived is the sum of the weighed symbols, to the size of the steps.
+        (asked,) = [header for header, *_ in messages if header["do"] == "sum"][:1]
+        whole = Weighing(
+            CLIENTS, gains, common.symbol_factors, scales.means, scales.sizes, common.sent, 1.0
+        )
+        expected = sum(whole.symbols(rows[k].astype(np.float64), k) for k in range(3))
+        off = (symbols - expected).view(np.float64)
+        assert np.abs(off).max() <= 2 * 0.5 * asked["step"] * 1.01  # two nodes round
+        assert asked["step"] < 1e-6
+        # No answer has a number of an update in it.
+        answers = [(q["do"], arrays) for q, _, _, arrays in messages if q["do"] != "begin"]
+        assert [(do, sorted(arrays)) for do, arrays in answers] == [
+            *[("updates", ["deviations", "means"])] * 2,
+            *[("sum", ["sum"])] * 2,
+        ]
+        shares = [arrays["sum"] for _, arrays in answers[2:]]
+        for share in shares:  # all words are as likely, whatever the symbols are
+            uniform, known = share / 2.0**32, symbols.view(np.float64)
+            assert abs(uniform.std() * np.sqrt(12) - 1) < 5 / np.sqrt(len(share))
+            assert abs(np.corrcoef(uniform, known)[0, 1]) < 5 / np.sqrt(len(share))
+        if payload == "lora":  # enough words to see that all are as likely
+            for share in shares:
+                octets = np.bincount(share.view(np.uint8), minlength=256)
+                assert ((octets - octets.mean()) ** 2 / octets.mean()).sum() < 255 + 6 * 22.6
+        # Each is asked for once.
+        with pytest.warns(RuntimeWarning, match="whose sum cannot be read"):
+            assert done.held.summed(common, gains) is None
+    finally:
+        spread.close()
+
+
+def rounds(engine, scenario: Scenario, schemes, count: int = 2) -> dict[str, list[dict]]:
+    """Return the lines of metrics of some rounds of each scheme."""
+    try:
+        sizes = engine.start(scenario, 1)
+        repetition = Repetition.open(scenario, 1, sizes=sizes)
+        found = {}
+        for scheme in schemes:
+            run = FederatedRun(repetition, scheme, engine)
+            found[scheme] = [run.run_round() for _ in range(count)]
+            found[scheme][-1]["adapter"] = run.state.adapter
+        return found
+    finally:
+        engine.close()
+
+
+def compared(plain: dict, schemes) -> tuple[dict, dict]:
+    """Return what the local engine and secure rounds come to."""
+    local = Scenario.model_validate({**plain, "engine": {"name": "local"}})
+    one = rounds(LocalEngine(prepare), local, schemes)
+    other = rounds(FlowerEngine(prepare), secure(plain), schemes)
+    for scheme in schemes:
+        for before, after in zip(one[scheme], other[scheme], strict=True):
+            assert after["loss"] == pytest.approx(before["loss"], abs=1e-5)
+            assert after["train_loss"] == pytest.approx(before["train_loss"], abs=1e-5)
+            assert (after["clients"], after["missing"]) == (before["clients"], [])
+            assert after["round_latency_s"] == pytest.approx(before["round_latency_s"], rel=1e-6)
+            assert after["round_energy_j"] == pytest.approx(before["round_energy_j"], rel=1e-6)
+        moved = np.abs(one[scheme][-1]["adapter"] - other[scheme][-1]["adapter"])
+        assert moved.max() < 1e-5
+    return one, other
+
+
+SCHEMES = ("ideal", "fixed", "cotaf", "truncated")
+
+
+def test_with_known_channels_losses_and_errors_are_those_of_the_local_engine(
+    settings, here
+) -> None:
+    plain = {**settings, "clients": {"count": 3, "tx_power_dbm": 5}, "schemes": SCHEMES}
+    plain |= {"aggregation": {"truncation_db": -20.0}}
+    one, other = compared(plain, SCHEMES)
+    for scheme in SCHEMES[1:]:
+        for before, after in zip(one[scheme], other[scheme], strict=True):
+            if len(after["clients"]) == 3:
+                assert after["mse"] == pytest.approx(before["mse"], rel=1e-3)
+                predicted = before["mse_predicted_db"]
+                assert after["mse_predicted_db"] == pytest.approx(predicted, abs=1e-3)
+            else:
+                assert after["mse"] is None
+
+
+def test_misaligned_clients_arrive_as_they_do_and_nobody_knows_the_error(settings, here) -> None:
+    plain = {**settings, "clients": {"count": 3, "tx_power_dbm": 5}, "schemes": ("fixed",)}
+    plain |= {"radio": {"csi": {"gain_error": 0.2}}}
+    plain |= {"aggregation": {"normalise": "global", "scale_reports": "joint"}}
+    one, other = compared(plain, ("fixed",))
+    assert [line["mse"] for line in other["fixed"]] == [None, None]
+    assert one["fixed"][0]["mse"] > 1e-4
+
+
+@pytest.mark.filterwarnings("ignore:a node of the federation has not answered")
+def test_a_node_lost_before_its_share_costs_the_round_and_no_secret(
+    settings, here, monkeypatch
+) -> None:
+    """The round makes no step; nobody is asked for another sum of the same updates."""
+    ask, times = here.ask, []
+
+    def asking(self, bodies, limit_s, nodes=None):
+        doing = {frames.unpack(body)[0]["do"] for body in bodies.values()}
+        times.extend(doing)
+        if doing == {"sum"} and times.count("sum") == 2:
+            self.nodes_here[1].running = False
+        return ask(self, bodies, limit_s, nodes)
+
+    monkeypatch.setattr(here, "ask", asking)
+    lines = rounds(FlowerEngine(prepare), secure(settings), ["ideal"], 4)["ideal"]
+    assert [line["missing"] for line in lines] == [[], [1], [1], [1]]
+    assert [line["clients"] for line in lines] == [[0, 1, 2], [], [0, 2], [0, 2]]
+    assert lines[1]["loss"] == lines[0]["loss"] != lines[2]["loss"]
+    assert times == ["begin", *["updates", "sum"] * 4]
+
+
+def test_one_client_alone_is_never_asked_for_a_sum(settings, here) -> None:
+    engine = FlowerEngine(prepare)
+    try:
+        engine.start(secure(settings), 1)
+        adapter, nodes = engine.initial_adapter(), here.opened_ones[0].nodes_here
+        nodes[0].running = False
+        with pytest.warns(RuntimeWarning, match="clients 0, 2 are missing"):
+            done = engine.updates(adapter, CLIENTS, SIZES, 1, 1)
+        with pytest.raises(FailedError, match=r"1 of 3 clients .* of a sum \(engine.secure\) = 2"):
+            engine.check_round(done, CLIENTS)
+        common = normalise_updates(done.held.scales(done.held.sizes), [1.0], "block")
+        with pytest.raises(FailedError, match="the sum of round 1 would be the update of one"):
+            done.held.summed(common, np.ones(1) + 0j)
+    finally:
+        engine.close()
+
+
+def began(settings, node: Node) -> None:
+    scenario = secure(settings).to_dict()
+    head = {"do": "begin", "run": "r", "message": "m", "scenario": scenario, "seed": 1}
+    member_of("1", node.answer(frames.pack(head)), 3)
+
+
+def reported(node: Node, clients: list[int], blocks, adapter) -> sums.Report:
+    head = {"do": "updates", "run": "r", "message": f"u{clients}", "clients": clients}
+    head |= {"batch_sizes": [1] * len(clients), "seed": 1, "round": 1}
+    return sums.report_of(node.answer(frames.pack(head, {"adapter": adapter})), clients, blocks)
+
+
+def test_a_node_gives_one_share_of_a_sum_that_it_is_part_of(settings, here) -> None:
+    local = LocalEngine(prepare)
+    local.start(secure(settings), 1)
+    blocks = payload_of(local.learner.scenario.aggregation, local.learner.matrices, 1).matrix_sizes
+    adapter, groups = local.initial_adapter(), {"a": [0, 2], "b": [1]}
+    nodes = {name: Node((), None, settings["cache"]) for name in groups}
+    zeros, ones = np.zeros((3, len(blocks))), np.ones((3, len(blocks)))
+    weighing = Weighing(
+        np.array([0, 1, 2]), np.ones(3) + 0j, ones, zeros, blocks, np.ones(len(blocks), bool), 1e-6
+    )
+
+    def asked() -> dict[str, bytes]:
+        for node in nodes.values():
+            began(settings, node)
+            node._last = "", b""
+        reports = {n: reported(nodes[n], groups[n], blocks, adapter) for n in nodes}
+        return sums.asking(weighing, reports, "r", 1)
+
+    bodies = asked()
+    shares = {n: nodes[n].answer(bodies[n]) for n in nodes}
+    words = {n: sums.words_in(shares[n], weighing.length) for n in nodes}
+    expected = local.updates(adapter, CLIENTS, np.ones(3, int), 1, 1).updates.sum(0)
+    total = masks.numbers_of(words["a"] + words["b"], 1e-6)
+    assert np.abs(total[: len(expected)] * np.sqrt(2) - expected).max() < 3e-6
+    # The same message gets the same answer, another one for the same updates none.
+    assert nodes["a"].answer(bodies["a"]) == shares["a"]
+    head, arrays = frames.unpack(bodies["a"])
+    with pytest.raises(FailedError, match="it gives those of a round once"):
+        sums.words_in(nodes["a"].answer(frames.pack({**head, "message": "n"}, arrays)), 1)
+    # Nodes that are told different things have masks that do not cancel.
+    bodies = asked()
+    head, arrays = frames.unpack(bodies["b"])
+    bodies["b"] = frames.pack({**head, "step": 2e-6}, arrays)
+    other = [sums.words_in(nodes[n].answer(bodies[n]), weighing.length) for n in nodes]
+    assert np.abs(masks.numbers_of(other[0] + other[1], 1e-6)).mean() > 100
+    # Sums that are none.
+    bodies = asked()
+    head, arrays = frames.unpack(bodies["b"])
+    own, alone = head["nodes"][1], {name: arrays[name][:1] for name in ("gains",)}
+    for wrong in (
+        {"nodes": [own]},
+        {"nodes": head["nodes"][:1]},
+        {"nodes": [own, own]},
+        {"nodes": [own, [head["nodes"][0][0], [1]]]},
+        {"nodes": [[own[0], [0]], [head["nodes"][0][0], [1, 2]]]},
+        {"step": 0.0},
+        {"round": 2},
+    ):
+        asked_again = asked()["b"]
+        fresh, held = frames.unpack(asked_again)
+        if "nodes" in wrong:  # keys are those of the round
+            keys = dict(zip([k for k, _ in head["nodes"]], fresh["nodes"], strict=True))
+            wrong = {"nodes": [[keys[k][0], clients] for k, clients in wrong["nodes"]]}
+        body = nodes["b"].answer(frames.pack({**fresh, **wrong}, {**held, **alone}))
+        with pytest.raises(FailedError, match=r"engine\.secure = True: a "):
+            sums.words_in(body, weighing.length)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"engine": {"workers": 1}}, r"engine\.workers = 1"),
+        ({"clients": {"concurrency": 1, "selection": "random"}}, r"clients\.concurrency = 1"),
+        ({"aggregation": {"robust": "median", "groups": 3}}, r"aggregation\.robust = 'median'"),
+        ({"aggregation": {"groups": 2}}, r"aggregation\.groups = 2"),
+        ({"aggregation": {"form": "waveform"}}, r"aggregation\.form = 'waveform'"),
+        (
+            {"digital": {"aggregation": "flora"}, "training": {"local_steps": 2}},
+            r"digital\.aggregation = 'flora'",
+        ),
+        (
+            {"training": {"client_objective": "scaffold", "local_steps": 2}},
+            r"training\.client_objective = 'scaffold'",
+        ),
+        ({"faults": {"poison": {"kind": "scaling", "share": 0.4}}}, r"faults\.poison\.kind"),
+        ({"faults": {"broadcast": {"share": 0.1}}}, r"faults\.broadcast\.share = 0\.1"),
+        ({"faults": {"synchronisation": {"phase_deg": 3}}}, r"phase_deg = 3"),
+        ({"faults": {"dropout": {"share": 0.1, "when": "during"}}}, r"dropout\.when = 'during'"),
+    ],
+)
+def test_what_needs_more_than_a_sum_is_refused_before_any_work(settings, changed, said) -> None:
+    with pytest.raises(InputError, match=said + ".*engine.secure = true") as caught:
+        check_secure(secure(settings, **changed))
+    assert len(str(caught.value)) <= 400
+
+
+@pytest.mark.parametrize(
+    "scheme", ["digital", "obda", "zeroth-order", "massive-digital", "non-coherent"]
+)
+def test_schemes_whose_server_takes_more_are_refused(settings, scheme) -> None:
+    with pytest.raises(InputError, match=f"'{scheme}' cannot be run with engine.secure = true"):
+        check_secure(secure({**settings, "schemes": ["ideal", scheme]}))
+
+
+def test_other_engines_do_not_know_it(settings) -> None:
+    with pytest.raises(ValueError, match="secure = True: needs name = flower, not local"):
+        Scenario.model_validate({**settings, "engine": {"name": "local", "secure": True}})
+
+
+def test_a_node_that_takes_part_in_sums_only_refuses_another_run(settings) -> None:
+    head = {"do": "begin", "run": "r", "message": "m", "seed": 1}
+    head["scenario"] = Scenario.model_validate(settings).to_dict()
+    body = Node((), None, settings["cache"], secure=True).answer(frames.pack(head))
+    with pytest.raises(InputError, match=r"engine\.secure = False: must be True; this node"):
+        member_of("1", body, 3)
+
+
+def test_states_of_clients_are_not_sent_beside_masks(settings) -> None:
+    from airtune.learning.results import ClientUpdate
+
+    one = ClientUpdate(np.ones(3, np.float32), 1.0, 3, finite=True, state={"sum": np.ones(3)})
+    with pytest.raises(InputError, match="whose clients keep states"):
+        sums.kept_of([one], [0], None, 1, None)
+
+
+def test_a_report_of_another_form_is_refused(settings) -> None:
+    key, blocks = "ab" * 32, np.array([3, 4])
+    header = {"clients": [1], "losses": [1.0], "tokens": [3], "finite": [True], "key": key}
+    arrays = {"means": np.zeros((1, 2)), "deviations": np.ones((1, 2))}
+    assert sums.report_of(frames.pack(header, arrays), [1], blocks).key == key
+    for head, held in (
+        ({"clients": [0]}, {}),
+        ({"key": "ab"}, {}),
+        ({"key": "no"}, {}),
+        ({"losses": []}, {}),
+        ({"finite": [1]}, {}),
+        ({"tokens": [-1]}, {}),
+        ({}, {"means": np.zeros((1, 3))}),
+        ({}, {"means": np.zeros((1, 2), np.float32)}),
+        ({}, {"deviations": -np.ones((1, 2))}),
+        ({}, {"deviations": np.full((1, 2), np.nan)}),
+    ):
+        with pytest.raises(FailedError, match="a node"):
+            sums.report_of(frames.pack({**header, **head}, {**arrays, **held}), [1], blocks)
+    for words in (np.zeros(4, np.float32), np.zeros(5, np.uint32), np.zeros((2, 2), np.uint32)):
+        with pytest.raises(FailedError, match="a node"):
+            sums.words_in(frames.pack({}, {"sum": words}), 4)
+
+
+def test_the_engine_checks_it_first(settings, here) -> None:
+    assert module.check_secure is check_secure
+    with pytest.raises(InputError, match="'digital' cannot be run"):
+        FlowerEngine.check(secure({**settings, "schemes": ["digital"]}))
