@@ -68,7 +68,7 @@ class AirInterface(ABC):
     sends_signs : bool
         Of the class: whether the mean that is decoded holds signs alone, of one size.
     needs_a_sum : bool
-        Of the class: whether scales and one sum are all that it needs (`Uploads.held`).
+        Of the class itself: whether scales and one sum are all that it needs (`Uploads.held`).
 
     Examples
     --------
