@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,6 +80,7 @@ class Engine(ABC):
     that computes elsewhere need not call it.  :meth:`start` comes first and :meth:`close` last,
     also after a :meth:`start` that failed.
 
+    Where ``makes_sums`` is true `engine.secure` may ask for updates that stay with the clients.
     An engine that can run whole cells of a sweep elsewhere has a class method ``tasks``, as
     :class:`airtune.engines.ray_workers.RayEngine` has.
 
@@ -105,6 +106,8 @@ class Engine(ABC):
 
         airtune.registry.ENGINES.add("counting", Counting)
     """
+
+    makes_sums: ClassVar[bool] = False
 
     @classmethod  # noqa: B027
     def check(cls, scenario: Scenario) -> None:

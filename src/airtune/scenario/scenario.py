@@ -183,12 +183,6 @@ class Engine(Settings):
         "goes to a GPU (model.device), else 0",
     )
 
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.secure and self.name != "flower":
-            raise ValueError(f"secure = True: needs name = flower, not {clip(self.name)}")
-        return self
-
 
 class Scenario(Settings):
     """One study: who fine-tunes what over which air, within which budgets."""

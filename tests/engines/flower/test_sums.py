@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from importlib.util import find_spec
 
 import numpy as np
 import pytest
 
+from airtune.cli import main
 from airtune.engines import LocalEngine
 from airtune.engines.flower import engine as module
 from airtune.engines.flower import frames, masks, sums
@@ -22,12 +25,27 @@ from airtune.radio.held import Weighing
 from airtune.radio.scales import normalise_updates, report_scales
 from airtune.rounds.federated import FederatedRun
 from airtune.scenario import Scenario
+from airtune.study import compare
 
 pytestmark = pytest.mark.skipif(
     find_spec("cryptography") is None, reason="cryptography (of the extra flower) is not installed"
 )
 
 CLIENTS, SIZES = np.arange(3), np.array([3, 1, 2])
+
+
+def ended(line: list[str]) -> int:
+    """Return the exit code of a command."""
+    handlers = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+    before, sys.argv = sys.argv, ["airtune", *line]
+    try:
+        with pytest.raises(SystemExit) as end:
+            main()
+    finally:
+        sys.argv = before
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    return int(end.value.code or 0)
 
 
 def secure(settings: dict, **changed) -> Scenario:
@@ -310,9 +328,19 @@ def test_schemes_whose_server_takes_more_are_refused(settings, scheme) -> None:
         check_secure(secure({**settings, "schemes": ["ideal", scheme]}))
 
 
-def test_other_engines_do_not_know_it(settings) -> None:
-    with pytest.raises(ValueError, match="secure = True: needs name = flower, not local"):
-        Scenario.model_validate({**settings, "engine": {"name": "local", "secure": True}})
+def test_other_engines_do_not_know_it_whatever_the_command_says(settings) -> None:
+    other = Scenario.model_validate({**settings, "engine": {"name": "local", "secure": True}})
+    with pytest.raises(InputError, match=r"engine\.secure = True: must be False with .* 'local'"):
+        compare.check(other, "run")
+
+
+def test_the_engine_of_the_command_line_is_the_one_that_counts(settings, here, capsys) -> None:
+    """As typed: the settings name it after the file, and what they cannot do is refused."""
+    line = ["run", "quickstart", "--scheme", "digital", "--set", "engine.secure=true"]
+    assert ended([*line, "--engine", "flower"]) == 2
+    assert "'digital' cannot be run with engine.secure = true" in capsys.readouterr().err
+    assert ended(line) == 2
+    assert "engine.secure = True: must be False" in capsys.readouterr().err
 
 
 def test_a_node_that_takes_part_in_sums_only_refuses_another_run(settings) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,7 @@ from airtune.engines.flower.members import (
     results_of,
     with_own,
 )
-from airtune.engines.flower.secure import check_secure
+from airtune.engines.flower.secure import check_secure, least_of
 from airtune.engines.flower.started import nodes_here, options_of
 from airtune.engines.flower.sums import Report, asking, held_of, report_of, summed
 from airtune.engines.local import LocalEngine, round_updates
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from airtune.learning.results import ClientState
     from airtune.learning.sizes import Sizes
     from airtune.scenario import Scenario
-    from airtune.scenario.scenario import Engine as Settings
 
 T = TypeVar("T")
 
@@ -76,6 +75,8 @@ class FlowerEngine(LocalEngine):
     traffic : list of Traffic
         One of each call of :meth:`updates`.
     """
+
+    makes_sums: ClassVar[bool] = True
 
     def __init__(self, prepare: Prepare) -> None:
         super().__init__(prepare)
@@ -354,7 +355,7 @@ class FlowerEngine(LocalEngine):
             gone = all(node in self._silent or node in self._lost for node in self._members)
             few = (
                 f"{answered} of {len(selected)} clients have answered, fewer than "
-                f"{_least(settings)} = {least}"
+                f"{least_of(settings)} = {least}"
             )
             raise self._stopped("all nodes of the federation are lost" if gone else few)
         self._silent.clear()
@@ -384,12 +385,6 @@ class FlowerEngine(LocalEngine):
             if member.own:
                 found[member.clients] = np.array(member.sizes)[member.clients]
         return found
-
-
-def _least(settings: Settings) -> str:
-    """Return what sets the least number of clients."""
-    pair = settings.secure and settings.minimum_clients < 2
-    return "the clients of a sum (engine.secure)" if pair else "engine.minimum_clients"
 
 
 def _without(clients: NDArray[np.int64], groups: Iterable[Iterable[int]]) -> tuple[int, ...]:

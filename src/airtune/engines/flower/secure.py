@@ -9,6 +9,7 @@ from airtune.registry import SCHEMES
 
 if TYPE_CHECKING:
     from airtune.scenario import Scenario
+    from airtune.scenario.scenario import Engine
 
 
 def check_secure(scenario: Scenario) -> None:
@@ -63,3 +64,9 @@ def check_secure(scenario: Scenario) -> None:
                 "engine.secure = true: its server takes more from the clients than scales and one "
                 "sum of their updates"
             )
+
+
+def least_of(settings: Engine) -> str:
+    """Return what sets the least number of clients of a secure round or another one."""
+    pair = settings.secure and settings.minimum_clients < 2
+    return "the clients of a sum (engine.secure)" if pair else "engine.minimum_clients"
