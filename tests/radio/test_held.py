@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -107,6 +109,21 @@ def test_scales_bound_what_is_sent_also_of_one_large_entry(seed, size) -> None:
     factors = common.symbol_factors
     largest = factors * np.sqrt(size) * norms(reports).deviations
     assert (np.abs(factors * updates).max(axis=1) <= largest[:, 0] * (1 + 1e-6)).all()
+
+
+@pytest.mark.parametrize("mean", [0.0, 3.0])
+def test_the_bound_holds_where_bits_stand_for_the_scales(mean) -> None:
+    """The server holds a deviation that is too small, and another mean; the sum must not wrap."""
+    updates = np.full((2, 55), mean, np.float32)
+    updates[:, 5] += 1.0
+    held = kept(updates, [])
+    reports = held.scales(np.array([55]))
+    coded = replace(
+        reports, means=np.zeros_like(reports.means), deviations=0.5 * reports.deviations
+    )
+    common = normalise_updates(coded, [0.5, 0.5], "block")
+    symbols = held.summed(common, common.effective_weights + 0j)
+    assert np.abs(decode(symbols, common) - updates[0]).max() < 1e-5
 
 
 def test_clients_that_are_lost_are_told_and_constant_updates_need_no_sum() -> None:

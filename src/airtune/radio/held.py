@@ -164,13 +164,16 @@ class HeldUpdates:
     def summed(self, common: Normalisation, gains: Complex) -> Complex | None:
         """Return ``sum_k gains_k x_k`` of the symbols x_k of these clients.
 
-        A number is at most as far from the mean of n as the root of n times their deviation, so
-        the scales bound the sum, and no client has to tell its largest entry.
+        With n numbers d_i of mean m and deviation s, the sum over i of (d_i - c)^2 is
+        n (s^2 + (m - c)^2), for whatever mean c the server holds: no number is farther from c than
+        the root of that.  So what clients measure bounds the sum, and no client has to tell its
+        largest entry.
 
         Parameters
         ----------
         common : Normalisation
-            Its scales are those that the server holds of these clients.
+            Its scales are those that the server holds of these clients, maybe as bits stand for
+            them.
         gains : ndarray, complex, shape (S,)
 
         Returns
@@ -179,7 +182,9 @@ class HeldUpdates:
             None: it cannot be read.
         """
         factors = common.symbol_factors
-        reach = factors * np.sqrt(common.scales.sizes) * common.scales.deviations
+        measured = self.scales(common.scales.sizes)
+        farthest = np.hypot(measured.deviations, measured.means - common.scales.means)
+        reach = factors * np.sqrt(common.scales.sizes) * farthest
         limit = float(np.abs(gains) @ reach.max(axis=1))
         step = 1.001 * limit / (LARGEST - len(self.clients)) if limit > 0 else 1.0
         weighing = Weighing(

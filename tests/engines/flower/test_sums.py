@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Iterator
 from importlib.util import find_spec
+from itertools import count
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -14,9 +17,10 @@ from airtune.engines import LocalEngine
 from airtune.engines.flower import engine as module
 from airtune.engines.flower import frames, masks, sums
 from airtune.engines.flower.engine import FlowerEngine
+from airtune.engines.flower.given import Given
 from airtune.engines.flower.members import member_of
 from airtune.engines.flower.node import Node
-from airtune.engines.flower.secure import check_secure
+from airtune.engines.flower.secure import check_blocks, check_secure, check_spread
 from airtune.errors import FailedError, InputError
 from airtune.learning.learner import prepare
 from airtune.learning.payload import payload_of
@@ -73,7 +77,7 @@ def messages(here, monkeypatch) -> list[tuple[dict, dict, dict, dict]]:
 def test_the_server_is_sent_scales_and_words_that_mean_nothing_by_themselves(
     settings, messages, payload
 ) -> None:
-    size = {"payload_size": 64} if payload == "subspace" else {}
+    size = {"payload_size": 400} if payload == "subspace" else {}
     scenario = secure(settings, aggregation={"payload": payload, **size})
     local, spread = LocalEngine(prepare), FlowerEngine(prepare)
     local.start(scenario, 1)
@@ -123,6 +127,10 @@ def test_the_server_is_sent_scales_and_words_that_mean_nothing_by_themselves(
         spread.close()
 
 
+def federated(engine) -> bool:
+    return isinstance(engine, FlowerEngine)
+
+
 def rounds(engine, scenario: Scenario, schemes, count: int = 2) -> dict[str, list[dict]]:
     """Return the lines of metrics of some rounds of each scheme."""
     try:
@@ -130,6 +138,8 @@ def rounds(engine, scenario: Scenario, schemes, count: int = 2) -> dict[str, lis
         repetition = Repetition.open(scenario, 1, sizes=sizes)
         found = {}
         for scheme in schemes:
+            for one in getattr(engine._federation, "nodes_here", ()) if federated(engine) else ():
+                one.node._given = Given()  # as nodes of its own for each scheme would have it
             run = FederatedRun(repetition, scheme, engine)
             found[scheme] = [run.run_round() for _ in range(count)]
             found[scheme][-1]["adapter"] = run.state.adapter
@@ -198,98 +208,182 @@ def test_a_node_lost_before_its_share_costs_the_round_and_no_secret(
         return ask(self, bodies, limit_s, nodes)
 
     monkeypatch.setattr(here, "ask", asking)
-    lines = rounds(FlowerEngine(prepare), secure(settings), ["ideal"], 4)["ideal"]
+    scenario = secure(settings, engine={"workers": 3})
+    lines = rounds(FlowerEngine(prepare), scenario, ["ideal"], 4)["ideal"]
     assert [line["missing"] for line in lines] == [[], [1], [1], [1]]
     assert [line["clients"] for line in lines] == [[0, 1, 2], [], [0, 2], [0, 2]]
     assert lines[1]["loss"] == lines[0]["loss"] != lines[2]["loss"]
     assert times == ["begin", *["updates", "sum"] * 4]
 
 
-def test_one_client_alone_is_never_asked_for_a_sum(settings, here) -> None:
+@pytest.mark.parametrize(
+    ("gone", "missing", "said"), [(0, "0, 2", "1 of 3 clients"), (1, "1", "2 of 3 clients")]
+)
+def test_one_client_or_node_alone_is_never_asked_for_a_sum(
+    settings, here, gone, missing, said
+) -> None:
     engine = FlowerEngine(prepare)
     try:
         engine.start(secure(settings), 1)
         adapter, nodes = engine.initial_adapter(), here.opened_ones[0].nodes_here
-        nodes[0].running = False
-        with pytest.warns(RuntimeWarning, match="clients 0, 2 are missing"):
+        nodes[gone].running = False
+        with pytest.warns(RuntimeWarning, match=f"clients {missing} are missing"):
             done = engine.updates(adapter, CLIENTS, SIZES, 1, 1)
-        with pytest.raises(FailedError, match=r"1 of 3 clients .* of a sum \(engine.secure\) = 2"):
+        with pytest.raises(FailedError, match=said + r".* at 1 nodes, .* 2 of a sum"):
             engine.check_round(done, CLIENTS)
-        common = normalise_updates(done.held.scales(done.held.sizes), [1.0], "block")
+        some = len(done.clients)
+        common = normalise_updates(
+            done.held.scales(done.held.sizes), np.full(some, 1 / some), "block"
+        )
         with pytest.raises(FailedError, match="the sum of round 1 would be the update of one"):
-            done.held.summed(common, np.ones(1) + 0j)
+            done.held.summed(common, np.ones(some) + 0j)
     finally:
         engine.close()
 
 
-def began(settings, node: Node) -> None:
-    scenario = secure(settings).to_dict()
-    head = {"do": "begin", "run": "r", "message": "m", "scenario": scenario, "seed": 1}
-    member_of("1", node.answer(frames.pack(head)), 3)
+def test_clients_whose_updates_are_constant_hide_nobody() -> None:
+    """All that they add to a sum is known from their reports."""
+    reports = {
+        name: sums.Report((k,), (1.0,), (True,), np.ones((1, 1)), np.full((1, 1), spread), name)
+        for k, (name, spread) in enumerate({"a": 1.0, "b": 0.0, "c": 1.0}.items())
+    }
+    ones = np.ones((3, 1))
+    weighing = Weighing(CLIENTS, np.ones(3) + 0j, ones, ones, np.array([20]), np.array([True]), 1.0)
+    assert sorted(sums.asking(weighing, reports, "r", 1)) == ["a", "b", "c"]
+    two = weighing.of(np.array([True, True, False]))
+    with pytest.raises(FailedError, match="would be the update of one client or node"):
+        sums.asking(two, reports, "r", 1)
 
 
-def reported(node: Node, clients: list[int], blocks, adapter) -> sums.Report:
-    head = {"do": "updates", "run": "r", "message": f"u{clients}", "clients": clients}
-    head |= {"batch_sizes": [1] * len(clients), "seed": 1, "round": 1}
-    return sums.report_of(node.answer(frames.pack(head, {"adapter": adapter})), clients, blocks)
+class Pair:
+    """Two nodes that are asked without an engine: clients 0 and 2, and client 1."""
+
+    groups: ClassVar = {"a": [0, 2], "b": [1]}
+
+    def __init__(self, settings) -> None:
+        self.local = LocalEngine(prepare)
+        self.local.start(secure(settings), 1)
+        self.scenario = secure(settings).to_dict()
+        learner = self.local.learner
+        self.blocks = payload_of(learner.scenario.aggregation, learner.matrices, 1).matrix_sizes
+        self.nodes = {name: Node((), None, settings["cache"]) for name in self.groups}
+        self.tokens = count()
+
+    def weighing(self, gains=(1.0, 1.0, 1.0)) -> Weighing:
+        zeros, ones = np.zeros((3, len(self.blocks))), np.ones((3, len(self.blocks)))
+        sent = np.ones(len(self.blocks), bool)
+        return Weighing(CLIENTS, np.array(gains) + 0j, ones, zeros, self.blocks, sent, 1e-6)
+
+    def begin(self, run: str) -> None:
+        for node in self.nodes.values():
+            head = {"do": "begin", "run": run, "message": f"m{next(self.tokens)}", "seed": 1}
+            member_of("1", node.answer(frames.pack({**head, "scenario": self.scenario})), 3)
+
+    def reports(self, run: str, round_index: int = 1) -> dict[str, sums.Report]:
+        adapter, found = self.local.initial_adapter(), {}
+        for name, clients in self.groups.items():
+            head = {"do": "updates", "run": run, "message": f"m{next(self.tokens)}", "seed": 1}
+            head |= {"batch_sizes": [1] * len(clients), "round": round_index, "clients": clients}
+            body = self.nodes[name].answer(frames.pack(head, {"adapter": adapter}))
+            found[name] = sums.report_of(body, clients, self.blocks)
+        return found
+
+    def asked(self, weighing: Weighing, run: str, *, forgetful: bool = False) -> dict[str, bytes]:
+        """Begin a run, have updates computed and return the messages that ask for a sum."""
+        self.begin(run)
+        for node in self.nodes.values():
+            node._given = Given() if forgetful else node._given
+        return sums.asking(weighing, self.reports(run), run, 1)
+
+    def words(self, bodies: dict[str, bytes]) -> dict[str, masks.Words]:
+        length = self.weighing().length
+        return {n: sums.words_in(self.nodes[n].answer(bodies[n]), length) for n in self.nodes}
 
 
-def test_a_node_gives_one_share_of_a_sum_that_it_is_part_of(settings, here) -> None:
-    local = LocalEngine(prepare)
-    local.start(secure(settings), 1)
-    blocks = payload_of(local.learner.scenario.aggregation, local.learner.matrices, 1).matrix_sizes
-    adapter, groups = local.initial_adapter(), {"a": [0, 2], "b": [1]}
-    nodes = {name: Node((), None, settings["cache"]) for name in groups}
-    zeros, ones = np.zeros((3, len(blocks))), np.ones((3, len(blocks)))
-    weighing = Weighing(
-        np.array([0, 1, 2]), np.ones(3) + 0j, ones, zeros, blocks, np.ones(len(blocks), bool), 1e-6
-    )
+@pytest.fixture(scope="module")
+def pair(settings) -> Iterator[Pair]:
+    made = Pair(settings)
+    yield made
+    made.local.close()
 
-    def asked() -> dict[str, bytes]:
-        for node in nodes.values():
-            began(settings, node)
-            node._last = "", b""
-        reports = {n: reported(nodes[n], groups[n], blocks, adapter) for n in nodes}
-        return sums.asking(weighing, reports, "r", 1)
 
-    bodies = asked()
-    shares = {n: nodes[n].answer(bodies[n]) for n in nodes}
-    words = {n: sums.words_in(shares[n], weighing.length) for n in nodes}
-    expected = local.updates(adapter, CLIENTS, np.ones(3, int), 1, 1).updates.sum(0)
+def test_shares_add_up_to_the_sum_and_the_same_message_gets_the_same_share(pair) -> None:
+    bodies = pair.asked(pair.weighing(), "sum", forgetful=True)
+    words = pair.words(bodies)
+    adapter = pair.local.initial_adapter()
+    expected = pair.local.updates(adapter, CLIENTS, np.ones(3, int), 1, 1).updates.sum(0)
     total = masks.numbers_of(words["a"] + words["b"], 1e-6)
     assert np.abs(total[: len(expected)] * np.sqrt(2) - expected).max() < 3e-6
-    # The same message gets the same answer, another one for the same updates none.
-    assert nodes["a"].answer(bodies["a"]) == shares["a"]
+    again = pair.words(bodies)
+    assert all(np.array_equal(again[n], words[n]) for n in words)
+
+
+def test_updates_of_a_round_go_into_one_sum_in_this_run_and_in_all_others(pair) -> None:
+    first = pair.words(pair.asked(pair.weighing(), "one", forgetful=True))
+    bodies = pair.asked(pair.weighing(), "once", forgetful=True)
+    pair.words(bodies)
+    # asked for another share of them, by another message
     head, arrays = frames.unpack(bodies["a"])
     with pytest.raises(FailedError, match="it gives those of a round once"):
-        sums.words_in(nodes["a"].answer(frames.pack({**head, "message": "n"}, arrays)), 1)
-    # Nodes that are told different things have masks that do not cancel.
-    bodies = asked()
+        sums.words_in(pair.nodes["a"].answer(frames.pack({**head, "message": "n"}, arrays)), 1)
+    # asked to compute the round again, or one before it
+    for index in (1, 0):
+        with pytest.raises(FailedError, match="it gives those of a round once"):
+            pair.reports("once", index)
+    # another run with other weights: a difference would be what client 1 has
+    body = pair.nodes["b"].answer(pair.asked(pair.weighing((1.0, 2.0, 1.0)), "two")["b"])
+    with pytest.raises(FailedError, match="given these updates to another sum"):
+        sums.words_in(body, 1)
+    # of other clients
+    fewer = pair.weighing().of(np.array([True, True, False]))
+    for name, body in pair.asked(fewer, "three").items():
+        with pytest.raises(FailedError, match="given these updates to another sum"):
+            sums.words_in(pair.nodes[name].answer(body), 1)
+    # The same sum again, as a resumed run asks for: nothing new, under other masks.
+    again = pair.words(pair.asked(pair.weighing(), "resumed"))
+    assert np.array_equal(again["a"] + again["b"], first["a"] + first["b"])
+    assert not np.array_equal(again["a"], first["a"])
+
+
+def test_nodes_that_are_told_different_things_have_masks_that_do_not_cancel(pair) -> None:
+    bodies = pair.asked(pair.weighing(), "different", forgetful=True)
     head, arrays = frames.unpack(bodies["b"])
-    bodies["b"] = frames.pack({**head, "step": 2e-6}, arrays)
-    other = [sums.words_in(nodes[n].answer(bodies[n]), weighing.length) for n in nodes]
-    assert np.abs(masks.numbers_of(other[0] + other[1], 1e-6)).mean() > 100
-    # Sums that are none.
-    bodies = asked()
-    head, arrays = frames.unpack(bodies["b"])
-    own, alone = head["nodes"][1], {name: arrays[name][:1] for name in ("gains",)}
-    for wrong in (
-        {"nodes": [own]},
-        {"nodes": head["nodes"][:1]},
-        {"nodes": [own, own]},
-        {"nodes": [own, [head["nodes"][0][0], [1]]]},
-        {"nodes": [[own[0], [0]], [head["nodes"][0][0], [1, 2]]]},
+    words = pair.words({**bodies, "b": frames.pack({**head, "step": 2e-6}, arrays)})
+    assert np.abs(masks.numbers_of(words["a"] + words["b"], 1e-6)).mean() > 100
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"nodes": ["b"]},
+        {"nodes": ["a"]},
+        {"nodes": ["b", "b"]},
+        {"nodes": {"b": [1], "a": [1]}},
+        {"nodes": {"b": [0], "a": [1, 2]}},
+        {"nodes": {"b": [1], "a": []}},
         {"step": 0.0},
         {"round": 2},
-    ):
-        asked_again = asked()["b"]
-        fresh, held = frames.unpack(asked_again)
-        if "nodes" in wrong:  # keys are those of the round
-            keys = dict(zip([k for k, _ in head["nodes"]], fresh["nodes"], strict=True))
-            wrong = {"nodes": [[keys[k][0], clients] for k, clients in wrong["nodes"]]}
-        body = nodes["b"].answer(frames.pack({**fresh, **wrong}, {**held, **alone}))
-        with pytest.raises(FailedError, match=r"engine\.secure = True: a "):
-            sums.words_in(body, weighing.length)
+    ],
+    ids=str,
+)
+def test_a_node_takes_no_part_in_a_sum_that_is_none(pair, wrong) -> None:
+    head, arrays = frames.unpack(pair.asked(pair.weighing(), f"{wrong}", forgetful=True)["b"])
+    if "nodes" in wrong:
+        keys = {"a": head["nodes"][0][0], "b": head["nodes"][1][0]}
+        named = wrong["nodes"]
+        whose = named if isinstance(named, dict) else pair.groups
+        wrong = {"nodes": [[keys[n], whose[n]] for n in named]}
+    body = pair.nodes["b"].answer(frames.pack({**head, **wrong}, arrays))
+    with pytest.raises(FailedError, match=r"engine\.secure = True: a "):
+        sums.words_in(body, pair.weighing().length)
+
+
+def test_a_node_alone_gives_nothing_though_it_has_two_clients(pair) -> None:
+    """Nobody's masks would be on it."""
+    head, arrays = frames.unpack(pair.asked(pair.weighing(), "alone", forgetful=True)["a"])
+    body = pair.nodes["a"].answer(frames.pack({**head, "nodes": head["nodes"][:1]}, arrays))
+    with pytest.raises(FailedError, match="no part in a sum of fewer than two nodes"):
+        sums.words_in(body, pair.weighing().length)
 
 
 @pytest.mark.parametrize(
@@ -297,6 +391,10 @@ def test_a_node_gives_one_share_of_a_sum_that_it_is_part_of(settings, here) -> N
     [
         ({"engine": {"workers": 1}}, r"engine\.workers = 1"),
         ({"clients": {"concurrency": 1, "selection": "random"}}, r"clients\.concurrency = 1"),
+        (
+            {"clients": {"concurrency": 2, "selection": "random"}},
+            r"clients\.concurrency = 2: must be at least 3",
+        ),
         ({"aggregation": {"robust": "median", "groups": 3}}, r"aggregation\.robust = 'median'"),
         ({"aggregation": {"groups": 2}}, r"aggregation\.groups = 2"),
         ({"aggregation": {"form": "waveform"}}, r"aggregation\.form = 'waveform'"),
@@ -326,6 +424,37 @@ def test_what_needs_more_than_a_sum_is_refused_before_any_work(settings, changed
 def test_schemes_whose_server_takes_more_are_refused(settings, scheme) -> None:
     with pytest.raises(InputError, match=f"'{scheme}' cannot be run with engine.secure = true"):
         check_secure(secure({**settings, "schemes": ["ideal", scheme]}))
+
+
+def test_several_schemes_would_be_so_many_sums_of_the_same_updates(settings) -> None:
+    with pytest.raises(InputError, match=r"schemes = \['ideal', 'fixed'\]: must be one scheme"):
+        check_secure(secure({**settings, "schemes": ["ideal", "fixed"]}))
+
+
+def test_a_comparison_is_refused_as_ideal_is_added_to_it(settings, here) -> None:
+    one = secure({**settings, "schemes": ["fixed"]})
+    assert compare.check(one, "run").schemes == ("fixed",)
+    with pytest.raises(InputError, match=r"schemes = \['ideal', 'fixed'\]: must be one scheme"):
+        compare.check(one, "compare")
+
+
+def test_scales_of_few_entries_would_tell_them(settings, here) -> None:
+    check_blocks(np.array([16, 40]))
+    with pytest.raises(InputError, match="15 numbers of an adapter matrix are sent, fewer than 16"):
+        check_blocks(np.array([40, 15]))
+    engine = FlowerEngine(prepare)
+    with pytest.raises(InputError, match=r"sent, fewer than 16.* aggregation\.payload_size"):
+        engine.start(secure(settings, aggregation={"payload": "mask", "payload_size": 20}), 1)
+    engine.close()
+    assert not here.opened_ones
+
+
+def test_rounds_that_may_be_of_one_node_are_refused(settings) -> None:
+    changed = {"count": 4, "concurrency": 2, "selection": "random"}
+    scenario = secure(settings, clients=changed, engine={"workers": 4})
+    check_secure(scenario)
+    with pytest.raises(InputError, match=r"clients\.concurrency = 2: must be at least 3 with"):
+        check_spread(scenario, 2)
 
 
 def test_other_engines_do_not_know_it_whatever_the_command_says(settings) -> None:

@@ -32,7 +32,7 @@ from airtune.engines.flower.members import (
     results_of,
     with_own,
 )
-from airtune.engines.flower.secure import check_secure, least_of
+from airtune.engines.flower.secure import check_blocks, check_secure, check_spread, too_few
 from airtune.engines.flower.started import nodes_here, options_of
 from airtune.engines.flower.sums import Report, asking, held_of, report_of, summed
 from airtune.engines.local import LocalEngine, round_updates
@@ -135,6 +135,9 @@ class FlowerEngine(LocalEngine):
     def start(self, scenario: Scenario, seed: int, progress: Progress | None = None) -> Sizes:
         tell, settings = progress or (lambda text, fraction: None), scenario.engine
         sizes = super().start(scenario, seed, progress)  # pre-trains for all who share the cache
+        payload = self._payload(seed)
+        for part in payload.parts if scenario.engine.secure else ():
+            check_blocks(payload.blocks(part))
         tell("starting the federation", 0.0)
         certificate = None if settings.certificate is None else Path(settings.certificate)
         self._federation = Federation(settings.address, certificate)
@@ -148,6 +151,8 @@ class FlowerEngine(LocalEngine):
         names = self._federation.wait_for(count, settings.deadline_s)
         tell(f"preparing {len(names)} nodes", 0.5)
         self._begin(scenario, seed, names)
+        if scenario.engine.secure:
+            check_spread(scenario, max(len(own.clients) for own in self._members.values()))
         tell("nodes ready", 1.0)
         return replace(sizes, data_sizes=self._data_sizes(sizes.data_sizes))
 
@@ -347,16 +352,11 @@ class FlowerEngine(LocalEngine):
             self._lost.add(node)
 
     def check_round(self, computed: RoundUpdates, selected: NDArray[np.int64]) -> None:
-        settings = self.learner.scenario.engine
-        least = min(settings.minimum_clients, len(selected))
-        least = max(least, 2) if settings.secure else least
-        answered = len(selected) - len(computed.missing)
-        if answered < least:
+        there = {*selected.tolist()} - {*computed.missing}
+        answered = [[k for k in own.clients if k in there] for own in self._members.values()]
+        few = too_few(self.learner.scenario.engine, len(selected), answered)
+        if few is not None:
             gone = all(node in self._silent or node in self._lost for node in self._members)
-            few = (
-                f"{answered} of {len(selected)} clients have answered, fewer than "
-                f"{least_of(settings)} = {least}"
-            )
             raise self._stopped("all nodes of the federation are lost" if gone else few)
         self._silent.clear()
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from airtune.engines.flower import frames
 from airtune.engines.flower.allowed import LABEL, LABELS, check_allowed
+from airtune.engines.flower.given import Given
 from airtune.engines.flower.sums import Kept, kept_of, share_of
 from airtune.engines.flower.wire import rows_part, state_arrays, states_of, whole_adapter
 from airtune.engines.worker import Worker
@@ -114,6 +115,7 @@ class Node:
         self._label, self._allowed = label, tuple(allowed)
         self._tell, self._secure = tell or (lambda text: None), secure
         self._kept: Kept | None = None
+        self._given = Given()
         self._run = ""
         self._worker: NodeWorker | None = None
         self._last = "", b""
@@ -163,6 +165,7 @@ class Node:
         check_allowed(scenario, self._allowed, data=self._data is None)
         if header["run"] != self._run or self._worker is None:
             self._run, self._worker, self._kept = "", None, None  # memory of the run before
+            self._given.begin()
             client = self._clients[0] if self._data is not None else None
             self._worker = NodeWorker(
                 scenario, int(header["seed"]), client, self._data, self._label
@@ -192,6 +195,9 @@ class Node:
             return frames.pack({"unknown": True})
         learner, known = self._worker.learner, states_of(arrays)
         seed, round_index = int(header["seed"]), int(header["round"])
+        if self._worker.scenario.engine.secure:
+            self._kept = None
+            self._given.check_round(round_index)
         payload = payload_of(self._worker.scenario.aggregation, learner.matrices, seed)
         clients = [int(client) for client in header["clients"]]
         results = self._worker.updates(
@@ -225,7 +231,7 @@ class Node:
         if self._worker is None or header["run"] != self._run:
             return frames.pack({"unknown": True})
         kept, self._kept = self._kept, None
-        return share_of(kept, header, arrays)
+        return share_of(kept, header, arrays, self._given)
 
 
 def _check_labels(labels: Sequence[str]) -> None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from airtune.engines.flower.started import nodes_here
 from airtune.errors import InputError, shown
+from airtune.kinds import Integer
 from airtune.registry import SCHEMES
 
 if TYPE_CHECKING:
     from airtune.scenario import Scenario
     from airtune.scenario.scenario import Engine
+
+LEAST = 16
+"""Fewest entries of a block: mean and deviation of one are all of it, and those of a few nearly."""
 
 
 def check_secure(scenario: Scenario) -> None:
@@ -56,6 +62,9 @@ def check_secure(scenario: Scenario) -> None:
                 f"{name} = {shown(value)}: must be {allowed} with engine.secure = true, where the "
                 "run sees scales and one sum of the updates"
             )
+    if settings.address is None:
+        nodes = min(settings.workers or nodes_here(scenario), scenario.clients.count)
+        check_spread(scenario, -(-scenario.clients.count // nodes))
     for name in scenario.schemes:
         scheme = SCHEMES[name]
         if scheme.forward_only or not vars(scheme.air).get("needs_a_sum", False):
@@ -65,8 +74,71 @@ def check_secure(scenario: Scenario) -> None:
                 "sum of their updates"
             )
 
+    if len(scenario.schemes) > 1:
+        raise InputError(
+            f"schemes = {shown(list(scenario.schemes))}: must be one scheme, by `airtune run "
+            "--scheme`, with engine.secure = true; all begin with the same updates, and several "
+            "sums of these tell more than one"
+        )
 
-def least_of(settings: Engine) -> str:
-    """Return what sets the least number of clients of a secure round or another one."""
-    pair = settings.secure and settings.minimum_clients < 2
-    return "the clients of a sum (engine.secure)" if pair else "engine.minimum_clients"
+
+def check_spread(scenario: Scenario, most: int) -> None:
+    """Refuse rounds whose clients may all be of one node, where at most so many are of one.
+
+    Raises
+    ------
+    InputError
+        Names the setting, its value and what is allowed.
+    """
+    if scenario.clients.limit <= most:
+        raise InputError(
+            f"clients.concurrency = {shown(scenario.clients.concurrency)}: must be at least "
+            f"{most + 1} with engine.secure = true; {most} clients are of one node, and a sum is "
+            "made by two nodes at least"
+        )
+
+
+def check_blocks(sizes: Integer) -> None:
+    """Refuse blocks of so few numbers that their mean and deviation tell them.
+
+    Parameters
+    ----------
+    sizes : ndarray, int, shape (B,)
+
+    Raises
+    ------
+    InputError
+        Names the setting and what is allowed.
+    """
+    if len(sizes) and (least := int(sizes.min())) < LEAST:
+        raise InputError(
+            f"engine.secure = True: must be False where {least} numbers of an adapter matrix are "
+            f"sent, fewer than {LEAST}: the mean and deviation that clients report would tell "
+            "them (model.lora.rank, aggregation.payload_size)"
+        )
+
+
+def too_few(settings: Engine, selected: int, answered: Sequence[Sequence[int]]) -> str | None:
+    """Say why too few clients have answered for a round; None if they are enough.
+
+    Parameters
+    ----------
+    settings : Engine
+    selected : int
+        Clients that were asked.
+    answered : sequence of sequence of int
+        Who has answered, by node.
+    """
+    clients, nodes = sum(map(len, answered)), sum(map(bool, answered))
+    least = min(settings.minimum_clients, selected)
+    if clients < least:
+        return (
+            f"{clients} of {selected} clients have answered, fewer than engine.minimum_clients = "
+            f"{least}"
+        )
+    if settings.secure and nodes < 2:
+        return (
+            f"{clients} of {selected} clients have answered, at {nodes} nodes, fewer than the 2 "
+            "of a sum (engine.secure)"
+        )
+    return None

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from airtune.engines.base import RoundUpdates
 from airtune.engines.flower import frames, masks
 from airtune.engines.flower.federation import Answers, token
+from airtune.engines.flower.given import ONCE, Given, sum_of
 from airtune.engines.flower.members import (
     LARGEST,
     list_of,
@@ -29,6 +30,7 @@ from airtune.engines.flower.members import (
     well_formed,
     whole_number,
 )
+from airtune.engines.flower.secure import check_blocks
 from airtune.engines.local import round_updates
 from airtune.errors import FailedError, InputError, clip
 from airtune.kinds import Floating, Integer, Real
@@ -73,7 +75,8 @@ def kept_of(
     Raises
     ------
     InputError
-        The clients have states, which would travel and tell of their updates.
+        The clients have states, which would travel and tell of their updates, or the scales of few
+        entries would tell them.
     """
     if any(result.state for result in results):
         raise InputError(
@@ -81,6 +84,7 @@ def kept_of(
             "states; they would travel without masks"
         )
     blocks = payload.blocks(payload.part(round_index))
+    check_blocks(blocks)
     rows = np.array([result.update for result in results], np.float32)
     coded = payload.coded(rows, round_index, clip_norm)
     finite = [
@@ -106,7 +110,9 @@ def kept_of(
     return kept, frames.pack(header, {"means": scales.means, "deviations": scales.deviations})
 
 
-def share_of(kept: Kept | None, header: frames.Header, arrays: frames.Arrays) -> bytes:
+def share_of(
+    kept: Kept | None, header: frames.Header, arrays: frames.Arrays, given: Given
+) -> bytes:
     """Return a node's share of a sum, under masks.
 
     Parameters
@@ -115,6 +121,8 @@ def share_of(kept: Kept | None, header: frames.Header, arrays: frames.Arrays) ->
         None: it was given away already, or the node has not computed.
     header, arrays
         The second message of a round, as :func:`asking` makes it.
+    given : Given
+        Sums that the node has been in.
 
     Raises
     ------
@@ -122,10 +130,7 @@ def share_of(kept: Kept | None, header: frames.Header, arrays: frames.Arrays) ->
         The sum is not one that a node takes part in.
     """
     if kept is None or header["round"] != kept.round:
-        raise FailedError(
-            "engine.secure = True: a node has no updates for this sum; it gives those of a round "
-            "once"
-        )
+        raise FailedError(ONCE)
     nodes = {str(key): [int(k) for k in clients] for key, clients in header["nodes"]}
     own, named = masks.public_of(kept.key).hex(), [k for group in nodes.values() for k in group]
     weighing = _weighing(nodes.get(own, []), header, arrays)
@@ -133,13 +138,14 @@ def share_of(kept: Kept | None, header: frames.Header, arrays: frames.Arrays) ->
     if (
         len(nodes) != len(header["nodes"])
         or len({*named}) != len(named)
-        or len(named) < 2
+        or len(nodes) < 2
+        or not all(nodes.values())
         or not len(weighing.clients)
         or not {*weighing.clients.tolist()} <= {*kept.rows}
         or weighing.sizes.tolist() not in sizes
     ):
         raise FailedError(
-            "engine.secure = True: a node takes no part in a sum of fewer than two clients, "
+            "engine.secure = True: a node takes no part in a sum of fewer than two nodes, "
             "without itself, or of other updates than it has reported"
         )
     total = np.zeros(weighing.length // 2, np.complex128)
@@ -147,6 +153,9 @@ def share_of(kept: Kept | None, header: frames.Header, arrays: frames.Arrays) ->
         total += weighing.symbols(kept.rows[client].astype(np.float64), row)
     words = masks.words_of(total.view(np.float64), weighing.step)
     others = [bytes.fromhex(key) for key in nodes if key != own]
+    given.note(
+        kept.round, {k: kept.rows[k] for k in weighing.clients.tolist()}, sum_of(nodes, weighing)
+    )
     return frames.pack({}, {"sum": masks.masked(words, kept.key, others, _told(header, weighing))})
 
 
@@ -279,12 +288,19 @@ def asking(
     Raises
     ------
     FailedError
-        It would be the update of one client.
+        It would be the update of one client, or of one node.
     """
-    if np.count_nonzero(weighing.gains) < 2:
+    varied = {
+        k: node
+        for node, report in reports.items()
+        for k, own in zip(report.clients, report.deviations, strict=True)
+        if own.any()  # what else is in a sum is known from the reports
+    }
+    heard = weighing.clients[weighing.gains != 0].tolist()
+    if len({varied[k] for k in heard if k in varied}) < 2:
         raise FailedError(
             f"engine.secure = True: the sum of round {round_index} would be the update of one "
-            "client; the run stops before it is asked for"
+            "client or node; the run stops before it is asked for"
         )
     parts = {
         node: np.isin(weighing.clients, report.clients)
