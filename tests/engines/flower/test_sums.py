@@ -241,6 +241,28 @@ def test_one_client_or_node_alone_is_never_asked_for_a_sum(
         engine.close()
 
 
+def test_another_run_of_the_same_updates_has_the_same_sum_or_none(settings, here) -> None:
+    """On nodes that go on: as after `airtune resume`, and as with other settings of the radio."""
+    engine = FlowerEngine(prepare)
+    try:
+        engine.start(secure(settings), 1)
+        adapter, found = engine.initial_adapter(), []
+        for run, scaled in (("first", 1.0), ("resumed", 1.0), ("other", [1.0, 2.0, 3.0])):
+            engine._run = run
+            done = engine.updates(adapter, CLIENTS, SIZES, 1, 1)
+            common = normalise_updates(done.held.scales(done.held.sizes), [0.5, 0.2, 0.3], "block")
+            gains = common.effective_weights * scaled + 0j
+            if run == "other":
+                with pytest.warns(RuntimeWarning, match="given these updates to another sum"):
+                    assert done.held.summed(common, gains) is None
+                assert sorted(done.held.lost) == [0, 1, 2]
+            else:
+                found.append(done.held.summed(common, gains))
+        assert np.array_equal(*found)
+    finally:
+        engine.close()
+
+
 def test_clients_whose_updates_are_constant_hide_nobody() -> None:
     """All that they add to a sum is known from their reports."""
     reports = {

@@ -6,8 +6,6 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from airtune.engines.flower import masks
 from airtune.errors import FailedError
 from airtune.kinds import Floating
@@ -58,11 +56,7 @@ class Given:
         FailedError
             One has gone into another sum.
         """
-        found = {
-            hashlib.sha256(np.ascontiguousarray(row)).digest(): into
-            for row in rows.values()
-            if row.any()
-        }
+        found = {hashlib.sha256(row.tobytes()).digest(): into for row in rows.values() if row.any()}
         if any(self._sums.get(update, into) != into for update in found):
             raise FailedError(
                 "engine.secure = True: a node has given these updates to another sum, of this run "
