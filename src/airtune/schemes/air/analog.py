@@ -10,12 +10,13 @@ import numpy as np
 from airtune.costs import over_the_air_time
 from airtune.kinds import Complex, Integer, Real
 from airtune.radio import scales
+from airtune.radio.held import aggregate_held
 from airtune.radio.over_the_air import Aggregate, aggregate
 from airtune.radio.reports import code_magnitudes, code_means
 from airtune.radio.scales import Normalisation, Scales
 from airtune.radio.transmission import Air, Transmission, uniform_forcing
 from airtune.schemes.air.base import AirInterface
-from airtune.schemes.air.measures import relative_error, squared_scale
+from airtune.schemes.air.measures import nothing_read, relative_error, squared_scale
 from airtune.schemes.air.messages import Forecast, Memory, Reception, Uploads
 from airtune.schemes.link import Link
 from airtune.streams import generator
@@ -73,7 +74,7 @@ class Analog(AirInterface):
     def report(self, uploads: Uploads) -> Report:
         """Return the clients' scales as the server holds them, and what their reports cost."""
         sizes = scales.group_sizes(uploads.matrix_sizes.tolist(), self.aggregation.group_scales)
-        measured = scales.report_scales(uploads.updates, sizes)
+        measured = uploads.scales(sizes)
         if self.aggregation.scale_reports == "sequential":
             return Report(measured)
         return self._coded(measured, uploads)
@@ -159,17 +160,26 @@ class Analog(AirInterface):
             Beamformer and b_k of these clients.
         """
         slot = () if uploads.slot is None else (uploads.slot,)
-        received = aggregate(
-            uploads.updates,
-            normalisation,
-            transmission,
-            self.averaged(link.true.of(uploads.clients)),
-            generator(link.radio.seed, "noise", link.radio.round, *slot),
-            form=self.aggregation.form,
-            impairments=uploads.impairments,
-        )
-        entries = self.booked_entries(normalisation.entries, uploads.updates.shape[1])
-        airtime, wrong = self.airtime(entries), uploads.impairments
+        air = self.averaged(link.true.of(uploads.clients))
+        rng = generator(link.radio.seed, "noise", link.radio.round, *slot)
+        entries = self.booked_entries(normalisation.entries, uploads.entries)
+        airtime, wrong, wanted = self.airtime(entries), uploads.impairments, None
+        if uploads.held is not None:
+            arrived = aggregate_held(uploads.held, normalisation, transmission, air, rng)
+            if arrived is None:
+                return nothing_read(uploads, transmission.powers * airtime, airtime)
+            received, wanted = arrived.aggregate, arrived.exact
+        else:
+            received = aggregate(
+                uploads.updates,
+                normalisation,
+                transmission,
+                air,
+                rng,
+                form=self.aggregation.form,
+                impairments=wrong,
+            )
+        known = uploads.held is None or wanted is not None
         predicted = received.predicted_mse * normalisation.total_error
         noise_std, exposure = _concealment(normalisation, received)
         return Reception(
@@ -180,7 +190,7 @@ class Analog(AirInterface):
             effective_weights=spread_weights(
                 link, uploads.clients, normalisation.effective_weights
             ),
-            mse=relative_error(received.mean, uploads),
+            mse=relative_error(received.mean, uploads, wanted) if known else None,
             predicted_mse=predicted / squared_scale(uploads),
             noise_std=noise_std,
             exposure=exposure,

@@ -65,9 +65,10 @@ class AirInterface(ABC):
     books_twins : bool
         Of the class: whether :meth:`forecast` and :meth:`combine` book the entries that
         :meth:`booked_entries` returns; without it the interface is refused where there is a twin.
-
     sends_signs : bool
         Of the class: whether the mean that is decoded holds signs alone, of one size.
+    needs_a_sum : bool
+        Of the class itself: whether scales and one sum are all that it needs (`Uploads.held`).
 
     Examples
     --------
@@ -105,6 +106,7 @@ class AirInterface(ABC):
     books_twins: ClassVar[bool] = False
     follows_no_law: ClassVar[bool] = False
     sends_signs: ClassVar[bool] = False
+    needs_a_sum: ClassVar[bool] = False
 
     @classmethod
     def build(cls, scenario: Scenario) -> Self:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from airtune.engines import Engine, RoundUpdates
 from airtune.engines.base import Progress
 from airtune.engines.wrapped import WrappedEngine
-from airtune.errors import FailedError
+from airtune.errors import FailedError, InputError
 from airtune.learning.results import ClientState, Evaluation
 from airtune.planning.pilot import Pilot
 from airtune.planning.repetition import Repetition
@@ -175,6 +175,11 @@ class Recorder(_Begun, WrappedEngine):
         states: Mapping[int, ClientState] | None = None,
     ) -> RoundUpdates:
         found = self.engine.updates(adapter, clients, batch_sizes, seed, round_index, states)
+        if found.held is not None:
+            raise InputError(
+                "engine.secure = True: must be False where updates are kept to be replayed; only "
+                "sums of them are known"
+            )
         self.recorded.updates[round_index] = found
         self.recorded.adapters[round_index] = digest(adapter)
         return found
