@@ -2,7 +2,7 @@
 
     python scripts/compile_kernels.py
 
-What is compiled lies on the disk beside the sources until one of them changes.  Without this the
+What is compiled lies in the user's cache folder, by the contents of the sources.  Without this the
 first command or test that needs a kernel compiles it, and tests in several processes compile the
 same one at the same time.
 """

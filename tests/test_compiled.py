@@ -8,9 +8,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 import airtune
-from airtune.compiled import sources
+from airtune.compiled import entry, kept_at, sources
 
 ROOT = Path(airtune.__file__).parent
 DECORATORS = {"compiled", "entry", "inner"}
@@ -18,7 +21,7 @@ PROGRAM = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from kernels.outer import twice
-print(twice(3.0))
+print(twice(3.0), sum(twice.outside.stats.cache_hits.values()))
 """
 
 
@@ -61,27 +64,69 @@ def test_all_placement_kernels_stand_in_their_folder() -> None:
 
 def test_stamp_names_every_file_of_the_folder() -> None:
     folder = ROOT / "placement" / "kernels"
-    assert [name for name, _, _ in sources(folder)] == sorted(p.name for p in folder.glob("*.py"))
+    assert [name for name, _ in sources(folder)] == sorted(p.name for p in folder.glob("*.py"))
 
 
-def test_changing_a_kernel_recompiles_those_that_contain_it(tmp_path: Path) -> None:
-    folder = tmp_path / "kernels"
-    folder.mkdir()
+def write_kernels(folder: Path, value: float) -> None:
+    """A package of two kernels, one inside the other."""
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "__init__.py").write_text("")
     (folder / "outer.py").write_text(
         "from airtune.compiled import entry\n"
         "from kernels.helper import factor\n\n"
         "@entry\ndef twice(x: float) -> float:\n    return factor() * x\n"
     )
+    (folder / "helper.py").write_text(
+        "from airtune.compiled import inner\n\n"
+        f"@inner\ndef factor() -> float:\n    return {value!r}\n"
+    )
 
-    def run(value: float) -> float:
-        (folder / "helper.py").write_text(
-            "from airtune.compiled import inner\n\n"
-            f"@inner\ndef factor() -> float:\n    return {value!r}\n"
-        )
-        environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
-        command = [sys.executable, "-c", PROGRAM, str(tmp_path)]
-        out = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-        return float(out.stdout)
 
-    assert [run(2.0), run(2.0), run(2.5)] == [6.0, 6.0, 7.5]
+def call_twice(folder: Path, cache: Path) -> tuple[float, int]:
+    """Result of the kernel in a process of its own, and how often it was read from the disk."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache)}
+    command = [sys.executable, "-c", PROGRAM, str(folder)]
+    out = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    result, hits = out.stdout.split()
+    return float(result), int(hits)
+
+
+def test_changing_a_kernel_recompiles_those_that_contain_it(tmp_path: Path) -> None:
+    def run(value: float) -> tuple[float, int]:
+        write_kernels(tmp_path / "kernels", value)
+        return call_twice(tmp_path, tmp_path / "cache")
+
+    assert [run(2.0), run(2.0), run(2.5), run(2.0)] == [(6.0, 0), (6.0, 1), (7.5, 0), (6.0, 1)]
+
+
+def test_a_copy_elsewhere_finds_the_code_that_was_compiled(tmp_path: Path) -> None:
+    for copy, expected in (("first", (6.0, 0)), ("second", (6.0, 1))):
+        write_kernels(tmp_path / copy / "kernels", 2.0)
+        os.utime(tmp_path / copy / "kernels" / "outer.py", (1, len(copy)))
+        assert call_twice(tmp_path / copy, tmp_path / "cache") == expected
+
+
+def test_the_place_of_the_code_follows_the_contents(tmp_path: Path) -> None:
+    for copy, value in (("a", 2.0), ("b", 2.0), ("c", 3.0)):
+        write_kernels(tmp_path / copy, value)
+    a, b, c = (kept_at(tmp_path / copy) for copy in "abc")
+    assert a == b != c
+
+
+def test_old_code_is_taken_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr("airtune.compiled.GENERATIONS", 2)
+    (tmp_path / "cache" / "mine").mkdir(parents=True)
+    for copy in range(4):
+        folder = tmp_path / str(copy)
+        write_kernels(folder, float(copy))
+        kept_at(folder).mkdir()
+        (kept_at(folder) / "used").touch()
+        os.utime(kept_at(folder) / "used", (copy, copy))
+    write_kernels(tmp_path / "4", 4.0)
+    code = compile("def twice():\n    return 2\n", str(tmp_path / "4" / "outer.py"), "exec")
+    scope: dict[str, Any] = {}
+    exec(code, scope)
+    assert entry(scope["twice"])() == 2
+    left = {path.name for path in (tmp_path / "cache").iterdir()}
+    assert left == {"mine", kept_at(tmp_path / "3").name, kept_at(tmp_path / "4").name}
