@@ -154,6 +154,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--before", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
+    parser.add_argument("--without-plan", action="store_true", help="only `airtune place`")
     arguments = parser.parse_args()
     trees = {"before": arguments.before.resolve(), "after": ROOT}
     report: dict[str, Any] = {"first": {}}
@@ -163,7 +164,7 @@ def main() -> None:
             env=environment_of(ROOT, f"{folder}/none"),
             check=True,
         )
-        for name in COMMANDS:
+        for name in ["place"] if arguments.without_plan else COMMANDS:
             report["first"][name] = first_command(name, trees, folder)
         report["solving"] = solving(trees, folder)
     report["environment"] = {

@@ -27,7 +27,7 @@ allocate(problem)
 allocate(replace(problem, energy_j=20.0))
 
 import numpy as np
-from airtune.placement import beamform, half_wavelength
+from airtune.placement import half_wavelength
 from airtune.placement.examples import random_problem
 from airtune.placement.kernels.field import pack
 from airtune.placement.pdd import Pdd
@@ -36,7 +36,6 @@ from airtune.placement.smooth import Smooth
 problem = random_problem(0)
 field, _ = pack(problem)
 start = half_wavelength(problem.antennas, problem.region)
-beamform(problem, start)
 run = Search(field, 0, start)
 for method in (Pdd(run), Smooth(run)):
     method.improve(run.scatter(), -np.inf)
