@@ -17,6 +17,8 @@ from airtune.compiled import entry, kept_at, sources
 
 ROOT = Path(airtune.__file__).parent
 DECORATORS = {"compiled", "entry", "inner"}
+MINE = ("mine", "kernels-mine", "kernels-0123456789abcdef")
+"""Folders that someone else has in the cache folder; the last one without a mark of use"""
 PROGRAM = """
 import sys
 sys.path.insert(0, sys.argv[1])
@@ -113,20 +115,79 @@ def test_the_place_of_the_code_follows_the_contents(tmp_path: Path) -> None:
     assert a == b != c
 
 
+def kernel(file: Path) -> Any:
+    """A kernel that is written in a file, as a new process has it."""
+    scope: dict[str, Any] = {}
+    exec(compile("def twice():\n    return 2\n", str(file), "exec"), scope)
+    return entry(scope["twice"])
+
+
+def hits(some: Any) -> int:
+    """How often its code came from the disk."""
+    return sum(some.outside.stats.cache_hits.values())
+
+
 def test_old_code_is_taken_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr("airtune.compiled.GENERATIONS", 2)
-    (tmp_path / "cache" / "mine").mkdir(parents=True)
+    for name in MINE:
+        (tmp_path / "cache" / name).mkdir(parents=True)
     for copy in range(4):
         folder = tmp_path / str(copy)
         write_kernels(folder, float(copy))
         kept_at(folder).mkdir()
         (kept_at(folder) / "used").touch()
-        os.utime(kept_at(folder) / "used", (copy, copy))
+        os.utime(kept_at(folder) / "used", (copy + 1, copy + 1))
     write_kernels(tmp_path / "4", 4.0)
-    code = compile("def twice():\n    return 2\n", str(tmp_path / "4" / "outer.py"), "exec")
-    scope: dict[str, Any] = {}
-    exec(code, scope)
-    assert entry(scope["twice"])() == 2
+    assert kernel(tmp_path / "4" / "outer.py")() == 2
     left = {path.name for path in (tmp_path / "cache").iterdir()}
-    assert left == {"mine", kept_at(tmp_path / "3").name, kept_at(tmp_path / "4").name}
+    assert left == {*MINE, kept_at(tmp_path / "3").name, kept_at(tmp_path / "4").name}
+
+
+@pytest.mark.parametrize("ending", ["nbi", "nbc"])
+@pytest.mark.parametrize("left", [0, 30])
+def test_damaged_code_is_compiled_and_kept_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, left: int
+) -> None:
+    monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path / "cache"))
+    write_kernels(tmp_path / "own", 2.0)
+    file = tmp_path / "own" / "outer.py"
+    kernel(file)()
+    (kept,) = kept_at(file.parent).glob(f"*.{ending}")
+    kept.write_bytes(kept.read_bytes()[:left])
+    for expected in (0, 1):
+        found = kernel(file)
+        assert (found(), hits(found)) == (2, expected)
+
+
+def test_code_is_read_where_nothing_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path / "cache"))
+    write_kernels(tmp_path / "own", 2.0)
+    file = tmp_path / "own" / "outer.py"
+    kernel(file)()
+    monkeypatch.setattr(Path, "touch", refuse)
+    found = kernel(file)
+    assert (found(), hits(found)) == (2, 1)
+
+
+def test_a_kernel_works_without_a_place_for_its_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a file").touch()
+    monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path / "a file"))
+    assert kernel(tmp_path / "nowhere" / "outer.py")() == 2
+
+
+def test_a_full_disk_stops_no_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr("numba.core.caching.IndexDataCacheFile.save", full)
+    write_kernels(tmp_path / "own", 2.0)
+    assert kernel(tmp_path / "own" / "outer.py")() == 2

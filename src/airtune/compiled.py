@@ -11,6 +11,7 @@ everything is optimised once, and together.
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
@@ -31,6 +32,7 @@ R = TypeVar("R")
 
 GENERATIONS = 16
 """Folders of machine code that are kept, the latest used ones"""
+_FOLDER = re.compile("kernels-[0-9a-f]{16}")
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
@@ -73,9 +75,10 @@ class Kernel:
         self.inside = _inside(function, **options)
         self.outside = numba.njit(no_cfunc_wrapper=True, **options)(function)
         if hasattr(self.outside, "_cache"):  # not where numba is switched off
-            self.outside._cache = _KeptCode(function)
-            folder = Path(function.__code__.co_filename).parent
-            self.outside._cache._cache_file._source_stamp = kept_at(folder).name
+            with suppress(RuntimeError):  # no place to keep code: it is compiled in each process
+                self.outside._cache = _KeptCode(function)
+                folder = Path(function.__code__.co_filename).parent
+                self.outside._cache._cache_file._source_stamp = kept_at(folder).name
 
     @property
     def _numba_type_(self) -> Any:
@@ -161,7 +164,7 @@ def kept_at(folder: Path) -> Path:
 def _place(folder: Path, given: str) -> Path:
     own = sha256(Path(__file__).read_bytes()).hexdigest()
     content = repr((sources(folder), own, numba.__version__, llvmlite.__version__))
-    root = Path(given or AppDirs("airtune", False).user_cache_dir)
+    root = Path(given).absolute() if given else Path(AppDirs("airtune", False).user_cache_dir)
     return root / f"kernels-{sha256(content.encode()).hexdigest()[:16]}"
 
 
@@ -171,15 +174,18 @@ class _Place:
     def __init__(self, function: Callable[..., Any]) -> None:
         self.place = kept_at(Path(function.__code__.co_filename).parent)
         self.line = function.__code__.co_firstlineno
+        self._py_file = function.__code__.co_filename  # named in a warning of numba's
 
     @classmethod
     def from_function(cls, function: Callable[..., Any], file: str) -> _Place | None:
-        """None if nothing can be written there; numba then has other places."""
+        """None if it can neither be written nor read; numba then has other places."""
         found = cls(function)
+        if not found.place.is_absolute():  # a user without a home
+            return None
         try:
             found.ensure_cache_path()
         except OSError:
-            return None
+            return found if any(found.place.glob("*.nbi")) else None
         return found
 
     def ensure_cache_path(self) -> None:
@@ -188,7 +194,9 @@ class _Place:
         self.place.mkdir(parents=True, exist_ok=True)
         (self.place / "used").touch()
         if new:
-            for old in sorted(self.place.parent.glob("kernels-*"), key=_last_use)[:-GENERATIONS]:
+            own = [f for f in self.place.parent.iterdir() if _FOLDER.fullmatch(f.name)]
+            dated = sorted((folder for folder in own if _last_use(folder)), key=_last_use)
+            for old in dated[:-GENERATIONS]:
                 shutil.rmtree(old, ignore_errors=True)
 
     def get_cache_path(self) -> str:
@@ -212,4 +220,23 @@ def _last_use(folder: Path) -> float:
 
 _PLACES = (_Place, *CompileResultCacheImpl._locator_classes)
 _Kept = type("_Kept", (CompileResultCacheImpl,), {"_locator_classes": _PLACES})
-_KeptCode = type("_KeptCode", (FunctionCache,), {"_impl_class": _Kept})
+
+
+class _KeptCode(FunctionCache):  # type: ignore[misc]  # as above
+    """Numba's own store, of which no fault stops a command."""
+
+    _impl_class = _Kept
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """None, too, if a file is damaged, as a full disk or a lost machine leaves it."""
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # a damaged pickle raises many kinds
+            with suppress(OSError):
+                self.flush()
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Do nothing if the code cannot be written."""
+        with suppress(OSError):
+            super().save_overload(sig, data)

@@ -176,4 +176,4 @@ def warm_cells() -> tuple[Cell, ...]:
 def compiled() -> bool:
     """Tell whether the kernels of placement lie on the disk, compiled from what they are now."""
     folder = Path(kernels.__path__[0])
-    return any(kept_at(folder).glob("*.nbi"))
+    return any(kept_at(folder).glob("tasks.perform-*.nbi"))
