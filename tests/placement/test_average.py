@@ -78,7 +78,7 @@ def test_limits_prices_and_stuck_antennas_are_kept() -> None:
     assert np.linalg.norm(near - start, axis=1).max() <= 0.2 + 1e-9
     assert np.array_equal(near[1], start[1])
     assert mean_of(blocks, near) < mean_of(blocks, start)
-    dear = solve_average(blocks, start, mode="fast", travel=TravelLimit(start, np.inf, 1e3))
+    dear = solve_average(blocks, start, mode="fast", travel=TravelLimit(start, np.inf, 1e4))
     assert np.linalg.norm(dear - start, axis=1).max() < 1e-2
     with pytest.raises(ProblemError, match="at least one block"):
         solve_average([], start)

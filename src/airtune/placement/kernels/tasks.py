@@ -14,14 +14,14 @@ import numpy as np
 from airtune.compiled import entry
 from airtune.kinds import Real
 from airtune.placement.kernels.construct import Table, grasp
-from airtune.placement.kernels.exchange import Grid, exchange
-from airtune.placement.kernels.field import Field, Workspace
+from airtune.placement.kernels.exchange import FRESH, Grid, exchange
+from airtune.placement.kernels.field import Field, Workspace, channel
 from airtune.placement.kernels.neighbourhood import Trials, explore, kick
 from airtune.placement.kernels.relocate import Random, prepare
 from airtune.placement.kernels.sqp import Limits, climb
 from airtune.placement.kernels.subproblem import subproblem
 
-CONSTRUCT, CLIMB, KICK, EXPLORE = range(4)
+CONSTRUCT, SWEEP, CLIMB, KICK, EXPLORE = range(5)
 SAMPLE = 0.1
 """Share of the grid that a construction tries for each antenna"""
 NO_VALUES = np.empty(0)
@@ -32,8 +32,8 @@ class Task(NamedTuple):
     """What `perform` is to do.
 
     kind : int
-        CONSTRUCT: one greedy start and an exchange; CLIMB: SQP; KICK: `neighbourhood.kick`;
-        EXPLORE: `neighbourhood.explore`.
+        CONSTRUCT: one greedy start and an exchange; SWEEP: an exchange; CLIMB: SQP;
+        KICK: `neighbourhood.kick`; EXPLORE: `neighbourhood.explore`.
     movable : bool
         Whether the antennas move in a climb, or the beamformer alone changes.
     target : float
@@ -68,7 +68,7 @@ def perform(
     pool : ndarray, shape (S, 4, N)
         Incumbents; all other tasks work on the first.
     trials : Trials
-        Of it only what a task needs: a construction the sweeps, a climb its limits.
+        Of it only what a task needs: an exchange the sweeps, a climb its limits.
     state : ndarray, uint64, shape (1,)
         Random generator.
     work : Workspace
@@ -80,8 +80,10 @@ def perform(
         place for an antenna, and after EXPLORE.
     """
     z = pool[0]
-    if task.kind == CONSTRUCT:
-        if not grasp(field, grid.table, grid.scan, SAMPLE, state, work.g, z):
+    if task.kind == CONSTRUCT or task.kind == SWEEP:
+        if task.kind == SWEEP:
+            channel(field, z[2], z[3], work)
+        elif not grasp(field, grid.table, grid.scan, SAMPLE, state, work.g, z):
             return -np.inf
         nobody = np.empty(0, np.int64)
         return exchange(field, grid, nobody, 0.0, trials.sweeps, state, work, z)
@@ -107,4 +109,5 @@ def no_grid(field: Field) -> Grid:
     """A grid without places, for climbs of the beamformer alone."""
     empty = np.empty((field.clients + field.interferers, 0))
     table = Table(np.empty(0), np.empty(0), empty, empty)
-    return Grid(table, prepare(table, field.interferers), np.empty((4, field.antennas)))
+    bounds, discs = np.empty((4, field.antennas)), np.empty((3, field.antennas))
+    return Grid(table, prepare(table, field.interferers), bounds, discs, FRESH)
