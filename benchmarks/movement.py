@@ -7,8 +7,9 @@ the plan of the repetition, and the forecast of the aligned sum, the joules of t
 time of the way are booked.  `rounds_factor` is what the law of the predicted loss has the errors
 cost.
 Every cell is one policy, limit or mode of one seed; goes on where it was stopped; writes
-movement.json.  The cell of a mode measures plain placements, from scratch and from the places of a
-round ago, in turn with its own: the ratios are of one process and one time, on a busy machine too.
+movement.json, and of the modes movement_modes.json.  The cell of a mode measures plain placements,
+from scratch and from the places of a round ago, in turn with its own: the ratios are of one process
+and one time, on a busy machine too.
 """
 
 from __future__ import annotations
@@ -152,13 +153,15 @@ def placement_times(mode: str, seed: int) -> dict[str, float]:
     }
 
 
-def cells(seeds: range, modes_only: bool) -> Iterator[resumable.Cell]:
-    """Yield every cell by its name."""
+def mode_cells(seeds: range) -> Iterator[resumable.Cell]:
+    """Yield the cells of the placement modes by their names."""
+    for seed, mode in itertools.product(seeds, MODES):
+        yield f"mode {mode}, {seed}", partial(placement_times, mode, seed)
+
+
+def cells(seeds: range) -> Iterator[resumable.Cell]:
+    """Yield the cells of policies and limits by their names."""
     for seed in seeds:
-        for mode in MODES:
-            yield f"mode {mode}, {seed}", partial(placement_times, mode, seed)
-        if modes_only:
-            continue
         for drive, doppler, policy in itertools.product(DRIVES, DOPPLERS, POLICIES):
             scenario = moving(doppler, f"planning.movement={policy}", f"array.drive={drive}")
             name = f"policy {policy}, {drive}, {doppler:g} Hz, {seed}"
@@ -187,10 +190,20 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="the first of them")
     parser.add_argument("--only", choices=["modes"], help="times of the placement modes alone")
     arguments = parser.parse_args()
-    file = arguments.out / "movement.json"
-    settings = {"scenario": "paper-v1", "rounds": ROUNDS, "placed": len(PLACED)}
     seeds = range(arguments.first, arguments.first + arguments.seeds)
-    document = resumable.measure(file, settings, cells(seeds, arguments.only == "modes"))
+    measure(
+        arguments.out / "movement_modes.json",
+        {"scenario": "paper-v1", "placed": len(PLACED)},
+        mode_cells(seeds),
+    )
+    if arguments.only is None:
+        settings = {"scenario": "paper-v1", "rounds": ROUNDS}
+        measure(arguments.out / "movement.json", settings, cells(seeds))
+
+
+def measure(file: Path, settings: dict[str, Any], some: Iterator[resumable.Cell]) -> None:
+    """Measure cells, write them with their medians and print these."""
+    document = resumable.measure(file, settings, some)
     document["medians"] = summarise(document)
     resumable.write(file, document)
     for name, row in document["medians"].items():

@@ -67,6 +67,9 @@ def placed_worth(problem: Problem, travel: TravelLimit) -> float:
         (2, 0.2, 9.0, ()),
         (3, 0.1, 0.0, ()),  # 5 places each: none of them in the square inside the disc
         (3, 0.3, 4.0, (0, 2)),
+        (3, 0.3, 0.0, (0, 2)),
+        pytest.param(4, 0.1, 0.0, (1, 3), marks=pytest.mark.slow),
+        pytest.param(4, 0.2, 2.0, (0, 1, 3), marks=pytest.mark.slow),
     ],
 )
 def test_few_choices_within_the_discs_are_all_tried(
@@ -75,7 +78,8 @@ def test_few_choices_within_the_discs_are_all_tried(
     problem = random_problem(
         [1, 2], antennas=antennas, clients=3, paths=4, region=(1.5, 1.5), interferers=1
     )
-    origin = grid_lattice(antennas, problem.region, problem.spacing, GRID)
+    # antennas need not stand in the order of the places
+    origin = grid_lattice(antennas, problem.region, problem.spacing, GRID)[::-1]
     travel = TravelLimit(origin, longest, price_db, stuck)
     places = grid_places(problem.region, GRID)
     assert choices_of(places, antennas, travel) is not None
@@ -148,8 +152,9 @@ def test_a_price_is_answered_as_well_as_by_trying_many_limits() -> None:
         assert worth > best - 0.15
 
 
-def test_within_a_limit_an_antenna_can_go_as_far_as_it_in_any_direction() -> None:
-    problem = random_problem([3, 3], antennas=1, clients=2, paths=6)
+@pytest.mark.parametrize("seed", [0, 3, 4])
+def test_within_a_limit_an_antenna_can_go_as_far_as_it_in_any_direction(seed: int) -> None:
+    problem = random_problem([seed, 3], antennas=1, clients=2, paths=6)
     origin = np.array([[2.0, 2.0]])
     ways = []
     for limit in (0.05, 0.1):
@@ -158,3 +163,11 @@ def test_within_a_limit_an_antenna_can_go_as_far_as_it_in_any_direction() -> Non
     # a square inside the disc would end anywhere between 0.71 and 1
     assert max(ways) <= 1 + EPS
     assert min(ways) > 0.98
+
+
+def test_a_limit_far_beyond_the_region_is_as_good_as_none_on_a_grid() -> None:
+    problem = random_problem([1, 5], antennas=2, clients=3, paths=4, region=(1.5, 1.5))
+    origin = grid_lattice(2, problem.region, problem.spacing, GRID)
+    found = solve(problem, mode="fast", travel=TravelLimit(origin, 1e9, 1.0), grid=GRID)
+    assert on_grid(found.positions, GRID)
+    assert found.worst_gain > beamform(problem, origin).worst_gain

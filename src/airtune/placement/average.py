@@ -49,7 +49,7 @@ class Effort:
 
 EFFORTS = {
     "fast": Effort(2, 1, 1, 1),
-    "default": Effort(4, 2, 3, 2),
+    "default": Effort(4, 2, 3, 6),
     "exhaustive": Effort(16, 4, 6, 6),
 }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -192,8 +191,11 @@ class Blocks:
                     continue
                 for place in self._promising(state, n, places):
                     state = self._moved(state, n, place) or state
-                for place in self._around(state, n):
-                    state = self._moved(state, n, place) or state
+                for step in STEPS if self.grid == 0 else [s for s in STEPS if s >= self.grid]:
+                    start = self.random.uniform(0.0, 2 * np.pi)
+                    for turn in range(4):
+                        place = self._beside(state, n, step, start + turn * np.pi / 2)
+                        state = self._moved(state, n, place) or state
             if state.value >= before * (1 - 1e-4):
                 break
         return state
@@ -217,16 +219,10 @@ class Blocks:
         best = np.argsort(total, kind="stable")[:count]
         return self.points[best[np.isfinite(total[best])]]
 
-    def _around(self, state: _State, n: int) -> Iterator[Real]:
-        """Return small steps of an antenna, four directions each from a random one."""
-        region = np.asarray(self.problem.region)
-        for step in STEPS:
-            if step < self.grid:
-                return
-            now, start = state.z[0, 2:, n].copy(), self.random.uniform(0.0, 2 * np.pi)
-            for turn in range(4):
-                angle = start + turn * np.pi / 2
-                place = np.clip(now + step * np.array([np.cos(angle), np.sin(angle)]), 0.0, region)
-                if self.grid > 0:
-                    place = self.points[np.linalg.norm(self.points - place, axis=1).argmin()]
-                yield place
+    def _beside(self, state: _State, n: int, step: float, angle: float) -> Real:
+        """Return the place a step away from where an antenna is now."""
+        away = step * np.array([np.cos(angle), np.sin(angle)])
+        place = np.clip(state.z[0, 2:, n] + away, 0.0, np.asarray(self.problem.region))
+        if self.grid == 0:
+            return place
+        return np.asarray(self.points[np.linalg.norm(self.points - place, axis=1).argmin()])

@@ -202,7 +202,7 @@ class _Near:
     def _ladder(self) -> list[float]:
         """Return limits below the longest: on a grid of few distances these, else some."""
         longest = self.travel.longest
-        if self.places is not None and longest < math.inf:
+        if self.places is not None and longest <= (len(LADDER) + 1) * self.least:
             steps = np.arange(math.ceil(longest / self.least) + 1) * self.least
             ways = np.unique(np.hypot(steps, steps[:, None]).round(9))
             ways = ways[(ways > 0) & (ways < longest - FEASIBILITY)]

@@ -208,7 +208,11 @@ def best_of_all(
         positions = places[list(chosen)]
         if travel is None:
             return positions, 0.0
-        order, way = match(np.asarray(travel.origin), positions, travel.stuck)
+        origin = np.asarray(travel.origin)
+        for n in travel.stuck:
+            at = int(np.linalg.norm(positions - origin[n], axis=1).argmin())
+            positions[[n, at]] = positions[[at, n]]
+        order, way = match(origin, positions, travel.stuck)
         return positions[order], travel.price_db * way
 
     def loss(positions: Real, price: float, starts: int) -> tuple[float, Placement]:

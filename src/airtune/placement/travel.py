@@ -82,7 +82,7 @@ class TravelLimit:
         radius : float  [wavelengths]
         towards : ndarray, shape (N, 2), optional
             Positions of the antennas: the square inside the disc then becomes the rectangle whose
-            corner lies in their direction, for those that are outside the square  [wavelengths]
+            corner lies in their direction, for those on its sides or outside  [wavelengths]
 
         Returns
         -------
@@ -97,7 +97,8 @@ class TravelLimit:
         if towards is not None and share < 1:
             step = np.abs(np.asarray(towards).T - origin)
             angle = np.clip(np.arctan2(step[1], step[0]), *TILT)
-            far = step.max(axis=0) > reach[0]
+            # one that leans on a side of the square has been stopped by it
+            far = step.max(axis=0) > (1 - 1e-6) * reach[0]
             reach = np.where(far, radius * np.array([np.cos(angle), np.sin(angle)]), reach)
         x, y = origin
         low = np.maximum(origin - reach, 0.0)
