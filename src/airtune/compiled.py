@@ -222,21 +222,24 @@ _PLACES = (_Place, *CompileResultCacheImpl._locator_classes)
 _Kept = type("_Kept", (CompileResultCacheImpl,), {"_locator_classes": _PLACES})
 
 
-class _KeptCode(FunctionCache):  # type: ignore[misc]  # as above
-    """Numba's own store, of which no fault stops a command."""
-
-    _impl_class = _Kept
-
-    def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """None, too, if a file is damaged, as a full disk or a lost machine leaves it."""
-        try:
-            return super().load_overload(sig, target_context)
-        except Exception:  # a damaged pickle raises many kinds
-            with suppress(OSError):
-                self.flush()
-            return None
-
-    def save_overload(self, sig: Any, data: Any) -> None:
-        """Do nothing if the code cannot be written."""
+def _load(store: Any, sig: Any, target_context: Any) -> Any:
+    """Read kept code; None, too, if a full disk or a lost machine has left a damaged file."""
+    try:
+        return FunctionCache.load_overload(store, sig, target_context)
+    except Exception:  # a damaged pickle raises many kinds
         with suppress(OSError):
-            super().save_overload(sig, data)
+            store.flush()
+        return None
+
+
+def _save(store: Any, sig: Any, data: Any) -> None:
+    """Keep code, if it can be written."""
+    with suppress(OSError):
+        FunctionCache.save_overload(store, sig, data)
+
+
+_KeptCode = type(
+    "_KeptCode",
+    (FunctionCache,),
+    {"_impl_class": _Kept, "load_overload": _load, "save_overload": _save},
+)
