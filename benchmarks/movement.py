@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 import resumable
-from airtune.bound.forecast import slowdown
+from airtune.bound.forecast import RULES_CHI, slowdown
 from airtune.kinds import Real
 from airtune.placement import solve
 from airtune.planning import Repetition, plan_run
@@ -95,7 +95,7 @@ def radio_rounds(scenario: Scenario, seed: int, rounds: int) -> dict[str, float]
     return {
         "mse_db": 10 * float(np.log10(np.mean(errors))),
         "median_mse_db": 10 * float(np.log10(np.median(errors))),
-        "rounds_factor": float(np.mean(slowdown(errors))),
+        "rounds_factor": float(np.mean(slowdown(errors, RULES_CHI))),
         "drive_j": float(np.mean([way.energy_j for way in ways])),
         "later_drive_j": float(np.mean([way.energy_j for way in later])),
         "way_s": float(np.mean([way.time_s for way in ways])),

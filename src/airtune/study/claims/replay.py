@@ -135,8 +135,20 @@ def kept(file: Path, sizes: Sizes) -> Recorded:
     return found
 
 
+class _Begun(Engine):
+    """An engine that starts as a recorded run has."""
+
+    recorded: Recorded
+
+    def start(self, scenario: Scenario, seed: int, progress: Progress | None = None) -> Sizes:
+        return self.recorded.sizes
+
+    def initial_adapter(self) -> Vector:
+        return self.recorded.initial.copy()
+
+
 @dataclass
-class Recorder(WrappedEngine):
+class Recorder(_Begun, WrappedEngine):
     """A started engine, recorded.
 
     Parameters
@@ -152,12 +164,6 @@ class Recorder(WrappedEngine):
     def of(cls, engine: Engine, sizes: Sizes) -> Recorder:
         """Return a recorder of an engine that has started with these sizes."""
         return cls(engine, Recorded(sizes, engine.initial_adapter()))
-
-    def start(self, scenario: Scenario, seed: int, progress: Progress | None = None) -> Sizes:
-        return self.recorded.sizes
-
-    def initial_adapter(self) -> Vector:
-        return self.recorded.initial.copy()
 
     def updates(
         self,
@@ -187,7 +193,7 @@ UNKNOWN = Evaluation(float("nan"), None, None, {})
 
 
 @dataclass
-class Replayed(Engine):
+class Replayed(_Begun):
     """Answers of a recorded run.
 
     Attributes
@@ -200,12 +206,6 @@ class Replayed(Engine):
 
     recorded: Recorded
     exact: bool = True
-
-    def start(self, scenario: Scenario, seed: int, progress: Progress | None = None) -> Sizes:
-        return self.recorded.sizes
-
-    def initial_adapter(self) -> Vector:
-        return self.recorded.initial.copy()
 
     def updates(
         self,
