@@ -1,6 +1,7 @@
 """Movement policies side by side, error against the travel limit, and times of the placement modes.
 
     python benchmarks/movement.py [--out FOLDER] [--seeds N] [--first SEED] [--only modes]
+    python benchmarks/movement.py --table        # that of docs/planning.md from the committed cells
 
 Rounds of the radio alone, no model is trained: in each the antennas go where the policy says, by
 the plan of the repetition, and the forecast of the aligned sum, the joules of the drives and the
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -24,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+import manual
 import resumable
 from airtune.bound.forecast import RULES_CHI, slowdown
 from airtune.kinds import Real
@@ -168,7 +171,8 @@ def cells(seeds: range) -> Iterator[resumable.Cell]:
             yield name, partial(radio_rounds, scenario, seed, ROUNDS)
         for doppler, limit in itertools.product(DOPPLERS, LIMITS):
             most = "null" if limit is None else max(limit, 1e-9)
-            scenario = moving(doppler, f"placement.max_travel={most}")
+            always = "planning.movement=each-round"
+            scenario = moving(doppler, always, f"placement.max_travel={most}")
             name = f"limit {limit}, {doppler:g} Hz, {seed}"
             yield name, partial(radio_rounds, scenario, seed, ROUNDS // 2)
 
@@ -189,7 +193,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=4, help="how many")
     parser.add_argument("--first", type=int, default=0, help="the first of them")
     parser.add_argument("--only", choices=["modes"], help="times of the placement modes alone")
+    parser.add_argument("--table", action="store_true", help="write that of the manual only")
     arguments = parser.parse_args()
+    if arguments.table:
+        manual.put(ROOT / "docs" / "planning.md", "movement", page(arguments.out))
+        return
     seeds = range(arguments.first, arguments.first + arguments.seeds)
     measure(
         arguments.out / "movement_modes.json",
@@ -208,6 +216,51 @@ def measure(file: Path, settings: dict[str, Any], some: Iterator[resumable.Cell]
     resumable.write(file, document)
     for name, row in document["medians"].items():
         print(name, {key: round(value, 3) for key, value in row.items()})
+
+
+def page(folder: Path) -> str:
+    """Return the tables of the manual."""
+    rounds, modes = (
+        json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        for name in ("movement", "movement_modes")
+    )
+    medians, cases = rounds["medians"], list(itertools.product(DRIVES, DOPPLERS))
+    policies = [
+        [f"`{policy}`", *(_policy(medians[f"policy {policy}, {d}, {f:g} Hz"]) for d, f in cases)]
+        for policy in POLICIES
+    ]
+    limits = [
+        [
+            "none" if limit is None else f"{limit:g}",
+            *(f"{medians[f'limit {limit}, {f:g} Hz']['mse_db']:.1f}" for f in DOPPLERS),
+        ]
+        for limit in LIMITS
+    ]
+    times = [
+        [mode, f"{row['over_scratch']:.2f}", f"{row['over_warm']:.1f}"]
+        for mode, row in modes["medians"].items()
+        for mode in [mode.removeprefix("mode ")]
+    ]
+    hertz = [f"{f:g} Hz" for f in DOPPLERS]
+    lines = [
+        *manual.table(["policy", *(f"{d}, {f:g} Hz" for d, f in cases)], policies, None),
+        "",
+        *manual.table(["limit [wavelengths]", *(f"error [dB], {f}" for f in hertz)], limits),
+        "",
+        *manual.table(["placement", "of one from scratch", "of one from present places"], times),
+        "",
+        f"Medians over {len(_seeds(rounds))} seeds of the tables of errors, over "
+        f"{len(_seeds(modes))} of that of times.",
+    ]
+    return "\n".join(lines)
+
+
+def _policy(row: dict[str, float]) -> str:
+    return f"{row['mse_db']:.1f} dB, {row['drive_j']:.2g} J, {1e3 * row['way_s']:.0f} ms"
+
+
+def _seeds(document: dict[str, Any]) -> set[str]:
+    return {name.rsplit(", ", 1)[1] for name in document["cells"]}
 
 
 if __name__ == "__main__":
