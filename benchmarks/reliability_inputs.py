@@ -28,7 +28,7 @@ import tempfile
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -82,6 +82,7 @@ class Part:
     def __post_init__(self) -> None:
         self.ends, self.kinds = Counter[str](), Counter[str]()
         self.failures: list[dict[str, Any]] = []
+        self.mended: list[dict[str, Any]] = []  # failed once, and not when tried again later
         self.since: list[list[int]] = []  # first try, and number of its environment
 
     def take(self, number: int, kind: str, outcome: forked.Outcome) -> None:
@@ -96,6 +97,17 @@ class Part:
             facts = {"try": number, "kind": kind, "failure": failure, "said": said}
             self.failures.append(facts)
 
+    def repeat(self, attempt: Callable[[int], forked.Outcome], here: int) -> None:
+        """Try again what failed; what does not any more is mended."""
+        still = []
+        for found in self.failures:
+            failure = attempt(found["try"]).failure()
+            if failure is None:
+                self.mended.append({**found, "again": here})
+            else:
+                still.append({**found, "failure": failure})
+        self.failures = still
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types."""
         return {
@@ -106,6 +118,7 @@ class Part:
             "ends": dict(sorted(self.ends.items())),
             "kinds": dict(sorted(self.kinds.items())),
             "failures": self.failures,
+            "mended": self.mended,
             "since": self.since,
         }
 
@@ -115,6 +128,7 @@ class Part:
         part = cls(planned, known["tried"], known["longest_s"], known["most_memory_mib"])
         part.ends, part.kinds = Counter(known["ends"]), Counter(known["kinds"])
         part.failures, part.since = known["failures"], known.get("since", [])
+        part.mended = known.get("mended", [])
         return part
 
 
@@ -299,7 +313,8 @@ def _read(kind: str, path: Path, model: Path, folder: Path) -> int:
     return command("check", "quickstart", *options, "--set=schemes=[fixed]")
 
 
-PARTS = {"scenarios": scenarios, "commands": commands, "files": files}
+Tries = Callable[[int, int, int, Path], Iterator[tuple[str, forked.Outcome]]]
+PARTS: dict[str, Tries] = {"scenarios": scenarios, "commands": commands, "files": files}
 
 
 def warm_up(folder: Path) -> None:
@@ -324,6 +339,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--reduced", action="store_true", help="a part of it, in seconds, unkept")
     parser.add_argument("--fresh", action="store_true", help="begin anew")
+    parser.add_argument("--again", action="store_true", help="only what failed, after a mend")
     parser.add_argument("--only", choices=tuple(PLANNED))
     parser.add_argument("--seed", type=int, default=14)
     parser.add_argument("--out", type=Path, default=RESULT)
@@ -342,6 +358,15 @@ def main() -> int:
         warm_up(Path(work))
         for name in [asked.only] if asked.only else list(PARTS):
             part = parts[name]
+            if asked.again:
+
+                def attempt(number: int, tries: Tries = PARTS[name]) -> forked.Outcome:
+                    return next(tries(asked.seed, number, number + 1, Path(work)))[1]
+
+                part.repeat(attempt, here)
+                print(f"{name}: {len(part.failures)} failed again", flush=True)
+                write(asked.out, asked.seed, parts, made_in)
+                continue
             while part.tried < part.planned:
                 last = min(part.planned, part.tried + BATCH[name])
                 tries = PARTS[name](asked.seed, part.tried, last, Path(work))

@@ -90,7 +90,7 @@ def inputs() -> Iterator[str]:
     if known is None:
         yield f"{NOT_YET}: `python benchmarks/reliability_inputs.py`"
         return
-    rows, failures = [], []
+    rows, failures, mended = [], [], []
     for part, found in known["parts"].items():
         of = "" if found["tried"] == found["planned"] else f" of {found['planned']}"
         ends = [f"{end.removeprefix('exit ')}: {count}" for end, count in found["ends"].items()]
@@ -98,9 +98,12 @@ def inputs() -> Iterator[str]:
         failed = str(len(found["failures"]))
         rows.append([part, f"{found['tried']}{of}", failed, ", ".join(ends), *figures])
         failures += [f"{part}, {one['kind']}: {one['failure']}" for one in found["failures"]]
+        mended += [f"{part}, {one['kind']}: {one['failure']}" for one in found.get("mended", [])]
     head = ["PART", "tries", "failed", "exit codes", "longest [s of CPU]", "most memory [MiB]"]
     yield from manual.table(head, rows, None)
     yield "\n`python benchmarks/reliability_inputs.py --only PART` runs a part."
+    if mended:
+        yield f"\nFailed at first, and not when tried again after a mend: {'; '.join(mended)}."
     if failures:
         yield f"\nWhat failed: {'; '.join(failures)}."
     yield from _environments([known])
