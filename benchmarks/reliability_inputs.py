@@ -27,9 +27,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -49,6 +47,7 @@ from airtune.errors import InputError
 from airtune.scenario import Scenario
 from airtune.scenario import file as scenario_file
 from airtune.scenario.plausible import implausible
+from trials.part import Part
 
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "reliability-inputs.json"
@@ -68,68 +67,6 @@ SMALL: dict[str, Any] = {
 }
 MODEL = {"clients.count": 2, "data.partition": "iid", "evaluation.records": 4, "threads": 1}
 MODEL |= {"model.lora.target_modules": "[q_proj]", "model.lora.rank": 2, "model.lora.alpha": 4}
-
-
-@dataclass
-class Part:
-    """What is known of a part so far."""
-
-    planned: int
-    tried: int = 0
-    longest_s: float = 0.0
-    most_memory_mib: float = 0.0
-
-    def __post_init__(self) -> None:
-        self.ends, self.kinds = Counter[str](), Counter[str]()
-        self.failures: list[dict[str, Any]] = []
-        self.mended: list[dict[str, Any]] = []  # failed once, and not when tried again later
-        self.since: list[list[int]] = []  # first try, and number of its environment
-
-    def take(self, number: int, kind: str, outcome: forked.Outcome) -> None:
-        """Count a try."""
-        self.kinds[kind] += 1
-        self.ends[f"exit {outcome.code}"] += 1
-        self.longest_s = max(self.longest_s, outcome.seconds)
-        self.most_memory_mib = max(self.most_memory_mib, outcome.memory_mib)
-        failure = outcome.failure()
-        if failure is not None:
-            said = (outcome.error.strip().splitlines() or [""])[-1][:300]
-            facts = {"try": number, "kind": kind, "failure": failure, "said": said}
-            self.failures.append(facts)
-
-    def repeat(self, attempt: Callable[[int], forked.Outcome], here: int) -> None:
-        """Try again what failed; what does not any more is mended."""
-        still = []
-        for found in self.failures:
-            failure = attempt(found["try"]).failure()
-            if failure is None:
-                self.mended.append({**found, "again": here})
-            else:
-                still.append({**found, "failure": failure})
-        self.failures = still
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types."""
-        return {
-            "planned": self.planned,
-            "tried": self.tried,
-            "longest_s": round(self.longest_s, 2),
-            "most_memory_mib": round(self.most_memory_mib),
-            "ends": dict(sorted(self.ends.items())),
-            "kinds": dict(sorted(self.kinds.items())),
-            "failures": self.failures,
-            "mended": self.mended,
-            "since": self.since,
-        }
-
-    @classmethod
-    def of(cls, planned: int, known: dict[str, Any]) -> Part:
-        """Return what :meth:`to_dict` has written."""
-        part = cls(planned, known["tried"], known["longest_s"], known["most_memory_mib"])
-        part.ends, part.kinds = Counter(known["ends"]), Counter(known["kinds"])
-        part.failures, part.since = known["failures"], known.get("since", [])
-        part.mended = known.get("mended", [])
-        return part
 
 
 def drawer(seed: int, part: str, number: int) -> random.Random:
