@@ -165,7 +165,7 @@ def solve_average(
     if mode not in EFFORTS:
         raise ProblemError(f"mode must be one of {', '.join(EFFORTS)}, not {mode!r}")
     effort = EFFORTS[mode]
-    search = _Average(list(problems), np.asarray(start, np.float64), travel, grid, seed)
+    search = Average(list(problems), np.asarray(start, np.float64), travel, grid, seed)
     found = [(search.value(search.origin, math.inf), 0, search.origin)]
     for index, problem in enumerate(problems[: effort.blocks]):
         own = solve(problem, mode="fast", seed=seed, travel=travel, grid=grid).positions
@@ -175,7 +175,7 @@ def solve_average(
     return min(ends, key=lambda one: one[0])[1]
 
 
-class _Average:
+class Average:
     """The mean error of places over the blocks, and single steps that lower it."""
 
     def __init__(
@@ -221,7 +221,7 @@ class _Average:
                 for tried in self._candidates(places[n], effort.places):
                     other = places.copy()
                     other[n] = tried
-                    if not self._fits(other):
+                    if not self.fits(other):
                         continue
                     new = self.value(other, value)
                     if new < value * (1 - 1e-9):
@@ -243,6 +243,7 @@ class _Average:
         nearest = np.linalg.norm(both[:, None] - self.places[None], axis=2).argmin(axis=1)
         return np.asarray(self.places[nearest])
 
-    def _fits(self, places: Real) -> bool:
+    def fits(self, places: Real) -> bool:
+        """Return whether places keep the spacing."""
         least = least_distance(places) if len(places) > 1 else math.inf
         return bool(least >= self.problems[0].spacing - FEASIBILITY / 2)

@@ -65,7 +65,8 @@ class AirInterface(ABC):
     books_twins : bool
         Of the class: whether :meth:`forecast` and :meth:`combine` book the entries that
         :meth:`booked_entries` returns; without it the interface is refused where there is a twin.
-
+    wideband : bool
+        Of the class: whether it sends over several resource blocks, each of `Link.subbands`.
     sends_signs : bool
         Of the class: whether the mean that is decoded holds signs alone, of one size.
 
@@ -105,6 +106,7 @@ class AirInterface(ABC):
     books_twins: ClassVar[bool] = False
     follows_no_law: ClassVar[bool] = False
     sends_signs: ClassVar[bool] = False
+    wideband: ClassVar[bool] = False
 
     @classmethod
     def build(cls, scenario: Scenario) -> Self:
@@ -263,15 +265,18 @@ class AirInterface(ABC):
         bandwidth = radio.downlink_bandwidth_hz
         power = float(dbm_to_watt(radio.base_station_power_dbm))
         precoded = radio.downlink_precoding == "multicast"
-        rate = links.downlink_rate(
-            link.true.of(clients).channel,
-            power,
-            noise_power(radio.noise_psd_dbm_hz, bandwidth, radio.noise_figure_db),
-            bandwidth,
-            radio.efficiency,
-            link.multicast_beamformer(clients) if precoded else None,
-        )
-        downlink_s = message.bits / rate
+        rates = [
+            links.downlink_rates(
+                one.true.of(clients).channel,
+                power,
+                noise_power(radio.noise_psd_dbm_hz, bandwidth, radio.noise_figure_db),
+                bandwidth,
+                radio.efficiency,
+                one.multicast_beamformer(clients) if precoded else None,
+            )
+            for one in link.over(bandwidth)
+        ]
+        downlink_s = message.bits / float(np.mean(rates, axis=0).min())
         return downlink_s, power * downlink_s
 
     def pilots(
@@ -339,15 +344,12 @@ class AirInterface(ABC):
 
     def uplink(self, link: Link, clients: Integer) -> access.Uplink:
         """Return the uplink of these clients for messages in bits: true air, known receivers."""
-        air = link.true.of(clients)
-        return access.Uplink(
-            channel=air.channel,
-            covariance=air.covariance,
-            powers=link.radio.powers[clients],
-            bandwidth_hz=self.radio.bandwidth_hz,
-            efficiency=self.radio.efficiency,
-            gap_db=self.digital.snr_gap_db,
-            known=access.Known.apart(air, link.perceived.of(clients)),
+        return access.Uplink.over(
+            [one.true.of(clients) for one in link.subbands],
+            [one.perceived.of(clients) for one in link.subbands],
+            link.radio.powers[clients],
+            (self.radio.bandwidth_hz, self.radio.efficiency),
+            self.digital.snr_gap_db,
         )
 
     def single_user_rates(self, link: Link, clients: Integer) -> Real:

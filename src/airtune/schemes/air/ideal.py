@@ -25,6 +25,7 @@ class ErrorFree(AirInterface):
     tells_apart: ClassVar[bool] = True
     broadcasts: ClassVar[bool] = False
     books_twins: ClassVar[bool] = True
+    wideband: ClassVar[bool] = True
 
     def forecast(self, link: Link, omega: Real, matrix_sizes: Integer) -> Forecast:
         """Return a forecast without cost, and without error but for that of a robust rule."""

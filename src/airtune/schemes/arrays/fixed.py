@@ -33,6 +33,7 @@ class HalfWavelengthArray(ArrayPolicy):
     """
 
     about: ClassVar[str] = "half-wavelength planar array"
+    wideband: ClassVar[bool] = True
     factor: ClassVar[int] = 1
 
     @property
@@ -74,6 +75,7 @@ class RandomArray(ArrayPolicy):
     """
 
     about: ClassVar[str] = "random feasible positions"
+    wideband: ClassVar[bool] = True
     seed: int
 
     @classmethod
@@ -92,6 +94,7 @@ class SparseArray(ArrayPolicy):
     """N fixed antennas spread evenly over the region in which movable ones may stand [1]_."""
 
     about: ClassVar[str] = "N antennas spread over the region"
+    wideband: ClassVar[bool] = True
 
     def start(self) -> Real:
         """Return the sparse array (:func:`airtune.placement.sparse`)."""

@@ -1,0 +1,369 @@
+"""One set of places for the resource blocks of a wide band, each with a beamformer of its own.
+
+The places minimise the mean error over the blocks (system model, section 5),
+
+    mean over i of 1 / t_i(r),   t_i(r) = max over w of min_k |w^H g_ki(r)|^2 / (w^H R_i(r) w).
+
+Single antennas are tried elsewhere as for many coherence blocks (:mod:`airtune.placement.average`);
+then places and all beamformers climb together, by sequential quadratic programming [1]_ on
+
+    minimise over r, w   mean over i of w_i^H R_i(r) w_i   s.t.  |w_i^H g_ki(r)|^2 >= 1.
+
+References
+----------
+.. [1] D. Kraft, "A software package for sequential quadratic programming", DFVLR-FB 88-28, 1988
+   (SLSQP, as SciPy has it).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from airtune.kinds import Complex, Real
+from airtune.placement.average import Average, Effort
+from airtune.placement.problem import Placement, Problem, ProblemError
+from airtune.placement.solver import beamform, solve
+from airtune.placement.travel import TravelLimit, match
+
+EFFORTS = {
+    "fast": Effort(blocks=4, kept=0, sweeps=0, places=0),
+    "default": Effort(blocks=4, kept=1, sweeps=1, places=8),
+    "exhaustive": Effort(blocks=16, kept=4, sweeps=6, places=24),
+}
+"""How long single antennas are tried elsewhere before the climbs."""
+
+ITERATIONS = {"fast": 50, "default": 100, "exhaustive": 300}
+"""Steps of a climb."""
+
+MOST_VARIABLES = 400
+"""Largest climb, 2 N (I + 1) variables: its time grows with their third power."""
+
+ROUNDED = 7
+"""Decimals of the places that a climb ends at, so that rounding errors do not show [wavelengths]"""
+
+
+@dataclass(frozen=True)
+class WidebandPlacement:
+    """Places for all resource blocks, and what each of them reaches there.
+
+    Attributes
+    ----------
+    blocks : tuple of Placement
+        One for each block, all with the same positions.
+    seconds : float
+    """
+
+    blocks: tuple[Placement, ...]
+    seconds: float
+
+    @property
+    def positions(self) -> Real:
+        """Places of the antennas, shape (N, 2)  [wavelengths]."""
+        return self.blocks[0].positions
+
+    @property
+    def worst_gain(self) -> float:
+        """The harmonic mean of the blocks' worst gains: one over the mean error."""
+        return _harmonic([one.worst_gain for one in self.blocks])
+
+    @property
+    def upper_bound(self) -> float | None:
+        """A value that `worst_gain` of no places exceeds, if one was asked for."""
+        bounds = [one.upper_bound for one in self.blocks if one.upper_bound is not None]
+        return _harmonic(bounds) if len(bounds) == len(self.blocks) else None
+
+    @property
+    def bound_kind(self) -> str | None:
+        """How the bounds of the blocks were obtained."""
+        return self.blocks[0].bound_kind
+
+    @property
+    def method(self) -> str:
+        """Name of the search."""
+        return "wideband"
+
+
+def solve_wideband(
+    problems: Sequence[Problem],
+    start: Real,
+    *,
+    mode: str = "default",
+    seed: int = 0,
+    travel: TravelLimit | None = None,
+    grid: float = 0.0,
+) -> Real:
+    """Return the places of least mean error over resource blocks that a search finds.
+
+    Parameters
+    ----------
+    problems : sequence of Problem
+        One for each block, of the same antennas and region.
+    start : ndarray, float, shape (N, 2)
+        Present places, feasible  [wavelengths]
+    mode : {"fast", "default", "exhaustive"}
+    seed : int
+    travel : TravelLimit, optional
+        Limit or price of the way from the present places, in dB of the mean error.
+    grid : float
+        Distance of the places that antennas can take; 0: any place  [wavelengths]
+
+    Returns
+    -------
+    ndarray, float, shape (N, 2)  [wavelengths]
+
+    Raises
+    ------
+    ProblemError
+        There is no block, or an unknown mode.
+
+    Examples
+    --------
+    >>> from airtune.placement import half_wavelength, mean_error
+    >>> from airtune.placement.examples import random_problem
+    >>> blocks = [random_problem(s, antennas=2, clients=2, paths=3) for s in range(3)]
+    >>> parked = half_wavelength(2, blocks[0].region)
+    >>> placed = solve_wideband(blocks, parked, mode="fast")
+    >>> mean_error(blocks, placed).mean < mean_error(blocks, parked).mean
+    True
+    """
+    if not problems:
+        raise ProblemError("a wide band needs at least one resource block")
+    if mode not in EFFORTS:
+        raise ProblemError(f"mode must be one of {', '.join(EFFORTS)}, not {mode!r}")
+    effort, problems = EFFORTS[mode], list(problems)
+    search = Average(problems, np.asarray(start, np.float64), travel, grid, seed)
+    if not problems[0].active.any():
+        return search.origin
+    middle = np.argsort(np.abs(np.arange(len(problems)) - (len(problems) - 1) / 2), kind="stable")
+    found = [(search.value(search.origin, math.inf), search.origin)]
+    for index in middle[: effort.blocks]:
+        own = solve(problems[index], mode="fast", seed=seed, travel=travel, grid=grid).positions
+        found.append((search.value(own, math.inf), own))
+    found.sort(key=lambda one: one[0])
+    found += [search.improve(*one, effort) for one in found[: effort.kept]]
+    size = 2 * problems[0].antennas * (len(problems) + 1)
+    if grid == 0 and size <= MOST_VARIABLES:
+        for _, places in tuple(found):
+            climbed = climb(problems, places, ITERATIONS[mode], _box(problems[0], travel, places))
+            if search.fits(climbed):
+                found.append((search.value(climbed, math.inf), climbed))
+    return min(found, key=lambda one: one[0])[1]
+
+
+def place_wideband(
+    problems: Sequence[Problem],
+    start: Real,
+    *,
+    mode: str = "default",
+    seed: int = 0,
+    certify: bool = False,
+) -> WidebandPlacement:
+    """Return the places of :func:`solve_wideband` with the beamformers of the blocks.
+
+    With `certify` each block has the upper bound of its own problem: together they bound the mean
+    error, since no places are better for a block than its own best ones.
+    """
+    began = time.perf_counter()
+    positions = solve_wideband(problems, start, mode=mode, seed=seed)
+    blocks = [beamform(problem, positions, seed=seed) for problem in problems]
+    if certify:
+        from airtune.placement.certify import upper_bound
+
+        for index, problem in enumerate(problems):
+            bound, kind = upper_bound(problem)
+            blocks[index] = replace(blocks[index], upper_bound=bound, bound_kind=kind)
+    return WidebandPlacement(tuple(blocks), time.perf_counter() - began)
+
+
+def _harmonic(gains: Sequence[float]) -> float:
+    errors = float(np.mean([1.0 / gain for gain in gains]))
+    return math.inf if errors == 0 else 1.0 / errors
+
+
+def _box(problem: Problem, travel: TravelLimit | None, places: Real) -> Real | None:
+    """Return least and greatest x, least and greatest y of a climb, no farther than it begins."""
+    if travel is None:
+        return None
+    # the climb keeps the order of its start, which is that of the matching
+    order, way = match(travel.origin, places, travel.stuck)
+    limit = travel.longest if travel.price_db == 0 else way
+    box = travel.bounds(problem, limit)
+    back = np.argsort(order)
+    return np.array(box[:, back])
+
+
+def climb(problems: Sequence[Problem], places: Real, steps: int, box: Real | None = None) -> Real:
+    """Return places to which places and beamformers climb together from their best beamformers.
+
+    Parameters
+    ----------
+    problems : sequence of Problem
+    places : ndarray, float, shape (N, 2)  [wavelengths]
+    steps : int
+        Most iterations.
+    box : ndarray, float, shape (4, N), optional
+        Least and greatest x, least and greatest y; by default the region  [wavelengths]
+
+    Returns
+    -------
+    ndarray, float, shape (N, 2)
+        In the region and the box; better or not, and apart or not, is to be checked.
+    """
+    from scipy.optimize import minimize
+
+    joint = Joint.at(problems, places)
+    count, region = len(places), problems[0].region
+    if box is None:
+        sides = np.repeat(np.array(region), count)
+        low, high = np.zeros(2 * count), sides
+    else:
+        low, high = np.concatenate([box[0], box[2]]), np.concatenate([box[1], box[3]])
+    free = [(None, None)] * (len(joint.start) - 2 * count)
+    start = joint.start.copy()
+    start[: 2 * count] = np.clip(start[: 2 * count], low, high)
+    answer = minimize(
+        joint.error,
+        start,
+        jac=True,
+        method="SLSQP",
+        bounds=[*zip(low, high, strict=True), *free],
+        constraints={"type": "ineq", "fun": joint.slack, "jac": joint.slopes},
+        options={"maxiter": steps, "ftol": 1e-6},
+    )
+    end = answer.x[: 2 * count]
+    if not np.isfinite(end).all():
+        return places
+    return np.asarray(np.clip(end.round(ROUNDED), low, high).reshape(2, count).T)
+
+
+@dataclass(frozen=True)
+class _Terms:
+    """Channels of one block: of clients and interferers, paths (K, L) and directions (K, L, 2)."""
+
+    gains: Complex
+    directions: Real
+    interference: Complex
+    interference_directions: Real
+    noise: float
+
+
+@dataclass(frozen=True)
+class Joint:
+    """The joint problem in one real vector: x_n, y_n, then Re w_i and Im w_i of each block.
+
+    Attributes
+    ----------
+    terms : tuple
+        Channels of each block.
+    sizes : ndarray, float, shape (I,)
+        Lengths of the first beamformers, the units of the variables.
+    start : ndarray, float, shape (2 N (I + 1),)
+    unit : float
+        The first error, unit of the objective.
+    spacing : float
+        Least distance, with room for rounding  [wavelengths]
+    """
+
+    terms: tuple[_Terms, ...]
+    sizes: Real
+    start: Real
+    unit: float
+    spacing: float
+
+    @classmethod
+    def at(cls, problems: Sequence[Problem], places: Real) -> Joint:
+        """Return the problem from these places with their best beamformers."""
+        terms = tuple(
+            _Terms(
+                one.effective_gains(),
+                one.directions[one.active],
+                np.sqrt(one.interferer_powers)[:, None] * one.interferer_gains,
+                one.interferer_directions,
+                one.noise,
+            )
+            for one in problems
+        )
+        best = [beamform(one, places, starts=8) for one in problems]
+        sizes = np.array([float(np.sqrt(np.sum(np.abs(one.beamformer) ** 2))) for one in best])
+        parts = [places.T.ravel()]
+        for one, size in zip(best, sizes, strict=True):
+            parts += [one.beamformer.real / size, one.beamformer.imag / size]
+        unit = float(np.mean([1.0 / one.worst_gain for one in best]))
+        apart = problems[0].spacing + 4 * 10.0**-ROUNDED if problems[0].spacing > 0 else 0.0
+        return cls(terms, sizes, np.concatenate(parts), unit, apart)
+
+    def _taken_apart(self, z: Real) -> tuple[Real, Complex]:
+        """Return places (N, 2) and beamformers (I, N)."""
+        count = len(z) // (2 * (len(self.terms) + 1))
+        w = z[2 * count :].reshape(len(self.terms), 2, count)
+        return z[: 2 * count].reshape(2, count).T, self.sizes[:, None] * (w[:, 0] + 1j * w[:, 1])
+
+    def error(self, z: Real) -> tuple[float, Real]:
+        """Return the mean of w_i^H R_i w_i over its first value, and its gradient."""
+        r, beamformers = self._taken_apart(z)
+        total, gradient = 0.0, np.zeros_like(z)
+        for index, (block, w) in enumerate(zip(self.terms, beamformers, strict=True)):
+            v, dv = _responses(block.interference, block.interference_directions, r)
+            received = np.sum(v * w.conj(), axis=1)
+            total += block.noise * float(np.sum(np.abs(w) ** 2))
+            total += float(np.sum(np.abs(received) ** 2))
+            power, place = _of_powers(v, dv, received, w)
+            gradient[: 2 * len(r)] += place.sum(axis=0)
+            turn = block.noise * w + power.sum(axis=0)
+            gradient[self._own(index, len(r))] = self._real(index, turn)
+        scale = 1.0 / (len(self.terms) * self.unit)
+        return scale * total, scale * gradient
+
+    def slack(self, z: Real) -> Real:
+        """Return |w_i^H g_ki|^2 - 1 of all blocks and clients, then squared distances less D^2."""
+        r, beamformers = self._taken_apart(z)
+        found = []
+        for block, w in zip(self.terms, beamformers, strict=True):
+            g, _ = _responses(block.gains, block.directions, r)
+            found.append(np.abs(np.sum(g * w.conj(), axis=1)) ** 2 - 1.0)
+        i, j = np.triu_indices(len(r), 1)
+        return np.concatenate([*found, np.sum((r[i] - r[j]) ** 2, axis=1) - self.spacing**2])
+
+    def slopes(self, z: Real) -> Real:
+        """Return the Jacobian of :meth:`slack`."""
+        r, beamformers = self._taken_apart(z)
+        rows = []
+        for index, (block, w) in enumerate(zip(self.terms, beamformers, strict=True)):
+            g, dg = _responses(block.gains, block.directions, r)
+            power, place = _of_powers(g, dg, np.sum(g * w.conj(), axis=1), w)
+            part = np.zeros((len(g), len(z)))
+            part[:, : 2 * len(r)] = place
+            part[:, self._own(index, len(r))] = self._real(index, power)
+            rows.append(part)
+        i, j = np.triu_indices(len(r), 1)
+        apart, pair = np.zeros((len(i), len(z))), np.arange(len(i))
+        for axis, difference in enumerate((r[i] - r[j]).T):
+            apart[pair, axis * len(r) + i] = 2 * difference
+            apart[pair, axis * len(r) + j] = -2 * difference
+        return np.concatenate([*rows, apart])
+
+    def _own(self, index: int, count: int) -> slice:
+        """Return where the beamformer of a block stands."""
+        return slice(2 * count * (index + 1), 2 * count * (index + 2))
+
+    def _real(self, index: int, slope: Complex) -> Real:
+        """Return a slope by conj(w) as slopes by the variables of a block."""
+        return 2 * self.sizes[index] * np.concatenate([slope.real, slope.imag], axis=-1)
+
+
+def _responses(gains: Complex, directions: Real, r: Real) -> tuple[Complex, Complex]:
+    """Return h_k(r_n), shape (K, N), and its slope by x_n and y_n, shape (K, 2, N)."""
+    phases = np.exp(2j * np.pi * np.einsum("kld,nd->kln", directions, r))
+    terms = gains[:, :, None] * phases
+    return terms.sum(axis=1), 2j * np.pi * np.einsum("kln,kld->kdn", terms, directions)
+
+
+def _of_powers(h: Complex, dh: Complex, received: Complex, w: Complex) -> tuple[Complex, Real]:
+    """Return slopes of |w^H h_k|^2: by conj(w), shape (K, N), and by the places, (K, 2 N)."""
+    turned = received.conj()[:, None, None] * dh * w.conj()
+    return h * received.conj()[:, None], 2 * turned.real.reshape(len(h), 2 * len(w))
