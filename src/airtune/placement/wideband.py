@@ -301,7 +301,8 @@ class Joint:
         """Return places (N, 2) and beamformers (I, N)."""
         count = len(z) // (2 * (len(self.terms) + 1))
         w = z[2 * count :].reshape(len(self.terms), 2, count)
-        return z[: 2 * count].reshape(2, count).T, self.sizes[:, None] * (w[:, 0] + 1j * w[:, 1])
+        beamformers = self.sizes[:, None] * (w[:, 0] + 1j * w[:, 1])
+        return z[: 2 * count].reshape(2, count).T, np.asarray(beamformers, dtype=np.complex128)
 
     def error(self, z: Real) -> tuple[float, Real]:
         """Return the mean of w_i^H R_i w_i over its first value, and its gradient."""
@@ -353,7 +354,7 @@ class Joint:
 
     def _real(self, index: int, slope: Complex) -> Real:
         """Return a slope by conj(w) as slopes by the variables of a block."""
-        return 2 * self.sizes[index] * np.concatenate([slope.real, slope.imag], axis=-1)
+        return np.asarray(2 * self.sizes[index] * np.concatenate([slope.real, slope.imag], axis=-1))
 
 
 def _responses(gains: Complex, directions: Real, r: Real) -> tuple[Complex, Complex]:

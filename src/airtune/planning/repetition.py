@@ -277,14 +277,13 @@ class Repetition:
         broadcast : Broadcast, optional
             Of quantised changes; by default the adapters as they are, to the selected clients.
         """
-        by_array = self.scenario.radio.pilot_rule == "by-array"
-        again = self.remeasurements(array)
+        radio, again = self.scenario.radio, self.remeasurements(array)
+        by_array = radio.pilot_rule == "by-array"
         objective = CLIENT_OBJECTIVES[self.scenario.training.client_objective]
         looks = POLICIES[self.scenario.clients.selection].looks_at_channels
         return Signalling(
             sounded=candidates if by_array and looks else None,
-            soundings=((array.soundings if by_array else 1) + again)
-            * self.scenario.radio.resource_blocks,
+            soundings=((array.soundings if by_array else 1) + again) * radio.resource_blocks,
             silent_symbols=self._silent_symbols(array)
             * ((self._listenings(array) if by_array else 1) + again),
             reporting=reporting,
