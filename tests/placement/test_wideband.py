@@ -107,6 +107,14 @@ def test_equal_blocks_have_the_error_of_one_of_them() -> None:
     assert placed.blocks[0].positions is placed.positions
 
 
+def test_nobody_who_sends_leaves_the_antennas_where_they_are() -> None:
+    quiet = [replace(one, weights=np.zeros(3)) for one in blocks(1, count=2)]
+    start = half_wavelength(2, quiet[0].region)
+    placed = place_wideband(quiet, start, certify=True)
+    assert placed.positions.tolist() == start.tolist()
+    assert placed.worst_gain == np.inf and placed.upper_bound in (None, np.inf)
+
+
 def test_bad_calls_are_refused() -> None:
     with pytest.raises(ProblemError, match="at least one resource block"):
         solve_wideband([], np.zeros((1, 2)))
