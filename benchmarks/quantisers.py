@@ -1,27 +1,31 @@
-"""Quantisers of digital uploads and of the broadcast: rounds to the target, and the constant chi.
+"""Quantisers of digital uploads and of the broadcast: rounds to the target, chi, time to code.
 
     python benchmarks/quantisers.py                what has no result yet, cell by cell
-    python benchmarks/quantisers.py --limit 900    begin no cell after so many s of the processor
+    python benchmarks/quantisers.py --limit 900    begin no cell after so many seconds
+    python benchmarks/quantisers.py --only speed --model models/SmolLM2-135M-Instruct.Q4_1.gguf
     python benchmarks/quantisers.py --write-docs   only the tables of docs/digital.md
+
+Several processes may run it at once; each cell is written as soon as it is there.
 
 The quickstart's model and data, ten clients with batches of 16 samples, Adam at its eta; nothing
 but the rounding disturbs the mean.  The target of a seed is 90 % of what the exact mean gains in 30
-rounds.  chi of a quantiser is that of the law ``rounds / error-free rounds = sqrt(1 + chi MSE)``
-which fits its cells best, MSE being what :mod:`airtune.schemes.air.coding` expects.  The seeds are
-tuning seeds: no figure of a study may use them.  Each cell goes to
-benchmarks/results/quantisers.json as soon as it is done.
+rounds; a cell ends there, or after 45.  chi of a quantiser is that of the law ``rounds / error-free
+rounds = sqrt(1 + chi MSE)`` which fits its cells best, MSE being what
+:mod:`airtune.schemes.air.coding` expects.  The seeds are tuning seeds: no figure of a study may use
+them.  Speed is processor time on one core beside that of a client's own update: of the quickstart,
+and of the scenario smollm2, whose weights --model names.  A quantiser gives what is decoded in the
+same call; ``entropy`` is also written and read back by the range coder of the library constriction,
+where it is installed.  Writes benchmarks/results/quantisers.json.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[_name] = "1"
@@ -30,7 +34,7 @@ import numpy as np  # noqa: E402
 from scipy.optimize import minimize_scalar  # noqa: E402
 
 import manual  # noqa: E402
-from airtune import load_scenario, record  # noqa: E402
+from airtune import load_scenario  # noqa: E402
 from airtune.bound.forecast import crossing  # noqa: E402
 from airtune.kinds import Floating, Real  # noqa: E402
 from airtune.learning.learner import Learner, prepare  # noqa: E402
@@ -40,6 +44,8 @@ from airtune.radio.quantisers.coding import Coding  # noqa: E402
 from airtune.registry import SERVER_OPTIMIZERS  # noqa: E402
 from airtune.schemes.air.coding import error_of_mean  # noqa: E402
 from airtune.streams import generator  # noqa: E402
+from campaigns import Campaign, Document, Task  # noqa: E402
+from coding_speed import speed  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "quantisers.json"
@@ -47,6 +53,8 @@ MANUAL = ROOT / "docs" / "digital.md"
 TUNING_SEEDS = (101, 102)
 BATCH, REFERENCE_ROUNDS, MOST_ROUNDS, SHARE = 16, 30, 45, 0.9
 EXACT = "exact"
+BITS = (1, 2, 3, 4, 8)
+SPEED = {"quickstart": "speed; quickstart", "smollm2": "speed; smollm2"}
 
 
 @dataclass(frozen=True)
@@ -78,18 +86,13 @@ class Cell:
 def cells() -> Iterator[Cell]:
     """Yield the cells, the exact one first."""
     yield Cell()
-    for bits in (1, 2, 3):
-        for feedback in (False, True):
-            yield Cell(Coding("lloyd-max", bits, feedback))
-    for bits in (1, 2):
-        for feedback in (False, True):
-            yield Cell(Coding("entropy", bits, feedback))
+    for quantizer in ("lloyd-max", "entropy", "uniform"):
+        for bits in BITS:
+            for feedback in (False, True):
+                yield Cell(Coding(quantizer, bits, feedback))
     for share in (0.03, 0.1, 0.3):
         for feedback in (False, True):
             yield Cell(Coding("top-k", 4, feedback, share))
-    for bits in (2, 4):
-        yield Cell(Coding("uniform", bits, True))
-    yield Cell(Coding("uniform", 4, False))
     for bits in (2, 4):
         yield Cell(down=Coding("lloyd-max", bits, True))
     yield Cell(Coding("lloyd-max", 2, False), Coding("lloyd-max", 4, True))
@@ -160,44 +163,24 @@ class Trial:
         return sent.values, sent.bits
 
 
-def speed(learner: Learner, seed: int) -> dict[str, Any]:
-    """Return the processor time of a client's update, and of coding and decoding it."""
-    import torch
-
-    torch.set_num_threads(1)
-    trial = Trial(learner, seed)
-    theta, times = learner.initial_adapter(), []
-    for index in (1, 2, 3):
-        began = time.process_time()
-        found = learner.client_updates(theta, [0], trial.batches[:1], seed, index)
-        times.append(time.process_time() - began)
-    update, rows = found[0].update, {}
-    for cell in cells():
-        if cell.up is None or cell.down is not None or cell.up.feedback:
-            continue
-        best = np.inf
-        for _ in range(7):
-            began = time.process_time()
-            cell.up.quantiser.quantise(update, trial.sizes)
-            best = min(best, time.process_time() - began)
-        rows[cell.name] = {"s": best, "entries_per_s": len(update) / best}
-    return {"update_s": min(times), "entries": len(update), "quantisers": rows}
+def rows_of(found: Document, cell: Cell) -> dict[int, Document]:
+    """Return what was found of a cell, by seed."""
+    names = {seed: f"{cell.name}; seed {seed}" for seed in TUNING_SEEDS}
+    return {seed: found["cells"][name] for seed, name in names.items() if name in found["cells"]}
 
 
-def fitted(found: dict[str, Any]) -> dict[str, Any]:
+def fitted(found: Document) -> Document:
     """Return chi by quantiser and feedback, and how well the law holds with it."""
-    omega, sizes = np.array(found["omega"]), np.array(found["matrix_sizes"])
+    exact = rows_of(found, Cell())
     groups: dict[str, list[tuple[float, float]]] = {}
     for cell in cells():
-        rows = found["cells"].get(cell.name, {})
         if cell.up is None or cell.down is not None:
             continue
-        for seed, row in rows.items():
-            exact = found["cells"][EXACT][seed]["rounds"]
+        for seed, row in rows_of(found, cell).items():
             if row["rounds"] is not None:
                 key = f"{cell.up.quantizer}{', feedback' if cell.up.feedback else ''}"
-                mse = error_of_mean(cell.up, omega, sizes)
-                groups.setdefault(key, []).append((mse, row["rounds"] / exact))
+                mse = expected(found, cell.up)
+                groups.setdefault(key, []).append((mse, row["rounds"] / exact[seed]["rounds"]))
     result = {}
     for key, pairs in groups.items():
         mse, ratio = np.array(pairs).T
@@ -214,64 +197,76 @@ def fitted(found: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def measure(limit_s: float) -> dict[str, Any]:
-    """Return all results, those on disk and those that are made now."""
-    began = time.process_time()
-    found: dict[str, Any] = {"cells": {}, "processor_s": 0.0}
-    if RESULT.exists():
-        found = json.loads(RESULT.read_text(encoding="utf-8"))
-    spent = found["processor_s"]
+def expected(found: Document, coding: Coding) -> float:
+    """Return the error of the mean that a plan expects of a coding."""
+    exact = next(iter(rows_of(found, Cell()).values()))
+    return error_of_mean(coding, np.array(exact["omega"]), np.array(exact["matrix_sizes"]))
+
+
+def rounds_tasks() -> Iterator[Task]:
+    """Yield the cells of all seeds; a seed is prepared when its first cell runs."""
+    kept: dict[int, Learner] = {}
+
+    def learner_of(seed: int) -> Learner:
+        if seed not in kept:
+            kept.clear()
+            kept[seed] = prepare(load_scenario("quickstart", [f"seed={seed}"]), seed)
+        return kept[seed]
+
     for seed in TUNING_SEEDS:
-        open_cells = [c for c in cells() if str(seed) not in found["cells"].get(c.name, {})]
-        if not open_cells and "speed" in found:
-            continue
-        scenario = load_scenario("quickstart", [f"seed={seed}"])
-        learner = prepare(scenario, seed)
-        trial = Trial(learner, seed)
-        found |= {"omega": trial.omega.tolist(), "matrix_sizes": trial.sizes.tolist()}
-        if "speed" not in found:
-            found["speed"] = speed(learner, seed)
-        for cell in open_cells:
-            if time.process_time() - began > limit_s:
-                return found
-            exact = found["cells"].get(EXACT, {}).get(str(seed))
-            losses, means = Trial(learner, seed).run(cell, exact and exact["target"])
-            start, end = losses[0], min(losses[-1], losses[0])
-            target = start - SHARE * (start - end) if exact is None else exact["target"]
-            rounds = crossing(losses, target)
-            row = {
-                "rounds": rounds if np.isfinite(rounds) else None,
-                "best_loss": min(losses),
-                "target": target,
-                **means,
-            }
-            found["cells"].setdefault(cell.name, {})[str(seed)] = row
-            found["environment"] = record.environment(scenario)
-            found["processor_s"] = spent + time.process_time() - began
-            found["chi"] = fitted(found)
-            record.write_json(RESULT, found)
-            print(cell.name, seed, row, round(time.process_time() - began), flush=True)
-    return found
+        first = f"{EXACT}; seed {seed}"
+        for cell in cells():
+
+            def work(
+                document: Document, cell: Cell = cell, seed: int = seed, first: str = first
+            ) -> Document:
+                trial = Trial(learner_of(seed), seed)
+                reference = None if cell == Cell() else document["cells"][first]
+                losses, means = trial.run(cell, reference and reference["target"])
+                start, end = losses[0], min(losses[-1], losses[0])
+                facts = {"omega": trial.omega.tolist(), "matrix_sizes": trial.sizes.tolist()}
+                target = start - SHARE * (start - end)
+                if reference is not None:
+                    facts, target = {}, reference["target"]
+                rounds = crossing(losses, target)
+                arrived = rounds if np.isfinite(rounds) else None
+                return (
+                    {"rounds": arrived, "best_loss": min(losses), "target": target} | means | facts
+                )
+
+            yield Task(f"{cell.name}; seed {seed}", work, None if cell == Cell() else first)
 
 
-def rounds_table(found: dict[str, Any]) -> str:
+def speed_tasks(model: str | None) -> Iterator[Task]:
+    """Yield the timings: of the quickstart, and of smollm2 where its weights are named."""
+    models = {"quickstart": ["seed=101", "pretraining.steps=3"]}
+    if model is not None:
+        models["smollm2"] = [f"model.source={model}"]
+    for name, settings in models.items():
+
+        def work(_: Document, name: str = name, settings: list[str] = settings) -> Document:
+            scenario = load_scenario(name, [*settings, "threads=1"])
+            learner, batch = prepare(scenario, 101), scenario.training.batch_size_max
+            codings = {c.name: c.up for c in cells() if c.up is not None and c.down is None}
+            return speed(learner, 101, batch, codings)
+
+        yield Task(SPEED[name], work)
+
+
+def rounds_table(found: Document) -> str:
     """Return the table of rounds to the target."""
     rows = []
     for cell in cells():
-        seeds = found["cells"].get(cell.name)
-        if seeds is None:
+        seeds = rows_of(found, cell)
+        if not seeds:
             continue
-        rounds = [seeds[s]["rounds"] for s in map(str, TUNING_SEEDS) if s in seeds]
+        rounds = [row["rounds"] for row in seeds.values()]
         bits = [row["bits"] for row in seeds.values() if "bits" in row]
-        expected = ""
-        if cell.up is not None:
-            omega, sizes = np.array(found["omega"]), np.array(found["matrix_sizes"])
-            expected = f"{error_of_mean(cell.up, omega, sizes):.4f}"
         rows.append(
             [
                 cell.name,
                 f"{np.mean(bits):.2f}" if bits else "",
-                expected,
+                "" if cell.up is None else f"{expected(found, cell.up):.4f}",
                 " / ".join("never" if r is None else f"{r:.1f}" for r in rounds),
             ]
         )
@@ -279,32 +274,51 @@ def rounds_table(found: dict[str, Any]) -> str:
     return "\n".join(manual.table(head, rows))
 
 
-def chi_table(found: dict[str, Any]) -> str:
+def chi_table(found: Document) -> str:
     """Return the table of the constants."""
     rows = [
         [name, f"{row['chi']:.1f}", str(row["points"]), f"{100 * row['spread']:.0f} %"]
-        for name, row in found["chi"].items()
+        for name, row in fitted(found).items()
     ]
     return "\n".join(manual.table(["quantiser", "chi", "runs", "spread of the rounds"], rows))
 
 
-def speed_table(found: dict[str, Any]) -> str:
-    """Return the table of coding times."""
-    speeds = found["speed"]
-    rows = [
-        [
-            name.removeprefix("up "),
-            f"{1e3 * row['s']:.1f}",
-            f"{row['entries_per_s'] / 1e6:.1f}",
-            f"{100 * row['s'] / speeds['update_s']:.1f} %",
-        ]
-        for name, row in speeds["quantisers"].items()
+def speed_table(found: Document) -> str:
+    """Return the table of coding times, and what they are of."""
+    speeds = {name: found["cells"][key] for name, key in SPEED.items() if key in found["cells"]}
+    if not speeds:
+        return ""
+    words = [
+        f"{name}: d = {one['entries']}, an update of {one['samples']} samples takes "
+        f"{1e3 * one['update_s']:.0f} ms, coding with error feedback at most "
+        f"{100 * _worst(one):.1f} % of it."
+        for name, one in speeds.items()
     ]
-    head = ["quantiser", "ms an update", "million entries a second", "of the client's update"]
-    return "\n".join(manual.table(head, rows))
+    rows = []
+    for cell in cells():
+        times = [one["quantisers"].get(cell.name) for one in speeds.values()]
+        if cell.up is None or cell.up.feedback or not all(times):
+            continue
+        rows.append([cell.name.removeprefix("up ")])
+        for one, row in zip(speeds.values(), times, strict=True):
+            ranged = row.get("write_s", 0.0) + row.get("read_s", 0.0)
+            share, both = row["s"] / one["update_s"], (row["s"] + ranged) / one["update_s"]
+            more = [f" + {1e3 * ranged:.1f}", f" ({100 * both:.1f} %)"] if ranged else ["", ""]
+            rows[-1] += [f"{1e3 * row['s']:.1f}{more[0]}", f"{row['entries_per_s'] / 1e6:.0f}"]
+            rows[-1] += [f"{100 * share:.1f} %{more[1]}"]
+    head = ["quantiser"]
+    for name in speeds:
+        head += [f"{name}: ms", "million entries a second", "of the update"]
+    return "\n".join([*words, "", *manual.table(head, rows)])
 
 
-def write_docs(found: dict[str, Any]) -> None:
+def _worst(one: Document) -> float:
+    """Return the largest share of the update that coding with error feedback takes."""
+    times = [row["s"] for name, row in one["quantisers"].items() if name.endswith("feedback")]
+    return float(max(times) / one["update_s"])
+
+
+def write_docs(found: Document) -> None:
     """Put the tables into the manual."""
     for name, text in (
         ("rounds", rounds_table(found)),
@@ -317,16 +331,19 @@ def write_docs(found: dict[str, Any]) -> None:
 def main() -> None:
     """Measure what is missing, and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--limit", type=float, default=float("inf"), help="s")
+    parser.add_argument("--limit", type=float, help="begin no cell after so many seconds")
+    parser.add_argument("--only", choices=("speed", "rounds"))
+    parser.add_argument("--model", help="weights of the scenario smollm2, for its speed")
     parser.add_argument("--write-docs", action="store_true")
     options = parser.parse_args()
-    if options.write_docs:
-        found = json.loads(RESULT.read_text(encoding="utf-8"))
-        found["chi"] = fitted(found)
-    else:
-        found = measure(options.limit)
-    if "chi" in found:
-        write_docs(found)
+    campaign = Campaign(RESULT, {})
+    until = None if options.limit is None else time.time() + options.limit
+    if not options.write_docs:
+        if options.only in (None, "speed"):
+            campaign.run(speed_tasks(options.model), until)
+        if options.only in (None, "rounds"):
+            campaign.run(rounds_tasks(), until)
+    write_docs(campaign.read())
 
 
 if __name__ == "__main__":

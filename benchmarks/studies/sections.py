@@ -51,6 +51,7 @@ BOOKS = (
     *("radio.hardware.profile=radiated", "radio.pilot_rule=equal", "radio.silent_symbols=0"),
     *("array.drive=custom", "array.speed_mps=0.5", "array.drive_power_w=0.5"),
     *("array.field_pilots=1", "aggregation.scale_reports=sequential", "planning.overlap=false"),
+    "planning.movement=each-round",
     *("digital.quantizer=uniform", "digital.bits=auto", "digital.error_feedback=true"),
 )
 """What the cells were booked with: radiated energy, movement before computing, a uniform grid."""
@@ -63,7 +64,8 @@ POLICIES = {
     "priced, any way": ("planning.movement=priced", "placement.max_travel="),
     "statistical": ("planning.movement=statistical", "placement.max_travel="),
 }
-"""Ways to move the antennas; `each-round`, the default, is in the cells of `electrical`."""
+"""Ways to move the antennas; `each-round` is in the cells of `electrical`."""
+ALWAYS = "planning.movement=each-round"
 RADIATED = "dense-cell-radiated"
 """The point of dense-cell in the books of :data:`BOOKS`."""
 NOISE_FIGURES_DB = (5.0, 15.0, 25.0)
@@ -239,7 +241,8 @@ def electrical(options: Options) -> Iterator[Point]:
         if SELECTION in rates:
             rates = {**rates, "selection": rates[SELECTION]}
         rates = {scheme: rates[scheme] for scheme in schemes if scheme in rates}
-        yield Point("electrical", name, options.booked(name), schemes, options.seeds(5), rates)
+        scenario = options.booked(name, ALWAYS)
+        yield Point("electrical", name, scenario, schemes, options.seeds(5), rates)
     if not options.reduced:
         scenario = options.scenario("dense-cell")
         yield Point("electrical", RADIATED, scenario, schemes, options.seeds(5), {})

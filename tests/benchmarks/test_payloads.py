@@ -48,7 +48,16 @@ def test_cells_of_a_seed_begin_with_what_sets_its_target() -> None:
     assert not {c.seed for c in payloads.grid("rounds")} & {c.seed for c in payloads.grid("tuning")}
 
 
-def test_tables_of_results_that_are_missing_are_empty() -> None:
-    assert "`subspace 4096`" in payloads.rounds_table({})
-    assert "never" not in payloads.tuning_table({"cells": {}})
-    assert payloads.books_table({}).count("\n") == 1
+def test_a_table_has_the_rows_that_all_seeds_have_been_run_of() -> None:
+    assert payloads.rounds_table({}) == payloads.tuning_table({}) == payloads.books_table({}) == ""
+    cells = {}
+    for seed in payloads.SEEDS:
+        cells[f"lora; mse 0; seed {seed}"] = {"losses": [4.0, *[3.0] * 29, 2.0]}
+        cells[f"lora; mse 0.1; seed {seed}"] = {"losses": [4.0, 3.0, 2.0]}
+        cells[f"lora; mse 1; seed {seed}"] = {"losses": [4.0] * 46}
+        cells[f"ffa; mse 0; seed {seed}"] = {"losses": [4.0, 2.0]}
+    table = payloads.rounds_table({"cells": cells})
+    assert "| `lora` | 29.8 / 29.8 / 29.8 / 29.8 / 29.8 | 1.8 / 1.8" in table
+    assert "never / never" in table and "ffa" not in table
+    del cells["lora; mse 1; seed 5"]
+    assert payloads.rounds_table({"cells": cells}) == ""

@@ -24,10 +24,10 @@ BEFORE = {
     },
     "array": {"drive": "custom", "speed_mps": 0.5, "drive_power_w": 0.5, "field_pilots": 1},
     "aggregation": {"scale_reports": "sequential", "repetition": 1},
-    "planning": {"overlap": False},
+    "planning": {"overlap": False, "movement": "each-round"},
     "digital": {"quantizer": "uniform", "bits": "auto", "error_feedback": True},
 }
-"""Settings that there were not, at the values that give the books of then."""
+"""Settings that there were not, or had other defaults, with the books of then."""
 
 NAMES = {"selection": "selection-compact"}
 """What schemes are called now."""
@@ -65,7 +65,7 @@ CASES = [(case, scheme) for case in GOLDEN for scheme in GOLDEN[case]["schemes"]
 
 @pytest.mark.parametrize(("case", "scheme"), CASES)
 def test_the_books_of_an_earlier_version(case: str, scheme: str, tmp_path: Path) -> None:
-    scenario = Scenario.model_validate(merged(GOLDEN[case]["settings"], BEFORE))
+    scenario = Scenario.model_validate(merged(BEFORE, GOLDEN[case]["settings"]))
     expected, name = GOLDEN[case]["schemes"][scheme], NAMES.get(scheme, scheme)
     run = run_with(scenario, name, 1, QuadraticLearner(scenario, 1))
     cell = Cell(tmp_path / name / "seed-0", name, 0)

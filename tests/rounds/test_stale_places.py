@@ -189,6 +189,7 @@ def test_whoever_is_waited_for_makes_the_paths_older(
 def test_who_goes_back_finds_paths_that_have_gone_on(small_scenario) -> None:
     """Of steps that find more error the antennas return from: later, and to be measured again."""
     walking = {**WALKING, "radio__csi__age_s": "round", "placement__refinements": 1}
+    walking["planning__movement"] = "each-round"
     scenario = with_settings(small_scenario, **walking, planning__overlap=False)
     run = run_with(scenario, "movable", 1, QuadraticLearner(scenario, 1))
     forecasts = []

@@ -120,6 +120,15 @@ def test_antennas_are_where_they_may_be(drive: str) -> None:
         np.testing.assert_allclose(seen.movable / 0.1, np.round(seen.movable / 0.1), atol=1e-6)
 
 
+def test_antennas_that_hear_well_stay() -> None:
+    """As in a run: movement is `when-needed` by default."""
+    parked = look(of_file("planning.quality_db=30"))
+    np.testing.assert_array_equal(parked.movable, parked.parked)
+    assert parked.move_s == parked.longest_way == 0.0
+    moved = look(of_file("planning.quality_db=30", "planning.movement=each-round"))
+    assert moved.longest_way > 0.1
+
+
 def test_a_round_of_a_run_goes_no_farther_than_it_may() -> None:
     cell = open_cell("quickstart")
     limited = look(Cell(cell.source, cell.scenario, limited=True))

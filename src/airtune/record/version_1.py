@@ -6,6 +6,7 @@ from typing import Any
 
 UNNAMED: dict[str, Any] = {
     "planning.overlap": False,
+    "planning.movement": "each-round",
     "radio.hardware.profile": "radiated",
     "radio.pilot_rule": "equal",
     "radio.silent_symbols": 0,
@@ -15,7 +16,7 @@ UNNAMED: dict[str, Any] = {
     "digital.bits": "auto",
     "digital.error_feedback": True,
 }
-"""Settings that there were not, by dotted path: the books that were kept then."""
+"""Settings that there were not, by dotted path, at the values that give the books of then."""
 
 NAMES = {"selection": "selection-compact"}
 """Schemes by the names that they had, and by those that they have."""

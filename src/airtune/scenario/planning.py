@@ -117,7 +117,7 @@ class Planning(Settings):
         "than the bias of their absence",
     )
     movement: Literal["each-round", "when-needed", "once", "priced", "statistical"] = Field(
-        "each-round",
+        "when-needed",
         description="antennas are placed anew each round (the plan books the first round's travel "
         "every time), or only in rounds in which they would hear worse than quality_db where they "
         "are (the plan books the same and no error below that), or go to the plan's positions once "

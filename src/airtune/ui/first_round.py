@@ -69,6 +69,12 @@ def true_error(scheme: BuiltScheme, link: Link, weights: Real) -> float:
     return float(np.mean(errors))
 
 
+def heard_well(scheme: BuiltScheme, link: Link, weights: Real, scenario: Scenario) -> bool:
+    """Tell whether antennas stay where they are in a round (`planning.movement: when-needed`)."""
+    expected = scheme.air.forecast(link, weights, np.ones(1, np.int64))
+    return expected.mse <= scenario.planning.quality
+
+
 def left_out(scenario: Scenario) -> tuple[str, ...]:
     """Return the settings whose effect on the error of a run is not in that of the page."""
     clients, sums, csi = scenario.clients, scenario.aggregation, scenario.radio.csi
@@ -83,7 +89,7 @@ def left_out(scenario: Scenario) -> tuple[str, ...]:
     found = {
         "clients.selection": clients.selection not in CHOOSES,
         "planning.participation": planning.participation != "all",
-        "planning.movement": planning.movement != "each-round",
+        "planning.movement": planning.movement not in ("each-round", "when-needed"),
         "aggregation.repetition": sums.repetition == "planned",
         "aggregation.normalise": sums.group_scales != "block",
         "aggregation.groups with errors of radio.csi": sums.groups > 1 and inexact,

@@ -19,7 +19,7 @@ from airtune.radio.units import wavelength
 from airtune.registry import SCHEMES
 from airtune.schemes import Effort, RadioRound, Travel
 from airtune.ui.cell import Cell
-from airtune.ui.first_round import left_out, true_error, weights_of_senders
+from airtune.ui.first_round import heard_well, left_out, true_error, weights_of_senders
 
 ROUND = 1
 """The round whose paths are looked at: the first of a run."""
@@ -114,7 +114,10 @@ def look(cell: Cell) -> Look:
         if cell.limited:
             settings = scenario.placement
             travel = Travel(settings.max_travel, settings.travel_price_db)
-        placed = movable.array.place(radio, weights, parked, travel, Effort(mode="fast"))
+        if heard_well(movable, movable.array.link(radio, weights, parked), weights, scenario):
+            placed = parked
+        else:
+            placed = movable.array.place(radio, weights, parked, travel, Effort(mode="fast"))
         drives = scenario.array.drives
         moved = movement(
             parked,

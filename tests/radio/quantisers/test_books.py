@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from airtune.radio.quantisers.books import lloyd_max
 from airtune.radio.quantisers.densities import DENSITIES, GAUSS, LAPLACE, Density
@@ -57,3 +60,26 @@ def test_masses_too_small_for_a_float_have_a_logarithm() -> None:
     assert GAUSS.mass(a, b)[0] == 0.0
     assert GAUSS.log2_mass(a, b)[0] == pytest.approx(-(60.0**2) / 2 / np.log(2), rel=0.01)
     assert GAUSS.mean(a, b)[0] == 60.5
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    st.sampled_from(DENSITIES),
+    st.integers(1, 12),
+    arrays(np.float64, 20, elements=st.floats(-1e300, 1e300)),
+)
+def test_the_table_finds_what_a_search_finds(
+    density: Density, bits: int, values: np.ndarray
+) -> None:
+    book = lloyd_max(density, bits)
+    at = book.thresholds[:: max(1, len(book.thresholds) // 50)]
+    edges = [at, np.nextafter(at, np.inf), np.nextafter(at, -np.inf), [0.0, -0.0]]
+    every = np.concatenate([values, values % 4.0 - 2.0, *edges])
+    found = book.levels[np.searchsorted(book.thresholds, every, side="right")]
+    assert np.array_equal(book.quantise(every), found)
+
+
+@pytest.mark.parametrize("density", DENSITIES)
+def test_the_table_of_the_finest_book_has_all_its_levels(density: Density) -> None:
+    book = lloyd_max(density, 16)
+    assert np.array_equal(book.quantise(book.levels), book.levels)

@@ -13,12 +13,12 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from scipy.linalg import solve_banded
 
-from airtune.kinds import Real
+from airtune.kinds import Integer, Real
 from airtune.radio.quantisers.densities import Density
 
 _STEPS, _SETTLED = 60, 1e-12
@@ -43,8 +43,59 @@ class Book:
     distortion: float
 
     def quantise(self, values: Real) -> Real:
-        """Return the level next to each value; 0 goes up."""
-        return np.asarray(self.levels[np.searchsorted(self.thresholds, values, side="right")])
+        """Return the level next to each value, of finite ones; 0 goes up."""
+        table = self._table
+        keys = table.keys(values)
+        index = table.below.take(keys)
+        index += values >= table.threshold.take(keys)
+        return np.asarray(self.levels.take(index))
+
+    @cached_property
+    def _table(self) -> _Table:
+        """The thresholds sorted into even cells, so many that none has two."""
+        first, last = float(self.thresholds[0]), float(self.thresholds[-1])
+        cells = 2 * len(self.levels)
+        while True:
+            scale = cells / (last - first) if last > first else 1.0
+            table = _Table(first, scale, np.zeros(cells + 1, np.int64), np.full(cells + 1, np.inf))
+            keys = table.keys(self.thresholds)
+            if len(np.unique(keys)) == len(keys):
+                break
+            cells *= 2
+        table.threshold[keys] = self.thresholds
+        table.below[:] = np.searchsorted(keys, np.arange(cells + 1), side="left")
+        return table
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Where a value is among thresholds, without a search.
+
+    The cell of a value never falls as the value rises, in floats as in real numbers.  So all
+    thresholds of earlier cells are below a value, and it is compared with the one of its own.
+
+    Attributes
+    ----------
+    first, scale : float
+        ``(value - first) scale`` is the number of the cell, before it is cut.
+    below : ndarray, int, shape (cells + 1,)
+        Number of thresholds in earlier cells.
+    threshold : ndarray, float, shape (cells + 1,)
+        That of the cell, infinite where it has none.
+    """
+
+    first: float
+    scale: float
+    below: Integer
+    threshold: Real
+
+    def keys(self, values: Real) -> Integer:
+        """Return the cell of each value."""
+        places = np.subtract(values, self.first, dtype=np.float64)
+        places *= self.scale
+        np.maximum(places, 0.0, out=places)
+        np.minimum(places, float(len(self.below) - 1), out=places)
+        return places.astype(np.int64)
 
 
 @lru_cache(maxsize=64)

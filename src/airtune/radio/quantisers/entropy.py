@@ -32,6 +32,7 @@ WORD_BITS = 32
 """The coder ends with a whole word, and may have to write one more."""
 
 _TABLE = 1 << 16
+_KEPT = 1 << 12
 _FINE = 0.01
 _RATE = float(np.sqrt(2.0))
 
@@ -71,9 +72,11 @@ class Entropy(Quantiser):
         largest = int(sizes.max())
         if largest < min(_TABLE, 4 * len(sizes)):
             counts, each, places = np.bincount(sizes), np.arange(largest + 1), sizes
+            codes = [self._all_lengths(density, largest) for density in DENSITIES]
         else:
             each, places, counts = np.unique(sizes, return_inverse=True, return_counts=True)
-        lengths = [float(counts @ self.code_lengths(d, each, largest)) for d in DENSITIES]
+            codes = [self.code_lengths(density, each, largest) for density in DENSITIES]
+        lengths = [float(counts @ code) for code in codes]
         chosen = DENSITIES[int(np.argmin(lengths))]
         means = self._cells(chosen, each)[1]
         levels = np.copysign(means[places], group)
@@ -102,6 +105,12 @@ class Entropy(Quantiser):
         spread = min((2 * largest + 1) * floor, 0.5)
         return np.asarray(-np.log2(floor + (1.0 - spread) * self._cells(density, sizes)[0]))
 
+    def _all_lengths(self, density: Density, largest: int) -> Real:
+        """Return :meth:`code_lengths` of all moduli up to the largest; short ones are kept."""
+        if largest < _KEPT:
+            return _kept_lengths(density, self.bits, largest)
+        return self.code_lengths(density, np.arange(largest + 1), largest)
+
     def expected_error(self, sizes: npt.ArrayLike) -> float:
         """Return the distortion for Laplace entries."""
         return _distortion(self.bits)
@@ -120,6 +129,14 @@ class Entropy(Quantiser):
             return _cells(density, self.bits, sizes)
         table = _table(density, self.bits, 1 << len(sizes).bit_length())
         return table[0][: len(sizes)], table[1][: len(sizes)]
+
+
+@lru_cache(maxsize=1024)
+def _kept_lengths(density: Density, bits: int, largest: int) -> Real:
+    """Return the lengths of the codes of all moduli up to the largest."""
+    lengths = Entropy(bits).code_lengths(density, np.arange(largest + 1), largest)
+    lengths.flags.writeable = False
+    return lengths
 
 
 @lru_cache(maxsize=256)
