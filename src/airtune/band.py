@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from airtune.errors import InputError
 from airtune.kinds import Complex, Real
+
+MOST_TURNS = 1e9
+"""Most turns of a phase over the band: of more, rounding leaves no accuracy of 1e-6."""
 
 
 def block_offsets(bandwidth_hz: float, count: int) -> Real:
@@ -66,3 +70,28 @@ def flat(gains: Complex, delays: Real) -> bool:
     Parameters are those of :func:`gains_at`; paths of gain 0 do not count.
     """
     return not np.any(delays[gains != 0])
+
+
+def check_delays(gains: Complex, delays: Real, bandwidth_hz: float, name: str) -> None:
+    """Refuse delays whose phases over the band are lost in rounding.
+
+    Parameters
+    ----------
+    gains, delays : ndarray
+        As in :func:`gains_at`; paths of gain 0 do not count.
+    bandwidth_hz : float
+        Of the whole band [Hz].
+    name : str
+        What the delays are called.
+
+    Raises
+    ------
+    InputError
+        A delay is longer than 1e9 over the bandwidth.
+    """
+    longest, most = float(np.max(delays, where=gains != 0, initial=0.0)), MOST_TURNS / bandwidth_hz
+    if not longest <= most:
+        raise InputError(
+            f"{name}: must be at most {most:g} s in a band of {bandwidth_hz:g} Hz with several "
+            f"resource blocks, not {longest:g} s"
+        )

@@ -52,6 +52,22 @@ def test_two_paths_by_hand() -> None:
     assert high.perceived is high.true and high.true.clients.delays is delays
 
 
+def test_delays_of_which_no_phase_is_known_are_refused() -> None:
+    paths = Paths(np.ones((1, 2), complex), np.zeros((1, 2, 2)), np.array([[0.0, 1e4]]))
+    both = Transmitters(paths, paths.of(np.arange(0)))
+    with pytest.raises(InputError, match=r"delays of the paths: must be at most 1000 s in a band"):
+        Block(both, both).subbands(1e6, 2)
+    assert len(Block(both, both).subbands(1e5, 2)) == 2
+
+
+def test_a_transmission_for_each_block_is_asked_for() -> None:
+    common = normalise_updates(report_scales(np.eye(3, 8), (8,)), np.full(3, 1 / 3), "block")
+    air = noisy(0, 0.1)
+    one = uniform_forcing(air.channel, np.ones(2), common.effective_weights, np.ones(3))
+    with pytest.raises(ValueError, match="2 resource blocks need 2 transmissions"):
+        aggregate_subbands(np.eye(3, 8), common, [one], [air, air], np.random.default_rng(1))
+
+
 def test_taps_at_the_rate_of_the_band_are_a_discrete_fourier_transform() -> None:
     count, bandwidth = 8, 3e6
     rng = np.random.default_rng(1)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from airtune.band import block_offsets, gains_at
+from airtune.band import block_offsets, check_delays, gains_at
 from airtune.errors import InputError, shown
 from airtune.npz import load_arrays
 from airtune.placement.files import load_problems
@@ -63,7 +63,7 @@ def load_blocks(path: str | Path) -> list[list[Problem]] | None:
     if "resource_blocks" not in data:
         return None
     count = _number(path, data, "resource_blocks")
-    if count != int(count) or not 1 <= count <= MOST_BLOCKS:
+    if not 1 <= count <= MOST_BLOCKS or count != int(count):
         raise ProblemError(
             f"{path}: resource_blocks must be an integer from 1 to {MOST_BLOCKS}, not {count:g}"
         )
@@ -78,6 +78,11 @@ def load_blocks(path: str | Path) -> list[list[Problem]] | None:
         data["interferer_delays"] = np.zeros(others.shape)
     delays = _delays(path, data, "delays", gains)
     waits = _delays(path, data, "interferer_delays", others)
+    try:
+        check_delays(gains, delays, bandwidth, f"{path}: delays")
+        check_delays(others, waits, bandwidth, f"{path}: interferer_delays")
+    except InputError as error:
+        raise ProblemError(str(error)) from error
     return [
         [
             replace(

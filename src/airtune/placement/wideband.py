@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -39,6 +39,9 @@ EFFORTS = {
 
 ITERATIONS = {"fast": 50, "default": 100, "exhaustive": 300}
 """Steps of a climb."""
+
+CLIMBS = {"fast": 2, "default": 4, "exhaustive": 24}
+"""Climbs, from the best places that are known by then."""
 
 MOST_VARIABLES = 400
 """Largest climb, 2 N (I + 1) variables: its time grows with their third power."""
@@ -148,7 +151,7 @@ def solve_wideband(
     found += [search.improve(*one, effort) for one in found[: effort.kept]]
     size = 2 * problems[0].antennas * (len(problems) + 1)
     if grid == 0 and size <= MOST_VARIABLES:
-        for _, places in tuple(found):
+        for _, places in sorted(found, key=lambda one: one[0])[: CLIMBS[mode]]:
             climbed = climb(problems, places, ITERATIONS[mode], _box(problems[0], travel, places))
             if search.fits(climbed):
                 found.append((search.value(climbed, math.inf), climbed))
@@ -242,14 +245,36 @@ def climb(problems: Sequence[Problem], places: Real, steps: int, box: Real | Non
 
 
 @dataclass(frozen=True)
-class _Terms:
-    """Channels of one block: of clients and interferers, paths (K, L) and directions (K, L, 2)."""
+class _Waves:
+    """Plane waves of K transmitters in I blocks.
+
+    Attributes
+    ----------
+    gains : ndarray, complex, shape (I, K, L)
+    directions : ndarray, float, shape (1, K, L, 2), or (I, K, L, 2) where blocks differ
+    """
 
     gains: Complex
     directions: Real
-    interference: Complex
-    interference_directions: Real
-    noise: float
+
+    @classmethod
+    def of(cls, gains: list[Complex], directions: list[Real]) -> _Waves:
+        """Return the waves of blocks, whose directions are kept once where they are alike."""
+        alike = all(np.array_equal(one, directions[0]) for one in directions[1:])
+        return cls(np.array(gains), np.array(directions[:1] if alike else directions))
+
+    def responses(self, r: Real) -> tuple[Complex, Complex]:
+        """Return h_ik(r_n), shape (I, K, N), and its slope by x_n and y_n, shape (I, K, 2, N)."""
+        phases = np.exp(2j * np.pi * np.einsum("ikld,nd->ikln", self.directions, r))
+        turned = phases[..., None, :] * self.directions[..., None]
+        if len(phases) == 1:
+            # no BLAS, whose rounding depends on where arrays lie in memory
+            h = np.einsum("ikl,kln->ikn", self.gains, phases[0])
+            dh = np.einsum("ikl,kldn->ikdn", self.gains, turned[0])
+        else:
+            h = np.einsum("ikl,ikln->ikn", self.gains, phases)
+            dh = np.einsum("ikl,ikldn->ikdn", self.gains, turned)
+        return h, 2j * np.pi * dh
 
 
 @dataclass(frozen=True)
@@ -258,8 +283,10 @@ class Joint:
 
     Attributes
     ----------
-    terms : tuple
-        Channels of each block.
+    wanted, interference : _Waves
+        Of clients, scaled to g_ki, and of interferers, by the roots of their powers.
+    noises : ndarray, float, shape (I,)
+        sigma^2 of each block.
     sizes : ndarray, float, shape (I,)
         Lengths of the first beamformers, the units of the variables.
     start : ndarray, float, shape (2 N (I + 1),)
@@ -269,24 +296,26 @@ class Joint:
         Least distance, with room for rounding  [wavelengths]
     """
 
-    terms: tuple[_Terms, ...]
+    wanted: _Waves
+    interference: _Waves
+    noises: Real
     sizes: Real
     start: Real
     unit: float
     spacing: float
+    _met: dict[bytes, tuple[Complex, Complex]] = field(default_factory=dict, compare=False)
+    """The clients' channels where :meth:`slack` or :meth:`slopes` was asked last."""
 
     @classmethod
     def at(cls, problems: Sequence[Problem], places: Real) -> Joint:
         """Return the problem from these places with their best beamformers."""
-        terms = tuple(
-            _Terms(
-                one.effective_gains(),
-                one.directions[one.active],
-                np.sqrt(one.interferer_powers)[:, None] * one.interferer_gains,
-                one.interferer_directions,
-                one.noise,
-            )
-            for one in problems
+        wanted = _Waves.of(
+            [one.effective_gains() for one in problems],
+            [one.directions[one.active] for one in problems],
+        )
+        others = _Waves.of(
+            [np.sqrt(one.interferer_powers)[:, None] * one.interferer_gains for one in problems],
+            [one.interferer_directions for one in problems],
         )
         best = [beamform(one, places, starts=8) for one in problems]
         sizes = np.array([float(np.sqrt(np.sum(np.abs(one.beamformer) ** 2))) for one in best])
@@ -295,76 +324,71 @@ class Joint:
             parts += [one.beamformer.real / size, one.beamformer.imag / size]
         unit = float(np.mean([1.0 / one.worst_gain for one in best]))
         apart = problems[0].spacing + 4 * 10.0**-ROUNDED if problems[0].spacing > 0 else 0.0
-        return cls(terms, sizes, np.concatenate(parts), unit, apart)
+        noises = np.array([one.noise for one in problems])
+        return cls(wanted, others, noises, sizes, np.concatenate(parts), unit, apart)
 
     def _taken_apart(self, z: Real) -> tuple[Real, Complex]:
         """Return places (N, 2) and beamformers (I, N)."""
-        count = len(z) // (2 * (len(self.terms) + 1))
-        w = z[2 * count :].reshape(len(self.terms), 2, count)
+        count = len(z) // (2 * (len(self.sizes) + 1))
+        w = z[2 * count :].reshape(len(self.sizes), 2, count)
         beamformers = self.sizes[:, None] * (w[:, 0] + 1j * w[:, 1])
         return z[: 2 * count].reshape(2, count).T, np.asarray(beamformers, dtype=np.complex128)
 
     def error(self, z: Real) -> tuple[float, Real]:
         """Return the mean of w_i^H R_i w_i over its first value, and its gradient."""
-        r, beamformers = self._taken_apart(z)
-        total, gradient = 0.0, np.zeros_like(z)
-        for index, (block, w) in enumerate(zip(self.terms, beamformers, strict=True)):
-            v, dv = _responses(block.interference, block.interference_directions, r)
-            received = np.sum(v * w.conj(), axis=1)
-            total += block.noise * float(np.sum(np.abs(w) ** 2))
-            total += float(np.sum(np.abs(received) ** 2))
-            power, place = _of_powers(v, dv, received, w)
-            gradient[: 2 * len(r)] += place.sum(axis=0)
-            turn = block.noise * w + power.sum(axis=0)
-            gradient[self._own(index, len(r))] = self._real(index, turn)
-        scale = 1.0 / (len(self.terms) * self.unit)
+        r, w = self._taken_apart(z)
+        v, dv = self.interference.responses(r)
+        received = np.sum(v * w.conj()[:, None], axis=2)
+        lengths = np.sum(np.abs(w) ** 2, axis=1)
+        total = float(np.sum(self.noises * lengths) + np.sum(np.abs(received) ** 2))
+        power, place = _of_powers(v, dv, received, w)
+        turn = self.noises[:, None] * w + power.sum(axis=1)
+        gradient = np.concatenate([place.sum(axis=(0, 1)), self._real(turn).ravel()])
+        scale = 1.0 / (len(self.sizes) * self.unit)
         return scale * total, scale * gradient
 
     def slack(self, z: Real) -> Real:
         """Return |w_i^H g_ki|^2 - 1 of all blocks and clients, then squared distances less D^2."""
-        r, beamformers = self._taken_apart(z)
-        found = []
-        for block, w in zip(self.terms, beamformers, strict=True):
-            g, _ = _responses(block.gains, block.directions, r)
-            found.append(np.abs(np.sum(g * w.conj(), axis=1)) ** 2 - 1.0)
+        r, w = self._taken_apart(z)
+        g, _ = self._channels(r)
+        found = np.abs(np.sum(g * w.conj()[:, None], axis=2)) ** 2 - 1.0
         i, j = np.triu_indices(len(r), 1)
-        return np.concatenate([*found, np.sum((r[i] - r[j]) ** 2, axis=1) - self.spacing**2])
+        apart = np.sum((r[i] - r[j]) ** 2, axis=1) - self.spacing**2
+        return np.concatenate([found.ravel(), apart])
 
     def slopes(self, z: Real) -> Real:
         """Return the Jacobian of :meth:`slack`."""
-        r, beamformers = self._taken_apart(z)
-        rows = []
-        for index, (block, w) in enumerate(zip(self.terms, beamformers, strict=True)):
-            g, dg = _responses(block.gains, block.directions, r)
-            power, place = _of_powers(g, dg, np.sum(g * w.conj(), axis=1), w)
-            part = np.zeros((len(g), len(z)))
-            part[:, : 2 * len(r)] = place
-            part[:, self._own(index, len(r))] = self._real(index, power)
-            rows.append(part)
+        r, w = self._taken_apart(z)
+        g, dg = self._channels(r)
+        power, place = _of_powers(g, dg, np.sum(g * w.conj()[:, None], axis=2), w)
+        count, clients = 2 * len(r), g.shape[1]
+        rows = np.zeros((len(w), clients, len(z)))
+        rows[..., :count] = place
+        for index, own in enumerate(self._real(power)):
+            rows[index, :, count * (index + 1) : count * (index + 2)] = own
         i, j = np.triu_indices(len(r), 1)
         apart, pair = np.zeros((len(i), len(z))), np.arange(len(i))
         for axis, difference in enumerate((r[i] - r[j]).T):
             apart[pair, axis * len(r) + i] = 2 * difference
             apart[pair, axis * len(r) + j] = -2 * difference
-        return np.concatenate([*rows, apart])
+        return np.concatenate([rows.reshape(-1, len(z)), apart])
 
-    def _own(self, index: int, count: int) -> slice:
-        """Return where the beamformer of a block stands."""
-        return slice(2 * count * (index + 1), 2 * count * (index + 2))
+    def _channels(self, r: Real) -> tuple[Complex, Complex]:
+        """Return the clients' responses, computed once where the antennas stay."""
+        key = r.tobytes()
+        if key not in self._met:
+            self._met.clear()
+            self._met[key] = self.wanted.responses(r)
+        return self._met[key]
 
-    def _real(self, index: int, slope: Complex) -> Real:
-        """Return a slope by conj(w) as slopes by the variables of a block."""
-        return np.asarray(2 * self.sizes[index] * np.concatenate([slope.real, slope.imag], axis=-1))
-
-
-def _responses(gains: Complex, directions: Real, r: Real) -> tuple[Complex, Complex]:
-    """Return h_k(r_n), shape (K, N), and its slope by x_n and y_n, shape (K, 2, N)."""
-    phases = np.exp(2j * np.pi * np.einsum("kld,nd->kln", directions, r))
-    terms = gains[:, :, None] * phases
-    return terms.sum(axis=1), 2j * np.pi * np.einsum("kln,kld->kdn", terms, directions)
+    def _real(self, slope: Complex) -> Real:
+        """Return slopes by conj(w_i), shape (I, ..., N), as slopes by its variables, (..., 2 N)."""
+        both = np.concatenate([slope.real, slope.imag], axis=-1)
+        return np.asarray(2 * self.sizes.reshape(-1, *[1] * (slope.ndim - 1)) * both)
 
 
 def _of_powers(h: Complex, dh: Complex, received: Complex, w: Complex) -> tuple[Complex, Real]:
-    """Return slopes of |w^H h_k|^2: by conj(w), shape (K, N), and by the places, (K, 2 N)."""
-    turned = received.conj()[:, None, None] * dh * w.conj()
-    return h * received.conj()[:, None], 2 * turned.real.reshape(len(h), 2 * len(w))
+    """Return slopes of |w_i^H h_ik|^2: by conj(w_i), (I, K, N), and by the places, (I, K, 2 N)."""
+    turned = received.conj()[..., None, None] * dh * w.conj()[:, None, None]
+    place = 2 * turned.real.reshape(*h.shape[:2], 2 * h.shape[2])
+    return h * received.conj()[..., None], place

@@ -56,8 +56,15 @@ def aggregate_subbands(
     Aggregate
         Powers are the mean over the blocks, errors and misalignments over the symbols; `parts` has
         those of each block that carries any.
+
+    Raises
+    ------
+    ValueError
+        There are not as many transmissions as airs.
     """
     common, count = normalisation, len(airs)
+    if len(transmissions) != count:
+        raise ValueError(f"{count} resource blocks need {count} transmissions, one for each")
     group_of = np.repeat(np.arange(len(common.sent)), common.scales.sizes)
     sent = np.flatnonzero(common.sent[group_of])
     block_of = np.arange(len(sent)) // 2 % count

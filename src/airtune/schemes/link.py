@@ -139,6 +139,11 @@ class RadioRound:
         return tuple(replace(self, block=one, resource_blocks=1) for one in blocks)
 
     @property
+    def middle(self) -> RadioRound:
+        """The round in the resource block in the middle, the upper one of two: what is drawn."""
+        return self.subbands[len(self.subbands) // 2]
+
+    @property
     def true(self) -> Transmitters:
         """The paths as they are."""
         return self.block.true

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from airtune.band import block_offsets, flat, gains_at
+from airtune.band import block_offsets, check_delays, flat, gains_at
 from airtune.kinds import Complex, Integer, Mask, Real
 
 AnyArray = NDArray[Any]
@@ -157,10 +157,18 @@ class Block:
             Of the whole band [Hz].
         count : int
             Resource blocks I.
+
+        Raises
+        ------
+        InputError
+            Paths are so late that their phases over the band are lost in rounding.
         """
         known = self.perceived is self.true
         if count == 1 or (self.true.flat and (known or self.perceived.flat)):
             return (self,)
+        for paths in (self.true, self.perceived)[: 1 if known else 2]:
+            for one in (paths.clients, paths.interferers):
+                check_delays(one.gains, one.delays, bandwidth_hz, "delays of the paths")
         blocks = []
         for offset in block_offsets(bandwidth_hz, count).tolist():
             true = self.true.at_offset(offset)
