@@ -140,8 +140,7 @@ def test_a_round_of_a_run_goes_no_farther_than_it_may() -> None:
 @pytest.mark.parametrize("blocks", [1, 2])
 def test_the_map_has_its_brightest_pixel_at_the_best_place(blocks: int) -> None:
     """By the formula, client by client; y grows upwards, the rows of a picture downwards."""
-    cell = open_cell("quickstart").changed("array.region", [3.0, 2.0])
-    cell = cell.changed("radio.resource_blocks", blocks)
+    cell = of_file(f"radio.resource_blocks={blocks}").changed("array.region", [3.0, 2.0])
     seen, radio = look(cell), radio_of(cell)
     # of two blocks the map is that of the upper one, whose middle is a quarter of the band higher
     offset = 0.0 if blocks == 1 else cell.scenario.radio.bandwidth_hz / 4
