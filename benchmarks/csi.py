@@ -5,10 +5,10 @@
 
 Rounds of the radio alone, no model is trained.  Antennas are placed by believed paths with errors
 of gains and angles; beamformer and powers follow the believed paths (`paths`), channels measured at
-the antennas (`measured`), or are measured after one or two steps to better places nearby (`refined
-1`, `refined 2`).  The error is that of uniform forcing over the true air, noise and misalignment;
-`exact` knows the paths.  Every cell is one scheme of one seed; goes on where it was stopped; writes
-csi.json.
+the antennas (`measured`; a surface's also before its phases are chosen), or are measured after one
+or two steps to better places nearby (`refined 1`, `refined 2`).  The error is that of uniform
+forcing over the true air, noise and misalignment; `exact` knows the paths.  Every cell is one
+scheme of one seed; goes on where it was stopped; writes csi.json.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ WAYS: dict[str, tuple[str, ...]] = {
     "refined 1": ("radio.csi.beamformer=measured", "placement.refinements=1"),
     "refined 2": ("radio.csi.beamformer=measured", "placement.refinements=2"),
 }
-SCHEMES = ("movable", "selection", "fixed")
+SCHEMES = ("movable", "selection", "fixed", "ris")
 ROUNDS = 8
 
 
@@ -125,7 +125,9 @@ def table(document: dict[str, Any]) -> str:
     levels = [f"{way} at {level}" for level in LEVELS for way in list(WAYS)[1:]]
     rows = []
     for where, scheme in itertools.product(SCENARIOS, SCHEMES):
-        found = (known.get(f"{where}, {scheme}, {way}") for way in ("exact", *levels))
+        found = [known.get(f"{where}, {scheme}, {way}") for way in ("exact", *levels)]
+        if not any(found):  # not measured yet
+            continue
         rows.append([where, f"`{scheme}`", *map(_shown, found)])
     heads = [way.replace("paths at", "believed paths,").replace(" at ", ", ") for way in levels]
     return "\n".join(manual.table(["scenario", "scheme", "exact", *heads], rows, 2))

@@ -1,13 +1,15 @@
 """Movement policies side by side, error against the travel limit, and times of the placement modes.
 
-    python benchmarks/movement.py [--out FOLDER] [--seeds N]
+    python benchmarks/movement.py [--out FOLDER] [--seeds N] [--first SEED] [--only modes]
 
 Rounds of the radio alone, no model is trained: in each the antennas go where the policy says, by
 the plan of the repetition, and the forecast of the aligned sum, the joules of the drives and the
 time of the way are booked.  `rounds_factor` is what the law of the predicted loss has the errors
 cost.
 Every cell is one policy, limit or mode of one seed; goes on where it was stopped; writes
-movement.json.
+movement.json, and of the modes movement_modes.json.  The cell of a mode measures plain placements,
+from scratch and from the places of a round ago, in turn with its own: the ratios are of one process
+and one time, on a busy machine too.
 """
 
 from __future__ import annotations
@@ -23,8 +25,9 @@ from typing import Any
 import numpy as np
 
 import resumable
-from airtune.bound.forecast import slowdown
+from airtune.bound.forecast import RULES_CHI, slowdown
 from airtune.kinds import Real
+from airtune.placement import solve
 from airtune.planning import Repetition, plan_run
 from airtune.planning.draws import drawn_blocks
 from airtune.planning.replan import CurrentPlan
@@ -42,9 +45,13 @@ MODES = {
     "plain": ("placement.max_travel=null",),
     "pixel": ("placement.max_travel=null", "array.drive=pixel"),
     "limited": ("placement.max_travel=0.5",),
+    "limited on pixels": ("placement.max_travel=0.5", "array.drive=pixel"),
     "priced": ("placement.max_travel=null", "placement.travel_price_db=1"),
+    "priced, 8 dB": ("placement.max_travel=null", "placement.travel_price_db=8"),
     "statistical": ("placement.max_travel=null",),
 }
+PLACED = range(2, 8)
+"""Rounds in which the modes place."""
 ROUNDS = 20
 
 
@@ -88,7 +95,7 @@ def radio_rounds(scenario: Scenario, seed: int, rounds: int) -> dict[str, float]
     return {
         "mse_db": 10 * float(np.log10(np.mean(errors))),
         "median_mse_db": 10 * float(np.log10(np.median(errors))),
-        "rounds_factor": float(np.mean(slowdown(errors))),
+        "rounds_factor": float(np.mean(slowdown(errors, RULES_CHI))),
         "drive_j": float(np.mean([way.energy_j for way in ways])),
         "later_drive_j": float(np.mean([way.energy_j for way in later])),
         "way_s": float(np.mean([way.time_s for way in ways])),
@@ -100,31 +107,61 @@ def radio_rounds(scenario: Scenario, seed: int, rounds: int) -> dict[str, float]
 
 
 def placement_times(mode: str, seed: int) -> dict[str, float]:
-    """Return CPU time [ms] and error of one placement of a mode, from the places of a round ago."""
+    """Return CPU times [ms] and errors of placements of a mode, from the places of a round ago.
+
+    `scratch_ms` and `warm_ms` are those of plain placements in the same rounds, without present
+    places and with them.
+    """
     repetition = Repetition.open(moving(0.2, *MODES[mode]), seed)
     array, weights = repetition.scheme("movable").array, repetition.omega
     before = array.place(repetition.radio(1), weights, array.start(), Travel(None, 0.0))
-    before = before if mode != "pixel" else np.round(before / 0.1) * 0.1
+    drawn = {i: drawn_blocks(repetition, i, "places") for i in PLACED if mode == "statistical"}
+
+    def plain(index: int, start: Real | None) -> Real:
+        problem = repetition.radio(index).chosen_for(weights)
+        return solve(problem, mode=array.placement.mode, start=start).positions
 
     def place(index: int) -> Real:
-        if mode != "statistical":
-            return array.place(repetition.radio(index), weights, before)
-        return array.place_average(drawn_blocks(repetition, index, "places"), weights, before)
+        if index in drawn:
+            return array.place_average(drawn[index], weights, before)
+        return array.place(repetition.radio(index), weights, before)
 
-    place(2)  # machine code is read
-    times, errors = [], []
-    for index in (2, 3):
-        began = time.thread_time()
-        positions = place(index)
-        times.append(1e3 * (time.thread_time() - began))
-        link = repetition.radio(index).at(positions)
-        errors.append(1 / link.best_beamformer(weights).worst_gain)
-    return {"cpu_ms": float(np.median(times)), "mse_db": 10 * float(np.log10(np.mean(errors)))}
+    jobs = {
+        "cpu_ms": place,
+        "scratch_ms": partial(plain, start=None),
+        "warm_ms": partial(plain, start=before),
+    }
+    for job in jobs.values():
+        job(PLACED[0])  # machine code is read
+    times: dict[str, list[float]] = {name: [] for name in jobs}
+    errors = []
+    for index in PLACED:
+        for name, job in jobs.items():
+            began = time.thread_time()
+            positions = job(index)
+            times[name].append(1e3 * (time.thread_time() - began))
+            if name == "cpu_ms":
+                link = repetition.radio(index).at(positions)
+                errors.append(1 / link.best_beamformer(weights).worst_gain)
+    medians = {name: float(np.median(some)) for name, some in times.items()}
+    return {
+        **medians,
+        "worst_cpu_ms": max(times["cpu_ms"]),
+        "over_scratch": medians["cpu_ms"] / medians["scratch_ms"],
+        "over_warm": medians["cpu_ms"] / medians["warm_ms"],
+        "mse_db": 10 * float(np.log10(np.mean(errors))),
+    }
 
 
-def cells(seeds: int) -> Iterator[resumable.Cell]:
-    """Yield every cell by its name."""
-    for seed in range(1, seeds + 1):
+def mode_cells(seeds: range) -> Iterator[resumable.Cell]:
+    """Yield the cells of the placement modes by their names."""
+    for seed, mode in itertools.product(seeds, MODES):
+        yield f"mode {mode}, {seed}", partial(placement_times, mode, seed)
+
+
+def cells(seeds: range) -> Iterator[resumable.Cell]:
+    """Yield the cells of policies and limits by their names."""
+    for seed in seeds:
         for drive, doppler, policy in itertools.product(DRIVES, DOPPLERS, POLICIES):
             scenario = moving(doppler, f"planning.movement={policy}", f"array.drive={drive}")
             name = f"policy {policy}, {drive}, {doppler:g} Hz, {seed}"
@@ -134,33 +171,39 @@ def cells(seeds: int) -> Iterator[resumable.Cell]:
             scenario = moving(doppler, f"placement.max_travel={most}")
             name = f"limit {limit}, {doppler:g} Hz, {seed}"
             yield name, partial(radio_rounds, scenario, seed, ROUNDS // 2)
-        for mode in MODES:
-            yield f"mode {mode}, {seed}", partial(placement_times, mode, seed)
 
 
 def summarise(document: dict[str, Any]) -> dict[str, Any]:
-    """Return medians over whole seeds, and times of the modes over that of the plain one."""
+    """Return medians over whole seeds."""
     groups = resumable.by_case(document["cells"])
-    table: dict[str, Any] = {
+    return {
         name: {key: float(np.median([cell[key] for cell in some])) for key in some[0]}
         for name, some in groups.items()
     }
-    plain = table.get("mode plain")
-    for name, row in table.items():
-        if plain and name.startswith("mode "):
-            row["over_plain"] = row["cpu_ms"] / plain["cpu_ms"]
-    return table
 
 
 def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=4, help="how many")
+    parser.add_argument("--first", type=int, default=0, help="the first of them")
+    parser.add_argument("--only", choices=["modes"], help="times of the placement modes alone")
     arguments = parser.parse_args()
-    file = arguments.out / "movement.json"
-    settings = {"scenario": "paper-v1", "rounds": ROUNDS}
-    document = resumable.measure(file, settings, cells(arguments.seeds))
+    seeds = range(arguments.first, arguments.first + arguments.seeds)
+    measure(
+        arguments.out / "movement_modes.json",
+        {"scenario": "paper-v1", "placed": len(PLACED)},
+        mode_cells(seeds),
+    )
+    if arguments.only is None:
+        settings = {"scenario": "paper-v1", "rounds": ROUNDS}
+        measure(arguments.out / "movement.json", settings, cells(seeds))
+
+
+def measure(file: Path, settings: dict[str, Any], some: Iterator[resumable.Cell]) -> None:
+    """Measure cells, write them with their medians and print these."""
+    document = resumable.measure(file, settings, some)
     document["medians"] = summarise(document)
     resumable.write(file, document)
     for name, row in document["medians"].items():

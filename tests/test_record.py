@@ -167,7 +167,7 @@ def test_a_run_knows_where_it_was_begun(tmp_path, monkeypatch) -> None:
 
 
 def test_resume_works_where_the_run_was_begun(tmp_path, monkeypatch) -> None:
-    from airtune import cli
+    from airtune.commands import app
     from airtune.commands import run as jobs
 
     begun, seen = tmp_path / "project", []
@@ -176,7 +176,7 @@ def test_resume_works_where_the_run_was_begun(tmp_path, monkeypatch) -> None:
     record.create(Path("run"), Scenario(), "run")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(jobs, "execute", lambda run, *_: not seen.append((Path.cwd(), run.folder)))
-    cli.resume(Path("project/run"))
+    app.resume(Path("project/run"))
     assert seen == [(begun, begun / "run")]
     assert Path.cwd() == tmp_path
 

@@ -9,9 +9,11 @@ results.to_pandas()
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # typing itself takes a third of the time until signals are handled
 if TYPE_CHECKING:
+    from typing import Any
+
     from airtune.errors import InputError
     from airtune.scenario import Scenario
     from airtune.scenario.file import load as load_scenario

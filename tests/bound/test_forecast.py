@@ -92,7 +92,7 @@ def test_constant_noise_stretches_the_rounds() -> None:
     needed = f.crossing(LOSSES, 1.5)
     assert needed == pytest.approx(4.5)
     for mse in (0.0, 0.2, 1.0):
-        pace = np.sqrt(1 + 5.7 * mse)
+        pace = np.sqrt(1 + 4.1 * mse)
         assert f.rounds_to_target(LOSSES, 1.5, mse) == pytest.approx(needed * pace)
         each = f.rounds_to_target(LOSSES, 1.5, np.full(40, mse))
         assert each == pytest.approx(needed * pace)
@@ -103,7 +103,7 @@ def test_constant_noise_stretches_the_rounds() -> None:
 
 def test_what_is_never_reached() -> None:
     assert f.rounds_to_target(LOSSES, 1.1, 0.0) == np.inf  # the error-free run is not there
-    assert f.rounds_to_target(LOSSES, 1.5, np.full(6, 0.2)) == np.inf  # 6.6 rounds are needed
+    assert f.rounds_to_target(LOSSES, 1.5, np.full(6, 0.2)) == np.inf  # 6.1 rounds are needed
     assert f.rounds_to_target(LOSSES, 1.5, 1.01) == np.inf  # the law is too hopeful there
     assert f.rounds_to_target(LOSSES, 1.5, 3.0, largest_mse=3.0) < np.inf
     late = np.array([0.0] * 5 + [2.0])

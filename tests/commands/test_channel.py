@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from airtune.cli import app
+from airtune.commands.app import app
 from airtune.commands.channel import export
 from airtune.errors import InputError
 from airtune.radio.channels import Block, Channel, Paths, Transmitters

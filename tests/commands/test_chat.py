@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import signal
 import sys
 
 import pytest
 from rich.console import Console
 
+from airtune.commands import signals
 from airtune.commands.chat import Manner, _Conversation, chat
 from airtune.errors import InputError
 
@@ -58,7 +60,7 @@ class Scripted:
     def ask(self, question: str, show, *, untuned: bool = False) -> str:
         self.asked.append((question, untuned))
         if question == "stop":
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
         show(f"<{question}>")
         return question
 
@@ -86,8 +88,15 @@ class Typing(Console):
 @pytest.mark.parametrize("last", [["/exit", "never"], []])
 def test_a_terminal_takes_orders_and_survives_an_interrupt(last: list[str], capsys) -> None:
     talk = Scripted()
+    known = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
     typed = Typing(["[b]hi", "/base", "again", "stop", "^C", "/help", "", *last])
-    _Conversation(talk, "movable", False).at_terminal(typed)  # type: ignore[arg-type]
+    signals.interrupt()
+    try:
+        _Conversation(talk, "movable", False).at_terminal(typed)  # type: ignore[arg-type]
+    finally:
+        for number, handler in known:
+            signal.signal(number, handler)
+    assert not signals.interrupted()  # a later error is not said to be one
     assert talk.asked == [("[b]hi", False), ("again", True), ("stop", True)]
     assert capsys.readouterr().out == "<[b]hi>\n<again>\n\n"
     assert "movable>" in typed.shown and "untuned>" in typed.shown

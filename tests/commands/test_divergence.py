@@ -12,7 +12,7 @@ import yaml
 from click.testing import Result
 from typer.testing import CliRunner
 
-from airtune.cli import app
+from airtune.commands.app import app
 from airtune.report import sweep_page
 from airtune.scenario import Scenario
 

@@ -39,7 +39,6 @@ def airtune(
 ) -> object:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("signal.signal", lambda *_: None)
-    monkeypatch.setattr(cli, "_with_traceback", type(cli._with_traceback)())
 
     def run(*words: str) -> Ended:
         monkeypatch.setattr("sys.argv", ["airtune", *words])
@@ -228,10 +227,10 @@ def test_so_is_what_lies_behind_a_message(airtune: object, monkeypatch: pytest.M
 
 
 def test_disks_and_memory_that_are_full(capsys: pytest.CaptureFixture[str]) -> None:
-    assert told(OSError(28, "No space left on device", "runs/x"), False) == 1
-    assert told(OSError(28, "No space left on device"), False) == 1
-    assert told(PermissionError(13, "Permission denied", "runs"), False) == 2
-    assert told(MemoryError(), False) == 1
+    assert told(OSError(28, "No space left on device", "runs/x")) == 1
+    assert told(OSError(28, "No space left on device")) == 1
+    assert told(PermissionError(13, "Permission denied", "runs")) == 2
+    assert told(MemoryError()) == 1
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "airtune: 'runs/x': No space left on device"
     assert lines[2] == "airtune: 'runs': Permission denied"

@@ -6,7 +6,7 @@ import pytest
 import typer.main
 from click.testing import CliRunner
 
-from airtune.cli import app
+from airtune.commands.app import app
 from airtune.commands.terminal import show_lines, show_rows
 
 COMMANDS = ("", *typer.main.get_command(app).commands)  # type: ignore[attr-defined]

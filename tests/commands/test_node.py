@@ -66,3 +66,20 @@ def test_without_flower_it_says_how_to_install_it(files, monkeypatch, capsys) ->
     line = ["node", "--address", "host:1", "--certificate", "ca.pem", "--key", "node.key"]
     assert ended(line) == 2
     assert "pip install 'airtune[flower]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("given", [[], ["--secure"]])
+def test_a_node_takes_part_in_sums_only_where_its_user_says_so(files, given, monkeypatch) -> None:
+    """A run in the open is refused by the one and goes past this by the other."""
+    from airtune.engines.flower import frames, supernode
+    from airtune.scenario import Scenario
+
+    served = []
+    monkeypatch.setattr(supernode, "serve_node", lambda node, *rest: served.append(node))
+    line = ["node", "--address", "127.0.0.1:1", "--certificate", "ca.pem", "--key", "node.key"]
+    assert ended([*line, *given]) == 0
+    scenario = Scenario(model={"source": "owner/name"}).to_dict()  # no node opens it unasked
+    begin = {"do": "begin", "run": "r", "message": "m", "scenario": scenario, "seed": 1}
+    said = frames.unpack(served[0].answer(frames.pack(begin)))[0]["error"]
+    assert ("takes part in sums only (--secure)" in said) == bool(given)
+    assert ("--allow" in said) != bool(given)

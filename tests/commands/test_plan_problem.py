@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from airtune.cli import app
+from airtune.commands.app import app
 from airtune.commands.plan_problem import plan_file
 from airtune.errors import InputError
 from allocation.problems import random_problem

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import typer
 
-from airtune.cli import app
+from airtune.commands.app import app
 from airtune.registry import CHANNELS, SCHEMES
 from airtune.scenario.file import load, shipped
 from airtune.study.sweep import parse_axes

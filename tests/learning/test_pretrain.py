@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,49 @@ def test_a_full_disk_is_told(tmp_path: Path, error: Exception) -> None:
     with pytest.raises(FailedError, match=r"small-\w+: cannot be written.*MiB free.*cache"):
         cached(tmp_path, "small", {"a": 1}, make)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "fails", ["os.mkdir", "pathlib.Path.write_text", "os.fsync", "pathlib.Path.rename"]
+)
+def test_a_disk_that_is_full_at_any_step_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    def make(folder: Path) -> None:
+        (folder / "weights").write_bytes(b"whole")
+
+    monkeypatch.setattr(fails, full)
+    with pytest.raises(FailedError, match=r"small-\w+: cannot be written.*MiB free.*cache"):
+        cached(tmp_path, "small", {"a": 1}, make)
+    monkeypatch.undo()
+    assert list(tmp_path.iterdir()) == []
+    assert sorted(path.name for path in cached(tmp_path, "small", {"a": 1}, make).iterdir()) == [
+        "airtune.json",
+        "weights",
+    ]
+
+
+def test_files_are_on_the_disk_before_the_folder_appears(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, after = [], []
+
+    def flush(descriptor: int) -> None:
+        there = list(tmp_path.glob("small-*"))
+        (after if there else before).append(os.fstat(descriptor).st_ino)
+
+    def make(folder: Path) -> None:
+        (folder / "deep").mkdir()
+        (folder / "deep" / "weights").write_bytes(b"whole")
+        (folder / "deep" / "weights").chmod(0o444)
+
+    monkeypatch.setattr("os.fsync", flush)
+    made = cached(tmp_path, "small", {"a": 1}, make)
+    assert sorted(before) == sorted(path.stat().st_ino for path in (made, *made.rglob("*")))
+    assert after == [tmp_path.stat().st_ino]
 
 
 def test_what_a_killed_process_began_is_removed(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -70,6 +72,19 @@ def test_a_configuration_that_has_changed_is_counted_again(folder: Path) -> None
     before = twin_of(str(folder))
     (folder / "config.json").write_text(json.dumps(OPENLLAMA_3B_V2 | {"num_hidden_layers": 13}))
     assert 2 * twin_of(str(folder)).entries == before.entries
+
+
+def test_remarks_of_the_library_are_not_shown(folder: Path) -> None:
+    """In a process of its own: the library's logger keeps the stderr of its first import."""
+    odd = {"rope_parameters": {"rope_type": "default", "ropd_theta": 1e4}, "num_hidden_layers": 1}
+    (folder / "config.json").write_text(json.dumps(OPENLLAMA_3B_V2 | odd))
+    read = (
+        "from airtune.learning.twins import cost_twin; from airtune.scenario import Scenario; "
+        f"print(cost_twin(Scenario(costs={{'model': {str(folder)!r}}})).entries)"
+    )
+    ended = subprocess.run([sys.executable, "-c", read], capture_output=True, text=True, check=True)
+    assert int(ended.stdout) > 0
+    assert ended.stderr == ""
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ from airtune.placement import (
     solve_wideband,
 )
 from airtune.placement.examples import random_problem
+from airtune.placement.joint import Joint, climb
 from airtune.placement.references import half_wavelength
-from airtune.placement.wideband import Joint, climb
 
 
 def blocks(seed: int, count: int = 3, spread: float = 1e-6, **sizes: object) -> list[Problem]:

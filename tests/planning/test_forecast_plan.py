@@ -12,7 +12,7 @@ from airtune.bound.forecast_constants import SIGNS
 from airtune.errors import InputError
 from airtune.planning import JointPlan, Repetition, plan_run
 from airtune.planning.pareto import pareto_front
-from airtune.planning.pilot import Pilot
+from airtune.planning.pilot import Pilot, objective_of
 from airtune.planning.replan import CurrentPlan, Spent, objective_of_rest
 from airtune.scenario import Scenario
 from airtune.schemes.air.coding import CHI
@@ -63,7 +63,11 @@ def test_every_scheme_has_its_own_constant(small_scenario: Scenario) -> None:
     signs = joint_of(small_scenario, "time", "obda").plan.forecast
     coded = joint_of(small_scenario, "time", "digital")
     assert noisy is not None and signs is not None and coded.plan.forecast is not None
-    assert noisy.chi == pytest.approx(5.7)
+    assert noisy.chi == pytest.approx(4.1 * PILOT.gamma / 9.3)
+    other = planned(small_scenario, planning__objective="time")
+    half = with_settings(other.scenario, aggregation__payload="ffa")
+    chi = objective_of(half, PILOT, other.constants, other.omega)
+    assert chi is not None and chi.chi == pytest.approx(7.0 * PILOT.gamma / 9.3)
     assert signs.chi is None
     full = with_settings(small_scenario, training__batch_size_max=8)
     pace = joint_of(full, "loss", "obda").plan.forecast

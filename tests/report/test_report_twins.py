@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from airtune.cli import app
+from airtune.commands.app import app
 from airtune.report import twins
 
 TWIN = ["--set", "costs.model=openllama-3b-qv"]

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from airtune.cli import app
+from airtune.commands.app import app
 from airtune.errors import InputError
 from airtune.kinds import Real
 from airtune.radio.layouts import fixed_array

@@ -53,6 +53,26 @@ def test_pilots_are_booked_by_array_or_alike(name: str, times: int) -> None:
     assert own.silent_symbols == (120 if name == "movable" else 40)
 
 
+@pytest.mark.parametrize(("bits", "trained"), [(None, 17), (1, 20), (3, 20)])
+def test_a_surface_is_sounded_in_training_configurations_and_once_set(bits, trained) -> None:
+    """M + 1 = 17 unknown vectors; stepped phases take a Hadamard matrix."""
+    scenario = scenario_with(
+        **FAST,
+        ris__phase_bits=bits,
+        radio__pilot_rule="by-array",
+        radio__silent_symbols=40,
+        radio__csi__beamformer="measured",
+    )
+    array = SCHEMES["ris"].build(scenario, 1).array
+    told = repetition_of(scenario).signalling(array, CLIENTS)
+    assert (told.soundings, told.silent_symbols) == (trained + 1, 80)
+    believed = scenario_with(scenario, radio__csi__beamformer="paths")
+    told = repetition_of(believed).signalling(array, CLIENTS)
+    assert (told.soundings, told.silent_symbols) == (trained, 40)
+    fixed = SCHEMES["fixed"].build(scenario, 1).array
+    assert repetition_of(scenario).signalling(fixed, CLIENTS).soundings == 1
+
+
 def test_all_who_may_be_chosen_send_pilots_where_the_choice_looks_at_channels() -> None:
     changes = {"radio__pilot_rule": "by-array", "clients__concurrency": 3}
     sounded = {}

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from airtune import record
-from airtune.cli import app
+from airtune.commands.app import app
 from airtune.errors import InputError
 from airtune.scenario import Scenario
 from airtune.study.difference import difference, differing

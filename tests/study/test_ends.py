@@ -123,3 +123,23 @@ def test_figures_of_several_seeds_merge() -> None:
     assert merged["preference_accuracy_interval"] is None
     assert merged["stopped_by"] == "plan"
     assert merged["rouge_l"]["median"] == 0.75
+
+
+def test_errors_over_seeds_are_of_those_that_have_one() -> None:
+    """By hand: median of -20 and -10 dB is -15 dB; a seed without an error is none that failed."""
+    known = outcomes.cell_figures(cell(exact_match=0.25), {}, asked(2))
+    seeds = [{**known, "mse_db": error} for error in (-20.0, None, -10.0)]
+    merged = outcomes.over_seeds(seeds)["mse_db"]
+    assert merged == {"median": -15.0, "p10": -19.0, "p90": -11.0}
+    assert outcomes.over_seeds([seeds[0], seeds[2]])["mse_db"] == merged
+    assert outcomes.over_cells(dict(enumerate(seeds)))["mse_db_seeds"] == 2
+    assert "mse_db_seeds" not in outcomes.over_cells({0: seeds[0], 1: seeds[2]})
+    assert "mse_db_seeds" not in outcomes.over_cells({0: seeds[1], 1: seeds[1]})
+    assert outcomes.over_seeds([seeds[1], seeds[0]])["mse_db"]["median"] == -20.0
+    assert outcomes.over_seeds([seeds[1], seeds[1]])["mse_db"] == dict.fromkeys(
+        ("median", "p10", "p90")
+    )
+    line = known["history"][-1]
+    rounds = [[{**line, "mse_db": error}] for error in (None, -30.0, -10.0)]
+    merged = outcomes.over_seeds([{"history": lines} for lines in rounds])
+    assert merged["history"][0]["mse_db"] == -20.0

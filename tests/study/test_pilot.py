@@ -148,7 +148,15 @@ def test_an_earlier_pilot_is_read(scenario: Scenario, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", "{}", '{"losses": [1]}', "\udcff", json.dumps({"losses": "ab", "batches": 3})],
+    [
+        "",
+        "[]",
+        "{}",
+        '{"losses": [1]}',
+        "\udcff",
+        json.dumps({"losses": "ab", "batches": 3}),
+        "[" * 5000,
+    ],
 )
 def test_a_file_that_holds_no_pilot_is_refused(tmp_path: Path, text: str) -> None:
     file = tmp_path / "some.json"

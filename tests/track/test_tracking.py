@@ -14,8 +14,8 @@ import pytest
 from typer.testing import CliRunner
 
 from airtune import record
-from airtune.cli import app
 from airtune.commands import run as command
+from airtune.commands.app import app
 from airtune.errors import InputError
 from airtune.record import open_folder
 from airtune.registry import TRACKERS

@@ -34,10 +34,13 @@ import numpy.typing as npt
 
 from airtune.kinds import Real
 
-CHI = 5.7
-"""chi where none is given, for LoRA under Adam.  It was fitted elsewhere, in runs of a LLaMA of
-1.1 M parameters with ten clients (gamma 8.5 to 8.9 there), neither on the run at hand nor by a
-script of this package; single runs of that model gave 3.5 to 8."""
+CHI = 4.1
+"""chi where none is given, for LoRA under Adam and Yogi at a gamma of 9.3: fitted to white noise on
+five tuning seeds (benchmarks/chi.py; 3.0 to 5.6 by the seed)."""
+
+RULES_CHI = 5.7
+"""chi in what acts on a run by the law: noise-aware steps, whose limits were measured with it,
+`aggregation.normalise: auto` and the price of a way.  Of earlier runs; a forecast takes `CHI`."""
 
 LARGEST_MSE = 1.0
 """MSE up to which the law is trusted where chi was not fitted above it."""
@@ -283,12 +286,13 @@ def rounds_to_target(
     return float(last + (needed - tau[last]) * pace[last])
 
 
-def step_factor(mse: float, chi: float = CHI) -> float:
+def step_factor(mse: float, chi: float = RULES_CHI) -> float:
     """Return the factor on the learning rate under `training.learning_rate_rule: noise-aware`.
 
     ``min(sqrt(1 + chi MSE), 1.4)`` undoes the shrinking of the step while the floor is far; 1 from
-    an MSE of 0.5 on.  Both limits come from the runs behind :data:`CHI`: a step of 1.4 eta still
-    gained 0.4 and 1.8 rounds of 16 at an MSE of 0.3, and lost 1.7 and 4.1 of 22 at 1 (two seeds).
+    an MSE of 0.5 on.  Both limits come from the runs behind :data:`RULES_CHI`: a step of 1.4 eta
+    still gained 0.4 and 1.8 rounds of 16 at an MSE of 0.3, and lost 1.7 and 4.1 of 22 at 1 (two
+    seeds).
 
     Parameters
     ----------

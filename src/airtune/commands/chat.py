@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airtune import record
+from airtune.commands import signals
 from airtune.commands.push import other_base
 from airtune.commands.tuned import finished_cell, scenario_of
 from airtune.errors import InputError, spoken
@@ -152,6 +153,7 @@ class _Conversation:
             except InputError as error:
                 console.print(str(error), style="red", markup=False)
             except KeyboardInterrupt:
+                signals.answered()
                 console.print("(stopped; Ctrl-D or /exit ends)", style="dim")
 
 

@@ -10,7 +10,7 @@ import traceback
 import warnings
 from typing import TextIO
 
-from airtune.errors import DamageWarning, clip, shown, spoken
+from airtune.errors import DamageWarning, InputError, clip, shown, spoken
 
 FAILED, BAD_INPUT = 1, 2
 
@@ -29,15 +29,29 @@ _OF_THE_NAME = {
 """Ends of a system call that another name or other rights would avoid."""
 
 
-def told(error: Exception, with_traceback: bool) -> int:
+_tracebacks = {"shown": False}
+
+
+def show_tracebacks(shown: bool) -> None:
+    """Let `told` and `told_input` print where an error came up, too, or not."""
+    _tracebacks["shown"] = shown
+
+
+def told_input(error: InputError) -> None:
+    """Print the message of an error that the person can act on."""
+    if error.__cause__ is not None and _tracebacks["shown"]:
+        traceback.print_exception(error.__cause__)
+    print(f"airtune: {error}", file=sys.stderr)
+
+
+def told(error: Exception) -> int:
     """Print one message on an error, and return the exit code.
 
     Parameters
     ----------
     error : Exception
-        No `InputError`.
-    with_traceback : bool
-        Print where an error of the program came up, too, instead of writing it to a file.
+        No `InputError`.  Where an error of the program came up is written into a file, unless
+        tracebacks were asked for.
 
     Returns
     -------
@@ -55,7 +69,7 @@ def told(error: Exception, with_traceback: bool) -> int:
         _say("the memory is full; `airtune check` estimates what a scenario needs")
         return FAILED
     kind = f"{type(error).__name__}: {clip(' '.join(clip(error).split()))}"
-    if with_traceback:
+    if _tracebacks["shown"]:
         traceback.print_exception(error)
         _say(f"this is an error of the program, please report it: {kind}")
         return FAILED

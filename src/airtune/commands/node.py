@@ -35,6 +35,10 @@ def node(
             metavar="NAME", help="File, folder or hub id that a run may have it open; repeatable."
         ),
     ] = None,
+    secure: Annotated[
+        bool,
+        typer.Option("--secure", help="Take part only in runs that see sums (engine.secure)."),
+    ] = False,
     cache: Annotated[
         Path, typer.Option(metavar="DIR", help="Folder for pre-trained models.")
     ] = Path(".cache/airtune"),
@@ -48,7 +52,7 @@ def node(
     for option, file in (("certificate", certificate), ("key", key), ("data", data)):
         if file is not None and not file.is_file():
             raise InputError(f"--{option} {clip(file)}: there is no such file")
-    served = Node(clients_of(clients), data, str(cache), label, allow or (), _tell)
+    served = Node(clients_of(clients), data, str(cache), label, allow or (), _tell, secure=secure)
     serve_node(served, checked(address), certificate, key, _tell)
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from airtune.learning.results import ClientState, Evaluation
     from airtune.learning.sizes import Sizes
+    from airtune.radio.held import HeldUpdates
     from airtune.scenario import Scenario
 
 Progress = Callable[[str, float], None]
@@ -46,6 +47,9 @@ class RoundUpdates:
         Training loss of each of the S clients by its index; an engine may leave it empty.
     missing : tuple of int
         Clients that have not answered, such as those of a machine that is gone.
+    held : HeldUpdates or None
+        Where the updates stay with the clients and only a sum of them is to be had; `updates` has
+        no columns then.
     """
 
     updates: NDArray[np.float32]
@@ -55,6 +59,17 @@ class RoundUpdates:
     states: dict[int, ClientState] = field(default_factory=dict)
     losses: dict[int, float] = field(default_factory=dict)
     missing: tuple[int, ...] = ()
+    held: HeldUpdates | None = None
+
+    @property
+    def nothing(self) -> bool:
+        """Whether no client has anything but zeros to send."""
+        return self.held.silent if self.held is not None else not np.any(self.updates)
+
+    def of(self, kept: NDArray[np.bool_]) -> RoundUpdates:
+        """Return the updates of some of the S clients; what else is known stays."""
+        held = None if self.held is None else self.held.of(kept)
+        return replace(self, updates=self.updates[kept], clients=self.clients[kept], held=held)
 
 
 class Engine(ABC):
@@ -65,6 +80,7 @@ class Engine(ABC):
     that computes elsewhere need not call it.  :meth:`start` comes first and :meth:`close` last,
     also after a :meth:`start` that failed.
 
+    Where ``makes_sums`` is true `engine.secure` may ask for updates that stay with the clients.
     An engine that can run whole cells of a sweep elsewhere has a class method ``tasks``, as
     :class:`airtune.engines.ray_workers.RayEngine` has.
 
@@ -90,6 +106,8 @@ class Engine(ABC):
 
         airtune.registry.ENGINES.add("counting", Counting)
     """
+
+    makes_sums: ClassVar[bool] = False
 
     @classmethod  # noqa: B027
     def check(cls, scenario: Scenario) -> None:

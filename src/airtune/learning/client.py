@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -123,6 +124,103 @@ def client_update(
         With zeros and ``finite=False`` if a NaN or an infinity came up: it must not leave the
         client.
     """
+    steps = client_steps(
+        model,
+        adapter,
+        examples,
+        settings,
+        batch_size=batch_size,
+        seed=seed,
+        round_index=round_index,
+        client=client,
+        state=state,
+        moved=moved,
+    )
+    return alone(steps)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A forward and backward pass that a client is about to make.
+
+    Attributes
+    ----------
+    flat : Tensor, float32, shape (d,)
+        Its adapter.
+    examples : list of Example
+        Mini-batch.
+    """
+
+    flat: torch.Tensor
+    examples: list[Example]
+
+
+Gradient = tuple[float, "torch.Tensor"]
+"""A training loss and its gradient."""
+
+Steps = Generator[Pass, "Gradient | None", ClientUpdate]
+"""A client's part of a round that halts before each pass and takes its result, if it is known."""
+
+
+def alone(steps: Steps) -> ClientUpdate:
+    """Return the update of a client that makes its passes by itself."""
+    try:
+        next(steps)
+        while True:
+            steps.send(None)
+    except StopIteration as end:
+        return cast(ClientUpdate, end.value)
+
+
+@dataclass
+class _Foreseen:
+    """The model for one step of a client whose gradient another pass has computed already."""
+
+    model: AdapterModel
+    known: Pass
+    gradient: Gradient | None
+
+    def gradient_at(
+        self,
+        flat: torch.Tensor,
+        examples: Sequence[Example],
+        random: torch.Generator | None = None,
+        *,
+        weights: torch.Tensor | None = None,
+    ) -> Gradient:
+        """See :meth:`AdapterModel.gradient_at`; what is not known is computed."""
+        same = flat is self.known.flat and examples is self.known.examples
+        if same and weights is None and self.gradient is not None:
+            # The caller may change it.
+            found, self.gradient = self.gradient, None
+            return found
+        return self.model.gradient_at(flat, examples, random, weights=weights)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.model, name)
+
+
+def client_steps(
+    model: AdapterModel,
+    adapter: Vector,
+    examples: Sequence[Example],
+    settings: Training,
+    *,
+    batch_size: int,
+    seed: int,
+    round_index: int,
+    client: int,
+    state: ClientState | None = None,
+    moved: Integer | None = None,
+) -> Steps:
+    """Compute a client's update as :func:`client_update` does, and halt before each pass.
+
+    Yields
+    ------
+    Pass
+        What the next local step works on.  It is to be sent the training loss and its gradient
+        there, or None: then the client computes it.
+    """
     from airtune.learning.local_steps import local_steps
 
     objective: ClientObjective = CLIENT_OBJECTIVES[settings.client_objective]
@@ -135,7 +233,10 @@ def client_update(
         step = local_steps(flat, settings, rate)
         for number in range(settings.local_steps):
             chosen = choose(examples, batch_size, seed, round_index, client, number)
-            loss, gradient, after = objective.step(task, flat, chosen, after)
+            known = Pass(flat, chosen)
+            found = yield known
+            own = task if found is None else replace(task, model=_foreseen(model, known, found))
+            loss, gradient, after = objective.step(own, flat, chosen, after)
             if rest is not None:
                 gradient = gradient.masked_fill(rest, 0.0)
             losses.append(loss)
@@ -156,6 +257,10 @@ def client_update(
     if settings.clip_norm is not None and norm > settings.clip_norm:
         update *= np.float32(settings.clip_norm / norm)
     return ClientUpdate(update, mean, tokens, finite=True, state=after)
+
+
+def _foreseen(model: AdapterModel, known: Pass, gradient: Gradient) -> AdapterModel:
+    return cast("AdapterModel", _Foreseen(model, known, gradient))
 
 
 def single(number: float) -> float:

@@ -55,8 +55,9 @@ def cached(cache: Path, kind: str, facts: Mapping[str, Any], make: Callable[[Pat
 
     Notes
     -----
-    The folder appears by a rename, so it is complete or absent, and of two processes that make it
-    at the same time one wins and both get the same content.
+    The folder appears by a rename after its files are on the disk, so it is complete or absent,
+    also after a loss of power, and of two processes that make it at the same time one wins and both
+    get the same content.
     """
     final = _place(cache, kind, facts)
     if final.is_dir():
@@ -66,18 +67,47 @@ def cached(cache: Path, kind: str, facts: Mapping[str, Any], make: Callable[[Pat
     try:
         with _room(final):
             make(work)
-        (work / CACHED).write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
-        work.chmod(0o755)
-        try:
-            work.rename(final)
-        except OSError:
-            if not final.is_dir():
-                raise
+            (work / CACHED).write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
+            work.chmod(0o755)
+            _flush(work)
+            try:
+                work.rename(final)
+            except OSError:
+                if not final.is_dir():
+                    raise
+            _flush_names(final.parent)
     finally:
         shutil.rmtree(work, ignore_errors=True)
         if held is not None:
             os.close(held)
     return final
+
+
+def _flush(folder: Path) -> None:
+    """Bring a folder to the disk; some file systems find out only now that it is full."""
+    for path in folder.rglob("*"):
+        if path.is_dir():
+            _flush_names(path)
+        elif path.is_file():
+            _flush_one(path)
+    _flush_names(folder)
+
+
+def _flush_one(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)  # as a library left it, which may be read-only
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _flush_names(folder: Path) -> None:
+    """Bring the names in a folder to the disk, where the file system can."""
+    try:
+        _flush_one(folder)
+    except OSError as error:
+        if error.errno in _FULL:
+            raise
 
 
 @contextmanager
@@ -94,7 +124,7 @@ def _room(folder: Path) -> Iterator[None]:
     except Exception as error:
         # Libraries that are not of Python give the number in the text.
         full = getattr(error, "errno", None) in _FULL
-        if not full and f"(os error {errno.ENOSPC})" not in str(error):
+        if not full and not any(f"(os error {code})" in str(error) for code in _FULL):
             raise
         there = next(path for path in folder.absolute().parents if path.exists())
         free = shutil.disk_usage(there).free
@@ -111,8 +141,12 @@ def check_cache(cache: Path) -> None:
     ------
     InputError
         Names the setting, the folder and the reason.
+    FailedError
+        The disk is full.
     """
-    work, held = _work_folder(cache, "check", _absolute(cache, cache))
+    parent = _absolute(cache, cache)
+    with _room(parent / "check"):
+        work, held = _work_folder(cache, "check", parent)
     shutil.rmtree(work, ignore_errors=True)
     if held is not None:
         os.close(held)

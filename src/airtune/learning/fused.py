@@ -315,15 +315,19 @@ def restore_attention(causal: Any) -> None:
     causal.config.get_text_config()._attn_implementation = "sdpa"
 
 
-def _lora_layer(name: str, module: Any, places: dict[str, int]) -> LoraLayer | None:
-    usual = (
+def is_plain_lora(module: Any) -> bool:
+    """Tell whether a layer of PEFT is a linear one with one ordinary low-rank adapter."""
+    return (
         type(module).__name__ in ("Linear", "Linear4bit")
         and list(module.lora_A) == ["default"]
         and not module.merged
         and not any(module.use_dora.values())
         and module.lora_B["default"].bias is None
     )
-    if not usual:
+
+
+def _lora_layer(name: str, module: Any, places: dict[str, int]) -> LoraLayer | None:
+    if not is_plain_lora(module):
         return None
     base = module.base_layer
     weight = _frozen_weight(base)

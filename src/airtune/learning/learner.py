@@ -6,7 +6,6 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airtune.learning import data
-from airtune.learning.client import choose, client_update
 from airtune.learning.data import LeftOut, asked_text
 from airtune.learning.example import digest_of
 from airtune.learning.federated_data import federated_data
 from airtune.learning.folders import CACHED
 from airtune.learning.formats import read_records
 from airtune.learning.objectives.base import LocalTask
-from airtune.learning.own_factors import keeps, personal_update
 from airtune.learning.payload import payload_of
 from airtune.learning.resident import adapter_model, make_deterministic
 from airtune.learning.results import (
@@ -32,10 +29,10 @@ from airtune.learning.results import (
     PretrainingCost,
     Vector,
 )
+from airtune.learning.selected import Job, Selected, Together, check_passes, together
 from airtune.learning.split import shares_of, split_records
 from airtune.learning.text import Encoder, Example
 from airtune.learning.wrong_answers import wrong_answers
-from airtune.learning.zeroth_order import asks, differences
 from airtune.registry import CLIENT_OBJECTIVES
 from airtune.scenario import Scenario
 
@@ -95,6 +92,7 @@ class Learner:
     _validation_examples: tuple[Example, ...]
     _left_out: tuple[LeftOut, ...] = ()
     _base_name: str = ""
+    _together: Together | None = None
 
     def under(self, scenario: Scenario) -> Learner:
         """Return this learner under other settings that :func:`prepare` does not read.
@@ -146,7 +144,8 @@ class Learner:
     ) -> list[ClientUpdate]:
         """Compute the updates of several clients, side by side where that is possible.
 
-        The results do not depend on who computes at the same time.  They are 0 at the entries that
+        The results do not depend on who computes at the same time, but for the rounding of clients
+        that share a pass (`model.clients_per_pass`).  They are 0 at the entries that
         `aggregation.payload` does not send in the round.
 
         Parameters
@@ -162,40 +161,17 @@ class Learner:
         states : mapping of int to dict of str to ndarray, optional
             States of the clients that took part before, by index; each result has the next one.
         """
-        training, known = self.scenario.training, states or {}
-        whole, adapter = adapter, self._model.base_change.put(adapter)
-        moved = payload_of(self.scenario.aggregation, self.matrices, seed).entries(round_index)
-
-        def update(job: tuple[int, int]) -> ClientUpdate:
-            client, batch_size = job
-            own = known.get(client)
-            plain = personal_update if keeps(own) else partial(client_update, moved=moved)
-            return (differences if asks(own) else plain)(
-                self._model,
-                adapter,
-                self._examples(client, seed, round_index),
-                training,
-                batch_size=batch_size,
-                seed=seed,
-                round_index=round_index,
-                client=client,
-                state=own,
-            )
-
-        def tokens(job: tuple[int, int]) -> int:
-            client, batch_size = job
-            held = self._examples(client, seed, round_index)
-            chosen = choose(held, batch_size, seed, round_index, client, 0)
-            return sum(len(example.ids) for example in chosen)
-
-        jobs = list(zip(map(int, clients), map(int, batch_sizes), strict=True))
-        if self._model.packs:
-            return self.workers.map(update, jobs, tokens)
-        self._model.load(whole)
-        # Local steps change the shared adapter and dropout the shared random state.
-        steady = training.local_steps == 1 and self.scenario.model.lora.dropout == 0
-        steady = steady and self.objective.single_pass and not any(map(asks, known.values()))
-        return self.workers.map(update, jobs) if steady else [update(job) for job in jobs]
+        known, whole, scenario = states or {}, adapter, self.scenario
+        adapter = self._model.base_change.put(adapter)
+        moved = payload_of(scenario.aggregation, self.matrices, seed).entries(round_index)
+        jobs = [
+            Job(client, size, self._examples(client, seed, round_index), known.get(client))
+            for client, size in zip(map(int, clients), map(int, batch_sizes), strict=True)
+        ]
+        selected = Selected(
+            self._model, scenario.training, self.workers, seed, round_index, adapter, whole, moved
+        )
+        return selected.updates(jobs, self._together)
 
     def _examples(self, client: int, seed: int, round_index: int) -> tuple[Example, ...]:
         """Return what a client learns from in a round: wrong answers if it is poisoned so."""
@@ -354,6 +330,7 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
     from airtune.learning.sources import open_model
     from airtune.learning.workers import Workers
 
+    check_passes(scenario)
     make_deterministic()
     device = device_of(scenario.model)
     records, left_out = read_records(scenario.data)
@@ -389,4 +366,5 @@ def prepare(scenario: Scenario, seed: int, progress: Progress | None = None) -> 
         _validation_examples=split.validation_examples,
         _left_out=split.left_out,
         _base_name=name,
+        _together=together(scenario, model, examples),
     )

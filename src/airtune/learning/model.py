@@ -259,7 +259,7 @@ class AdapterModel(LanguageModel):
         A change of the frozen weights may follow it (:mod:`airtune.learning.exact`); without one
         they are as they were.
         """
-        self._recompute(False)
+        self.recompute(False)
         adapter = self.base_change.put(adapter)
         self.flat.copy_(torch.from_numpy(np.ascontiguousarray(adapter, np.float32)))
 
@@ -315,7 +315,7 @@ class AdapterModel(LanguageModel):
             if flat.device != self.flat.device or not torch.equal(flat, self.flat):
                 self.flat.copy_(flat)
             return self.loss_and_gradient(collate(examples), weights)
-        self._recompute(True)
+        self.recompute(True)
         gradient, loss = torch.zeros_like(flat), 0.0
         anchor = torch.zeros((), requires_grad=True)
         matrices, slopes = (fused.views(vector, self.matrices) for vector in (flat, gradient))
@@ -364,7 +364,7 @@ class AdapterModel(LanguageModel):
 
         Leaves no trace in the model, so several threads may call it at once.
         """
-        self._recompute(True)
+        self.recompute(True)
         with self._turn if self._checkpointed else nullcontext():
             loss = self.training_loss(batch, weights)
             # Experts that no token chose have no gradient.
@@ -374,7 +374,7 @@ class AdapterModel(LanguageModel):
         gradient = torch.cat([part.reshape(-1) for part in parts]).cpu()
         return float(loss.detach()), gradient if scale == 1.0 else gradient / scale
 
-    def _recompute(self, active: bool) -> None:
+    def recompute(self, active: bool) -> None:
         """Let layers with gradient checkpointing, if any, drop what they can compute again."""
         # Transformers takes it from the layer's own flag; dropout and the like have theirs.
         for layer in self._checkpointed:

@@ -16,6 +16,7 @@ from airtune.learning.results import ClientState, ClientUpdate, DomainScore, Eva
 from airtune.scenario.learning import Training
 
 if TYPE_CHECKING:
+    from airtune.learning.client import Steps
     from airtune.learning.model import AdapterModel
     from airtune.learning.text import Example
 
@@ -41,7 +42,7 @@ def adapter_of(adapter: Vector, own: Vector, kept: Integer) -> Vector:
     return personal
 
 
-def personal_update(
+def personal_steps(
     model: AdapterModel,
     adapter: Vector,
     examples: Sequence[Example],
@@ -52,19 +53,19 @@ def personal_update(
     round_index: int,
     client: int,
     state: ClientState | None,
-) -> ClientUpdate:
-    """Return the update of a client with factors of its own; its next state has their next values.
+) -> Steps:
+    """Compute the update of a client with factors of its own; its next state has their next values.
 
-    Parameters are those of :func:`airtune.learning.client.client_update`.  The update is 0 at the
-    client's own entries; `clip_norm` holds for the others.
+    Parameters and yields are those of :func:`airtune.learning.client.client_steps`.  The update is
+    0 at the client's own entries; `clip_norm` holds for the others.
     """
-    from airtune.learning.client import client_update, single
+    from airtune.learning.client import client_steps, single
 
     assert state is not None
     kept, own = entries_of(tuple(model.matrices), "B"), state[OWN]
     start, others = adapter_of(adapter, own, kept), {k: v for k, v in state.items() if k != OWN}
     free = settings.model_copy(update={"clip_norm": None})
-    done = client_update(
+    done = yield from client_steps(
         model,
         start,
         examples,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
@@ -26,25 +27,49 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
+def without_remarks() -> Iterator[None]:
+    """Show nothing of what transformers and its libraries remark inside the `with` block."""
+    from transformers.utils import logging as transformers_logging
+
+    level = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        transformers_logging.set_verbosity(level)
+
+
+@contextmanager
 def reports_on_success() -> Iterator[None]:
-    """Show what transformers reports of weights only where the `with` block succeeds.
+    """Show what transformers reports only where the `with` block succeeds.
 
     Where it fails the error says what is wrong, in a message of its own.
     """
-    logger = logging.getLogger("transformers.modeling_utils")
-    held: list[logging.LogRecord] = []
+    from transformers.utils import logging as transformers_logging
 
-    def hold(record: logging.LogRecord) -> bool:
-        held.append(record)
-        return False
+    transformers_logging.get_verbosity()  # sets up the library's handler, if nothing has yet
+    handlers = list(logging.getLogger("transformers").handlers)
+    held: list[tuple[logging.Handler, logging.LogRecord]] = []
 
-    logger.addFilter(hold)
+    def holding(handler: logging.Handler) -> Callable[[logging.LogRecord], bool]:
+        def hold(record: logging.LogRecord) -> bool:
+            held.append((handler, record))
+            return False
+
+        return hold
+
+    filters = [holding(handler) for handler in handlers]
+    for handler, keep in zip(handlers, filters, strict=True):
+        handler.addFilter(keep)
     try:
         yield
     finally:
-        logger.removeFilter(hold)
-    for record in held:
-        logger.handle(record)
+        for handler, keep in zip(handlers, filters, strict=True):
+            handler.removeFilter(keep)
+    for handler, record in held:
+        handler.handle(record)
 
 
 def without_hints() -> None:

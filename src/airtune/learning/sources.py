@@ -14,7 +14,7 @@ from airtune.learning.data import load_sample
 from airtune.learning.gguf_file import config_and_tokenizer, convert_gguf
 from airtune.learning.origin import HUB_ID
 from airtune.learning.pretrain import Progress, small_model
-from airtune.learning.quiet import quiet, without_hints
+from airtune.learning.quiet import quiet, reports_on_success, without_hints
 from airtune.learning.tokenizer import train_tokenizer
 from airtune.learning.weights import empty_model, load_weights, random_weights, without_weights
 from airtune.scenario import Scenario
@@ -175,7 +175,7 @@ def _is_hub(name: str) -> bool:
 def _readable(source: str) -> Iterator[None]:
     """Turn the errors of a model that cannot be loaded into one sentence; show no bars."""
     try:
-        with quiet():
+        with quiet(), reports_on_success():
             yield
     except (InputError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise

@@ -18,7 +18,6 @@ import torch
 
 from airtune.errors import InputError, clip
 from airtune.learning.lora import is_finite
-from airtune.learning.quiet import reports_on_success
 from airtune.memory import demand
 from airtune.scenario.learning import Model
 from airtune.streams import torch_seed
@@ -245,25 +244,24 @@ def _fill(empty: Any, config: Any, weights: Mapping[str, Any], settings: Model) 
     extra = {}
     if settings.quantization == "nf4" and getattr(config, "quantization_config", None) is None:
         extra["quantization_config"] = _nf4(empty, DTYPES[settings.dtype])
-    with reports_on_success():
-        model, report = type(empty).from_pretrained(
-            None,
-            config=config,
-            state_dict=dict(weights),
-            dtype=DTYPES[settings.dtype],
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,
-            **extra,
+    model, report = type(empty).from_pretrained(
+        None,
+        config=config,
+        state_dict=dict(weights),
+        dtype=DTYPES[settings.dtype],
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,
+        **extra,
+    )
+    if wrong := sorted(report["mismatched_keys"]):
+        name, stored, expected = wrong[0]
+        raise ValueError(
+            f"the files hold {name} of shape {tuple(stored)}, the configuration says "
+            f"{tuple(expected)}"
         )
-        if wrong := sorted(report["mismatched_keys"]):
-            name, stored, expected = wrong[0]
-            raise ValueError(
-                f"the files hold {name} of shape {tuple(stored)}, the configuration says "
-                f"{tuple(expected)}"
-            )
-        missing = sorted(set(report["missing_keys"]) - set(model.all_tied_weights_keys))
-        if missing:
-            raise InputError(f"model.source: the files lack the weights {', '.join(missing[:3])}")
+    missing = sorted(set(report["missing_keys"]) - set(model.all_tied_weights_keys))
+    if missing:
+        raise InputError(f"model.source: the files lack the weights {', '.join(missing[:3])}")
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
             # It would repack the weights for bf16 inference, from which no gradient comes, and

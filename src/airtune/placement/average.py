@@ -20,12 +20,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from airtune.kinds import Real
-from airtune.placement.problem import FEASIBILITY, Problem, ProblemError, least_distance
-from airtune.placement.solver import beamform, solve
-from airtune.placement.travel import TravelLimit, match
-
-STEPS = (0.1, 0.3)
-"""Steps of an antenna that are tried besides places anywhere [wavelengths]."""
+from airtune.placement.problem import Problem, ProblemError
+from airtune.placement.solver import beamform
+from airtune.placement.travel import TravelLimit
 
 
 @dataclass(frozen=True)
@@ -35,13 +32,13 @@ class Effort:
     Attributes
     ----------
     blocks : int
-        Blocks whose own best places are starts.
+        Blocks whose own good places are starts.
     kept : int
         Best starts that are improved.
     sweeps : int
         Passes over all antennas.
     places : int
-        Places that are tried for an antenna in a pass, besides eight small steps.
+        Places of the grid that are tried for an antenna in a pass, besides small steps.
     """
 
     blocks: int
@@ -51,9 +48,9 @@ class Effort:
 
 
 EFFORTS = {
-    "fast": Effort(2, 1, 1, 4),
-    "default": Effort(4, 2, 2, 8),
-    "exhaustive": Effort(16, 4, 6, 24),
+    "fast": Effort(2, 1, 1, 1),
+    "default": Effort(4, 2, 3, 6),
+    "exhaustive": Effort(16, 4, 6, 6),
 }
 
 
@@ -124,9 +121,10 @@ def solve_average(
 ) -> Real:
     """Return the places of least mean error over drawn blocks that a search finds.
 
-    Starts are the present places and the best places of some of the blocks by themselves; then one
-    antenna after the other is tried nearby and anywhere, as long as the mean falls.  So the answer
-    is no worse on the draws than any of its starts.
+    Starts are the present places and good places of some of the blocks by themselves.  From the
+    best of them one antenna after the other is tried nearby, and at the places of a grid that
+    promise most with the blocks' beamformers as they are; what lowers the mean is kept.  So the
+    answer is no worse on the draws than any of its starts.
 
     Parameters
     ----------
@@ -164,86 +162,8 @@ def solve_average(
         raise ProblemError("an average needs at least one block")
     if mode not in EFFORTS:
         raise ProblemError(f"mode must be one of {', '.join(EFFORTS)}, not {mode!r}")
+    from airtune.placement.blocks import Blocks
+
+    blocks = Blocks(list(problems), np.asarray(start, np.float64), travel, grid, seed)
     effort = EFFORTS[mode]
-    search = Average(list(problems), np.asarray(start, np.float64), travel, grid, seed)
-    found = [(search.value(search.origin, math.inf), 0, search.origin)]
-    for index, problem in enumerate(problems[: effort.blocks]):
-        own = solve(problem, mode="fast", seed=seed, travel=travel, grid=grid).positions
-        found.append((search.value(own, math.inf), index + 1, own))
-    found.sort(key=lambda one: one[:2])
-    ends = [search.improve(value, places, effort) for value, _, places in found[: effort.kept]]
-    return min(ends, key=lambda one: one[0])[1]
-
-
-class Average:
-    """The mean error of places over the blocks, and single steps that lower it."""
-
-    def __init__(
-        self,
-        problems: list[Problem],
-        origin: Real,
-        travel: TravelLimit | None,
-        grid: float,
-        seed: int,
-    ) -> None:
-        self.problems, self.origin, self.travel = problems, origin, travel
-        self.grid, self.seed = grid, seed
-        self.random = np.random.default_rng(seed)
-        self.places: Real | None = None
-        if grid > 0:
-            from airtune.placement.places import grid_places
-
-            self.places = grid_places(problems[0].region, grid)
-
-    def value(self, places: Real, limit: float) -> float:
-        """Return the mean error, times the price of the way; given up above the limit."""
-        price = 1.0
-        if self.travel is not None:
-            way = match(self.origin, places, self.travel.stuck)[1]
-            if way > self.travel.longest + FEASIBILITY:
-                return math.inf
-            price = 10 ** (self.travel.price_db * way / 10)
-        total, most = 0.0, limit * len(self.problems) / price
-        for problem in self.problems:
-            total += 1.0 / beamform(problem, places, starts=2, seed=self.seed).worst_gain
-            if total >= most:
-                return math.inf
-        return price * total / len(self.problems)
-
-    def improve(self, value: float, places: Real, effort: Effort) -> tuple[float, Real]:
-        """Return value and places after single antennas have been tried elsewhere."""
-        stuck = () if self.travel is None else self.travel.stuck
-        for _ in range(effort.sweeps):
-            before = value
-            for n in self.random.permutation(len(places)):
-                if n in stuck:
-                    continue
-                for tried in self._candidates(places[n], effort.places):
-                    other = places.copy()
-                    other[n] = tried
-                    if not self.fits(other):
-                        continue
-                    new = self.value(other, value)
-                    if new < value * (1 - 1e-9):
-                        value, places = new, other
-            if value >= before:
-                break
-        return value, places
-
-    def _candidates(self, now: Real, count: int) -> Real:
-        """Return places for an antenna, small steps first, shape (8 + count, 2)."""
-        region = np.asarray(self.problems[0].region)
-        turn = self.random.uniform(0.0, 2 * np.pi) + np.arange(4) * np.pi / 2
-        around = np.stack([np.cos(turn), np.sin(turn)], axis=-1)
-        near = np.concatenate([now + max(step, self.grid) * around for step in STEPS])
-        wide = self.random.uniform(0.0, 1.0, (count, 2)) * region
-        both = np.asarray(np.clip(np.concatenate([near, wide]), 0.0, region))
-        if self.places is None:
-            return both
-        nearest = np.linalg.norm(both[:, None] - self.places[None], axis=2).argmin(axis=1)
-        return np.asarray(self.places[nearest])
-
-    def fits(self, places: Real) -> bool:
-        """Return whether places keep the spacing."""
-        least = least_distance(places) if len(places) > 1 else math.inf
-        return bool(least >= self.problems[0].spacing - FEASIBILITY / 2)
+    return blocks.best(effort.blocks, effort.kept, effort.sweeps, effort.places)

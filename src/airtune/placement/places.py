@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from airtune.kinds import Real
 from airtune.memory import demand
 from airtune.placement.beamformer import beamform
 from airtune.placement.kernels.construct import Table
-from airtune.placement.kernels.field import Field
+from airtune.placement.kernels.field import Field, channel, workspace
 from airtune.placement.problem import (
     FEASIBILITY,
     Placement,
@@ -20,9 +21,13 @@ from airtune.placement.problem import (
     ProblemError,
     least_distance,
 )
+from airtune.placement.travel import TravelLimit, match
 
 MOST_PLACES = 100_000
 """Places of a grid; a table holds the channels of all of them."""
+
+SOME = 256
+"""Places whose channels are computed at a time."""
 
 ENUMERATED = 300
 """Choices of places up to which all are tried."""
@@ -126,20 +131,60 @@ def table_of(field: Field, places: Real) -> Table:
     InputError
         They would not fit into memory.
     """
-    rows = field.clients + field.interferers
-    demand(f"{len(places)} places for {rows} transmitters", 64.0 * rows * len(places))
-    ux, uy = field.ux[:, :rows], field.uy[:, :rows]
-    gains = field.ar[:, :rows] + 1j * field.ai[:, :rows]
-    channel = np.zeros((rows, len(places)), dtype=np.complex128)
-    for path in range(len(gains)):
-        turns = np.outer(ux[path], places[:, 0]) + np.outer(uy[path], places[:, 1])
-        channel += gains[path][:, None] * np.exp(2j * np.pi * turns)
+    rows, count = field.clients + field.interferers, len(places)
+    demand(f"{count} places for {rows} transmitters", 64.0 * rows * count)
     px, py = np.ascontiguousarray(places.T, dtype=np.float64)
-    return Table(px, py, channel.real.copy(), channel.imag.copy())
+    tr, ti = np.empty((rows, count)), np.empty((rows, count))
+    # as the channels of so many antennas, some groups of them at a time
+    part = field.group * (1 + SOME // field.group)
+    many = field._replace(antennas=part)
+    work = workspace(many)
+    for start in range(0, count, part):
+        x, y = np.zeros(part), np.zeros(part)
+        end = min(start + part, count)
+        x[: end - start], y[: end - start] = px[start:end], py[start:end]
+        channel(many, x, y, work)
+        for values, row in ((tr, 0), (ti, 1)):
+            table = work.g[row, : part * rows].reshape(part, rows)
+            values[:, start:end] = table[: end - start].T
+    return Table(px, py, tr, ti)
 
 
-def best_of_all(problem: Problem, places: Real, *, seed: int = 0, starts: int = 4) -> Placement:
-    """Try every choice of places and return the best.
+def choices_of(
+    places: Real, antennas: int, travel: TravelLimit | None = None
+) -> list[tuple[int, ...]] | None:
+    """Return the choices of places that antennas can take; None if there are too many to try all.
+
+    Parameters
+    ----------
+    places : ndarray, shape (G, 2)  [wavelengths]
+    antennas : int
+    travel : TravelLimit, optional
+        Each antenna goes no farther than its limit.
+    """
+    if travel is None:
+        if math.comb(len(places), antennas) > ENUMERATED:
+            return None
+        return list(combinations(range(len(places)), antennas))
+    distance = np.linalg.norm(places[None] - np.asarray(travel.origin)[:, None], axis=2)
+    limits = travel.discs(travel.longest)[2]
+    reached = [np.flatnonzero(distance[n] <= limits[n] + 1e-9) for n in range(antennas)]
+    if math.prod(map(len, reached)) > ENUMERATED:
+        return None
+    some = {tuple(sorted(int(at) for at in chosen)) for chosen in product(*reached)}
+    return sorted(chosen for chosen in some if len(set(chosen)) == antennas)
+
+
+def best_of_all(
+    problem: Problem,
+    places: Real,
+    choices: Iterable[tuple[int, ...]],
+    *,
+    seed: int = 0,
+    starts: int = 4,
+    travel: TravelLimit | None = None,
+) -> Placement:
+    """Try choices of places and return the best.
 
     Every choice gets a beamformer from few starts, the eight best ones from many.
 
@@ -147,30 +192,43 @@ def best_of_all(problem: Problem, places: Real, *, seed: int = 0, starts: int = 
     ----------
     problem : Problem
     places : ndarray, shape (G, 2)  [wavelengths]
+    choices : iterable of tuple of int
+        From `choices_of`.
     seed, starts : int
+    travel : TravelLimit, optional
+        Price of the way; the antennas of the answer are then in the order of its origin.
 
     Raises
     ------
     ProblemError
         No choice keeps the spacing.
     """
-    tried = []
-    for chosen in combinations(range(len(places)), problem.antennas):
+
+    def matched(chosen: tuple[int, ...]) -> tuple[Real, float]:
         positions = places[list(chosen)]
+        if travel is None:
+            return positions, 0.0
+        origin = np.asarray(travel.origin)
+        for n in travel.stuck:
+            at = int(np.linalg.norm(positions - origin[n], axis=1).argmin())
+            positions[[n, at]] = positions[[at, n]]
+        order, way = match(origin, positions, travel.stuck)
+        return positions[order], travel.price_db * way
+
+    def loss(positions: Real, price: float, starts: int) -> tuple[float, Placement]:
+        end = beamform(problem, positions, starts=starts, seed=seed)
+        return price - 10 * math.log10(end.worst_gain), end
+
+    tried = []
+    for chosen in choices:
+        positions, price = matched(chosen)
         if problem.antennas > 1 and least_distance(positions) < problem.spacing - FEASIBILITY:
             continue
-        gain = beamform(problem, positions, starts=starts, seed=seed).worst_gain
-        tried.append((-gain, chosen))
+        tried.append((loss(positions, price, starts)[0], chosen))
     if not tried:
         raise ProblemError(f"no {problem.antennas} of {len(places)} places keep the spacing")
-    finalists = [places[list(chosen)] for _, chosen in sorted(tried)[:8]]
-    ends = [beamform(problem, positions, seed=seed) for positions in finalists]
-    return max(ends, key=lambda end: end.worst_gain)
-
-
-def few_choices(places: Real, antennas: int) -> bool:
-    """Tell whether the choices of places are so few that all can be tried."""
-    return math.comb(len(places), antennas) <= ENUMERATED
+    ends = [loss(*matched(chosen), 32) for _, chosen in sorted(tried)[:8]]
+    return min(ends, key=lambda end: end[0])[1]
 
 
 def choose(problem: Problem, places: Real, *, mode: str = "default", seed: int = 0) -> Placement:
@@ -213,8 +271,9 @@ def choose(problem: Problem, places: Real, *, mode: str = "default", seed: int =
     distinct = replace(problem, spacing=0.5 * least_distance(places) if len(places) > 1 else 0.0)
     if not problem.active.any():
         return beamform(problem, places[: problem.antennas], seed=seed)
-    if few_choices(places, problem.antennas):
-        return replace(best_of_all(distinct, places, seed=seed), method="selection")
+    choices = choices_of(places, problem.antennas)
+    if choices is not None:
+        return replace(best_of_all(distinct, places, choices, seed=seed), method="selection")
     positions = search_places(distinct, places, places[: problem.antennas], mode, seed)
     return replace(beamform(problem, positions, seed=seed), method="selection")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,8 +18,8 @@ import numpy as np
 from airtune.kinds import Real
 from airtune.memory import demand
 from airtune.placement.kernels.construct import PITCH, Table, grasp, tabulate
-from airtune.placement.kernels.exchange import Grid, exchange
-from airtune.placement.kernels.field import Field, workspace
+from airtune.placement.kernels.exchange import FRESH, Grid, exchange
+from airtune.placement.kernels.field import Field, channel, workspace
 from airtune.placement.kernels.neighbourhood import Trials, explore, kick
 from airtune.placement.kernels.relocate import prepare
 from airtune.placement.kernels.sqp import Limits, ascend
@@ -36,6 +36,9 @@ SAME = 1e-4
 
 Local = Callable[[Real, float], float]
 """A local method: improves z in place, may give up below a target, returns log t."""
+
+Pool = list[tuple[float, Real]]
+"""Incumbents: log t and z (4, N) of each."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,13 @@ class Search:
     bounds : ndarray, shape (4, N), optional
         Least and greatest x, least and greatest y of every antenna  [wavelengths]
     table : Table, optional
-        The only places that antennas can take; by default they may be anywhere in the region.
+        Channels at the places where antennas are tried; by default a grid over the region.
+    discs : ndarray, shape (3, N), optional
+        Centre and radius of the disc of every antenna in which it is tried  [wavelengths]
+    movable : bool, optional
+        Whether antennas may leave these places in a climb; by default not where a table is given.
+    fresh : float
+        How near an antenna that was taken out comes back to its place  [wavelengths]
     """
 
     def __init__(
@@ -123,6 +132,10 @@ class Search:
         fallback: Real,
         bounds: Real | None = None,
         table: Table | None = None,
+        *,
+        discs: Real | None = None,
+        movable: bool | None = None,
+        fresh: float = FRESH,
     ) -> None:
         self.field = field
         self.fallback = fallback
@@ -132,9 +145,11 @@ class Search:
             bounds[1], bounds[3] = field.width, field.height
         _check_size(field, table)
         self.work = workspace(field)
-        self.movable = table is None
+        self.movable = table is None if movable is None else movable
         table = tabulate(field, _pitch(field)) if table is None else table
-        self.grid = Grid(table, prepare(table, field.interferers), bounds)
+        if discs is None:
+            discs = np.full((3, field.antennas), math.inf)
+        self.grid = Grid(table, prepare(table, field.interferers), bounds, discs, fresh)
         # after a kick a sweep over all antennas doubles the share of trials that improve; where
         # interferers have to be held down it is dear, and pays for small arrays only
         self.sweeps = int(field.interferers == 0 or field.antennas <= SMALL)
@@ -143,7 +158,7 @@ class Search:
 
     def construct(self, sweeps: int) -> tuple[float, Real]:
         """One GRASP start after exchange: log t and z (4, N)."""
-        field, (table, scan, _), work = self.field, self.grid, self.work
+        field, table, scan, work = self.field, self.grid.table, self.grid.scan, self.work
         z = np.empty((4, field.antennas))
         if self.bounded or not grasp(field, table, scan, SAMPLE, self.state, work.g, z):
             return -math.inf, self.scatter()
@@ -158,6 +173,11 @@ class Search:
         """SQP from z in place, of the beamformer alone where places are given; log t."""
         limits = Limits(steps, tolerance, target)
         return ascend(self.field, z, self.grid.bounds, limits, self.movable, self.work)
+
+    def sweep(self, z: Real) -> float:
+        """Move each antenna to the best place of the grid where that helps, in place; log t."""
+        channel(self.field, z[2], z[3], self.work)
+        return exchange(self.field, self.grid, NOBODY, 0.0, 1, self.state, self.work, z)
 
     def kick(self, z: Real) -> tuple[float, Real]:
         """Take random antennas out of z and put them elsewhere: log t and the new z."""
@@ -202,6 +222,75 @@ def _check_size(field: Field, table: Table | None) -> None:
     demand(f"{field.antennas} antennas for {rows} transmitters", 8.0 * numbers)
 
 
+def begin(
+    run: Search, effort: Effort, given: Sequence[Real] = (), local: Local | None = None
+) -> Pool:
+    """Return the first incumbents: what was given and the best constructions, climbed.
+
+    Parameters
+    ----------
+    run : Search
+    effort : Effort
+    given : sequence of ndarray, shape (4, N)
+        Re a, Im a, x, y to start from besides the constructions; overwritten.
+    local : callable, optional
+        Local method in place of SQP.
+    """
+
+    def improve(z: Real, target: float) -> float:
+        if local is not None:
+            return local(z, target)
+        return run.climb(z, effort.steps, ROUGH, target)
+
+    # an exchange would take a single antenna from every start to the same point of the grid
+    sweeps = effort.sweeps if run.field.antennas > 1 else 0
+    starts = [run.construct(sweeps) for _ in range(effort.starts)]
+    starts.sort(key=lambda one: -one[0])
+    pool: Pool = [(improve(z, -math.inf), z) for z in given]
+    size = effort.rounds[0][0]
+    for _, z in starts[: effort.climbs]:
+        bar = pool[-1][0] if len(pool) == size else -math.inf
+        value = improve(z, bar)
+        if value > bar and all(abs(value - other) > SAME for other, _ in pool):
+            pool = sorted([*pool, (value, z)], key=lambda one: -one[0])[:size]
+    return pool
+
+
+def widen(
+    run: Search, pool: Pool, size: int, most: int, steps: int, local: Local | None = None
+) -> Pool:
+    """Return incumbents after a large-neighbourhood search around the best of a pool.
+
+    Parameters
+    ----------
+    run : Search
+    pool : list of (float, ndarray)
+    size, most : int
+        Incumbents that stay, and trials (fewer for many antennas, or with sweeps).
+    steps : int
+        SQP steps of one climb.
+    local : callable, optional
+        Local method in place of SQP.
+    """
+    # a sweep makes a trial dearer and better; beyond 16 antennas its cost grows with N^3, and fewer
+    # trials keep the whole at N^2
+    share = (0.6 if run.sweeps else 1.0) * min(1.0, 16 / run.field.antennas)
+    trials = max(1, round(share * most))
+    pool = sorted(pool, key=lambda one: -one[0])[:size]
+    values, places = np.array([one[0] for one in pool]), np.stack([one[1] for one in pool])
+    if local is None:
+        run.explore(values, places, trials, steps)
+    else:
+        _explore(run, local, values, places, trials)
+    return list(zip(values, places, strict=True))
+
+
+def finish(run: Search, pool: Pool) -> tuple[float, Real]:
+    """Return the best of a pool, climbed to the end: log t and z (4, N)."""
+    _, z = max(pool, key=lambda one: one[0])
+    return run.climb(z, 60, FINE), z
+
+
 def search(
     run: Search, effort: Effort, start: Real | None = None, local: Local | None = None
 ) -> tuple[float, Real]:
@@ -222,39 +311,10 @@ def search(
         log t in the solver's scale.
     z : ndarray, shape (4, N)
     """
-
-    def improve(z: Real, target: float) -> float:
-        if local is not None:
-            return local(z, target)
-        return run.climb(z, effort.steps, ROUGH, target)
-
-    # an exchange would take a single antenna from every start to the same point of the grid
-    sweeps = effort.sweeps if run.field.antennas > 1 else 0
-    starts = [run.construct(sweeps) for _ in range(effort.starts)]
-    starts.sort(key=lambda one: -one[0])
-    pool: list[tuple[float, Real]] = []
-    if start is not None:
-        pool.append((improve(start, -math.inf), start))
-    size = effort.rounds[0][0]
-    for _, z in starts[: effort.climbs]:
-        bar = pool[-1][0] if len(pool) == size else -math.inf
-        value = improve(z, bar)
-        if value > bar and all(abs(value - other) > SAME for other, _ in pool):
-            pool = sorted([*pool, (value, z)], key=lambda one: -one[0])[:size]
-    # a sweep makes a trial dearer and better; beyond 16 antennas its cost grows with N^3, and fewer
-    # trials keep the whole at N^2
-    share = (0.6 if run.sweeps else 1.0) * min(1.0, 16 / run.field.antennas)
+    pool = begin(run, effort, () if start is None else (start,), local)
     for size, most in effort.rounds:
-        trials = max(1, round(share * most))
-        pool = sorted(pool, key=lambda one: -one[0])[:size]
-        values, places = np.array([one[0] for one in pool]), np.stack([one[1] for one in pool])
-        if local is None:
-            run.explore(values, places, trials, effort.steps)
-        else:
-            _explore(run, local, values, places, trials)
-        pool = list(zip(values, places, strict=True))
-    _, z = max(pool, key=lambda one: one[0])
-    return run.climb(z, 60, FINE), z
+        pool = widen(run, pool, size, most, effort.steps, local)
+    return finish(run, pool)
 
 
 def _explore(run: Search, local: Local, values: Real, pool: Real, trials: int) -> None:

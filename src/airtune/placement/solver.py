@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,15 +21,10 @@ from airtune.placement.problem import (
     evaluate,
     normalise,
 )
-from airtune.placement.travel import TravelLimit, match
-
-if TYPE_CHECKING:
-    from airtune.placement.search import Effort, Local, Search
+from airtune.placement.travel import TravelLimit
 
 MODES = ("fast", "default", "exhaustive")
 METHODS = ("auto", "sqp", "pdd", "smooth")
-LADDER = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, math.inf)
-"""Longest travels that are tried where travel has a price  [wavelengths]"""
 
 
 def solve(
@@ -222,67 +216,27 @@ def _unbound(
     start: Real | None,
     places: _Places | None,
 ) -> tuple[Real, Complex]:
+    from airtune.placement.aim import aim, local_method
     from airtune.placement.kernels.field import pack
-    from airtune.placement.search import WARM, Search, effort_for
+    from airtune.placement.search import WARM, Search, effort_for, search
 
     if places is not None:
-        from airtune.placement.places import best_of_all, few_choices, table_of
+        from airtune.placement.places import best_of_all, choices_of, table_of
 
-        if few_choices(places.all, problem.antennas):
-            best = best_of_all(problem, places.all, seed=seed)
+        choices = choices_of(places.all, problem.antennas)
+        if choices is not None:
+            best = best_of_all(problem, places.all, choices, seed=seed)
             return best.positions, best.beamformer.conj()
     field, _ = pack(problem)
     if places is None:
         run = Search(field, seed, lattice(problem.antennas, problem.region, problem.spacing))
     else:
         run = Search(field, seed, places.feasible, table=table_of(field, places.all))
-    z = None if start is None else _aim(problem, start)
+    z = None if start is None else aim(problem, start)
     effort = effort_for(mode, field.antennas, field.interferers) if start is None else WARM[mode]
-    return _run(run, method, effort, z)
-
-
-def _run(run: Search, method: str, effort: Effort, start: Real | None) -> tuple[Real, Complex]:
-    """Search; positions (N, 2) and a (N,)."""
-    from airtune.placement.search import search
-
-    if method in ("pdd", "smooth"):
-        # some ten times slower than SQP, so fewer trials
-        rounds = tuple((min(size, 2), 1 + trials // 20) for size, trials in effort.rounds)
-        effort = replace(effort, climbs=max(1, effort.climbs // 3), rounds=rounds)
-    local = _local(run, method) if run.movable else partial(_aimed, run, effort.steps)
-    _, z = search(run, effort, start, local)
+    local, effort = local_method(run, method, effort)
+    _, z = search(run, effort, z, local)
     return np.ascontiguousarray(z[2:].T), z[0] + 1j * z[1]
-
-
-def _aimed(run: Search, steps: int, z: Real, target: float) -> float:
-    """Climb with the beamformer alone: the local method where places are given."""
-    from airtune.placement.search import ROUGH
-
-    return run.climb(z, steps, ROUGH, target)
-
-
-def _local(run: Search, method: str) -> Local | None:
-    """Local method of the search; None for its own, SQP."""
-    if method == "pdd":
-        from airtune.placement.pdd import Pdd
-
-        return Pdd(run).improve
-    if method == "smooth":
-        from airtune.placement.smooth import Smooth
-
-        return Smooth(run).improve
-    return None
-
-
-def _aim(problem: Problem, positions: Real) -> Real:
-    """z (4, N) at given positions with their best beamformer."""
-    positions = np.asarray(positions, dtype=np.float64)
-    if positions.shape != (problem.antennas, 2):
-        raise ProblemError(f"start must have shape {(problem.antennas, 2)}, not {positions.shape}")
-    if not problem.violation(positions) <= 1e-6:
-        raise ProblemError("start must lie in the region and keep the spacing")
-    w = beamform(problem, positions, starts=8).beamformer
-    return np.stack([w.real, -w.imag, positions[:, 0], positions[:, 1]])
 
 
 def _within_travel(
@@ -291,40 +245,19 @@ def _within_travel(
     method: str,
     seed: int,
     travel: TravelLimit,
-    places: _Places | None = None,
+    places: _Places | None,
 ) -> tuple[Real, Complex]:
-    """Best placement within the longest travel; with a price, the best of a ladder of limits."""
-    from airtune.placement.kernels.field import pack
-    from airtune.placement.search import Search, effort_for
+    from airtune.placement.near import within_travel
 
-    field, _ = pack(problem)
-    table = None
-    if places is not None:
-        from airtune.placement.places import table_of
+    if places is None:
+        return within_travel(problem, mode, method, seed, travel)
+    from airtune.placement.places import best_of_all, choices_of
 
-        table = table_of(field, places.all)
-    fallback = np.asarray(travel.origin, dtype=np.float64)
-    z = _aim(problem, fallback)
-    limits = [step for step in LADDER if step < travel.longest] if travel.price_db > 0 else []
-    effort = effort_for(mode, field.antennas, field.interferers)
-    best, answer = -math.inf, (fallback, z[0] + 1j * z[1])
-    for limit in [*limits, travel.longest]:
-        if limit == 0.0:
-            positions, a = fallback, z[0] + 1j * z[1]
-        elif limit == math.inf and not travel.stuck:
-            run = Search(field, seed, fallback, table=table)
-            positions, a = _run(run, method, effort, z.copy())
-        else:
-            run = Search(field, seed, fallback, travel.bounds(problem, limit), table)
-            positions, a = _run(run, method, replace(effort, starts=4, climbs=4), z.copy())
-        order, longest = match(fallback, positions, travel.stuck)
-        positions, a = positions[order], a[order]
-        gain = 10 * math.log10(evaluate(problem, positions, a.conj()))
-        if gain - travel.price_db * longest > best:
-            best, answer = gain - travel.price_db * longest, (positions, a)
-        # the wider search starts from the answer of the narrower one
-        z = np.stack([a.real, a.imag, positions[:, 0], positions[:, 1]])
-    return answer
+    choices = choices_of(places.all, problem.antennas, travel)
+    if choices is not None:
+        best = best_of_all(problem, places.all, choices, seed=seed, travel=travel)
+        return best.positions, best.beamformer.conj()
+    return within_travel(problem, mode, method, seed, travel, places.all)
 
 
 def _feasible(problem: Problem, positions: Real, w: Complex) -> tuple[Real, Complex]:

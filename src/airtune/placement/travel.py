@@ -11,6 +11,9 @@ from airtune.errors import clip
 from airtune.kinds import Integer, Real
 from airtune.placement.problem import Problem, ProblemError
 
+TILT = (0.15, math.pi / 2 - 0.15)
+"""Angles of the rectangles inside a disc: none so flat that an antenna can hardly move."""
+
 
 @dataclass(frozen=True)
 class TravelLimit:
@@ -70,13 +73,16 @@ class TravelLimit:
                 f"{clip(list(self.stuck))}"
             )
 
-    def bounds(self, problem: Problem, radius: float) -> Real:
+    def bounds(self, problem: Problem, radius: float, towards: Real | None = None) -> Real:
         """Box of every antenna, inside the region and the disc of a radius around its origin.
 
         Parameters
         ----------
         problem : Problem
         radius : float  [wavelengths]
+        towards : ndarray, shape (N, 2), optional
+            Positions of the antennas: the square inside the disc then becomes the rectangle whose
+            corner lies in their direction, for those on its sides or outside  [wavelengths]
 
         Returns
         -------
@@ -84,14 +90,45 @@ class TravelLimit:
             Least and greatest x, least and greatest y  [wavelengths]
         """
         width, height = problem.region
+        origin = np.asarray(self.origin, dtype=np.float64).T
         # on a line the whole radius is along the line; in the plane the square inside the disc
-        reach = radius if min(width, height) == 0 else radius / math.sqrt(2)
-        x, y = np.asarray(self.origin, dtype=np.float64).T
-        low = np.maximum([x - reach, y - reach], 0.0)
-        high = np.minimum([x + reach, y + reach], [[width], [height]])
+        share = 1.0 if min(width, height) == 0 else math.sqrt(0.5)
+        reach = np.full(origin.shape, radius * share)
+        if towards is not None and share < 1:
+            step = np.abs(np.asarray(towards).T - origin)
+            angle = np.clip(np.arctan2(step[1], step[0]), *TILT)
+            # one that leans on a side of the square has been stopped by it
+            far = step.max(axis=0) > (1 - 1e-6) * reach[0]
+            reach = np.where(far, radius * np.array([np.cos(angle), np.sin(angle)]), reach)
+        x, y = origin
+        low = np.maximum(origin - reach, 0.0)
+        high = np.minimum(origin + reach, [[width], [height]])
         for n in self.stuck:
             low[:, n] = high[:, n] = x[n], y[n]
         return np.ascontiguousarray([low[0], high[0], low[1], high[1]])
+
+    def discs(self, radius: float) -> Real:
+        """Centre and radius of the disc of every antenna; of one that is stuck the radius is 0.
+
+        Parameters
+        ----------
+        radius : float  [wavelengths]
+
+        Returns
+        -------
+        ndarray, shape (3, N)  [wavelengths]
+        """
+        radii = np.full(len(self.origin), float(radius))
+        radii[list(self.stuck)] = 0.0
+        return np.ascontiguousarray([*np.asarray(self.origin, dtype=np.float64).T, radii])
+
+
+def farthest(origin: Real, positions: Real, stuck: tuple[int, ...] = ()) -> float:
+    """Return the longest travel that `match` would find [wavelengths]."""
+    distance = np.linalg.norm(origin[:, None] - positions[None], axis=2)
+    own = float(distance.diagonal().max())
+    nearest = max(distance.min(axis=0).max(), distance.min(axis=1).max())
+    return own if own <= nearest else match(origin, positions, stuck)[1]
 
 
 def match(origin: Real, positions: Real, stuck: tuple[int, ...] = ()) -> tuple[Integer, float]:
@@ -119,7 +156,9 @@ def match(origin: Real, positions: Real, stuck: tuple[int, ...] = ()) -> tuple[I
         distance[n, :] = distance[:, n] = np.inf
         distance[n, n] = own
     levels = np.unique(distance)
-    low, high = 0, len(levels) - 1
+    # some antenna goes as far as its nearest place, and none needs to go farther than in this order
+    nearest = max(distance.min(axis=0).max(), distance.min(axis=1).max())
+    low, high = np.searchsorted(levels, [nearest, distance.diagonal().max()])
     while low < high:
         middle = (low + high) // 2
         allowed = csr_matrix(distance <= levels[middle])

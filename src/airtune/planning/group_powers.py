@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from airtune.bound.forecast import slowdown
+from airtune.bound.forecast import RULES_CHI, slowdown
 
 REFERENCE = "fixed"
 """Scheme whose predicted error chooses: its array moves and switches nothing, so that no scheme's
@@ -31,4 +31,4 @@ def powers_at(mse: float) -> Literal["block", "loaded"]:
     >>> powers_at(0.001), powers_at(0.1)
     ('block', 'loaded')
     """
-    return "loaded" if slowdown(mse) >= 1.0 + NOTICEABLE else "block"
+    return "loaded" if slowdown(mse, RULES_CHI) >= 1.0 + NOTICEABLE else "block"

@@ -292,6 +292,7 @@ class _Search:
             return
         middle, top = np.exp(boxes.mean(axis=2)), np.exp(boxes[:, :, 1])
         full = np.broadcast_to(self.problem.clients.batch_max, (len(boxes), self._clients))
+        plans: list[tuple[Real, Real, Real]] = []  # booked together: arrays of one box are short
         for window, price, backoff in (middle.T, (top[:, 0], middle[:, 1], top[:, 2])):
             batch = full
             for _ in range(TURNS):  # smaller batches take more rounds, and leave less for each
@@ -301,7 +302,8 @@ class _Search:
                 batch = self._batches(window, price, caps)
                 for whole in (np.floor(batch + 1e-9), np.round(batch)):
                     sizes = np.minimum(whole, np.floor(caps + 1e-9))[fits]
-                    self._offer(sizes, backoff[fits], window[fits])
+                    plans.append((sizes, backoff[fits], window[fits]))
+        self._offer(*(np.concatenate(parts) for parts in zip(*plans, strict=True)))
 
     def polish(self) -> None:
         """Exchange single samples of the best plan, with other back-offs, as long as it helps."""
@@ -354,12 +356,12 @@ class _Search:
         if not len(batch):
             return
         for window in self._windows(batch, backoff, planned, given):
-            round_s, round_j = window + p.round_s, self._energy(window, batch, backoff)
+            own = batch_energy(batch, window[:, None], c.cycles, c.kappa, c.f_min)
+            own = own + backoff[:, None] * c.radio_j + c.fixed_j
+            round_s, round_j = window + p.round_s, own.sum(axis=1) + p.round_j
             # One clock of the server for time and energy, shape (n, clocks).
             late = (planned * round_s)[:, None] + self.server_s > p.latency_s * (1 + 1e-12)
             dear = (planned * round_j)[:, None] + self.server_j > p.energy_j * (1 + 1e-12)
-            own = batch_energy(batch, window[:, None], c.cycles, c.kappa, c.f_min)
-            own = own + backoff[:, None] * c.radio_j + c.fixed_j
             over = ~np.all(planned[:, None] * own <= c.budget_j * (1 + ROUNDING), axis=1)
             time = (rounds * round_s)[:, None] + self.server_s
             cost = self.objective.cost(time, (rounds * round_j)[:, None] + self.server_j)

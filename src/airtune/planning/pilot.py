@@ -156,10 +156,15 @@ def objective_of(
         name=settings.objective,
         curve=curve.losses(BEYOND * rounds),
         target=target,
-        chi=chi_of(pilot.gamma) if settings.chi is None else settings.chi,
+        chi=_chi(scenario, pilot) if settings.chi is None else settings.chi,
         batch_noise=pilot.batch_noise,
         reference=np.array(pilot.batches, float),
         margin=settings.rounds_margin,
         plain=plain,
         scores=tuple(np.inf if x is None else x for x in settings.forecast_scores),
     )
+
+
+def _chi(scenario: Scenario, pilot: Pilot) -> float:
+    """Return the constant of noise for what is sent, by gamma of the clients' updates."""
+    return chi_of(pilot.gamma, scenario.aggregation.payload)

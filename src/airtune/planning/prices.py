@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from airtune.bound.forecast import slowdown
+from airtune.bound.forecast import RULES_CHI, slowdown
 from airtune.planning.expected_radio import ExpectedRadio, RadioTurn
 from airtune.planning.resources import PlanInputs, try_plan
 from airtune.planning.result import Plan, everybody
@@ -104,7 +104,7 @@ def _predicted(radio: RadioTurn, inputs: PlanInputs, price: float) -> tuple[floa
         return plan.forecast.value, moves
     error = expected.mse_star / plan.power_backoff + expected.costs.misalignment
     round_j = (plan.energy_j.total - plan.energy_j.pretraining) / plan.rounds
-    return round_j * float(slowdown(error)), moves
+    return round_j * float(slowdown(error, RULES_CHI)), moves
 
 
 def _planned(

@@ -319,10 +319,10 @@ class Repetition:
         return (steps + min(1, steps)) * max(nearby, 1.5 * self.scenario.array.drives.grid)
 
     def remeasurements(self, array: ArrayPolicy) -> int:
-        """Return how often pilots are sent once more because antennas have moved in a round."""
+        """Return how often pilots are sent once more because antennas or phases were set."""
         steps, ages = self.refinements(array), self.scenario.radio.csi.age_s == "round"
         back = min(1, steps) if ages else 0
-        return 1 + steps + back if self.measures and array.moves else 0
+        return 1 + steps + back if self.measures and (array.moves or array.trains) else 0
 
     def measured(
         self, link: Link, array: ArrayPolicy, clients: NDArray[np.int64], name: str

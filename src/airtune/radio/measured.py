@@ -182,38 +182,38 @@ def updated(
     """
     factor = np.linalg.cholesky(measurement.covariance)
     whitener: Complex = np.linalg.inv(factor).astype(np.complex128)
-    clients = _fitted(
+    clients = fitted(
         believed.clients, positions, measurement.clients, (whitener, measurement.client_errors), csi
     )
     others = believed.interferers
     if measurement.interference is not None:
         heard = (whitener, measurement.interference_errors)
-        others = _fitted(others, positions, measurement.interference, heard, csi)
+        others = fitted(others, positions, measurement.interference, heard, csi)
     return Transmitters(clients, others)
 
 
-def _fitted(
+def fitted(
     paths: Paths, positions: Real, wanted: Complex, noise: tuple[Complex, Real], csi: Csi
 ) -> Paths:
     """Return the paths of the largest posterior density; `noise`: whitener and relative errors."""
-    deviations = _deviations(paths, csi)
-    if not deviations.any() or not len(wanted):
+    wrong = deviations(paths, csi)
+    if not wrong.any() or not len(wanted):
         return paths
     whitener, errors = noise
     scale = 1.0 / np.sqrt(errors)[:, None]  # 0 for who was not measured
-    steps, current = np.zeros(deviations.shape), paths
+    steps, current = np.zeros(wrong.shape), paths
     for _ in range(STEPS):
-        slopes = deviations[:, :, None] * _slopes(current, positions)  # (K, 4 L, N)
-        G = _real(scale[:, :, None] * (slopes @ whitener.T))
-        missing = _real(scale * ((wanted - channel(current, positions)) @ whitener.T))
+        turned = wrong[:, :, None] * slopes(current, positions)  # (K, 4 L, N)
+        G = real(scale[:, :, None] * (turned @ whitener.T))
+        missing = real(scale * ((wanted - channel(current, positions)) @ whitener.T))
         missing = missing + np.einsum("kpm,kp->km", G, steps)
         gram = np.einsum("kpm,kpn->kmn", G, G) + np.eye(G.shape[2])
         steps = np.einsum("kpm,km->kp", G, np.linalg.solve(gram, missing[:, :, None])[:, :, 0])
-        current = _stepped(paths, deviations * steps)
+        current = stepped(paths, wrong * steps)
     return current
 
 
-def _deviations(paths: Paths, csi: Csi) -> Real:
+def deviations(paths: Paths, csi: Csi) -> Real:
     """Return how wrong each number may be, shape (K, 4 L): Re, Im of the gains, u_x, u_y."""
     sizes = np.abs(paths.gains)
     gains = sizes * csi.gain_error / np.sqrt(2.0)
@@ -221,8 +221,8 @@ def _deviations(paths: Paths, csi: Csi) -> Real:
     return np.concatenate([gains, gains, angles, angles], axis=1)
 
 
-def _slopes(paths: Paths, positions: Real) -> Complex:
-    """Return the derivatives of the channel by the numbers of `_deviations`, (K, 4 L, N)."""
+def slopes(paths: Paths, positions: Real) -> Complex:
+    """Return the derivatives of the channel by the numbers of `deviations`, (K, 4 L, N)."""
     waves = response(paths, positions)
     turned = 2j * np.pi * paths.gains[:, :, None] * waves
     if paths.distances is not None:  # a spherical wave turns less where it comes from nearby
@@ -233,12 +233,12 @@ def _slopes(paths: Paths, positions: Real) -> Complex:
     return np.concatenate([waves, 1j * waves, turned * x, turned * y], axis=1)
 
 
-def _real(values: Complex) -> Real:
+def real(values: Complex) -> Real:
     """Return real and imaginary parts side by side along the last axis."""
     return np.concatenate([values.real, values.imag], axis=-1)
 
 
-def _stepped(paths: Paths, changes: Real) -> Paths:
+def stepped(paths: Paths, changes: Real) -> Paths:
     """Return paths with changes (K, 4 L) added; directions stay on the half sphere."""
     real, imaginary, x, y = np.split(changes, 4, axis=1)
     directions = paths.directions + np.stack([x, y], axis=-1)

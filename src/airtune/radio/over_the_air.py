@@ -216,11 +216,7 @@ def _chunks(
     x_k packs ``sqrt(pi_b) (omega_k / nu_k) (d_kb - m_kb) / v_b`` over the groups sent.
     """
     common = normalisation
-    nu = common.effective_weights
-    shares = np.where(nu > 0, common.weights / np.where(nu > 0, nu, 1.0), 0.0)
-    factors = np.zeros(len(common.sent))
-    factors[common.sent] = 1.0 / np.sqrt(common.group_errors[common.sent])  # sqrt(pi_b) / v_b
-    scales = shares[:, None] * factors  # (K, B)
+    scales = common.symbol_factors
     group_of = np.repeat(np.arange(len(common.sent)), common.scales.sizes)
     sent = np.flatnonzero(common.sent[group_of])
     contiguous = len(sent) == len(group_of)

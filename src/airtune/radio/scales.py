@@ -82,6 +82,18 @@ class Normalisation:
         return np.asarray(shares**2 * energies / max(self.entries, 1))
 
     @property
+    def symbol_factors(self) -> Real:
+        """What entries above their mean are multiplied with in x_k, shape (K, B); 0 if not sent.
+
+        ``sqrt(pi_b) (omega_k / nu_k) / v_b``
+        """
+        nu = self.effective_weights
+        shares = np.where(nu > 0, self.weights / np.where(nu > 0, nu, 1.0), 0.0)
+        factors = np.zeros(len(self.sent))
+        factors[self.sent] = 1.0 / np.sqrt(self.group_errors[self.sent])  # sqrt(pi_b) / v_b
+        return np.asarray(shares[:, None] * factors)
+
+    @property
     def group_errors(self) -> Real:
         """Error per real entry of each group at MSE 1, ``v_b^2 / pi_b``, shape (B,)."""
         safe = np.where(self.sent, self.powers, 1.0)

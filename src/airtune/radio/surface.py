@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from airtune.kinds import Complex, Real
+from airtune.radio.array import channel
 from airtune.radio.channels.base import Paths, Transmitters
 from airtune.radio.channels.block_fading import evolve_paths, initial_paths
 from airtune.radio.channels.cell import Stations, path_loss_db, place_stations
@@ -96,6 +97,38 @@ class Surface:
         )
 
 
+@dataclass(frozen=True)
+class Hops:
+    """The paths of which a surface's hops consist.
+
+    Attributes
+    ----------
+    clients, interferers : Paths
+        From the transmitters to the elements; directions are those at the surface, in its plane.
+    base : Paths
+        Of one transmitter, the surface, to the base station.
+    steering : ndarray, complex, shape (L, M)
+        What these paths take from the elements.
+    elements : ndarray, float, shape (M, 2)
+        Places of the elements in the plane of the surface [wavelengths].
+    """
+
+    clients: Paths
+    interferers: Paths
+    base: Paths
+    steering: Complex
+    elements: Real
+
+    def surface(self) -> Surface:
+        """Return what the elements receive and send on."""
+        return Surface(
+            incident=channel(self.clients, self.elements),
+            interference=channel(self.interferers, self.elements),
+            departing=self.base.gains[0][:, None] * self.steering,
+            directions=self.base.directions[0],
+        )
+
+
 class SurfaceFading:
     """The surface's hops, round after round; it stands still and so does its hop to the array.
 
@@ -138,33 +171,46 @@ class SurfaceFading:
         """M, number of elements."""
         return len(self._elements)
 
+    @property
+    def csi(self) -> Csi:
+        """How wrong the server is about the hops; they do not change within a round."""
+        return self._csi
+
     def surface(self, round_index: int) -> tuple[Surface, Surface]:
         """Return the surface of a round: as it is, and as the server believes it to be."""
+        true, perceived = self.hops(round_index)
+        surface = true.surface()
+        return surface, surface if perceived is true else perceived.surface()
+
+    def hops(self, round_index: int) -> tuple[Hops, Hops]:
+        """Return the paths of the hops of a round: as they are, and as the server believes.
+
+        An error of a direction turns the wave about the middle of the surface, where the server
+        knows its phase up to the error of the gain.
+        """
         self._go_to(round_index)
-        true = self._surface(self._paths, self._base)
-        if self._csi == Csi():
+        true = self._hops(self._paths, self._base, self._elements)
+        if self._csi.gain_error == 0 and self._csi.angle_error_deg == 0:
             return true, true
+        middle = self._elements.mean(axis=0)
         perceived = {
-            name: perceived_paths(paths, self._csi, self._stream("surface-csi", round_index, name))
+            name: perceived_paths(
+                replace(
+                    paths, gains=paths.gains * np.exp(2j * np.pi * (paths.directions @ middle))
+                ),
+                self._csi,
+                self._stream("surface-csi", round_index, name),
+            )
             for name, paths in self._paths.items()
         }
         base = perceived_paths(
             self._base, self._csi, self._stream("surface-csi", round_index, "base")
         )
-        return true, self._surface(perceived, base)
+        return true, self._hops(perceived, base, self._elements - middle)
 
-    def _surface(self, paths: dict[str, Paths], base: Paths) -> Surface:
-        steering = np.exp(2j * np.pi * (self._departures @ self._elements.T))  # (L, M)
-        return Surface(
-            incident=self._at_elements(paths["clients"]),
-            interference=self._at_elements(paths["interferers"]),
-            departing=base.gains[0][:, None] * steering,
-            directions=base.directions[0],
-        )
-
-    def _at_elements(self, paths: Paths) -> Complex:
-        steering = np.exp(2j * np.pi * (paths.directions @ self._elements.T))
-        return np.asarray(np.einsum("kl,klm->km", paths.gains, steering))
+    def _hops(self, paths: dict[str, Paths], base: Paths, elements: Real) -> Hops:
+        steering = np.exp(2j * np.pi * (self._departures @ self._elements.T))
+        return Hops(paths["clients"], paths["interferers"], base, steering, elements)
 
     def _go_to(self, round_index: int) -> None:
         if round_index < self._round:

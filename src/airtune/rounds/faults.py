@@ -319,7 +319,7 @@ def remaining(computed: RoundUpdates, gone: Integer) -> RoundUpdates:
     kept = ~np.isin(computed.clients, gone)
     if kept.all():
         return computed
-    return replace(computed, updates=computed.updates[kept], clients=computed.clients[kept])
+    return computed.of(kept)
 
 
 def finished_states(computed: RoundUpdates, late: Integer) -> Mapping[int, ClientState]:

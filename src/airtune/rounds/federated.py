@@ -361,7 +361,7 @@ class FederatedRun:
         self, computed: RoundUpdates, choice: Choice, impairments: Impairments | None
     ) -> Uploads | None:
         """Return what there is to send; None when no client has a finite, non-zero update."""
-        if not len(computed.clients) or not np.any(computed.updates):
+        if not len(computed.clients) or computed.nothing:
             return None
         weights = self._weights(computed.clients, choice)
         return Uploads(
@@ -371,6 +371,7 @@ class FederatedRun:
             self.sending.payload.blocks(self.state.part),
             self.sending.memory(self.state, self._air, self.state.round + 1),
             impairments,
+            held=computed.held,
         )
 
     def _request(

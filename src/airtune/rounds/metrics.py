@@ -110,6 +110,8 @@ def outcome_metrics(outcome: RoundOutcome, constants: BoundConstants, omega: Flo
     happened = outcome.faults
     participation = participation_metrics(constants, omega, outcome.transmitters, outcome.choice)
     missing = {*outcome.computed.dropped, *outcome.computed.missing}
+    if outcome.computed.held is not None:
+        missing |= set(outcome.computed.held.lost)
     if happened is not None:
         missing |= set(happened.missing)
         biases = (happened.squared_bias, happened.stale_bias, happened.poison_bias)

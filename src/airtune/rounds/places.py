@@ -15,7 +15,8 @@ from airtune.radio.drives import Carriages
 from airtune.radio.movement import Movement
 from airtune.radio.units import from_db
 from airtune.schemes import BuiltScheme, Forecast, Link, RadioRound, Travel
-from airtune.schemes.aged import aged
+from airtune.schemes.aged import aged, outdated
+from airtune.schemes.arrays.base import ArrayPolicy, Trial
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,8 @@ def arrive(
 ) -> Arrival:
     """Move the antennas, and measure where they stand if the server does (`radio.csi.beamformer`).
 
-    Ports are measured before the choice; antennas that move are placed by the believed paths,
+    Ports are measured before the choice, and what a surface reflects before its phases are chosen
+    and once more then; antennas that move are placed by the believed paths,
     measured, and `placement.refinements` times placed anew nearby and measured again.  Where they
     then find more error than at the places before they go back, and stay there.
 
@@ -163,6 +165,8 @@ def arrive(
         # what is switched is measured and chosen just before the clients send
         radio = now.at_upload(radio, 0.0)
         radio = repetition.measured(radio.at(ports), array, clients, "ports").radio
+    elif repetition.measures and array.trains:
+        array = _trained(now, now.at_upload(radio, 0.0), clients)
     aim = target(now, radio, forecast)
     moved = repetition.movement(array, now.positions, aim.positions)
 
@@ -196,6 +200,14 @@ def arrive(
             break
         moved, link, carriages = there, found, brought
     return Arrival(aim, moved, link, carriages)
+
+
+def _trained(now: Standing, radio: RadioRound, clients: Integer) -> ArrayPolicy:
+    """Return the array after the pilots by which what it sets is chosen."""
+    settings = now.repetition.scenario.radio
+    csi = outdated(settings.csi, radio.age_s, now.repetition.paths.max_doppler_hz)
+    trial = Trial(now.positions, settings.pilot_symbols_per_client, csi)
+    return now.scheme.array.trained(radio, clients, trial)
 
 
 def target(now: Standing, radio: RadioRound, forecast: Callable[[Link], Forecast]) -> Aim:

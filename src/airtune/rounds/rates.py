@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from airtune.bound.forecast import CHI, step_factor
+from airtune.bound.forecast import RULES_CHI, step_factor
 from airtune.rounds.metrics import Metrics
 from airtune.scenario import Training
 from airtune.schemes import AirInterface, Forecast, Uploads
@@ -38,7 +38,7 @@ def of_round(
     if training.learning_rate_rule == "fixed":
         return training
     error = air.predicted_error(forecast(), uploads, backoff)
-    factor = 1.0 if error is None else step_factor(error, CHI)
+    factor = 1.0 if error is None else step_factor(error, RULES_CHI)
     return training.model_copy(update={"learning_rate": factor * training.learning_rate})
 
 

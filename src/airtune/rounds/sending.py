@@ -97,7 +97,9 @@ class Sending:
         return np.zeros(0 if self.exact is None else self.exact.size, np.float32)
 
     def coded(self, computed: RoundUpdates, index: int) -> RoundUpdates:
-        """Return updates as what is sent of them."""
+        """Return updates as what is sent of them; those that stay with clients are so already."""
+        if computed.held is not None:
+            return computed
         rows = self.payload.coded(computed.updates, index, self.training.clip_norm)
         return computed if rows is computed.updates else replace(computed, updates=rows)
 
@@ -210,10 +212,13 @@ class Sending:
     ) -> float | None:
         """Return the bias of averaging A and B apart; None for one local step, which has none.
 
-        None, too, where only A is averaged, and 0 where products are aggregated exactly.
+        None, too, where only A is averaged or the updates stay with the clients, and 0 where
+        products are aggregated exactly.
         """
         training = self.training
         if training.local_steps == 1 or not len(sent.clients) or self.own_entries is not None:
+            return None
+        if sent.held is not None:
             return None
         if self.exact is not None:
             return 0.0

@@ -54,6 +54,15 @@ def _template(value: Any) -> Any:
     return chosen(value, TEMPLATES) if isinstance(value, str) else value
 
 
+def _clients(value: Any) -> Any:
+    word = chosen(value, ("auto",)) if isinstance(value, str) else value
+    if word == "auto":
+        return word
+    if type(value) not in (int, float) or value % 1 or not 1 <= value <= 10_000:
+        raise ValueError("must be auto or a whole number from 1 to 10000")
+    return int(value)
+
+
 class Lora(Settings):
     """Low-rank adapters (peft)."""
 
@@ -118,6 +127,13 @@ class Model(Settings):
         "none",
         description="precision of products in forward and backward passes; adapters, updates and "
         "losses stay float32",
+    )
+    clients_per_pass: Annotated[
+        Annotated[int, Field(ge=1, le=10_000)] | Literal["auto"], BeforeValidator(_clients)
+    ] = Field(
+        "auto",
+        description="clients whose samples go through the base model in one forward and backward "
+        "pass; auto: on cuda as many as the memory holds, elsewhere and with engine.name flower 1",
     )
     quantization: Literal["none", "nf4"] = Field(
         "none", description="nf4: linear layers of the base in 4-bit NormalFloat (bitsandbytes)"

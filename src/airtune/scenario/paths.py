@@ -76,7 +76,8 @@ class Csi(Settings):
         "paths",
         description="beamformers and powers from the paths as they are believed, or from channels "
         "that the pilots of the round tell at the antennas, with the noise of the pilots; antennas "
-        "that move are placed by the believed paths and take pilots and silent symbols once more",
+        "that move are placed by the believed paths and take pilots and silent symbols once more, "
+        "as a surface does, whose phases are chosen by pilots in training configurations",
     )
     age_s: Annotated[
         NonNegative | Literal["round"],

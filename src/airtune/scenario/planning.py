@@ -91,7 +91,8 @@ class Planning(Settings):
     )
     chi: Annotated[float, Field(ge=0, le=1e6)] | None = Field(
         None,
-        description="constant of the air's noise in the prediction; null: from the pilot's updates",
+        description="constant of the air's noise in the prediction; null: from the pilot's updates "
+        "and the payload",
     )
     rounds_margin: Annotated[float, Field(ge=1, le=100)] = Field(
         1.25,

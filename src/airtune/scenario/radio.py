@@ -162,7 +162,8 @@ class Radio(Settings):
         "by-array",
         description="who sends pilots, and how often: each selected client once whatever the array "
         "is (equal), or as the array needs to know its channels: once for each N ports of a pool, "
-        "M + 1 times for a surface of M elements, array.field_pilots times for movable antennas, "
+        "M + 1 times for a surface of M elements (a few more with ris.phase_bits), "
+        "array.field_pilots times for movable antennas, "
         "by all who may be selected where the choice looks at the channels (by-array)",
     )
     silent_symbols: Annotated[int, Field(ge=0)] | None = Field(

@@ -172,6 +172,11 @@ class Engine(Settings):
     minimum_clients: Count = Field(
         1, description="flower: fewest clients that answer in a round; with fewer the run stops"
     )
+    secure: bool = Field(
+        False,
+        description="flower: nodes weigh and mask their updates, so that the run sees their sum "
+        "only, and scales",
+    )
     gpus_per_worker: Annotated[NonNegative, Field(le=1024), AfterValidator(_gpus)] | None = Field(
         None,
         description="ray: GPUs of a worker; below 1 several share one; null: 1 where the model "

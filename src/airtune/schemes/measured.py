@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from airtune.kinds import Integer
-from airtune.radio.channels.base import Block, Transmitters
+from airtune.radio.channels.base import Block, Paths, Transmitters
 from airtune.radio.measured import Sounding, measure, updated
 from airtune.scenario import Csi
 from airtune.schemes.link import Link
@@ -33,10 +33,14 @@ def measured(link: Link, clients: Integer, sounding: Sounding, csi: Csi, name: s
     airs = link.true.of(clients), link.perceived.of(clients)
     told = measure(*airs, radio.powers[clients], sounding, rng)
     known = updated(believed, link.positions, told, csi)
-    paths, new = radio.perceived.clients, known.clients
-    gains, directions = paths.gains.copy(), paths.directions.copy()
-    gains[clients], directions[clients] = new.gains, new.directions
-    everybody = replace(paths, gains=gains, directions=directions)
+    everybody = with_known(radio.perceived.clients, clients, known.clients)
     block = Block(radio.true, Transmitters(everybody, known.interferers))
     # what the pilots have told is no longer as wrong as the errors that are sampled
     return replace(link, radio=replace(radio, block=block, robust=None))
+
+
+def with_known(paths: Paths, clients: Integer, known: Paths) -> Paths:
+    """Return the paths of everybody with those that are now known of some clients (indices)."""
+    gains, directions = paths.gains.copy(), paths.directions.copy()
+    gains[clients], directions[clients] = known.gains, known.directions
+    return replace(paths, gains=gains, directions=directions)

@@ -112,7 +112,8 @@ class Scheme:
     @property
     def wideband(self) -> bool:
         """Whether array and interface serve several resource blocks."""
-        return self.array.wideband and self.air.wideband
+        # one's own class inherits code for several blocks with code for one: it says so itself
+        return all(vars(part).get("wideband", False) for part in (self.array, self.air))
 
     def _booking(self, air: AirInterface, scenario: Scenario) -> AirInterface:
         """Return the interface with the cost twin of the scenario, if there is one."""

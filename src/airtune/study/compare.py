@@ -133,13 +133,13 @@ def check(scenario: Scenario, kind: str, *, measures: bool = True) -> Scenario:
     method = scenario.placement.method
     if method not in METHODS:
         raise InputError(f"placement.method = {shown(method)}: must be one of {', '.join(METHODS)}")
+    if kind == "compare" and REFERENCE not in scenario.schemes:
+        scenario = scenario.model_copy(update={"schemes": (REFERENCE, *scenario.schemes)})
     check_engine(scenario)
     if measures:
         meter.check_installed(scenario.costs.measure)
     for name in scenario.schemes:
         SCHEMES[name].build(scenario, scenario.seed).array.start()
-    if kind == "compare" and REFERENCE not in scenario.schemes:
-        return scenario.model_copy(update={"schemes": (REFERENCE, *scenario.schemes)})
     return scenario
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+from airtune.errors import InputError, shown
 from airtune.registry import ENGINES
 from airtune.scenario import Scenario
 
@@ -20,7 +21,13 @@ def check_engine(scenario: Scenario) -> None:
     InputError
         Names the setting, its value and what is allowed.
     """
-    check = getattr(ENGINES[scenario.engine.name], "check", None)
+    name = scenario.engine.name
+    if scenario.engine.secure and not getattr(ENGINES[name], "makes_sums", False):
+        raise InputError(
+            f"engine.secure = True: must be False with engine.name = {shown(name)}; flower keeps "
+            "updates with nodes"
+        )
+    check = getattr(ENGINES[name], "check", None)
     if check is not None:
         check(scenario)
 

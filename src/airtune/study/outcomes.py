@@ -256,16 +256,16 @@ def _round_figures(line: MetricsLine) -> RoundFigures:
     }
 
 
-def over_seeds(values: Sequence[Any], missing: float = math.inf) -> Any:
+def over_seeds(values: Sequence[Any], missing: float | None = math.inf) -> Any:
     """Merge one figure over the seeds: median, 10 % and 90 % quantile; as it is for one seed.
 
     Parameters
     ----------
     values : sequence
         The figure of each seed: a number, None, or a mapping of names to figures.
-    missing : float
+    missing : float or None
         What None counts as: infinite for what is better small (a target never reached), minus
-        infinite for a saving that was not made.
+        infinite for a saving that was not made; None leaves it out.
 
     Examples
     --------
@@ -283,20 +283,18 @@ def over_seeds(values: Sequence[Any], missing: float = math.inf) -> Any:
 
 
 def over_cells(cells: Mapping[int, CellFigures]) -> dict[str, Any]:
-    """Merge the figures of a scheme over its seeds, and say in which of them it diverged.
-
-    Parameters
-    ----------
-    cells : mapping of int to CellFigures
-        Figures by the number of the repetition.
+    """Merge the figures of a scheme over its seeds, `cells` by the number of the repetition.
 
     Returns
     -------
     dict
-        As :func:`over_seeds`; `diverged` where any seed has, and `diverged_seeds` lists them.
+        As :func:`over_seeds`; `diverged` where any seed has, and `diverged_seeds` lists them;
+        `mse_db_seeds` counts the seeds with an error in dB where others have none.
     """
     which = [seed for seed, figures in sorted(cells.items()) if figures["diverged"]]
-    return {**over_seeds(list(cells.values())), "diverged_seeds": which}
+    merged = {**over_seeds(list(cells.values())), "diverged_seeds": which}
+    known = sum(figures["mse_db"] is not None for figures in cells.values())
+    return {**merged, "mse_db_seeds": known} if 0 < known < len(cells) else merged
 
 
 def _merge_named(name: str, values: list[Any]) -> Any:
@@ -310,6 +308,8 @@ def _merge_named(name: str, values: list[Any]) -> Any:
         return next((value for value in values if value is not None), None)
     if name.endswith("_interval") and None in values:
         return None
+    if name == "mse_db":
+        return over_seeds(values, missing=None)
     return any(values) if name == "diverged" else over_seeds(values)
 
 
@@ -318,13 +318,11 @@ def _merge_round(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     merged: dict[str, Any] = {"round": lines[0]["round"]}
     for name in list(RoundFigures.__annotations__)[1:]:
         values = [line[name] for line in lines]
-        if all(value is None for value in values):
-            merged[name] = None
-        else:
-            figures = over_seeds(values)
-            merged[name] = figures["median"]
-            if name == "loss":
-                merged |= {"loss_p10": figures["p10"], "loss_p90": figures["p90"]}
+        unknown = all(value is None for value in values)
+        figures = None if unknown else _merge_named(name, values)
+        merged[name] = figures and figures["median"]
+        if name == "loss" and figures:
+            merged |= {"loss_p10": figures["p10"], "loss_p90": figures["p90"]}
     return merged
 
 

@@ -23,6 +23,7 @@ from airtune.errors import FailedError, InputError, clip, shown
 from airtune.learning.folders import cached, is_cached
 from airtune.planning.payload_choice import candidates, is_planned, with_payload
 from airtune.planning.pilot import Pilot
+from airtune.record.files import parse_json
 from airtune.record.whole import open_file
 from airtune.registry import ENGINES
 from airtune.scenario import Budget, Faults, Planning, Scenario
@@ -175,7 +176,7 @@ def _text(pilot: Pilot) -> str:
 def _parsed(file: Path) -> Pilot:
     try:
         with open_file(file) as opened:
-            return Pilot.from_dict(json.loads(opened.read().decode("utf-8")))
+            return Pilot.from_dict(parse_json(opened.read(), "it is"))
     except OSError as error:
         why = error.strerror or "not a file"
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:

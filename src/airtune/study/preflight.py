@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from airtune.errors import InputError
+from airtune.errors import FailedError, InputError
 from airtune.learning.data import LEFT_OUT_KEPT, LeftOut, Record
 from airtune.learning.folders import any_cached, cached, check_cache, is_cached
 from airtune.learning.twins import cost_twin
@@ -225,7 +225,7 @@ def _facts(scenario: Scenario, found: Preflight, records: int) -> ModelFacts:
     if key is not None:
         text = json.dumps(facts.to_dict())
         # Without a place to keep them the next check takes longer, no more.
-        with contextlib.suppress(OSError, InputError):
+        with contextlib.suppress(OSError, InputError, FailedError):
             cached(cache, KIND, key, lambda folder: _write(folder / FACTS, text))
     return facts
 

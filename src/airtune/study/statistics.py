@@ -76,20 +76,20 @@ def quantile(values: Sequence[float], share: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def quantiles(values: Sequence[float | None], missing: float = math.inf) -> Quantiles:
+def quantiles(values: Sequence[float | None], missing: float | None = math.inf) -> Quantiles:
     """Return median, 10 % and 90 % quantile.
 
     Parameters
     ----------
     values : sequence of float or None, length n >= 1
-    missing : float
+    missing : float or None
         What None counts as.  Infinite (the default) is right for what is better small and was never
-        reached, minus infinite for a saving that was not made.
+        reached, minus infinite for a saving that was not made; None leaves it out.
 
     Returns
     -------
     dict
-        ``median``, ``p10``, ``p90``; None where a quantile is infinite.
+        ``median``, ``p10``, ``p90``; None where a quantile is infinite, or no value is known.
 
     Examples
     --------
@@ -97,7 +97,11 @@ def quantiles(values: Sequence[float | None], missing: float = math.inf) -> Quan
     3.0
     >>> quantiles([1.0, 2.0, None])["p90"] is None
     True
+    >>> quantiles([1.0, 2.0, None], missing=None)["median"]
+    1.5
     """
+    if missing is None:
+        values, missing = [value for value in values if value is not None] or values, math.inf
     known = [missing if value is None else float(value) for value in values]
     median, p10, p90 = (quantile(known, share) for share in QUANTILES.values())
     return {"median": median, "p10": p10, "p90": p90}

@@ -9,6 +9,7 @@ from airtune.commands.node import clients_of
 from airtune.engines.flower import federation
 from airtune.engines.flower.federation import Answers
 from airtune.engines.flower.node import Node
+from airtune.scenario import Scenario
 
 
 class InProcess(federation.Federation):
@@ -60,3 +61,10 @@ class Running:
 
     def ask_to_end(self) -> None:
         self.running = False
+
+
+def secure(settings: dict, **changed) -> Scenario:
+    """Return settings of a secure run, with some sections changed."""
+    whole = {name: settings.get(name, {}) | own for name, own in changed.items()}
+    whole["engine"] = {**settings["engine"], **changed.get("engine", {}), "secure": True}
+    return Scenario.model_validate(settings | whole)

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from airtune.engines import LocalEngine, extras
-from airtune.engines.flower import engine as module
-from airtune.engines.flower import frames
-from airtune.engines.flower.engine import FlowerEngine, nodes_here
+from airtune.engines.flower import frames, started
+from airtune.engines.flower.engine import FlowerEngine
 from airtune.engines.flower.members import Member, check_alike, member_of, results_of
 from airtune.engines.flower.node import Node
+from airtune.engines.flower.started import nodes_here
 from airtune.errors import FailedError, InputError
 from airtune.learning.data import load_sample
 from airtune.learning.exact import pairs_of
@@ -322,7 +322,7 @@ def test_without_flower_it_says_how_to_install_it(settings, monkeypatch) -> None
 
 
 def test_nodes_that_are_started_here_are_two_at_least_and_no_more_than_clients(monkeypatch) -> None:
-    monkeypatch.setattr(module.os, "cpu_count", lambda: 16)
+    monkeypatch.setattr(started.os, "cpu_count", lambda: 16)
     assert nodes_here(Scenario(threads=4, clients={"count": 10})) == 4
     assert nodes_here(Scenario(threads=16, clients={"count": 10})) == 2
     assert nodes_here(Scenario(threads=16, clients={"count": 1})) == 1

@@ -125,6 +125,20 @@ def test_a_run_that_starts_its_own_federation_gives_the_numbers_of_the_local_eng
     wait_until_gone(tmp_path)
 
 
+@pytest.mark.skipif(find_spec("cryptography") is None, reason="cryptography is not installed")
+def test_a_run_that_sees_sums_only_comes_to_the_losses_of_the_local_engine(
+    written, alone, tmp_path
+) -> None:
+    line = command(written, tmp_path / "run", "--set", "engine.secure=true")
+    done = subprocess.run(line, capture_output=True, text=True, env=marked(tmp_path))
+    assert done.returncode == 0, done.stderr
+    one, other = alone["schemes"]["ideal"], json.loads(done.stdout)["schemes"]["ideal"]
+    for before, after in zip(one["history"], other["history"], strict=True):
+        assert after["loss"] == pytest.approx(before["loss"], abs=1e-5)
+    assert [line["missing"] for line in rounds(tmp_path / "run")[1:]] == [[], [], []]
+    wait_until_gone(tmp_path)
+
+
 def test_the_run_goes_on_without_a_node_that_is_killed(written, tmp_path) -> None:
     folder = tmp_path / "run"
     line = command(written, folder, "--set", "training.rounds=4")

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from airtune.engines.base import Progress, RoundUpdates
-from airtune.engines.flower import allowed, frames, programs, wire
+from airtune.engines.flower import frames, programs, wire
 from airtune.engines.flower.federation import Answers, Federation, token
 from airtune.engines.flower.keeper import is_there
 from airtune.engines.flower.members import (
@@ -32,16 +32,23 @@ from airtune.engines.flower.members import (
     results_of,
     with_own,
 )
+from airtune.engines.flower.secure import check_blocks, check_secure, check_spread, too_few
+from airtune.engines.flower.started import nodes_here, options_of
+from airtune.engines.flower.sums import Report, asking, held_of, report_of, summed
 from airtune.engines.local import LocalEngine, round_updates
 from airtune.engines.worker import fingerprint
 from airtune.errors import FailedError, InputError, clip, shown
+from airtune.kinds import Real
+from airtune.radio.held import Lost, Weighing
 
 if TYPE_CHECKING:
     from airtune.learning.learner import Prepare
     from airtune.learning.payload import Payload
-    from airtune.learning.results import ClientState, ClientUpdate
+    from airtune.learning.results import ClientState
     from airtune.learning.sizes import Sizes
     from airtune.scenario import Scenario
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -69,6 +76,8 @@ class FlowerEngine(LocalEngine):
         One of each call of :meth:`updates`.
     """
 
+    makes_sums: ClassVar[bool] = True
+
     def __init__(self, prepare: Prepare) -> None:
         super().__init__(prepare)
         self.traffic: list[Traffic] = []
@@ -91,6 +100,7 @@ class FlowerEngine(LocalEngine):
             Names the setting, its value and what is allowed.
         """
         programs.check_installed()
+        check_secure(scenario)
         settings = scenario.engine
         if scenario.planning.pretraining == "planned":
             raise InputError(
@@ -125,6 +135,9 @@ class FlowerEngine(LocalEngine):
     def start(self, scenario: Scenario, seed: int, progress: Progress | None = None) -> Sizes:
         tell, settings = progress or (lambda text, fraction: None), scenario.engine
         sizes = super().start(scenario, seed, progress)  # pre-trains for all who share the cache
+        payload = self._payload(seed)
+        for part in payload.parts if scenario.engine.secure else ():
+            check_blocks(payload.blocks(part))
         tell("starting the federation", 0.0)
         certificate = None if settings.certificate is None else Path(settings.certificate)
         self._federation = Federation(settings.address, certificate)
@@ -133,11 +146,13 @@ class FlowerEngine(LocalEngine):
         if settings.address is None:
             count = min(count, scenario.clients.count)
             self._started = [list(range(scenario.clients.count))[i::count] for i in range(count)]
-            self._federation.start_nodes([_options(scenario, own) for own in self._started])
+            self._federation.start_nodes([options_of(scenario, own) for own in self._started])
         tell(f"waiting for {count} nodes", 0.3)
         names = self._federation.wait_for(count, settings.deadline_s)
         tell(f"preparing {len(names)} nodes", 0.5)
         self._begin(scenario, seed, names)
+        if scenario.engine.secure:
+            check_spread(scenario, max(len(own.clients) for own in self._members.values()))
         tell("nodes ready", 1.0)
         return replace(sizes, data_sizes=self._data_sizes(sizes.data_sizes))
 
@@ -185,17 +200,47 @@ class FlowerEngine(LocalEngine):
         self.traffic.append(
             Traffic(round_index, sum(sizes), sum(map(len, answers.bodies.values())))
         )
-        results: dict[int, ClientUpdate] = {}
+        if scenario.engine.secure:
+            blocks = payload.blocks(payload.part(round_index))
+            reports = self._read(answers, round_index, lambda n, b: report_of(b, asked[n], blocks))
+            ask = partial(self._sum, reports, round_index)
+            held = held_of(list(reports.values()), clients, blocks, ask)
+            return replace(held, missing=_without(clients, [r.clients for r in reports.values()]))
+        read = self._read(
+            answers,
+            round_index,
+            lambda n, b: results_of(b, asked[n], payload, round_index, known),
+        )
+        results = {k: update for own in read.values() for k, update in own.items()}
+        found = np.array([k for k in clients.tolist() if k in results], dtype=np.int64)
+        done = round_updates([results[k] for k in found.tolist()], found, len(adapter))
+        return replace(done, missing=_without(clients, read.values()))
+
+    def _read(
+        self, answers: Answers, round_index: int, read: Callable[[str, bytes], T]
+    ) -> dict[str, T]:
+        """Return what is in answers; a node whose answer is of another form is lost."""
+        found: dict[str, T] = {}
         for node, body in answers.bodies.items():
             try:
-                results |= results_of(body, asked[node], payload, round_index, known)
+                found[node] = read(node, body)
             except (InputError, FailedError) as error:
                 self._lost_node(node, str(error), round_index)
         self._check_left()
-        found = np.array([k for k in clients.tolist() if k in results], dtype=np.int64)
-        done = round_updates([results[k] for k in found.tolist()], found, len(adapter))
-        missing = tuple(k for k in clients.tolist() if k not in results)
-        return replace(done, missing=missing)
+        return found
+
+    def _sum(
+        self, reports: Mapping[str, Report], round_index: int, weighing: Weighing
+    ) -> Real | Lost:
+        """Ask nodes for their shares of a sum, which cannot be read if one of them is lost."""
+        bodies = asking(weighing, reports, self._run, round_index)
+        answers = self._asked(bodies)
+        self.traffic[-1].sent += sum(map(len, bodies.values()))
+        self.traffic[-1].received += sum(map(len, answers.bodies.values()))
+        lost, read = summed(weighing, answers, list(bodies))
+        for node, why in lost.items():
+            self._lost_node(node, why, round_index, ", whose sum cannot be read")
+        return Lost([k for node in lost for k in reports[node].clients]) if lost else read
 
     def holdings(self) -> dict[str, list[Any]]:
         found = super().holdings()
@@ -289,7 +334,7 @@ class FlowerEngine(LocalEngine):
             self._lost_node(node, why, round_index)
         return answers
 
-    def _lost_node(self, node: str, why: str, round_index: int) -> None:
+    def _lost_node(self, node: str, why: str, round_index: int, of: str = "") -> None:
         """Note a node that has not answered, or wrongly; in the next round it is asked again.
 
         One that was started here and has ended does not come back.
@@ -299,7 +344,7 @@ class FlowerEngine(LocalEngine):
         clients = ", ".join(map(str, self._members[node].clients))
         warnings.warn(
             f"a node of the federation has not answered ({self._why}); clients {clip(clients)} are "
-            "missing in this round",
+            f"missing in this round{of}",
             RuntimeWarning,
             stacklevel=2,
         )
@@ -307,14 +352,11 @@ class FlowerEngine(LocalEngine):
             self._lost.add(node)
 
     def check_round(self, computed: RoundUpdates, selected: NDArray[np.int64]) -> None:
-        least = min(self.learner.scenario.engine.minimum_clients, len(selected))
-        answered = len(selected) - len(computed.missing)
-        if answered < least:
+        there = {*selected.tolist()} - {*computed.missing}
+        answered = [[k for k in own.clients if k in there] for own in self._members.values()]
+        few = too_few(self.learner.scenario.engine, len(selected), answered)
+        if few is not None:
             gone = all(node in self._silent or node in self._lost for node in self._members)
-            few = (
-                f"{answered} of {len(selected)} clients have answered, fewer than "
-                f"engine.minimum_clients = {least}"
-            )
             raise self._stopped("all nodes of the federation are lost" if gone else few)
         self._silent.clear()
 
@@ -345,17 +387,7 @@ class FlowerEngine(LocalEngine):
         return found
 
 
-def nodes_here(scenario: Scenario) -> int:
-    """Return how many nodes are started on this machine where nothing says so.
-
-    As many as the processors carry with `threads` each, but two at least, and no more than clients.
-    """
-    carried = (os.cpu_count() or 1) // scenario.threads
-    return min(scenario.clients.count, max(2, carried))
-
-
-def _options(scenario: Scenario, clients: Sequence[int]) -> list[str]:
-    """Return options of ``airtune node`` for a node that is started here."""
-    named = ",".join(map(str, clients))
-    found = ["--clients", named, "--cache", str(Path(scenario.cache).resolve())]
-    return [*found, *(part for _, value in allowed.named(scenario) for part in ("--allow", value))]
+def _without(clients: NDArray[np.int64], groups: Iterable[Iterable[int]]) -> tuple[int, ...]:
+    """Return those clients that are in no group."""
+    there = {client for group in groups for client in group}
+    return tuple(k for k in clients.tolist() if k not in there)

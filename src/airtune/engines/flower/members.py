@@ -84,7 +84,7 @@ def check_same(before: Member, now: Member) -> None:
     before.process = now.process
 
 
-def _reported(read: Callable[P, T]) -> Callable[P, T]:
+def well_formed(read: Callable[P, T]) -> Callable[P, T]:
     """Return a function that says of an answer of another form that it is one."""
 
     @functools.wraps(read)
@@ -102,7 +102,7 @@ def _reported(read: Callable[P, T]) -> Callable[P, T]:
     return reading
 
 
-@_reported
+@well_formed
 def member_of(node: str, body: bytes, count: int) -> Member:
     """Return what a node says of itself, one of a run with so many clients.
 
@@ -111,8 +111,11 @@ def member_of(node: str, body: bytes, count: int) -> Member:
     InputError, FailedError
         What came up at the node, or what is wrong with its answer.
     """
-    header = _said(node, body)
-    own, clients = _true(header["own"]), [_whole(k, 0, count - 1) for k in header["clients"]]
+    header = said_by(node, body)
+    own, clients = (
+        truth_of(header["own"]),
+        [whole_number(k, 0, count - 1) for k in header["clients"]],
+    )
     digests = {name: header["digests"][name] for name in DIGESTS}
     if not all(value is None or isinstance(value, str | int) for value in digests.values()):
         raise ValueError("a digest must be text or a number")
@@ -121,11 +124,11 @@ def member_of(node: str, body: bytes, count: int) -> Member:
     if own:
         if len(clients) != 1:
             raise ValueError(f"data of its own are those of one client, and not of {len(clients)}")
-        sizes = [_whole(size, 0, LARGEST) for size in _of(header["sizes"], count)]
+        sizes = [whole_number(size, 0, LARGEST) for size in list_of(header["sizes"], count)]
         holdings = _holdings(header["holdings"], sizes)
         if not sizes[clients[0]]:
             raise ValueError("it holds no records")
-    return Member(_whole(header["process"], 1, 2**31), own, digests, sizes, holdings, clients)
+    return Member(whole_number(header["process"], 1, 2**31), own, digests, sizes, holdings, clients)
 
 
 def _holdings(said: Mapping[str, Any], sizes: Sequence[int]) -> dict[str, list[Any]]:
@@ -136,34 +139,34 @@ def _holdings(said: Mapping[str, Any], sizes: Sequence[int]) -> dict[str, list[A
     if len({*labels}) < len(labels):
         raise ValueError("a label is there twice")
     counts = [
-        [_whole(n, 0, LARGEST) for n in _of(own, len(labels))]
-        for own in _of(said["counts"], len(sizes))
+        [whole_number(n, 0, LARGEST) for n in list_of(own, len(labels))]
+        for own in list_of(said["counts"], len(sizes))
     ]
     if [sum(own) for own in counts] != list(sizes):
         raise ValueError("the counts of its labels are not those of its records")
     return {"labels": labels, "counts": counts}
 
 
-def _whole(value: Any, least: int, most: int) -> int:
+def whole_number(value: Any, least: int, most: int) -> int:
     if type(value) is not int or not least <= value <= most:
         raise ValueError(f"{clip(value)} must be a whole number from {least} to {most}")
     return value
 
 
-def _true(value: Any) -> bool:
+def truth_of(value: Any) -> bool:
     if not isinstance(value, bool):
         raise TypeError(f"{clip(value)} must be true or false")
     return value
 
 
-def _of(values: Any, count: int) -> list[Any]:
+def list_of(values: Any, count: int) -> list[Any]:
     """Return a list of so many values."""
     if not isinstance(values, list) or len(values) != count:
         raise ValueError(f"a list of {count} values is expected")
     return values
 
 
-def _said(node: str, body: bytes) -> frames.Header:
+def said_by(node: str, body: bytes) -> frames.Header:
     """Return the header of an answer.
 
     Raises
@@ -186,7 +189,7 @@ def is_unknown(body: bytes) -> bool:
         return False
 
 
-@_reported
+@well_formed
 def results_of(
     body: bytes,
     clients: Sequence[int],
@@ -215,7 +218,7 @@ def results_of(
     from airtune.learning.zeroth_order import asks
 
     count = len(clients)
-    header = _said("of clients " + ", ".join(map(str, clients)), body)
+    header = said_by("of clients " + ", ".join(map(str, clients)), body)
     _, arrays = frames.unpack(body)
     if arrays["updates"].dtype != np.float32:
         raise ValueError(f"updates of {arrays['updates'].dtype} must be of float32")
@@ -224,9 +227,9 @@ def results_of(
     rows = wire.whole_rows(arrays["updates"], str(header["kind"]), payload, round_index)
     if header["clients"] != list(clients) or len(rows) != count:
         raise FailedError("engine.name = 'flower': a node sent the updates of other clients")
-    losses = [float(loss) for loss in _of(header["losses"], count)]
-    tokens = [_whole(number, 0, LARGEST) for number in _of(header["tokens"], count)]
-    told = [_true(finite) for finite in _of(header["finite"], count)]
+    losses = [float(loss) for loss in list_of(header["losses"], count)]
+    tokens = [whole_number(number, 0, LARGEST) for number in list_of(header["tokens"], count)]
+    told = [truth_of(finite) for finite in list_of(header["finite"], count)]
     states = wire.states_of(arrays)
     _check_states(states, clients, known, payload.total)
     found: dict[int, ClientUpdate] = {}

@@ -16,6 +16,8 @@ import numpy as np
 
 from airtune.engines.flower import frames
 from airtune.engines.flower.allowed import LABEL, LABELS, check_allowed
+from airtune.engines.flower.given import Given
+from airtune.engines.flower.sums import Kept, kept_of, share_of
 from airtune.engines.flower.wire import rows_part, state_arrays, states_of, whole_adapter
 from airtune.engines.worker import Worker
 from airtune.errors import FailedError, InputError, OwnDataError, clip
@@ -85,6 +87,8 @@ class Node:
         Files, folders and hub ids that settings of a run may name.
     tell : callable, optional
         Called with what the user of the node is to know and the run is not.
+    secure : bool
+        Whether it answers only runs that see sums of updates (`engine.secure`).
     """
 
     def __init__(
@@ -95,6 +99,8 @@ class Node:
         label: str | None = None,
         allowed: Sequence[str] = (),
         tell: Callable[[str], None] | None = None,
+        *,
+        secure: bool = False,
     ) -> None:
         if label is not None and data is None:
             raise InputError(
@@ -107,7 +113,9 @@ class Node:
             )
         self._clients, self._data, self._cache = tuple(clients), data, cache
         self._label, self._allowed = label, tuple(allowed)
-        self._tell = tell or (lambda text: None)
+        self._tell, self._secure = tell or (lambda text: None), secure
+        self._kept: Kept | None = None
+        self._given = Given()
         self._run = ""
         self._worker: NodeWorker | None = None
         self._last = "", b""
@@ -122,7 +130,8 @@ class Node:
             if header.get("message") == self._last[0] and self._last[1]:
                 return self._last[1]
             done: Callable[[frames.Header, frames.Arrays], bytes]
-            done = {"begin": self._begin, "updates": self._updates}[str(header["do"])]
+            known = {"begin": self._begin, "updates": self._updates, "sum": self._share}
+            done = known[str(header["do"])]
             answer = done(header, arrays)
         except OwnDataError as error:  # it may quote records
             self._tell(str(error))
@@ -148,9 +157,15 @@ class Node:
                 "model.trust_remote_code = True: must be False with engine.name = 'flower'; a "
                 "node runs no code that another machine names"
             )
+        if self._secure and not scenario.engine.secure:
+            raise InputError(
+                "engine.secure = False: must be True; this node keeps its updates to itself and "
+                "takes part in sums only (--secure)"
+            )
         check_allowed(scenario, self._allowed, data=self._data is None)
         if header["run"] != self._run or self._worker is None:
-            self._run, self._worker = "", None  # memory of the run before
+            self._run, self._worker, self._kept = "", None, None  # memory of the run before
+            self._given.begin()
             client = self._clients[0] if self._data is not None else None
             self._worker = NodeWorker(
                 scenario, int(header["seed"]), client, self._data, self._label
@@ -180,6 +195,9 @@ class Node:
             return frames.pack({"unknown": True})
         learner, known = self._worker.learner, states_of(arrays)
         seed, round_index = int(header["seed"]), int(header["round"])
+        if self._worker.scenario.engine.secure:
+            self._kept = None
+            self._given.check_round(round_index)
         payload = payload_of(self._worker.scenario.aggregation, learner.matrices, seed)
         clients = [int(client) for client in header["clients"]]
         results = self._worker.updates(
@@ -190,6 +208,10 @@ class Node:
             round_index,
             known,
         )
+        if self._worker.scenario.engine.secure:
+            clip_norm = self._worker.scenario.training.clip_norm
+            self._kept, report = kept_of(results, clients, payload, round_index, clip_norm)
+            return report
         rows = np.array([result.update for result in results], np.float32).reshape(len(clients), -1)
         part, kind = rows_part(rows, payload, round_index, known)
         states = {c: result.state for c, result in zip(clients, results, strict=True)}
@@ -203,6 +225,13 @@ class Node:
             },
             {"updates": part, **state_arrays(states)},
         )
+
+    def _share(self, header: frames.Header, arrays: frames.Arrays) -> bytes:
+        """Give the share of a sum, once."""
+        if self._worker is None or header["run"] != self._run:
+            return frames.pack({"unknown": True})
+        kept, self._kept = self._kept, None
+        return share_of(kept, header, arrays, self._given)
 
 
 def _check_labels(labels: Sequence[str]) -> None:

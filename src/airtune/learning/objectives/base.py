@@ -63,7 +63,9 @@ class ClientObjective(ABC):
     ----------
     single_pass : bool
         A step is one forward and backward pass of the model at the adapter of the step, nothing
-        else.  Threads may then share a model that cannot work on packed batches.
+        else.  Threads may then share a model that cannot work on packed batches, and several
+        clients a pass: ``gradient_at`` of a step's adapter and examples, without weights, is then
+        known when the step asks for it.
     maps_batches : bool
         :meth:`evaluate` hands all forward passes to one ``workers.map`` over batches whose results
         do not depend on each other: an engine may then spread them over processes.

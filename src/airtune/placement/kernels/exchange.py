@@ -25,7 +25,7 @@ from airtune.placement.kernels.relocate import (
 )
 
 FRESH = 0.3
-"""An antenna that was taken out does not come back closer than this  [wavelengths]"""
+"""How near an antenna that was taken out comes back to its place, unless told  [wavelengths]"""
 
 
 class Grid(NamedTuple):
@@ -35,11 +35,31 @@ class Grid(NamedTuple):
     scan : Scan
     bounds : ndarray, shape (4, N)
         Least and greatest x, least and greatest y of every antenna  [wavelengths]
+    discs : ndarray, shape (3, N)
+        Centre (x, y) and radius of the disc in which a grid point must lie as well; inf: any.
+        Steps between grid points keep to the box alone.  [wavelengths]
+    fresh : float
+        An antenna that was taken out does not come back closer than this.  [wavelengths]
     """
 
     table: Table
     scan: Scan
     bounds: Real
+    discs: Real
+    fresh: float
+
+
+@inner
+def _close_far(grid: Grid, n: int, change: int) -> None:
+    """Add `change` obstacles to every grid point outside the disc of antenna n."""
+    px, py, obstacles = grid.table.px, grid.table.py, grid.scan.obstacles
+    x, y, radius = grid.discs[0, n], grid.discs[1, n], grid.discs[2, n]
+    if radius == np.inf:
+        return
+    limit, delta = (radius + 1e-9) * (radius + 1e-9), np.int32(change)
+    for q in range(len(px)):
+        dx, dy = px[q] - x, py[q] - y
+        obstacles[q] += np.int32(0) if dx * dx + dy * dy <= limit else delta
 
 
 @inner
@@ -141,7 +161,7 @@ def exchange(
     size = math.sqrt(size)
     for n in out:
         close_disc(scan, x[n], y[n], field.spacing, -1)
-        close_disc(scan, x[n], y[n], FRESH, 1)
+        close_disc(scan, x[n], y[n], grid.fresh, 1)
         _lift(field, n, g, column)
         z[0, n] = z[1, n] = 0.0
     value, moved = -np.inf, False
@@ -162,12 +182,14 @@ def exchange(
             close_disc(scan, x[n], y[n], field.spacing, -1)
             _lift(field, n, g, column)
         close_outside(scan, grid.bounds, n, 1)
+        _close_far(grid, n, 1)
         top = reinsert(field, grid, (first, first + open_points), n, size, g, z)
         close_outside(scan, grid.bounds, n, -1)
+        _close_far(grid, n, -1)
         if forced and top < 0:
             return -np.inf
         if forced:
-            close_disc(scan, before[2, n], before[3, n], FRESH, -1)
+            close_disc(scan, before[2, n], before[3, n], grid.fresh, -1)
             answer_leak(field, g, z)
         else:
             new = -np.inf

@@ -36,6 +36,7 @@ class OverTheAir(Analog):
     inexact: ClassVar[str | None] = "the noise, interference and misalignment of the channel"
     reported_scalars: ClassVar[int] = 2
     wideband: ClassVar[bool] = True
+    needs_a_sum: ClassVar[bool] = True
 
     def forecast(self, link: Link, omega: Real, matrix_sizes: Integer) -> Forecast:
         """Return the error 1 / t of uniform forcing, or noise and bias of capped powers.

@@ -10,13 +10,14 @@ import numpy as np
 from airtune.costs import over_the_air_time
 from airtune.kinds import Complex, Integer, Real
 from airtune.radio import scales
+from airtune.radio.held import aggregate_held
 from airtune.radio.over_the_air import Aggregate, aggregate
 from airtune.radio.reports import code_magnitudes, code_means
 from airtune.radio.scales import Normalisation, Scales
 from airtune.radio.transmission import Air, Transmission, uniform_forcing
 from airtune.radio.wide_air import aggregate_subbands
 from airtune.schemes.air.base import AirInterface
-from airtune.schemes.air.measures import relative_error, squared_scale
+from airtune.schemes.air.measures import nothing_read, relative_error, squared_scale
 from airtune.schemes.air.messages import Forecast, Memory, Reception, Uploads
 from airtune.schemes.link import Link
 from airtune.streams import generator
@@ -80,7 +81,7 @@ class Analog(AirInterface):
     def report(self, uploads: Uploads) -> Report:
         """Return the clients' scales as the server holds them, and what their reports cost."""
         sizes = scales.group_sizes(uploads.matrix_sizes.tolist(), self.aggregation.group_scales)
-        measured = scales.report_scales(uploads.updates, sizes)
+        measured = uploads.scales(sizes)
         if self.aggregation.scale_reports == "sequential":
             return Report(measured)
         return self._coded(measured, uploads)
@@ -172,18 +173,31 @@ class Analog(AirInterface):
         slot = () if uploads.slot is None else (uploads.slot,)
         noise = generator(link.radio.seed, "noise", link.radio.round, *slot)
         airs = [self.averaged(one.true.of(uploads.clients)) for one in link.subbands]
-        updates, form, wrong = uploads.updates, self.aggregation.form, uploads.impairments
-        if len(airs) > 1:
+        entries = self.booked_entries(normalisation.entries, uploads.entries)
+        airtime, wrong, wanted = self.airtime(entries), uploads.impairments, None
+        form = self.aggregation.form
+        if uploads.held is not None:
+            (sent,), (air,) = transmissions, airs
+            arrived = aggregate_held(uploads.held, normalisation, sent, air, noise)
+            if arrived is None:
+                return nothing_read(uploads, sent.powers * airtime, airtime)
+            received, wanted = arrived.aggregate, arrived.exact
+        elif len(airs) > 1:
             received = aggregate_subbands(
-                updates, normalisation, transmissions, airs, noise, form=form, impairments=wrong
+                uploads.updates,
+                normalisation,
+                transmissions,
+                airs,
+                noise,
+                form=form,
+                impairments=wrong,
             )
         else:
             (sent,), (air,) = transmissions, airs
             received = aggregate(
-                updates, normalisation, sent, air, noise, form=form, impairments=wrong
+                uploads.updates, normalisation, sent, air, noise, form=form, impairments=wrong
             )
-        entries = self.booked_entries(normalisation.entries, uploads.updates.shape[1])
-        airtime = self.airtime(entries)
+        known = uploads.held is None or wanted is not None
         predicted = received.predicted_mse * normalisation.total_error
         noise_std, exposure = _concealment(normalisation, received)
         return Reception(
@@ -194,7 +208,7 @@ class Analog(AirInterface):
             effective_weights=spread_weights(
                 link, uploads.clients, normalisation.effective_weights
             ),
-            mse=relative_error(received.mean, uploads),
+            mse=relative_error(received.mean, uploads, wanted) if known else None,
             predicted_mse=predicted / squared_scale(uploads),
             noise_std=noise_std,
             exposure=exposure,

@@ -44,9 +44,8 @@ class AirInterface(ABC):
     reported_scalars : int
         Of the class: numbers that each client reports about each scale group before it sends.
     remembers_entries : bool
-        Of the class: whether the memory of a client has one number for each entry of the update, as
-        error feedback has.  Where other entries are sent each round (`aggregation.payload`) such a
-        memory follows them.
+        Of the class: whether a client's memory has a number for each entry of the update, as error
+        feedback has: it follows the entries that are sent (`aggregation.payload`).
     tells_apart : bool
         Of the class: whether the server decodes every client's own update.  Such an interface
         merges them by :meth:`merged`; any other is put into :class:`airtune.schemes.air.grouped.
@@ -54,11 +53,9 @@ class AirInterface(ABC):
     plans_coding : bool
         Of the class: whether :meth:`fastest` may find a coding of the updates for :meth:`coded`.
     places_set_error : bool
-        Of the class: whether the error of the mean depends on where the antennas are; where it does
-        not, they are placed for rates.
+        Of the class: whether places set the error of the mean; else they are chosen for rates.
     broadcasts : bool
-        Of the class: whether the clients get the adapters by the broadcast that is booked, so that
-        `radio.downlink_quantizer` applies to them.
+        Of the class: whether clients get the broadcast that is booked (`radio.downlink_quantizer`).
     follows_no_law : bool
         Of the class: whether the mean is made of signs that are voted on, whose progress no law in
         the MSE describes.
@@ -66,9 +63,11 @@ class AirInterface(ABC):
         Of the class: whether :meth:`forecast` and :meth:`combine` book the entries that
         :meth:`booked_entries` returns; without it the interface is refused where there is a twin.
     wideband : bool
-        Of the class: whether it sends over several resource blocks, each of `Link.subbands`.
+        Of the class itself: whether it sends over each of `Link.subbands`, the resource blocks.
     sends_signs : bool
         Of the class: whether the mean that is decoded holds signs alone, of one size.
+    needs_a_sum : bool
+        Of the class itself: whether scales and one sum are all that it needs (`Uploads.held`).
 
     Examples
     --------
@@ -107,6 +106,7 @@ class AirInterface(ABC):
     follows_no_law: ClassVar[bool] = False
     sends_signs: ClassVar[bool] = False
     wideband: ClassVar[bool] = False
+    needs_a_sum: ClassVar[bool] = False
 
     @classmethod
     def build(cls, scenario: Scenario) -> Self:

@@ -43,6 +43,7 @@ class Cotaf(Truncating):
     about: ClassVar[str] = "precoding by the update norm"
     inexact: ClassVar[str | None] = "noise, interference and the silence of weak clients"
     reported_scalars: ClassVar[int] = 1
+    needs_a_sum: ClassVar[bool] = True
 
     def errors(
         self, link: Link, clients: Integer, omega: Real, chosen: Integer

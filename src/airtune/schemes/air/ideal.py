@@ -7,8 +7,10 @@ from typing import ClassVar
 import numpy as np
 
 from airtune.kinds import Integer, Real
+from airtune.radio.held import decode
+from airtune.radio.scales import normalise_updates
 from airtune.schemes.air.base import AirInterface
-from airtune.schemes.air.measures import relative_error, renormalised
+from airtune.schemes.air.measures import nothing_read, relative_error, renormalised
 from airtune.schemes.air.messages import Forecast, Reception, Uploads
 from airtune.schemes.air.signalling import Overheads, Signalling
 from airtune.schemes.link import Link
@@ -26,6 +28,7 @@ class ErrorFree(AirInterface):
     broadcasts: ClassVar[bool] = False
     books_twins: ClassVar[bool] = True
     wideband: ClassVar[bool] = True
+    needs_a_sum: ClassVar[bool] = True
 
     def forecast(self, link: Link, omega: Real, matrix_sizes: Integer) -> Forecast:
         """Return a forecast without cost, and without error but for that of a robust rule."""
@@ -61,6 +64,12 @@ class ErrorFree(AirInterface):
         With a rule of `aggregation.robust`: what it makes of the exact updates.
         """
         whole, joules = uploads.whole, np.zeros(len(uploads.clients))
+        if uploads.held is not None:
+            common = normalise_updates(uploads.scales(uploads.matrix_sizes), uploads.omega, "block")
+            summed = uploads.held.summed(common, common.effective_weights.astype(np.complex128))
+            if summed is None:
+                return nothing_read(uploads, joules, 0.0)
+            return Reception(decode(summed, common), joules)
         if not whole.any():
             return None
         omega, silent = uploads.omega, None

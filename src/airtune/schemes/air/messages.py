@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from airtune.kinds import Floating, Integer, Mask, Real
+from airtune.radio.held import HeldUpdates
 from airtune.radio.impairments import Impairments
+from airtune.radio.scales import Scales, report_scales
 
 Memory = dict[int, Real]
 """What clients remember between rounds: rows of shape (d,), of those only that have sent."""
@@ -34,6 +36,9 @@ class Uploads:
     slot : int or None
         Which slot of the round they are sent in, where groups of clients have one each: it names
         the noise; None where all send at once.
+    held : HeldUpdates or None
+        Where the updates stay with the clients: the server asks for scales and one sum.  `updates`
+        has no columns then.
     """
 
     updates: Floating
@@ -43,6 +48,16 @@ class Uploads:
     memory: Mapping[int, Real] = field(default_factory=dict)
     impairments: Impairments | None = None
     slot: int | None = None
+    held: HeldUpdates | None = None
+
+    @property
+    def entries(self) -> int:
+        """Entries d of an update."""
+        return int(self.matrix_sizes.sum())
+
+    def scales(self, sizes: Integer) -> Scales:
+        """Return the scales of the updates by groups of these sizes, as measured by the clients."""
+        return report_scales(self.updates, sizes) if self.held is None else self.held.scales(sizes)
 
     def of(self, chosen: Integer, omega: Real) -> Uploads:
         """Return the uploads of some of these clients.
@@ -60,6 +75,7 @@ class Uploads:
             clients=self.clients[chosen],
             omega=omega,
             impairments=None if self.impairments is None else self.impairments.of(chosen),
+            held=None if self.held is None else self.held.of(chosen),
         )
 
     @property

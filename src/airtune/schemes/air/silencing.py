@@ -125,7 +125,7 @@ def _send_of(
     some = uploads.of(chosen, weights[chosen])
     received = send(some)
     transmitted = np.zeros(len(weights), dtype=np.bool_)
-    transmitted[chosen] = True
+    transmitted[chosen] = not received.lost
     uplink_j, sending_s = np.zeros(len(weights)), np.zeros(len(weights))
     uplink_j[chosen], sending_s[chosen] = received.uplink_j, received.times_s
     report_bits = None
@@ -136,10 +136,15 @@ def _send_of(
     if alignment is not None:
         alignment = np.zeros(len(weights))
         alignment[chosen] = received.alignment
-    predicted, whole = received.predicted_mse, squared_scale(uploads)
-    if predicted is not None:
-        lost = (weights - uploads.omega) @ uploads.updates.astype(np.float64)
-        predicted = (predicted * squared_scale(some) + float(lost @ lost)) / whole
+    predicted, mse = received.predicted_mse, received.mse
+    if uploads.held is None:
+        mse = relative_error(received.mean, uploads)
+        if predicted is not None:
+            lost = (weights - uploads.omega) @ uploads.updates.astype(np.float64)
+            whole = squared_scale(uploads)
+            predicted = (predicted * squared_scale(some) + float(lost @ lost)) / whole
+    elif len(chosen) < len(weights):  # what the silent ones have is not known
+        predicted = mse = None
     return replace(
         received,
         alignment=alignment,
@@ -147,7 +152,7 @@ def _send_of(
         sending_s=sending_s,
         report_bits=report_bits,
         effective_weights=None,  # who is silent now may send in the next round
-        mse=relative_error(received.mean, uploads),
+        mse=mse,
         predicted_mse=predicted,
         transmitted=transmitted,
     )

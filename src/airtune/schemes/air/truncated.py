@@ -29,6 +29,7 @@ class Truncated(Truncating):
     about: ClassVar[str] = "truncated channel inversion"
     inexact: ClassVar[str | None] = "noise, interference and the silence of weak clients"
     reported_scalars: ClassVar[int] = 2
+    needs_a_sum: ClassVar[bool] = True
 
     def errors(
         self, link: Link, clients: Integer, omega: Real, chosen: Integer

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from airtune.costs import FrontEnd
-from airtune.kinds import Real
-from airtune.scenario import Array, Scenario
+from airtune.kinds import Integer, Real
+from airtune.scenario import Array, Csi, Scenario
 from airtune.schemes.link import Link, RadioRound
 
 
@@ -49,6 +49,28 @@ class Effort:
 
 
 @dataclass(frozen=True)
+class Trial:
+    """How pilots are sent before what is set for a round is chosen.
+
+    Attributes
+    ----------
+    positions : ndarray, float, shape (N, 2)
+        Where the antennas are [wavelengths].
+    pilots : int
+        Pilot symbols of each client in each sounding.
+    csi : Csi
+        How wrong beliefs on the channels are, of which those that change within a round grow old.
+    dead : ndarray, int, optional
+        Antennas that hear nobody and of which the server does not know it.
+    """
+
+    positions: Real
+    pilots: int
+    csi: Csi
+    dead: Integer | None = None
+
+
+@dataclass(frozen=True)
 class ArrayPolicy(ABC):
     """Decides where the antennas are; by itself they stay where they start.
 
@@ -66,8 +88,8 @@ class ArrayPolicy(ABC):
         Of the class: whether other positions cost time and energy, because drives carry the
         antennas there.
     wideband : bool
-        Of the class: whether its places serve several resource blocks (`RadioRound.subbands`);
-        without it the policy is refused where there are some.
+        Of the class itself: whether its places serve several resource blocks
+        (`RadioRound.subbands`); without it the policy is refused where there are some.
 
     Examples
     --------
@@ -126,6 +148,26 @@ class ArrayPolicy(ABC):
     def listenings(self) -> int:
         """How often `radio.silent_symbols` are needed until interference is known everywhere."""
         return 1
+
+    @property
+    def trains(self) -> bool:
+        """Whether what is set for a round is chosen by pilots that come before (:meth:`trained`).
+
+        Pilots and silent symbols then come once more when it is set; no by default.
+        """
+        return False
+
+    def trained(self, radio: RadioRound, clients: Integer, trial: Trial) -> ArrayPolicy:
+        """Return the policy with what pilots have told it of a round; as it is by default.
+
+        Parameters
+        ----------
+        radio : RadioRound
+        clients : ndarray, int, shape (S,)
+            Who sends pilots.
+        trial : Trial
+        """
+        return self
 
     def ports(self) -> Real | None:
         """Return places whose channels the pilots tell before the choice, shape (C, 2).

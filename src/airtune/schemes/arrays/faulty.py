@@ -11,7 +11,7 @@ import numpy as np
 from airtune.costs import FrontEnd
 from airtune.kinds import Integer, Real
 from airtune.scenario import Scenario
-from airtune.schemes.arrays.base import ArrayPolicy, Effort, Travel
+from airtune.schemes.arrays.base import ArrayPolicy, Effort, Travel, Trial
 from airtune.schemes.link import Link, RadioRound
 from airtune.streams import generator
 
@@ -74,6 +74,16 @@ class FaultyArray(ArrayPolicy):
     def listenings(self) -> int:
         """Those of the policy."""
         return self.policy.listenings
+
+    @property
+    def trains(self) -> bool:
+        """That of the policy."""
+        return self.policy.trains
+
+    def trained(self, radio: RadioRound, clients: Integer, trial: Trial) -> ArrayPolicy:
+        """Return the same of the policy with what its pilots have told."""
+        trial = replace(trial, dead=self.deaf if len(self.deaf) else None)
+        return replace(self, policy=self.policy.trained(radio, clients, trial))
 
     def ports(self) -> Real | None:
         """Those of the policy."""

@@ -50,6 +50,7 @@ class DoubledArray(HalfWavelengthArray):
     """Fixed planar array of 2N antennas with half-wavelength spacing."""
 
     about: ClassVar[str] = "2N half-wavelength array"
+    wideband: ClassVar[bool] = True
     factor: ClassVar[int] = 2
 
 
@@ -57,6 +58,7 @@ class NoArray(HalfWavelengthArray):
     """A half-wavelength array as a stand-in for a scheme that sends nothing over the air."""
 
     about: ClassVar[str] = "none"
+    wideband: ClassVar[bool] = True
 
     @property
     def front_end(self) -> FrontEnd:

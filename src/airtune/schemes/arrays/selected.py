@@ -111,6 +111,7 @@ class SpreadSelectedArray(SelectedArray):
     """
 
     about: ClassVar[str] = "best N of antennas spread over the region"
+    wideband: ClassVar[bool] = True
 
     def chosen(self, problem: Problem, pool: Real, seed: int, effort: Effort | None) -> Real:
         """Return the best N of a pool for one channel, shape (N, 2) [wavelengths]."""

@@ -16,16 +16,52 @@ from typing import ClassVar, Self
 import numpy as np
 
 from airtune.costs import FrontEnd
-from airtune.kinds import Real
+from airtune.kinds import Integer, Real
 from airtune.radio.array import channel
-from airtune.radio.channels.base import Block
+from airtune.radio.channels.base import Block, Paths, Transmitters
 from airtune.radio.layouts import fixed_array
-from airtune.radio.surface import Surface, SurfaceFading
+from airtune.radio.surface import Hops, Surface, SurfaceFading
+from airtune.radio.training import Scene, learnt_direct, learnt_hops, soundings, train
 from airtune.scenario import Scenario
-from airtune.schemes.arrays.base import ArrayPolicy
+from airtune.schemes.arrays.base import ArrayPolicy, Trial
 from airtune.schemes.arrays.phases import Reflection, configure
 from airtune.schemes.link import Link, RadioRound
-from airtune.streams import torch_seed
+from airtune.schemes.measured import with_known
+from airtune.streams import generator, torch_seed
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What pilots have told of a round.
+
+    Attributes
+    ----------
+    round : int
+    clients : ndarray, int, shape (S,)
+        Who sent them.
+    direct : Paths
+        Of these clients, without the surface.
+    hops : Hops
+        Of these clients, by way of the surface.
+    """
+
+    round: int
+    clients: Integer
+    direct: Paths
+    hops: Hops
+
+    def surface(self, believed: Surface) -> Surface:
+        """Return the surface as it is known now: all but the clients heard as believed."""
+        known = self.hops.surface()
+        incident = believed.incident.copy()
+        incident[self.clients] = known.incident
+        return replace(known, incident=incident, interference=believed.interference)
+
+    def paths(self, believed: Transmitters) -> Transmitters:
+        """Return the paths without the surface as they are known now."""
+        return Transmitters(
+            with_known(believed.clients, self.clients, self.direct), believed.interferers
+        )
 
 
 @dataclass(frozen=True)
@@ -43,11 +79,14 @@ class ReflectingSurface(ArrayPolicy):
         The hops by way of the surface; a round follows from the one before.
     phase_bits : int or None
         Resolution of the phases; None: any phase.
+    learnt : Learnt or None
+        What the pilots of a round have told, where the server measures.
     """
 
     about: ClassVar[str] = "half-wavelength array and a surface"
     fading: SurfaceFading
     phase_bits: int | None
+    learnt: Learnt | None = None
 
     @classmethod
     def build(cls, scenario: Scenario, seed: int) -> Self:
@@ -62,8 +101,47 @@ class ReflectingSurface(ArrayPolicy):
 
     @property
     def soundings(self) -> int:
-        """M + 1: the channels without the surface, and by way of each of its M elements."""
-        return self.fading.elements + 1
+        """One for each training configuration; M + 1 channels, that without the surface too."""
+        return soundings(self.fading.elements, self.phase_bits is not None)
+
+    @property
+    def trains(self) -> bool:
+        """Yes: the channels by way of the elements are measured before the phases are chosen."""
+        return True
+
+    def trained(self, radio: RadioRound, clients: Integer, trial: Trial) -> ReflectingSurface:
+        """Return the surface with the most probable paths after a training.
+
+        Interferers send no pilots: their channels by way of the surface are as believed.
+        """
+        true, believed = (
+            replace(hops, clients=hops.clients.of(clients))
+            for hops in self.fading.hops(radio.round)
+        )
+        scenes = [
+            Scene(
+                Transmitters(paths.clients.of(clients), paths.interferers),
+                hops.surface().widened(len(paths.interferers.gains)),
+                budget,
+                trial.positions,
+            )
+            for paths, hops, budget in (
+                (radio.true, true, radio.true_budget or radio.budget),
+                (radio.perceived, believed, radio.budget),
+            )
+        ]
+        rng = generator(radio.seed, "trained", radio.round)
+        told = train(
+            scenes[0],
+            radio.powers[clients] * trial.pilots,
+            rng,
+            stepped_phases=self.phase_bits is not None,
+            dead=trial.dead,
+        )
+        # the hops stay for a round, so that beliefs on them do not grow old
+        hops = learnt_hops(believed, told, scenes[1], self.fading.csi)
+        direct = learnt_direct(scenes[1].direct.clients, told, scenes[1], trial.csi)
+        return replace(self, learnt=Learnt(radio.round, clients, direct, hops))
 
     def start(self) -> Real:
         """Return the half-wavelength array."""
@@ -72,6 +150,9 @@ class ReflectingSurface(ArrayPolicy):
     def link(self, radio: RadioRound, effective_weights: Real, positions: Real) -> Link:
         """Return what the antennas receive directly and by way of the surface."""
         true, perceived = self.fading.surface(radio.round)
+        if self.learnt is not None and self.learnt.round == radio.round:
+            perceived = self.learnt.surface(perceived)
+            radio = replace(radio, block=Block(radio.true, self.learnt.paths(radio.perceived)))
         true = true.widened(len(radio.true.interferers.gains))
         perceived = perceived.widened(len(radio.perceived.interferers.gains))
         phases = configure(

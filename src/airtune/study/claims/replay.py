@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from airtune.engines import Engine, RoundUpdates
 from airtune.engines.base import Progress
 from airtune.engines.wrapped import WrappedEngine
-from airtune.errors import FailedError
+from airtune.errors import FailedError, InputError
 from airtune.learning.results import ClientState, Evaluation
 from airtune.planning.pilot import Pilot
 from airtune.planning.repetition import Repetition
@@ -135,8 +135,20 @@ def kept(file: Path, sizes: Sizes) -> Recorded:
     return found
 
 
+class _Begun(Engine):
+    """An engine that starts as a recorded run has."""
+
+    recorded: Recorded
+
+    def start(self, scenario: Scenario, seed: int, progress: Progress | None = None) -> Sizes:
+        return self.recorded.sizes
+
+    def initial_adapter(self) -> Vector:
+        return self.recorded.initial.copy()
+
+
 @dataclass
-class Recorder(WrappedEngine):
+class Recorder(_Begun, WrappedEngine):
     """A started engine, recorded.
 
     Parameters
@@ -153,12 +165,6 @@ class Recorder(WrappedEngine):
         """Return a recorder of an engine that has started with these sizes."""
         return cls(engine, Recorded(sizes, engine.initial_adapter()))
 
-    def start(self, scenario: Scenario, seed: int, progress: Progress | None = None) -> Sizes:
-        return self.recorded.sizes
-
-    def initial_adapter(self) -> Vector:
-        return self.recorded.initial.copy()
-
     def updates(
         self,
         adapter: Vector,
@@ -169,6 +175,11 @@ class Recorder(WrappedEngine):
         states: Mapping[int, ClientState] | None = None,
     ) -> RoundUpdates:
         found = self.engine.updates(adapter, clients, batch_sizes, seed, round_index, states)
+        if found.held is not None:
+            raise InputError(
+                "engine.secure = True: must be False where updates are kept to be replayed; only "
+                "sums of them are known"
+            )
         self.recorded.updates[round_index] = found
         self.recorded.adapters[round_index] = digest(adapter)
         return found
@@ -187,7 +198,7 @@ UNKNOWN = Evaluation(float("nan"), None, None, {})
 
 
 @dataclass
-class Replayed(Engine):
+class Replayed(_Begun):
     """Answers of a recorded run.
 
     Attributes
@@ -200,12 +211,6 @@ class Replayed(Engine):
 
     recorded: Recorded
     exact: bool = True
-
-    def start(self, scenario: Scenario, seed: int, progress: Progress | None = None) -> Sizes:
-        return self.recorded.sizes
-
-    def initial_adapter(self) -> Vector:
-        return self.recorded.initial.copy()
 
     def updates(
         self,
