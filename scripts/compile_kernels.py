@@ -2,7 +2,7 @@
 
     python scripts/compile_kernels.py
 
-What is compiled lies on the disk beside the sources until one of them changes.  Without this the
+What is compiled lies in the user's cache folder, by the contents of the sources.  Without this the
 first command or test that needs a kernel compiles it, and tests in several processes compile the
 same one at the same time.
 """
@@ -27,7 +27,7 @@ allocate(problem)
 allocate(replace(problem, energy_j=20.0))
 
 import numpy as np
-from airtune.placement import beamform, half_wavelength
+from airtune.placement import half_wavelength
 from airtune.placement.examples import random_problem
 from airtune.placement.kernels.field import pack
 from airtune.placement.pdd import Pdd
@@ -36,7 +36,6 @@ from airtune.placement.smooth import Smooth
 problem = random_problem(0)
 field, _ = pack(problem)
 start = half_wavelength(problem.antennas, problem.region)
-beamform(problem, start)
 run = Search(field, 0, start)
 for method in (Pdd(run), Smooth(run)):
     method.improve(run.scatter(), -np.inf)

@@ -8,17 +8,22 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 import airtune
-from airtune.compiled import sources
+from airtune.compiled import entry, kept_at, sources
 
 ROOT = Path(airtune.__file__).parent
 DECORATORS = {"compiled", "entry", "inner"}
+MINE = ("mine", "kernels-mine", "kernels-0123456789abcdef")
+"""Folders that someone else has in the cache folder; the last one without a mark of use"""
 PROGRAM = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from kernels.outer import twice
-print(twice(3.0))
+print(twice(3.0), sum(twice.outside.stats.cache_hits.values()))
 """
 
 
@@ -61,27 +66,128 @@ def test_all_placement_kernels_stand_in_their_folder() -> None:
 
 def test_stamp_names_every_file_of_the_folder() -> None:
     folder = ROOT / "placement" / "kernels"
-    assert [name for name, _, _ in sources(folder)] == sorted(p.name for p in folder.glob("*.py"))
+    assert [name for name, _ in sources(folder)] == sorted(p.name for p in folder.glob("*.py"))
 
 
-def test_changing_a_kernel_recompiles_those_that_contain_it(tmp_path: Path) -> None:
-    folder = tmp_path / "kernels"
-    folder.mkdir()
+def write_kernels(folder: Path, value: float) -> None:
+    """A package of two kernels, one inside the other."""
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "__init__.py").write_text("")
     (folder / "outer.py").write_text(
         "from airtune.compiled import entry\n"
         "from kernels.helper import factor\n\n"
         "@entry\ndef twice(x: float) -> float:\n    return factor() * x\n"
     )
+    (folder / "helper.py").write_text(
+        "from airtune.compiled import inner\n\n"
+        f"@inner\ndef factor() -> float:\n    return {value!r}\n"
+    )
 
-    def run(value: float) -> float:
-        (folder / "helper.py").write_text(
-            "from airtune.compiled import inner\n\n"
-            f"@inner\ndef factor() -> float:\n    return {value!r}\n"
-        )
-        environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
-        command = [sys.executable, "-c", PROGRAM, str(tmp_path)]
-        out = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-        return float(out.stdout)
 
-    assert [run(2.0), run(2.0), run(2.5)] == [6.0, 6.0, 7.5]
+def call_twice(folder: Path, cache: Path) -> tuple[float, int]:
+    """Result of the kernel in a process of its own, and how often it was read from the disk."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache)}
+    command = [sys.executable, "-c", PROGRAM, str(folder)]
+    out = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    result, hits = out.stdout.split()
+    return float(result), int(hits)
+
+
+def test_changing_a_kernel_recompiles_those_that_contain_it(tmp_path: Path) -> None:
+    def run(value: float) -> tuple[float, int]:
+        write_kernels(tmp_path / "kernels", value)
+        return call_twice(tmp_path, tmp_path / "cache")
+
+    assert [run(2.0), run(2.0), run(2.5), run(2.0)] == [(6.0, 0), (6.0, 1), (7.5, 0), (6.0, 1)]
+
+
+def test_a_copy_elsewhere_finds_the_code_that_was_compiled(tmp_path: Path) -> None:
+    for copy, expected in (("first", (6.0, 0)), ("second", (6.0, 1))):
+        write_kernels(tmp_path / copy / "kernels", 2.0)
+        os.utime(tmp_path / copy / "kernels" / "outer.py", (1, len(copy)))
+        assert call_twice(tmp_path / copy, tmp_path / "cache") == expected
+
+
+def test_the_place_of_the_code_follows_the_contents(tmp_path: Path) -> None:
+    for copy, value in (("a", 2.0), ("b", 2.0), ("c", 3.0)):
+        write_kernels(tmp_path / copy, value)
+    a, b, c = (kept_at(tmp_path / copy) for copy in "abc")
+    assert a == b != c
+
+
+def kernel(file: Path) -> Any:
+    """A kernel that is written in a file, as a new process has it."""
+    scope: dict[str, Any] = {}
+    exec(compile("def twice():\n    return 2\n", str(file), "exec"), scope)
+    return entry(scope["twice"])
+
+
+def hits(some: Any) -> int:
+    """How often its code came from the disk."""
+    return sum(some.outside.stats.cache_hits.values())
+
+
+def test_old_code_is_taken_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr("airtune.compiled.GENERATIONS", 2)
+    for name in MINE:
+        (tmp_path / "cache" / name).mkdir(parents=True)
+    for copy in range(4):
+        folder = tmp_path / str(copy)
+        write_kernels(folder, float(copy))
+        kept_at(folder).mkdir()
+        (kept_at(folder) / "used").touch()
+        os.utime(kept_at(folder) / "used", (copy + 1, copy + 1))
+    write_kernels(tmp_path / "4", 4.0)
+    assert kernel(tmp_path / "4" / "outer.py")() == 2
+    left = {path.name for path in (tmp_path / "cache").iterdir()}
+    assert left == {*MINE, kept_at(tmp_path / "3").name, kept_at(tmp_path / "4").name}
+
+
+@pytest.mark.parametrize("ending", ["nbi", "nbc"])
+@pytest.mark.parametrize("left", [0, 30])
+def test_damaged_code_is_compiled_and_kept_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, left: int
+) -> None:
+    monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path / "cache"))
+    write_kernels(tmp_path / "own", 2.0)
+    file = tmp_path / "own" / "outer.py"
+    kernel(file)()
+    (kept,) = kept_at(file.parent).glob(f"*.{ending}")
+    kept.write_bytes(kept.read_bytes()[:left])
+    for expected in (0, 1):
+        found = kernel(file)
+        assert (found(), hits(found)) == (2, expected)
+
+
+def test_code_is_read_where_nothing_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path / "cache"))
+    write_kernels(tmp_path / "own", 2.0)
+    file = tmp_path / "own" / "outer.py"
+    kernel(file)()
+    monkeypatch.setattr(Path, "touch", refuse)
+    found = kernel(file)
+    assert (found(), hits(found)) == (2, 1)
+
+
+def test_a_kernel_works_without_a_place_for_its_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a file").touch()
+    monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path / "a file"))
+    assert kernel(tmp_path / "nowhere" / "outer.py")() == 2
+
+
+def test_a_full_disk_stops_no_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr("numba.core.caching.IndexDataCacheFile.save", full)
+    write_kernels(tmp_path / "own", 2.0)
+    assert kernel(tmp_path / "own" / "outer.py")() == 2

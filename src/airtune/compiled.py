@@ -3,21 +3,36 @@
 Arithmetic is strict in every kernel: with any licence to reorder or fuse operations the last bits
 would depend on how a kernel was inlined, and machine code from the disk could then differ from the
 code that was just compiled.
+
+Numba optimises a function and makes machine code of it each time another one contains it.  Here a
+kernel inside others stays unfinished until the kernel that Python calls has them all together; so
+everything is optimised once, and together.
 """
 
 from __future__ import annotations
 
+import re
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial, update_wrapper
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
+import llvmlite
 import numba
+from numba.core.caching import CompileResultCacheImpl, FunctionCache
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
+from numba.misc.appdirs import AppDirs
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Stamp = tuple[tuple[str, int, int], ...]
+
+GENERATIONS = 16
+"""Folders of machine code that are kept, the latest used ones"""
+_FOLDER = re.compile("kernels-[0-9a-f]{16}")
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
@@ -33,7 +48,7 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     callable
         The compiled function, with the same signature.
     """
-    return _stamped(function, numba.njit(cache=True, error_model="numpy")(function))
+    return cast("Callable[P, R]", Kernel(function, nogil=False, error_model="numpy"))
 
 
 def entry(function: Callable[P, R]) -> Callable[P, R]:
@@ -41,34 +56,190 @@ def entry(function: Callable[P, R]) -> Callable[P, R]:
 
     The interpreter lock is released while it runs. Parameters and returns as for `compiled`.
     """
-    return _stamped(function, numba.njit(cache=True, nogil=True)(function))
+    return cast("Callable[P, R]", Kernel(function, nogil=True, error_model="python"))
 
 
 def inner(function: Callable[P, R]) -> Callable[P, R]:
     """Compile a kernel that is only called by other kernels and ends up inside them.
 
-    The wrappers that Python would need are not compiled. Parameters and returns as for `compiled`.
+    Parameters and returns as for `compiled`.
     """
-    decorate = numba.njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-    return cast("Callable[P, R]", decorate(function))
+    return cast("Callable[P, R]", _inside(function, nogil=True, error_model="python"))
+
+
+class Kernel:
+    """A kernel for Python, compiled and kept when Python calls it, and one for other kernels."""
+
+    def __init__(self, function: Callable[..., Any], **options: Any) -> None:
+        update_wrapper(self, function)
+        self.inside = _inside(function, **options)
+        self.outside = numba.njit(no_cfunc_wrapper=True, **options)(function)
+        if hasattr(self.outside, "_cache"):  # not where numba is switched off
+            with suppress(RuntimeError):  # no place to keep code: it is compiled in each process
+                self.outside._cache = _KeptCode(function)
+                folder = Path(function.__code__.co_filename).parent
+                self.outside._cache._cache_file._source_stamp = kept_at(folder).name
+
+    @property
+    def _numba_type_(self) -> Any:
+        return self.inside._numba_type_
+
+    def __call__(self, *args: Any) -> Any:
+        return self.outside(*args)
+
+
+def _inside(function: Callable[..., Any], **options: Any) -> Any:
+    """Compile a kernel for other kernels alone, once for all constants it is called with."""
+    options |= {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    kernel = numba.njit(pipeline_class=_InsideCompiler, **options)(function)
+    if hasattr(kernel, "get_call_template"):
+        kernel.get_call_template = partial(_for_any_constant, kernel.get_call_template)
+    return kernel
+
+
+def _for_any_constant(resolve: Callable[[Any, Any], Any], args: Any, kws: Any) -> Any:
+    return resolve([numba.types.unliteral(kind) for kind in args], kws)
+
+
+class _Nowhere:
+    """In place of a code generator: a kernel without machine code has no place for its globals."""
+
+    def set_env(self, name: str, env: Any) -> None:
+        """Do nothing."""
+
+
+# numba has no types of its own: to the type checker the bases below are unknown
+class _Unfinished(JITCodeLibrary):  # type: ignore[misc]  # numba has no types for mypy
+    """Code of a kernel for others: linked, neither optimised as a whole nor made machine code."""
+
+    @property
+    def codegen(self) -> Any:
+        return _Nowhere()
+
+    def get_pointer_to_function(self, name: str) -> int:
+        """0: there is no machine code."""
+        return 0
+
+    def finalize(self) -> None:
+        """Link what this kernel contains."""
+        self._raise_if_finalized()
+        for library in dict.fromkeys(self._linking_libraries):
+            self._reload_init.update(library._reload_init)
+            self._final_module.link_in(library._get_module_for_linking(), preserve=True)
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+
+class _InsideCompiler(Compiler):  # type: ignore[misc]  # as above
+    """Numba's own compiler, with code that stays unfinished."""
+
+    def define_pipelines(self) -> Any:
+        """Return numba's own passes."""
+        if self.state.library is None:
+            generator = self.state.targetctx.codegen()
+            self.state.library = _Unfinished(generator, self.state.func_id.func_qualname)
+        return super().define_pipelines()
 
 
 @cache
-def sources(folder: Path) -> Stamp:
-    """Name, time and size of every Python file of a folder, as they were at the first call."""
+def sources(folder: Path) -> tuple[tuple[str, str], ...]:
+    """Name and digest of every Python file of a folder, as they were at the first call."""
     files = sorted(folder.glob("*.py"))
-    return tuple((f.name, f.stat().st_mtime_ns, f.stat().st_size) for f in files)
+    return tuple((file.name, sha256(file.read_bytes()).hexdigest()) for file in files)
 
 
-def _stamped(function: Callable[P, R], kernel: Any) -> Callable[P, R]:
-    """Let the code on disk count as outdated when any file beside the function's own changes.
+def kept_at(folder: Path) -> Path:
+    """Where machine code of the kernels in a folder is kept: one place for equal contents.
 
-    Numba takes the code for valid while the function's own file is unchanged; but it also contains
-    the kernels of other files that it calls. So all kernels that call each other stand in one
-    folder, and the stamp covers every file of it.
+    Numba takes kept code for valid while the function's own file is unchanged; but it also contains
+    the kernels of other files that it calls.  So all kernels that call each other stand in one
+    folder, and every file of it counts, with this one and the compiler's versions.  The place is in
+    `NUMBA_CACHE_DIR` or the user's cache folder, so that every copy of the package with the same
+    kernels finds it.
     """
-    with suppress(AttributeError):  # not a public part of numba
-        index = kernel._cache._cache_file
-        folder = Path(function.__code__.co_filename).parent
-        index._source_stamp = (index._source_stamp, sources(folder))
-    return cast("Callable[P, R]", kernel)
+    return _place(folder, numba.config.CACHE_DIR)
+
+
+@cache
+def _place(folder: Path, given: str) -> Path:
+    own = sha256(Path(__file__).read_bytes()).hexdigest()
+    content = repr((sources(folder), own, numba.__version__, llvmlite.__version__))
+    root = Path(given).absolute() if given else Path(AppDirs("airtune", False).user_cache_dir)
+    return root / f"kernels-{sha256(content.encode()).hexdigest()[:16]}"
+
+
+class _Place:
+    """What numba asks where to keep the code of a function: `kept_at`."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.place = kept_at(Path(function.__code__.co_filename).parent)
+        self.line = function.__code__.co_firstlineno
+        self._py_file = function.__code__.co_filename  # named in a warning of numba's
+
+    @classmethod
+    def from_function(cls, function: Callable[..., Any], file: str) -> _Place | None:
+        """None if it can neither be written nor read; numba then has other places."""
+        found = cls(function)
+        if not found.place.is_absolute():  # a user without a home
+            return None
+        try:
+            found.ensure_cache_path()
+        except OSError:
+            return found if any(found.place.glob("*.nbi")) else None
+        return found
+
+    def ensure_cache_path(self) -> None:
+        """Make the folder, and take away the ones that were not used for longest."""
+        new = not self.place.exists()
+        self.place.mkdir(parents=True, exist_ok=True)
+        (self.place / "used").touch()
+        if new:
+            own = [f for f in self.place.parent.iterdir() if _FOLDER.fullmatch(f.name)]
+            dated = sorted((folder for folder in own if _last_use(folder)), key=_last_use)
+            for old in dated[:-GENERATIONS]:
+                shutil.rmtree(old, ignore_errors=True)
+
+    def get_cache_path(self) -> str:
+        """Return the folder."""
+        return str(self.place)
+
+    def get_source_stamp(self) -> str:
+        """Return what the code is valid for."""
+        return self.place.name
+
+    def get_disambiguator(self) -> str:
+        """Tell functions of the same name apart."""
+        return str(self.line)
+
+
+def _last_use(folder: Path) -> float:
+    with suppress(OSError):
+        return (folder / "used").stat().st_mtime
+    return 0.0
+
+
+_PLACES = (_Place, *CompileResultCacheImpl._locator_classes)
+_Kept = type("_Kept", (CompileResultCacheImpl,), {"_locator_classes": _PLACES})
+
+
+def _load(store: Any, sig: Any, target_context: Any) -> Any:
+    """Read kept code; None, too, if a full disk or a lost machine has left a damaged file."""
+    try:
+        return FunctionCache.load_overload(store, sig, target_context)
+    except Exception:  # a damaged pickle raises many kinds
+        with suppress(OSError):
+            store.flush()
+        return None
+
+
+def _save(store: Any, sig: Any, data: Any) -> None:
+    """Keep code, if it can be written."""
+    with suppress(OSError):
+        FunctionCache.save_overload(store, sig, data)
+
+
+_KeptCode = type(
+    "_KeptCode",
+    (FunctionCache,),
+    {"_impl_class": _Kept, "load_overload": _load, "save_overload": _save},
+)

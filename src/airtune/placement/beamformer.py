@@ -10,7 +10,8 @@ import numpy as np
 
 from airtune.kinds import Complex, Real
 from airtune.placement.kernels.field import pack, workspace
-from airtune.placement.kernels.sqp import Limits, ascend
+from airtune.placement.kernels.sqp import Limits
+from airtune.placement.kernels.tasks import ascend, no_grid
 from airtune.placement.problem import (
     Placement,
     Problem,
@@ -120,13 +121,12 @@ def _solve(A: Complex, B: Complex) -> Complex:
 def _climb(problem: Problem, positions: Real, W: Complex) -> Complex:
     """Best end of SQP climbs from the columns of W."""
     field, _ = pack(problem, antennas=len(positions))
-    work = workspace(field)
-    unused = np.empty((4, len(positions)))
+    work, grid = workspace(field), no_grid(field)
     best, best_w = -math.inf, W[:, 0]
     limits = Limits(60, 1e-6, -math.inf)
     for w in W.T:
         z = np.stack([w.real, -w.imag, positions[:, 0], positions[:, 1]])
-        value = ascend(field, z, unused, limits, False, work)
+        value = ascend(field, z, grid, limits, False, work)
         if value > best:
             best, best_w = value, z[0] - 1j * z[1]
     return best_w

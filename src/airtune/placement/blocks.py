@@ -10,7 +10,8 @@ import numpy as np
 from airtune.kinds import Real
 from airtune.placement.kernels.blocks import add_errors
 from airtune.placement.kernels.field import pack
-from airtune.placement.kernels.sqp import Limits, ascend
+from airtune.placement.kernels.sqp import Limits
+from airtune.placement.kernels.tasks import ascend
 from airtune.placement.places import grid_places, table_of
 from airtune.placement.problem import FEASIBILITY, Problem, least_distance
 from airtune.placement.search import ROUGH, Search
@@ -143,7 +144,7 @@ class Blocks:
     def _climbed(self, index: int, z: Real) -> float:
         """Climb with a block's beamformer alone, in place, and return its error."""
         run = self.runs[index]
-        value = ascend(run.field, z, run.grid.bounds, CLIMB, False, run.work)
+        value = ascend(run.field, z, run.grid, CLIMB, False, run.work)
         return math.exp(-value) / self.scales[index]
 
     def _aimed(self, places: Real) -> _State:

@@ -17,20 +17,28 @@ import numpy as np
 
 from airtune.kinds import Real
 from airtune.memory import demand
-from airtune.placement.kernels.construct import PITCH, Table, grasp, tabulate
-from airtune.placement.kernels.exchange import FRESH, Grid, exchange
-from airtune.placement.kernels.field import Field, channel, workspace
-from airtune.placement.kernels.neighbourhood import Trials, explore, kick
+from airtune.placement.kernels.construct import PITCH, Table, tabulate
+from airtune.placement.kernels.exchange import FRESH, Grid
+from airtune.placement.kernels.field import Field, workspace
+from airtune.placement.kernels.neighbourhood import Trials
 from airtune.placement.kernels.relocate import prepare
-from airtune.placement.kernels.sqp import Limits, ascend
+from airtune.placement.kernels.sqp import Limits
+from airtune.placement.kernels.tasks import (
+    CONSTRUCT,
+    EXPLORE,
+    KICK,
+    NO_VALUES,
+    SWEEP,
+    Task,
+    ascend,
+    perform,
+)
 from airtune.placement.problem import ProblemError
 
-NOBODY = np.empty(0, np.int64)
 MOST_ENTRIES = 100_000_000
 """Grid points times transmitters of a table of the finest pitch at most"""
 QUICK_ENTRIES, COARSER = 10_000_000, 1.1
 """Entries of a table at most, and the steps in which a pitch grows until it has no more"""
-SAMPLE = 0.1
 ROUGH, FINE = 1e-3, 1e-7
 SAME = 1e-4
 
@@ -158,11 +166,9 @@ class Search:
 
     def construct(self, sweeps: int) -> tuple[float, Real]:
         """One GRASP start after exchange: log t and z (4, N)."""
-        field, table, scan, work = self.field, self.grid.table, self.grid.scan, self.work
-        z = np.empty((4, field.antennas))
-        if self.bounded or not grasp(field, table, scan, SAMPLE, self.state, work.g, z):
-            return -math.inf, self.scatter()
-        return exchange(field, self.grid, NOBODY, 0.0, sweeps, self.state, work, z), z
+        z = np.empty((4, self.field.antennas))
+        value = -math.inf if self.bounded else self._perform(CONSTRUCT, NO_VALUES, z[None], sweeps)
+        return (value, self.scatter()) if value == -math.inf else (value, z)
 
     def scatter(self) -> Real:
         """The fallback positions with a random beamformer, z (4, N)."""
@@ -172,22 +178,26 @@ class Search:
     def climb(self, z: Real, steps: int, tolerance: float, target: float = -math.inf) -> float:
         """SQP from z in place, of the beamformer alone where places are given; log t."""
         limits = Limits(steps, tolerance, target)
-        return ascend(self.field, z, self.grid.bounds, limits, self.movable, self.work)
+        return ascend(self.field, z, self.grid, limits, self.movable, self.work)
 
     def sweep(self, z: Real) -> float:
         """Move each antenna to the best place of the grid where that helps, in place; log t."""
-        channel(self.field, z[2], z[3], self.work)
-        return exchange(self.field, self.grid, NOBODY, 0.0, 1, self.state, self.work, z)
+        return self._perform(SWEEP, NO_VALUES, z[None], 1)
 
     def kick(self, z: Real) -> tuple[float, Real]:
         """Take random antennas out of z and put them elsewhere: log t and the new z."""
         z = z.copy()
-        return kick(self.field, self.grid, self.sweeps, self.state, self.work, z), z
+        return self._perform(KICK, NO_VALUES, z[None], self.sweeps), z
 
     def explore(self, values: Real, pool: Real, trials: int, steps: int) -> None:
         """`neighbourhood.explore` with SQP as the local method."""
-        plan = Trials(trials, self.sweeps, steps, ROUGH)
-        explore(self.field, self.grid, values, pool, plan, self.state, self.work)
+        self._perform(EXPLORE, values, pool, self.sweeps, trials, steps)
+
+    def _perform(
+        self, kind: int, values: Real, pool: Real, sweeps: int, kicks: int = 0, steps: int = 0
+    ) -> float:
+        task, trials = Task(kind, self.movable, -math.inf), Trials(kicks, sweeps, steps, ROUGH)
+        return perform(task, self.field, self.grid, values, pool, trials, self.state, self.work)
 
 
 def _points(field: Field, pitch: float) -> int:

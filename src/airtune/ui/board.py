@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import airtune.placement.kernels as kernels
+from airtune.compiled import kept_at
 from airtune.errors import InputError, spoken
 from airtune.ui import controls
 from airtune.ui.cell import GROUPS, Cell, Spot, open_cell
@@ -18,7 +19,7 @@ from airtune.ui.latest import Latest
 from airtune.ui.look import Look, as_json, look
 
 STEPS = (
-    "Compiling the solver; this is done once after an installation and takes some minutes",
+    "Compiling the solver; this is done once on a machine and takes a minute or less",
     "Loading the solver",
     "Loading the solver for limited ways",
     "Loading the solver for pixels",
@@ -175,5 +176,4 @@ def warm_cells() -> tuple[Cell, ...]:
 def compiled() -> bool:
     """Tell whether the kernels of placement lie on the disk, compiled from what they are now."""
     folder = Path(kernels.__path__[0])
-    made = [file.stat().st_mtime for file in folder.glob("__pycache__/*.nbi")]
-    return bool(made) and max(made) > max(file.stat().st_mtime for file in folder.glob("*.py"))
+    return any(kept_at(folder).glob("tasks.perform-*.nbi"))

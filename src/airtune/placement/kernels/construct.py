@@ -70,7 +70,7 @@ def tabulate(field: Field, pitch: float) -> Table:
     return Table(px, py, tr, ti)
 
 
-@entry
+@inner
 def grasp(
     field: Field, table: Table, scan: Scan, share: float, state: Random, g: Real, z: Real
 ) -> bool:

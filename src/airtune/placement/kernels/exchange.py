@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from airtune.compiled import entry, inner
+from airtune.compiled import inner
 from airtune.kinds import Integer, Real
 from airtune.placement.kernels.construct import Table, place
 from airtune.placement.kernels.field import Field, Workspace, combine, worst
@@ -109,13 +109,14 @@ def _lift(field: Field, n: int, g: Real, column: Real) -> None:
 
 
 @inner
-def _copy(source: Real, target: Real) -> None:
+def copy(source: Real, target: Real) -> None:
+    """target = source, both 2-D; numba compiles an assignment of a whole array for seconds."""
     for i in range(source.shape[0]):
         for j in range(source.shape[1]):
             target[i, j] = source[i, j]
 
 
-@entry
+@inner
 def exchange(
     field: Field,
     grid: Grid,
@@ -174,7 +175,7 @@ def exchange(
                 break
             moved = False
             value = worst(field, combine(field, z, work), work.u)
-        _copy(z, before)
+        copy(z, before)
         open_points = int((1 - closed) * G) if forced else G
         first = int(uniform(state) * (G - open_points + 1)) if forced else 0
         if not forced:
@@ -200,7 +201,7 @@ def exchange(
                 value = new
                 moved = True
             else:
-                _copy(before, z)
+                copy(before, z)
                 for m in range(M):
                     g[0, n * M + m], g[1, n * M + m] = column[0, m], column[1, m]
         close_disc(scan, x[n], y[n], field.spacing, 1)

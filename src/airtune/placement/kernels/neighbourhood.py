@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from airtune.compiled import entry
+from airtune.compiled import inner
 from airtune.kinds import Real
-from airtune.placement.kernels.exchange import Grid, exchange
+from airtune.placement.kernels.exchange import Grid, copy, exchange
 from airtune.placement.kernels.field import Field, Workspace, channel
 from airtune.placement.kernels.relocate import Random, uniform
 from airtune.placement.kernels.sqp import Limits, climb
@@ -35,7 +35,7 @@ class Trials(NamedTuple):
     tolerance: float
 
 
-@entry
+@inner
 def kick(field: Field, grid: Grid, sweeps: int, state: Random, work: Workspace, z: Real) -> float:
     """Take random antennas out of z (4, N) and put them elsewhere; log t, -inf if that failed."""
     N = field.antennas
@@ -49,7 +49,7 @@ def kick(field: Field, grid: Grid, sweeps: int, state: Random, work: Workspace, 
     return exchange(field, grid, order[:count], closed, sweeps, state, work, z)
 
 
-@entry
+@inner
 def explore(
     field: Field,
     grid: Grid,
@@ -78,11 +78,11 @@ def explore(
     model, rows = subproblem(field, 4 * field.antennas)
     for trial in range(trials.kicks):
         at = trial % len(values)
-        z[:] = pool[at]
+        copy(pool[at], z)
         if kick(field, grid, trials.sweeps, state, work, z) == -np.inf:
             continue
         limits = Limits(trials.steps, trials.tolerance, values[at])
         value = climb(field, z, grid.bounds, limits, model, rows, work)
         if value > values[at]:
             values[at] = value
-            pool[at] = z
+            copy(z, pool[at])

@@ -12,14 +12,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from airtune.compiled import entry, inner
+from airtune.compiled import inner
 from airtune.kinds import Complex, Real
 from airtune.placement.kernels.field import Field, Workspace, channel, combine, worst
 from airtune.placement.kernels.lagrangian import derivatives, hessian
 from airtune.placement.kernels.lanes import WIDTH, fill, load, store, total
 from airtune.placement.kernels.nulling import hold_leak
 from airtune.placement.kernels.qp import cholesky, solve_dual
-from airtune.placement.kernels.subproblem import Model, Rows, subproblem
+from airtune.placement.kernels.subproblem import Model, Rows
 
 TRUST = 0.15
 REACH = 2.0
@@ -296,15 +296,6 @@ def _try_step(
                 leak.wanted[j] = leak.now[j] + step * leak.change[j]
             hold_leak(field, work.g, leak.wanted, trial)
     return combine(field, trial, work)
-
-
-@entry
-def ascend(
-    field: Field, z: Real, bounds: Real, limits: Limits, movable: bool, work: Workspace
-) -> float:
-    """Climb from (a, r) in place, with step arrays of its own; returns log t. See `climb`."""
-    model, rows = subproblem(field, 4 * field.antennas if movable else 2 * field.antennas)
-    return climb(field, z, bounds, limits, model, rows, work)
 
 
 @inner
