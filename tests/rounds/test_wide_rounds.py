@@ -22,12 +22,6 @@ ROBUST = {
     "placement__robust_samples": 3,
     "radio__csi__angle_error_deg": 1.0,
 }
-FAULTS = {
-    "faults__jammer__probability": 1.0,
-    "faults__jammer__power_dbm": 10.0,
-    "faults__synchronisation__phase_deg": 10.0,
-    "faults__antennas__stuck": 1,
-}
 
 
 def _slow(changes: object) -> object:
@@ -66,7 +60,6 @@ def stopped_and_resumed(scenario: Scenario, scheme: str, folder: Path) -> tuple[
         _slow({"planning__movement": "statistical", "planning__draws": 2}),
         _slow(ROBUST),
         _slow({"array__drive": "pixel", "aggregation__alignment": "capped"}),
-        _slow(FAULTS),
     ],
     ids=lambda changes: ",".join(changes),
 )
