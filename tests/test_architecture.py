@@ -26,7 +26,7 @@ allocation   schemes   engines   bound.calibrate
 bound
 radio   placement   learning   record
 scenario   npz   track   meter
-costs   streams   registry   memory
+costs   streams   registry   memory   band
 kinds   errors   compiled
 """
 """Who may import whom, from the top: a folder or module of src/airtune uses those on the floors

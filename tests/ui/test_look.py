@@ -37,6 +37,7 @@ def of_file(*overrides: str, source: str = "quickstart") -> Cell:
         ("faults.antennas.dead=1",),
         ("faults.antennas.stuck=2",),
         ("clients.concurrency=4", "clients.selection=proportional-fair"),
+        ("radio.resource_blocks=2", "radio.paths.delay_spread_s=1us"),
     ],
 )
 def test_the_errors_are_those_that_a_run_forecasts(settings: tuple[str, ...]) -> None:
@@ -136,17 +137,24 @@ def test_a_round_of_a_run_goes_no_farther_than_it_may() -> None:
     assert limited.movable_error_db >= look(cell).movable_error_db - 1e-9
 
 
-def test_the_map_has_its_brightest_pixel_at_the_best_place() -> None:
-    """By the formula, client by client; y grows upwards, the rows of a picture downwards."""
-    cell = open_cell("quickstart").changed("array.region", [3.0, 2.0])
+@pytest.mark.parametrize(("blocks", "share"), [(1, 0.0), (2, 0.25), (3, 0.0)])
+def test_the_map_has_its_brightest_pixel_at_the_best_place(blocks: int, share: float) -> None:
+    """By the formula, client by client; y grows upwards, the rows of a picture downwards.
+
+    The block that is drawn lies a share of the band above the carrier.
+    """
+    settings = (f"radio.resource_blocks={blocks}", "radio.paths.delay_spread_s=1us")
+    cell = of_file("array.region=[3.0,2.0]", *settings)
     seen, radio = look(cell), radio_of(cell)
+    offset = share * cell.scenario.radio.bandwidth_hz
     count = cell.scenario.clients.count
     x, y = np.linspace(0, 3.0, seen.places[0]), np.linspace(0, 2.0, seen.places[1])
     points = np.stack(np.meshgrid(x, y), axis=-1)
 
     def power(paths: object, scale: np.ndarray) -> np.ndarray:
         turns = np.einsum("kld,yxd->klyx", paths.directions, points)  # type: ignore[attr-defined]
-        field = np.einsum("kl,klyx->kyx", paths.gains, np.exp(2j * np.pi * turns))  # type: ignore[attr-defined]
+        gains = paths.gains * np.exp(-2j * np.pi * offset * paths.delays)  # type: ignore[attr-defined]
+        field = np.einsum("kl,klyx->kyx", gains, np.exp(2j * np.pi * turns))
         return scale[:, None, None] * np.abs(field) ** 2
 
     budget = radio.budget

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +15,11 @@ import numpy as np
 from airtune.commands.terminal import show_json, show_rows
 from airtune.errors import computable
 from airtune.placement.files import load_problems, save_placements
-from airtune.placement.problem import Placement, ProblemError
+from airtune.placement.lattice import lattice
+from airtune.placement.problem import Placement, Problem, ProblemError
 from airtune.placement.solver import check_choice, solve, solve_many
+from airtune.placement.wide_files import load_blocks, save_wide
+from airtune.placement.wideband import WidebandPlacement, place_wideband
 
 
 def place_file(
@@ -30,7 +36,8 @@ def place_file(
     Parameters
     ----------
     path, out : str or Path
-        Input and output .npz (format: `files.load_problems`, `files.save_placements`).
+        Input and output .npz (format: `files.load_problems`, `files.save_placements`; with
+        resource blocks `wide_files.load_blocks`, `wide_files.save_wide`).
     mode : {"fast", "default", "exhaustive"}
     method : {"auto", "pdd", "smooth", "sqp"}
     certify : bool
@@ -62,17 +69,27 @@ def place_file(
         raise ProblemError(f"out: the folder {target.parent} does not exist")
     if target.is_dir():
         raise ProblemError(f"out: {target} is a folder, not a file")
-    problems = load_problems(path)
+    blocks = load_blocks(path)
+    if blocks is not None and method not in ("auto", "sqp"):
+        raise ProblemError(
+            f"method must be auto or sqp for a file with resource_blocks, not {method}"
+        )
+    problems = load_problems(path) if blocks is None else [own[0] for own in blocks]
     with computable(str(path)):
         began = time.perf_counter()
         for problem in problems[:1]:
             solve(problem, mode="fast", method=method, seed=seed, certify=certify)
         warm_up = time.perf_counter() - began
-        placements = solve_many(
-            problems, mode=mode, method=method, seed=seed, threads=threads, certify=certify
-        )
+        if blocks is None:
+            placements: Sequence[Placement | WidebandPlacement] = solve_many(
+                problems, mode=mode, method=method, seed=seed, threads=threads, certify=certify
+            )
+        else:
+            job = partial(_wide, mode=mode, seed=seed, certify=certify)
+            with ThreadPoolExecutor(threads) as pool:
+                placements = list(pool.map(job, blocks))
     try:
-        save_placements(target, placements)
+        _save(target, placements)
     except OSError as error:
         raise ProblemError(f"out: {target} cannot be written ({error.strerror})") from None
     instances = [_row(placement) for placement in placements]
@@ -88,6 +105,21 @@ def place_file(
     }
 
 
+def _wide(blocks: list[Problem], **options: Any) -> WidebandPlacement:
+    """Place the antennas for the resource blocks of an instance."""
+    first = blocks[0]
+    start = lattice(first.antennas, first.region, first.spacing)
+    return place_wideband(blocks, start, **options)
+
+
+def _save(target: Path, placements: Sequence[Placement | WidebandPlacement]) -> None:
+    wide = [one for one in placements if isinstance(one, WidebandPlacement)]
+    if wide:
+        save_wide(target, wide)
+    else:
+        save_placements(target, [one for one in placements if isinstance(one, Placement)])
+
+
 def _db(value: float | None) -> float | None:
     """Decibels of a power ratio; None where they are not finite."""
     if value is None or not 0 < value < math.inf:
@@ -95,7 +127,7 @@ def _db(value: float | None) -> float | None:
     return 10 * math.log10(value)
 
 
-def _row(placement: Placement) -> dict[str, Any]:
+def _row(placement: Placement | WidebandPlacement) -> dict[str, Any]:
     gain, bound = placement.worst_gain, placement.upper_bound
     finite = math.isfinite(gain)
     return {

@@ -7,6 +7,7 @@ from airtune.placement.references import half_wavelength, random_positions, spar
 from airtune.placement.selection import select
 from airtune.placement.solver import beamform, solve, solve_many
 from airtune.placement.travel import TravelLimit
+from airtune.placement.wideband import WidebandPlacement, place_wideband, solve_wideband
 
 __all__ = [
     "Estimate",
@@ -14,12 +15,14 @@ __all__ = [
     "Problem",
     "ProblemError",
     "TravelLimit",
+    "WidebandPlacement",
     "beamform",
     "estimate",
     "evaluate",
     "half_wavelength",
     "load_problems",
     "mean_error",
+    "place_wideband",
     "random_positions",
     "save_placements",
     "save_problems",
@@ -27,5 +30,6 @@ __all__ = [
     "solve",
     "solve_average",
     "solve_many",
+    "solve_wideband",
     "sparse",
 ]

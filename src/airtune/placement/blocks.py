@@ -98,14 +98,19 @@ class Blocks:
         starts, kept, sweeps, places : int
             `blocks` and the others of :class:`airtune.placement.average.Effort`.
         """
+        return self.found(starts, kept, sweeps, places)[0]
+
+    def found(self, starts: int, kept: int, sweeps: int, places: int) -> list[Real]:
+        """Return all places that are found, of :meth:`best` and its starts, the best first."""
         found = [self._aimed(self.origin)]
         for run in self.runs[:starts]:
             own = self._own(run)
             if own is not None and self._allowed(own):
                 found.append(self._aimed(own))
         found.sort(key=lambda one: one.value)
-        ends = [self._improved(one, sweeps, places) for one in found[:kept]]
-        return min(ends, key=lambda one: one.value).places
+        found += [self._improved(one, sweeps, places) for one in found[:kept]]
+        found.sort(key=lambda one: one.value)
+        return [one.places for one in found]
 
     def _own(self, run: Search) -> Real | None:
         """Return good places of one block by itself, in reach or for a region without limits."""

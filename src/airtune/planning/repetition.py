@@ -277,13 +277,13 @@ class Repetition:
         broadcast : Broadcast, optional
             Of quantised changes; by default the adapters as they are, to the selected clients.
         """
-        by_array = self.scenario.radio.pilot_rule == "by-array"
-        again = self.remeasurements(array)
+        radio, again = self.scenario.radio, self.remeasurements(array)
+        by_array = radio.pilot_rule == "by-array"
         objective = CLIENT_OBJECTIVES[self.scenario.training.client_objective]
         looks = POLICIES[self.scenario.clients.selection].looks_at_channels
         return Signalling(
             sounded=candidates if by_array and looks else None,
-            soundings=(array.soundings if by_array else 1) + again,
+            soundings=((array.soundings if by_array else 1) + again) * radio.resource_blocks,
             silent_symbols=self._silent_symbols(array)
             * ((self._listenings(array) if by_array else 1) + again),
             reporting=reporting,
@@ -294,8 +294,8 @@ class Repetition:
         )
 
     def _silent_symbols(self, array: ArrayPolicy) -> int:
-        silent = self.scenario.radio.silent_symbols
-        return SILENT_SYMBOLS * array.front_end.chains if silent is None else silent
+        silent, blocks = self.scenario.radio.silent_symbols, self.scenario.radio.resource_blocks
+        return (SILENT_SYMBOLS * array.front_end.chains if silent is None else silent) * blocks
 
     def _listenings(self, array: ArrayPolicy) -> int:
         """Return how often silent symbols come; measured ports are heard in turns."""

@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from airtune.bound import BoundParts
 from airtune.errors import InputError, clip, computable
 from airtune.planning.alternate import JointPlan
@@ -146,9 +148,14 @@ def _beamformer(repetition: Repetition, joint: JointPlan) -> dict[str, Any]:
     weights, positions = joint.expected.weights, joint.expected.positions
     array = repetition.scheme(joint.scheme).array
     link = array.expected_link(repetition.radio(1), weights, positions)
-    best = link.best_beamformer(weights)
+    best = [one.best_beamformer(weights) for one in link.subbands]
+    gains = np.array([one.worst_gain for one in best])
+    beamformers = np.array([one.beamformer for one in best])
+    if len(best) == 1:
+        beamformers = beamformers[0]
     return {
-        "beamformer_re": best.beamformer.real.tolist(),
-        "beamformer_im": best.beamformer.imag.tolist(),
-        "worst_gain": float(best.worst_gain),
+        "beamformer_re": beamformers.real.tolist(),
+        "beamformer_im": beamformers.imag.tolist(),
+        # the mean error is 1 / worst_gain: harmonic mean of the blocks' gains
+        "worst_gain": float(gains[0] if len(best) == 1 else 1.0 / np.mean(1.0 / gains)),
     }

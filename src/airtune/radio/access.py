@@ -20,6 +20,7 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -49,35 +50,29 @@ class Known:
 
     Attributes
     ----------
-    channel : ndarray, complex, shape (K, N)
-        h_k.
-    covariance : ndarray, complex, shape (N, N)
+    channel : ndarray, complex, shape (K, N) or (I, K, N)
+        h_k, as in :class:`Uplink`.
+    covariance : ndarray, complex, shape (N, N) or (I, N, N)
         R over the whole band [W].
     """
 
     channel: Complex
     covariance: Complex
 
-    @classmethod
-    def apart(cls, true: Air, believed: Air) -> Known | None:
-        """Return what is believed; None where that is how the air is."""
-        channel, covariance = believed.channel, believed.covariance
-        right = np.array_equal(channel, true.channel) and np.array_equal(
-            covariance, true.covariance
-        )
-        return None if right else cls(channel, covariance)
-
 
 @dataclass(frozen=True)
 class Uplink:
     """The uplink of some clients.
 
+    In a wide band every message is spread evenly over the I resource blocks, with 1/I of the power
+    on each: its rate is the mean of the rates that the blocks would carry over the whole band.
+
     Attributes
     ----------
-    channel : ndarray, complex, shape (K, N)
-        h_k.
-    covariance : ndarray, complex, shape (N, N)
-        R over the whole band [W].
+    channel : ndarray, complex, shape (K, N) or (I, K, N)
+        h_k, of each of I resource blocks where there are several.
+    covariance : ndarray, complex, shape (N, N) or (I, N, N)
+        R over the whole band, as if all of it were like the block [W].
     powers : ndarray, float, shape (K,)
         P_k [W].
     bandwidth_hz, efficiency, gap_db : float
@@ -98,6 +93,52 @@ class Uplink:
     clipping: tuple[float, float] = (1.0, 0.0)
     known: Known | None = None
 
+    @classmethod
+    def over(
+        cls,
+        true: Sequence[Air],
+        believed: Sequence[Air],
+        powers: Real,
+        band: tuple[float, float],
+        gap_db: float = 0.0,
+    ) -> Uplink:
+        """Return the uplink over the air of each resource block.
+
+        Parameters
+        ----------
+        true, believed : sequence of Air
+            One a block: as the air is, and as the server believes it to be.
+        powers : ndarray, float, shape (K,)
+            P_k [W].
+        band : tuple of two floats
+            Bandwidth W [Hz], and its share that carries data.
+        """
+        channel, covariance = _stacked(true)
+        believed_channel, believed_covariance = _stacked(believed)
+        right = np.array_equal(believed_channel, channel)
+        right = right and np.array_equal(believed_covariance, covariance)
+        known = None if right else Known(believed_channel, believed_covariance)
+        return cls(channel, covariance, powers, *band, gap_db, known=known)
+
+    @property
+    def subbands(self) -> tuple[Uplink, ...]:
+        """The uplink as each of several resource blocks by itself would have it."""
+        known = self.known
+        return tuple(
+            replace(
+                self,
+                channel=self.channel[i],
+                covariance=self.covariance[i],
+                known=None if known is None else Known(known.channel[i], known.covariance[i]),
+            )
+            for i in range(len(self.channel))
+        )
+
+    @property
+    def wide(self) -> bool:
+        """Whether the band has several resource blocks."""
+        return self.channel.ndim == 3
+
     @property
     def expected(self) -> Uplink:
         """The uplink that the server expects."""
@@ -107,7 +148,9 @@ class Uplink:
         return replace(self, channel=channel, covariance=covariance, known=None)
 
     def alone(self) -> Real:
-        """Return the SINR of each client alone on the air, shape (K,)."""
+        """Return the SINR of each client alone on the air, shape (K,) or (I, K)."""
+        if self.wide:
+            return np.array([one.alone() for one in self.subbands])
         if self.known is None:
             return single_user_sinr(self.channel, self.covariance, self.powers)
         solved = np.linalg.solve(self.known.covariance, self.known.channel.T)
@@ -117,13 +160,23 @@ class Uplink:
     def rates(self, sinr: Real, share: Real | float = 1.0) -> Real:
         """Return the rates on a share of the band, the SINR being that on this share [bit/s].
 
+        `sinr` has shape (..., K), or (..., I, K) with the resource blocks that are averaged over.
+
         A client's distortion comes from its own direction and is no signal: an SINR s becomes
         ``gain^2 s / (1 + distortion s)``.
         """
         gain, distortion = self.clipping
         if self.clipping != (1.0, 0.0):
             sinr = gain**2 * sinr / (1.0 + distortion * sinr)
-        return share * shannon_rate(sinr, self.bandwidth_hz, self.efficiency, self.gap_db)
+        rates = shannon_rate(sinr, self.bandwidth_hz, self.efficiency, self.gap_db)
+        return share * (rates.mean(axis=-2) if self.wide else rates)
+
+
+def _stacked(airs: Sequence[Air]) -> tuple[Complex, Complex]:
+    """Return channel and covariance of one block, or of several with an axis for them."""
+    if len(airs) == 1:
+        return airs[0].channel, airs[0].covariance
+    return np.array([air.channel for air in airs]), np.array([air.covariance for air in airs])
 
 
 def upload(uplink: Uplink, bits: Real, access: Access) -> Airtime:
@@ -313,12 +366,15 @@ def sic_rates(uplink: Uplink, order: Integer) -> Real:
 
 
 def sic_sinr(uplink: Uplink, order: Integer) -> Real:
-    """Return the SINR of MMSE receivers with successive decoding, shape (K,): :func:`sic_rates`.
+    """Return the SINR of MMSE receivers with successive decoding: :func:`sic_rates`.
 
+    Its shape is (K,), or (I, K) with several resource blocks, which decode in the same order.
     Where the air is not as it is known, the filters are those of the known air and the powers
     behind them those of the true one.  Who is decoded is taken off as received: what it has sent is
     known by then, and as good as pilots.
     """
+    if uplink.wide:
+        return np.array([sic_sinr(one, order) for one in uplink.subbands])
     if uplink.known is not None:
         return _mismatched_sic_sinr(uplink, uplink.known, order)
     inverse = np.linalg.inv(uplink.covariance)

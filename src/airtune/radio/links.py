@@ -187,15 +187,15 @@ def pilot_airtime(symbols: int, bandwidth_hz: float, powers: Real) -> Airtime:
     return Airtime(times, powers * times)
 
 
-def downlink_rate(
+def downlink_rates(
     channel: Complex,
     power: float,
     noise: float,
     bandwidth_hz: float,
     efficiency: float,
     beamformer: Complex | None = None,
-) -> float:
-    """Return the broadcast rate that the weakest client can decode.
+) -> Real:
+    """Return the broadcast rates that the clients can decode; the weakest one's counts.
 
     With a beamformer v = w* / |w| all clients receive ``SNR_k = P_BS |w^H h_k|^2 / (|w|^2
     sigma^2)`` (physical-layer multicasting: Sidiropoulos, Davidson, Luo, IEEE TSP 2006).  Without
@@ -223,18 +223,18 @@ def downlink_rate(
 
     Returns
     -------
-    float
-        Rate [bit/s].
+    ndarray, float, shape (K,)
+        Rates [bit/s].
 
     Examples
     --------
     A beamformer for the only client gains a factor of N = 2 over a space-time block code:
 
     >>> h = np.array([[1.0, 1.0 + 0j]])
-    >>> round(downlink_rate(h, 3.5, 1.0, 1e6, 1.0, beamformer=h[0]))
-    3000000
-    >>> round(downlink_rate(h, 7.0, 1.0, 1e6, 1.0))
-    3000000
+    >>> downlink_rates(h, 3.5, 1.0, 1e6, 1.0, beamformer=h[0]).round().tolist()
+    [3000000.0]
+    >>> downlink_rates(h, 7.0, 1.0, 1e6, 1.0).round().tolist()
+    [3000000.0]
     """
     if beamformer is None:
         gains = np.mean(np.abs(channel) ** 2, axis=1)
@@ -242,4 +242,4 @@ def downlink_rate(
         # no BLAS, whose rounding depends on where arrays lie in memory
         sums = (channel * beamformer.conj()).sum(axis=1)
         gains = np.abs(sums) ** 2 / np.sum(np.abs(beamformer) ** 2)
-    return float(shannon_rate(power * gains / noise, bandwidth_hz, efficiency).min())
+    return shannon_rate(power * gains / noise, bandwidth_hz, efficiency)

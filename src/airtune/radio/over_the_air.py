@@ -57,6 +57,8 @@ class Aggregate:
     relative_error : float
         Squared error of the whole aggregate over ``sum_b d_b v_b^2``; comparable between rules
         of the group powers.  0 when nothing was sent.
+    parts : tuple of Aggregate
+        Of each resource block, where there are several (:mod:`airtune.radio.wide_air`).
     """
 
     mean: Real
@@ -70,6 +72,7 @@ class Aggregate:
     realised_mse: float
     group_mse: Real
     relative_error: float
+    parts: tuple[Aggregate, ...] = ()
 
 
 def aggregate(

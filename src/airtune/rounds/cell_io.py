@@ -20,6 +20,7 @@ from airtune.rounds import card
 from airtune.rounds.federated import FederatedRun
 from airtune.rounds.metrics import Metrics
 from airtune.rounds.scores import client_models, shared_model
+from airtune.schemes.picture import picture
 
 CLIENTS = "clients"
 """Folder in that of an adapter with one of each client."""
@@ -176,7 +177,7 @@ def _picture(run: FederatedRun) -> dict[str, object] | None:
     if run.scheme.name == "ideal":
         return None
     radio, weights = run.repetition.radio(run.state.round), run.state.effective_weights
-    return run.scheme.array.link(radio, weights, run.state.positions).picture(weights)
+    return picture(run.scheme.array.link(radio, weights, run.state.positions), weights)
 
 
 def _check_plan(run: FederatedRun, cell: record.Cell) -> None:

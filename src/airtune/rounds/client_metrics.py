@@ -100,7 +100,7 @@ def gain_map(link: Link, weights: Real) -> dict[str, Any]:
     dict
         As :class:`airtune.record.round_documents.GainMap` has it.
     """
-    problem = link.radio.problem(weights)
+    problem = link.middle.radio.problem(weights)
     x, y = (places_along(float(side)) for side in problem.region)
     level = weakest_gain_db(
         (np.sqrt(problem.powers) / problem.weights)[:, None] * problem.gains,
@@ -147,10 +147,12 @@ def client_metrics(
         columns["loss"] = _short(losses.get(client, np.nan) for client in chosen)
     if link is None:
         return columns
-    air = link.true.of(clients)
+    airs = [one.true.of(clients) for one in link.subbands]
     powers = (link.radio.true_budget or link.radio.budget).client_powers[clients]
-    columns["gain_db"] = _decibels(np.mean(np.abs(air.channel) ** 2, axis=1))
-    columns["snr_db"] = _decibels(links.single_user_sinr(air.channel, air.covariance, powers))
+    gains = [np.mean(np.abs(air.channel) ** 2, axis=1) for air in airs]
+    ratios = [links.single_user_sinr(air.channel, air.covariance, powers) for air in airs]
+    columns["gain_db"] = _decibels(np.mean(gains, axis=0))
+    columns["snr_db"] = _decibels(np.mean(ratios, axis=0))
     if alignment is not None:
         columns["alignment"] = _short(alignment.get(client, np.nan) for client in chosen)
     return columns

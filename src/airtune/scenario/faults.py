@@ -206,6 +206,15 @@ class Faults(Settings):
     restart: Restart = Restart()
     poison: Poison = Poison()
 
+    @property
+    def of_the_waveform(self) -> tuple[str, ...]:
+        """Settings that change a waveform in time, for which one carrier is modelled."""
+        found = {
+            "faults.synchronisation.timing": self.synchronisation.timing > 0,
+            "faults.amplifier.clip_db": self.amplifier.clip_db is not None,
+        }
+        return tuple(name for name, there in found.items() if there)
+
     def check_antennas(self, antennas: int) -> None:
         """Refuse more dead or stuck antennas than there are.
 

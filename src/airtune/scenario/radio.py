@@ -109,6 +109,12 @@ class Radio(Settings):
     bandwidth_hz: Annotated[Positive, Quantity("Hz", 1e3, 1e11)] = Field(
         1e6, description="uplink bandwidth W"
     )
+    resource_blocks: Annotated[int, Field(ge=1, le=256)] = Field(
+        1,
+        description="equal resource blocks I of the band, and of the broadcast's, each flat with "
+        "the channel that path delays make of it, a beamformer of its own and 1/I of the powers; "
+        "the antennas serve all of them",
+    )
     downlink_bandwidth_hz: Annotated[Positive, Quantity("Hz", 1e3, 1e11)] = Field(
         1e7, description="bandwidth of the broadcast"
     )
@@ -188,6 +194,15 @@ class Radio(Settings):
         if self.csi.beamformer == "measured" and self.pilot_symbols_per_client == 0:
             raise ValueError(
                 "csi.beamformer = measured: needs pilot_symbols_per_client of at least 1, not 0"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_resource_blocks(self) -> Self:
+        if self.resource_blocks > 1 and self.csi.beamformer == "measured":
+            raise ValueError(
+                f"resource_blocks = {self.resource_blocks}: must be 1 with csi.beamformer = "
+                "measured, which measures one channel for the whole band"
             )
         return self
 

@@ -274,6 +274,7 @@ class Scenario(Settings):
         self._check_local_steps()
         self._check_planned_payload()
         self._check_aggregation()
+        self._check_resource_blocks()
         if self.data.sizes is not None and len(self.data.sizes) != self.clients.count:
             raise ValueError(
                 f"data.sizes = {shown(list(self.data.sizes))}: must be a list of clients.count = "
@@ -367,6 +368,17 @@ class Scenario(Settings):
                     f"{name} = {shown(value)}: must be {' or '.join(map(str, allowed))} with "
                     f"digital.aggregation = {kind}"
                 )
+
+    def _check_resource_blocks(self) -> None:
+        """Refuse what knows one channel or one carrier for the whole band."""
+        wrong = list(self.faults.of_the_waveform)
+        if self.clients.selection == "joint":
+            wrong.append("clients.selection = joint")
+        if self.radio.resource_blocks > 1 and wrong:
+            raise ValueError(
+                f"radio.resource_blocks = {self.radio.resource_blocks}: must be 1 with "
+                f"{' and '.join(wrong)}, modelled for one channel and carrier"
+            )
 
     @model_validator(mode="after")
     def _check_size(self) -> Self:

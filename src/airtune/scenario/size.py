@@ -19,9 +19,10 @@ def check_paths(scenario: Scenario) -> None:
     >>> check_paths(Scenario())
     """
     clients, radio, antennas = scenario.clients, scenario.radio, scenario.array.antennas
-    stations = clients.count + radio.interferers.count
+    stations, wide = clients.count + radio.interferers.count, radio.resource_blocks > 1
+    blocks = f"radio.resource_blocks = {radio.resource_blocks}, " if wide else ""
     demand(
-        f"clients.count = {clients.count}, radio.paths.count = {radio.paths.count}, "
+        f"clients.count = {clients.count}, radio.paths.count = {radio.paths.count}, {blocks}"
         f"array.antennas = {antennas}: the paths",
-        32.0 * stations * radio.paths.count * (antennas + 5),
+        32.0 * stations * radio.paths.count * (antennas + 5 + 2 * wide * radio.resource_blocks),
     )

@@ -36,6 +36,7 @@ OTHER_NAMES = {
     "radio.carrier_hz": "carrier carrier_frequency center_frequency frequency freq fc f_c "
     "wavelength carrier_ghz",
     "radio.bandwidth_hz": "bandwidth bw bandwidth_mhz uplink_bandwidth",
+    "radio.resource_blocks": "subbands subcarriers prbs num_rbs wideband",
     "radio.channel": "channel_model",
     "radio.paths.fading": "fading small_scale_fading",
     "radio.paths.count": "num_paths n_paths paths_count l",

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -65,6 +63,10 @@ class RadioRound:
         How old what the server perceives is [s].
     robust : Robust, optional
         Errors of what is perceived for which places and beamformers are chosen.
+    bandwidth_hz : float
+        W, of the uplink [Hz].
+    resource_blocks : int
+        I, into which the bands of uplink and broadcast are cut.
     """
 
     seed: int
@@ -75,6 +77,8 @@ class RadioRound:
     true_budget: LinkBudget | None = None
     age_s: float = 0.0
     robust: Robust | None = None
+    bandwidth_hz: float = 0.0
+    resource_blocks: int = 1
 
     @classmethod
     def of(cls, scenario: Scenario, seed: int, round_index: int, block: Block) -> RadioRound:
@@ -106,7 +110,38 @@ class RadioRound:
             ) from error
         antennas = array.antennas - scenario.faults.antennas.missing
         region = AntennaRegion(antennas, array.region, array.spacing)
-        return cls(seed, round_index, block, budget, region, robust=Robust.of(scenario))
+        radio = scenario.radio
+        return cls(
+            seed,
+            round_index,
+            block,
+            budget,
+            region,
+            robust=Robust.of(scenario),
+            bandwidth_hz=radio.bandwidth_hz,
+            resource_blocks=radio.resource_blocks,
+        )
+
+    @cached_property
+    def subbands(self) -> tuple[RadioRound, ...]:
+        """The round in each resource block of the uplink, as if the whole band were like it.
+
+        Powers and noise stay those of the whole band: P_k / I over the noise of a share 1/I of the
+        band is the same ratio.  The round itself where there is one block, or no path has a delay.
+        """
+        return self.over(self.bandwidth_hz)
+
+    def over(self, bandwidth_hz: float) -> tuple[RadioRound, ...]:
+        """Return the same for the resource blocks of another band about the carrier [Hz]."""
+        blocks = self.block.subbands(bandwidth_hz, self.resource_blocks)
+        if len(blocks) == 1:
+            return (self,)
+        return tuple(replace(self, block=one, resource_blocks=1) for one in blocks)
+
+    @property
+    def middle(self) -> RadioRound:
+        """The round in the resource block in the middle, the upper one of two: what is drawn."""
+        return self.subbands[len(self.subbands) // 2]
 
     @property
     def true(self) -> Transmitters:
@@ -271,11 +306,29 @@ class Link:
         """The air as the server believes it to be."""
         return Response(self.radio.perceived, self.positions, self.radio.budget)
 
+    @cached_property
+    def subbands(self) -> tuple[Link, ...]:
+        """The link in each resource block of the uplink; itself where they are alike."""
+        return self.over(self.radio.bandwidth_hz)
+
+    def over(self, bandwidth_hz: float) -> tuple[Link, ...]:
+        """Return the link in each resource block of a band about the carrier [Hz]."""
+        if self.radio.resource_blocks == 1:
+            return (self,)
+        uplink = bandwidth_hz == self.radio.bandwidth_hz
+        radios = self.radio.subbands if uplink else self.radio.over(bandwidth_hz)
+        return (self,) if len(radios) == 1 else tuple(replace(self, radio=one) for one in radios)
+
+    @property
+    def middle(self) -> Link:
+        """The link in the resource block in the middle, the upper one of two: what is drawn."""
+        return self.subbands[len(self.subbands) // 2]
+
     def best_beamformer(self, effective_weights: Real) -> Placement:
         """Return the best receive beamformer for these positions and weights nu_k, shape (K,).
 
         With `placement.robust` it is the best for sampled errors, and its gain that of the paths as
-        they are perceived.
+        they are perceived.  Several resource blocks have one each: this is for one of them.
         """
         problem = self.radio.problem(effective_weights, self.positions)
         if self.radio.robust is None or not self.radio.robust.sets_beamformers:
@@ -318,35 +371,6 @@ class Link:
         spread = np.mean(np.abs(self.perceived.of(clients).channel) ** 2, axis=1)
         return best.beamformer if best.worst_gain > spread.min() else None
 
-    def picture(self, effective_weights: Real) -> dict[str, Any]:
-        """Return antennas, beamformer and paths as plain JSON types, to be drawn.
-
-        Parameters
-        ----------
-        effective_weights : ndarray, float, shape (K,)
-            nu_k; clients with 0 are left out.
-        """
-        problem = self.radio.problem(effective_weights)
-        best = self.best_beamformer(effective_weights)
-        return {
-            "round": self.radio.round,
-            "positions": self.positions.tolist(),
-            "beamformer_re": best.beamformer.real.tolist(),
-            "beamformer_im": best.beamformer.imag.tolist(),
-            "region": problem.region.tolist(),
-            "spacing": problem.spacing,
-            "clients": {
-                **_paths(problem.gains, problem.directions),
-                "auxiliary_scale": (np.sqrt(problem.powers) / problem.weights).tolist(),
-            },
-            "interferers": {
-                **_paths(problem.interferer_gains, problem.interferer_directions),
-                "powers": problem.interferer_powers.tolist(),
-            },
-            "noise_w": problem.noise,
-            "worst_gain_db": 10.0 * math.log10(best.worst_gain),
-        }
-
 
 def _check(transmitters: Transmitters, budget: LinkBudget, antennas: int) -> None:
     """Refuse paths that cannot be computed with.
@@ -370,11 +394,3 @@ def _check(transmitters: Transmitters, budget: LinkBudget, antennas: int) -> Non
             antennas,
             silent=True,
         )
-
-
-def _paths(gains: Complex, directions: Real) -> dict[str, Any]:
-    return {
-        "gains_re": gains.real.tolist(),
-        "gains_im": gains.imag.tolist(),
-        "directions": directions.tolist(),
-    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from airtune import registry
-from airtune.errors import InputError, shown
+from airtune.errors import InputError, clip, shown
 from airtune.learning.twins import cost_twin
 from airtune.radio.quantisers.coding import Coding
 from airtune.scenario import Scenario
@@ -87,13 +87,33 @@ class Scheme:
         Raises
         ------
         InputError
-            If the policy cannot meet the settings, or the interface cannot book the cost twin.
+            If the policy cannot meet the settings, the interface cannot book the cost twin, or one
+            of them knows one channel for the whole band where there are resource blocks.
         """
+        self._check_wideband(scenario)
         array = with_faults(self.array.build(scenario, seed), scenario, seed)
         air = self._booking(self.air.build(scenario), scenario)
         if scenario.aggregation.groups > 1 and not self.air.tells_apart:
             air = Grouped(air.radio, air.aggregation, air.digital, air, twin=air.twin)
         return BuiltScheme(self.name, array, air)
+
+    def _check_wideband(self, scenario: Scenario) -> None:
+        """Refuse several resource blocks for what knows one channel of the whole band."""
+        blocks, names = scenario.radio.resource_blocks, [self.name, *scenario.schemes]
+        if blocks == 1 or self.wideband:
+            return
+        known: list[Scheme] = [registry.SCHEMES[name] for name in dict.fromkeys(names)]
+        narrow = ", ".join(one.name for one in known if not one.wideband)
+        raise InputError(
+            f"radio.resource_blocks = {blocks}: must be 1 with the schemes {clip(narrow)}, whose "
+            "array or air interface knows one channel for the whole band; leave them out (schemes)"
+        )
+
+    @property
+    def wideband(self) -> bool:
+        """Whether array and interface serve several resource blocks."""
+        # one's own class inherits code for several blocks with code for one: it says so itself
+        return all(vars(part).get("wideband", False) for part in (self.array, self.air))
 
     def _booking(self, air: AirInterface, scenario: Scenario) -> AirInterface:
         """Return the interface with the cost twin of the scenario, if there is one."""

@@ -61,10 +61,12 @@ def true_error(scheme: BuiltScheme, link: Link, weights: Real) -> float:
     if not isinstance(air, OverTheAir):
         return air.forecast(link, weights, np.ones(1, np.int64)).mse
     clients = np.flatnonzero(weights > 0)
-    nu = weights[clients]
-    sent, met = air.aligned(link, clients, nu, 1.0), air.averaged(link.true.of(clients))
-    missed = misalignment(met.channel, sent, nu)
-    return noise_after(sent.beamformer, met) + float(np.sum(np.abs(missed) ** 2))
+    nu, errors = weights[clients], []
+    for one in link.subbands:
+        sent, met = air.aligned(one, clients, nu, 1.0), air.averaged(one.true.of(clients))
+        missed = misalignment(met.channel, sent, nu)
+        errors.append(noise_after(sent.beamformer, met) + float(np.sum(np.abs(missed) ** 2)))
+    return float(np.mean(errors))
 
 
 def heard_well(scheme: BuiltScheme, link: Link, weights: Real, scenario: Scenario) -> bool:

@@ -46,7 +46,8 @@ class Look:
         Time until the last antenna has arrived [s], and energy of the drives [J].
     region : tuple of two floats  [wavelengths]
     image : bytes
-        The gain map as PNG, the row of the largest y first; a pixel for each place.
+        The gain map as PNG, the row of the largest y first; a pixel for each place.  Of a wide band
+        it is that of the resource block in its middle.
     places : tuple of two int
         Places of the map along x and y, from 0 to the ends of the region.
     low_db, high_db : float
@@ -131,7 +132,7 @@ def look(cell: Cell) -> Look:
         for scheme, positions in ((movable, moved.positions), (fixed, still)):
             link = scheme.array.link(radio, weights, positions)
             errors.append(10.0 * math.log10(true_error(scheme, link, weights)))
-        image, places, low, high = _picture(radio.problem(weights))
+        image, places, low, high = _picture(radio.middle.problem(weights))
     return Look(
         movable=moved.positions,
         fixed=still,

@@ -277,6 +277,7 @@ def test_another_run_of_the_same_updates_has_the_same_sum_or_none(settings, here
             r"training\.client_objective = 'scaffold'",
         ),
         ({"faults": {"poison": {"kind": "scaling", "share": 0.4}}}, r"faults\.poison\.kind"),
+        ({"radio": {"resource_blocks": 2}}, r"radio\.resource_blocks = 2: must be 1"),
         ({"faults": {"broadcast": {"share": 0.1}}}, r"faults\.broadcast\.share = 0\.1"),
         ({"faults": {"synchronisation": {"phase_deg": 3}}}, r"phase_deg = 3"),
         ({"faults": {"dropout": {"share": 0.1, "when": "during"}}}, r"dropout\.when = 'during'"),

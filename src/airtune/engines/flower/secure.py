@@ -34,13 +34,14 @@ def check_secure(scenario: Scenario) -> None:
     predicts = planning.predicts and planning.pilot in ("clients", "server")
     wrong, dropout, sync = faults.side_information.share, faults.dropout, faults.synchronisation
     breaks = dropout.when == "during" and dropout.share > 0
-    clip_db = faults.amplifier.clip_db
+    clip_db, blocks = faults.amplifier.clip_db, scenario.radio.resource_blocks
     for name, value, refused, allowed in (
         ("engine.workers", settings.workers, few, "null or at least 2"),
         ("clients.concurrency", scenario.clients.limit, scenario.clients.limit < 2, "at least 2"),
         ("aggregation.robust", aggregation.robust, aggregation.robust != "none", "none"),
         ("aggregation.groups", aggregation.groups, aggregation.groups > 1, "1"),
         ("aggregation.form", aggregation.form, aggregation.form != "scalar", "scalar"),
+        ("radio.resource_blocks", blocks, blocks > 1, "1"),
         ("digital.aggregation", digital.aggregation, digital.aggregation != "mean", "mean"),
         (
             "training.client_objective",

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from airtune.band import block_offsets, check_delays, flat, gains_at
 from airtune.kinds import Complex, Integer, Mask, Real
 
 AnyArray = NDArray[Any]
@@ -40,6 +41,10 @@ class Paths:
     def of(self, transmitters: Integer) -> Paths:
         """Return the paths of some of the transmitters (indices)."""
         return self._each(lambda values: values[transmitters])
+
+    def at_offset(self, offset_hz: float) -> Paths:
+        """Return the paths as they are at a frequency beside the carrier [Hz]."""
+        return replace(self, gains=gains_at(self.gains, self.delays, offset_hz))
 
     def joined(self, others: Paths) -> Paths:
         """Return the paths of these transmitters and then of others, filled up with gains of 0."""
@@ -113,6 +118,17 @@ class Transmitters:
         """Return the same with some of the clients only (indices)."""
         return Transmitters(self.clients.of(clients), self.interferers)
 
+    def at_offset(self, offset_hz: float) -> Transmitters:
+        """Return the same at a frequency beside the carrier [Hz]."""
+        return Transmitters(
+            self.clients.at_offset(offset_hz), self.interferers.at_offset(offset_hz)
+        )
+
+    @property
+    def flat(self) -> bool:
+        """Whether no path has a delay."""
+        return all(flat(one.gains, one.delays) for one in (self.clients, self.interferers))
+
 
 @dataclass(frozen=True)
 class Block:
@@ -129,6 +145,35 @@ class Block:
 
     true: Transmitters
     perceived: Transmitters
+
+    def subbands(self, bandwidth_hz: float, count: int) -> tuple[Block, ...]:
+        """Return the paths in each of equal resource blocks of a band, at its middle.
+
+        The block itself, alone, where they are all alike: there is one, or no path has a delay.
+
+        Parameters
+        ----------
+        bandwidth_hz : float
+            Of the whole band [Hz].
+        count : int
+            Resource blocks I.
+
+        Raises
+        ------
+        InputError
+            Paths are so late that their phases over the band are lost in rounding.
+        """
+        known = self.perceived is self.true
+        if count == 1 or (self.true.flat and (known or self.perceived.flat)):
+            return (self,)
+        for paths in (self.true, self.perceived)[: 1 if known else 2]:
+            for one in (paths.clients, paths.interferers):
+                check_delays(one.gains, one.delays, bandwidth_hz, "delays of the paths")
+        blocks = []
+        for offset in block_offsets(bandwidth_hz, count).tolist():
+            true = self.true.at_offset(offset)
+            blocks.append(Block(true, true if known else self.perceived.at_offset(offset)))
+        return tuple(blocks)
 
 
 class Channel(ABC):

@@ -35,19 +35,28 @@ class OverTheAir(Analog):
     about: ClassVar[str] = "over the air, clients aligned"
     inexact: ClassVar[str | None] = "the noise, interference and misalignment of the channel"
     reported_scalars: ClassVar[int] = 2
+    wideband: ClassVar[bool] = True
     needs_a_sum: ClassVar[bool] = True
 
     def forecast(self, link: Link, omega: Real, matrix_sizes: Integer) -> Forecast:
-        """Return the error 1 / t of uniform forcing, or noise and bias of capped powers."""
+        """Return the error 1 / t of uniform forcing, or noise and bias of capped powers.
+
+        In a wide band it is the mean over the resource blocks.
+        """
         if self.aggregation.alignment == "forcing":
-            mse = 1.0 / link.best_beamformer(omega).worst_gain / self.aggregation.sendings
+            errors = [1.0 / one.best_beamformer(omega).worst_gain for one in link.subbands]
+            mse = float(np.mean(errors)) / self.aggregation.sendings
             return self.forecast_of_all_entries(omega, matrix_sizes, mse)
         clients = np.flatnonzero(omega > 0)
-        air = self.averaged(link.perceived.of(clients))
-        sent = self.aligned(link, clients, omega[clients], 1.0)
-        missed = misalignment(air.channel, sent, omega[clients])
-        bias = float(np.sum(np.abs(missed) ** 2))
-        mse = noise_after(sent.beamformer, air) + bias
+        noises, biases = [], []
+        for one in link.subbands:
+            air = self.averaged(one.perceived.of(clients))
+            sent = self.aligned(one, clients, omega[clients], 1.0)
+            missed = misalignment(air.channel, sent, omega[clients])
+            biases.append(float(np.sum(np.abs(missed) ** 2)))
+            noises.append(noise_after(sent.beamformer, air))
+        bias = float(np.mean(biases))
+        mse = float(np.mean(noises)) + bias
         forecast = self.forecast_of_all_entries(omega, matrix_sizes, mse, bias)
         # powers are chosen one by one: a common back-off would not scale the noise
         return replace(forecast, backoff=False)
@@ -57,11 +66,11 @@ class OverTheAir(Analog):
         report = self.report(uploads)
         normalisation = self.normalised(report, uploads)
         nu = normalisation.effective_weights
-        sent = self.aligned(link, uploads.clients, nu, backoff)
-        return report.added_to(self.transmit(uploads, link, normalisation, sent))
+        sent = [self.aligned(one, uploads.clients, nu, backoff) for one in link.subbands]
+        return report.added_to(self.transmit(uploads, link, normalisation, *sent))
 
     def aligned(self, link: Link, clients: Integer, nu: Real, backoff: float) -> Transmission:
-        """Return beamformer and scalars under the alignment that is set; `nu` has shape (S,)."""
+        """Return beamformer and scalars in one resource block; `nu` has shape (S,)."""
         transmission = forced(link, clients, nu, backoff)
         if self.aggregation.alignment == "forcing":
             return transmission

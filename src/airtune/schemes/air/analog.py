@@ -15,6 +15,7 @@ from airtune.radio.over_the_air import Aggregate, aggregate
 from airtune.radio.reports import code_magnitudes, code_means
 from airtune.radio.scales import Normalisation, Scales
 from airtune.radio.transmission import Air, Transmission, uniform_forcing
+from airtune.radio.wide_air import aggregate_subbands
 from airtune.schemes.air.base import AirInterface
 from airtune.schemes.air.measures import nothing_read, relative_error, squared_scale
 from airtune.schemes.air.messages import Forecast, Memory, Reception, Uploads
@@ -51,8 +52,14 @@ class Analog(AirInterface):
     books_twins: ClassVar[bool] = True
 
     def airtime(self, entries: int) -> float:
-        """Return the airtime of an upload of so many real entries [s]."""
-        once = over_the_air_time(entries, self.radio.bandwidth_hz, self.radio.efficiency)
+        """Return the airtime of an upload of so many real entries [s].
+
+        All resource blocks are on the air until the one with most symbols has sent them.
+        """
+        radio, row = self.radio, 2 * self.radio.resource_blocks
+        if radio.resource_blocks > 1:
+            entries = -(-entries // row) * row
+        once = over_the_air_time(entries, radio.bandwidth_hz, radio.efficiency)
         return self.aggregation.sendings * once
 
     def repeating(self, count: int) -> Self:
@@ -146,7 +153,11 @@ class Analog(AirInterface):
         )
 
     def transmit(
-        self, uploads: Uploads, link: Link, normalisation: Normalisation, transmission: Transmission
+        self,
+        uploads: Uploads,
+        link: Link,
+        normalisation: Normalisation,
+        *transmissions: Transmission,
     ) -> Reception:
         """Send the updates over the true air, decode their mean, and book what was sent.
 
@@ -156,28 +167,35 @@ class Analog(AirInterface):
         link : Link
         normalisation : Normalisation
             Common scales of these clients.
-        transmission : Transmission
-            Beamformer and b_k of these clients.
+        transmissions : Transmission
+            Beamformer and b_k of these clients, one for each of `link.subbands`.
         """
         slot = () if uploads.slot is None else (uploads.slot,)
-        air = self.averaged(link.true.of(uploads.clients))
-        rng = generator(link.radio.seed, "noise", link.radio.round, *slot)
+        noise = generator(link.radio.seed, "noise", link.radio.round, *slot)
+        airs = [self.averaged(one.true.of(uploads.clients)) for one in link.subbands]
         entries = self.booked_entries(normalisation.entries, uploads.entries)
         airtime, wrong, wanted = self.airtime(entries), uploads.impairments, None
+        form = self.aggregation.form
         if uploads.held is not None:
-            arrived = aggregate_held(uploads.held, normalisation, transmission, air, rng)
+            (sent,), (air,) = transmissions, airs
+            arrived = aggregate_held(uploads.held, normalisation, sent, air, noise)
             if arrived is None:
-                return nothing_read(uploads, transmission.powers * airtime, airtime)
+                return nothing_read(uploads, sent.powers * airtime, airtime)
             received, wanted = arrived.aggregate, arrived.exact
-        else:
-            received = aggregate(
+        elif len(airs) > 1:
+            received = aggregate_subbands(
                 uploads.updates,
                 normalisation,
-                transmission,
-                air,
-                rng,
-                form=self.aggregation.form,
+                transmissions,
+                airs,
+                noise,
+                form=form,
                 impairments=wrong,
+            )
+        else:
+            (sent,), (air,) = transmissions, airs
+            received = aggregate(
+                uploads.updates, normalisation, sent, air, noise, form=form, impairments=wrong
             )
         known = uploads.held is None or wanted is not None
         predicted = received.predicted_mse * normalisation.total_error
@@ -244,8 +262,15 @@ def _concealment(
     """Return `noise_std` and `exposure` of a :class:`Reception` (see :mod:`airtune.study.privacy`).
 
     Entry by entry the mean carries noise of variance ``(v_b^2 / pi_b) w^H R w``; in these units
-    client k adds ``w^H h_k b_k`` times a sequence of energy d.
+    client k adds ``w^H h_k b_k`` times a sequence of energy d.  Of several resource blocks the one
+    with the least noise bounds all, and that in which a client stands out most.
     """
+    if received.parts:
+        pairs = [_concealment(normalisation, part) for part in received.parts]
+        hidden = [(noise, seen) for noise, seen in pairs if noise is not None and seen is not None]
+        if len(hidden) < len(pairs):
+            return None, None
+        return min(noise for noise, _ in hidden), max(seen for _, seen in hidden)
     sent = normalisation.sent
     if not sent.any() or received.noise_mse <= 0:
         return None, None

@@ -44,9 +44,8 @@ class AirInterface(ABC):
     reported_scalars : int
         Of the class: numbers that each client reports about each scale group before it sends.
     remembers_entries : bool
-        Of the class: whether the memory of a client has one number for each entry of the update, as
-        error feedback has.  Where other entries are sent each round (`aggregation.payload`) such a
-        memory follows them.
+        Of the class: whether a client's memory has a number for each entry of the update, as error
+        feedback has: it follows the entries that are sent (`aggregation.payload`).
     tells_apart : bool
         Of the class: whether the server decodes every client's own update.  Such an interface
         merges them by :meth:`merged`; any other is put into :class:`airtune.schemes.air.grouped.
@@ -54,17 +53,17 @@ class AirInterface(ABC):
     plans_coding : bool
         Of the class: whether :meth:`fastest` may find a coding of the updates for :meth:`coded`.
     places_set_error : bool
-        Of the class: whether the error of the mean depends on where the antennas are; where it does
-        not, they are placed for rates.
+        Of the class: whether places set the error of the mean; else they are chosen for rates.
     broadcasts : bool
-        Of the class: whether the clients get the adapters by the broadcast that is booked, so that
-        `radio.downlink_quantizer` applies to them.
+        Of the class: whether clients get the broadcast that is booked (`radio.downlink_quantizer`).
     follows_no_law : bool
         Of the class: whether the mean is made of signs that are voted on, whose progress no law in
         the MSE describes.
     books_twins : bool
         Of the class: whether :meth:`forecast` and :meth:`combine` book the entries that
         :meth:`booked_entries` returns; without it the interface is refused where there is a twin.
+    wideband : bool
+        Of the class itself: whether it sends over each of `Link.subbands`, the resource blocks.
     sends_signs : bool
         Of the class: whether the mean that is decoded holds signs alone, of one size.
     needs_a_sum : bool
@@ -106,6 +105,7 @@ class AirInterface(ABC):
     books_twins: ClassVar[bool] = False
     follows_no_law: ClassVar[bool] = False
     sends_signs: ClassVar[bool] = False
+    wideband: ClassVar[bool] = False
     needs_a_sum: ClassVar[bool] = False
 
     @classmethod
@@ -265,15 +265,18 @@ class AirInterface(ABC):
         bandwidth = radio.downlink_bandwidth_hz
         power = float(dbm_to_watt(radio.base_station_power_dbm))
         precoded = radio.downlink_precoding == "multicast"
-        rate = links.downlink_rate(
-            link.true.of(clients).channel,
-            power,
-            noise_power(radio.noise_psd_dbm_hz, bandwidth, radio.noise_figure_db),
-            bandwidth,
-            radio.efficiency,
-            link.multicast_beamformer(clients) if precoded else None,
-        )
-        downlink_s = message.bits / rate
+        rates = [
+            links.downlink_rates(
+                one.true.of(clients).channel,
+                power,
+                noise_power(radio.noise_psd_dbm_hz, bandwidth, radio.noise_figure_db),
+                bandwidth,
+                radio.efficiency,
+                one.multicast_beamformer(clients) if precoded else None,
+            )
+            for one in link.over(bandwidth)
+        ]
+        downlink_s = message.bits / float(np.mean(rates, axis=0).min())
         return downlink_s, power * downlink_s
 
     def pilots(
@@ -341,15 +344,12 @@ class AirInterface(ABC):
 
     def uplink(self, link: Link, clients: Integer) -> access.Uplink:
         """Return the uplink of these clients for messages in bits: true air, known receivers."""
-        air = link.true.of(clients)
-        return access.Uplink(
-            channel=air.channel,
-            covariance=air.covariance,
-            powers=link.radio.powers[clients],
-            bandwidth_hz=self.radio.bandwidth_hz,
-            efficiency=self.radio.efficiency,
-            gap_db=self.digital.snr_gap_db,
-            known=access.Known.apart(air, link.perceived.of(clients)),
+        return access.Uplink.over(
+            [one.true.of(clients) for one in link.subbands],
+            [one.perceived.of(clients) for one in link.subbands],
+            link.radio.powers[clients],
+            (self.radio.bandwidth_hz, self.radio.efficiency),
+            self.digital.snr_gap_db,
         )
 
     def single_user_rates(self, link: Link, clients: Integer) -> Real:

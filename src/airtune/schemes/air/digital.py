@@ -54,6 +54,7 @@ class Digital(AirInterface):
     plans_coding: ClassVar[bool] = True
     places_set_error: ClassVar[bool] = False
     books_twins: ClassVar[bool] = True
+    wideband: ClassVar[bool] = True
 
     def coded(self, coding: Coding) -> Self:
         """Return the interface with a coding of the updates."""

@@ -27,6 +27,7 @@ class ErrorFree(AirInterface):
     tells_apart: ClassVar[bool] = True
     broadcasts: ClassVar[bool] = False
     books_twins: ClassVar[bool] = True
+    wideband: ClassVar[bool] = True
     needs_a_sum: ClassVar[bool] = True
 
     def forecast(self, link: Link, omega: Real, matrix_sizes: Integer) -> Forecast:

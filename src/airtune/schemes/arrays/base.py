@@ -87,6 +87,9 @@ class ArrayPolicy(ABC):
     moves : bool
         Of the class: whether other positions cost time and energy, because drives carry the
         antennas there.
+    wideband : bool
+        Of the class itself: whether its places serve several resource blocks
+        (`RadioRound.subbands`); without it the policy is refused where there are some.
 
     Examples
     --------
@@ -106,6 +109,7 @@ class ArrayPolicy(ABC):
     array: Array
     about: ClassVar[str]
     moves: ClassVar[bool] = False
+    wideband: ClassVar[bool] = False
 
     @classmethod
     def build(cls, scenario: Scenario, seed: int) -> Self:

@@ -33,6 +33,7 @@ class HalfWavelengthArray(ArrayPolicy):
     """
 
     about: ClassVar[str] = "half-wavelength planar array"
+    wideband: ClassVar[bool] = True
     factor: ClassVar[int] = 1
 
     @property
@@ -49,6 +50,7 @@ class DoubledArray(HalfWavelengthArray):
     """Fixed planar array of 2N antennas with half-wavelength spacing."""
 
     about: ClassVar[str] = "2N half-wavelength array"
+    wideband: ClassVar[bool] = True
     factor: ClassVar[int] = 2
 
 
@@ -56,6 +58,7 @@ class NoArray(HalfWavelengthArray):
     """A half-wavelength array as a stand-in for a scheme that sends nothing over the air."""
 
     about: ClassVar[str] = "none"
+    wideband: ClassVar[bool] = True
 
     @property
     def front_end(self) -> FrontEnd:
@@ -74,6 +77,7 @@ class RandomArray(ArrayPolicy):
     """
 
     about: ClassVar[str] = "random feasible positions"
+    wideband: ClassVar[bool] = True
     seed: int
 
     @classmethod
@@ -92,6 +96,7 @@ class SparseArray(ArrayPolicy):
     """N fixed antennas spread evenly over the region in which movable ones may stand [1]_."""
 
     about: ClassVar[str] = "N antennas spread over the region"
+    wideband: ClassVar[bool] = True
 
     def start(self) -> Real:
         """Return the sparse array (:func:`airtune.placement.sparse`)."""

@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from airtune.kinds import Real
-from airtune.placement import solve, solve_average
+from airtune.placement import solve, solve_average, solve_wideband
 from airtune.placement.lattice import lattice
 from airtune.placement.places import grid_lattice
 from airtune.placement.travel import TravelLimit, match
@@ -41,6 +41,7 @@ class MovableArray(ArrayPolicy):
 
     about: ClassVar[str] = "movable antennas, placed each round"
     moves: ClassVar[bool] = True
+    wideband: ClassVar[bool] = True
     placement: PlacementSettings
 
     @classmethod
@@ -77,9 +78,22 @@ class MovableArray(ArrayPolicy):
         travel: Travel | None = None,
         effort: Effort | None = None,
     ) -> Real:
-        """Return the positions of the largest worst gain (:func:`airtune.placement.solve`)."""
+        """Return the positions of the largest worst gain (:func:`airtune.placement.solve`).
+
+        With several resource blocks: those of the least mean error over them
+        (:func:`airtune.placement.solve_wideband`).
+        """
         effort = Effort() if effort is None else effort
         limited = self._limit(positions, travel)
+        if len(radio.subbands) > 1:
+            return solve_wideband(
+                [one.chosen_for(effective_weights) for one in radio.subbands],
+                positions,
+                mode=effort.mode or self.placement.mode,
+                seed=torch_seed(radio.seed, "placement", radio.round) % 2**31,
+                travel=limited,
+                grid=self.array.drives.grid,
+            )
         placement = solve(
             radio.chosen_for(effective_weights),
             mode=effort.mode or self.placement.mode,
@@ -137,7 +151,7 @@ class MovableArray(ArrayPolicy):
     ) -> Real:
         """Return the positions of least mean error (:func:`airtune.placement.solve_average`)."""
         return solve_average(
-            [radio.problem(effective_weights) for radio in radios],
+            [one.problem(effective_weights) for radio in radios for one in radio.subbands],
             positions,
             mode=self.placement.mode,
             seed=torch_seed(radios[0].seed, "placement", radios[0].round) % 2**31,

@@ -16,8 +16,9 @@ import numpy as np
 from airtune.costs import FrontEnd
 from airtune.errors import InputError
 from airtune.kinds import Real
-from airtune.placement import select, sparse
+from airtune.placement import Problem, select, sparse
 from airtune.placement.places import choose
+from airtune.placement.selection import exchange
 from airtune.radio.layouts import fixed_array
 from airtune.schemes.arrays.base import ArrayPolicy, Effort, Travel
 from airtune.schemes.link import RadioRound
@@ -35,6 +36,7 @@ class SelectedArray(ArrayPolicy):
     """
 
     about: ClassVar[str] = "best N of a larger array, each round"
+    wideband: ClassVar[bool] = True
 
     @property
     def front_end(self) -> FrontEnd:
@@ -64,10 +66,24 @@ class SelectedArray(ArrayPolicy):
         travel: Travel | None = None,
         effort: Effort | None = None,
     ) -> Real:
-        """Return the positions of the antennas chosen; nothing travels."""
+        """Return the positions of the antennas chosen; nothing travels.
+
+        With several resource blocks those of the least mean error over them, from the best choices
+        of some of the blocks by exchange.
+        """
         seed = torch_seed(radio.seed, "selection", radio.round) % 2**31
-        pool = self.pool()
-        return select(radio.problem(effective_weights, pool), pool, seed=seed).positions
+        pool, bands = self.pool(), radio.subbands
+        problems = [one.problem(effective_weights, pool) for one in bands]
+        starts = [
+            self.chosen(problem, pool, seed, effort) for problem in problems[:: -(-len(bands) // 4)]
+        ]
+        if len(bands) == 1:
+            return starts[0]
+        return exchange(problems, pool, starts, seed=seed)
+
+    def chosen(self, problem: Problem, pool: Real, seed: int, effort: Effort | None) -> Real:
+        """Return the best N of a pool for one channel, shape (N, 2) [wavelengths]."""
+        return select(problem, pool, seed=seed).positions
 
     def pool(self) -> Real:
         """Return the positions of all antennas, side by side, shape (C, 2) [wavelengths].
@@ -95,20 +111,11 @@ class SpreadSelectedArray(SelectedArray):
     """
 
     about: ClassVar[str] = "best N of antennas spread over the region"
+    wideband: ClassVar[bool] = True
 
-    def place(
-        self,
-        radio: RadioRound,
-        effective_weights: Real,
-        positions: Real,
-        travel: Travel | None = None,
-        effort: Effort | None = None,
-    ) -> Real:
-        """Return the positions of the antennas chosen; nothing travels."""
-        seed = torch_seed(radio.seed, "selection", radio.round) % 2**31
+    def chosen(self, problem: Problem, pool: Real, seed: int, effort: Effort | None) -> Real:
+        """Return the best N of a pool for one channel, shape (N, 2) [wavelengths]."""
         mode = (effort.mode if effort else None) or "default"
-        pool = self.pool()
-        problem = radio.problem(effective_weights, pool)
         return choose(problem, pool, mode=mode, seed=seed).positions
 
     def pool(self) -> Real:
