@@ -93,7 +93,9 @@ def test_a_front_needs_a_target_in_reach(small_scenario: Scenario) -> None:
     repetition = replace(repetition, pilot=replace(PILOT, gamma=400.0))
     joint = plan_run(repetition, "fixed")
     assert joint.plan.forecast is not None and joint.plan.forecast.rounds is None
-    with pytest.raises(InputError, match=r"--pareto: no plan .* training\.rounds = 3; raise it"):
+    with pytest.raises(
+        InputError, match=r"--pareto: no plan .* training\.rounds = 3: raise planning"
+    ):
         pareto_front(repetition, joint)
 
 

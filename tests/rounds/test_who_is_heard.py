@@ -89,6 +89,11 @@ def test_poison_alone_is_in_the_results_and_on_the_page(small_scenario, tmp_path
     assert figures["faults"]["bias"] >= figures["faults"]["poison_bias"] > 0
     assert fault_rows({"schemes": {"fixed": figures}}).rows
     assert "participation 100.0 %" in fault_words(figures)
+    voted = tmp_path / "voted"
+    execute(scenario, "obda", voted)
+    figures = outcomes.cell_figures(histories.read_cell(cell_of(voted, "obda")), {})
+    assert "bias" not in figures["faults"]  # of the poisoned client it is not known
+    assert "bias of the bound" not in fault_words(figures)
 
 
 def test_whose_update_is_not_finite_is_missing_without_any_fault(small_scenario) -> None:

@@ -20,6 +20,7 @@ from airtune.commands.terminal import show, show_json
 from airtune.errors import InputError
 from airtune.kinds import Real
 from airtune.planning.margins import NAMES
+from airtune.planning.objective import UNREACHABLE
 from airtune.planning.scenario_plan import ScenarioPlan
 from airtune.record.documents import PlanDocument
 
@@ -128,13 +129,17 @@ def _pilots(scenario: Scenario) -> dict[str, Pilot]:
     return find_pilots(scenario, scenario.seed, SharedLearners())
 
 
+def _reached(value: float) -> str:
+    return f"{value:.4g}" if value < UNREACHABLE else "never"
+
+
 def describe(report: ScenarioPlan) -> RenderableType:
     """Return the plan for the terminal."""
     from rich.console import Group
 
     plan = report.joint.plan
     gap = plan.certificate.relative_gap
-    trace = " -> ".join(f"{entry.turn} {entry.bound:.4g}" for entry in report.joint.trace)
+    trace = " -> ".join(f"{entry.turn} {_reached(entry.bound)}" for entry in report.joint.trace)
     title = f"Plan of {report.repetition.scenario.name!r} for the air of {report.joint.scheme!r}"
     if plan.forecast is not None:
         parts = [_decisions(report), forecast_table(report), _bound(report), _costs(report)]

@@ -122,7 +122,15 @@ def front_table(points: Sequence[ParetoPoint]) -> RenderableType:
     from rich.table import Table
 
     table = Table(
-        *("time [s]", "energy [J]", "rounds", "batches", "clocks [GHz]", "back-off", "least"),
+        *(
+            "time to target [s]",
+            "energy to target [J]",
+            "rounds at most",
+            "batches",
+            "clocks [GHz]",
+            "back-off",
+            "least",
+        ),
         title="Time against energy to the target",
         title_justify="left",
     )

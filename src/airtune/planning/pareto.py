@@ -95,8 +95,8 @@ def pareto_front(repetition: Repetition, joint: JointPlan) -> list[ParetoPoint]:
     if len(points) < 3:
         raise InputError(
             "--pareto: no plan within the budgets is predicted to reach the loss "
-            f"{objective.target:.4g} in training.rounds = {inputs.rounds[1]}; raise it or "
-            "the budgets"
+            f"{objective.target:.4g} in training.rounds = {inputs.rounds[1]}: raise "
+            "planning.target_loss or the budgets, or training.rounds where the target is set"
         )
     fastest, slowest = points[0].time_s, points[1].time_s
     for limit in np.geomspace(fastest, max(fastest, slowest), POINTS + 2)[1:-1]:

@@ -35,7 +35,8 @@ def fault_figures(lines: Sequence[MetricsLine], clients: int) -> dict[str, float
     dict of str to float, or None
         Counts over the rounds of the kinds that were on, means of sizes and biases over the rounds
         that have them, `participation`, the mean share of the K clients whose whole update was in a
-        mean by which the server stepped, and `bias`, the mean squared bias that the bound books.
+        mean by which the server stepped, and `bias`, the mean squared bias that the bound books;
+        without `bias` where that of poisoned clients is not known in any round.
         None where the scenario has no faults.
     """
     met = [(line, line.faults) for line in lines if line.faults is not None]
@@ -58,7 +59,8 @@ def fault_figures(lines: Sequence[MetricsLine], clients: int) -> dict[str, float
             figures[name] = float(np.mean(known))
     whole = [len(_learnt(line)) / clients for line, _ in met]
     figures["participation"] = float(np.mean(whole))
-    figures["bias"] = float(np.mean([line.number("bias") or 0.0 for line, _ in met]))
+    if "poison_bias" not in told or "poison_bias" in figures:
+        figures["bias"] = float(np.mean([line.number("bias") or 0.0 for line, _ in met]))
     return figures
 
 
