@@ -58,7 +58,7 @@ def gains_at(gains: Complex, delays: Real, offset_hz: float) -> Complex:
     Two paths 1 us apart add up at the carrier and cancel 0.5 MHz beside it:
 
     >>> two, delays = np.ones(2, complex), np.array([0.0, 1e-6])
-    >>> [round(abs(gains_at(two, delays, f).sum()), 6) for f in (0.0, 0.25e6, 0.5e6)]
+    >>> [round(float(abs(gains_at(two, delays, f).sum())), 6) for f in (0.0, 0.25e6, 0.5e6)]
     [2.0, 1.414214, 0.0]
     """
     return np.asarray(gains * np.exp(-2j * np.pi * offset_hz * delays), dtype=np.complex128)
