@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import tempfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import forked
+
+_FOLDER = re.compile(rf"{re.escape(tempfile.gettempdir())}/\S*/")
+"""Folders of a try: names of a moment."""
 
 
 @dataclass
@@ -34,6 +39,7 @@ class Part:
         failure = outcome.failure()
         if failure is not None:
             said = (outcome.error.strip().splitlines() or [""])[-1][:300]
+            said = _FOLDER.sub("", said)
             facts = {"try": number, "kind": kind, "failure": failure, "said": said}
             self.failures.append(facts)
 
