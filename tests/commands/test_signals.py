@@ -82,6 +82,7 @@ def test_an_interruption_that_a_library_turns_into_an_error_is_one(
             signal.signal(number, handler)
     assert ended.value.code == signals.CODE
     assert capsys.readouterr().err == SAID
+    assert not signals.interrupted()  # a later command in this process is not ended by it
 
 
 def test_an_interruption_within_code_from_a_text_ends_with_the_exit_code() -> None:

@@ -71,5 +71,6 @@ def _interrupted() -> int:
     # An interruption that came up through code from a text, as of dataclasses, makes Python end by
     # the signal instead of with the exit code, until the next one; a named tuple is such code.
     namedtuple("Nothing", ())
+    signals.answered()
     print(signals.SAID, file=sys.stderr)
     return signals.CODE
