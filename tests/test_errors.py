@@ -27,14 +27,33 @@ LONG = "q" * 5000
 WORDS = "qq " * 2000
 
 
+PRINTED = st.characters(codec="ascii", categories=("L", "N", "P", "S", "Zs"))
+
+
 @given(st.text(max_size=500))
 def test_what_is_short_stays_and_what_is_long_says_how_long(text: str) -> None:
-    assert clip(text) == text if len(text) <= LONGEST else f"({len(text)} characters)" in clip(text)
+    if text.isprintable():
+        stays = len(text) <= LONGEST
+        assert clip(text) == text if stays else f"({len(text)} characters)" in clip(text)
     assert len(clip(text)) <= LONGEST
     assert len(shown(text)) <= LONGEST
 
 
-@given(st.text(st.characters(codec="ascii"), max_size=150))
+@given(st.text(max_size=300))
+def test_what_cannot_be_printed_is_escaped(text: str) -> None:
+    assert clip(text).isprintable()
+    assert all(line.isprintable() for line in str(InputError(text)).split("\n"))
+    assert clip("a\r\x1b[2K\x85b\udc80") == r"a\r\x1b[2K\x85b\udc80"
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\x85b", "a\u2028b", "a\x1b[2Jb"])
+def test_a_name_with_an_end_of_line_is_told_in_one_line(name: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        Scenario.model_validate({"radio": {"mobility": {"track_file": name}}})
+    assert f"track_file = {repr(name)[1:-1]}: " in str(caught.value)
+
+
+@given(st.text(PRINTED, max_size=150))
 def test_a_message_of_short_words_stays_as_it_is(text: str) -> None:
     assert str(InputError(text)) == text
 

@@ -30,7 +30,8 @@ def clip(value: object) -> str:
     Returns
     -------
     str
-        ``str(value)``, or its beginning and its length: at most `LONGEST` characters in all.
+        ``str(value)``, or its beginning and its length: at most `LONGEST` characters in all.  What
+        cannot be printed, ends of lines among it, is written as Python escapes it.
 
     Examples
     --------
@@ -38,11 +39,13 @@ def clip(value: object) -> str:
     'a.b'
     >>> clip("0123456789" * 100)[-36:]
     '4567890123456789...(1000 characters)'
+    >>> print(clip("a\\nb\\x1b[2J"))
+    a\\nb\\x1b[2J
     """
-    text = _text(value)
+    text = _printable(whole := _text(value))
     if len(text) <= LONGEST:
         return text
-    tail = f"...({len(text)} characters)"
+    tail = f"...({len(whole)} characters)"
     return text[: LONGEST - len(tail)] + tail
 
 
@@ -52,6 +55,13 @@ def _text(value: object) -> str:
         return str(value)
     except Exception:  # the value is the user's, and so is its way to fail
         return f"a {type(value).__name__}"
+
+
+def _printable(text: str, kept: str = "") -> str:
+    """Return a text with what cannot be printed escaped, but for some characters."""
+    if text.isprintable():
+        return text
+    return "".join(x if x.isprintable() or x in kept else repr(x)[1:-1] for x in text)
 
 
 def shown(value: object) -> str:
@@ -102,7 +112,8 @@ def clip_message(message: object, most: int = MESSAGE) -> str:
     """Return a message of at most so many characters.
 
     Quoted texts and words that are longer than `LONGEST` characters are clipped; of a message that
-    is too long still, beginning and end stay.
+    is too long still, beginning and end stay.  What cannot be printed is escaped, but for ends of
+    lines: no text of a user's steers a terminal.
 
     Parameters
     ----------
@@ -115,7 +126,8 @@ def clip_message(message: object, most: int = MESSAGE) -> str:
     >>> clip_message("word " * 200, 40)
     'word word word word word w ... ord word '
     """
-    text = _QUOTED.sub(lambda found: clip(found.group()), _text(message))
+    text = _printable(_text(message), "\n")
+    text = _QUOTED.sub(lambda found: clip(found.group()), text)
     text = _WORD.sub(lambda found: clip(found.group()), text)
     if len(text) <= most:
         return text
