@@ -1,4 +1,4 @@
-"""docs/results.md from the finished cells: the same cells give the same bytes."""
+"""The pages of results from the finished cells: the same cells give the same bytes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from studies import (
     details,
     electrical,
     exposure,
+    headline,
     movement,
     perplexity,
     phrases,
     policies,
     regimes,
     sections,
-    summary,
 )
 from studies.markdown import listed, markdown_table
 from studies.points import Cell, Document
@@ -30,55 +30,76 @@ INTRODUCTION = """\
 Written by `python benchmarks/study.py --write-docs` from the cells in `benchmarks/results/study`;
 `python benchmarks/study.py` runs the whole study again.  The scenarios were fixed, with reasons,
 before their results were seen ([paper-v1](../src/airtune/scenarios/paper-v1.yaml),
+[cell-edge](../src/airtune/scenarios/cell-edge.yaml),
+[dense-cell](../src/airtune/scenarios/dense-cell.yaml)).  Time and energy are simulated.  All
+schemes ([what they are](schemes.md)) of a seed meet the same channels, data and batches.  Figures
+are medians over the seeds, with 10 to 90 % in brackets.  The target loss of a seed is its initial
+validation loss minus 90 % of the improvement that the error-free reference (Ideal) reaches.
+
+The first study, in books that charge radiated power only, with every claim of the paper,
+perplexities, regimes and privacy, is kept on [its own page](results-radiated.md).  A larger study,
+with a declared family of scenarios, more opponents and more seeds, is [declared](claims.md) and not
+run yet.
+"""
+ARCHIVE_TITLE = "# The first study, in radiated books\n"
+ARCHIVE = """\
+This page is kept as it was found.  Energy on it is what antennas radiate and what clients compute
+with, drives are charged in full, antennas move before the clients compute, scales are reported one
+after the other, and antenna selection has its ports in a compact array.  *Digital* has a uniform
+grid of 4, 8 or 16 bits with error feedback: as it is [planned now](digital.md) it is a much
+stronger opponent.  In [the results](results.md) every part of [a round](energy.md) is booked.
+
+Written by `python benchmarks/study.py --write-docs`.  The scenarios were fixed, with reasons,
+before their results were seen ([paper-v1](../src/airtune/scenarios/paper-v1.yaml),
 [paper-v2](../src/airtune/scenarios/paper-v2.yaml),
 [cell-edge](../src/airtune/scenarios/cell-edge.yaml)).  Time and energy are simulated.  All schemes
 ([what they are](schemes.md)) of a seed meet the same channels, data and batches.  Figures are
 medians over the seeds, with 10 to 90 % in brackets.  The target loss of a seed is its initial
 validation loss minus 90 % of the improvement that the error-free reference (Ideal) reaches.
-
-Energy on this page is what antennas radiate and what clients compute with, drives are charged in
-full, antennas move before the clients compute, scales are reported one after the other, and antenna
-selection has its ports in a compact array.  *Digital* has a uniform grid of 4, 8 or 16 bits with
-error feedback: as it is [planned now](digital.md) it is a much stronger opponent.
-"""
-WITHOUT = """\
-[What a round costs](energy.md) by default now, electrical energy and movement beside computing, is
-not in these cells yet.
-"""
-BESIDE = """\
-[What a round costs](energy.md) by default now is in the chapter on
-[electrical energy](#electrical-energy-and-movement-beside-computing) only, both books side by side.
 """
 
 
 def write(options: sections.Options, docs: Path, readme: Path | None = None) -> Path:
-    """Write DOCS/results.md, the page of all maps and DOCS/figures; return that page.
+    """Write DOCS/results.md, the archive, the page of all maps and DOCS/figures; return the first.
 
     With `readme` also the table of that page's first lines.
     """
-    page = docs / "results.md"
     (docs / "figures").mkdir(parents=True, exist_ok=True)
     state, whole = _state(options)
+    unfinished = "" if whole else _UNFINISHED
     points, small = claims.measured(options), perplexity.small_model(options)
-    booked = electrical.chapter(options, points)
-    introduction = INTRODUCTION + (BESIDE if booked else WITHOUT)
-    parts = [TITLE, introduction, "" if whole else _UNFINISHED]
+    places = headline.measured(options)
+    parts = [TITLE, INTRODUCTION, unfinished, headline.chapter(places, docs)]
+    parts += [electrical.chapter(options, points), policies.chapter(options)]
+    page = _put(docs / "results.md", [*parts, _WHERE])
+    parts = [ARCHIVE_TITLE, ARCHIVE, unfinished]
     parts += [claims.verdicts(points, small), movement.when_needed(options, points)]
-    parts += [booked, policies.chapter(options)]
     parts += [components.reasons(points), details.details(points)]
     parts += [perplexity.chapter(options, docs)]
     parts += [regimes.regimes(options, docs), exposure.privacy(options, docs)]
-    parts += [_how(options), _step_sizes(options), state]
-    text = "\n".join(part.rstrip("\n") + "\n" for part in parts if part)
-    page.write_text(text, encoding="utf-8")
-    if readme is not None:
-        manual.put(readme, "study", f"\n{summary.summary(points)}")
+    _put(docs / "results-radiated.md", [*parts, _how(options), _step_sizes(options), state])
+    if readme is not None and places:
+        manual.put(readme, "study", f"\n{headline.table(places, 'docs/results.md')}")
     return page
 
 
+def _put(page: Path, parts: list[str]) -> Path:
+    page.write_text("\n".join(part.rstrip("\n") + "\n" for part in parts if part), encoding="utf-8")
+    return page
+
+
+_WHERE = """\
+## How the schemes were compared
+
+By the *shared plan* of the first study, whose
+[rules](results-radiated.md#how-the-schemes-were-compared),
+[step sizes](results-radiated.md#step-sizes) and
+[list of cells](results-radiated.md#which-cells-are-there) hold here, too, but for the books and for
+what each array must know, which is booked to whoever sends it.
+"""
 _UNFINISHED = """\
 The study is not finished: figures are of the seeds that are there, and
-[the last section](#which-cells-are-there) names what is missing.
+[the list of cells](results-radiated.md#which-cells-are-there) names what is missing.
 """
 
 

@@ -80,16 +80,16 @@ def _savings(place: Measured, old: Measured | None) -> list[str]:
 _CHAPTER = """\
 ## Electrical energy, and movement beside computing
 
-[What a round costs](energy.md) by default: electrical energy of every part (hardware profile
+[What a round costs](energy.md): electrical energy of every part (hardware profile
 `small-cell`), antennas that move while clients compute, scale reports in one joint message, pilots
-that each array needs, and a `selection` whose ports lie over the whole region.  Channels, data and
-step sizes are as before; dense-cell has one step size for all schemes.  *Before* are the books of
-the rest of this page: radiated energy, movement before computing, reports one after the other
-(*Selection* was *Selection, compact* there, except in dense-cell).  Plans follow the books, so
-batches and clocks differ.
+that each array needs, and a `selection` whose ports lie over the whole region.  Movable antennas
+move in each round.  Channels, data and step sizes are as before; dense-cell has one step size for
+all schemes.  *Before* are the books of [the first study](results-radiated.md): radiated energy,
+movement before computing, reports one after the other (*Selection* was *Selection, compact* there,
+except in dense-cell).  Plans follow the books, so batches and clocks differ.
 
-This was decided after the results above had been seen, in which movable antennas take more energy
-than most: the old books charged drives in full and amplifiers and circuits of the others not at
-all.  The constants come from the literature and were not chosen by their outcome, but who doubts
-the change compares the columns.  dense-cell was fixed before any of its results.
+This was decided after the results of the first study had been seen, in which movable antennas take
+more energy than most: the old books charged drives in full and amplifiers and circuits of the
+others not at all.  The constants come from the literature and were not chosen by their outcome,
+but who doubts the change compares the columns.  dense-cell was fixed before any of its results.
 """

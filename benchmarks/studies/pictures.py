@@ -135,3 +135,47 @@ def curves(
         style.legend_above(figure, axes)
         write_figure(figure, folder, name, title, "", title)
     return name
+
+
+def savings(
+    folder: Path,
+    name: str,
+    title: str,
+    places: Sequence[tuple[str, Sequence[tuple[Any, ...]]]],
+) -> str:
+    """Draw savings of time and of energy beside each other; return the figure's name.
+
+    Parameters
+    ----------
+    places : sequence of (scenario, rows)
+        A row is the opponent's label and for time and for energy (median, 10 %, 90 %, ceiling) in
+        percent, or None.
+    """
+    with style.sheet():
+        rows = [(place, row) for place, found in places for row in found]
+        figure = style.new_figure(0.9 + 0.19 * len(rows))
+        panels = figure.subplots(1, 2, sharey=True)
+        least = min((x[1] for _, row in rows for x in row[1:] if x is not None), default=0.0)
+        left = max(-LIMIT, min(-25.0, 1.1 * least))
+        heights = [
+            len(rows) - i - 0.4 * [p for p, _ in places].index(rows[i][0]) for i in range(len(rows))
+        ]
+        for panel, axes in enumerate(panels):
+            axes.axvline(0.0, color=style.FAINT, linewidth=0.8)
+            for height, (_, row) in zip(heights, rows, strict=True):
+                if row[1 + panel] is None:
+                    continue
+                middle, low, high, most = row[1 + panel]
+                look = style.scheme_style("movable")
+                ends = [max(x, -LIMIT) for x in (low, high)]
+                axes.plot(ends, [height] * 2, color=look.color, linewidth=1.2)
+                axes.plot([max(middle, -LIMIT)], [height], "o", color=look.color, markersize=4)
+                mark = {"fillstyle": "none", "markersize": 3.5, "clip_on": False}
+                axes.plot([most], [height], "D", color=style.INK, **mark)
+            axes.set_xlim(left, LIMIT)
+            axes.set_title(("Time saved [%]", "Energy saved [%]")[panel], loc="left", fontsize=7)
+            axes.tick_params(labelsize=7)
+        labels = [f"{place}: {row[0]}" for place, row in rows]
+        panels[0].set_yticks(heights, labels, fontsize=6)
+        write_figure(figure, folder, name, title, "", title)
+    return name

@@ -71,7 +71,7 @@ _APPENDIX = """\
 # All regime maps
 
 Percent of time or energy to target that movable antennas save against each baseline; how the maps
-were made and are read: [results.md](results.md#where-movable-antennas-win-and-where-not).
+were made and are read: [the study](results-radiated.md#where-movable-antennas-win-and-where-not).
 """
 
 

@@ -16,6 +16,7 @@ from studies import (
     details,
     document,
     electrical,
+    headline,
     movement,
     phrases,
     pictures,
@@ -374,6 +375,28 @@ def test_the_page_shows_the_maps_of_the_strongest_of_those_spread_out() -> None:
     assert regimes.strongest(rows[3:], regimes.SPREAD_OUT) is None
 
 
+def test_the_headline_shows_savings_beside_what_no_radio_would_save() -> None:
+    cells = cells_of({name: LOSSES[name] for name in ("ideal", "movable", "fixed", "digital")})
+    counted = tables.Counted(cells, (0,), True, (), {})
+    point = Point("electrical", "place", Scenario(), tuple(cells), (0,), {})
+    place = headline.Measured(point, counted, tables.outcomes(cells))
+    found = place.outcomes
+    for quantity, name in (("time", "seconds"), ("energy", "joules")):
+        mine, least, theirs = (getattr(found[s][0], name) for s in ("movable", "ideal", "digital"))
+        assert place.against(quantity, "digital").percents == pytest.approx(
+            [100 * (1 - mine / theirs)]
+        )
+        assert headline.ceiling(place, quantity, "digital").percents == pytest.approx(
+            [100 * (1 - least / theirs)]
+        )
+    rows = [x for x in headline.table([place], "page.md").splitlines() if x.startswith("| [place]")]
+    assert [x.split(" | ")[1] for x in rows] == ["Digital", "Fixed", "Selection", "Fixed, 2N"]
+    assert rows[2].count("–") == 4, "what was not run has no figure"
+    said = list(headline.sentences([place, place]))
+    assert len(said) == 4
+    assert "of the time" in said[0]
+
+
 def test_the_document_is_the_same_every_time(
     small_scenario, quadratic, tmp_path, monkeypatch
 ) -> None:
@@ -384,12 +407,21 @@ def test_the_document_is_the_same_every_time(
     options = sections.Options(Results(tmp_path / "cells"), tmp_path, reduced=True)
     runner = Runner(options.results, tmp_path / "runs")
     for _ in range(3):  # step sizes first, then what waits for them
-        for name in ("step-size", "claims", "perplexity"):
+        for name in ("step-size", "claims", "perplexity", "electrical", "policies"):
+            wanted = ("ideal", "movable", "fixed")[: 3 if name == "electrical" else 2]
             for cell in list(sections.cells(options, [name])):
-                if cell.scheme in ("ideal", "movable") and options.results.find(cell) is None:
+                if cell.scheme in wanted and options.results.find(cell) is None:
                     runner.run(cell)
-    pages = [document.write(options, tmp_path / name).read_text() for name in ("a", "b")]
-    assert pages[0] == pages[1]
-    assert "### cell-edge, shared plan" in pages[0]
-    assert "| Movable | 1/1 |" in pages[0]
-    assert "step-size: 6 of 12 cells; missing in step-size/paper-v1" in pages[0]
+    written = []
+    for name in ("a", "b"):
+        document.write(options, tmp_path / name)
+        pages = [tmp_path / name / f"{page}.md" for page in ("results", "results-radiated")]
+        written.append([page.read_text() for page in pages])
+    assert written[0] == written[1]
+    first, archive = written[0]
+    assert "### cell-edge, shared plan" in archive
+    assert "| Movable | 1/1 |" in archive
+    assert "### paper-v1, electrical" in first
+    assert "| [paper-v1](#paper-v1-electrical) | Fixed |" in first
+    assert (tmp_path / "a" / "figures" / "saved.png").is_file()
+    assert "step-size: 6 of 12 cells; missing in step-size/paper-v1" in archive
