@@ -10,7 +10,7 @@ from typing import Any
 
 from airtune import record
 from airtune.commands.terminal import resumption, show, show_json, show_lines, warn
-from airtune.errors import FailedError, clip, spoken
+from airtune.errors import FailedError, as_typed, clip, spoken
 from airtune.record import Cell, RunFolder
 from airtune.report import divergence, reasons, sweep_table, table, totals
 from airtune.scenario import Scenario
@@ -235,7 +235,7 @@ def execute(run_folder: RunFolder, interrupted: Interrupted, as_json: bool) -> b
         else:
             show(table.terminal_table(results))
         show_lines([*reasons.reasons(results), table.left_out_sentence(results)])
-        print(f"page: {page}")
+        print(f"page: {as_typed(page)}")
     warn(divergence.lost_rounds(results))
     return _said_to_fail(run_folder.kind, "", results["schemes"], results["seeds"])
 
@@ -268,7 +268,7 @@ def execute_sweep(sweep: Sweep, interrupted: Interrupted, as_json: bool) -> bool
             for message in point["infeasible"][:1]:
                 print(f"{point['name']}: {message}")
         show_lines(sweep_table.diverged_sentences(results))
-        print(f"page: {page}")
+        print(f"page: {as_typed(page)}")
     found = [
         _said_to_fail("sweep", f"{point['name']}: ", point["schemes"], results["seeds"])
         for point in results["points"]
@@ -290,7 +290,7 @@ def _finished(folder: Path, all_cells: Sequence[Cell], as_json: bool) -> bool:
     """Return whether nothing is left to run, and say so; beside JSON, on stderr."""
     finished = all(cell.finished for cell in all_cells)
     if finished:
-        text = f"{folder}: is finished, nothing is left to run; its results:"
+        text = f"{as_typed(folder)}: is finished, nothing is left to run; its results:"
         print(text, file=sys.stderr if as_json else sys.stdout)
     return finished
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airtune.errors import spoken
+from airtune.errors import as_typed, spoken
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -82,7 +82,7 @@ def resumption(folder: Path) -> str:
     >>> print(resumption(Path("red\\x1b[31m")))
     airtune resume $'red\\x1b[31m'
     """
-    text = str(folder)
+    text = str(as_typed(folder))
     text = f"./{text}" if text.startswith("-") else text
     if text.isprintable():
         return f"airtune resume {shlex.quote(text)}"
