@@ -192,7 +192,7 @@ def typed_here() -> Iterator[None]:
     """
     known = _Here.folder, _Here.named
     try:
-        _Here.folder = os.getcwd()
+        _Here.folder = str(Path.cwd())
     except OSError:  # it has been removed
         _Here.folder = None
     if _Here.folder == os.sep:

@@ -19,10 +19,10 @@ from airtune.scenario.plausible import implausible
 from airtune.study import cells, compare, tracking
 from airtune.study import sweep as sweeps
 from airtune.study.divergence import failing
-from airtune.study.progress import Progress
+from airtune.study.progress import watch
 from airtune.study.sweep import Sweep
 from airtune.study.sweep_notes import unmeasured
-from airtune.study.sweep_progress import SweepProgress
+from airtune.study.sweep_progress import watch_sweep
 from airtune.study.tracking import Tracking
 
 Interrupted = Callable[[], bool]
@@ -221,7 +221,7 @@ def execute(run_folder: RunFolder, interrupted: Interrupted, as_json: bool) -> b
                 pass  # a tracker that lacks something is told of it
         else:
             with (
-                Progress(run_folder, interrupted) as progress,
+                watch(run_folder, interrupted) as progress,
                 _tracking(run_folder, progress.told) as follower,
             ):
                 cells.execute(run_folder, progress, follower, locked=True)
@@ -256,7 +256,7 @@ def execute_sweep(sweep: Sweep, interrupted: Interrupted, as_json: bool) -> bool
     with _hint_at_resume(sweep.folder):
         if not _finished(sweep.folder, sweep.cells, as_json):
             warn(unmeasured(point.run.scenario for point in sweep.points))
-            with SweepProgress(sweep, interrupted) as progress:
+            with watch_sweep(sweep, interrupted) as progress:
                 sweeps.execute(sweep, progress, locked=True)
         results = sweeps.summarise(sweep)
         page = sweeps.publish(sweep)
