@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import sys
@@ -87,5 +88,10 @@ def resumption(folder: Path) -> str:
     if text.isprintable():
         return f"airtune resume {shlex.quote(text)}"
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    plain = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in escaped)
+    plain = (c if c.isprintable() else _in_bash(c) for c in escaped)
     return f"airtune resume $'{''.join(plain)}'"
+
+
+def _in_bash(character: str) -> str:
+    """Return the bytes of a character of a file's name as bash writes them between $' and '."""
+    return "".join(f"\\x{byte:02x}" for byte in os.fsencode(character))
