@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shlex
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
@@ -83,15 +81,8 @@ def resumption(folder: Path) -> str:
     >>> print(resumption(Path("red\\x1b[31m")))
     airtune resume $'red\\x1b[31m'
     """
+    from airtune.record import quoted
+
     text = str(as_typed(folder))
     text = f"./{text}" if text.startswith("-") else text
-    if text.isprintable():
-        return f"airtune resume {shlex.quote(text)}"
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    plain = (c if c.isprintable() else _in_bash(c) for c in escaped)
-    return f"airtune resume $'{''.join(plain)}'"
-
-
-def _in_bash(character: str) -> str:
-    """Return the bytes of a character of a file's name as bash writes them between $' and '."""
-    return "".join(f"\\x{byte:02x}" for byte in os.fsencode(character))
+    return f"airtune resume {quoted(text)}"
