@@ -311,8 +311,8 @@ def main() -> None:
         return
     caption = (
         "Rounds to target (and simulated time until then) / final loss / participation / bias of "
-        "the bound, the last two as means over the rounds; - where the bias is not known. † With twice the latency budget, ‡ "
-        "without one: within that of the "
+        "the bound, the last two as means over the rounds; - where the bias is not known. † With "
+        "twice the latency budget, ‡ without one: within that of the "
         "quickstart there is no plan under this fault (decided after it was seen). "
         f"Measured on {environments.described(environments.listed(document))}."
     )
