@@ -1,4 +1,4 @@
-"""Each fault at two strengths on the quickstart: rounds to target, loss, participation, bias.
+"""Each fault at two strengths on the quickstart: rounds and time to target, loss, clients, bias.
 
     python benchmarks/faults.py              # all cells that are missing; goes on where it stopped
     python benchmarks/faults.py --list       # the cells, and which are there
@@ -277,7 +277,12 @@ def _shown(entry: dict[str, Any]) -> str:
 
 
 def _rounds(entry: dict[str, Any]) -> str:
-    return "never" if entry["rounds_to_target"] is None else str(entry["rounds_to_target"])
+    """Return the rounds to the target and the simulated time until then."""
+    if entry["rounds_to_target"] is None:
+        return "never"
+    time_s = float(f"{entry['time_to_target_s']:.3g}")
+    shown = f"{time_s:,.0f}" if time_s >= 100 else f"{time_s:g}"
+    return f"{entry['rounds_to_target']} ({shown} s)"
 
 
 def _loss(entry: dict[str, Any]) -> str:
@@ -305,9 +310,9 @@ def main() -> None:
         print(f"{len(document['cells'])} cells")
         return
     caption = (
-        "Rounds to target / final loss / participation / bias of the bound, the last two as means "
-        "over the rounds; - where the bias is not known. † With twice the latency budget, ‡ "
-        "without one: within that of the "
+        "Rounds to target (and simulated time until then) / final loss / participation / bias of "
+        "the bound, the last two as means over the rounds; - where the bias is not known. † With "
+        "twice the latency budget, ‡ without one: within that of the "
         "quickstart there is no plan under this fault (decided after it was seen). "
         f"Measured on {environments.described(environments.listed(document))}."
     )

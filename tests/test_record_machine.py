@@ -34,6 +34,7 @@ def test_the_environment_says_when_by_what_and_from_which_commit(tmp_path) -> No
     ("arguments", "told"),
     [
         (["/x/airtune", "compare", "a b.yaml"], "airtune compare 'a b.yaml'"),
+        (["/x/airtune", "run", "--out", "a\nb\udcff"], r"airtune run --out $'a\x0ab\xff'"),
         (["/x/airtune/cli.py", "run"], "airtune run"),
         (["/x/pytest/__main__.py", "-q"], "pytest -q"),
         (["study.py", "--reduced"], "study.py --reduced"),

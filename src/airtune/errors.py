@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 LONGEST = 200
 """Most characters of one value or name that a message shows."""
@@ -52,7 +54,7 @@ def clip(value: object) -> str:
 def _text(value: object) -> str:
     """Return ``str(value)``; of a value that has no text of its own, its type."""
     try:
-        return str(value)
+        return _named_from_here(str(value))
     except Exception:  # the value is the user's, and so is its way to fail
         return f"a {type(value).__name__}"
 
@@ -178,3 +180,58 @@ for double precision (float division by zero)
         if type(error).__name__ != "LinAlgError":  # NumPy's, without importing it
             raise
         raise InputError(f"{what}: {NO_ANSWER} ({clip(error)})") from error
+
+
+class _Here:
+    """The folder in which a command was typed, and what names it in a message; None outside."""
+
+    folder: str | None = None
+    named: re.Pattern[str] | None = None
+
+
+@contextmanager
+def typed_here() -> Iterator[None]:
+    """Let messages name what lies below the working folder relative to it, as a user types it.
+
+    It stays that folder until the end of the block, wherever the work goes on meanwhile: a run is
+    gone on with in the folder in which it was begun.  The value of a setting stays as it was given.
+
+    Examples
+    --------
+    >>> with typed_here():
+    ...     InputError(f"{Path('runs/mine').absolute()}: holds no run")
+    InputError('runs/mine: holds no run')
+    """
+    known = _Here.folder, _Here.named
+    try:
+        _Here.folder = str(Path.cwd())
+    except OSError:  # it has been removed
+        _Here.folder = None
+    if _Here.folder == os.sep:
+        _Here.folder = None  # every path is below it
+    _Here.named = None if _Here.folder is None else _naming(_Here.folder)
+    try:
+        yield
+    finally:
+        _Here.folder, _Here.named = known
+
+
+def _naming(folder: str) -> re.Pattern[str]:
+    """Return what finds a folder in a text, as itself or at the beginning of a path."""
+    written = "|".join(map(re.escape, dict.fromkeys((folder, repr(folder)[1:-1]))))
+    value = r"""(?<!= )(?<!= ['"])"""
+    below, itself = rf"""{re.escape(os.sep)}(?=[^\s'"])""", r"""(?=: |['")\]]|$)"""
+    return re.compile(rf"""(?<![^\s'"`(\[]){value}(?:{written})({below}|{itself})""")
+
+
+def as_typed(path: Path) -> Path:
+    """Return a path relative to the folder of :func:`typed_here` where it lies below it."""
+    folder = _Here.folder
+    return path.relative_to(folder) if folder and path.is_relative_to(folder) else path
+
+
+def _named_from_here(text: str) -> str:
+    """Return a text in which paths are as :func:`as_typed` has them."""
+    if _Here.named is None:
+        return text
+    return _Here.named.sub(lambda found: "" if found.group(1) else ".", text)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from airtune.commands.terminal import resumption
+
 AIRTUNE = f"{shlex.quote(sys.executable)} -m airtune.cli"
 FULL = Path("/dev/full")
 LISTED = "--help"
@@ -96,6 +98,49 @@ def test_what_is_written_in_part_is_not_taken_for_written(unbuffered: str, tmp_p
     words = f"{shlex.quote(sys.executable)} -c {shlex.quote(code)}"
     done = shell(f"{words} > {shlex.quote(str(tmp_path / 'out'))}", PYTHONUNBUFFERED=unbuffered)
     assert (done.returncode, done.stderr) == (1, "<stdout>\n")
+
+
+def test_a_name_that_is_no_text_is_written_as_the_bytes_that_it_is(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "airtune.cli", "init", b"a\xff.yaml"],
+        capture_output=True,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONUTF8": "1"},
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b" a\xff.yaml" in done.stdout
+    assert [os.fsencode(path.name) for path in tmp_path.iterdir()] == [b"a\xff.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "written"),
+    [
+        ("utf-8", b"\xff \xe2\x86\x92 \xc3\xa9"),
+        ("latin-1", b"\xff \\u2192 \xe9"),
+        ("ascii", b"\xff \\u2192 \\xe9"),
+    ],
+)
+def test_what_an_encoding_lacks_is_escaped(encoding: str, written: bytes) -> None:
+    code = "from airtune.commands import streams; streams.settle(); print('\\udcff \u2192 \xe9')"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+    )
+    assert (done.stderr, done.stdout) == (b"", written + b"\n")
+
+
+@pytest.mark.parametrize(
+    "name", ["a\nb", "it's\x1b[2J", "\x85x", "b\u202e1", "-\t", os.fsdecode(b"\xff1\\'")]
+)
+def test_the_way_to_go_on_can_be_pasted(name: str) -> None:
+    hint = resumption(Path("runs", name)).encode("utf-8")  # of characters that can be printed
+    said = subprocess.check_output(
+        ["bash", "-c", b"printf %s" + hint.removeprefix(b"airtune resume")]
+    )
+    assert said == b"runs/" + os.fsencode(name)
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")

@@ -205,3 +205,18 @@ def test_a_lock_that_is_taken_can_be_gone_without(tmp_path: Path) -> None:
         assert (mine, other) == (True, False)
     with record.lock(tmp_path):
         pass
+
+
+def test_names_that_are_no_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder of a run may have one, and no document holds it; the working folder may not."""
+    name = os.fsdecode(b"a\xff")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["airtune", "run", "--out", name])
+    run = record.create(Path(name), Scenario(schemes=("fixed",)), "run")
+    assert record.open_folder(run.folder) == run
+    assert record.read_environment(run.folder)["command"] == r"airtune run --out $'a\xff'"
+    Path(name, "here").mkdir()
+    monkeypatch.chdir(Path(name, "here"))
+    with pytest.raises(InputError, match="is not in UTF-8"):
+        record.create(Path("run"), Scenario(schemes=("fixed",)), "run")
+    assert not Path("run").exists()

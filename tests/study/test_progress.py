@@ -54,7 +54,8 @@ def test_a_text_is_cut_between_words(text: str, n: int) -> None:
         assert set(shown.split()) <= words | {"…"}
 
 
-def test_one_bar_for_a_preparation(capsys) -> None:
+def test_one_bar_for_a_preparation(capsys, monkeypatch) -> None:
+    monkeypatch.setattr("airtune.study.progress.shows_bars", lambda: True)
     with preparing() as show:
         show("calibration: " + "a long word " * 20, 0.5)
     assert max(map(len, capsys.readouterr().err.splitlines()), default=0) <= 80

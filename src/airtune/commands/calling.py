@@ -19,7 +19,7 @@ from airtune.commands.failures import (
     told,
     told_input,
 )
-from airtune.errors import FailedError, InputError
+from airtune.errors import DamageWarning, FailedError, InputError, typed_here
 
 DONE = 0
 
@@ -29,16 +29,19 @@ def call() -> int:
 
     Whatever stops the command is told in one message on stderr.
     """
-    code = _called()
-    try:
-        sys.stdout.flush()
-    except OSError as error:
-        return code or told(error)
+    with typed_here():
+        code = _called()
+        try:
+            sys.stdout.flush()
+        except OSError as error:
+            return code or told(error)
     return code
 
 
 def _called() -> int:
     warnings.showwarning = show_warning
+    # Once in every command, also in the second one of a process, and never as an error.
+    warnings.filterwarnings("default", category=DamageWarning)
     show_tracebacks(False)
     signals.interrupt()
     try:

@@ -17,7 +17,7 @@ import typer
 
 from airtune import record
 from airtune.commands.tuned import finished_cell, scenario_of
-from airtune.errors import InputError, spoken
+from airtune.errors import InputError, as_typed, spoken
 from airtune.record import Cell, RunFolder
 from airtune.scenario import Scenario
 
@@ -96,7 +96,7 @@ def export(run_dir: Path, out: Path, choice: Choice) -> None:
         notes = stage(run, cell, Path(work) / "model", choice, place="PATH_OF_THIS_FOLDER")
         (Path(work) / "model").replace(out)
     _say(notes)
-    print(f"{cell.scheme}, seed {cell.seed}: {out}")
+    print(f"{cell.scheme}, seed {cell.seed}: {as_typed(out)}")
 
 
 def push(

@@ -10,7 +10,7 @@ from typing import Any
 
 from airtune import record
 from airtune.commands.terminal import resumption, show, show_json, show_lines, warn
-from airtune.errors import FailedError, clip, spoken
+from airtune.errors import FailedError, as_typed, clip, spoken
 from airtune.record import Cell, RunFolder
 from airtune.report import divergence, reasons, sweep_table, table, totals
 from airtune.scenario import Scenario
@@ -19,10 +19,10 @@ from airtune.scenario.plausible import implausible
 from airtune.study import cells, compare, tracking
 from airtune.study import sweep as sweeps
 from airtune.study.divergence import failing
-from airtune.study.progress import Progress
+from airtune.study.progress import watch
 from airtune.study.sweep import Sweep
 from airtune.study.sweep_notes import unmeasured
-from airtune.study.sweep_progress import SweepProgress
+from airtune.study.sweep_progress import watch_sweep
 from airtune.study.tracking import Tracking
 
 Interrupted = Callable[[], bool]
@@ -221,7 +221,7 @@ def execute(run_folder: RunFolder, interrupted: Interrupted, as_json: bool) -> b
                 pass  # a tracker that lacks something is told of it
         else:
             with (
-                Progress(run_folder, interrupted) as progress,
+                watch(run_folder, interrupted) as progress,
                 _tracking(run_folder, progress.told) as follower,
             ):
                 cells.execute(run_folder, progress, follower, locked=True)
@@ -235,7 +235,7 @@ def execute(run_folder: RunFolder, interrupted: Interrupted, as_json: bool) -> b
         else:
             show(table.terminal_table(results))
         show_lines([*reasons.reasons(results), table.left_out_sentence(results)])
-        print(f"page: {page}")
+        print(f"page: {as_typed(page)}")
     warn(divergence.lost_rounds(results))
     return _said_to_fail(run_folder.kind, "", results["schemes"], results["seeds"])
 
@@ -256,7 +256,7 @@ def execute_sweep(sweep: Sweep, interrupted: Interrupted, as_json: bool) -> bool
     with _hint_at_resume(sweep.folder):
         if not _finished(sweep.folder, sweep.cells, as_json):
             warn(unmeasured(point.run.scenario for point in sweep.points))
-            with SweepProgress(sweep, interrupted) as progress:
+            with watch_sweep(sweep, interrupted) as progress:
                 sweeps.execute(sweep, progress, locked=True)
         results = sweeps.summarise(sweep)
         page = sweeps.publish(sweep)
@@ -268,7 +268,7 @@ def execute_sweep(sweep: Sweep, interrupted: Interrupted, as_json: bool) -> bool
             for message in point["infeasible"][:1]:
                 print(f"{point['name']}: {message}")
         show_lines(sweep_table.diverged_sentences(results))
-        print(f"page: {page}")
+        print(f"page: {as_typed(page)}")
     found = [
         _said_to_fail("sweep", f"{point['name']}: ", point["schemes"], results["seeds"])
         for point in results["points"]
@@ -290,7 +290,7 @@ def _finished(folder: Path, all_cells: Sequence[Cell], as_json: bool) -> bool:
     """Return whether nothing is left to run, and say so; beside JSON, on stderr."""
     finished = all(cell.finished for cell in all_cells)
     if finished:
-        text = f"{folder}: is finished, nothing is left to run; its results:"
+        text = f"{as_typed(folder)}: is finished, nothing is left to run; its results:"
         print(text, file=sys.stderr if as_json else sys.stdout)
     return finished
 

@@ -6,14 +6,34 @@
   and the work goes on: hours of it are not lost with the pager that showed them.
 - Nothing that stderr cannot take changes the result.
 - What stdout cannot take for another reason, such as a full disk, is an error.
+- What its encoding lacks is none: a file's name is written as the bytes that it is, anything else
+  is escaped.
 """
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import sys
 from typing import Any
+
+_NAMES = "airtune-names"
+
+
+def _bytes_of(error: UnicodeError) -> tuple[bytes, int]:
+    """Answer for characters that an encoding lacks: the handler of errors `_NAMES`."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    byte = ((c, ord(c) - 0xDC00) for c in lacking)  # as of the handler ``surrogateescape``
+    found = (
+        bytes([x]) if 0x80 <= x <= 0xFF else c.encode("ascii", "backslashreplace") for c, x in byte
+    )
+    return b"".join(found), error.end
+
+
+codecs.register_error(_NAMES, _bytes_of)
 
 
 def settle() -> None:
@@ -67,7 +87,7 @@ def _guarded(stream: Any, number: int, name: str) -> Any:
     return io.TextIOWrapper(
         raw if unbuffered else io.BufferedWriter(raw),
         encoding=stream.encoding,
-        errors=stream.errors,
+        errors=_NAMES if stream.errors == "strict" else stream.errors,
         line_buffering=stream.line_buffering,
         write_through=unbuffered,
     )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import shlex
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airtune.errors import spoken
+from airtune.errors import as_typed, spoken
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -82,10 +81,8 @@ def resumption(folder: Path) -> str:
     >>> print(resumption(Path("red\\x1b[31m")))
     airtune resume $'red\\x1b[31m'
     """
-    text = str(folder)
+    from airtune.record import quoted
+
+    text = str(as_typed(folder))
     text = f"./{text}" if text.startswith("-") else text
-    if text.isprintable():
-        return f"airtune resume {shlex.quote(text)}"
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    plain = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in escaped)
-    return f"airtune resume $'{''.join(plain)}'"
+    return f"airtune resume {quoted(text)}"

@@ -32,7 +32,7 @@ from airtune.record.folder import (
 )
 from airtune.record.inputs import check_prepared, file_digests, swept_files
 from airtune.record.locks import lock, lock_if_free, lock_in_turn
-from airtune.record.machine import add_reading, environment, made_with
+from airtune.record.machine import add_reading, environment, made_with, quoted
 from airtune.record.metrics import append_metrics, read_history, read_metrics
 from airtune.record.whole import own_folders, refuse_links_out, write_bytes, write_text, writing
 
@@ -68,6 +68,7 @@ __all__ = [
     "open_folder",
     "own_folders",
     "parse_document",
+    "quoted",
     "read_document",
     "read_documents",
     "read_environment",

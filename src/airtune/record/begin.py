@@ -59,6 +59,7 @@ def begin(
         The disk is full or fails.
     """
     inputs = _inputs(scenario)
+    _directory()
     existed = folder.is_dir() and not _names_in(folder)
     _check_place(folder, overwrite)
     _make(folder)
@@ -113,6 +114,19 @@ def create_within(run: RunFolder) -> None:
     _write_head(run.folder, run.scenario, run.kind, _inputs(run.scenario), facts)
 
 
+def _directory() -> str:
+    """Return the working folder, which run.json names; refuse a name that is no text."""
+    folder = str(Path.cwd())
+    try:
+        folder.encode("utf-8")
+    except UnicodeEncodeError:
+        raise InputError(
+            f"{clip(folder)}: the name of the folder in which the run begins is not in UTF-8, so "
+            "that no document can hold it; begin the run in another one"
+        ) from None
+    return folder
+
+
 def _make(folder: Path) -> None:
     """Make the folder that ``--out`` names; it may be a link to one."""
     try:
@@ -150,7 +164,7 @@ def _write_head(
     content = {
         "kind": kind,
         "date": date.isoformat(),
-        "directory": str(Path.cwd()),
+        "directory": _directory(),
         "settings": digest(settings),
         "files": inputs,
         **facts,

@@ -78,7 +78,28 @@ def command(arguments: list[str]) -> str | None:
     # python -m airtune.cli, python -m pytest
     if program in ("cli.py", "__main__.py"):
         program = Path(arguments[0]).parent.name
-    return shlex.join([program, *arguments[1:]])
+    return " ".join(map(quoted, [program, *arguments[1:]]))
+
+
+def quoted(word: str) -> str:
+    """Return a word as it is typed in a shell, in characters that can be printed.
+
+    Examples
+    --------
+    >>> quoted("my run")
+    "'my run'"
+    >>> print(quoted("red\\x1b[31m"))
+    $'red\\x1b[31m'
+    """
+    if word.isprintable():
+        return shlex.quote(word)
+    escaped = word.replace("\\", "\\\\").replace("'", "\\'")
+    return f"$'{''.join(c if c.isprintable() else _in_bash(c) for c in escaped)}'"
+
+
+def _in_bash(character: str) -> str:
+    """Return the bytes of a character as bash writes them between $' and '."""
+    return "".join(f"\\x{byte:02x}" for byte in os.fsencode(character))
 
 
 def commit(folder: Path) -> dict[str, Any]:

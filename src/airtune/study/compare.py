@@ -42,7 +42,7 @@ def compare(
         Remove the run that is in the folder, once files and budgets of the new one have been
         checked; other files there stay, and a folder that holds no run is refused.
     progress : bool
-        Show a bar for each scheme, in a terminal or a notebook.
+        Show a bar for each scheme, in a terminal or a notebook; elsewhere plain lines on stderr.
 
     Returns
     -------
@@ -85,10 +85,10 @@ def _execute(run_folder: RunFolder, progress: bool) -> None:
     if not progress:
         cells.execute(run_folder, locked=True)
         return
-    from airtune.study.progress import Progress
+    from airtune.study.progress import watch
 
-    with Progress(run_folder) as bars:
-        cells.execute(run_folder, bars, locked=True)
+    with watch(run_folder) as watcher:
+        cells.execute(run_folder, watcher, locked=True)
 
 
 def check(scenario: Scenario, kind: str, *, measures: bool = True) -> Scenario:

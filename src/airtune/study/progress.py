@@ -1,6 +1,7 @@
 """Progress of a study on the terminal: what runs, its loss, simulated time and joules.
 
-Every line is whole in 80 columns; a wider terminal has longer bars and more words.
+Every line is whole in 80 columns; a wider terminal has longer bars and more words.  Where no
+terminal shows bars, :mod:`airtune.study.plain_progress` has lines instead.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from rich.table import Column
 
 from airtune.errors import spoken
 from airtune.record import Cell, RunFolder
-from airtune.report.values import THIN, decimals, seconds_unit, si, significant
+from airtune.report.values import decimals
+from airtune.study.plain_progress import PlainLines, PlainProgress, spent
 
 _STATUS = 31
 """Columns of ``loss 12.345  123 456 h  123 mJ`` and of a short text."""
@@ -79,13 +81,6 @@ def _whole(width: int, justify: str = "left") -> Column:
         overflow="ellipsis",
         justify="right" if justify == "right" else "left",
     )
-
-
-def _spent(time_s: float, energy_j: float) -> str:
-    """Return simulated time and energy in at most 18 columns, in units that keep them short."""
-    scale, unit = seconds_unit([time_s])
-    text = f"{significant(time_s / scale)} {unit}  {si(energy_j, 'J')}"
-    return text.replace(THIN, " ")
 
 
 class Shown:
@@ -151,7 +146,7 @@ class Progress(Shown):
         self._start(self._cells[cell])
         shown = "" if loss is None else f"loss {decimals(loss, 3)}  "
         # Not cut between words: the numbers fit, and blanks keep them apart.
-        status = f"{shown}{_spent(time_s, energy_j)}"
+        status = f"{shown}{spent(time_s, energy_j)}"
         self._bars.update(self._cells[cell], completed=round_index, status=status)
         if self._interrupted():
             raise KeyboardInterrupt
@@ -170,6 +165,19 @@ class Progress(Shown):
             self._bars.start_task(state.id)
 
 
+def shows_bars() -> bool:
+    """Whether stderr shows bars that move: a terminal that can, or a notebook."""
+    console = Console(stderr=True)
+    return console.is_interactive or console.is_jupyter
+
+
+def watch(
+    run_folder: RunFolder, interrupted: Callable[[], bool] = lambda: False
+) -> Progress | PlainProgress:
+    """Return bars where stderr can show them, else plain lines; parameters as of both."""
+    return (Progress if shows_bars() else PlainProgress)(run_folder, interrupted)
+
+
 def warn_above(bars: Bars, text: str) -> None:
     """Print a warning on stderr, above the bars where they are shown."""
     line = spoken(f"warning: {text}")
@@ -178,7 +186,10 @@ def warn_above(bars: Bars, text: str) -> None:
 
 @contextmanager
 def preparing() -> Iterator[Callable[[str, float], None]]:
-    """Show one bar on stderr; yields what sets its text and the fraction done."""
+    """Show one bar on stderr, or plain lines; yields what sets its text and the fraction done."""
+    if not shows_bars():
+        yield PlainLines().prepared
+        return
     console = Console(stderr=True)
     width = max(console.width - _BAR - _CLOCK - 2, 1)
     columns = (

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable
 
+from airtune.errors import clip
 from airtune.record import Cell
 from airtune.report.values import decimals
-from airtune.study.progress import Lines, Shown, warn_above
+from airtune.study.plain_progress import PlainWatcher
+from airtune.study.progress import Lines, Shown, shows_bars, warn_above
 from airtune.study.sweep import Point, Sweep
 
 
@@ -71,3 +75,33 @@ class SweepProgress(Shown):
         """Count a finished cell."""
         self._bars.update(self._all, advance=1)
         self._bars.reset(self._cell, start=False)
+
+
+class PlainSweepProgress(PlainWatcher):
+    """Lines of a sweep, each with the settings of its point; parameters as of `PlainProgress`."""
+
+    def __init__(
+        self,
+        sweep: Sweep,
+        interrupted: Callable[[], bool] = lambda: False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(sweep.cells, sweep.scenario.seeds > 1, interrupted, clock)
+
+    def point_started(self, point: Point, seed: int) -> None:
+        """Name the point whose cells come next."""
+        settings = (f"{x.rpartition('.')[2]}={json.dumps(y)}" for x, y in point.settings.items())
+        self._point = f"{point.name} ({clip(', '.join(settings))}), "
+        self._rounds = point.run.scenario.training.rounds
+
+    def waiting(self) -> None:
+        """Stop where the user wants to, while cells run in other processes."""
+        if self._interrupted():
+            raise KeyboardInterrupt
+
+
+def watch_sweep(
+    sweep: Sweep, interrupted: Callable[[], bool]
+) -> SweepProgress | PlainSweepProgress:
+    """Return bars where stderr can show them, else plain lines; parameters as of both."""
+    return (SweepProgress if shows_bars() else PlainSweepProgress)(sweep, interrupted)
