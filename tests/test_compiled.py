@@ -202,13 +202,8 @@ def test_what_numba_compiles_on_the_way_serves_other_code(tmp_path: Path) -> Non
     value = "np.zeros((2, count)).sum() + z / z"
     assert kernel(tmp_path / "own" / "outer.py", "count, z", value)(3, 1 + 2j) == 1
 
-    @numba.njit
-    def other(count: int, z: complex) -> complex:
-        a = np.zeros((2, count))
-        a[0] = 2.0
-        return a.sum() + z / (z * z)
-
-    assert other(3, 1 + 2j) == pytest.approx(6 + 1 / (1 + 2j), rel=1e-15)
+    other: Any = numba.njit(lambda count, z: np.zeros((2, count)).sum() + z / (z * z))
+    assert other(3, 1 + 2j) == pytest.approx(1 / (1 + 2j), rel=1e-15)
 
 
 @pytest.mark.parametrize("collecting", [True, False])
