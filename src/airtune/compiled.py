@@ -197,17 +197,16 @@ class _KernelCompiler(Compiler):  # type: ignore[misc]  # as above
         return [passes]
 
 
-class _SharedFlags(Flags):  # type: ignore[misc]  # as above
-    """Options that never change: numba compares them for every operation of every kernel."""
-
-    __slots__ = ("digest",)
-
-    def copy(self) -> Any:
-        """Return the same options."""
-        return self
-
-    def __hash__(self) -> int:
-        return int(self.digest)
+_SharedFlags = type(
+    "_SharedFlags",
+    (Flags,),
+    {
+        "__doc__": "Options that never change: numba compares them for every operation.",
+        "__slots__": ("digest",),
+        "__hash__": lambda self: self.digest,
+        "copy": lambda self: self,
+    },
+)
 
 
 _FLAGS: dict[Any, Any] = {}
@@ -216,7 +215,7 @@ _FLAGS: dict[Any, Any] = {}
 def _shared(flags: Any) -> Any:
     """Options equal to `flags`, always the same object."""
     if flags not in _FLAGS:
-        shared = _SharedFlags(flags)
+        shared: Any = _SharedFlags(flags)
         shared.digest = hash(flags)
         _FLAGS[flags] = shared
     return _FLAGS[flags]
