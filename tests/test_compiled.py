@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import importlib
 import os
 import subprocess
@@ -10,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numba
+import numpy as np
 import pytest
 
 import airtune
@@ -115,10 +118,10 @@ def test_the_place_of_the_code_follows_the_contents(tmp_path: Path) -> None:
     assert a == b != c
 
 
-def kernel(file: Path) -> Any:
+def kernel(file: Path, parameters: str = "", value: str = "2") -> Any:
     """A kernel that is written in a file, as a new process has it."""
-    scope: dict[str, Any] = {}
-    exec(compile("def twice():\n    return 2\n", str(file), "exec"), scope)
+    scope: dict[str, Any] = {"np": np, "__name__": __name__}  # a module that can be imported
+    exec(compile(f"def twice({parameters}):\n    return {value}\n", str(file), "exec"), scope)
     return entry(scope["twice"])
 
 
@@ -191,3 +194,29 @@ def test_a_full_disk_stops_no_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("numba.core.caching.IndexDataCacheFile.save", full)
     write_kernels(tmp_path / "own", 2.0)
     assert kernel(tmp_path / "own" / "outer.py")() == 2
+
+
+def test_what_numba_compiles_on_the_way_serves_other_code(tmp_path: Path) -> None:
+    """`np.zeros` and a complex quotient are left unfinished inside a kernel, not for others."""
+    write_kernels(tmp_path / "own", 2.0)
+    value = "np.zeros((2, count)).sum() + z / z"
+    assert kernel(tmp_path / "own" / "outer.py", "count, z", value)(3, 1 + 2j) == 1
+
+    other: Any = numba.njit(lambda count, z: np.zeros((2, count)).sum() + z / (z * z))
+    assert other(3, 1 + 2j) == pytest.approx(1 / (1 + 2j), rel=1e-15)
+
+
+@pytest.mark.parametrize("collecting", [True, False])
+def test_after_a_kernel_all_is_as_before(tmp_path: Path, collecting: bool) -> None:
+    """Dead objects are looked for, or not, and numba finishes what it compiles."""
+    write_kernels(tmp_path / "own", 2.0)
+    before = gc.isenabled()
+    try:
+        (gc.enable if collecting else gc.disable)()
+        assert kernel(tmp_path / "own" / "outer.py")() == 2
+        with pytest.raises(numba.TypingError):
+            kernel(tmp_path / "own" / "outer.py", value="'a' - 1")()
+        assert gc.isenabled() is collecting
+        assert numba.njit(lambda x: x + 1)(1) == 2
+    finally:
+        (gc.enable if before else gc.disable)()

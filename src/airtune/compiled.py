@@ -6,15 +6,17 @@ code that was just compiled.
 
 Numba optimises a function and makes machine code of it each time another one contains it.  Here a
 kernel inside others stays unfinished until the kernel that Python calls has them all together; so
-everything is optimised once, and together.
+everything is optimised once, and together.  Of numba's passes over a function only those run that a
+plain numerical kernel needs: no closures, comprehensions, arguments that are None or objects.
 """
 
 from __future__ import annotations
 
+import gc
 import re
 import shutil
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache, partial, update_wrapper
 from hashlib import sha256
 from pathlib import Path
@@ -22,9 +24,25 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 import llvmlite
 import numba
+from llvmlite.binding.newpassmanagers import create_new_function_pass_manager
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import Compiler
+from numba.core.compiler import Compiler, Flags
+from numba.core.compiler_machinery import PassManager
+from numba.core.typed_passes import (
+    AnnotateTypes,
+    IRLegalization,
+    NativeLowering,
+    NoPythonBackend,
+    NopythonTypeInference,
+    PreLowerStripPhis,
+)
+from numba.core.untyped_passes import (
+    FixupArgs,
+    GenericRewrites,
+    ReconstructSSA,
+    TranslateByteCode,
+)
 from numba.misc.appdirs import AppDirs
 
 P = ParamSpec("P")
@@ -33,6 +51,19 @@ R = TypeVar("R")
 GENERATIONS = 16
 """Folders of machine code that are kept, the latest used ones"""
 _FOLDER = re.compile("kernels-[0-9a-f]{16}")
+_PASSES = (
+    TranslateByteCode,
+    FixupArgs,
+    GenericRewrites,
+    ReconstructSSA,
+    NopythonTypeInference,
+    PreLowerStripPhis,
+    IRLegalization,
+    AnnotateTypes,
+    NativeLowering,
+    NoPythonBackend,
+)
+"""What turns a function into machine code, in numba's order; each pass costs an analysis of it"""
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
@@ -73,7 +104,9 @@ class Kernel:
     def __init__(self, function: Callable[..., Any], **options: Any) -> None:
         update_wrapper(self, function)
         self.inside = _inside(function, **options)
-        self.outside = numba.njit(no_cfunc_wrapper=True, **options)(function)
+        self.outside = numba.njit(pipeline_class=_KernelCompiler, no_cfunc_wrapper=True, **options)(
+            function
+        )
         if hasattr(self.outside, "_cache"):  # not where numba is switched off
             with suppress(RuntimeError):  # no place to keep code: it is compiled in each process
                 self.outside._cache = _KeptCode(function)
@@ -116,6 +149,18 @@ class _Unfinished(JITCodeLibrary):  # type: ignore[misc]  # numba has no types f
     def codegen(self) -> Any:
         return _Nowhere()
 
+    def _optimize_functions(self, ll_module: Any) -> None:
+        """Make a function small: the whole meets every pass, and these make that faster."""
+        ll_module.data_layout = self._codegen._data_layout
+        builder = self._codegen._pass_builder()
+        for function in ll_module.functions:
+            if not function.is_declaration:
+                passes = create_new_function_pass_manager()
+                passes.add_sroa_pass()
+                passes.add_simplify_cfg_pass()
+                passes.add_instruction_combine_pass()
+                passes.run(function, builder)
+
     def get_pointer_to_function(self, name: str) -> int:
         """0: there is no machine code."""
         return 0
@@ -130,11 +175,79 @@ class _Unfinished(JITCodeLibrary):  # type: ignore[misc]  # numba has no types f
         self._finalized = True
 
 
-class _InsideCompiler(Compiler):  # type: ignore[misc]  # as above
-    """Numba's own compiler, with code that stays unfinished."""
+class _KernelCompiler(Compiler):  # type: ignore[misc]  # as above
+    """Numba's own compiler with fewer passes."""
+
+    def compile_extra(self, func: Callable[..., Any]) -> Any:
+        """Compile without looking for dead objects: nearly all of the very many live to the end."""
+        self.state.flags = _shared(self.state.flags)
+        with _nothing_collected(), _unfinished_pieces(self.state.targetctx.codegen()):
+            return super().compile_extra(func)
 
     def define_pipelines(self) -> Any:
-        """Return numba's own passes."""
+        """Return the passes that a kernel needs."""
+        if self.state.library is None:
+            generator = self.state.targetctx.codegen()
+            self.state.library = JITCodeLibrary(generator, self.state.func_id.func_qualname)
+            self.state.library.enable_object_caching()
+        passes = PassManager("kernel")
+        for one in _PASSES:
+            passes.add_pass(one, one.__name__)
+        passes.finalize()
+        return [passes]
+
+
+_SharedFlags = type(
+    "_SharedFlags",
+    (Flags,),
+    {
+        "__doc__": "Options that never change: numba compares them for every operation.",
+        "__slots__": ("digest",),
+        "__hash__": lambda self: self.digest,
+        "copy": lambda self: self,
+    },
+)
+
+
+_FLAGS: dict[Any, Any] = {}
+
+
+def _shared(flags: Any) -> Any:
+    """Options equal to `flags`, always the same object."""
+    if flags not in _FLAGS:
+        shared: Any = _SharedFlags(flags)
+        shared.digest = hash(flags)
+        _FLAGS[flags] = shared
+    return _FLAGS[flags]
+
+
+@contextmanager
+def _unfinished_pieces(generator: Any) -> Iterator[None]:
+    """Leave unfinished what numba compiles on the way, such as `np.empty`."""
+    usual = generator._library_class
+    generator._library_class = _Unfinished
+    try:
+        yield
+    finally:
+        generator._library_class = usual
+
+
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+class _InsideCompiler(_KernelCompiler):
+    """A compiler whose code stays unfinished."""
+
+    def define_pipelines(self) -> Any:
+        """Return the passes, with a place for their code."""
         if self.state.library is None:
             generator = self.state.targetctx.codegen()
             self.state.library = _Unfinished(generator, self.state.func_id.func_qualname)

@@ -49,3 +49,10 @@ def test_a_check_whose_facts_are_known_is_quick(tmp_path: Path) -> None:
     assert text.splitlines()[-1] == "[]", "a check of known facts needs none of them"
     ratios = [processor_s(check)[0] / processor_s(ALONE)[0] for _ in range(3)]
     assert min(ratios) < MOST, ratios
+
+
+def test_commands_load_what_only_others_need_when_they_run() -> None:
+    code = "import sys, airtune.commands.app; print(sorted(sys.modules))"
+    _, text = processor_s(code)
+    heavy = {"airtune.record", "airtune.scenario", "numba", "numpy", "pydantic", "torch"}
+    assert not [name for name in heavy if f"'{name}'" in text]

@@ -17,7 +17,9 @@ from airtune.placement.kernels.lanes import padded
 from airtune.placement.kernels.qp import Dual, cholesky, solve_dual
 from airtune.placement.kernels.relocate import score
 from airtune.placement.kernels.smoothed import soft_loss
+from airtune.placement.kernels.sqp import Limits
 from airtune.placement.kernels.subproblem import Model
+from airtune.placement.kernels.tasks import ascend, ascend_all, no_grid
 from airtune.placement.lattice import lattice
 from airtune.placement.pdd import Pdd
 from airtune.placement.references import random_positions
@@ -276,3 +278,18 @@ def test_smoothed_maximum_agrees_with_a_general_solver() -> None:
     from airtune.placement import solve
 
     assert solve(problem).worst_gain == pytest.approx(-min(tops), rel=1e-6)
+
+
+@pytest.mark.parametrize("interferers", [0, 2])
+def test_climbs_of_a_pool_are_those_of_its_members(interferers: int) -> None:
+    """What one climb leaves behind changes no other, to the last bit."""
+    field, _ = pack(random_problem(5, interferers=interferers))
+    pool = np.stack([point(field, seed) for seed in range(6)])
+    limits, work, grid = Limits(30, 1e-6, -np.inf), workspace(field), no_grid(field)
+    alone, ends = pool.copy(), []
+    for z in alone:
+        ends.append(ascend(field, z, grid, limits, False, workspace(field)))
+        assert ends[-1] == pytest.approx(log_gains(field, z).min(), abs=1e-9)
+    values = ascend_all(field, pool, grid, limits, False, work)
+    assert values.tolist() == ends
+    assert pool.tobytes() == alone.tobytes()

@@ -9,9 +9,7 @@ from urllib.parse import quote
 
 import typer
 
-from airtune.engines.extras import check_installed
 from airtune.errors import InputError, clip, clip_message
-from airtune.record import names
 
 RUNS = Path("runs")
 """Where commands put their runs by default."""
@@ -31,6 +29,8 @@ def ui(
     ] = True,
 ) -> None:
     """Show a live page of the cell and of the runs, on this machine only."""
+    from airtune.engines.extras import check_installed
+
     check_installed("ui", "nicegui", "ui")
     root, first = _root(run_dir)
     from airtune.registry import IMPORTED
@@ -55,6 +55,8 @@ def _root(run_dir: Path | None) -> tuple[Path, str]:
     """
     if run_dir is None:
         return RUNS, "/"
+    from airtune.record import names
+
     if not run_dir.is_dir():
         raise InputError(f"RUN_DIR = {clip(run_dir)}: is no folder; give one of runs, or a run")
     if (run_dir / names.RUN).is_file():
@@ -69,7 +71,11 @@ def _root(run_dir: Path | None) -> tuple[Path, str]:
 
 def _source(run_dir: Path | None) -> str:
     """Return the scenario to begin with: that of a run, if the page can show it."""
-    if run_dir is None or not (run_dir / names.RUN).is_file():
+    if run_dir is None:
+        return SCENARIO
+    from airtune.record import names
+
+    if not (run_dir / names.RUN).is_file():
         return SCENARIO
     from airtune.ui.cell import open_cell
 

@@ -11,7 +11,7 @@ import numpy as np
 from airtune.kinds import Complex, Real
 from airtune.placement.kernels.field import pack, workspace
 from airtune.placement.kernels.sqp import Limits
-from airtune.placement.kernels.tasks import ascend, no_grid
+from airtune.placement.kernels.tasks import ascend_all, no_grid
 from airtune.placement.problem import (
     Placement,
     Problem,
@@ -121,15 +121,14 @@ def _solve(A: Complex, B: Complex) -> Complex:
 def _climb(problem: Problem, positions: Real, W: Complex) -> Complex:
     """Best end of SQP climbs from the columns of W."""
     field, _ = pack(problem, antennas=len(positions))
-    work, grid = workspace(field), no_grid(field)
-    best, best_w = -math.inf, W[:, 0]
+    pool = np.empty((W.shape[1], 4, len(positions)))
+    pool[:, 0], pool[:, 1], pool[:, 2:] = W.real.T, -W.imag.T, positions.T
     limits = Limits(60, 1e-6, -math.inf)
-    for w in W.T:
-        z = np.stack([w.real, -w.imag, positions[:, 0], positions[:, 1]])
-        value = ascend(field, z, grid, limits, False, work)
-        if value > best:
-            best, best_w = value, z[0] - 1j * z[1]
-    return best_w
+    values = ascend_all(field, pool, no_grid(field), limits, False, workspace(field))
+    if not (values > -math.inf).any():  # no numbers: the start stays
+        return W[:, 0]
+    best = pool[np.nanargmax(values)]
+    return np.asarray(best[0] - 1j * best[1])
 
 
 def oblique(

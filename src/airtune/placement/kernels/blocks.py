@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from airtune.compiled import entry
 from airtune.kinds import Real
+from airtune.placement.kernels.arrays import blank
 from airtune.placement.kernels.exchange import Grid
 from airtune.placement.kernels.field import Field, Workspace, channel
 from airtune.placement.kernels.nulling import response, see_sums
@@ -41,7 +40,7 @@ def add_errors(
     g, scan = work.g, grid.scan
     for m in range(M):
         g[0, n * M + m] = g[1, n * M + m] = 0.0
-    v = np.empty((2, M))
+    v = blank(2, M)
     sums_without(field, g, z, n, v)
     E, W = response(field, g)
     see_sums(field, E, W, v)

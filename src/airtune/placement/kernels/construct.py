@@ -9,6 +9,7 @@ import numpy as np
 
 from airtune.compiled import entry, inner
 from airtune.kinds import Complex, Real
+from airtune.placement.kernels.arrays import blank, clear
 from airtune.placement.kernels.field import Field, sincos
 from airtune.placement.kernels.nulling import answer_leak, response, see_sums
 from airtune.placement.kernels.relocate import Random, Scan, close_disc, sums_without, uniform
@@ -100,10 +101,10 @@ def grasp(
     """
     M = field.clients + field.interferers
     G = len(table.px)
-    v = np.empty((2, M))
+    v = blank(2, M)
     scan.obstacles[:] = 0
-    g[:] = 0.0
-    z[:] = 0.0
+    clear(g)
+    clear(z)
     wanted = max(8, int(share * G))
     for n in range(field.antennas):
         sums_without(field, g, z, n, v)
@@ -151,7 +152,7 @@ def _cost(
 ) -> tuple[float, float, float]:
     """Least p sum_k 1 / (|u_k|^2 + 0.02 n) over 4 phases of u = v + e^{j phi} T~_q, and phase."""
     K, M = field.clients, field.clients + field.interferers
-    t = np.empty((2, M))
+    t = blank(2, M)
     for m in range(M):
         t[0, m], t[1, m] = table.tr[m, q], table.ti[m, q]
     see_sums(field, E, W, t)

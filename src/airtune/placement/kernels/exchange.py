@@ -9,6 +9,7 @@ import numpy as np
 
 from airtune.compiled import inner
 from airtune.kinds import Integer, Real
+from airtune.placement.kernels.arrays import blank
 from airtune.placement.kernels.construct import Table, place
 from airtune.placement.kernels.field import Field, Workspace, combine, worst
 from airtune.placement.kernels.nulling import answer_leak, response, see_sums
@@ -75,7 +76,7 @@ def reinsert(
     """
     (first, last), table, scan = span, grid.table, grid.scan
     ar, ai = z[0], z[1]
-    v = np.empty((2, field.clients + field.interferers))
+    v = blank(2, field.clients + field.interferers)
     sums_without(field, g, z, n, v)
     rest = size * size
     for i in range(field.antennas):
@@ -89,7 +90,7 @@ def reinsert(
         return -1.0
     place(field, table, at, n, g, z)
     M = field.clients + field.interferers
-    t = np.empty((2, M))
+    t = blank(2, M)
     for m in range(M):
         t[0, m], t[1, m] = table.tr[m, at], table.ti[m, at]
     see_sums(field, E, W, t)
@@ -153,7 +154,7 @@ def exchange(
     """
     N, M = field.antennas, field.clients + field.interferers
     x, y, g, scan = z[2], z[3], work.g, grid.scan
-    column, before, G = np.empty((2, M)), np.empty((4, N)), len(scan.px)
+    column, before, G = blank(2, M), blank(4, N), len(scan.px)
     scan.obstacles[:] = 0
     size = 0.0
     for i in range(N):

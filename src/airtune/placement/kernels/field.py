@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from airtune.compiled import entry, inner
 from airtune.kinds import Real
+from airtune.placement.kernels.arrays import clear
 from airtune.placement.kernels.lanes import WIDTH, Vector, fill, load, store
 from airtune.placement.problem import Problem
 
@@ -261,7 +262,7 @@ def combine(field: Field, z: Real, work: Workspace) -> float:
     """
     ar, ai, g, u = z[0], z[1], work.g, work.u
     M = field.clients + field.interferers
-    u[:] = 0.0
+    clear(u)
     ur, ui, gr, gi = u[0], u[1], g[0], g[1]
     p = 0.0
     for n in range(field.antennas):

@@ -8,6 +8,7 @@ import numpy as np
 
 from airtune.compiled import entry, inner
 from airtune.kinds import Real
+from airtune.placement.kernels.arrays import blank
 from airtune.placement.kernels.field import Field, Workspace, bending
 from airtune.placement.kernels.lanes import WIDTH, fill, load, store
 from airtune.placement.kernels.nulling import leak_matrix, leak_solve
@@ -113,7 +114,7 @@ def hessian(field: Field, z: Real, work: Workspace, p: float, model: Model) -> N
 @inner
 def _low_rank(V: Real, weight: Real, rows: int, n: int, H: Real) -> None:
     """H = sum_r weight_r v_r v_r', upper triangle (and more within WIDTH of the diagonal)."""
-    S = np.empty((n, rows))
+    S = blank(n, rows)
     for r in range(rows):
         line = V[r]
         for i in range(n):
@@ -155,7 +156,7 @@ def _curve(field: Field, z: Real, work: Workspace, p: float, slope: Real, model:
             cr[K + j] += e[j].real
             ci[K + j] -= e[j].imag
     xr, xi, yr, yi = g[2], g[3], g[4], g[5]
-    dr, di, bend = np.zeros(N * M + WIDTH), np.zeros(N * M + WIDTH), np.empty((3, N))
+    dr, di, bend = np.zeros(N * M + WIDTH), np.zeros(N * M + WIDTH), blank(3, N)
     for i in range(N):
         sxr = sxi = syr = syi = 0.0
         for m in range(M):

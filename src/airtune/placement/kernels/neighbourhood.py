@@ -8,6 +8,7 @@ import numpy as np
 
 from airtune.compiled import inner
 from airtune.kinds import Real
+from airtune.placement.kernels.arrays import blank, blank_integers
 from airtune.placement.kernels.exchange import Grid, copy, exchange
 from airtune.placement.kernels.field import Field, Workspace, channel
 from airtune.placement.kernels.relocate import Random, uniform
@@ -41,7 +42,9 @@ def kick(field: Field, grid: Grid, sweeps: int, state: Random, work: Workspace, 
     N = field.antennas
     channel(field, z[2], z[3], work)
     count = min(max(1, N // 2), REMOVED[int(uniform(state) * len(REMOVED))])
-    order = np.arange(N)
+    order = blank_integers(N)
+    for i in range(N):
+        order[i] = i
     for i in range(count):
         j = i + int(uniform(state) * (N - i))
         order[i], order[j] = order[j], order[i]
@@ -74,7 +77,7 @@ def explore(
         Random generator.
     work : Workspace
     """
-    z = np.empty((4, field.antennas))
+    z = blank(4, field.antennas)
     model, rows = subproblem(field, 4 * field.antennas)
     for trial in range(trials.kicks):
         at = trial % len(values)

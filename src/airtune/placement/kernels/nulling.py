@@ -10,6 +10,8 @@ is what makes long steps, and moves of single antennas, acceptable.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from airtune.compiled import inner
@@ -43,7 +45,7 @@ def factor(W: Complex) -> None:
     for j in range(size):
         for k in range(j):
             W[j, j] -= W[j, k] * W[j, k].conjugate()
-        W[j, j] = np.sqrt(W[j, j].real)
+        W[j, j] = math.sqrt(W[j, j].real)
         for i in range(j + 1, size):
             for k in range(j):
                 W[i, j] -= W[i, k] * W[j, k].conjugate()

@@ -19,6 +19,7 @@ import numpy as np
 
 from airtune.compiled import entry, inner
 from airtune.kinds import Integer, Real
+from airtune.placement.kernels.arrays import blank, blank_integers
 from airtune.placement.kernels.lanes import WIDTH, fill, load, store
 
 
@@ -49,13 +50,13 @@ class Dual(NamedTuple):
 def dual_space(rows: int) -> Dual:
     """Arrays for a dual problem of up to `rows` rows."""
     return Dual(
-        np.empty((rows, rows)),
+        blank(rows, rows),
         np.empty(rows),
         np.empty(rows),
-        np.empty(rows, np.int64),
+        blank_integers(rows),
         np.empty(rows),
-        np.empty((rows, rows)),
-        np.empty((3, rows)),
+        blank(rows, rows),
+        blank(3, rows),
     )
 
 

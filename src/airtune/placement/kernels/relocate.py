@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from airtune.compiled import entry, inner
 from airtune.kinds import Complex, Real
+from airtune.placement.kernels.arrays import clear
 from airtune.placement.kernels.field import Field
 from airtune.placement.kernels.lanes import SINGLES, Vector, fill, greater, lesser, load, store
 
@@ -84,7 +85,8 @@ def close_disc(scan: Scan, x: float, y: float, distance: float, change: int) -> 
     """Add `change` obstacles to every grid point closer than `distance` to (x, y)."""
     px, py, obstacles = scan.px, scan.py, scan.obstacles
     X, Y = np.float32(x), np.float32(y)
-    limit = np.float32((distance - 1e-6) ** 2) if distance > 1e-6 else np.float32(-1.0)
+    reach = distance - 1e-6
+    limit = np.float32(reach * reach) if reach > 0 else np.float32(-1.0)
     delta = np.int32(change)
     for q in range(len(px)):
         dx, dy = px[q] - X, py[q] - Y
@@ -108,7 +110,7 @@ def sums_without(field: Field, g: Real, z: Real, n: int, v: Real) -> None:
     """v_m = sum over the antennas with a_i != 0 other than n of a_i g_m(r_i), v (2, M)."""
     ar, ai = z[0], z[1]
     M = field.clients + field.interferers
-    v[:] = 0.0
+    clear(v)
     for i in range(field.antennas):
         if i == n or (ar[i] == 0.0 and ai[i] == 0.0):
             continue

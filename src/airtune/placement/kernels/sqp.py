@@ -14,6 +14,7 @@ import numpy as np
 
 from airtune.compiled import inner
 from airtune.kinds import Complex, Real
+from airtune.placement.kernels.arrays import blank
 from airtune.placement.kernels.field import Field, Workspace, channel, combine, worst
 from airtune.placement.kernels.lagrangian import derivatives, hessian
 from airtune.placement.kernels.lanes import WIDTH, fill, load, store, total
@@ -325,7 +326,7 @@ def climb(
     """
     N, J = field.antennas, field.interferers
     M, u = field.clients + J, work.u
-    trial = np.empty((4, N))
+    trial = blank(4, N)
     leak = Leak(
         np.empty(J, np.complex128),
         np.empty(J, np.complex128),

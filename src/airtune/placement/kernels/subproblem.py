@@ -8,6 +8,7 @@ import numpy as np
 
 from airtune.compiled import inner
 from airtune.kinds import Integer, Mask, Real
+from airtune.placement.kernels.arrays import blank_integers
 from airtune.placement.kernels.field import Field
 from airtune.placement.kernels.lanes import padded
 from airtune.placement.kernels.qp import Dual, dual_space
@@ -79,7 +80,7 @@ def subproblem(field: Field, n: int) -> tuple[Model, Rows]:
     rows = Rows(
         dual_space(R),
         np.zeros((n, R)),
-        np.empty(K, np.int64),
+        blank_integers(K),
         np.zeros(4 * N + N * N, np.bool_),
         np.zeros(length),
     )

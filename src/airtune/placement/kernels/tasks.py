@@ -13,6 +13,7 @@ import numpy as np
 
 from airtune.compiled import entry
 from airtune.kinds import Real
+from airtune.placement.kernels.arrays import blank_integers
 from airtune.placement.kernels.construct import Table, grasp
 from airtune.placement.kernels.exchange import FRESH, Grid, exchange
 from airtune.placement.kernels.field import Field, Workspace, channel
@@ -32,8 +33,8 @@ class Task(NamedTuple):
     """What `perform` is to do.
 
     kind : int
-        CONSTRUCT: one greedy start and an exchange; SWEEP: an exchange; CLIMB: SQP;
-        KICK: `neighbourhood.kick`; EXPLORE: `neighbourhood.explore`.
+        CONSTRUCT: one greedy start and an exchange; SWEEP: an exchange; CLIMB: SQP of each
+        incumbent; KICK: `neighbourhood.kick`; EXPLORE: `neighbourhood.explore`.
     movable : bool
         Whether the antennas move in a climb, or the beamformer alone changes.
     target : float
@@ -64,7 +65,7 @@ def perform(
     field : Field
     grid : Grid
     values : ndarray, shape (S,)
-        log t of the incumbents, for EXPLORE.
+        log t of the incumbents, for EXPLORE and, after it, of CLIMB.
     pool : ndarray, shape (S, 4, N)
         Incumbents; all other tasks work on the first.
     trials : Trials
@@ -77,7 +78,7 @@ def perform(
     -------
     float
         log t of the first incumbent after the task; -inf if a construction or a kick found no
-        place for an antenna, and after EXPLORE.
+        place for an antenna, and after CLIMB and EXPLORE.
     """
     z = pool[0]
     if task.kind == CONSTRUCT or task.kind == SWEEP:
@@ -85,15 +86,17 @@ def perform(
             channel(field, z[2], z[3], work)
         elif not grasp(field, grid.table, grid.scan, SAMPLE, state, work.g, z):
             return -np.inf
-        nobody = np.empty(0, np.int64)
+        nobody = blank_integers(0)
         return exchange(field, grid, nobody, 0.0, trials.sweeps, state, work, z)
     if task.kind == CLIMB:
         model, rows = subproblem(field, (4 if task.movable else 2) * field.antennas)
         limits = Limits(trials.steps, trials.tolerance, task.target)
-        return climb(field, z, grid.bounds, limits, model, rows, work)
-    if task.kind == KICK:
+        for at in range(len(pool)):
+            values[at] = climb(field, pool[at], grid.bounds, limits, model, rows, work)
+    elif task.kind == KICK:
         return kick(field, grid, trials.sweeps, state, work, z)
-    explore(field, grid, values, pool, trials, state, work)
+    else:
+        explore(field, grid, values, pool, trials, state, work)
     return -np.inf
 
 
@@ -101,8 +104,17 @@ def ascend(
     field: Field, z: Real, grid: Grid, limits: Limits, movable: bool, work: Workspace
 ) -> float:
     """Climb from z (4, N) in place, the positions too if `movable`; returns log t."""
+    return float(ascend_all(field, z[None], grid, limits, movable, work)[0])
+
+
+def ascend_all(
+    field: Field, pool: Real, grid: Grid, limits: Limits, movable: bool, work: Workspace
+) -> Real:
+    """Climb from each z of a pool (S, 4, N) in place, as `ascend`; returns log t, (S,)."""
+    values = np.empty(len(pool))
     task, trials = Task(CLIMB, movable, limits.target), Trials(0, 0, limits.steps, limits.tolerance)
-    return perform(task, field, grid, NO_VALUES, z[None], trials, NO_STATE, work)
+    perform(task, field, grid, values, pool, trials, NO_STATE, work)
+    return values
 
 
 def no_grid(field: Field) -> Grid:
