@@ -34,6 +34,7 @@ from airtune.placement.search import (
     widen,
 )
 from airtune.placement.travel import TravelLimit, farthest, match
+from airtune.placement.waves import fewer
 
 LADDER = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, math.inf)
 """Longest travels that are tried where travel has a price  [wavelengths]"""
@@ -123,7 +124,8 @@ class _Near:
         self.problem, self.method, self.seed = problem, method, seed
         self.travel, self.places = travel, places
         self.origin = np.asarray(travel.origin, dtype=np.float64)
-        self.field, self.scale = pack(problem)
+        self.exact, self.scale = pack(problem)
+        self.field = fewer(self.exact)
         self.effort = effort_for(mode, self.field.antennas, self.field.interferers)
         # no two places are closer than the first two of a grid
         self.least = 0.0 if places is None else float(np.abs(places[1:2] - places[:1]).sum())
@@ -137,7 +139,7 @@ class _Near:
         if rung.searchable:
             for size, trials in self.effort.rounds:
                 rung.pool = self._widened(rung, size, trials)
-        value, z = finish(rung.run, rung.pool)
+        value, z = finish(rung.run, rung.pool, (self.staying,))
         return self._refined(rung.run, value, self._matched(z))
 
     def at_a_price(self) -> Real:
@@ -221,7 +223,7 @@ class _Near:
         effort = self._bounded(effort, limit)
         if limit == math.inf and not self.travel.stuck:
             table = None if self.places is None else table_of(self.field, self.places)
-            run = Search(self.field, self.seed, self.origin, table=table)
+            run = Search(self.field, self.seed, self.origin, table=table, exact=self.exact)
         else:
             bounds, discs = self.travel.bounds(self.problem, limit), self.travel.discs(limit)
             if self.places is not None:
@@ -235,6 +237,7 @@ class _Near:
                 discs=discs if self.places is not None else None,
                 movable=self.places is None,
                 fresh=min(FRESH, 0.5 * limit),
+                exact=self.exact,
             )
         local, effort = local_method(run, self.method, effort)
         if self.places is not None:

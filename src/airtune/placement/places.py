@@ -282,9 +282,11 @@ def search_places(problem: Problem, places: Real, feasible: Real, mode: str, see
     """Return the best positions that a search from scratch finds on given places, shape (N, 2)."""
     from airtune.placement.kernels.field import pack
     from airtune.placement.search import ROUGH, Search, effort_for, search
+    from airtune.placement.waves import fewer
 
-    field, _ = pack(problem)
-    run = Search(field, seed, feasible, table=table_of(field, places))
+    exact, _ = pack(problem)
+    field = fewer(exact)
+    run = Search(field, seed, feasible, table=table_of(field, places), exact=exact)
     effort = effort_for(mode, field.antennas, field.interferers)
     _, z = search(run, effort, None, lambda z, bar: run.climb(z, effort.steps, ROUGH, bar))
     return np.ascontiguousarray(z[2:].T)

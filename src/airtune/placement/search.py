@@ -131,6 +131,8 @@ class Search:
         Whether antennas may leave these places in a climb; by default not where a table is given.
     fresh : float
         How near an antenna that was taken out comes back to its place  [wavelengths]
+    exact : Field, optional
+        What `field` is an approximation of: the last climb is on this one.
     """
 
     def __init__(
@@ -144,8 +146,9 @@ class Search:
         discs: Real | None = None,
         movable: bool | None = None,
         fresh: float = FRESH,
+        exact: Field | None = None,
     ) -> None:
-        self.field = field
+        self.field, self.exact = field, field if exact is None else exact
         self.fallback = fallback
         self.bounded = bounds is not None
         if bounds is None:
@@ -174,6 +177,13 @@ class Search:
         """The fallback positions with a random beamformer, z (4, N)."""
         turn = [2 * math.pi * self.random.random() for _ in range(self.field.antennas)]
         return np.stack([np.cos(turn), np.sin(turn), *self.fallback.T])
+
+    def leave_approximation(self) -> bool:
+        """Climb on the exact field from now on; tells whether there was another before."""
+        if self.field is self.exact:
+            return False
+        self.field, self.work = self.exact, workspace(self.exact)
+        return True
 
     def climb(self, z: Real, steps: int, tolerance: float, target: float = -math.inf) -> float:
         """SQP from z in place, of the beamformer alone where places are given; log t."""
@@ -295,10 +305,20 @@ def widen(
     return list(zip(values, places, strict=True))
 
 
-def finish(run: Search, pool: Pool) -> tuple[float, Real]:
-    """Return the best of a pool, climbed to the end: log t and z (4, N)."""
+def finish(run: Search, pool: Pool, given: Sequence[Real] = ()) -> tuple[float, Real]:
+    """Return the best of a pool, climbed to the end: log t and z (4, N).
+
+    After a search on an approximation, what was given to it is climbed as well, so that the answer
+    is no worse than that.
+    """
     _, z = max(pool, key=lambda one: one[0])
-    return run.climb(z, 60, FINE), z
+    approximate = run.leave_approximation()
+    value = run.climb(z, 60, FINE)
+    for other in given if approximate else ():
+        again = other.copy()
+        if (new := run.climb(again, 60, FINE)) > value:
+            value, z = new, again
+    return value, z
 
 
 def search(
@@ -321,10 +341,11 @@ def search(
         log t in the solver's scale.
     z : ndarray, shape (4, N)
     """
-    pool = begin(run, effort, () if start is None else (start,), local)
+    given = () if start is None else (start,)
+    pool = begin(run, effort, [one.copy() for one in given], local)
     for size, most in effort.rounds:
         pool = widen(run, pool, size, most, effort.steps, local)
-    return finish(run, pool)
+    return finish(run, pool, given)
 
 
 def _explore(run: Search, local: Local, values: Real, pool: Real, trials: int) -> None:

@@ -219,6 +219,7 @@ def _unbound(
     from airtune.placement.aim import aim, local_method
     from airtune.placement.kernels.field import pack
     from airtune.placement.search import WARM, Search, effort_for, search
+    from airtune.placement.waves import fewer
 
     if places is not None:
         from airtune.placement.places import best_of_all, choices_of, table_of
@@ -227,11 +228,14 @@ def _unbound(
         if choices is not None:
             best = best_of_all(problem, places.all, choices, seed=seed)
             return best.positions, best.beamformer.conj()
-    field, _ = pack(problem)
+    exact, _ = pack(problem)
+    field = fewer(exact)
     if places is None:
-        run = Search(field, seed, lattice(problem.antennas, problem.region, problem.spacing))
+        feasible = lattice(problem.antennas, problem.region, problem.spacing)
+        run = Search(field, seed, feasible, exact=exact)
     else:
-        run = Search(field, seed, places.feasible, table=table_of(field, places.all))
+        table = table_of(field, places.all)
+        run = Search(field, seed, places.feasible, table=table, exact=exact)
     z = None if start is None else aim(problem, start)
     effort = effort_for(mode, field.antennas, field.interferers) if start is None else WARM[mode]
     local, effort = local_method(run, method, effort)

@@ -18,11 +18,12 @@ from airtune.scenario.learning import (
 )
 from airtune.scenario.mobility import Mobility
 from airtune.scenario.paths import Csi, Paths
+from airtune.scenario.placement import PlacementSettings
 from airtune.scenario.planning import Bound, Budget, Calibration, Planning
 from airtune.scenario.poison import Poison
 from airtune.scenario.radio import Aggregation, Clients, Interferers, Radio
 from airtune.scenario.ris import Ris
-from airtune.scenario.scenario import Engine, PlacementSettings, Processor, Scenario, Server
+from airtune.scenario.scenario import Engine, Processor, Scenario, Server
 
 __all__ = [
     "CALIBRATE",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from airtune.errors import clip, shown
 from airtune.registry import ENGINES, SCHEMES
@@ -32,6 +32,7 @@ from airtune.scenario.learning import (
     Pretraining,
     Training,
 )
+from airtune.scenario.placement import PlacementSettings
 from airtune.scenario.planning import Bound, Budget, Calibration, Planning
 from airtune.scenario.radio import (
     PLANNED_PAYLOAD,
@@ -45,45 +46,6 @@ from airtune.scenario.zeroth_order import ZerothOrder
 
 MOST_CELLS = 100_000
 """Cells of a run folder at most: schemes times seeds."""
-
-
-def _lower(value: Any) -> Any:
-    """Take a name in any case where all names are written in small letters."""
-    return value.strip().lower() if isinstance(value, str) else value
-
-
-class PlacementSettings(Settings):
-    """How the positions and the beamformer are found."""
-
-    mode: Literal["fast", "default", "exhaustive"] = Field(
-        "default", description="effort of the placement solver"
-    )
-    method: Annotated[str, BeforeValidator(_lower)] = Field(
-        "auto", description="solver of the placement; auto is the best measured"
-    )
-    max_travel: Annotated[Positive | None, Quantity("wavelengths", 1e-4, 1e4)] = Field(
-        None, description="longest travel of an antenna between two rounds in wavelengths"
-    )
-    travel_price_db: Annotated[NonNegative, Quantity("dB/wavelength", 0, 100)] = Field(
-        0.0, description="gain in dB that one more wavelength of travel must bring"
-    )
-    robust: Literal["none", "sampled"] = Field(
-        "none",
-        description="places, and beamformers that are not measured, are the best for the paths as "
-        "they are believed (none), or for the weakest client in the worst of robust_samples "
-        "channels with errors of radio.csi over the mean of their interference (sampled)",
-    )
-    robust_samples: Annotated[int, Field(ge=2, le=64)] = Field(
-        8, description="robust = sampled: channels, the believed one among them"
-    )
-    refinements: Annotated[int, Field(ge=0, le=10)] = Field(
-        0,
-        description="times in a round that the antennas are placed anew nearby with what has been "
-        "measured where they stand, and measured again (needs radio.csi.beamformer = measured)",
-    )
-    refinement_travel: Annotated[Positive, Quantity("wavelengths", 1e-3, 10)] = Field(
-        0.1, description="longest way of an antenna in such a step"
-    )
 
 
 class Processor(Settings):
@@ -240,6 +202,8 @@ class Scenario(Settings):
             )
         self.faults.jammer.check_strength(self.radio)
         self.radio.mobility.check_count(self.clients.count)
+        if self.placement.robust == "worst-case":
+            self._check_worst_case()
         if self.placement.refinements and self.radio.csi.beamformer != "measured":
             raise ValueError(
                 f"placement.refinements = {self.placement.refinements}: needs "
@@ -368,6 +332,29 @@ class Scenario(Settings):
                     f"{name} = {shown(value)}: must be {' or '.join(map(str, allowed))} with "
                     f"digital.aggregation = {kind}"
                 )
+
+    def _check_worst_case(self) -> None:
+        """Refuse what `placement.robust = worst-case` does not allow for."""
+        csi, scatterers = self.radio.csi, self.radio.paths.scatterer_distance_m
+        for name, value, allowed in (
+            ("radio.resource_blocks", self.radio.resource_blocks, 1),
+            ("radio.paths.scatterer_distance_m", scatterers, None),
+            ("radio.csi.age_s", csi.age_s, 0),
+            ("placement.refinements", self.placement.refinements, 0),
+            ("placement.travel_price_db", self.placement.travel_price_db, 0),
+            ("aggregation.alignment", self.aggregation.alignment, "forcing"),
+        ):
+            if value != allowed:
+                raise ValueError(
+                    f"{name} = {shown(value)}: must be {shown(allowed)} with placement.robust = "
+                    "worst-case"
+                )
+        movement = self.planning.movement
+        if movement in ("priced", "statistical"):
+            raise ValueError(
+                f"planning.movement = {movement}: must be each-round, when-needed or once with "
+                "placement.robust = worst-case, which knows no price of a way and one round only"
+            )
 
     def _check_resource_blocks(self) -> None:
         """Refuse what knows one channel or one carrier for the whole band."""

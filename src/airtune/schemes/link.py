@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -11,13 +12,13 @@ from airtune.errors import InputError
 from airtune.kinds import Complex, Integer, Real
 from airtune.placement import Placement, Problem, ProblemError, beamform
 from airtune.placement.problem import evaluate, normalise
-from airtune.placement.values import check_range
 from airtune.radio.channels.base import Block, Paths, Transmitters
 from airtune.radio.impairments import muted
 from airtune.radio.plane_waves import interpolated, tangent
 from airtune.radio.transmission import Air, air_at
 from airtune.radio.units import LinkBudget
 from airtune.scenario import Scenario
+from airtune.schemes.checks import check_air
 from airtune.schemes.robust import Robust, stacked
 from airtune.streams import generator, torch_seed
 
@@ -102,7 +103,7 @@ class RadioRound:
         array, budget = scenario.array, LinkBudget.of(scenario.radio, scenario.clients)
         try:
             for transmitters in {id(x): x for x in (block.true, block.perceived)}.values():
-                _check(transmitters, budget, array.antennas)
+                check_air(transmitters, budget, array.antennas)
         except ProblemError as error:
             raise InputError(
                 f"the air of round {round_index}: {error} (settings of clients.tx_power_dbm and "
@@ -200,6 +201,31 @@ class RadioRound:
         return stacked(
             [self._problem(one, effective_weights, places, slopes) for one in self._sampled]
         )
+
+    def settled(
+        self,
+        effective_weights: Real,
+        solved: Callable[[Problem], Placement],
+        places: Real | None = None,
+    ) -> Placement:
+        """Return the answer of a solver to what places are chosen for (`placement.robust`).
+
+        That to :meth:`chosen_for`, or the one whose worst errors are the least bad.
+
+        Raises
+        ------
+        InputError
+            Worst errors of spherical waves are asked for.
+        """
+        if self.robust is None or self.robust.deviations is None:
+            return solved(self.chosen_for(effective_weights, places))
+        if self.near:
+            raise InputError(
+                "placement.robust = worst-case: must be none or sampled with spherical waves, "
+                "which the distances of these paths tell of"
+            )
+        rng = generator(self.seed, "robust", self.round)
+        return self.robust.withstood(self.problem(effective_weights), solved, rng)[0]
 
     @cached_property
     def _sampled(self) -> list[Transmitters]:
@@ -342,7 +368,7 @@ class Link:
 
     def chosen(self, effective_weights: Real) -> Placement:
         """Return the beamformer and gain by which places are judged when they are chosen."""
-        return self._beamform(self.radio.chosen_for(effective_weights, self.positions))
+        return self.radio.settled(effective_weights, self._beamform, self.positions)
 
     def _beamform(self, problem: Problem) -> Placement:
         seed = torch_seed(self.radio.seed, "beamformer", self.radio.round) % 2**31
@@ -370,27 +396,3 @@ class Link:
         best = beamform(quiet, self.positions, seed=seed)
         spread = np.mean(np.abs(self.perceived.of(clients).channel) ** 2, axis=1)
         return best.beamformer if best.worst_gain > spread.min() else None
-
-
-def _check(transmitters: Transmitters, budget: LinkBudget, antennas: int) -> None:
-    """Refuse paths that cannot be computed with.
-
-    Raises
-    ------
-    ProblemError
-    """
-    clients, interferers = transmitters.clients, transmitters.interferers
-    for paths in (clients, interferers):
-        for name in ("gains", "directions", "delays"):
-            if not np.isfinite(getattr(paths, name)).all():
-                raise ProblemError(f"the {name} of its paths must be finite numbers")
-        if paths.distances is not None and not (paths.distances > 0).all():
-            raise ProblemError("the distances of its paths must be > 0")
-    with np.errstate(all="ignore"):
-        check_range(
-            np.sqrt(budget.client_powers)[:, None] * clients.gains,
-            np.sqrt(budget.interferer_powers)[:, None] * interferers.gains,
-            budget.noise,
-            antennas,
-            silent=True,
-        )

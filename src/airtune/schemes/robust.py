@@ -1,17 +1,18 @@
-"""Places and beamformers for sampled errors of what is believed (`placement.robust`)."""
+"""Places and beamformers for errors of what is believed (`placement.robust`)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from airtune.memory import demand
-from airtune.placement import Problem
+from airtune.placement import Placement, Problem
 from airtune.radio.channels.base import Paths, Transmitters
 from airtune.radio.channels.csi import perceived_paths
 from airtune.scenario import Csi, Scenario
+from airtune.schemes.worst_case import ErrorSet, Worst, withstand
 
 
 @dataclass(frozen=True)
@@ -24,23 +25,59 @@ class Robust:
         Section ``radio.csi`` of the scenario: how wrong beliefs are.
     samples : int
         S, channels that are looked at, the believed one among them.
+    deviations : float, optional
+        Radius of the set whose worst errors they are, in standard deviations; None: they are drawn.
     """
 
     csi: Csi
     samples: int
+    deviations: float | None = None
 
     @classmethod
     def of(cls, scenario: Scenario) -> Robust | None:
-        """Return what a scenario asks for; None where nothing is to be sampled."""
+        """Return what a scenario asks for; None where there is nothing to allow for."""
         placement, csi = scenario.placement, scenario.radio.csi
         if placement.robust == "none" or (csi.gain_error == 0 and csi.angle_error_deg == 0):
             return None
-        return cls(csi, placement.robust_samples)
+        worst = placement.robust == "worst-case"
+        deviations = placement.robust_deviations if worst else None
+        return cls(csi, placement.robust_samples, deviations)
 
     @property
     def sets_beamformers(self) -> bool:
         """Whether beamformers rest on the same beliefs, and are not measured afterwards."""
         return self.csi.beamformer == "paths"
+
+    def withstood(
+        self, believed: Problem, solved: Callable[[Problem], Placement], rng: np.random.Generator
+    ) -> tuple[Placement, Worst]:
+        """Return the answer whose worst errors are the least bad, and these.
+
+        Parameters
+        ----------
+        believed : Problem
+            Of plane waves.
+        solved : callable
+            Solves a problem.
+        rng : Generator
+            Where the searches for the worst errors start.
+
+        Raises
+        ------
+        InputError
+            The channels would not fit into memory.
+        """
+        self._demand(believed.gains.size + believed.interferer_gains.size)
+        errors = ErrorSet(
+            self.csi.gain_error, np.deg2rad(self.csi.angle_error_deg), self.deviations or 0.0
+        )
+        return withstand(believed, errors, lambda some: solved(stacked(some)), self.samples, rng)
+
+    def _demand(self, paths: int) -> None:
+        demand(
+            f"placement.robust_samples = {self.samples}: {self.samples} samples of {paths} paths",
+            64.0 * self.samples * paths,
+        )
 
     def drawn(self, believed: Transmitters, rng: np.random.Generator) -> list[Transmitters]:
         """Return what is believed, and S - 1 times the same with errors by the law of `radio.csi`.
@@ -56,11 +93,7 @@ class Robust:
         InputError
             They would not fit into memory.
         """
-        paths = believed.clients.gains.size + believed.interferers.gains.size
-        demand(
-            f"placement.robust_samples = {self.samples}: {self.samples} samples of {paths} paths",
-            64.0 * self.samples * paths,
-        )
+        self._demand(believed.clients.gains.size + believed.interferers.gains.size)
         wrong = [
             Transmitters(
                 perceived_paths(believed.clients, self.csi, rng),

@@ -10,14 +10,13 @@ from typing import ClassVar, Self
 import numpy as np
 
 from airtune.kinds import Real
-from airtune.placement import solve, solve_average, solve_wideband
+from airtune.placement import Placement, Problem, solve, solve_average, solve_wideband
 from airtune.placement.lattice import lattice
 from airtune.placement.places import grid_lattice
 from airtune.placement.travel import TravelLimit, match
 from airtune.radio.layouts import HALF_WAVELENGTH, fixed_array
 from airtune.radio.units import to_db
-from airtune.scenario import Scenario
-from airtune.scenario.scenario import PlacementSettings
+from airtune.scenario import PlacementSettings, Scenario
 from airtune.schemes.arrays.base import ArrayPolicy, Effort, Travel
 from airtune.schemes.link import RadioRound
 from airtune.streams import torch_seed
@@ -94,15 +93,19 @@ class MovableArray(ArrayPolicy):
                 travel=limited,
                 grid=self.array.drives.grid,
             )
-        placement = solve(
-            radio.chosen_for(effective_weights),
-            mode=effort.mode or self.placement.mode,
-            method=effort.method or self.placement.method,
-            seed=torch_seed(radio.seed, "placement", radio.round) % 2**31,
-            start=positions if limited is None else None,
-            travel=limited,
-            grid=self.array.drives.grid,
-        )
+
+        def solved(problem: Problem) -> Placement:
+            return solve(
+                problem,
+                mode=effort.mode or self.placement.mode,
+                method=effort.method or self.placement.method,
+                seed=torch_seed(radio.seed, "placement", radio.round) % 2**31,
+                start=positions if limited is None else None,
+                travel=limited,
+                grid=self.array.drives.grid,
+            )
+
+        placement = radio.settled(effective_weights, solved)
         if radio.near and self.array.drives.grid == 0:
             return self._refined(radio, effective_weights, placement.positions, limited)
         return placement.positions
