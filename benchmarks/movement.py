@@ -10,7 +10,8 @@ cost.
 Every cell is one policy, limit or mode of one seed; goes on where it was stopped; writes
 movement.json, and of the modes movement_modes.json.  The cell of a mode measures plain placements,
 from scratch and from the places of a round ago, in turn with its own: the ratios are of one process
-and one time, on a busy machine too.
+and one time, on a busy machine too.  Cells of the placement for many blocks give it fewer of them,
+and tell its mean error over others than those which it has seen.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ import manual
 import resumable
 from airtune.bound.forecast import RULES_CHI, slowdown
 from airtune.kinds import Real
-from airtune.placement import solve
+from airtune.placement import Problem, mean_error, solve
+from airtune.placement.blocks import Blocks
 from airtune.planning import Repetition, plan_run
 from airtune.planning.draws import drawn_blocks
 from airtune.planning.replan import CurrentPlan
@@ -55,6 +57,15 @@ MODES = {
 }
 PLACED = range(2, 8)
 """Rounds in which the modes place."""
+ANTENNAS = (4, 8)
+DRAWS = (4, 8, 16)
+"""Blocks for which places are chosen."""
+DRAWN = PLACED[:2]
+"""Rounds after which they are drawn."""
+JUDGES = 64
+"""Blocks that tell how good the places are."""
+REPEATED = 3
+"""Measurements of a time, of which the median counts."""
 ROUNDS = 20
 
 
@@ -109,13 +120,14 @@ def radio_rounds(scenario: Scenario, seed: int, rounds: int) -> dict[str, float]
     }
 
 
-def placement_times(mode: str, seed: int) -> dict[str, float]:
+def placement_times(mode: str, antennas: int, seed: int) -> dict[str, float]:
     """Return CPU times [ms] and errors of placements of a mode, from the places of a round ago.
 
     `scratch_ms` and `warm_ms` are those of plain placements in the same rounds, without present
     places and with them.
     """
-    repetition = Repetition.open(moving(0.2, *MODES[mode]), seed)
+    scenario = moving(0.2, *MODES[mode], f"array.antennas={antennas}")
+    repetition = Repetition.open(scenario, seed)
     array, weights = repetition.scheme("movable").array, repetition.omega
     before = array.place(repetition.radio(1), weights, array.start(), Travel(None, 0.0))
     drawn = {i: drawn_blocks(repetition, i, "places") for i in PLACED if mode == "statistical"}
@@ -156,10 +168,74 @@ def placement_times(mode: str, seed: int) -> dict[str, float]:
     }
 
 
+def block_times(antennas: int, seed: int) -> dict[str, float]:
+    """Return CPU times [ms] of placements for many blocks, and their errors over other blocks.
+
+    `chosen_db` is the mean error over the blocks for which places were chosen, `mse_db` that over
+    :data:`JUDGES` others; `look_ms` the time of one look at all blocks: errors and gradient.
+    """
+    runs = {
+        draws: Repetition.open(
+            moving(
+                0.2, *MODES["statistical"], f"array.antennas={antennas}", f"planning.draws={draws}"
+            ),
+            seed,
+        )
+        for draws in (*DRAWS, JUDGES)
+    }
+    array, weights = runs[JUDGES].scheme("movable").array, runs[JUDGES].omega
+    found: dict[str, list[float]] = {}
+    for index in DRAWN:
+        others = [one.problem(weights) for one in drawn_blocks(runs[JUDGES], index, "judges")]
+        plain = runs[JUDGES].radio(index).chosen_for(weights)
+        for draws in DRAWS:
+            radios = drawn_blocks(runs[draws], index, "places")
+            own = [one.problem(weights) for one in radios]
+            if draws == DRAWS[0]:
+                array.place_average(radios, weights, array.start())  # machine code is read
+                solve(plain, mode=array.placement.mode)
+            times = []
+            for _ in range(REPEATED):
+                began = time.thread_time()
+                places = array.place_average(radios, weights, array.start())
+                middle = time.thread_time()
+                solve(plain, mode=array.placement.mode)
+                times.append((middle - began, time.thread_time() - middle))
+            spent, scratch = np.median(times, axis=0)
+            some = {
+                "cpu_ms": 1e3 * spent,
+                "over_scratch": spent / scratch,
+                "look_ms": 1e3 * _look(own, places),
+                "chosen_db": _db(mean_error(own, places).mean),
+                "mse_db": _db(mean_error(others, places).mean),
+            }
+            for key, value in some.items():
+                found.setdefault(f"{key}, {draws}", []).append(float(value))
+    return {name: float(np.mean(values)) for name, values in found.items()}
+
+
+def _look(problems: list[Problem], places: Real) -> float:
+    """Return the least time of a look at all blocks, with beamformers from nearby  [s]."""
+    blocks = Blocks(problems, places, None, 0.0, 0)
+    state, times = blocks.aimed(places), []
+    for step in (0.01, 0.02, 0.03, 0.04):
+        began = time.thread_time()
+        blocks.looked(state, places + step / np.sqrt(2), np.inf)
+        times.append(time.thread_time() - began)
+    return min(times)
+
+
+def _db(value: float) -> float:
+    return 10 * float(np.log10(value))
+
+
 def mode_cells(seeds: range) -> Iterator[resumable.Cell]:
-    """Yield the cells of the placement modes by their names."""
-    for seed, mode in itertools.product(seeds, MODES):
-        yield f"mode {mode}, {seed}", partial(placement_times, mode, seed)
+    """Yield the cells of the placement modes, and of the numbers of blocks, by their names."""
+    for seed, antennas in itertools.product(seeds, ANTENNAS):
+        for mode in MODES:
+            work = partial(placement_times, mode, antennas, seed)
+            yield f"mode {mode}, {antennas} antennas, {seed}", work
+        yield f"blocks, {antennas} antennas, {seed}", partial(block_times, antennas, seed)
 
 
 def cells(seeds: range) -> Iterator[resumable.Cell]:
@@ -201,7 +277,7 @@ def main() -> None:
     seeds = range(arguments.first, arguments.first + arguments.seeds)
     measure(
         arguments.out / "movement_modes.json",
-        {"scenario": "paper-v1", "placed": len(PLACED)},
+        {"scenario": "paper-v1", "placed": len(PLACED), "judges": JUDGES},
         mode_cells(seeds),
     )
     if arguments.only is None:
@@ -237,9 +313,34 @@ def page(folder: Path) -> str:
         for limit in LIMITS
     ]
     times = [
-        [mode, f"{row['over_scratch']:.2f}", f"{row['over_warm']:.1f}"]
-        for mode, row in modes["medians"].items()
-        for mode in [mode.removeprefix("mode ")]
+        [
+            mode,
+            *(
+                f"{row[key]:{form}}"
+                for n in ANTENNAS
+                for row in [modes["medians"][f"mode {mode}, {n} antennas"]]
+                for key, form in (("cpu_ms", ".0f"), ("over_scratch", ".2f"), ("over_warm", ".1f"))
+            ),
+        ]
+        for mode in MODES
+    ]
+    drawn = [
+        [
+            f"{draws}",
+            *(
+                f"{row[f'{key}, {draws}']:{form}}"
+                for n in ANTENNAS
+                for row in [modes["medians"][f"blocks, {n} antennas"]]
+                for key, form in (
+                    ("cpu_ms", ".0f"),
+                    ("over_scratch", ".2f"),
+                    ("look_ms", ".2f"),
+                    ("chosen_db", ".1f"),
+                    ("mse_db", ".1f"),
+                )
+            ),
+        ]
+        for draws in DRAWS
     ]
     hertz = [f"{f:g} Hz" for f in DOPPLERS]
     lines = [
@@ -247,7 +348,35 @@ def page(folder: Path) -> str:
         "",
         *manual.table(["limit [wavelengths]", *(f"error [dB], {f}" for f in hertz)], limits),
         "",
-        *manual.table(["placement", "of one from scratch", "of one from present places"], times),
+        *manual.table(
+            [
+                "placement",
+                *(
+                    f"{what}, N = {n}"
+                    for n in ANTENNAS
+                    for what in ("ms", "of one from scratch", "of one from present places")
+                ),
+            ],
+            times,
+        ),
+        "",
+        *manual.table(
+            [
+                "blocks",
+                *(
+                    f"{what}, N = {n}"
+                    for n in ANTENNAS
+                    for what in (
+                        "ms",
+                        "of one from scratch",
+                        "ms of a look",
+                        "error [dB]",
+                        f"error over {modes['settings']['judges']} others [dB]",
+                    )
+                ),
+            ],
+            drawn,
+        ),
         "",
         f"Medians over {len(_seeds(rounds))} seeds of the tables of errors, over "
         f"{len(_seeds(modes))} of that of times.",

@@ -34,11 +34,11 @@ class Effort:
     blocks : int
         Blocks whose own good places are starts.
     kept : int
-        Best starts that are improved.
+        Best starts that are improved; half of them stay after each pass.
     sweeps : int
-        Passes over all antennas.
+        Passes over all antennas at most.
     places : int
-        Places of the grid that are tried for an antenna in a pass, besides small steps.
+        Places of the grid that are tried for an antenna in a pass.
     """
 
     blocks: int
@@ -49,8 +49,8 @@ class Effort:
 
 EFFORTS = {
     "fast": Effort(2, 1, 1, 1),
-    "default": Effort(4, 2, 3, 6),
-    "exhaustive": Effort(16, 4, 6, 6),
+    "default": Effort(4, 2, 2, 4),
+    "exhaustive": Effort(16, 8, 6, 6),
 }
 
 
@@ -121,10 +121,11 @@ def solve_average(
 ) -> Real:
     """Return the places of least mean error over drawn blocks that a search finds.
 
-    Starts are the present places and good places of some of the blocks by themselves.  From the
-    best of them one antenna after the other is tried nearby, and at the places of a grid that
-    promise most with the blocks' beamformers as they are; what lowers the mean is kept.  So the
-    answer is no worse on the draws than any of its starts.
+    Starts are the present places and good places of some of the blocks by themselves.  The best of
+    them go down the gradient of the mean error by all antennas at once (BFGS), and one antenna
+    after the other is tried at the places of a grid that promise most with the blocks' beamformers
+    as they are; what lowers the mean is kept.  So the answer is no worse on the draws than any of
+    its starts.
 
     Parameters
     ----------
@@ -164,6 +165,10 @@ def solve_average(
         raise ProblemError(f"mode must be one of {', '.join(EFFORTS)}, not {mode!r}")
     from airtune.placement.blocks import Blocks
 
-    blocks = Blocks(list(problems), np.asarray(start, np.float64), travel, grid, seed)
+    origin = np.asarray(start, np.float64)
+    heard = [problem for problem in problems if problem.active.any()]
+    if not heard:
+        return origin
+    blocks = Blocks(heard, origin, travel, grid, seed)
     effort = EFFORTS[mode]
     return blocks.best(effort.blocks, effort.kept, effort.sweeps, effort.places)

@@ -157,7 +157,7 @@ class Search:
         _check_size(field, table)
         self.work = workspace(field)
         self.movable = table is None if movable is None else movable
-        table = tabulate(field, _pitch(field)) if table is None else table
+        table = region_table(field) if table is None else table
         if discs is None:
             discs = np.full((3, field.antennas), math.inf)
         self.grid = Grid(table, prepare(table, field.interferers), bounds, discs, fresh)
@@ -208,6 +208,12 @@ class Search:
     ) -> float:
         task, trials = Task(kind, self.movable, -math.inf), Trials(kicks, sweeps, steps, ROUGH)
         return perform(task, self.field, self.grid, values, pool, trials, self.state, self.work)
+
+
+def region_table(field: Field) -> Table:
+    """Return the channels on the grid over the region that starts are on."""
+    _check_size(field, None)
+    return tabulate(field, _pitch(field))
 
 
 def _points(field: Field, pitch: float) -> int:
