@@ -32,8 +32,8 @@ from airtune.placement.travel import TravelLimit, farthest, match
 
 EFFORTS = {
     "fast": Effort(blocks=4, kept=1, sweeps=1, places=1),
-    "default": Effort(blocks=4, kept=2, sweeps=3, places=6),
-    "exhaustive": Effort(blocks=16, kept=4, sweeps=6, places=6),
+    "default": Effort(blocks=4, kept=4, sweeps=3, places=6),
+    "exhaustive": Effort(blocks=16, kept=8, sweeps=6, places=6),
 }
 """How long single antennas are tried elsewhere before the climbs."""
 
