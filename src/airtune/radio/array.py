@@ -28,6 +28,11 @@ def channel(paths: Paths, positions: Real) -> Complex:
     ndarray, complex, shape (K, N)
         Row k is h_k(r).
 
+    Raises
+    ------
+    ValueError
+        The paths are those of transmitters with several antennas, which have a matrix each.
+
     Examples
     --------
     One path from the right, two antennas half a wavelength apart:
@@ -36,6 +41,8 @@ def channel(paths: Paths, positions: Real) -> Complex:
     >>> channel(paths, np.array([[0.0, 0.0], [0.5, 0.0]])).real.round(6).tolist()
     [[2.0, -2.0]]
     """
+    if paths.departures is not None:
+        raise ValueError("transmitters with several antennas: precode their paths first")
     return np.asarray(np.einsum("kl,kln->kn", paths.gains, response(paths, positions)))
 
 
