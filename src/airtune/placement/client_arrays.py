@@ -108,6 +108,7 @@ def aim_clients(
     starts: int = 8,
     seed: int = 0,
     beamformers: Complex | None = None,
+    fine: int = FINE,
 ) -> Aimed:
     """Return the best beamformer for clients with several antennas that a search finds.
 
@@ -121,6 +122,8 @@ def aim_clients(
     seed : int
     beamformers : ndarray, complex, shape (N, S), optional
         More starts, such as those of neighbouring places.
+    fine : int
+        Most steps from the best end of some steps from every start.
 
     Returns
     -------
@@ -149,7 +152,7 @@ def aim_clients(
     if beamformers is not None:
         W = np.concatenate([beamformers, W], axis=1)
     tried = [at.climbed(w, ROUGH) for w in W.T]
-    w = at.climbed(max(tried, key=at.gain), FINE)
+    w = at.climbed(max(tried, key=at.gain), fine)
     received = at.received(w)
     sizes = np.sqrt(np.sum(np.abs(received) ** 2, axis=1))
     placement = Placement(positions, w / sizes.min(), at.gain(w), method="precoded")

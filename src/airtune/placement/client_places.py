@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -40,6 +41,8 @@ class Effort:
         Climbs of places and beamformer together, from the best places that are known by then.
     steps : int
         Most steps of a climb.
+    sweeps : int
+        Most times that all antennas are tried at neighbouring places of a grid.
     mode : str
         Effort for the places that some precoders want.
     """
@@ -48,17 +51,24 @@ class Effort:
     turns: int
     climbs: int
     steps: int
+    sweeps: int
     mode: str
 
 
 EFFORTS = {
-    "fast": Effort(random=0, turns=1, climbs=1, steps=50, mode="fast"),
-    "default": Effort(random=2, turns=2, climbs=2, steps=100, mode="fast"),
-    "exhaustive": Effort(random=16, turns=4, climbs=8, steps=300, mode="default"),
+    "fast": Effort(random=0, turns=1, climbs=2, steps=50, sweeps=2, mode="fast"),
+    "default": Effort(random=2, turns=2, climbs=6, steps=100, sweeps=3, mode="fast"),
+    "exhaustive": Effort(random=16, turns=4, climbs=20, steps=300, sweeps=6, mode="default"),
 }
+
+NEIGHBOURS = tuple((i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if i or j)
+"""Steps to the neighbouring places of a grid."""
 
 STARTS = 3
 """Random beamformers for each of the places that are tried."""
+
+QUICK = {"starts": 0, "fine": 0}
+"""Steps at places beside known ones: few, and from the beamformer there."""
 
 TURNS = 2
 """Times that places for many blocks are found for the precoders of the last ones."""
@@ -131,9 +141,8 @@ def solve_clients(
             grid=grid,
         ).positions
 
-    def found(places: Real, beamformer: Complex | None = None) -> _Found:
-        more = None if beamformer is None else beamformer[:, None]
-        aimed = aim_clients(problem, places, starts=STARTS, seed=seed, beamformers=more)
+    def found(places: Real, beamformer: Complex | None = None, **options: int) -> _Found:
+        aimed = _aimed(problem, places, beamformer, seed, **options)
         return _Found(aimed, _price(problem, origin, places, travel) / aimed.placement.worst_gain)
 
     here = found(origin)
@@ -151,10 +160,27 @@ def solve_clients(
         tried.sort(key=lambda one: one.cost)
         if new.cost >= last.cost * (1 - 1e-6):
             break
-    if grid == 0 and 4 * len(origin) <= MOST_VARIABLES:
-        best = tried[: effort.climbs]
-        tried += [found(*_climbed(problem, one, effort.steps, travel)) for one in best]
-    return min(tried, key=lambda one: one.cost).places
+    if 4 * len(origin) <= MOST_VARIABLES:
+        for one in tried[: effort.climbs]:
+            places, w = _climbed(problem, one, effort.steps, travel)
+            if grid > 0:
+                places = _on_grid(places, problem.rows.region, grid)
+            if _price(problem, origin, places, travel) < math.inf:
+                tried.append(found(places, w))
+    best = min(tried, key=lambda one: one.cost)
+    for _ in range(effort.sweeps if grid > 0 else 0):
+        before = best.cost
+        for antenna, step in product(range(len(origin)), NEIGHBOURS):
+            places = best.places.copy()
+            places[antenna] += grid * np.array(step)
+            places = _on_grid(places, problem.rows.region, grid)
+            stays = travel is not None and antenna in travel.stuck
+            if not stays and _price(problem, origin, places, travel) < math.inf:
+                new = found(places, best.aimed.placement.beamformer, **QUICK)
+                best = min(best, new, key=lambda one: one.cost)
+        if best.cost == before:
+            break
+    return best.places
 
 
 def average_clients(
@@ -209,9 +235,8 @@ def select_clients(
     ndarray, float, shape (N, 2)  [wavelengths]
     """
 
-    def aimed(places: Real, beamformer: Complex | None = None, starts: int = STARTS) -> Aimed:
-        more = None if beamformer is None else beamformer[:, None]
-        return aim_clients(problem, places, starts=starts, seed=seed, beamformers=more)
+    def aimed(places: Real, beamformer: Complex | None = None, **options: int) -> Aimed:
+        return _aimed(problem, places, beamformer, seed, **options)
 
     first = problem.precoded(_strongest(problem))
     best = aimed(search(first))
@@ -229,12 +254,21 @@ def select_clients(
                     continue
                 places = places.copy()
                 places[antenna] = place
-                new = aimed(places, best.placement.beamformer, starts=1)
+                new = aimed(places, best.placement.beamformer, **QUICK)
                 if new.placement.worst_gain > best.placement.worst_gain * (1 + 1e-6):
                     best = new
         if best.placement.worst_gain <= before * (1 + 1e-6):
             break
     return best.placement.positions
+
+
+def _aimed(
+    problem: ClientArrays, places: Real, beamformer: Complex | None, seed: int, **options: int
+) -> Aimed:
+    """Return the best beamformer at places, from random ones and perhaps one more."""
+    more = None if beamformer is None else beamformer[:, None]
+    given = {"starts": STARTS, **options}
+    return aim_clients(problem, places, seed=seed, beamformers=more, **given)
 
 
 def _precoders(problem: ClientArrays, here: Aimed, random: int, seed: int) -> Iterator[Complex]:
@@ -296,6 +330,12 @@ def _climbed(
     joint = Joint.of_client_arrays(problem.rows, problem.antennas, placement)
     places = climb_of(joint, placement.positions, problem.rows.region, steps, box)
     return places, placement.beamformer
+
+
+def _on_grid(places: Real, region: Real, grid: float) -> Real:
+    """Return the nearest places of a grid in the region."""
+    last = np.floor(region / grid + FEASIBILITY)
+    return np.asarray(np.clip(np.round(places / grid), 0, last) * grid)
 
 
 def _price(problem: ClientArrays, origin: Real, places: Real, travel: TravelLimit | None) -> float:
