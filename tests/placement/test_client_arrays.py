@@ -222,6 +222,18 @@ def test_the_same_problem_gives_the_same_bits() -> None:
     assert places[0].tobytes() == places[1].tobytes()
 
 
+def test_rows_of_no_clients_are_refused() -> None:
+    rows = random_problem(0, antennas=2, clients=4, paths=3)
+    for antennas in (0, 3):
+        with pytest.raises(ProblemError, match="4 rows, 4 of them of positive weight, are none"):
+            ClientArrays(rows, antennas)
+    silent = replace(rows, weights=np.array([0.0, 0.0, 1.0, 1.0]))
+    with pytest.raises(ProblemError, match="4 rows, 2 of them of positive weight"):
+        ClientArrays(silent, 2)
+    with pytest.raises(ProblemError, match="directions must be the same in the 2 rows"):
+        ClientArrays(rows, 2)
+
+
 def test_an_unknown_mode_is_refused() -> None:
     problem = arrays(4, 2, antennas=2, clients=2, paths=3)
     with pytest.raises(ProblemError, match="mode must be one of fast, default, exhaustive"):

@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from airtune.kinds import Complex, Real
-from airtune.placement.problem import Placement, Problem
+from airtune.placement.problem import Placement, Problem, ProblemError
 
 ROUGH, FINE = 3, 60
 """Steps from every start, and most steps from the best one."""
@@ -45,10 +45,27 @@ class ClientArrays:
         and directions; all weights are positive.
     antennas : int
         M.
+
+    Raises
+    ------
+    ProblemError
+        The rows are not those of such clients.
     """
 
     rows: Problem
     antennas: int
+
+    def __post_init__(self) -> None:
+        rows, count = self.rows, self.antennas
+        if count < 1 or not len(rows.gains) or len(rows.gains) % count or not rows.active.all():
+            raise ProblemError(
+                f"{len(rows.gains)} rows, {int(rows.active.sum())} of them of positive weight, are "
+                f"none of clients with {count} antennas each"
+            )
+        for name in ("directions", "weights", "powers"):
+            each = getattr(rows, name).reshape(self.clients, count, -1)
+            if not (each == each[:, :1]).all():
+                raise ProblemError(f"{name} must be the same in the {count} rows of a client")
 
     @property
     def clients(self) -> int:

@@ -7,8 +7,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from airtune.errors import InputError
 from airtune.kinds import Complex, Real
 from airtune.radio.channels.base import Paths
+
+SINGLE = (
+    "something asks for the channel vector of a client, and there is none until its antennas are "
+    "weighed (airtune.schemes.precoding); must be 1 with it"
+)
+"""What is wrong where code for clients of one antenna meets clients with several."""
 
 
 def channel(paths: Paths, positions: Real) -> Complex:
@@ -30,7 +37,7 @@ def channel(paths: Paths, positions: Real) -> Complex:
 
     Raises
     ------
-    ValueError
+    InputError
         The paths are those of transmitters with several antennas, which have a matrix each.
 
     Examples
@@ -42,7 +49,7 @@ def channel(paths: Paths, positions: Real) -> Complex:
     [[2.0, -2.0]]
     """
     if paths.departures is not None:
-        raise ValueError("transmitters with several antennas: precode their paths first")
+        raise InputError(f"clients.antennas > 1: {SINGLE}")
     return np.asarray(np.einsum("kl,kln->kn", paths.gains, response(paths, positions)))
 
 

@@ -11,6 +11,7 @@ from airtune.errors import InputError
 from airtune.kinds import Complex, Integer, Real
 from airtune.placement import Placement, Problem, ProblemError, beamform
 from airtune.placement.problem import evaluate, normalise
+from airtune.radio.array import SINGLE
 from airtune.radio.channels.base import Block, Paths, Transmitters
 from airtune.radio.impairments import muted
 from airtune.radio.plane_waves import interpolated, tangent
@@ -104,8 +105,7 @@ class RadioRound:
         Raises
         ------
         InputError
-            The paths hold what is no number, or powers that are too far apart to compute with, or
-            no departures from clients with several antennas.
+            The paths hold no numbers, powers too far apart to compute with, or no departures.
         """
         array, budget = scenario.array, LinkBudget.of(scenario.radio, scenario.clients)
         block = of_antennas(block, scenario)
@@ -223,7 +223,7 @@ class RadioRound:
         self, believed: Transmitters, effective_weights: Real, places: Real | None, slopes: bool
     ) -> Problem:
         if self.client_antennas > 1:
-            raise ValueError("clients with several antennas: precode the round first")
+            raise InputError(f"clients.antennas = {self.client_antennas}: {SINGLE}")
         active = np.flatnonzero(effective_weights > 0)
         paths = self._plane(believed.clients.of(active), places, slopes)
         interferers = self._plane(believed.interferers, places, slopes)
