@@ -35,7 +35,7 @@ def _slow(changes: object) -> object:
 def test_resume_is_bit_for_bit(small_scenario, tmp_path, changes: dict) -> None:
     scenario = with_settings(small_scenario, **TWO, **changes)
     one, other = stopped_and_resumed(scenario, "movable", tmp_path)
-    assert one == other and one[-1]["loss"] < one[0]["loss"]
+    assert one == other and len(one) == 4
 
 
 @pytest.mark.slow

@@ -326,6 +326,8 @@ def _climbed(
         # the climb keeps the order of its start, which is that of the matching
         order, way = match(travel.origin, placement.positions, travel.stuck)
         limit = travel.longest if travel.price_db == 0 else way
+        if limit < FEASIBILITY:
+            return placement.positions, placement.beamformer
         box = np.array(travel.bounds(problem.rows, limit)[:, np.argsort(order)])
     joint = Joint.of_client_arrays(problem.rows, problem.antennas, placement)
     places = climb_of(joint, placement.positions, problem.rows.region, steps, box)

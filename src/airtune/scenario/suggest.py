@@ -44,7 +44,7 @@ OTHER_NAMES = {
     "radio.paths.doppler_hz": "doppler f_d",
     "radio.paths.rician_k_db": "k_factor rice_factor rician_k",
     "radio.interferers.count": "num_interferers n_interferers",
-    "array.antennas": "num_antennas n_antennas num_rx n_rx rx_antennas nr n",
+    "array.antennas": "antennas num_antennas n_antennas num_rx n_rx rx_antennas nr n",
     "array.region": "region_size aperture move_region",
     "array.spacing": "min_distance antenna_spacing min_spacing",
     "array.speed_mps": "speed velocity antenna_speed",
