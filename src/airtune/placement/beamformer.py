@@ -69,7 +69,7 @@ def beamform(
         w = normalise(problem, positions, np.ones(len(positions), dtype=np.complex128))
         return Placement(positions, w, math.inf, math.inf if certify else None, method="silent")
     W = random_starts(problem, positions, starts, seed)
-    w = _climb(problem, positions, W) if method == "sqp" else oblique(problem, positions, W)
+    w = climb_from(problem, positions, W) if method == "sqp" else oblique(problem, positions, W)
     w = normalise(problem, positions, w)
     placement = Placement(positions, w, evaluate(problem, positions, w), method=method)
     if certify:
@@ -83,7 +83,7 @@ def _proved(problem: Problem, placement: Placement) -> Placement:
 
     better = prove(problem, placement)
     if better.worst_gain > placement.worst_gain and better.upper_bound is not None:
-        w = _climb(problem, placement.positions, better.beamformer[:, None])
+        w = climb_from(problem, placement.positions, better.beamformer[:, None])
         gain = evaluate(problem, placement.positions, w)
         if gain > better.worst_gain:
             w = normalise(problem, placement.positions, w)
@@ -118,7 +118,7 @@ def _solve(A: Complex, B: Complex) -> Complex:
     return B
 
 
-def _climb(problem: Problem, positions: Real, W: Complex) -> Complex:
+def climb_from(problem: Problem, positions: Real, W: Complex) -> Complex:
     """Best end of SQP climbs from the columns of W."""
     field, _ = pack(problem, antennas=len(positions))
     pool = np.empty((W.shape[1], 4, len(positions)))

@@ -2,7 +2,9 @@
 
 By sequential quadratic programming [1]_ on
 
-    minimise over r, w   mean over i of w_i^H R_i(r) w_i   s.t.  |w_i^H g_ki(r)|^2 >= 1.
+    minimise over r, w   mean over i of w_i^H R_i(r) w_i   s.t.  |w_i^H g_ki(r)|^2 >= 1,
+
+or ||G_k(r)^H w||^2 >= 1 for clients with several antennas.
 
 References
 ----------
@@ -13,16 +15,19 @@ References
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TypeVar, cast
 
 import numpy as np
 
 from airtune.kinds import Complex, Real
-from airtune.placement.problem import Problem
+from airtune.placement.problem import Placement, Problem
 from airtune.placement.solver import beamform
 
 ROUNDED = 7
 """Decimals of the places that a climb ends at, so that rounding errors do not show [wavelengths]"""
+
+_Values = TypeVar("_Values", Complex, Real)
 
 
 def climb(problems: Sequence[Problem], places: Real, steps: int, box: Real | None = None) -> Real:
@@ -42,10 +47,23 @@ def climb(problems: Sequence[Problem], places: Real, steps: int, box: Real | Non
     ndarray, float, shape (N, 2)
         In the region and the box; better or not, and apart or not, is to be checked.
     """
+    return climb_of(Joint.at(problems, places), places, problems[0].region, steps, box)
+
+
+def climb_of(joint: Joint, places: Real, region: Real, steps: int, box: Real | None) -> Real:
+    """Return the end of a climb from a joint problem at its places.
+
+    Parameters
+    ----------
+    joint : Joint
+    places : ndarray, float, shape (N, 2)  [wavelengths]
+    region : ndarray, float, shape (2,)  [wavelengths]
+    steps, box
+        As of :func:`climb`.
+    """
     from scipy.optimize import minimize
 
-    joint = Joint.at(problems, places)
-    count, region = len(places), problems[0].region
+    count = len(places)
     if box is None:
         sides = np.repeat(np.array(region), count)
         low, high = np.zeros(2 * count), sides
@@ -119,6 +137,8 @@ class Joint:
         The first error, unit of the objective.
     spacing : float
         Least distance, with room for rounding  [wavelengths]
+    antennas : int
+        M of each client, whose powers add up: `wanted` has a row for each, client by client.
     """
 
     wanted: _Waves
@@ -128,6 +148,7 @@ class Joint:
     start: Real
     unit: float
     spacing: float
+    antennas: int = 1
     _met: dict[bytes, tuple[Complex, Complex]] = field(default_factory=dict, compare=False)
     """The clients' channels where :meth:`slack` or :meth:`slopes` was asked last."""
 
@@ -142,7 +163,32 @@ class Joint:
             [np.sqrt(one.interferer_powers)[:, None] * one.interferer_gains for one in problems],
             [one.interferer_directions for one in problems],
         )
-        best = [beamform(one, places, starts=8) for one in problems]
+        return cls._of(problems, wanted, others, [beamform(p, places, starts=8) for p in problems])
+
+    @classmethod
+    def of_client_arrays(cls, rows: Problem, antennas: int, best: Placement) -> Joint:
+        """Return the problem of clients with several antennas from a beamformer at its places.
+
+        Parameters
+        ----------
+        rows : Problem
+            One row for each antenna of each client, client by client.
+        antennas : int
+            M.
+        best : Placement
+        """
+        wanted = _Waves.of([rows.effective_gains()], [rows.directions])
+        others = _Waves.of(
+            [np.sqrt(rows.interferer_powers)[:, None] * rows.interferer_gains],
+            [rows.interferer_directions],
+        )
+        return replace(cls._of([rows], wanted, others, [best]), antennas=antennas)
+
+    @classmethod
+    def _of(
+        cls, problems: Sequence[Problem], wanted: _Waves, others: _Waves, best: list[Placement]
+    ) -> Joint:
+        places = best[0].positions
         sizes = np.array([float(np.sqrt(np.sum(np.abs(one.beamformer) ** 2))) for one in best])
         parts = [places.T.ravel()]
         for one, size in zip(best, sizes, strict=True):
@@ -176,7 +222,7 @@ class Joint:
         """Return |w_i^H g_ki|^2 - 1 of all blocks and clients, then squared distances less D^2."""
         r, w = self._taken_apart(z)
         g, _ = self._channels(r)
-        found = np.abs(np.sum(g * w.conj()[:, None], axis=2)) ** 2 - 1.0
+        found = self._of_clients(np.abs(np.sum(g * w.conj()[:, None], axis=2)) ** 2) - 1.0
         i, j = np.triu_indices(len(r), 1)
         apart = np.sum((r[i] - r[j]) ** 2, axis=1) - self.spacing**2
         return np.concatenate([found.ravel(), apart])
@@ -186,7 +232,8 @@ class Joint:
         r, w = self._taken_apart(z)
         g, dg = self._channels(r)
         power, place = _of_powers(g, dg, np.sum(g * w.conj()[:, None], axis=2), w)
-        count, clients = 2 * len(r), g.shape[1]
+        power, place = self._of_clients(power), self._of_clients(place)
+        count, clients = 2 * len(r), place.shape[1]
         rows = np.zeros((len(w), clients, len(z)))
         rows[..., :count] = place
         for index, own in enumerate(self._real(power)):
@@ -205,6 +252,13 @@ class Joint:
             self._met.clear()
             self._met[key] = self.wanted.responses(r)
         return self._met[key]
+
+    def _of_clients(self, values: _Values) -> _Values:
+        """Return values of the rows, shape (I, K M, ...), summed over the antennas of a client."""
+        if self.antennas == 1:
+            return values
+        each = values.reshape(len(values), -1, self.antennas, *values.shape[2:])
+        return cast(_Values, each.sum(axis=2))
 
     def _real(self, slope: Complex) -> Real:
         """Return slopes by conj(w_i), shape (I, ..., N), as slopes by its variables, (..., 2 N)."""

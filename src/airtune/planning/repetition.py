@@ -253,7 +253,7 @@ class Repetition:
     @cached_property
     def hardware(self) -> Hardware:
         """What amplifiers and circuits draw."""
-        return self.scenario.radio.hardware.resolved()
+        return self.scenario.radio.hardware.resolved(self.scenario.clients.antennas)
 
     def signalling(
         self,

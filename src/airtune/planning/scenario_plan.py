@@ -27,6 +27,7 @@ from airtune.registry import CHANNELS, PROPOSAL, SCHEMES
 from airtune.scenario import Scenario
 from airtune.scenario.base import chosen
 from airtune.scenario.names import check_names
+from airtune.schemes.precoding import aligned
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ def _beamformer(repetition: Repetition, joint: JointPlan) -> dict[str, Any]:
     weights, positions = joint.expected.weights, joint.expected.positions
     array = repetition.scheme(joint.scheme).array
     link = array.expected_link(repetition.radio(1), weights, positions)
-    best = [one.best_beamformer(weights) for one in link.subbands]
+    best = [one.best_beamformer(weights) for one in aligned(link, weights).subbands]
     gains = np.array([one.worst_gain for one in best])
     beamformers = np.array([one.beamformer for one in best])
     if len(best) == 1:

@@ -7,8 +7,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from airtune.errors import InputError
 from airtune.kinds import Complex, Real
 from airtune.radio.channels.base import Paths
+
+SINGLE = (
+    "something asks for the channel vector of a client, and there is none until its antennas are "
+    "weighed (airtune.schemes.precoding); must be 1 with it"
+)
+"""What is wrong where code for clients of one antenna meets clients with several."""
 
 
 def channel(paths: Paths, positions: Real) -> Complex:
@@ -28,6 +35,11 @@ def channel(paths: Paths, positions: Real) -> Complex:
     ndarray, complex, shape (K, N)
         Row k is h_k(r).
 
+    Raises
+    ------
+    InputError
+        The paths are those of transmitters with several antennas, which have a matrix each.
+
     Examples
     --------
     One path from the right, two antennas half a wavelength apart:
@@ -36,6 +48,8 @@ def channel(paths: Paths, positions: Real) -> Complex:
     >>> channel(paths, np.array([[0.0, 0.0], [0.5, 0.0]])).real.round(6).tolist()
     [[2.0, -2.0]]
     """
+    if paths.departures is not None:
+        raise InputError(f"clients.antennas > 1: {SINGLE}")
     return np.asarray(np.einsum("kl,kln->kn", paths.gains, response(paths, positions)))
 
 

@@ -24,10 +24,13 @@ def weakest_gain_db(
     noise: float,
     x: Real,
     y: Real,
+    *,
+    client_antennas: int = 1,
 ) -> Real:
     """Return the weakest client's signal over local noise and interference, on a grid.
 
-    That is ``min_k |g_k(p)|^2 / (sigma^2 + sum_j |v_j(p)|^2)`` of a single antenna at p.
+    That is ``min_k |g_k(p)|^2 / (sigma^2 + sum_j |v_j(p)|^2)`` of a single antenna at p, with the
+    norm over its antennas in place of the modulus for a client that has several.
 
     Parameters
     ----------
@@ -41,6 +44,8 @@ def weakest_gain_db(
         sigma^2 [W].
     x : ndarray, float, shape (X,)  [wavelengths]
     y : ndarray, float, shape (Y,)  [wavelengths]
+    client_antennas : int
+        M: rows of `gains` that belong to one client, one for each of its antennas.
 
     Returns
     -------
@@ -59,6 +64,8 @@ def weakest_gain_db(
     signal = _power(gains, directions, x, y)
     # Clients of weight 0 do not send and have no auxiliary channel.
     signal = signal[np.any(gains != 0, axis=1)]
+    if client_antennas > 1:
+        signal = signal.reshape(-1, client_antennas, *signal.shape[1:]).sum(axis=1)
     interference = _power(interferer_gains, interferer_directions, x, y).sum(axis=0)
     weakest = signal.min(axis=0) / (noise + interference)
     return np.asarray(10 * np.log10(np.maximum(weakest, 1e-30)))

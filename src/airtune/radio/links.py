@@ -204,12 +204,13 @@ def downlink_rates(
     (Alamouti 1998; Tarokh et al. 1999, rate losses of larger codes not counted).  The channel is
     the uplink's (reciprocity), the clients' noise figure the base station's, and interference at
     the clients is not modelled.  The rate is what these channels carry, whatever the server
-    believed when it chose the beamformer.
+    believed when it chose the beamformer.  Clients with several antennas add up the powers that
+    these receive (maximum-ratio combining).
 
     Parameters
     ----------
-    channel : ndarray, complex, shape (K, N)
-        h_k.
+    channel : ndarray, complex, shape (K, N) or (K, M, N)
+        h_k, or H_k^T of clients with M antennas.
     power : float
         P_BS [W].
     noise : float
@@ -237,9 +238,11 @@ def downlink_rates(
     [3000000.0]
     """
     if beamformer is None:
-        gains = np.mean(np.abs(channel) ** 2, axis=1)
+        gains = np.mean(np.abs(channel) ** 2, axis=-1)
     else:
         # no BLAS, whose rounding depends on where arrays lie in memory
-        sums = (channel * beamformer.conj()).sum(axis=1)
+        sums = (channel * beamformer.conj()).sum(axis=-1)
         gains = np.abs(sums) ** 2 / np.sum(np.abs(beamformer) ** 2)
+    if channel.ndim == 3:
+        gains = gains.sum(axis=1)
     return shannon_rate(power * gains / noise, bandwidth_hz, efficiency)

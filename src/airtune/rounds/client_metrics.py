@@ -13,6 +13,7 @@ from airtune.radio.gain_map import as_levels, places_along, weakest_gain_db
 from airtune.rounds.metrics import RoundOutcome
 from airtune.rounds.state import State
 from airtune.schemes import ArrayPolicy, Link
+from airtune.schemes.precoding import alone, drawn_problem
 
 DIGITS = 4
 """Significant digits of clients' figures, and decimals of positions [wavelengths]."""
@@ -100,7 +101,8 @@ def gain_map(link: Link, weights: Real) -> dict[str, Any]:
     dict
         As :class:`airtune.record.round_documents.GainMap` has it.
     """
-    problem = link.middle.radio.problem(weights)
+    radio = link.middle.radio
+    problem = drawn_problem(radio, weights)
     x, y = (places_along(float(side)) for side in problem.region)
     level = weakest_gain_db(
         (np.sqrt(problem.powers) / problem.weights)[:, None] * problem.gains,
@@ -110,6 +112,7 @@ def gain_map(link: Link, weights: Real) -> dict[str, Any]:
         problem.noise,
         x,
         y,
+        client_antennas=radio.client_antennas,
     )
     return as_levels(level)
 
@@ -147,7 +150,7 @@ def client_metrics(
         columns["loss"] = _short(losses.get(client, np.nan) for client in chosen)
     if link is None:
         return columns
-    airs = [one.true.of(clients) for one in link.subbands]
+    airs = [one.true.of(clients) for one in alone(link, clients).subbands]
     powers = (link.radio.true_budget or link.radio.budget).client_powers[clients]
     gains = [np.mean(np.abs(air.channel) ** 2, axis=1) for air in airs]
     ratios = [links.single_user_sinr(air.channel, air.covariance, powers) for air in airs]

@@ -30,7 +30,9 @@ class Hardware(Settings):
     )
     chain_w: _Watt = Field(None, description="power of one RF chain of the base station in W")
     lo_w: _Watt = Field(None, description="power of the base station's oscillator in W")
-    client_w: _Watt = Field(None, description="power of a client's circuits while it sends in W")
+    client_w: _Watt = Field(
+        None, description="power of a client's circuits while it sends in W, for each antenna"
+    )
     switch_w: _Watt = Field(
         None, description="power of the switch of one port (schemes that select antennas) in W"
     )
@@ -42,10 +44,16 @@ class Hardware(Settings):
         description="fixed power of the site in W, charged while the base station is on the air",
     )
 
-    def resolved(self) -> costs.Hardware:
-        """Return the figures: those of the profile, but for what is set here."""
+    def resolved(self, client_antennas: int = 1) -> costs.Hardware:
+        """Return the figures: those of the profile, but for what is set here.
+
+        Parameters
+        ----------
+        client_antennas : int
+            RF chains of a client, which draw `client_w` each.
+        """
         given = self.model_dump(exclude={"profile"})
         base = costs.PROFILES[self.profile]
-        return costs.Hardware(
-            **{name: getattr(base, name) if x is None else x for name, x in given.items()}
-        )
+        figures = {name: getattr(base, name) if x is None else x for name, x in given.items()}
+        figures["client_w"] *= client_antennas
+        return costs.Hardware(**figures)

@@ -35,6 +35,12 @@ class Clients(Settings):
     distance_m: Annotated[Range, Quantity("m", 1, 1e5)] = Field(
         (100.0, 500.0), description="cell ring: least and greatest distance to the base station"
     )
+    antennas: Annotated[int, Field(ge=1, le=16)] = Field(
+        1, description="transmit antennas M of each client, on a line; they share the power P_k"
+    )
+    antenna_spacing: Annotated[Positive, Quantity("wavelengths", 1e-2, 1e2)] = Field(
+        0.5, description="distance of neighbouring antennas of a client in wavelengths"
+    )
     concurrency: Count | None = Field(
         None, description="most clients that transmit together in a round; null is all"
     )

@@ -22,6 +22,7 @@ from airtune.scenario.base import (
     Settings,
     folder_name,
 )
+from airtune.scenario.client_antennas import check_client_antennas
 from airtune.scenario.costs import Costs
 from airtune.scenario.digital import EXACT_PRODUCTS, PLANNED, Digital
 from airtune.scenario.faults import Faults
@@ -239,6 +240,9 @@ class Scenario(Settings):
         self._check_planned_payload()
         self._check_aggregation()
         self._check_resource_blocks()
+        check_client_antennas(
+            self.clients, self.radio, self.aggregation, self.faults, robust=self.placement.robust
+        )
         if self.data.sizes is not None and len(self.data.sizes) != self.clients.count:
             raise ValueError(
                 f"data.sizes = {shown(list(self.data.sizes))}: must be a list of clients.count = "

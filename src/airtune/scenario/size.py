@@ -19,10 +19,12 @@ def check_paths(scenario: Scenario) -> None:
     >>> check_paths(Scenario())
     """
     clients, radio, antennas = scenario.clients, scenario.radio, scenario.array.antennas
-    stations, wide = clients.count + radio.interferers.count, radio.resource_blocks > 1
+    wide = radio.resource_blocks > 1
+    stations = clients.count * clients.antennas + radio.interferers.count
+    several = f"clients.antennas = {clients.antennas}, " if clients.antennas > 1 else ""
     blocks = f"radio.resource_blocks = {radio.resource_blocks}, " if wide else ""
     demand(
-        f"clients.count = {clients.count}, radio.paths.count = {radio.paths.count}, {blocks}"
-        f"array.antennas = {antennas}: the paths",
+        f"clients.count = {clients.count}, {several}radio.paths.count = {radio.paths.count}, "
+        f"{blocks}array.antennas = {antennas}: the paths",
         32.0 * stations * radio.paths.count * (antennas + 5 + 2 * wide * radio.resource_blocks),
     )

@@ -31,6 +31,7 @@ OTHER_NAMES = {
     "num_devices devices num_workers_total num_supernodes k",
     "clients.concurrency": "clients_per_round num_clients_per_round sample_clients participants "
     "num_participants fraction_fit fraction_train client_fraction sample_fraction min_fit_clients",
+    "clients.antennas": "num_tx n_tx tx_antennas nt client_antennas num_client_antennas",
     "clients.tx_power_dbm": "snr snr_db tx_power transmit_power p_max pmax power power_dbm",
     "radio.noise_psd_dbm_hz": "noise noise_power noise_power_dbm noise_psd noise_variance n0",
     "radio.carrier_hz": "carrier carrier_frequency center_frequency frequency freq fc f_c "
@@ -43,7 +44,7 @@ OTHER_NAMES = {
     "radio.paths.doppler_hz": "doppler f_d",
     "radio.paths.rician_k_db": "k_factor rice_factor rician_k",
     "radio.interferers.count": "num_interferers n_interferers",
-    "array.antennas": "num_antennas n_antennas num_rx n_rx rx_antennas nr n",
+    "array.antennas": "antennas num_antennas n_antennas num_rx n_rx rx_antennas nr n",
     "array.region": "region_size aperture move_region",
     "array.spacing": "min_distance antenna_spacing min_spacing",
     "array.speed_mps": "speed velocity antenna_speed",

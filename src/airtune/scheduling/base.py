@@ -70,11 +70,13 @@ class Candidates:
         """
         perceived, budget = self.radio.perceived, self.radio.budget
         interference = budget.interferer_powers * _path_power(perceived.interferers.gains)
-        return np.asarray(
+        sinr = np.asarray(
             budget.client_powers
             * _path_power(perceived.clients.gains)
             / (budget.noise + interference.sum())
         )
+        # its antennas send so that they add up at the one that receives
+        return sinr if self.radio.client_antennas == 1 else sinr * self.radio.client_antennas
 
 
 @dataclass(frozen=True)

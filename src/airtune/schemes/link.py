@@ -12,13 +12,14 @@ from airtune.errors import InputError
 from airtune.kinds import Complex, Integer, Real
 from airtune.placement import Placement, Problem, ProblemError, beamform
 from airtune.placement.problem import evaluate, normalise
+from airtune.radio.array import SINGLE
 from airtune.radio.channels.base import Block, Paths, Transmitters
 from airtune.radio.impairments import muted
 from airtune.radio.plane_waves import interpolated, tangent
 from airtune.radio.transmission import Air, air_at
 from airtune.radio.units import LinkBudget
 from airtune.scenario import Scenario
-from airtune.schemes.checks import check_air
+from airtune.schemes.given_paths import check_paths, of_antennas
 from airtune.schemes.robust import Robust, stacked
 from airtune.streams import generator, torch_seed
 
@@ -68,6 +69,11 @@ class RadioRound:
         W, of the uplink [Hz].
     resource_blocks : int
         I, into which the bands of uplink and broadcast are cut.
+    client_antennas : int
+        M of each client.  Above 1 there is no channel vector of a client until its antennas are
+        weighed (:mod:`airtune.schemes.precoding`).
+    client_spacing : float
+        Distance of neighbouring antennas of a client [wavelengths].
     """
 
     seed: int
@@ -80,6 +86,8 @@ class RadioRound:
     robust: Robust | None = None
     bandwidth_hz: float = 0.0
     resource_blocks: int = 1
+    client_antennas: int = 1
+    client_spacing: float = 0.5
 
     @classmethod
     def of(cls, scenario: Scenario, seed: int, round_index: int, block: Block) -> RadioRound:
@@ -98,12 +106,13 @@ class RadioRound:
         Raises
         ------
         InputError
-            The paths hold what is no number, or powers that are too far apart to compute with.
+            The paths hold no numbers, powers too far apart to compute with, or no departures.
         """
         array, budget = scenario.array, LinkBudget.of(scenario.radio, scenario.clients)
+        block = of_antennas(block, scenario)
         try:
             for transmitters in {id(x): x for x in (block.true, block.perceived)}.values():
-                check_air(transmitters, budget, array.antennas)
+                check_paths(transmitters, budget, array.antennas)
         except ProblemError as error:
             raise InputError(
                 f"the air of round {round_index}: {error} (settings of clients.tx_power_dbm and "
@@ -121,6 +130,8 @@ class RadioRound:
             robust=Robust.of(scenario),
             bandwidth_hz=radio.bandwidth_hz,
             resource_blocks=radio.resource_blocks,
+            client_antennas=scenario.clients.antennas,
+            client_spacing=scenario.clients.antenna_spacing,
         )
 
     @cached_property
@@ -237,6 +248,8 @@ class RadioRound:
     def _problem(
         self, believed: Transmitters, effective_weights: Real, places: Real | None, slopes: bool
     ) -> Problem:
+        if self.client_antennas > 1:
+            raise InputError(f"clients.antennas = {self.client_antennas}: {SINGLE}")
         active = np.flatnonzero(effective_weights > 0)
         paths = self._plane(believed.clients.of(active), places, slopes)
         interferers = self._plane(believed.interferers, places, slopes)
@@ -301,6 +314,14 @@ class Response:
 
 
 @dataclass(frozen=True)
+class Known:
+    """The best receive beamformer for some weights nu_k, shape (K,), where it is known before."""
+
+    effective_weights: Real
+    placement: Placement
+
+
+@dataclass(frozen=True)
 class Link:
     """The radio of one round with the antennas in place.
 
@@ -313,12 +334,15 @@ class Link:
         Where the antennas are, where drives have missed [wavelengths].
     dead : ndarray, int, optional
         Antennas that hear nobody and of which the server does not know it.
+    known : Known, optional
+        A beamformer that has been found before.
     """
 
     radio: RadioRound
     positions: Real
     true_positions: Real | None = None
     dead: Integer | None = None
+    known: Known | None = None
 
     @cached_property
     def true(self) -> Response:
@@ -356,6 +380,9 @@ class Link:
         With `placement.robust` it is the best for sampled errors, and its gain that of the paths as
         they are perceived.  Several resource blocks have one each: this is for one of them.
         """
+        known = self.known
+        if known and np.array_equal(known.effective_weights, effective_weights):
+            return known.placement
         problem = self.radio.problem(effective_weights, self.positions)
         if self.radio.robust is None or not self.radio.robust.sets_beamformers:
             return self._beamform(problem)

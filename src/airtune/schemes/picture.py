@@ -9,12 +9,14 @@ import numpy as np
 
 from airtune.kinds import Complex, Real
 from airtune.schemes.link import Link
+from airtune.schemes.precoding import aligned
 
 
 def picture(link: Link, effective_weights: Real) -> dict[str, Any]:
     """Return antennas, beamformer and paths as plain JSON types, to be drawn.
 
-    Of a wide band what is drawn is the resource block in its middle.
+    Of a wide band what is drawn is the resource block in its middle, and of clients with several
+    antennas the paths that they send over together.
 
     Parameters
     ----------
@@ -22,7 +24,7 @@ def picture(link: Link, effective_weights: Real) -> dict[str, Any]:
     effective_weights : ndarray, float, shape (K,)
         nu_k; clients with 0 are left out.
     """
-    link = link.middle
+    link = aligned(link.middle, effective_weights)
     problem = link.radio.problem(effective_weights)
     best = link.best_beamformer(effective_weights)
     return {

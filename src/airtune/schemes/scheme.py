@@ -88,9 +88,11 @@ class Scheme:
         ------
         InputError
             If the policy cannot meet the settings, the interface cannot book the cost twin, or one
-            of them knows one channel for the whole band where there are resource blocks.
+            of them knows one channel for the whole band where there are resource blocks, or one
+            antenna at each client where there are several.
         """
         self._check_wideband(scenario)
+        self._check_client_arrays(scenario)
         array = with_faults(self.array.build(scenario, seed), scenario, seed)
         air = self._booking(self.air.build(scenario), scenario)
         if scenario.aggregation.groups > 1 and not self.air.tells_apart:
@@ -109,11 +111,31 @@ class Scheme:
             "array or air interface knows one channel for the whole band; leave them out (schemes)"
         )
 
+    def _check_client_arrays(self, scenario: Scenario) -> None:
+        """Refuse clients with several antennas for what knows one antenna at each of them."""
+        antennas, names = scenario.clients.antennas, [self.name, *scenario.schemes]
+        if antennas == 1 or self.client_arrays:
+            return
+        known: list[Scheme] = [registry.SCHEMES[name] for name in dict.fromkeys(names)]
+        single = ", ".join(one.name for one in known if not one.client_arrays)
+        raise InputError(
+            f"clients.antennas = {antennas}: must be 1 with the schemes {clip(single)}, whose "
+            "array or air interface knows one antenna at each client; leave them out (schemes)"
+        )
+
     @property
     def wideband(self) -> bool:
         """Whether array and interface serve several resource blocks."""
-        # one's own class inherits code for several blocks with code for one: it says so itself
-        return all(vars(part).get("wideband", False) for part in (self.array, self.air))
+        return self._both_say("wideband")
+
+    @property
+    def client_arrays(self) -> bool:
+        """Whether array and interface serve clients with several antennas."""
+        return self._both_say("client_arrays")
+
+    def _both_say(self, name: str) -> bool:
+        # one's own class inherits code for several channels with code for one: it says so itself
+        return all(vars(part).get(name, False) for part in (self.array, self.air))
 
     def _booking(self, air: AirInterface, scenario: Scenario) -> AirInterface:
         """Return the interface with the cost twin of the scenario, if there is one."""

@@ -13,6 +13,7 @@ from airtune.scenario.faults import Antennas, Faults
 from airtune.scheduling import Candidates, choose
 from airtune.schemes import BuiltScheme, Link, OverTheAir, RadioRound
 from airtune.schemes.air.analog import noise_after
+from airtune.schemes.precoding import aligned
 
 CHOOSES = ("all", "random", "best-channel", "proportional-fair")
 """Policies of selection that need no plan."""
@@ -62,7 +63,7 @@ def true_error(scheme: BuiltScheme, link: Link, weights: Real) -> float:
         return air.forecast(link, weights, np.ones(1, np.int64)).mse
     clients = np.flatnonzero(weights > 0)
     nu, errors = weights[clients], []
-    for one in link.subbands:
+    for one in aligned(link, weights).subbands:
         sent, met = air.aligned(one, clients, nu, 1.0), air.averaged(one.true.of(clients))
         missed = misalignment(met.channel, sent, nu)
         errors.append(noise_after(sent.beamformer, met) + float(np.sum(np.abs(missed) ** 2)))

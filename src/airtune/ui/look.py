@@ -18,6 +18,7 @@ from airtune.radio.movement import movement
 from airtune.radio.units import wavelength
 from airtune.registry import SCHEMES
 from airtune.schemes import Effort, RadioRound, Travel
+from airtune.schemes.precoding import drawn_problem
 from airtune.ui.cell import Cell
 from airtune.ui.first_round import heard_well, left_out, true_error, weights_of_senders
 
@@ -132,7 +133,9 @@ def look(cell: Cell) -> Look:
         for scheme, positions in ((movable, moved.positions), (fixed, still)):
             link = scheme.array.link(radio, weights, positions)
             errors.append(10.0 * math.log10(true_error(scheme, link, weights)))
-        image, places, low, high = _picture(radio.middle.problem(weights))
+        image, places, low, high = _picture(
+            drawn_problem(radio.middle, weights), radio.client_antennas
+        )
     return Look(
         movable=moved.positions,
         fixed=still,
@@ -153,7 +156,7 @@ def look(cell: Cell) -> Look:
     )
 
 
-def _picture(problem: Problem) -> tuple[bytes, tuple[int, int], float, float]:
+def _picture(problem: Problem, client_antennas: int) -> tuple[bytes, tuple[int, int], float, float]:
     """Return the map of the weakest client's gain as PNG, its size, and its outer levels [dB]."""
     from matplotlib.image import imsave
 
@@ -166,6 +169,7 @@ def _picture(problem: Problem) -> tuple[bytes, tuple[int, int], float, float]:
         problem.noise,
         x,
         y,
+        client_antennas=client_antennas,
     )
     if not np.isfinite(level).all():
         raise InputError("the settings of clients and radio: give a gain that is no number")

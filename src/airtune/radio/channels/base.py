@@ -31,12 +31,16 @@ class Paths:
     distances : ndarray, float, shape (K, L), optional
         From the array's corner r = 0 to where the wave front spreads from [wavelengths]; infinite
         for plane waves.  None: all waves are plane.
+    departures : ndarray, float, shape (K, L, 2), optional
+        In-plane part of the unit vector in which a path leaves a transmitter with several antennas;
+        these stand on a line along its x axis.  None: transmitters have one antenna.
     """
 
     gains: Complex
     directions: Real
     delays: Real
     distances: Real | None = None
+    departures: Real | None = None
 
     def of(self, transmitters: Integer) -> Paths:
         """Return the paths of some of the transmitters (indices)."""
@@ -45,6 +49,61 @@ class Paths:
     def at_offset(self, offset_hz: float) -> Paths:
         """Return the paths as they are at a frequency beside the carrier [Hz]."""
         return replace(self, gains=gains_at(self.gains, self.delays, offset_hz))
+
+    def responses(self, antennas: int, spacing: float) -> Complex:
+        """Return what a path of gain 1 takes up from each antenna of its transmitter.
+
+        ``exp(+j 2 pi D m u_x)`` for the antennas m = 0 .. M - 1, so that the gains are those of
+        the first one (system model, section 5: ``H_k[n, m]`` is their sum over the paths).
+
+        Parameters
+        ----------
+        antennas : int
+            M.
+        spacing : float
+            D, between neighbours [wavelengths].
+
+        Returns
+        -------
+        ndarray, complex, shape (K, L, M)
+
+        Raises
+        ------
+        ValueError
+            The paths have no departures.
+        """
+        if self.departures is None:
+            raise ValueError("paths without departures are those of transmitters with one antenna")
+        along = spacing * np.arange(antennas)
+        return np.asarray(np.exp(2j * np.pi * self.departures[..., :1] * along))
+
+    def of_one_antenna(self) -> Paths:
+        """Return the paths of the first antenna of each transmitter."""
+        return self if self.departures is None else replace(self, departures=None)
+
+    def of_each_antenna(self, antennas: int, spacing: float) -> Paths:
+        """Return the paths of K M transmitters, one for each antenna, transmitter by transmitter.
+
+        Parameters are those of :meth:`responses`.
+        """
+        count = len(self.gains)
+        gains = self.gains[..., None] * self.responses(antennas, spacing)
+        each = self.of_one_antenna().of(np.repeat(np.arange(count), antennas))
+        return replace(each, gains=gains.transpose(0, 2, 1).reshape(count * antennas, -1))
+
+    def precoded(self, precoders: Complex, spacing: float) -> Paths:
+        """Return the paths of K transmitters whose antennas send one symbol, each with a factor.
+
+        Parameters
+        ----------
+        precoders : ndarray, complex, shape (K, M)
+            Factors of the antennas.
+        spacing : float
+            As in :meth:`responses`.
+        """
+        responses = self.responses(precoders.shape[1], spacing)
+        sums = np.einsum("klm,km->kl", responses, precoders)
+        return replace(self, gains=self.gains * sums, departures=None)
 
     def joined(self, others: Paths) -> Paths:
         """Return the paths of these transmitters and then of others, filled up with gains of 0."""
@@ -84,18 +143,28 @@ class Paths:
         return both[0].filled(longest), both[1].filled(longest)
 
     def _each(self, change: Callable[[AnyArray], AnyArray]) -> Paths:
-        distances = None if self.distances is None else change(self.distances)
-        return Paths(change(self.gains), change(self.directions), change(self.delays), distances)
+        distances, departures = (
+            None if some is None else change(some) for some in (self.distances, self.departures)
+        )
+        return Paths(
+            change(self.gains), change(self.directions), change(self.delays), distances, departures
+        )
 
     def _with(self, others: Paths, join: Callable[[AnyArray, AnyArray], AnyArray]) -> Paths:
         distances = None
         if self.distances is not None and others.distances is not None:
             distances = join(self.distances, others.distances)
+        departures = None
+        if self.departures is not None and others.departures is not None:
+            departures = join(self.departures, others.departures)
+        elif (self.departures is None) != (others.departures is None):
+            raise ValueError("paths with departures and paths without any cannot be put together")
         return Paths(
             join(self.gains, others.gains),
             join(self.directions, others.directions),
             join(self.delays, others.delays),
             distances,
+            departures,
         )
 
 

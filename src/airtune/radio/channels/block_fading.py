@@ -112,6 +112,26 @@ def evolve_paths(
     return replace(paths, gains=gains, directions=moved)
 
 
+def drifted_departures(paths: Paths, settings: PathSettings, rng: np.random.Generator) -> Paths:
+    """Return paths whose departures, if they have any, have drifted as their directions do.
+
+    Departures are uniform over the half sphere at first, whatever `angles` is: what surrounds a
+    client scatters its signal all around it.
+
+    Parameters
+    ----------
+    paths : Paths
+    settings : PathSettings
+        Section ``radio.paths`` of the scenario; `angle_drift_deg` is the deviation of a step.
+    rng : Generator
+        Source of the steps.
+    """
+    if paths.departures is None or settings.angle_drift_deg == 0:
+        return paths
+    step = np.deg2rad(settings.angle_drift_deg)
+    return replace(paths, departures=directions.random_step(paths.departures, step, rng))
+
+
 class BlockFading(Channel):
     """Paths drawn once and evolved from round to round, with CSI error; a round costs one step.
 
@@ -141,6 +161,7 @@ class BlockFading(Channel):
     def __init__(self, radio: Radio, clients: Clients, seed: int) -> None:
         others = radio.interferers
         self._settings, self._csi = radio.paths, radio.csi
+        self._client_antennas = clients.antennas
         self._seed, self._wavelength = seed, wavelength(radio.carrier_hz)
         self.clients = place_stations(clients.count, clients.distance_m, radio, seed, "clients")
         self.interferers = place_stations(
@@ -176,10 +197,9 @@ class BlockFading(Channel):
     def ahead(self, known: Transmitters, blocks: int, rng: np.random.Generator) -> Transmitters:
         """Draw what the paths may be some blocks later, by the law that they follow."""
         for _ in range(blocks):
-            known = Transmitters(
-                evolve_paths(known.clients, self.clients, self._settings, rng),
-                evolve_paths(known.interferers, self.interferers, self._settings, rng),
-            )
+            clients = evolve_paths(known.clients, self.clients, self._settings, rng)
+            others = evolve_paths(known.interferers, self.interferers, self._settings, rng)
+            known = Transmitters(drifted_departures(clients, self._settings, rng), others)
         return known
 
     def _true(self, round_index: int) -> Transmitters:
@@ -188,15 +208,19 @@ class BlockFading(Channel):
             raise ValueError(f"round must be >= 0, got {round_index}")
         if self._paths is None or round_index < self._round:
             self._round = 0
-            self._paths = Transmitters(
-                self._initial(self.clients, "clients"),
-                self._initial(self.interferers, "interferers"),
-            )
+            clients = self._initial(self.clients, "clients")
+            if self._client_antennas > 1:
+                rng = generator(self._seed, "channel", "departures", 0)
+                departures = directions.uniform(clients.gains.shape, rng)
+                clients = replace(clients, departures=departures)
+            self._paths = Transmitters(clients, self._initial(self.interferers, "interferers"))
         while self._round < round_index:
             self._round += 1
             last = self._paths
+            clients = self._evolve(last.clients, self.clients, "clients")
+            rng = generator(self._seed, "channel", "departures", self._round)
             self._paths = Transmitters(
-                self._evolve(last.clients, self.clients, "clients"),
+                drifted_departures(clients, self._settings, rng),
                 self._evolve(last.interferers, self.interferers, "interferers"),
             )
         return self._paths

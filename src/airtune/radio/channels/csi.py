@@ -43,6 +43,8 @@ def perceived_paths(paths: Paths, csi: Csi, rng: np.random.Generator) -> Paths:
 def perceived(true: Transmitters, csi: Csi, seed: int, round_index: int) -> Transmitters:
     """Return the paths of a round with CSI error, the same for every scheme of (seed, round).
 
+    Departures from clients with several antennas are turned as directions are.
+
     Parameters
     ----------
     true : Transmitters
@@ -58,7 +60,13 @@ def perceived(true: Transmitters, csi: Csi, seed: int, round_index: int) -> Tran
     -------
     Transmitters
     """
+    clients = perceived_paths(true.clients, csi, generator(seed, "csi", round_index, "clients"))
+    if clients.departures is not None and csi.angle_error_deg > 0:
+        rng = generator(seed, "csi", round_index, "departures")
+        step = np.deg2rad(csi.angle_error_deg)
+        turned = directions.random_step(clients.departures, step, rng)
+        clients = replace(clients, departures=turned)
     return Transmitters(
-        perceived_paths(true.clients, csi, generator(seed, "csi", round_index, "clients")),
+        clients,
         perceived_paths(true.interferers, csi, generator(seed, "csi", round_index, "interferers")),
     )

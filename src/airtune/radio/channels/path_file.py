@@ -32,6 +32,7 @@ _GROUPS = {"clients": "", "interferers": "interferer_"}
 _PARTS = ("gains", "directions", "delays")
 _NAMES = (
     *(prefix + part for prefix in _GROUPS.values() for part in (*_PARTS, "distances")),
+    "departures",
     "carrier_hz",
     "source",
 )
@@ -98,6 +99,9 @@ def write_paths(path: str | Path, paths: PathSet) -> None:
             arrays[prefix + "distances"] = metres * np.stack(
                 [plane if one.distances is None else one.distances for one in of_group]
             )
+    departures = [one.clients.filled(arrays["gains"].shape[2]).departures for one in paths.blocks]
+    if departures[0] is not None:
+        arrays["departures"] = np.stack([one for one in departures if one is not None])
     _path_set({name: np.asarray(array) for name, array in arrays.items()})
     new = target.with_name(f".{target.name}.new")
     try:
@@ -136,8 +140,9 @@ def read_paths(path: str | Path) -> PathSet:
         An .npz file with `gains` (T, K, L), complex, `directions` (T, K, L, 2), `delays` (T, K, L)
         [s], the same of J interferers as `interferer_gains` (T, J, L') and so on, `carrier_hz` ()
         [Hz] and `source` ().  Interferers may be absent.  `distances` (T, K, L) [m] make wave
-        fronts spherical, `interferer_distances` too; infinite ones stay plane.  Paths that fill up
-        have gain 0, and what else stands for them does not matter.
+        fronts spherical, `interferer_distances` too; infinite ones stay plane.  `departures`
+        (T, K, L, 2) of the clients are for clients with several antennas (`Paths.departures`).
+        Paths that fill up have gain 0, and what else stands for them does not matter.
 
     Returns
     -------
@@ -211,23 +216,30 @@ def _group(
         raise InputError(f"{prefix}gains must have shape (T, {letter}), not {gains.shape}")
     found = {"gains": gains}
     heard = gains != 0
-    for part, shape in (("directions", (*gains.shape, 2)), ("delays", gains.shape)):
-        found[part] = _numbers(arrays, prefix + part, np.float64, shape)
-        found[part] = np.where(heard if part == "delays" else heard[..., None], found[part], 0.0)
-    for name in ("gains", "directions", "delays"):
+    vectors = ["directions"]
+    if not prefix and "departures" in arrays:
+        vectors.append("departures")
+    for part in (*vectors, "delays"):
+        flat = part == "delays"
+        found[part] = _numbers(
+            arrays, prefix + part, np.float64, gains.shape if flat else (*gains.shape, 2)
+        )
+        found[part] = np.where(heard if flat else heard[..., None], found[part], 0.0)
+    for name in ("gains", *vectors, "delays"):
         if not np.isfinite(found[name]).all():
             raise InputError(f"{prefix}{name} must be finite numbers")
     if found["delays"].min(initial=0.0) < 0:
         raise InputError(f"{prefix}delays must be >= 0 s, not {found['delays'].min():g}")
-    with np.errstate(over="ignore"):  # what is too long for its square is refused all the same
-        length = np.linalg.norm(found["directions"], axis=-1)
-    if length.max(initial=0.0) > 1.0 + LENGTH:
-        raise InputError(
-            f"{prefix}directions must have length at most 1, not {length.max():.9g}: they are the "
-            "in-plane part of unit vectors"
-        )
-    long = length > 1.0
-    found["directions"][long] /= length[long][:, None]
+    for name in vectors:
+        with np.errstate(over="ignore"):  # what is too long for its square is refused all the same
+            length = np.linalg.norm(found[name], axis=-1)
+        if length.max(initial=0.0) > 1.0 + LENGTH:
+            raise InputError(
+                f"{prefix}{name} must have length at most 1, not {length.max():.9g}: they are the "
+                "in-plane part of unit vectors"
+            )
+        long = length > 1.0
+        found[name][long] /= length[long][:, None]
     if prefix + "distances" in arrays:
         distances = _numbers(arrays, prefix + "distances", np.float64, gains.shape)
         distances = np.where(heard, distances, np.inf)

@@ -18,9 +18,10 @@ import numpy as np
 from airtune.kinds import Integer, Real
 from airtune.radio.power_control import capped_alignment, misalignment
 from airtune.radio.transmission import Transmission
-from airtune.schemes.air.analog import Analog, forced, noise_after
+from airtune.schemes.air.analog import Analog, forced, noise_after, spread_weights
 from airtune.schemes.air.messages import Forecast, Reception, Uploads
 from airtune.schemes.link import Link
+from airtune.schemes.precoding import aligned
 from airtune.streams import torch_seed
 
 
@@ -36,6 +37,7 @@ class OverTheAir(Analog):
     inexact: ClassVar[str | None] = "the noise, interference and misalignment of the channel"
     reported_scalars: ClassVar[int] = 2
     wideband: ClassVar[bool] = True
+    client_arrays: ClassVar[bool] = True
     needs_a_sum: ClassVar[bool] = True
 
     def forecast(self, link: Link, omega: Real, matrix_sizes: Integer) -> Forecast:
@@ -43,6 +45,7 @@ class OverTheAir(Analog):
 
         In a wide band it is the mean over the resource blocks.
         """
+        link = aligned(link, omega)
         if self.aggregation.alignment == "forcing":
             errors = [1.0 / one.best_beamformer(omega).worst_gain for one in link.subbands]
             mse = float(np.mean(errors)) / self.aggregation.sendings
@@ -66,6 +69,7 @@ class OverTheAir(Analog):
         report = self.report(uploads)
         normalisation = self.normalised(report, uploads)
         nu = normalisation.effective_weights
+        link = aligned(link, spread_weights(link, uploads.clients, nu))
         sent = [self.aligned(one, uploads.clients, nu, backoff) for one in link.subbands]
         return report.added_to(self.transmit(uploads, link, normalisation, *sent))
 

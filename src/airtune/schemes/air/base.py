@@ -12,12 +12,14 @@ from airtune.kinds import Floating, Integer, Real
 from airtune.radio import access, links, robust, scales
 from airtune.radio.quantisers import Quantised
 from airtune.radio.quantisers.coding import Coding
-from airtune.radio.units import dbm_to_watt, noise_power
+from airtune.radio.units import dbm_to_watt
 from airtune.scenario import Aggregation, Digital, Radio, Scenario
 from airtune.scenario.costs import CostTwin
 from airtune.schemes.air.messages import Forecast, Reception, Uploads
 from airtune.schemes.air.signalling import Broadcast, Overheads, Signalling
+from airtune.schemes.broadcast import broadcast_rates
 from airtune.schemes.link import Link
+from airtune.schemes.precoding import alone
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,9 @@ class AirInterface(ABC):
         :meth:`booked_entries` returns; without it the interface is refused where there is a twin.
     wideband : bool
         Of the class itself: whether it sends over each of `Link.subbands`, the resource blocks.
+    client_arrays : bool
+        Of the class itself: whether it serves clients with several antennas
+        (:mod:`airtune.schemes.precoding`); without it it is refused where there are some.
     sends_signs : bool
         Of the class: whether the mean that is decoded holds signs alone, of one size.
     needs_a_sum : bool
@@ -106,6 +111,7 @@ class AirInterface(ABC):
     follows_no_law: ClassVar[bool] = False
     sends_signs: ClassVar[bool] = False
     wideband: ClassVar[bool] = False
+    client_arrays: ClassVar[bool] = False
     needs_a_sum: ClassVar[bool] = False
 
     @classmethod
@@ -261,22 +267,9 @@ class AirInterface(ABC):
 
     def _downlink(self, link: Link, message: Broadcast) -> tuple[float, float]:
         """Return time [s] and energy [J] of the broadcast of the adapters to its listeners."""
-        radio, clients = self.radio, message.listeners
-        bandwidth = radio.downlink_bandwidth_hz
-        power = float(dbm_to_watt(radio.base_station_power_dbm))
-        precoded = radio.downlink_precoding == "multicast"
-        rates = [
-            links.downlink_rates(
-                one.true.of(clients).channel,
-                power,
-                noise_power(radio.noise_psd_dbm_hz, bandwidth, radio.noise_figure_db),
-                bandwidth,
-                radio.efficiency,
-                one.multicast_beamformer(clients) if precoded else None,
-            )
-            for one in link.over(bandwidth)
-        ]
-        downlink_s = message.bits / float(np.mean(rates, axis=0).min())
+        power = float(dbm_to_watt(self.radio.base_station_power_dbm))
+        rates = broadcast_rates(link, message.listeners, self.radio)
+        downlink_s = message.bits / float(rates.min())
         return downlink_s, power * downlink_s
 
     def pilots(
@@ -300,7 +293,8 @@ class AirInterface(ABC):
         radio, signalling = self.radio, signalling or Signalling()
         senders = signalling.senders(clients)
         powers = link.radio.powers[senders]
-        symbols = radio.pilot_symbols_per_client * signalling.soundings
+        antennas = link.radio.client_antennas  # each of them sends the client's pilots in turn
+        symbols = radio.pilot_symbols_per_client * signalling.soundings * antennas
         pilots = links.pilot_airtime(symbols, radio.bandwidth_hz, powers)
         sounded = signalling.sends_pilots(senders)
         reports = self._reports(link, clients, matrix_sizes, signalling)
@@ -344,6 +338,7 @@ class AirInterface(ABC):
 
     def uplink(self, link: Link, clients: Integer) -> access.Uplink:
         """Return the uplink of these clients for messages in bits: true air, known receivers."""
+        link = alone(link, clients)
         return access.Uplink.over(
             [one.true.of(clients) for one in link.subbands],
             [one.perceived.of(clients) for one in link.subbands],

@@ -55,6 +55,7 @@ class Digital(AirInterface):
     places_set_error: ClassVar[bool] = False
     books_twins: ClassVar[bool] = True
     wideband: ClassVar[bool] = True
+    client_arrays: ClassVar[bool] = True
 
     def coded(self, coding: Coding) -> Self:
         """Return the interface with a coding of the updates."""

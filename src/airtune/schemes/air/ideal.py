@@ -28,6 +28,7 @@ class ErrorFree(AirInterface):
     broadcasts: ClassVar[bool] = False
     books_twins: ClassVar[bool] = True
     wideband: ClassVar[bool] = True
+    client_arrays: ClassVar[bool] = True
     needs_a_sum: ClassVar[bool] = True
 
     def forecast(self, link: Link, omega: Real, matrix_sizes: Integer) -> Forecast:

@@ -90,6 +90,9 @@ class ArrayPolicy(ABC):
     wideband : bool
         Of the class itself: whether its places serve several resource blocks
         (`RadioRound.subbands`); without it the policy is refused where there are some.
+    client_arrays : bool
+        Of the class itself: whether it serves clients with several antennas
+        (:mod:`airtune.schemes.precoding`); without it the policy is refused where there are some.
 
     Examples
     --------
@@ -110,6 +113,7 @@ class ArrayPolicy(ABC):
     about: ClassVar[str]
     moves: ClassVar[bool] = False
     wideband: ClassVar[bool] = False
+    client_arrays: ClassVar[bool] = False
 
     @classmethod
     def build(cls, scenario: Scenario, seed: int) -> Self:

@@ -34,6 +34,7 @@ class HalfWavelengthArray(ArrayPolicy):
 
     about: ClassVar[str] = "half-wavelength planar array"
     wideband: ClassVar[bool] = True
+    client_arrays: ClassVar[bool] = True
     factor: ClassVar[int] = 1
 
     @property
@@ -51,6 +52,7 @@ class DoubledArray(HalfWavelengthArray):
 
     about: ClassVar[str] = "2N half-wavelength array"
     wideband: ClassVar[bool] = True
+    client_arrays: ClassVar[bool] = True
     factor: ClassVar[int] = 2
 
 
@@ -59,6 +61,7 @@ class NoArray(HalfWavelengthArray):
 
     about: ClassVar[str] = "none"
     wideband: ClassVar[bool] = True
+    client_arrays: ClassVar[bool] = True
 
     @property
     def front_end(self) -> FrontEnd:
@@ -78,6 +81,7 @@ class RandomArray(ArrayPolicy):
 
     about: ClassVar[str] = "random feasible positions"
     wideband: ClassVar[bool] = True
+    client_arrays: ClassVar[bool] = True
     seed: int
 
     @classmethod
@@ -97,6 +101,7 @@ class SparseArray(ArrayPolicy):
 
     about: ClassVar[str] = "N antennas spread over the region"
     wideband: ClassVar[bool] = True
+    client_arrays: ClassVar[bool] = True
 
     def start(self) -> Real:
         """Return the sparse array (:func:`airtune.placement.sparse`)."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from airtune.kinds import Real
 from airtune.placement import Placement, Problem, solve, solve_average, solve_wideband
+from airtune.placement.client_places import average_clients, solve_clients
 from airtune.placement.lattice import lattice
 from airtune.placement.places import grid_lattice
 from airtune.placement.travel import TravelLimit, match
@@ -19,6 +20,7 @@ from airtune.radio.units import to_db
 from airtune.scenario import PlacementSettings, Scenario
 from airtune.schemes.arrays.base import ArrayPolicy, Effort, Travel
 from airtune.schemes.link import RadioRound
+from airtune.schemes.precoding import client_arrays
 from airtune.streams import torch_seed
 
 REACHES = (0.1, 0.05, 0.02)
@@ -41,6 +43,7 @@ class MovableArray(ArrayPolicy):
     about: ClassVar[str] = "movable antennas, placed each round"
     moves: ClassVar[bool] = True
     wideband: ClassVar[bool] = True
+    client_arrays: ClassVar[bool] = True
     placement: PlacementSettings
 
     @classmethod
@@ -80,10 +83,23 @@ class MovableArray(ArrayPolicy):
         """Return the positions of the largest worst gain (:func:`airtune.placement.solve`).
 
         With several resource blocks: those of the least mean error over them
-        (:func:`airtune.placement.solve_wideband`).
+        (:func:`airtune.placement.solve_wideband`).  For clients with several antennas: by
+        :func:`airtune.placement.client_places.solve_clients`.
         """
         effort = Effort() if effort is None else effort
         limited = self._limit(positions, travel)
+        if radio.client_antennas > 1:
+            if not np.any(effective_weights > 0):
+                return positions
+            return solve_clients(
+                client_arrays(radio, effective_weights),
+                positions,
+                mode=effort.mode or self.placement.mode,
+                method=effort.method or self.placement.method,
+                seed=torch_seed(radio.seed, "placement", radio.round) % 2**31,
+                travel=limited,
+                grid=self.array.drives.grid,
+            )
         if len(radio.subbands) > 1:
             return solve_wideband(
                 [one.chosen_for(effective_weights) for one in radio.subbands],
@@ -153,6 +169,15 @@ class MovableArray(ArrayPolicy):
         travel: Travel | None = None,
     ) -> Real:
         """Return the positions of least mean error (:func:`airtune.placement.solve_average`)."""
+        if radios[0].client_antennas > 1:
+            return average_clients(
+                [client_arrays(radio, effective_weights) for radio in radios],
+                positions,
+                mode=self.placement.mode,
+                seed=torch_seed(radios[0].seed, "placement", radios[0].round) % 2**31,
+                travel=self._limit(positions, travel),
+                grid=self.array.drives.grid,
+            )
         return solve_average(
             [one.problem(effective_weights) for radio in radios for one in radio.subbands],
             positions,

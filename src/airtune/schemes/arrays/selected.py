@@ -17,11 +17,13 @@ from airtune.costs import FrontEnd
 from airtune.errors import InputError
 from airtune.kinds import Real
 from airtune.placement import Problem, select, sparse
+from airtune.placement.client_places import select_clients
 from airtune.placement.places import choose
 from airtune.placement.selection import exchange
 from airtune.radio.layouts import fixed_array
 from airtune.schemes.arrays.base import ArrayPolicy, Effort, Travel
 from airtune.schemes.link import RadioRound
+from airtune.schemes.precoding import client_arrays
 from airtune.streams import torch_seed
 
 
@@ -37,6 +39,7 @@ class SelectedArray(ArrayPolicy):
 
     about: ClassVar[str] = "best N of a larger array, each round"
     wideband: ClassVar[bool] = True
+    client_arrays: ClassVar[bool] = True
 
     @property
     def front_end(self) -> FrontEnd:
@@ -69,10 +72,18 @@ class SelectedArray(ArrayPolicy):
         """Return the positions of the antennas chosen; nothing travels.
 
         With several resource blocks those of the least mean error over them, from the best choices
-        of some of the blocks by exchange.
+        of some of the blocks by exchange.  For clients with several antennas: by
+        :func:`airtune.placement.client_places.select_clients`.
         """
         seed = torch_seed(radio.seed, "selection", radio.round) % 2**31
         pool, bands = self.pool(), radio.subbands
+        if radio.client_antennas > 1:
+            if not np.any(effective_weights > 0):
+                return pool[: self.array.antennas]
+            problem = client_arrays(radio, effective_weights)
+            return select_clients(
+                problem, pool, lambda one: self.chosen(one, pool, seed, effort), seed=seed
+            )
         problems = [one.problem(effective_weights, pool) for one in bands]
         starts = [
             self.chosen(problem, pool, seed, effort) for problem in problems[:: -(-len(bands) // 4)]
@@ -112,6 +123,7 @@ class SpreadSelectedArray(SelectedArray):
 
     about: ClassVar[str] = "best N of antennas spread over the region"
     wideband: ClassVar[bool] = True
+    client_arrays: ClassVar[bool] = True
 
     def chosen(self, problem: Problem, pool: Real, seed: int, effort: Effort | None) -> Real:
         """Return the best N of a pool for one channel, shape (N, 2) [wavelengths]."""

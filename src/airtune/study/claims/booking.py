@@ -79,7 +79,7 @@ class Books:
             kappa=processor.kappa,
             speed_mps=drive.speed_mps,
             drive_power_w=drive.power_w,
-            hardware=scenario.radio.hardware.resolved(),
+            hardware=scenario.radio.hardware.resolved(scenario.clients.antennas),
             front_end=SCHEMES[scheme].build(scenario, scenario.seed).array.front_end,
             bandwidth_hz=scenario.radio.bandwidth_hz,
             downlink_hz=scenario.radio.downlink_bandwidth_hz,
