@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airtune import record
+from airtune.commands.plan import plan_and_show
 from airtune.engines import LocalEngine
 from airtune.errors import InputError
 from airtune.planning import Repetition, plan_run
@@ -17,6 +21,7 @@ from airtune.planning.budgets import expected_rounds, first_way, planned_round
 from airtune.planning.replan import CurrentPlan
 from airtune.radio.channels.base import Block, Channel, Transmitters
 from airtune.registry import SCHEMES
+from airtune.report import page, style
 from airtune.rounds import cell_io
 from airtune.rounds.federated import FederatedRun
 from airtune.scenario import Scenario
@@ -286,3 +291,41 @@ def test_what_cannot_be_kept_at_all_is_refused_before(small_scenario) -> None:
     scenario = binding(small_scenario, "digital", 1e-4, "latency_s", training__rounds=1)
     with pytest.raises(InputError, match=r"raise budget\.latency_s"):
         run_of(scenario, "digital")
+
+
+def test_the_command_says_that_budgets_are_kept(
+    small_scenario, quadratic, tmp_path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "scenario.yaml"
+    path.write_text(yaml.safe_dump(small_scenario.to_dict()))
+    for overrides, kept in (
+        (["plan=own", "budget.latency_s=100"], True),
+        (["plan=own", "budget.latency_s=100", "planning.keep_budgets=false"], False),
+        (["plan=own"], False),
+        (["budget.latency_s=100"], False),
+    ):
+        plan_and_show(str(path), overrides, None, None, True)
+        assert json.loads(capsys.readouterr().out)["keep_budgets"] is kept
+    plan_and_show(str(path), ["plan=own", "budget.latency_s=100"], None, tmp_path / "plan", False)
+    assert "the rest is planned anew within the budgets" in " ".join(
+        capsys.readouterr().out.split()
+    )
+
+
+@pytest.mark.parametrize(
+    ("by", "text"),
+    [
+        (
+            "latency_s",
+            "Movable: ended after 12 rounds of 30 planned, so that budget.latency_s is kept.",
+        ),
+        ("plan", "Movable: ended after 12 rounds of 30 planned, so that its budgets are kept."),
+    ],
+)
+def test_the_page_says_so(by: str, text: str) -> None:
+    result = {"ended": "budget", "stopped_by": by, "rounds": 12, "plan": {"rounds": 30}}
+    run = SimpleNamespace(schemes=[SimpleNamespace(name="movable", result=result)], results={})
+    label = style.scheme_style("movable").label
+    assert text.replace("Movable", label) in page._remarks(run)  # type: ignore[arg-type]
+    result["ended"] = "plan"
+    assert not any("ended" in said for said in page._remarks(run))  # type: ignore[arg-type]

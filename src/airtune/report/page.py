@@ -276,10 +276,12 @@ def _remarks(run: RunFolder) -> list[str]:
     for label, entry in entries:
         if entry.get("ended") == "budget":
             done, planned = read(entry.get("rounds")).median, _planned_rounds(entry)
-            of = "" if planned is None else f" of {count(planned)} planned ones"
+            of = "" if planned is None else f" of {count(planned)} planned"
             by = entry.get("stopped_by")
             which = "its budgets are" if by in (None, "plan") else f"budget.{by} is"
-            said.append(f"{label}: ended after {count(done or 0)}{of}, so that {which} kept.")
+            said.append(
+                f"{label}: ended after {count(done or 0)} rounds{of}, so that {which} kept."
+            )
     over = [label for label, entry in entries if entry.get("within_latency_budget") is False]
     if over:
         said.append(f"Over the latency budget: {', '.join(over)}.")
