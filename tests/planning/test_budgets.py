@@ -26,6 +26,7 @@ from airtune.rounds import cell_io
 from airtune.rounds.federated import FederatedRun
 from airtune.scenario import Scenario
 from airtune.study import histories, outcomes
+from planning.test_forecast_plan import PILOT
 from quadratic import QuadraticLearner
 from rounds.test_federated import with_settings
 
@@ -103,7 +104,7 @@ def spent_over_budget(run: FederatedRun) -> float:
 
 
 @settings(
-    max_examples=15,
+    max_examples=12,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
@@ -329,3 +330,48 @@ def test_the_page_says_so(by: str, text: str) -> None:
     assert text.replace("Movable", label) in page._remarks(run)  # type: ignore[arg-type]
     result["ended"] = "plan"
     assert not any("ended" in said for said in page._remarks(run))  # type: ignore[arg-type]
+
+
+def test_stragglers_are_reckoned_with_once_they_have_been_seen(small_scenario) -> None:
+    over = {}
+    for keep in (False, None):
+        scenario = binding(
+            small_scenario,
+            "fixed",
+            0.9,
+            "latency_s",
+            training__rounds=8,
+            faults__stragglers__share=0.5,
+            planning__keep_budgets=keep,
+        )
+        run = run_of(scenario, "fixed")
+        finished(run)
+        over[keep] = spent_over_budget(run)
+    assert over[False] > 2
+    assert over[None] <= 1.05
+
+
+def test_a_plan_that_predicts_keeps_its_budgets(small_scenario) -> None:
+    changes = {
+        "training__rounds": 30,
+        "training__server_optimizer": "adam",
+        "planning__rounds": "planned",
+        "planning__objective": "energy-delay",
+    }
+    scenario = with_settings(small_scenario, **NARROW | changes)
+    learner = QuadraticLearner(scenario, 1)
+    known = Repetition(scenario, 1, learner, pilot=PILOT)  # type: ignore[arg-type]
+    plan = plan_run(known, "digital").plan
+    over = {}
+    for keep in (False, None):
+        within = with_settings(
+            scenario, budget__latency_s=plan.latency_s.total, planning__keep_budgets=keep
+        )
+        known = Repetition(within, 1, learner, pilot=PILOT)  # type: ignore[arg-type]
+        known = replace(known, channel=Worse(known.paths, 12.0, 2), _schemes={})
+        run = FederatedRun(known, "digital", LocalEngine.over(learner))  # type: ignore[arg-type]
+        lines = finished(run)
+        over[keep] = spent_over_budget(run)
+    assert over[False] > 2
+    assert over[None] <= 1.05
+    assert any("predicted_rounds" in line.get("replanned", {}) for line in lines)
