@@ -235,7 +235,7 @@ def test_given_rounds_become_the_most_that_fit(small_scenario) -> None:
     "changes",
     [
         {"planning__keep_budgets": None},
-        {"planning__keep_budgets": None, "plan": "shared", "budget__latency_s": 2.0},
+        {"planning__keep_budgets": None, "plan": "shared", "budget__latency_s": 5.0},
         {"planning__keep_budgets": None, "plan": "own", "budget__latency_s": 100.0},
     ],
 )
