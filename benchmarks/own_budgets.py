@@ -22,7 +22,7 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -144,12 +144,12 @@ def shares(cell: Document, budgets: Document) -> dict[str, float]:
     return {kind: cell[kind] / budgets[kind] for kind in KINDS}
 
 
-def tasks(seeds: int, *more: str) -> Iterator[Task]:
+def tasks(seeds: int, schemes: Sequence[str], *more: str) -> Iterator[Task]:
     """Yield the cells, seed by seed."""
     learners = SharedLearners(most=1)
     yield Task(BUDGETS, lambda _: find_budgets(*more))
     for seed in range(1, seeds + 1):
-        for scheme in SCHEMES:
+        for scheme in schemes:
             for keep in (False, True):
 
                 def work(
@@ -211,6 +211,7 @@ def main() -> None:
     """Measure what is missing and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--schemes", default=",".join(SCHEMES), help="cells of these only")
     parser.add_argument("--rounds", type=int, help="most rounds; the scenario's by default")
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--cache", help="folder of pre-trained models")
@@ -222,7 +223,7 @@ def main() -> None:
     more += [] if given.cache is None else [f"cache={given.cache}"]
     if not given.table:
         until = None if given.seconds is None else time.time() + given.seconds
-        Campaign(given.out, facts).run(tasks(given.seeds, *more), until)
+        Campaign(given.out, facts).run(tasks(given.seeds, given.schemes.split(","), *more), until)
     if given.out == RESULT:
         document = json.loads(RESULT.read_text(encoding="utf-8"))
         manual.put(PAGE, "own budgets", "\n".join(table(document)))
