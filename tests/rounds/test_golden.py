@@ -24,7 +24,7 @@ BEFORE = {
     },
     "array": {"drive": "custom", "speed_mps": 0.5, "drive_power_w": 0.5, "field_pilots": 1},
     "aggregation": {"scale_reports": "sequential", "repetition": 1},
-    "planning": {"overlap": False, "movement": "each-round"},
+    "planning": {"overlap": False, "movement": "each-round", "keep_budgets": False},
     "digital": {"quantizer": "uniform", "bits": "auto", "error_feedback": True},
 }
 """Settings that there were not, or had other defaults, with the books of then."""

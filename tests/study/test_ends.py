@@ -68,6 +68,12 @@ def test_what_was_planned_counts_where_less_was_booked() -> None:
     assert stopped_by(totals, plan, asked(30, latency_s=12.0)) == "latency_s"
 
 
+def test_the_budget_that_ended_a_run_is_told_in_any_case() -> None:
+    totals = finished(3, seconds=1.0, joules=1.0, clients=[1.0])
+    ended = totals.model_copy(update={"stopped_by": "energy_j"})
+    assert stopped_by(ended, None, asked(30, latency_s=12.0)) == "energy_j"
+
+
 @settings(deadline=None)
 @given(st.integers(1, 5000), st.floats(0, 1))
 def test_an_interval_holds_its_share(records: int, share: float) -> None:
@@ -123,6 +129,20 @@ def test_figures_of_several_seeds_merge() -> None:
     assert merged["preference_accuracy_interval"] is None
     assert merged["stopped_by"] == "plan"
     assert merged["rouge_l"]["median"] == 0.75
+
+
+def test_seeds_that_ended_before_others_merge_by_rounds() -> None:
+    """Validated every second round; one seed has ended after round 3, where it was validated."""
+    whole = outcomes.cell_figures(cell(), {}, asked(1))
+    line = whole["history"][0]
+    rounds = [{**line, "round": i, "loss": 4.0 - i} for i in (0, 2, 4)]
+    short = [{**line, "round": i, "loss": 6.0 - i} for i in (0, 2, 3)]
+    one = {**whole, "history": rounds}
+    other = {**whole, "history": short, "ended": "budget", "stopped_by": "latency_s"}
+    merged = outcomes.over_seeds([one, other])
+    assert [(x["round"], x["loss"]) for x in merged["history"]] == [(0, 5.0), (2, 3.0)]
+    assert (merged["ended"], merged["stopped_by"]) == ("budget", "latency_s")
+    assert outcomes.over_seeds([one, one])["ended"] == "plan"
 
 
 def test_errors_over_seeds_are_of_those_that_have_one() -> None:

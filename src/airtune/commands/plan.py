@@ -239,5 +239,11 @@ def _costs(report: ScenarioPlan) -> RenderableType:
     limit = budget.of_clients(plan.client_energy_j.size)[whose]
     allowed = "" if limit is None else f" of {limit:.4g} J allowed"
     table.caption = f"Most of one client: {most:.4g} J{allowed} (client {whose})."
-    table.caption += sentence(remark(report.repetition.scenario.to_dict()))
+    scenario = report.repetition.scenario
+    if budget.given and scenario.planning.keeps_budgets(scenario.plan):
+        table.caption += (
+            " Where rounds cost more than planned, the rest is planned anew within the budgets, or "
+            "the run ends (planning.keep_budgets)."
+        )
+    table.caption += sentence(remark(scenario.to_dict()))
     return table

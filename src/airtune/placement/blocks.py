@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from airtune.kinds import Real
+from airtune.kinds import Mask, Real
 from airtune.placement.kernels.blocks import AIM, MOVE, PROMISE, SLOPE, Task, judge
 from airtune.placement.kernels.sqp import Limits
 from airtune.placement.places import grid_places, table_of
@@ -219,11 +219,12 @@ class Blocks:
         self._judge(Task(MOVE, n, most), state, np.column_stack([places, factors]))
         state.value = self._value(state)
 
-    def _open(self, state: _State, n: int, places: Real) -> Real:
+    def _open(self, state: _State, n: int, places: Real) -> Mask:
         """Tell which places are no nearer to the other antennas than the spacing."""
         others = np.delete(state.places, n, axis=0)
         apart = np.linalg.norm(places[:, None] - others[None], axis=2)
-        return (apart >= self.problem.spacing - FEASIBILITY / 2).all(axis=1)
+        free: Mask = (apart >= self.problem.spacing - FEASIBILITY / 2).all(axis=1)
+        return free
 
     def _promising(self, state: _State, n: int, count: int) -> Real:
         """Return places of the grid of least error with the beamformers as they are."""
@@ -237,15 +238,17 @@ class Blocks:
             total *= 10 ** np.minimum(DEAREST, self.travel.price_db * way / 10)
         total[~(self.reached[n] & self._open(state, n, self.points))] = math.inf
         best = np.argsort(total, kind="stable")[:count]
-        return self.points[best[np.isfinite(total[best])]]
+        places: Real = self.points[best[np.isfinite(total[best])]]
+        return places
 
     def _beside(self, state: _State, n: int, step: float) -> Real:
         """Return places of the grid a step away from where an antenna is now."""
         turns = self.random.uniform(0.0, 2 * np.pi) + np.arange(4) * np.pi / 2
         away = state.z[0, 2:, n] + step * np.stack([np.cos(turns), np.sin(turns)], axis=1)
         nearest = np.linalg.norm(self.points - away[:, None], axis=2).argmin(axis=1)
-        places = self.points[nearest[self.reached[n][nearest]]]
-        return places[self._open(state, n, places)]
+        places: Real = self.points[nearest[self.reached[n][nearest]]]
+        free: Real = places[self._open(state, n, places)]
+        return free
 
     def _slid(self, state: _State) -> _State:
         """Return the state after all antennas have gone down the gradient of the error."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from airtune.placement.problem import Problem
 
 STRONGER = 3.0
 """Amplitude of a client that fills a row, over that of the one it repeats: never the weakest."""
+
+_Paths = TypeVar("_Paths", Real, Complex)
 
 
 def packed(problems: list[Problem]) -> tuple[list[Field], Real]:
@@ -68,7 +71,7 @@ def _filled(problem: Problem, K: int, J: int, L: int, LJ: int) -> Problem:
     )
 
 
-def _longer(paths: Real | Complex, count: int) -> Real | Complex:
+def _longer(paths: _Paths, count: int) -> _Paths:
     missing = count - paths.shape[1]
     return np.pad(paths, ((0, 0), (0, missing), *[(0, 0)] * (paths.ndim - 2)))
 

@@ -7,6 +7,7 @@ resource half with all constants given.
     alternate         turns of radio, resources and participation until the bound stops falling
     resources         the resource turn: PlanInputs and an expected radio -> Plan
     expected_radio    the radio turn: places of the antennas, MSE* and what a round costs
+    many_reports      pilots and reports of more clients than can report at once
     participation     the participation turn: who takes part
     objective         what is minimised where it is predicted, and the forecast of a plan
     pilot             figures of a few error-free rounds, and the objective that they make
@@ -18,6 +19,7 @@ resource half with all constants given.
     plans             plans of several schemes, and the pre-training that they ask for
     margins           what limits a plan; the bound over T
     replan            plan the rest of a run anew when the air is not as planned
+    budgets           plan it anew, or end it, when a budget would not be kept
     deviation         accounts of a run against its plan
     scenario_plan     a scenario's plan without a run
     problem_file      planning problems with all constants given

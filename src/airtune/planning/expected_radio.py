@@ -14,6 +14,7 @@ from airtune.kinds import Mask
 from airtune.placement import Estimate
 from airtune.planning.broadcast import expected_broadcast
 from airtune.planning.draws import Outlook, Walk, drawn_blocks
+from airtune.planning.many_reports import pilots_of_all
 from airtune.planning.repetition import Repetition
 from airtune.planning.result import FixedCosts
 from airtune.radio.quantisers.coding import Coding
@@ -281,7 +282,7 @@ class RadioTurn:
         of_all = replace(signalling, reporting=None, report_bits=None)
         if signalling.report_bits is not None:
             of_all = replace(of_all, report_bits=np.full(count, self._report_bits()))
-        both = scheme.air.pilots(link, everyone, sizes, of_all)
+        both = pilots_of_all(scheme.air, link, everyone, sizes, of_all, selected)
         drawn = hardware.client_energy(both.pilot_j, both.times_s)
         silent_s = signalling.silent_symbols / repetition.scenario.radio.bandwidth_hz
         if signalling.sounded is None:

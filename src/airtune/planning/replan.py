@@ -48,6 +48,16 @@ class Spent:
     client_energy_j: Real
     loss: float | None = None
 
+    @property
+    def accounts(self) -> Real:
+        """Time [s], energy [J] and each client's energy [J], shape (2 + K,)."""
+        return accounts_of(self.latency_s, self.energy_j, self.client_energy_j)
+
+
+def accounts_of(latency_s: float, energy_j: float, client_energy_j: Real) -> Real:
+    """Return what budgets limit as one array, shape (2 + K,)."""
+    return np.concatenate([[latency_s, energy_j], client_energy_j])
+
 
 @dataclass(frozen=True)
 class CurrentPlan:
@@ -62,24 +72,49 @@ class CurrentPlan:
         Rounds done before.
     movement_s : float
         Time of the movements before [s].
+    accounts : ndarray, float, shape (2 + K,), or None
+        What had been spent before (:attr:`Spent.accounts`); None: not known.
+    asked : int or None
+        The round in which the run was to end before a plan was made for its budgets; None where
+        none was.
+    cut_by : str or None
+        The budget for which it ends earlier, as in the section `budget`.
+    ended : int or None
+        The round after which not one more fitted into a budget.
     """
 
     joint: JointPlan
     gap: float
     round: int = 0
     movement_s: float = 0.0
+    accounts: Real | None = None
+    asked: int | None = None
+    cut_by: str | None = None
+    ended: int | None = None
 
     @classmethod
     def first(cls, repetition: Repetition, joint: JointPlan) -> CurrentPlan:
         """Return the plan that a run begins with."""
         plan, bound = joint.plan, repetition.constants
         start = float(pretraining_gap(bound, plan.pretraining_steps, plan.pretraining_batch))
-        return cls(joint, start + shift_gap(bound))
+        none = np.zeros_like(plan.client_energy_j)
+        before = accounts_of(plan.latency_s.pretraining, plan.energy_j.pretraining, none)
+        return cls(joint, start + shift_gap(bound), accounts=before)
 
     @property
     def last_round(self) -> int:
         """The round in which the run ends."""
-        return self.round + self.joint.plan.rounds
+        return self.round + self.joint.plan.rounds if self.ended is None else self.ended
+
+    @property
+    def most_rounds(self) -> int:
+        """The round in which the run ends where no budget is in the way."""
+        return self.last_round if self.asked is None else self.asked
+
+    def followed_by(self, joint: JointPlan, gap: float, spent: Spent) -> CurrentPlan:
+        """Return the plan of the rounds that are left; `gap` is the bound on the gap by now."""
+        new = CurrentPlan(joint, gap, spent.round, spent.movement_s, spent.accounts, self.asked)
+        return replace(new, cut_by=self.cut_by) if new.last_round < new.most_rounds else new
 
     def to_dict(self) -> dict[str, Any]:
         """Return what a checkpoint has to hold, as plain JSON types."""
@@ -87,7 +122,10 @@ class CurrentPlan:
             name: value.tolist() if isinstance(value, np.ndarray) else value
             for name, value in asdict(self.joint.expected.costs).items()
         }
-        began = {"gap": self.gap, "round": self.round, "movement_s": self.movement_s}
+        names = ("gap", "round", "movement_s", "asked", "cut_by", "ended")
+        began: dict[str, Any] = {name: getattr(self, name) for name in names}
+        if self.accounts is not None:
+            began["accounts"] = self.accounts.tolist()
         return {"joint": self.joint.to_dict(), "costs": costs, "began": began}
 
     @classmethod
@@ -119,7 +157,10 @@ class CurrentPlan:
             None if coding is None else Coding.from_dict(coding),
             None if payload is None else PayloadChoice.from_dict(payload),
         )
-        return cls(joint, **document["began"])
+        began = dict(document["began"])
+        if "accounts" in began:  # not told by older versions
+            began["accounts"] = np.array(began["accounts"])
+        return cls(joint, **began)
 
     def gap_after(self, repetition: Repetition, rounds: int) -> float:
         """Bound on the gap after so many rounds of this plan (system model, section 6)."""
@@ -155,15 +196,24 @@ def drift(radio: RadioTurn, current: CurrentPlan, spent: Spent) -> dict[str, flo
 
 
 def plan_rest(
-    repetition: Repetition, scheme: str, current: CurrentPlan, spent: Spent
+    repetition: Repetition,
+    scheme: str,
+    current: CurrentPlan,
+    spent: Spent,
+    rounds: int | None = None,
 ) -> JointPlan | None:
-    """Plan the remaining rounds with what is left of the budgets; None when it is too little."""
+    """Plan the remaining rounds with what is left of the budgets; None when it is too little.
+
+    With `rounds` they are so many, whatever the scenario says.
+    """
     inputs = rest_of(
         repetition.inputs,
         current,
         spent,
         current.gap_after(repetition, spent.round - current.round),
     )
+    if rounds is not None:
+        inputs = replace(inputs, rounds=(rounds, rounds))
     radio = RadioTurn(repetition, scheme, spent.round + 1, spent.positions)
     try:
         return replace(plan_scheme(radio, inputs), payload=current.joint.payload)
@@ -179,7 +229,7 @@ def rest_of(inputs: PlanInputs, current: CurrentPlan, spent: Spent, gap: float) 
     plan predicted.
     """
     given = inputs.rounds[0] == inputs.rounds[1]
-    left = (current.last_round if given else inputs.rounds[1]) - spent.round
+    left = (current.most_rounds if given else inputs.rounds[1]) - spent.round
     clients = replace(inputs.clients, budget_j=inputs.clients.budget_j - spent.client_energy_j)
     return replace(
         inputs,
@@ -210,9 +260,10 @@ def objective_of_rest(
     return objective.after(min(crossing(objective.curve, loss), len(objective.curve) - 1.0))
 
 
-def _predicted(plan: Plan) -> dict[str, Any]:
-    """Return the rounds that are predicted from now on; nothing where the bound is minimised."""
-    return {} if plan.forecast is None else {"predicted_rounds": plan.forecast.rounds}
+def told_of(plan: Plan) -> dict[str, Any]:
+    """Return what a line of metrics tells of an accepted plan."""
+    predicted = {} if plan.forecast is None else {"predicted_rounds": plan.forecast.rounds}
+    return {"accepted": True, "rounds": plan.rounds, "bound": plan.bound.total, **predicted}
 
 
 def check(
@@ -240,11 +291,4 @@ def check(
     if joint is None:
         return current, {**ratios, "accepted": False}
     gap = current.gap_after(repetition, done)
-    report = {
-        **ratios,
-        "accepted": True,
-        "rounds": joint.plan.rounds,
-        "bound": joint.plan.bound.total,
-        **_predicted(joint.plan),
-    }
-    return CurrentPlan(joint, gap, spent.round, spent.movement_s), report
+    return current.followed_by(joint, gap, spent), {**ratios, **told_of(joint.plan)}

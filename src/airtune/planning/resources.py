@@ -253,7 +253,7 @@ def resource_problem(
     """Arrange a run with these participants as the problem that `allocate` solves."""
     all_clients, mine = inputs.clients, costs.of(present)
     weights = all_clients.omega[present]
-    sampling = _sampling(weights, mine)
+    sampling = sampling_means(weights, mine)
     clients = Processors(
         omega=weights if np.all(present) else weights / weights.sum(),
         cycles=all_clients.cycles[present],
@@ -289,7 +289,7 @@ def resource_problem(
     )
 
 
-def _sampling(weights: Real, costs: FixedCosts) -> SamplingMeans | None:
+def sampling_means(weights: Real, costs: FixedCosts) -> SamplingMeans | None:
     """Return the means over who of the participants transmits; None where all do."""
     if costs.transmitting is not None and costs.redrawn:
         return sampled_with_replacement(weights, costs.transmitting)

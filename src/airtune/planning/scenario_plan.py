@@ -57,14 +57,17 @@ class ScenarioPlan:
         document = self.joint.to_dict()
         document["radio"] |= _beamformer(self.repetition, self.joint)
         twin, pilot, coherence = self.repetition.twin, self.repetition.pilot, self.coherence
+        scenario = self.repetition.scenario
         return {
-            "scenario": self.repetition.scenario.name,
+            "scenario": scenario.name,
             **({} if twin is None else {"cost_twin": twin.to_dict()}),
             **document,
             **({} if self.margins is None else {"margins": self.margins.to_dict()}),
             **({} if pilot is None else {"pilot": pilot.to_dict()}),
             **({} if coherence is None else {"coherence": coherence.to_dict()}),
             **({} if not self.pilots else {"pilots": _documents(self.pilots)}),
+            "keep_budgets": scenario.budget.given
+            and scenario.planning.keeps_budgets(scenario.plan),
             "seconds": self.seconds,
         }
 

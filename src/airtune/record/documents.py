@@ -87,7 +87,14 @@ Split = Annotated[dict[str, Number], AfterValidator(_split)]
 
 
 class FinishedDocument(RecordDocument):
-    """``finished.json``: the totals of a finished cell, components in seconds and joules."""
+    """``finished.json``: the totals of a finished cell, components in seconds and joules.
+
+    Attributes
+    ----------
+    stopped_by : str or None
+        The budget for which the run ended before the rounds that it was planned with, as in the
+        section `budget` (`planning.keep_budgets`).
+    """
 
     rounds: Annotated[int, Field(ge=0)]
     latency_s: Split
@@ -97,6 +104,7 @@ class FinishedDocument(RecordDocument):
     within_latency_budget: bool
     within_client_energy_budget: bool
     within_energy_budget: bool = True
+    stopped_by: str | None = None
 
 
 class DigestsDocument(RecordDocument):

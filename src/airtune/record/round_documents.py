@@ -108,6 +108,11 @@ class MetricsLine(Part):
     not_finite : str or None
         Why the round left the adapter as it was: ``updates``, no selected client had a finite
         update, or ``step``, the server's step was not finite; None where neither happened.
+    replanned : dict
+        Of a new plan after the round, empty where there was none: `mse_ratio` and `movement_ratio`
+        where the air was off the plan; `budget` and what was `projected` to be spent of it, 1 being
+        all, where it would not have been kept; `accepted`, and then its `rounds` and `bound`;
+        `ended` where not one more round fitted.
     move_s : float or None
         Time of the antennas' whole way [s], also of what was beside computing.
     positions : list of [float, float] or None

@@ -7,6 +7,7 @@ from typing import Any
 UNNAMED: dict[str, Any] = {
     "planning.overlap": False,
     "planning.movement": "each-round",
+    "planning.keep_budgets": False,
     "radio.hardware.profile": "radiated",
     "radio.pilot_rule": "equal",
     "radio.silent_symbols": 0,

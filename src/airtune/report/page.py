@@ -273,6 +273,15 @@ def _remarks(run: RunFolder) -> list[str]:
         if loss is not None and share is not None:
             percent = f"{decimals(100 * share, 1)}\u00a0%"
             said.append(f"Untuned model: loss {decimals(loss, 3)}, {score.words} {percent}.")
+    for label, entry in entries:
+        if entry.get("ended") == "budget":
+            done, planned = read(entry.get("rounds")).median, _planned_rounds(entry)
+            of = "" if planned is None else f" of {count(planned)} planned"
+            by = entry.get("stopped_by")
+            which = "its budgets are" if by in (None, "plan") else f"budget.{by} is"
+            said.append(
+                f"{label}: ended after {count(done or 0)} rounds{of}, so that {which} kept."
+            )
     over = [label for label, entry in entries if entry.get("within_latency_budget") is False]
     if over:
         said.append(f"Over the latency budget: {', '.join(over)}.")
@@ -295,6 +304,11 @@ def _remarks(run: RunFolder) -> list[str]:
             "the figures have the meaning that they had in that version."
         )
     return said
+
+
+def _planned_rounds(entry: Mapping[str, Any]) -> float | None:
+    """Return the rounds that a scheme was planned with before the first."""
+    return read((entry.get("plan") or {}).get("rounds")).median
 
 
 def _facts(run: RunFolder) -> list[tuple[str, str]]:

@@ -89,7 +89,7 @@ def save(run: FederatedRun, cell: record.Cell, line: Metrics) -> None:
     }
     if run.state.placed_error is not None:
         totals["placed_error"] = run.state.placed_error
-    if run.current.round > 0:
+    if run.current.round > 0 or run.current.ended is not None:
         totals["plan"] = run.current.to_dict()
     record.save_checkpoint(cell, run.state.round, run.state.arrays(), totals)
 
@@ -123,7 +123,8 @@ def finish(run: FederatedRun, cell: record.Cell, before: Sequence[dict[str, str]
     if picture is not None:
         kind = documents.PlacementDocument
         record.write_document(cell.placement_file, kind, picture, sealed=True)
-    record.finish_cell(cell, run.state.summary(run.scenario.budget))
+    cut = {} if run.current.cut_by is None else {"stopped_by": run.current.cut_by}
+    record.finish_cell(cell, {**run.state.summary(run.scenario.budget), **cut})
 
 
 def _client_models(run: FederatedRun) -> list[NDArray[np.float32]]:

@@ -13,7 +13,7 @@ from airtune.bound.faults import staleness_bias
 from airtune.costs import Components
 from airtune.engines import Engine, RoundUpdates
 from airtune.learning.results import Evaluation
-from airtune.planning import replan
+from airtune.planning import budgets
 from airtune.planning.aggregation import exact_of
 from airtune.planning.alternate import JointPlan
 from airtune.planning.forward import for_scheme
@@ -260,12 +260,14 @@ class FederatedRun:
             state.client_energy_j[arrived.clients] += booked.uplink_j
             client_j[arrived.clients] += booked.uplink_j
 
-        #    It evaluates the adapter, and plans the remaining rounds anew if the air drifts.
+        #    It evaluates the adapter, and plans the remaining rounds anew if a budget would not be
+        #    kept or the air drifts.
         evaluation = self._evaluate(index)
         spent = state.spent(None if evaluation is None else evaluation.loss)
-        replanned = replan.check(repetition, self.scheme.name, self.current, spent)
+        replanned = budgets.check(repetition, self.scheme.name, self.current, spent)
         if replanned is not None:
             self.current = replanned[0]
+            evaluation = evaluation or self._evaluate(index)  # where the run ends here
 
         happened = None
         if self.faults.active:

@@ -57,6 +57,13 @@ class Budget(Settings):
         None, description="total energy E_max of clients, base station, drives and pre-training"
     )
 
+    @property
+    def given(self) -> bool:
+        """Whether there is any."""
+        clients = self.client_energy_j
+        each = clients if isinstance(clients, tuple) else (clients,)
+        return any(budget is not None for budget in (self.latency_s, self.energy_j, *each))
+
     def of_clients(self, count: int) -> tuple[float | None, ...]:
         """Return the energy budget of each of `count` clients [J]."""
         budget = self.client_energy_j
@@ -161,11 +168,37 @@ class Planning(Settings):
         "movement is off the plan by more than this factor; null: never (needs plan: own)",
     )
     replan_every: Count = Field(5, description="rounds between two such checks")
+    keep_budgets: bool | None = Field(
+        None,
+        description="plan the remaining rounds anew, fewer of them if need be, when a budget would "
+        "not be kept, and end the run where not one more round fits; null: with plan: own (true "
+        "needs it)",
+    )
 
     @property
     def predicts(self) -> bool:
         """Whether the plan minimises what a pilot predicts."""
         return self.objective != "bound"
+
+    def keeps_budgets(self, plan: str) -> bool:
+        """Whether budgets are kept during a run, with `plan` as in the scenario."""
+        return plan == "own" if self.keep_budgets is None else self.keep_budgets
+
+    def check_own(self, plan: str) -> None:
+        """Refuse what needs a plan of each scheme where they share one.
+
+        Raises
+        ------
+        ValueError
+            Names the setting, its value and what is allowed.
+        """
+        if plan == "own":
+            return
+        why = "needs plan = own, for schemes that plan anew no longer share a plan"
+        if self.replan_factor is not None:
+            raise ValueError(f"planning.replan_factor = {self.replan_factor:g}: {why}")
+        if self.keep_budgets:
+            raise ValueError(f"planning.keep_budgets = {self.keep_budgets}: {why}")
 
     def check_objective(self) -> None:
         """Refuse settings that do not go with the objective.

@@ -216,11 +216,7 @@ class Scenario(Settings):
                 f"budget.client_energy_j = {clip(json.dumps(budget))}: must be one number or a "
                 f"list of clients.count = {self.clients.count}"
             )
-        if self.planning.replan_factor is not None and self.plan != "own":
-            raise ValueError(
-                f"planning.replan_factor = {self.planning.replan_factor:g}: needs plan = own, "
-                "for schemes that plan anew no longer share a plan"
-            )
+        self.planning.check_own(self.plan)
         self.planning.check_objective()
         if self.planning.pretraining == "planned" and not (
             self.pretraining.charge and self.model.source == "small"

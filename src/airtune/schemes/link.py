@@ -14,12 +14,11 @@ from airtune.placement import Placement, Problem, ProblemError, beamform
 from airtune.placement.problem import evaluate, normalise
 from airtune.radio.array import SINGLE
 from airtune.radio.channels.base import Block, Paths, Transmitters
-from airtune.radio.impairments import muted
 from airtune.radio.plane_waves import interpolated, tangent
-from airtune.radio.transmission import Air, air_at
 from airtune.radio.units import LinkBudget
 from airtune.scenario import Scenario
 from airtune.schemes.given_paths import check_paths, of_antennas
+from airtune.schemes.response import Response
 from airtune.schemes.robust import Robust, stacked
 from airtune.streams import generator, torch_seed
 
@@ -278,39 +277,6 @@ class RadioRound:
     def at(self, positions: Real) -> Link:
         """Return the radio of the round with the antennas at `positions`."""
         return Link(self, positions)
-
-
-@dataclass(frozen=True)
-class Response:
-    """What antennas in place receive of the transmitters, computed for the clients asked for only.
-
-    Attributes
-    ----------
-    transmitters : Transmitters
-        True or perceived paths.
-    positions : ndarray, float, shape (N, 2)
-        Antenna positions [wavelengths].
-    budget : LinkBudget
-    dead : ndarray, int, or None
-        Antennas that hear nobody.
-    """
-
-    transmitters: Transmitters
-    positions: Real
-    budget: LinkBudget
-    dead: Integer | None = None
-
-    def of(self, clients: Integer) -> Air:
-        """Return the air of these clients (indices)."""
-        return self._heard(air_at(self.transmitters.of(clients), self.positions, self.budget))
-
-    @cached_property
-    def everybody(self) -> Air:
-        """The air of all clients."""
-        return self._heard(air_at(self.transmitters, self.positions, self.budget))
-
-    def _heard(self, air: Air) -> Air:
-        return air if self.dead is None else muted(air, self.dead)
 
 
 @dataclass(frozen=True)

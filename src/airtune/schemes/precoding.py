@@ -26,7 +26,8 @@ from airtune.placement.client_arrays import ClientArrays, aim_clients
 from airtune.placement.client_places import dominant
 from airtune.radio.channels.base import Block, Transmitters
 from airtune.radio.transmission import Air
-from airtune.schemes.link import Known, Link, RadioRound, Response
+from airtune.schemes.link import Known, Link, RadioRound
+from airtune.schemes.response import Response
 from airtune.streams import torch_seed
 
 

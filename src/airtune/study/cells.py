@@ -316,6 +316,12 @@ def _reporter(
             told.append(line["round"])  # the first such round; the results count them
             where = f"{cell.scheme}, seed {cell.seed}, round {line['round']}"
             watcher.told(f"{where}: {why}; the adapter stays as it was")
+        replanned = line.get("replanned") or {}
+        if watcher and replanned.get("ended"):
+            watcher.told(
+                f"{cell.scheme}, seed {cell.seed}, round {line['round']}: the run ends here, one "
+                f"more round does not fit into budget.{replanned['budget']}"
+            )
         if follower:
             follower.round_saved(cell, line)
         if watcher:

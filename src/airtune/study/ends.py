@@ -34,6 +34,8 @@ def stopped_by(
         is fullest if there are several.  ``plan`` where none was in the way, None where all rounds
         were run.
     """
+    if totals.stopped_by is not None:
+        return totals.stopped_by
     if totals.rounds >= scenario.training.rounds:
         return None
     fullest: dict[str, float] = {}

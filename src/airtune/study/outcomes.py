@@ -122,6 +122,7 @@ class CellFigures(TypedDict):
     rounds_not_finite: int
     rounds: int
     stopped_by: str | None
+    ended: Literal["plan", "budget"]
     left_out_records: int | None
     plan: dict[str, Any] | None
     repetition: int | None
@@ -209,6 +210,7 @@ def cell_figures(
         "rounds_not_finite": sum(line.not_finite is not None for line in lines),
         "rounds": totals.rounds,
         "stopped_by": stopped_by(totals, history.plan, scenario) if scenario else None,
+        "ended": "plan" if totals.stopped_by is None else "budget",
         "left_out_records": history.left_out.count if history.left_out else None,
         "plan": _against_plan(history),
         "repetition": history.plan.repetition if history.plan else None,
@@ -236,11 +238,8 @@ def _against_plan(history: CellHistory) -> dict[str, Any] | None:
     """Return what was booked against the plan; None for a cell without a plan."""
     if history.plan is None:
         return None
-    return against_plan(
-        history.plan.model_dump(),
-        history.finished.model_dump(),
-        [{"replanned": line.replanned} for line in history.rounds],
-    )
+    replanned = [{"replanned": line.replanned} for line in history.rounds]
+    return against_plan(history.plan.model_dump(), history.finished.model_dump(), replanned)
 
 
 def _round_figures(line: MetricsLine) -> RoundFigures:
@@ -299,11 +298,15 @@ def over_cells(cells: Mapping[int, CellFigures]) -> dict[str, Any]:
 
 def _merge_named(name: str, values: list[Any]) -> Any:
     if name == "history":
-        return [_merge_round(lines) for lines in zip(*values, strict=False)]
+        seeds = [{line["round"]: line for line in lines} for lines in values]
+        common = [i for i in seeds[0] if all(i in lines for lines in seeds)]  # some end earlier
+        return [_merge_round([lines[i] for lines in seeds]) for i in common]
     if name == "faults":
         return over_fault_figures(values)
     if name.startswith("within_"):
         return all(values)
+    if name == "ended":
+        return min(values)  # "budget" where any was
     if name == "stopped_by":
         return next((value for value in values if value is not None), None)
     if name.endswith("_interval") and None in values:

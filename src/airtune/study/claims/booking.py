@@ -238,7 +238,7 @@ def book(
     if any(line.get("replanned") for line in lines):
         raise InputError(
             "planning.replan_factor: a run that was planned anew cannot be booked otherwise; "
-            "must be null"
+            "must be null, and planning.keep_budgets false"
         )
     books = Books.of(before, scheme), Books.of(after, scheme)
     return [rebooked(BookedRound.of(line), *books) for line in lines if line["round"] > 0]
