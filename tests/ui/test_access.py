@@ -239,7 +239,7 @@ def test_without_the_extra_one_message_says_what_to_install(
 
 
 def test_a_folder_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(command, "check_installed", lambda *given: None)
+    monkeypatch.setattr("airtune.engines.extras.check_installed", lambda *given: None)
     with pytest.raises(InputError, match="RUN_DIR"):
         command.ui(tmp_path / "none")
 

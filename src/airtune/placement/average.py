@@ -48,7 +48,7 @@ class Effort:
 
 
 EFFORTS = {
-    "fast": Effort(2, 1, 1, 1),
+    "fast": Effort(2, 1, 2, 2),
     "default": Effort(4, 2, 2, 4),
     "exhaustive": Effort(16, 8, 6, 6),
 }
