@@ -72,7 +72,7 @@ def _wrong(ended: Ended, out: Path) -> str | None:
     if wrong is not None:
         return wrong
     message = ended.messages[0]
-    if str(out) not in message or "free" not in message:
+    if f"{out.name}/" not in message or "free" not in message:  # named from where it was typed
         return f"the message names no file or no room: {message}"
     return None
 
