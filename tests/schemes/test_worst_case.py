@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from itertools import combinations
 
@@ -18,8 +19,9 @@ from airtune.placement.problem import evaluate
 from airtune.radio.channels.directions import lift
 from airtune.scenario import Csi
 from airtune.scenario.file import parse
+from airtune.schemes import worst_case
 from airtune.schemes.robust import Robust, stacked
-from airtune.schemes.worst_case import ErrorSet, withstand, worst_errors
+from airtune.schemes.worst_case import ErrorSet, Worst, withstand, worst_errors
 from quadratic import QuadraticLearner, run_with
 from rounds.test_federated import with_settings
 
@@ -168,6 +170,23 @@ def test_the_answer_is_near_that_of_all_places_and_beamformers() -> None:
         assert worst.gain >= nominal_worst * (1 - 1e-9)
         short.append(10 * np.log10(best / worst.gain))
     assert max(short) < 1.0
+
+
+def test_an_answer_is_held_against_the_errors_found_for_the_others(monkeypatch) -> None:
+    """A search that finds nothing for the last answer does not make it the best one."""
+    problem, errors, asked = small(3), ErrorSet(0.1, 0.02, 2.0), []
+
+    def missing_at_last(believed, errors, positions, w, rng):
+        asked.append(worst_errors(believed, errors, positions, w, rng))
+        missed = Worst(math.inf, believed)
+        return missed if len(asked) == 3 else asked[-1]
+
+    monkeypatch.setattr(worst_case, "worst_errors", missing_at_last)
+    answer, worst = withstand(problem, errors, solved, 3, np.random.default_rng(0))
+    assert len(asked) == 3, "three channels, three answers"
+    assert worst.gain <= min(
+        evaluate(one.problem, answer.positions, answer.beamformer) for one in asked[:2]
+    ) * (1 + 1e-12)
 
 
 def test_hardly_any_error_is_the_nominal_answer() -> None:

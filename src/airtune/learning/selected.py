@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from airtune.errors import FailedError, InputError
 from airtune.kinds import Integer
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from airtune.learning.pass_memory import Memory
     from airtune.learning.text import Example
     from airtune.learning.workers import Workers
+
+_Done = TypeVar("_Done")
 
 
 @dataclass(frozen=True)
@@ -257,22 +259,13 @@ class Selected:
 
     def _steps(self, job: Job) -> Steps:
         steps = personal_steps if keeps(job.state) else partial(client_steps, moved=self.moved)
-        return steps(
-            self.model,
-            self.adapter,
-            job.examples,
-            self.training,
-            batch_size=job.batch_size,
-            seed=self.seed,
-            round_index=self.round_index,
-            client=job.client,
-            state=job.state,
-        )
+        return self._of(job, steps)
 
     def _update(self, job: Job) -> ClientUpdate:
-        if not asks(job.state):
-            return alone(self._steps(job))
-        return differences(
+        return self._of(job, differences) if asks(job.state) else alone(self._steps(job))
+
+    def _of(self, job: Job, work: Callable[..., _Done]) -> _Done:
+        return work(
             self.model,
             self.adapter,
             job.examples,

@@ -14,6 +14,11 @@ from airtune.schemes.air.grouped import Grouped
 from airtune.schemes.arrays.base import ArrayPolicy
 from airtune.schemes.arrays.faulty import with_faults
 
+_KNOWN = {
+    "wideband": "one channel for the whole band",
+    "client_arrays": "one antenna at each client",
+}
+
 
 @dataclass(frozen=True)
 class BuiltScheme:
@@ -91,36 +96,25 @@ class Scheme:
             of them knows one channel for the whole band where there are resource blocks, or one
             antenna at each client where there are several.
         """
-        self._check_wideband(scenario)
-        self._check_client_arrays(scenario)
+        blocks, antennas = scenario.radio.resource_blocks, scenario.clients.antennas
+        self._check_channels(scenario, "radio.resource_blocks", blocks, "wideband")
+        self._check_channels(scenario, "clients.antennas", antennas, "client_arrays")
         array = with_faults(self.array.build(scenario, seed), scenario, seed)
         air = self._booking(self.air.build(scenario), scenario)
         if scenario.aggregation.groups > 1 and not self.air.tells_apart:
             air = Grouped(air.radio, air.aggregation, air.digital, air, twin=air.twin)
         return BuiltScheme(self.name, array, air)
 
-    def _check_wideband(self, scenario: Scenario) -> None:
-        """Refuse several resource blocks for what knows one channel of the whole band."""
-        blocks, names = scenario.radio.resource_blocks, [self.name, *scenario.schemes]
-        if blocks == 1 or self.wideband:
+    def _check_channels(self, scenario: Scenario, setting: str, value: int, flag: str) -> None:
+        """Refuse several channels of a client for what knows one: `flag` tells who serves them."""
+        if value == 1 or getattr(self, flag):
             return
-        known: list[Scheme] = [registry.SCHEMES[name] for name in dict.fromkeys(names)]
-        narrow = ", ".join(one.name for one in known if not one.wideband)
+        names = dict.fromkeys([self.name, *scenario.schemes])
+        known: list[Scheme] = [registry.SCHEMES[name] for name in names]
+        single = ", ".join(one.name for one in known if not getattr(one, flag))
         raise InputError(
-            f"radio.resource_blocks = {blocks}: must be 1 with the schemes {clip(narrow)}, whose "
-            "array or air interface knows one channel for the whole band; leave them out (schemes)"
-        )
-
-    def _check_client_arrays(self, scenario: Scenario) -> None:
-        """Refuse clients with several antennas for what knows one antenna at each of them."""
-        antennas, names = scenario.clients.antennas, [self.name, *scenario.schemes]
-        if antennas == 1 or self.client_arrays:
-            return
-        known: list[Scheme] = [registry.SCHEMES[name] for name in dict.fromkeys(names)]
-        single = ", ".join(one.name for one in known if not one.client_arrays)
-        raise InputError(
-            f"clients.antennas = {antennas}: must be 1 with the schemes {clip(single)}, whose "
-            "array or air interface knows one antenna at each client; leave them out (schemes)"
+            f"{setting} = {value}: must be 1 with the schemes {clip(single)}, whose array or air "
+            f"interface knows {_KNOWN[flag]}; leave them out (schemes)"
         )
 
     @property

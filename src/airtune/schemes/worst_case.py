@@ -41,6 +41,7 @@ import numpy as np
 
 from airtune.kinds import Complex, Mask, Real
 from airtune.placement import Placement, Problem
+from airtune.placement.problem import evaluate
 from airtune.radio.channels.directions import lift
 
 STARTS, STEPS = 4, 12
@@ -141,6 +142,9 @@ def withstand(
 ) -> tuple[Placement, Worst]:
     """Return the answer whose worst errors are the least bad, and these.
 
+    Every answer is held against the errors that were found for all of them, not only against those
+    that its own search has found.
+
     Parameters
     ----------
     problem : Problem
@@ -158,8 +162,14 @@ def withstand(
         worst = worst_errors(problem, errors, answer.positions, answer.beamformer, rng)
         found.append((answer, worst))
         if len(known) == most or answer.worst_gain <= CLOSE * worst.gain:
-            return max(found, key=lambda one: one[1].gain)
+            break
         known.append(worst.problem)
+    judged = []
+    for answer, worst in found:
+        others = (other.problem for _, other in found if other is not worst)
+        gains = (Worst(evaluate(p, answer.positions, answer.beamformer), p) for p in others)
+        judged.append((answer, min([worst, *gains], key=lambda one: one.gain)))
+    return max(judged, key=lambda one: one[1].gain)
 
 
 @dataclass(frozen=True)
