@@ -57,7 +57,8 @@ class _State:
 
     @property
     def places(self) -> Real:
-        return np.ascontiguousarray(self.z[0, 2:].T)
+        # never a view, which of one antenna a contiguous array would be
+        return np.array(self.z[0, 2:].T, order="C")
 
 
 class Blocks:
