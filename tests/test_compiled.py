@@ -30,6 +30,12 @@ print(twice(3.0), sum(twice.outside.stats.cache_hits.values()))
 """
 
 
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test's kernel is kept in the user's folder, where others would have to go for it."""
+    monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path / "cache"))
+
+
 def kernel_files() -> list[Path]:
     """Files that compile something."""
 
@@ -131,7 +137,6 @@ def hits(some: Any) -> int:
 
 
 def test_old_code_is_taken_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr("airtune.compiled.GENERATIONS", 2)
     for name in MINE:
         (tmp_path / "cache" / name).mkdir(parents=True)
@@ -149,10 +154,39 @@ def test_old_code_is_taken_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("ending", ["nbi", "nbc"])
 @pytest.mark.parametrize("left", [0, 30])
-def test_damaged_code_is_compiled_and_kept_again(
+def test_damaged_code_on_a_full_disk_stops_no_kernel(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, left: int
 ) -> None:
-    monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path / "cache"))
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    write_kernels(tmp_path / "own", 2.0)
+    file = tmp_path / "own" / "outer.py"
+    kernel(file)()
+    (kept,) = kept_at(file.parent).glob(f"*.{ending}")
+    kept.write_bytes(kept.read_bytes()[:left])
+    monkeypatch.setattr("numba.core.caching.IndexDataCacheFile._open_for_write", full)
+    found = kernel(file)
+    assert (found(), hits(found)) == (2, 0)
+
+
+def test_code_for_other_arguments_is_not_taken(tmp_path: Path) -> None:
+    """Two processes that begin to keep a kernel's code at the same time name one file."""
+    write_kernels(tmp_path / "own", 2.0)
+    file, arguments = tmp_path / "own" / "outer.py", (np.arange(6.0)[::2], np.arange(3.0))
+    for one in arguments:
+        kernel(file, "x", "x[1] + x[2]")(one)
+    first, second = sorted(kept_at(file.parent).glob("*.nbc"))
+    first.write_bytes(second.read_bytes())  # it would take strided entries for neighbours
+    for expected in (0, 1):
+        found = kernel(file, "x", "x[1] + x[2]")
+        assert [found(one) for one in arguments] == [6.0, 3.0]
+        assert hits(found) == 1 + expected
+
+
+@pytest.mark.parametrize("ending", ["nbi", "nbc"])
+@pytest.mark.parametrize("left", [0, 30])
+def test_damaged_code_is_compiled_and_kept_again(tmp_path: Path, ending: str, left: int) -> None:
     write_kernels(tmp_path / "own", 2.0)
     file = tmp_path / "own" / "outer.py"
     kernel(file)()
@@ -169,7 +203,6 @@ def test_code_is_read_where_nothing_can_be_written(
     def refuse(*_: Any, **__: Any) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path / "cache"))
     write_kernels(tmp_path / "own", 2.0)
     file = tmp_path / "own" / "outer.py"
     kernel(file)()
@@ -190,7 +223,6 @@ def test_a_full_disk_stops_no_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr("numba.core.caching.IndexDataCacheFile.save", full)
     write_kernels(tmp_path / "own", 2.0)
     assert kernel(tmp_path / "own" / "outer.py")() == 2

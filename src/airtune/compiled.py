@@ -29,6 +29,7 @@ from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler, Flags
 from numba.core.compiler_machinery import PassManager
+from numba.core.sigutils import normalize_signature
 from numba.core.typed_passes import (
     AnnotateTypes,
     IRLegalization,
@@ -336,18 +337,23 @@ _Kept = type("_Kept", (CompileResultCacheImpl,), {"_locator_classes": _PLACES})
 
 
 def _load(store: Any, sig: Any, target_context: Any) -> Any:
-    """Read kept code; None, too, if a full disk or a lost machine has left a damaged file."""
+    """Read kept code; None, too, if a full disk or a lost machine has left a damaged file.
+
+    Two processes that begin to keep a kernel for different arguments may name the same file.
+    """
     try:
-        return FunctionCache.load_overload(store, sig, target_context)
+        found = FunctionCache.load_overload(store, sig, target_context)
     except Exception:  # a damaged pickle raises many kinds
         with suppress(OSError):
             store.flush()
         return None
+    wanted, _ = normalize_signature(sig)
+    return found if found is None or found.signature.args == tuple(wanted) else None
 
 
 def _save(store: Any, sig: Any, data: Any) -> None:
-    """Keep code, if it can be written."""
-    with suppress(OSError):
+    """Keep code, if it can be written; a damaged index may still be there where none can."""
+    with suppress(Exception):
         FunctionCache.save_overload(store, sig, data)
 
 
