@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airtune.errors import InputError
 from airtune.placement import (
     Problem,
     TravelLimit,
@@ -181,3 +182,13 @@ def test_places_of_a_state_are_not_its_own_memory() -> None:
     state = search.aimed(search.origin)
     state.places[:] = 7.0
     assert np.array_equal(state.places, search.origin)
+
+
+def test_blocks_whose_channels_do_not_fit_into_memory_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    blocks = some_blocks(3, 0)  # 4 clients at 625 places: 60 kB a block
+    monkeypatch.setattr("airtune.memory.total_bytes", lambda: 100_000)
+    search_of(blocks[:1])
+    with pytest.raises(InputError, match=r"places for 3 blocks: channels at 625 places need about"):
+        search_of(blocks)
