@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import airtune
-from airtune.compiled import entry, kept_at, sources
+from airtune.compiled import _place, entry, kept_at, sources
 
 ROOT = Path(airtune.__file__).parent
 DECORATORS = {"compiled", "entry", "inner"}
@@ -122,6 +122,17 @@ def test_the_place_of_the_code_follows_the_contents(tmp_path: Path) -> None:
         write_kernels(tmp_path / copy, value)
     a, b, c = (kept_at(tmp_path / copy) for copy in "abc")
     assert a == b != c
+
+
+@pytest.mark.parametrize("package", ["numba", "llvmlite", "numpy"])
+def test_another_version_of_what_makes_the_code_has_another_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    write_kernels(tmp_path / "own", 2.0)
+    before = kept_at(tmp_path / "own")
+    monkeypatch.setattr(f"{package}.__version__", "0.0.1")
+    _place.cache_clear()
+    assert kept_at(tmp_path / "own") != before
 
 
 def kernel(file: Path, parameters: str = "", value: str = "2") -> Any:

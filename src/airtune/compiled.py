@@ -24,6 +24,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 import llvmlite
 import numba
+import numpy as np
 from llvmlite.binding.newpassmanagers import create_new_function_pass_manager
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.codegen import JITCodeLibrary
@@ -267,9 +268,9 @@ def kept_at(folder: Path) -> Path:
 
     Numba takes kept code for valid while the function's own file is unchanged; but it also contains
     the kernels of other files that it calls.  So all kernels that call each other stand in one
-    folder, and every file of it counts, with this one and the compiler's versions.  The place is in
-    `NUMBA_CACHE_DIR` or the user's cache folder, so that every copy of the package with the same
-    kernels finds it.
+    folder, and every file of it counts, with this one and the versions of the compiler and of
+    numpy, whose cosines stand in kernels as constants.  The place is in `NUMBA_CACHE_DIR` or the
+    user's cache folder, so that every copy of the package with the same kernels finds it.
     """
     return _place(folder, numba.config.CACHE_DIR)
 
@@ -277,7 +278,8 @@ def kept_at(folder: Path) -> Path:
 @cache
 def _place(folder: Path, given: str) -> Path:
     own = sha256(Path(__file__).read_bytes()).hexdigest()
-    content = repr((sources(folder), own, numba.__version__, llvmlite.__version__))
+    versions = numba.__version__, llvmlite.__version__, np.__version__
+    content = repr((sources(folder), own, versions))
     root = Path(given).absolute() if given else Path(AppDirs("airtune", False).user_cache_dir)
     return root / f"kernels-{sha256(content.encode()).hexdigest()[:16]}"
 
