@@ -88,7 +88,9 @@ def _keep(
     left = budgets - spent.accounts
     over = (rest > 0) & (rest > (1 + TOLERANCE) * left)
     # once the air has made it necessary, what better air saves is planned for, too
-    often = done % repetition.scenario.planning.replan_every == 0 or more < NEAR_END
+    often = done % repetition.scenario.planning.replan_every == 0 or more < _last(
+        repetition, scheme
+    )
     if not (over.any() or (current.asked is not None and often)):
         return None
     shares = (spent.accounts + rest) / budgets
@@ -108,6 +110,15 @@ def _keep(
         return current, {**report, "accepted": False}
     ended = replace(asked, cut_by=name, ended=spent.round)
     return ended, {**report, "accepted": False, "ended": True}
+
+
+def _last(repetition: Repetition, scheme: str) -> int:
+    """Return with how few rounds to come the rest is looked at after each of them.
+
+    With antennas on drives after the last one only: where they will go is chosen by reports that no
+    plan has, and what a plan leaves unspent pays for it.
+    """
+    return 1 if repetition.scheme(scheme).array.moves else NEAR_END
 
 
 def _followed(
@@ -139,8 +150,17 @@ def _followed(
 
 
 def _fits(repetition: Repetition, scheme: str, new: CurrentPlan, spent: Spent) -> bool:
-    """Whether a new plan keeps the budgets with the round ahead as it is known to be."""
+    """Whether a new plan keeps the budgets with the round ahead as it is known to be.
+
+    Where drives move the antennas in it, they may go as far as the plan lets them.
+    """
     ahead, each = expected_rounds(repetition, scheme, replace(new, accounts=None), spent)
+    turn = OneRound(repetition, scheme, spent.round + 1, spent.positions)
+    if turn.scheme.array.moves:
+        limit = new.joint.expected.max_travel
+        way = turn.longest_travel if limit is None else limit
+        way += repetition.refinement_way(turn.scheme.array)
+        ahead[:2] += way * turn.wavelength_time, way * turn.wavelength_energy
     rest = ahead + (new.joint.plan.rounds - 1) * each
     left = (1 + TOLERANCE) * (budgets_of(repetition) - spent.accounts)
     return bool(np.all((rest == 0) | (rest <= left)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -73,7 +74,7 @@ class KnownRounds(RadioTurn):
 
 def _mean_costs(costs: list[FixedCosts]) -> FixedCosts:
     """Return the means of what rounds cost; what is no cost is that of the first."""
-    means = {}
+    means: dict[str, Any] = {}
     for one in fields(FixedCosts):
         if one.name.endswith(("_s", "_j")) or one.name == "misalignment":
             values = [getattr(cost, one.name) for cost in costs]
