@@ -38,7 +38,7 @@ from airtune.placement.waves import fewer
 
 LADDER = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, math.inf)
 """Longest travels that are tried where travel has a price  [wavelengths]"""
-TOTAL, TRIED, MORE, LEAST = 1.2, 0.1, 0.3, 0.2
+TOTAL, TRIED, MORE, LEAST = 0.7, 0.07, 0.15, 0.2
 """Trials as shares of those of a search: of all, of each limit, of the two best, of the best."""
 FIRST = 3
 """The limit of the ladder that is tried after the widest."""
@@ -46,6 +46,9 @@ BEHIND_DB = 1.0
 """How far the second best of the limits may be behind to get more."""
 MARGIN_DB = 0.5
 """By how much the widest rung's search may have missed its best, when others are judged by it."""
+NARROW, SPARED = 0.8, 0.25
+"""Within a limit below the first [wavelengths] there are few places: trials are fewer in proportion
+to the limit, but no less than this share."""
 ACROSS = 5
 """Places along each side of an antenna's square where the grid of the region is too coarse."""
 STEPS = (0.2, 0.1, 0.05)
@@ -261,6 +264,8 @@ class _Near:
     def _search(self, rung: _Rung, size: int, trials: float) -> None:
         """Search around the incumbents of a rung and say what its best is worth."""
         if rung.searchable:
+            if rung.limit < NARROW:
+                trials *= max(SPARED, rung.limit / NARROW)
             rung.pool = self._widened(rung, size, max(1, round(trials)))
         value, z = rung.top
         rung.worth = self._worth(value, z)
