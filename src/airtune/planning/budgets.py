@@ -88,9 +88,8 @@ def _keep(
     left = budgets - spent.accounts
     over = (rest > 0) & (rest > (1 + TOLERANCE) * left)
     # once the air has made it necessary, what better air saves is planned for, too
-    often = done % repetition.scenario.planning.replan_every == 0 or more < _last(
-        repetition, scheme
-    )
+    near = more < _last(repetition, scheme)
+    often = near or done % repetition.scenario.planning.replan_every == 0
     if not (over.any() or (current.asked is not None and often)):
         return None
     shares = (spent.accounts + rest) / budgets
@@ -139,9 +138,9 @@ def _followed(
             joint = _plan_fewer(repetition, scheme, current, spent, known)
         if joint is not None:
             new = current.followed_by(joint, gap, spent)
-            # the plan in force goes on as it is where the last one is tried
-            if _fits(repetition, scheme, new, spent) or (
-                known == 1 and spent.round < current.last_round
+            # rounds that are left are there to be planned, as well as it goes
+            if (known == 1 and spent.round < current.last_round) or _fits(
+                repetition, scheme, new, spent
             ):
                 return new
         if known == 1:
@@ -156,7 +155,7 @@ def _fits(repetition: Repetition, scheme: str, new: CurrentPlan, spent: Spent) -
     """
     ahead, each = expected_rounds(repetition, scheme, replace(new, accounts=None), spent)
     turn = OneRound(repetition, scheme, spent.round + 1, spent.positions)
-    if turn.scheme.array.moves:
+    if turn.scheme.array.moves and repetition.scenario.planning.movement != "once":
         limit = new.joint.expected.max_travel
         way = turn.longest_travel if limit is None else limit
         way += repetition.refinement_way(turn.scheme.array)
