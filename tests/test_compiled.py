@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import airtune
-from airtune.compiled import entry, kept_at, sources
+from airtune.compiled import _place, entry, kept_at, sources
 
 ROOT = Path(airtune.__file__).parent
 DECORATORS = {"compiled", "entry", "inner"}
@@ -28,6 +28,12 @@ sys.path.insert(0, sys.argv[1])
 from kernels.outer import twice
 print(twice(3.0), sum(twice.outside.stats.cache_hits.values()))
 """
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test's kernel is kept in the user's folder, where others would have to go for it."""
+    monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path / "cache"))
 
 
 def kernel_files() -> list[Path]:
@@ -118,6 +124,17 @@ def test_the_place_of_the_code_follows_the_contents(tmp_path: Path) -> None:
     assert a == b != c
 
 
+@pytest.mark.parametrize("package", ["numba", "llvmlite", "numpy"])
+def test_another_version_of_what_makes_the_code_has_another_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    write_kernels(tmp_path / "own", 2.0)
+    before = kept_at(tmp_path / "own")
+    monkeypatch.setattr(f"{package}.__version__", "0.0.1")
+    _place.cache_clear()
+    assert kept_at(tmp_path / "own") != before
+
+
 def kernel(file: Path, parameters: str = "", value: str = "2") -> Any:
     """A kernel that is written in a file, as a new process has it."""
     scope: dict[str, Any] = {"np": np, "__name__": __name__}  # a module that can be imported
@@ -131,7 +148,6 @@ def hits(some: Any) -> int:
 
 
 def test_old_code_is_taken_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr("airtune.compiled.GENERATIONS", 2)
     for name in MINE:
         (tmp_path / "cache" / name).mkdir(parents=True)
@@ -149,10 +165,39 @@ def test_old_code_is_taken_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("ending", ["nbi", "nbc"])
 @pytest.mark.parametrize("left", [0, 30])
-def test_damaged_code_is_compiled_and_kept_again(
+def test_damaged_code_on_a_full_disk_stops_no_kernel(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, left: int
 ) -> None:
-    monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path / "cache"))
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    write_kernels(tmp_path / "own", 2.0)
+    file = tmp_path / "own" / "outer.py"
+    kernel(file)()
+    (kept,) = kept_at(file.parent).glob(f"*.{ending}")
+    kept.write_bytes(kept.read_bytes()[:left])
+    monkeypatch.setattr("numba.core.caching.IndexDataCacheFile._open_for_write", full)
+    found = kernel(file)
+    assert (found(), hits(found)) == (2, 0)
+
+
+def test_code_for_other_arguments_is_not_taken(tmp_path: Path) -> None:
+    """Two processes that begin to keep a kernel's code at the same time name one file."""
+    write_kernels(tmp_path / "own", 2.0)
+    file, arguments = tmp_path / "own" / "outer.py", (np.arange(6.0)[::2], np.arange(3.0))
+    for one in arguments:
+        kernel(file, "x", "x[1] + x[2]")(one)
+    first, second = sorted(kept_at(file.parent).glob("*.nbc"))
+    first.write_bytes(second.read_bytes())  # it would take strided entries for neighbours
+    for expected in (0, 1):
+        found = kernel(file, "x", "x[1] + x[2]")
+        assert [found(one) for one in arguments] == [6.0, 3.0]
+        assert hits(found) == 1 + expected
+
+
+@pytest.mark.parametrize("ending", ["nbi", "nbc"])
+@pytest.mark.parametrize("left", [0, 30])
+def test_damaged_code_is_compiled_and_kept_again(tmp_path: Path, ending: str, left: int) -> None:
     write_kernels(tmp_path / "own", 2.0)
     file = tmp_path / "own" / "outer.py"
     kernel(file)()
@@ -169,7 +214,6 @@ def test_code_is_read_where_nothing_can_be_written(
     def refuse(*_: Any, **__: Any) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path / "cache"))
     write_kernels(tmp_path / "own", 2.0)
     file = tmp_path / "own" / "outer.py"
     kernel(file)()
@@ -190,7 +234,6 @@ def test_a_full_disk_stops_no_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr("numba.core.caching.IndexDataCacheFile.save", full)
     write_kernels(tmp_path / "own", 2.0)
     assert kernel(tmp_path / "own" / "outer.py")() == 2

@@ -24,11 +24,13 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 import llvmlite
 import numba
+import numpy as np
 from llvmlite.binding.newpassmanagers import create_new_function_pass_manager
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler, Flags
 from numba.core.compiler_machinery import PassManager
+from numba.core.sigutils import normalize_signature
 from numba.core.typed_passes import (
     AnnotateTypes,
     IRLegalization,
@@ -266,9 +268,9 @@ def kept_at(folder: Path) -> Path:
 
     Numba takes kept code for valid while the function's own file is unchanged; but it also contains
     the kernels of other files that it calls.  So all kernels that call each other stand in one
-    folder, and every file of it counts, with this one and the compiler's versions.  The place is in
-    `NUMBA_CACHE_DIR` or the user's cache folder, so that every copy of the package with the same
-    kernels finds it.
+    folder, and every file of it counts, with this one and the versions of the compiler and of
+    numpy, whose cosines stand in kernels as constants.  The place is in `NUMBA_CACHE_DIR` or the
+    user's cache folder, so that every copy of the package with the same kernels finds it.
     """
     return _place(folder, numba.config.CACHE_DIR)
 
@@ -276,7 +278,8 @@ def kept_at(folder: Path) -> Path:
 @cache
 def _place(folder: Path, given: str) -> Path:
     own = sha256(Path(__file__).read_bytes()).hexdigest()
-    content = repr((sources(folder), own, numba.__version__, llvmlite.__version__))
+    versions = numba.__version__, llvmlite.__version__, np.__version__
+    content = repr((sources(folder), own, versions))
     root = Path(given).absolute() if given else Path(AppDirs("airtune", False).user_cache_dir)
     return root / f"kernels-{sha256(content.encode()).hexdigest()[:16]}"
 
@@ -336,18 +339,23 @@ _Kept = type("_Kept", (CompileResultCacheImpl,), {"_locator_classes": _PLACES})
 
 
 def _load(store: Any, sig: Any, target_context: Any) -> Any:
-    """Read kept code; None, too, if a full disk or a lost machine has left a damaged file."""
+    """Read kept code; None, too, if a full disk or a lost machine has left a damaged file.
+
+    Two processes that begin to keep a kernel for different arguments may name the same file.
+    """
     try:
-        return FunctionCache.load_overload(store, sig, target_context)
+        found = FunctionCache.load_overload(store, sig, target_context)
     except Exception:  # a damaged pickle raises many kinds
         with suppress(OSError):
             store.flush()
         return None
+    wanted, _ = normalize_signature(sig)
+    return found if found is None or found.signature.args == tuple(wanted) else None
 
 
 def _save(store: Any, sig: Any, data: Any) -> None:
-    """Keep code, if it can be written."""
-    with suppress(OSError):
+    """Keep code, if it can be written; a damaged index may still be there where none can."""
+    with suppress(Exception):
         FunctionCache.save_overload(store, sig, data)
 
 

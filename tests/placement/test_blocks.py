@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airtune.errors import InputError
 from airtune.placement import (
     Problem,
     TravelLimit,
@@ -161,3 +162,33 @@ def test_blocks_of_other_shapes_are_placed_together() -> None:
     found = solve_average(blocks, start)
     assert blocks[0].violation(found) <= 1e-8
     assert mean_error(blocks, found).mean < 0.9 * mean_error(blocks, start).mean
+
+
+@pytest.mark.parametrize("grid", [0.0, 0.25])
+def test_one_antenna_ends_no_worse_than_it_starts(grid: float) -> None:
+    for seed in range(12):
+        blocks = some_blocks(1, seed % 2, seed=10 * seed)
+        start = np.array([[1.0, 2.0]])
+        travel = TravelLimit(start, np.inf, 50.0) if seed % 3 == 0 else None
+        found = solve_average(blocks, start, mode="fast", travel=travel, grid=grid)
+        price = 10 ** (5.0 * np.linalg.norm(found - start)) if travel is not None else 1.0
+        errors = [1 / beamform(one, found).worst_gain for one in blocks]
+        before = [1 / beamform(one, start).worst_gain for one in blocks]
+        assert price * np.mean(errors) <= np.mean(before) * (1 + 1e-6)
+
+
+def test_places_of_a_state_are_not_its_own_memory() -> None:
+    search = search_of(some_blocks(1, 0))
+    state = search.aimed(search.origin)
+    state.places[:] = 7.0
+    assert np.array_equal(state.places, search.origin)
+
+
+def test_blocks_whose_channels_do_not_fit_into_memory_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    blocks = some_blocks(3, 0)  # 4 clients at 625 places: 60 kB a block
+    monkeypatch.setattr("airtune.memory.total_bytes", lambda: 100_000)
+    search_of(blocks[:1])
+    with pytest.raises(InputError, match=r"places for 3 blocks: channels at 625 places need about"):
+        search_of(blocks)

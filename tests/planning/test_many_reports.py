@@ -11,7 +11,7 @@ import pytest
 from airtune.planning import many_reports
 from airtune.planning.expected_radio import RadioTurn
 from airtune.planning.many_reports import pilots_of_all
-from airtune.radio import access
+from airtune.schemes.air import base
 from planning.test_alternate import repetition_of
 from rounds.test_federated import with_settings
 
@@ -82,12 +82,12 @@ def test_no_message_of_more_clients_than_transmit_is_computed(turn, monkeypatch)
     """With thousands of clients it would take hours."""
     sent = []
 
-    def upload(uplink, bits, name):
+    def counted(uplink, bits):
         sent.append(len(bits))
-        return real(uplink, bits, name)
+        return real(uplink, bits)
 
-    real = access.upload
-    monkeypatch.setattr(access, "upload", upload)
+    real = base.sdma
+    monkeypatch.setattr(base, "sdma", counted)
     monkeypatch.setattr(many_reports, "MOST", 0)
     turn.place(np.ones(COUNT, bool))
     assert sent

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 from airtune.kinds import Real
-from airtune.radio.access import Known, Uplink, ofdma, sdma, sic_rates, tdma, upload
+from airtune.radio import successive
+from airtune.radio.access import ofdma, tdma, upload
+from airtune.radio.successive import sdma, sic_rates
 from airtune.radio.transmission import Air
+from airtune.radio.uplink import Known, Uplink
 
 BITS = 1e5
 
@@ -196,3 +199,46 @@ def test_the_access_is_the_one_that_should_end_first() -> None:
         assert upload(uplink, bits, "best").time_s == ways[best]
         fooled += ways[best] > min(ways.values())
     assert fooled > 0
+
+
+@pytest.mark.parametrize(("gap_db", "apart"), [(0.0, 1e-6), (3.0, 0.02)])  # a gap: no optimum
+def test_few_first_orders_lead_to_the_least_time_too(
+    monkeypatch: pytest.MonkeyPatch, gap_db: float, apart: float
+) -> None:
+    uplink, bits = draw(3, 12, 4, gap_db)
+    most = sdma(uplink, bits)
+    monkeypatch.setattr(successive, "_ALL_FIRST", 5)
+    monkeypatch.setattr(successive, "_SOME_FIRST", 3)
+    assert sdma(uplink, bits).time_s == pytest.approx(most.time_s, rel=apart)
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_more_clients_than_are_decoded_together_send_in_sets(
+    monkeypatch: pytest.MonkeyPatch, knows: bool
+) -> None:
+    uplink, bits = draw(5, 10, 3)
+    if not knows:
+        uplink = unjammed(uplink, 1)
+    together = sdma(uplink, bits)
+    sets = [np.array([0, 3, 6, 9]), np.array([1, 4, 7]), np.array([2, 5, 8])]
+    alone = [sdma(uplink.of(some), bits[some]) for some in sets]
+    monkeypatch.setattr(successive, "TOGETHER", 4)
+    monkeypatch.setattr(successive, "PER_ANTENNA", 1)
+    sent = sdma(uplink, bits)
+    for some, one in zip(sets, alone, strict=True):
+        np.testing.assert_array_equal(sent.times_s[some], one.times_s)
+        np.testing.assert_array_equal(sent.energies_j[some], one.energies_j)
+    assert sent.time_s == pytest.approx(sum(one.time_s for one in alone))
+    assert sent.time_s > sent.times_s.max()
+    if knows:
+        assert together.time_s <= sent.time_s <= tdma(uplink, bits).time_s
+
+
+def test_hundreds_of_clients_at_once_need_no_order_of_all() -> None:
+    random = np.random.default_rng(0)
+    channel = random.standard_normal((300, 4)) + 1j * random.standard_normal((300, 4))
+    uplink = Uplink(channel, np.eye(4, dtype=complex), np.full(300, 0.1), 1e6, 1.0)
+    bits = np.full(300, 100.0)
+    sent = sdma(uplink, bits)
+    assert len(sent.set_times_s) == 5
+    assert sent.time_s < tdma(uplink, bits).time_s

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from airtune.planning import Repetition
-from airtune.radio.access import sdma
+from airtune.radio.successive import sdma
 from airtune.registry import SCHEMES
 from airtune.scenario import Scenario
 from airtune.schemes import Signalling

@@ -10,7 +10,8 @@ import pytest
 
 from airtune.errors import InputError
 from airtune.kinds import Integer, Real
-from airtune.radio.access import sdma, upload
+from airtune.radio.access import upload
+from airtune.radio.successive import sdma
 from airtune.registry import SCHEMES
 from airtune.scenario import Scenario
 from airtune.scenario.costs import SHAPES

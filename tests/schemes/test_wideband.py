@@ -10,13 +10,14 @@ import pytest
 
 from airtune.band import block_offsets
 from airtune.errors import InputError
-from airtune.radio.access import sic_rates, upload
+from airtune.radio.access import upload
 from airtune.radio.channels import Paths, Transmitters
 from airtune.radio.channels.base import Block
 from airtune.radio.channels.path_file import read_paths
 from airtune.radio.impairments import Impairments
 from airtune.radio.over_the_air import aggregate
 from airtune.radio.scales import normalise_updates, report_scales
+from airtune.radio.successive import sic_rates
 from airtune.radio.transmission import Air, Transmission, uniform_forcing
 from airtune.radio.wide_air import aggregate_subbands
 from airtune.registry import CHANNELS, SCHEMES

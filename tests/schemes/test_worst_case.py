@@ -304,3 +304,15 @@ def test_beamformers_at_given_places_withstand_more() -> None:
     before = worst_errors(problem, errors, PLACES / 2, nominal.beamformer, rng)
     _, after = withstand(problem, errors, lambda some: beamform(stacked(some), PLACES / 2), 8, rng)
     assert after.gain > before.gain
+
+
+def test_errors_that_silence_a_client_whatever_the_answer_leave_the_believed_one() -> None:
+    """A single path that may vanish: no answer withstands that, and one for it serves nobody."""
+    for seed in range(3):
+        problem = small(seed, paths=1)
+        errors, rng = ErrorSet(0.8, 0.0, 2.0), np.random.default_rng(seed)
+        answer, worst = withstand(problem, errors, solved, 6, rng)
+        nominal = solved([problem])
+        assert worst.gain < 1e-9 * nominal.worst_gain
+        assert_array_equal(answer.positions, nominal.positions)
+        assert_array_equal(answer.beamformer, nominal.beamformer)

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from airtune.kinds import Mask, Real
+from airtune.memory import demand
 from airtune.placement.kernels.blocks import AIM, MOVE, PROMISE, SLOPE, Task, judge
+from airtune.placement.kernels.construct import Table
 from airtune.placement.kernels.sqp import Limits
 from airtune.placement.places import grid_places, table_of
 from airtune.placement.problem import FEASIBILITY, Problem, least_distance
@@ -57,7 +59,8 @@ class _State:
 
     @property
     def places(self) -> Real:
-        return np.ascontiguousarray(self.z[0, 2:].T)
+        # never a view, which of one antenna a contiguous array would be
+        return np.array(self.z[0, 2:].T, order="C")
 
 
 class Blocks:
@@ -97,16 +100,26 @@ class Blocks:
         self.random = np.random.default_rng(seed)
         self.seeds = self.random.integers(2**63, size=1).astype(np.uint64)
         self.fields, scales = packed(problems)
-        if grid == 0:
-            self.tables = [region_table(field) for field in self.fields]
-        else:
-            places = grid_places(self.problem.region, grid)
-            self.tables = [table_of(field, places) for field in self.fields]
+        places = None if grid == 0 else grid_places(self.problem.region, grid)
+        self.tables = self._tables(places)
         self.stack, self.bench = stacked(self.fields, scales, self.tables)
         self.points = np.stack([self.tables[0].px, self.tables[0].py], axis=1)
         distance = np.linalg.norm(self.points[None] - origin[:, None], axis=2)
         self.reached = distance <= self.radii[:, None] + 1e-9
         self.slope = np.empty((2, len(origin)))
+
+    def _tables(self, places: Real | None) -> list[Table]:
+        """Return every block's channels at the places of a grid, or on the one over the region."""
+        found = []
+        for field in self.fields:
+            found.append(region_table(field) if places is None else table_of(field, places))
+            if len(found) == 1:  # the others are as large, and `stacked` has all of them in floats
+                size = found[0].tr.size * len(self.fields)
+                demand(
+                    f"places for {len(self.fields)} blocks: channels at {len(found[0].px)} places",
+                    24.0 * size,
+                )
+        return found
 
     def best(self, starts: int, kept: int, sweeps: int, places: int) -> Real:
         """Return the places of least mean error that are found, shape (N, 2)  [wavelengths]

@@ -22,21 +22,31 @@ class Airtime:
         Radio energy of each client, ``P_k t_k`` [J].
     simultaneous : bool
         Whether the clients send at the same time, not one after the other.
+    set_times_s : tuple of float
+        Times of sets of clients that send at the same time each, one set after the other; empty:
+        all are one [s].
     """
 
     times_s: Real
     energies_j: Real
     simultaneous: bool = False
+    set_times_s: tuple[float, ...] = ()
 
     @property
     def time_s(self) -> float:
         """Time until the last client has sent [s]."""
+        if self.set_times_s:
+            return sum(self.set_times_s)
         return float(self.times_s.max(initial=0.0) if self.simultaneous else self.times_s.sum())
 
     @property
     def energy_j(self) -> float:
         """Energy of all clients [J]."""
         return float(self.energies_j.sum())
+
+
+SILENT = Airtime(np.zeros(0), np.zeros(0), simultaneous=True)
+"""Nobody sends."""
 
 
 def single_user_sinr(channel: Complex, covariance: Complex, powers: Real) -> Real:

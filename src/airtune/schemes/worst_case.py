@@ -48,6 +48,8 @@ STARTS, STEPS = 4, 12
 """Starts and steps of the search for the worst error: no error, and others on the sphere."""
 SHARES = (1.0, 0.5, 0.2, 0.05)
 """Parts of the way to the point of the sphere that a step tries."""
+SILENT = 1e-9
+"""Worst gains below this share of the believed one are none: rounding alone tells them apart."""
 CLOSE = 1.0 + 1e-3
 """The cuts end where the gain on the known channels exceeds that with the worst error by less."""
 
@@ -143,7 +145,8 @@ def withstand(
     """Return the answer whose worst errors are the least bad, and these.
 
     Every answer is held against the errors that were found for all of them, not only against those
-    that its own search has found.
+    that its own search has found.  Where errors of the set silence a client whatever the answer, it
+    is the one for the believed channels.
 
     Parameters
     ----------
@@ -169,7 +172,8 @@ def withstand(
         others = (other.problem for _, other in found if other is not worst)
         gains = (Worst(evaluate(p, answer.positions, answer.beamformer), p) for p in others)
         judged.append((answer, min([worst, *gains], key=lambda one: one.gain)))
-    return max(judged, key=lambda one: one[1].gain)
+    audible = SILENT * found[0][0].worst_gain
+    return max(judged, key=lambda one: one[1].gain if one[1].gain > audible else 0.0)
 
 
 @dataclass(frozen=True)

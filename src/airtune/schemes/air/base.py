@@ -9,10 +9,12 @@ from typing import ClassVar, Self
 import numpy as np
 
 from airtune.kinds import Floating, Integer, Real
-from airtune.radio import access, links, robust, scales
+from airtune.radio import links, robust, scales
 from airtune.radio.quantisers import Quantised
 from airtune.radio.quantisers.coding import Coding
+from airtune.radio.successive import sdma
 from airtune.radio.units import dbm_to_watt
+from airtune.radio.uplink import Uplink
 from airtune.scenario import Aggregation, Digital, Radio, Scenario
 from airtune.scenario.costs import CostTwin
 from airtune.schemes.air.messages import Forecast, Reception, Uploads
@@ -329,17 +331,16 @@ class AirInterface(ABC):
 
     def _joint_reports(self, link: Link, clients: Integer, bits: Real) -> links.Airtime:
         """Return reports that all clients with any bits send at the same time."""
-        times, joules = np.zeros(len(clients)), np.zeros(len(clients))
-        some = np.flatnonzero(bits > 0)
-        if len(some):
-            sent = access.upload(self.uplink(link, clients[some]), bits[some], "sdma")
-            times[some], joules[some] = sent.times_s, sent.energies_j
-        return links.Airtime(times, joules, simultaneous=True)
+        some = bits > 0
+        sent = sdma(self.uplink(link, clients[some]), bits[some]) if some.any() else links.SILENT
+        times, joules = np.zeros((2, len(clients)))
+        times[some], joules[some] = sent.times_s, sent.energies_j
+        return replace(sent, times_s=times, energies_j=joules)
 
-    def uplink(self, link: Link, clients: Integer) -> access.Uplink:
+    def uplink(self, link: Link, clients: Integer) -> Uplink:
         """Return the uplink of these clients for messages in bits: true air, known receivers."""
         link = alone(link, clients)
-        return access.Uplink.over(
+        return Uplink.over(
             [one.true.of(clients) for one in link.subbands],
             [one.perceived.of(clients) for one in link.subbands],
             link.radio.powers[clients],
