@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,19 @@ def test_a_name_with_an_end_of_line_is_told_in_one_line(name: str) -> None:
     with pytest.raises(ValueError) as caught:
         Scenario.model_validate({"radio": {"mobility": {"track_file": name}}})
     assert f"track_file = {repr(name)[1:-1]}: " in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["\\'" * 8000, "'" + "\\'" * 8000 + "'x", '"' + "'." * 8000])
+def test_a_message_full_of_quotes_takes_no_time(text: str) -> None:
+    began = time.process_time()
+    assert len(str(InputError(text))) <= 400
+    assert time.process_time() - began < 2.0
+
+
+def test_a_long_quote_is_clipped_among_others() -> None:
+    long = "it's " * 100
+    text = str(InputError(f"don't: 'a' and {long!r} or 'b'"))
+    assert text.startswith("don't: 'a' and \"it's ") and text.endswith("(502 characters) or 'b'")
 
 
 @given(st.text(PRINTED, max_size=150))

@@ -16,9 +16,9 @@ MESSAGE = 390
 
 _PROGRAM = "airtune: "
 
-_QUOTED = re.compile(
-    rf"""(?<![\w'"])(?:'(?:[^'\\]|\\.){{{LONGEST},}}'|"(?:[^"\\]|\\.){{{LONGEST},}}")(?!\w)""", re.S
-)
+_OPENING = re.compile(r"""(?<![\w'"])['"]""")
+_WITHIN = {quote: re.compile(rf"(?:[^{quote}\\]|\\.)*+", re.S) for quote in "'\""}
+_LETTER = re.compile(r"\w")
 _WORD = re.compile(rf"\S{{{LONGEST + 1},}}")
 
 
@@ -129,12 +129,30 @@ def clip_message(message: object, most: int = MESSAGE) -> str:
     'word word word word word w ... ord word '
     """
     text = _printable(_text(message), "\n")
-    text = _QUOTED.sub(lambda found: clip(found.group()), text)
+    text = _with_short_quotes(text)
     text = _WORD.sub(lambda found: clip(found.group()), text)
     if len(text) <= most:
         return text
     head = 2 * most // 3
     return f"{text[:head]} ... {text[head + 5 - most :]}"
+
+
+def _with_short_quotes(text: str) -> str:
+    """Return a text with its long quoted texts clipped, in a time that grows with its length."""
+    parts, done, at, until = list[str](), 0, 0, {"'": 0, '"': 0}
+    while found := _OPENING.search(text, at):
+        quote, start = found.group(), found.start()
+        at = start + 1
+        if start < until[quote]:  # it ends where the one before does
+            continue
+        inside = _WITHIN[quote].match(text, at)
+        end = len(text) if inside is None else inside.end()
+        until[quote] = end
+        closed = text[end : end + 1] == quote
+        if closed and end - start > LONGEST and not _LETTER.match(text, end + 1):
+            parts += [text[done:start], clip(text[start : end + 1])]
+            done = at = end + 1
+    return "".join([*parts, text[done:]])
 
 
 def spoken(text: object) -> str:

@@ -223,7 +223,7 @@ def test_resume_is_bit_for_bit(small_scenario, tmp_path, loss_db: float, stops) 
 def test_given_rounds_become_the_most_that_fit(small_scenario) -> None:
     """No more rounds than fit, and no fewer: one more is refused by the plan of the rest."""
     scenario = binding(small_scenario, "digital", 0.9, "client_energy_j")
-    run = run_of(scenario, "digital", 20.0, 3)
+    run = run_of(scenario, "digital", 24.0, 3)
     lines = finished(run)
     cut = [line["replanned"] for line in lines if line.get("replanned", {}).get("accepted")]
     assert cut

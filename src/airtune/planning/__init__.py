@@ -19,6 +19,7 @@ resource half with all constants given.
     plans             plans of several schemes, and the pre-training that they ask for
     margins           what limits a plan; the bound over T
     replan            plan the rest of a run anew when the air is not as planned
+    known_rounds      the radio turn on the mean of the rounds that are known
     budgets           plan it anew, or end it, when a budget would not be kept
     deviation         accounts of a run against its plan
     scenario_plan     a scenario's plan without a run

@@ -1,7 +1,7 @@
 """Keep the budgets of a run: plan the rest anew when one would be exceeded, or end the run.
 
 A plan counts every round like the first.  After each round the rest is projected, and looked at by
-the paths of the round ahead.
+the paths of the round ahead; what is planned then counts the mean of the rounds that are known.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import numpy as np
 
 from airtune.allocation import is_feasible
 from airtune.kinds import Real
-from airtune.planning import replan
+from airtune.planning import known_rounds, replan
 from airtune.planning.alternate import JointPlan
 from airtune.planning.expected_radio import RadioTurn
+from airtune.planning.known_rounds import KnownRounds
 from airtune.planning.repetition import Repetition
 from airtune.planning.replan import CurrentPlan, Spent, accounts_of
 from airtune.planning.resources import resource_problem, sampling_means
@@ -57,11 +58,21 @@ def check(
         round fits into a budget, :attr:`CurrentPlan.ended` is this round.
     """
     scenario = repetition.scenario
-    if scenario.planning.keeps_budgets(scenario.plan) and spent.round < current.last_round:
+    if scenario.planning.keeps_budgets(scenario.plan) and _goes_on(repetition, current, spent):
         found = _keep(repetition, scheme, current, spent)
         if found is not None:
             return found
     return replan.check(repetition, scheme, current, spent)
+
+
+def _goes_on(repetition: Repetition, current: CurrentPlan, spent: Spent) -> bool:
+    """Whether there are rounds left, or some that were taken away and may fit by now."""
+    if spent.round < current.last_round:
+        return True
+    if current.ended is not None or spent.round >= current.most_rounds:
+        return False
+    objective = replan.objective_of_rest(repetition.inputs.objective, current, spent)
+    return objective is None or objective.name == "loss" or objective.needed > 0
 
 
 def _keep(
@@ -72,26 +83,25 @@ def _keep(
     if done == 0 or not np.isfinite(budgets).any():
         return None
     ahead, each = expected_rounds(repetition, scheme, current, spent)
-    rest = ahead + (current.last_round - spent.round - 1) * each
+    more = current.last_round - spent.round
+    rest = ahead + (more - 1) * each if more else 0.0 * each
     left = budgets - spent.accounts
     over = (rest > 0) & (rest > (1 + TOLERANCE) * left)
     # once the air has made it necessary, what better air saves is planned for, too
-    due = current.asked is not None and done % repetition.scenario.planning.replan_every == 0
-    if not (over.any() or due):
+    near = more < _last(repetition, scheme)
+    often = near or done % repetition.scenario.planning.replan_every == 0
+    if not (over.any() or (current.asked is not None and often)):
         return None
     shares = (spent.accounts + rest) / budgets
     worst = int(np.argmax(np.where(over, shares, 0.0) if over.any() else shares))
     name = NAMES[min(worst, 2)]
     report = {"budget": name, "projected": float(shares[worst])}
-    joint = replan.plan_rest(repetition, scheme, current, spent)
-    if joint is None:
-        joint = _plan_fewer(repetition, scheme, current, spent)
     asked = replace(current, asked=current.most_rounds)
-    if joint is not None:
-        new = asked.followed_by(joint, current.gap_after(repetition, done), spent)
+    new = _followed(repetition, scheme, asked, spent)
+    if new is not None:
         if new.last_round < new.most_rounds and over.any():
             new = replace(new, cut_by=name)
-        return new, {**report, **replan.told_of(joint.plan)}
+        return new, {**report, **replan.told_of(new.joint.plan)}
     if not over.any():
         return None
     # a plan books ways that need not be taken: one more round may fit all the same
@@ -99,6 +109,60 @@ def _keep(
         return current, {**report, "accepted": False}
     ended = replace(asked, cut_by=name, ended=spent.round)
     return ended, {**report, "accepted": False, "ended": True}
+
+
+def _last(repetition: Repetition, scheme: str) -> int:
+    """Return with how few rounds to come the rest is looked at after each of them.
+
+    With antennas on drives after the last one only: where they will go is chosen by reports that no
+    plan has, and what a plan leaves unspent pays for it.
+    """
+    return 1 if repetition.scheme(scheme).array.moves else NEAR_END
+
+
+def _followed(
+    repetition: Repetition, scheme: str, current: CurrentPlan, spent: Spent
+) -> CurrentPlan | None:
+    """Return the plan of the rest that fits into the budgets; None: none does.
+
+    It is made for the mean of as many known rounds as are left to come, and of fewer of them where
+    the round ahead, which is one of the rest, would then not fit; at last for this one alone.
+    """
+    gap = current.gap_after(repetition, spent.round - current.round)
+    # what rounds before cost antennas with drives is not known: see `KnownRounds`
+    moves = repetition.scheme(scheme).array.moves
+    known = 1 if moves else min(known_rounds.MOST, current.most_rounds - spent.round)
+    while True:
+        joint = replan.plan_rest(repetition, scheme, current, spent, known=known)
+        if joint is None:
+            joint = _plan_fewer(repetition, scheme, current, spent, known)
+        if joint is not None:
+            new = current.followed_by(joint, gap, spent)
+            # rounds that are left are there to be planned, as well as it goes
+            if (known == 1 and spent.round < current.last_round) or _fits(
+                repetition, scheme, new, spent
+            ):
+                return new
+        if known == 1:
+            return None
+        known = max(1, min(known // 2, known if joint is None else joint.plan.rounds))
+
+
+def _fits(repetition: Repetition, scheme: str, new: CurrentPlan, spent: Spent) -> bool:
+    """Whether a new plan keeps the budgets with the round ahead as it is known to be.
+
+    Where drives move the antennas in it, they may go as far as the plan lets them.
+    """
+    ahead, each = expected_rounds(repetition, scheme, replace(new, accounts=None), spent)
+    turn = OneRound(repetition, scheme, spent.round + 1, spent.positions)
+    if turn.scheme.array.moves and repetition.scenario.planning.movement != "once":
+        limit = new.joint.expected.max_travel
+        way = turn.longest_travel if limit is None else limit
+        way += repetition.refinement_way(turn.scheme.array)
+        ahead[:2] += way * turn.wavelength_time, way * turn.wavelength_energy
+    rest = ahead + (new.joint.plan.rounds - 1) * each
+    left = (1 + TOLERANCE) * (budgets_of(repetition) - spent.accounts)
+    return bool(np.all((rest == 0) | (rest <= left)))
 
 
 def expected_rounds(
@@ -191,7 +255,7 @@ def _sending(repetition: Repetition, joint: JointPlan, costs: FixedCosts) -> Rea
 
 
 def _plan_fewer(
-    repetition: Repetition, scheme: str, current: CurrentPlan, spent: Spent
+    repetition: Repetition, scheme: str, current: CurrentPlan, spent: Spent, known: int
 ) -> JointPlan | None:
     """Plan the most rounds that are left and fit where their number was given; None: none does."""
     most = current.most_rounds - spent.round
@@ -200,7 +264,8 @@ def _plan_fewer(
     gap = current.gap_after(repetition, spent.round - current.round)
     inputs = replan.rest_of(repetition.inputs, current, spent, gap)
     present = current.joint.plan.participants
-    air = RadioTurn(repetition, scheme, spent.round + 1, spent.positions).place(present)
+    turn = KnownRounds(repetition, scheme, spent.round + 1, spent.positions, known=known)
+    air = turn.place(present)
     low, high = 0, most
     while high - low > 1:
         middle = (low + high) // 2
@@ -211,7 +276,7 @@ def _plan_fewer(
         )
         low, high = (middle, high) if fits else (low, middle)
     for rounds in range(max(low, min(most - 1, 1)), 0, -1):
-        joint = replan.plan_rest(repetition, scheme, current, spent, rounds)
+        joint = replan.plan_rest(repetition, scheme, current, spent, rounds, known=known)
         if joint is not None:
             return joint
     return None

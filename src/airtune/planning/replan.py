@@ -15,6 +15,7 @@ from airtune.placement import Estimate
 from airtune.planning.alternate import JointPlan, plan_scheme
 from airtune.planning.chosen_payload import PayloadChoice
 from airtune.planning.expected_radio import ExpectedRadio, RadioTurn
+from airtune.planning.known_rounds import KnownRounds
 from airtune.planning.objective import Objective
 from airtune.planning.repetition import Repetition
 from airtune.planning.resources import PlanInputs
@@ -201,10 +202,12 @@ def plan_rest(
     current: CurrentPlan,
     spent: Spent,
     rounds: int | None = None,
+    known: int = 1,
 ) -> JointPlan | None:
     """Plan the remaining rounds with what is left of the budgets; None when it is too little.
 
-    With `rounds` they are so many, whatever the scenario says.
+    With `rounds` they are so many, whatever the scenario says; `known` rounds, the one ahead and
+    those before it, tell of the air (:class:`airtune.planning.known_rounds.KnownRounds`).
     """
     inputs = rest_of(
         repetition.inputs,
@@ -214,7 +217,7 @@ def plan_rest(
     )
     if rounds is not None:
         inputs = replace(inputs, rounds=(rounds, rounds))
-    radio = RadioTurn(repetition, scheme, spent.round + 1, spent.positions)
+    radio = KnownRounds(repetition, scheme, spent.round + 1, spent.positions, known=known)
     try:
         return replace(plan_scheme(radio, inputs), payload=current.joint.payload)
     except InputError:
