@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
-import stat
 import re
+import stat
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
