@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import sys
 
-from airtune.commands import signals
-
 INTERRUPTED = 130
+
+try:
+    from airtune.commands import signals
+except KeyboardInterrupt:  # before it can be answered as it is from then on
+    print("airtune: interrupted; what is finished is saved", file=sys.stderr)
+    raise SystemExit(INTERRUPTED) from None
 
 
 def main() -> None:
     """Run the command line; the process ends with one of the documented exit codes."""
     signals.quit_at_once()
+    signals.leave_the_end_alone()
     code = INTERRUPTED
     try:
         code = _ended()

@@ -62,3 +62,30 @@ def load_arrays(path: str | Path, names: Sequence[str]) -> dict[str, NDArray[Any
         raise InputError(
             f"{shown}: not a readable .npz file of plain numbers ({reason})"
         ) from error
+
+
+def check_target(path: str | Path) -> Path:
+    """Return where a file is to be written, or refuse the place.
+
+    Parameters
+    ----------
+    path : str or Path
+        Of `--out`.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    InputError
+        There is no such folder, or the name is that of a folder, a pipe or a device.
+    """
+    target = Path(path)
+    if "\0" in str(target) or not target.parent.is_dir():
+        raise InputError(f"out: the folder {clip(target.parent)} does not exist")
+    if target.is_dir():
+        raise InputError(f"out: {clip(target)} is a folder, not a file")
+    if target.exists() and not target.is_file():
+        raise InputError(f"out: {clip(target)} is a pipe or a device, not a file")
+    return target

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 
 from airtune.commands.app import app
 from airtune.commands.channel import export
+from airtune.commands.place import place_file
 from airtune.errors import InputError
 from airtune.radio.channels import Block, Channel, Paths, Transmitters
 from airtune.radio.channels.path_file import read_paths
@@ -101,9 +103,13 @@ def test_a_wrong_word_is_refused(tmp_path: Path, words: list[str], message: str)
 
 
 def test_a_file_that_cannot_be_is_refused_before_any_path_is_drawn(tmp_path: Path) -> None:
-    for out in (tmp_path / "no" / "out.npz", tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for out in (tmp_path / "no" / "out.npz", tmp_path, tmp_path / "pipe"):
         with pytest.raises(InputError, match="out: "):
             export("block-fading", out)
+        with pytest.raises(InputError, match="out: "):
+            place_file(tmp_path / "absent.npz", out)
+    assert (tmp_path / "pipe").is_fifo()  # not replaced by a file
 
 
 def test_a_file_for_another_scenario_is_refused_before_any_work(tmp_path: Path) -> None:

@@ -165,6 +165,22 @@ def test_independent_problems_are_all_told(
     assert len(document["problems"]) == 2
 
 
+def test_an_adapter_to_start_from_is_looked_at(
+    capsys: pytest.CaptureFixture[str], model: Path, data: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "start"
+    settings = [*SMALL, f"model.source={model}", f"data.source={data}", "data.format=chat"]
+    settings.append(f"model.adapter={folder}")
+    (problem,) = checked(capsys, settings)["problems"]
+    assert problem.startswith("model.adapter: ") and "adapter_config.json" in problem
+    folder.mkdir()
+    (folder / "adapter_model.safetensors").touch()
+    config = {"peft_type": "LORA", "r": 3, "lora_alpha": 16.0, "target_modules": ["q_proj"]}
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    (problem,) = checked(capsys, settings)["problems"]
+    assert problem.startswith("model.lora.rank = 8: ") and "needs model.lora.rank=3" in problem
+
+
 def test_strict_data_are_a_problem(
     model: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

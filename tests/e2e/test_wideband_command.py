@@ -123,6 +123,11 @@ def test_place_solves_a_file_with_resource_blocks(airtune, tmp_path: Path) -> No
         ({"resource_blocks": 2.5}, (), "resource_blocks must be an integer from 1 to 256"),
         ({"resource_blocks": np.inf}, (), "resource_blocks must be an integer from 1 to 256"),
         ({"resource_blocks": np.nan}, (), "resource_blocks must be an integer from 1 to 256"),
+        (
+            {"resource_blocks": np.full(2, 2)},
+            (),
+            "resource_blocks must be one number, its shape is (2,)",
+        ),
         ({"delays": np.full((1, 3, 4), 1e300)}, (), "delays: must be at most 1000 s in a band"),
         ({"delays": np.full((1, 3, 4), np.nan)}, (), "delays must be finite and >= 0 s"),
         ({"interferer_delays": np.zeros((1, 2, 4))}, (), "interferer_delays must be numbers of"),

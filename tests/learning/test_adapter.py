@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -99,3 +100,27 @@ def test_a_start_adapter_that_is_not_finite_is_refused_by_name(
     said = str(refused.value)
     assert said.startswith("model.adapter: ") and len(said) <= 400
     assert "adapter_model.safetensors" in said and broken.name in said
+
+
+@pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors"])
+def test_a_start_adapter_of_pipes_or_without_a_file_is_refused_at_once(
+    learner: Learner, tmp_path: Path, name: str
+) -> None:
+    from airtune.learning.lora import check_start, read_adapter
+
+    folder, settings = tmp_path / "start", learner.scenario.model.lora
+    learner.save_adapter(noisy(learner), folder)
+    check_start(folder, settings)
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    open_end = os.open(folder / name, os.O_RDWR)  # so that a test that fails does not wait
+    try:
+        with pytest.raises(InputError, match=rf"^model\.adapter: .*{name} is no file"):
+            read_adapter(folder, settings, learner.matrices)
+        with pytest.raises(InputError, match=rf"^model\.adapter: .*{name} is no file"):
+            check_start(folder, settings)
+    finally:
+        os.close(open_end)
+    (folder / name).unlink()
+    with pytest.raises(InputError, match=rf"^model\.adapter: .*No such file.*{name}"):
+        check_start(folder, settings)

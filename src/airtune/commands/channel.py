@@ -13,8 +13,9 @@ import numpy as np
 from airtune.commands.terminal import show_json, show_rows
 from airtune.errors import InputError, clip, shown
 from airtune.memory import demand
+from airtune.npz import check_target
 from airtune.radio.channels.base import Channel, Paths, Transmitters
-from airtune.radio.channels.path_file import PathSet, check_target, write_paths
+from airtune.radio.channels.path_file import PathSet, write_paths
 from airtune.radio.units import to_db
 from airtune.registry import CHANNEL_SOURCES, CHANNELS
 from airtune.scenario import Scenario, file

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from airtune.commands.terminal import show_json, show_rows
-from airtune.errors import computable
+from airtune.errors import InputError, computable
+from airtune.npz import check_target
 from airtune.placement.files import load_problems, save_placements
 from airtune.placement.lattice import lattice
 from airtune.placement.problem import Placement, Problem, ProblemError
@@ -64,11 +65,10 @@ def place_file(
         raise ProblemError(f"threads must be at least 1, not {threads}")
     if seed < 0:
         raise ProblemError(f"seed must not be negative, not {seed}")
-    target = Path(out)
-    if "\0" in str(target) or not target.parent.is_dir():
-        raise ProblemError(f"out: the folder {target.parent} does not exist")
-    if target.is_dir():
-        raise ProblemError(f"out: {target} is a folder, not a file")
+    try:
+        target = check_target(out)
+    except InputError as error:
+        raise ProblemError(str(error)) from error
     blocks = load_blocks(path)
     if blocks is not None and method not in ("auto", "sqp"):
         raise ProblemError(

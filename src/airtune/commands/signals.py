@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 
@@ -24,6 +25,15 @@ def quit_at_once() -> None:
     """
     for number in _NUMBERS:
         signal.signal(number, _quit)
+
+
+def leave_the_end_alone() -> None:
+    """Have SIGINT ignored from the moment at which the interpreter answers no signal any more.
+
+    By then everything is done; the process would end by the signal instead of with its exit code.
+    What is registered first at the exit is called last.
+    """
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
 
 
 def interrupt() -> None:

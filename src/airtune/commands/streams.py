@@ -87,7 +87,8 @@ def _guarded(stream: Any, number: int, name: str) -> Any:
     return io.TextIOWrapper(
         raw if unbuffered else io.BufferedWriter(raw),
         encoding=stream.encoding,
-        errors=_NAMES if stream.errors == "strict" else stream.errors,
+        # The second one is that of the C locale, where it stands for names alone.
+        errors=_NAMES if stream.errors in ("strict", "surrogateescape") else stream.errors,
         line_buffering=stream.line_buffering,
         write_through=unbuffered,
     )

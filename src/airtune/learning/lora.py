@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+import stat
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -227,17 +228,13 @@ def read_adapter(
     # Adapters may be stored in bf16, which NumPy does not know.
     from safetensors.torch import load_file
 
+    config = _config_of(folder)
     try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         weights = load_file(folder / WEIGHTS)
-        if not isinstance(config, dict):
-            raise ValueError(f"{CONFIG} must hold a JSON object")
-    except (OSError, ValueError, RecursionError, SafetensorError) as error:
-        raise InputError(
-            f"model.adapter: {folder} must be a PEFT folder with {CONFIG} and {WEIGHTS} "
-            f"(pickled weights are refused): {clip(error)}"
-        ) from None
-    _check_config(folder, config, settings, own or {})
+    except (OSError, ValueError, SafetensorError) as error:
+        raise _no_adapter(folder, error) from None
+    _check_config(folder, config, own or {})
+    _check_settings(folder, config, settings)
     expected = {matrix.name: matrix.shape for matrix in matrices}
     shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
     if shapes != expected:
@@ -258,6 +255,52 @@ def read_adapter(
     return np.concatenate([weights[b.name].float().numpy().reshape(-1) for b in matrices])
 
 
+def check_start(folder: Path, settings: Lora) -> None:
+    """Refuse what is no adapter to start from, without reading its weights.
+
+    Parameters
+    ----------
+    folder : Path
+    settings : Lora
+        Must say the same as the folder's configuration.
+
+    Raises
+    ------
+    InputError
+        A file is missing, or the configuration is none of LoRA with these settings.
+    """
+    config = _config_of(folder)
+    if config.get("peft_type") != "LORA":
+        raise _not_plain(folder, f"peft_type {config.get('peft_type')}")
+    _check_settings(folder, config, settings)
+
+
+def _config_of(folder: Path) -> dict[str, Any]:
+    """Return the configuration of an adapter whose files are there; `InputError` else."""
+    try:
+        for name in (CONFIG, WEIGHTS):
+            # A pipe would be waited for, a device read without end.
+            if not stat.S_ISREG((folder / name).stat().st_mode):
+                raise ValueError(f"{name} is no file")
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        if not isinstance(config, dict):
+            raise ValueError(f"{CONFIG} must hold a JSON object")
+    except (OSError, ValueError, RecursionError) as error:
+        raise _no_adapter(folder, error) from None
+    return config
+
+
+def _no_adapter(folder: Path, error: Exception) -> InputError:
+    return InputError(
+        f"model.adapter: {folder} must be a PEFT folder with {CONFIG} and {WEIGHTS} "
+        f"(pickled weights are refused): {clip(error)}"
+    )
+
+
+def _not_plain(folder: Path, what: str) -> InputError:
+    return InputError(f"model.adapter: {folder} has {what}; allowed is plain LoRA")
+
+
 def is_finite(weight: torch.Tensor) -> bool:
     """Tell whether no entry of a tensor is a NaN or an infinity, without a copy of it.
 
@@ -273,9 +316,7 @@ def is_finite(weight: torch.Tensor) -> bool:
     return bool(torch.isfinite(torch.stack(list(ends))).all())
 
 
-def _check_config(
-    folder: Path, config: dict[str, Any], settings: Lora, own: Mapping[str, Any]
-) -> None:
+def _check_config(folder: Path, config: dict[str, Any], own: Mapping[str, Any]) -> None:
     kind = config.get("peft_type")
     unlike = [
         n
@@ -283,8 +324,10 @@ def _check_config(
         if n in config and config[n] not in plain and config[n] != own.get(n, config)
     ]
     if kind != "LORA" or unlike:
-        what = unlike[0] if unlike else f"peft_type {kind}"
-        raise InputError(f"model.adapter: {folder} has {what}; allowed is plain LoRA")
+        raise _not_plain(folder, unlike[0] if unlike else f"peft_type {kind}")
+
+
+def _check_settings(folder: Path, config: dict[str, Any], settings: Lora) -> None:
     needed = {
         "rank": config.get("r"),
         "alpha": config.get("lora_alpha"),

@@ -100,8 +100,10 @@ def _number(path: str | Path, data: dict[str, NDArray[Any]], name: str) -> float
     if name not in data:
         raise ProblemError(f"{path}: array {name!r} is missing, which resource_blocks needs")
     value = data[name]
-    if value.shape != () or value.dtype.kind not in "iuf":
-        raise ProblemError(f"{path}: {name} must be one number, not {shown(value.tolist())}")
+    if value.shape != ():
+        raise ProblemError(f"{path}: {name} must be one number, its shape is {value.shape}")
+    if value.dtype.kind not in "iuf":
+        raise ProblemError(f"{path}: {name} must be one number, not {shown(value.item())}")
     return float(value)
 
 

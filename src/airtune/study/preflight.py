@@ -195,8 +195,8 @@ def _check_memory(scenario: Scenario, facts: ModelFacts, found: Preflight) -> bo
 
 
 def _check_files(scenario: Scenario) -> None:
-    """Refuse files of pre-training that cannot be read."""
-    # Both import torch, which takes longer than everything else of a check whose facts are known.
+    """Refuse files of pre-training, and an adapter to start from, that cannot be read."""
+    # All import torch, which takes longer than everything else of a check whose facts are known.
     if scenario.data.pretraining_corpus is not None:
         from airtune.learning.corpus import read_texts
 
@@ -205,6 +205,10 @@ def _check_files(scenario: Scenario) -> None:
         from airtune.learning.pretrain import corpus_records
 
         corpus_records(scenario)
+    if scenario.model.adapter is not None:
+        from airtune.learning.lora import check_start
+
+        check_start(Path(scenario.model.adapter), scenario.model.lora)
 
 
 def _facts(scenario: Scenario, found: Preflight, records: int) -> ModelFacts:

@@ -131,7 +131,7 @@ def test_a_round_is_judged_once_whatever_adapters_its_clients_work_with(settings
         def request(held, clients):
             return engine.updates(held, clients, SIZES, 1, 1)
 
-        done = updates_of(request, adapter, {1: adapter.copy()}, CLIENTS)
+        done = updates_of(request, adapter, {1: adapter + 1}, CLIENTS)
         assert (done.clients.tolist(), done.missing) == ([0, 2], (1,))
         engine.check_round(done, CLIENTS)
         # One client is selected, whose node is lost: the other nodes are not, and it says so.

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airtune.errors import FailedError, InputError, clip, shown
-from airtune.npz import load_arrays
+from airtune.npz import check_target, load_arrays
 from airtune.radio.channels.base import Block, Channel, Paths, Transmitters
 from airtune.radio.channels.csi import perceived
 from airtune.radio.units import wavelength
@@ -24,6 +24,9 @@ from airtune.scenario import Clients, Radio
 
 LENGTH = 1e-9
 """Tolerance of the length of directions; what is longer by less is set to 1."""
+
+NEAREST_M = 1e-3
+"""Least distance of where a wave front spreads from: nothing finer is computed with."""
 
 CARRIER = 1e-6
 """Relative tolerance of the carrier frequency."""
@@ -115,22 +118,6 @@ def write_paths(path: str | Path, paths: PathSet) -> None:
             new.unlink()
 
 
-def check_target(path: str | Path) -> Path:
-    """Return where a file is to be written, or refuse the place.
-
-    Raises
-    ------
-    InputError
-        There is no such folder, or the name is that of a folder.
-    """
-    target = Path(path)
-    if "\0" in str(target) or not target.parent.is_dir():
-        raise InputError(f"out: the folder {clip(target.parent)} does not exist")
-    if target.is_dir():
-        raise InputError(f"out: {clip(target)} is a folder, not a file")
-    return target
-
-
 def read_paths(path: str | Path) -> PathSet:
     """Read a path file and check every number of it.
 
@@ -139,9 +126,10 @@ def read_paths(path: str | Path) -> PathSet:
     path : str or Path
         An .npz file with `gains` (T, K, L), complex, `directions` (T, K, L, 2), `delays` (T, K, L)
         [s], the same of J interferers as `interferer_gains` (T, J, L') and so on, `carrier_hz` ()
-        [Hz] and `source` ().  Interferers may be absent.  `distances` (T, K, L) [m] make wave
-        fronts spherical, `interferer_distances` too; infinite ones stay plane.  `departures`
-        (T, K, L, 2) of the clients are for clients with several antennas (`Paths.departures`).
+        [Hz] and `source` ().  Interferers may be absent.  `distances` (T, K, L) [m], at least
+        `NEAREST_M`, make wave fronts spherical, `interferer_distances` too; infinite ones stay
+        plane.  `departures` (T, K, L, 2) of the clients are for clients with several antennas
+        (`Paths.departures`).
         Paths that fill up have gain 0, and what else stands for them does not matter.
 
     Returns
@@ -165,9 +153,12 @@ def _path_set(arrays: Mapping[str, NDArray[Any]]) -> PathSet:
     if missing:
         raise InputError(f"no array {', '.join(missing)}; `airtune channel` writes all of them")
     carrier, source = arrays["carrier_hz"], arrays["source"]
-    if carrier.shape != () or carrier.dtype.kind not in "iuf" or not 0 < carrier < np.inf:
+    for name, array in (("carrier_hz", carrier), ("source", source)):
+        if array.shape != ():  # its entries would take more memory as text than the file
+            raise InputError(f"{name} must be a single value, its shape is {array.shape}")
+    if carrier.dtype.kind not in "iuf" or not 0 < carrier < np.inf:
         raise InputError(f"carrier_hz = {shown(carrier.tolist())}: must be one number > 0")
-    if source.shape != () or source.dtype.kind != "U":
+    if source.dtype.kind != "U":
         raise InputError(f"source = {shown(source.tolist())}: must be one text")
     metres = wavelength(float(carrier))
     clients = _group(arrays, "clients", metres)
@@ -243,8 +234,10 @@ def _group(
     if prefix + "distances" in arrays:
         distances = _numbers(arrays, prefix + "distances", np.float64, gains.shape)
         distances = np.where(heard, distances, np.inf)
-        if not (distances > 0).all():
-            raise InputError(f"{prefix}distances must be > 0 m, not {distances.min():g}")
+        if not (distances >= NEAREST_M).all():
+            raise InputError(
+                f"{prefix}distances must be at least {NEAREST_M:g} m, not {distances.min():g}"
+            )
         found["distances"] = distances / metres
     return found
 
