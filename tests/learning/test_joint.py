@@ -286,3 +286,21 @@ def test_a_run_that_is_stopped_goes_on_to_the_same_bits(scenario_with, tmp_path)
     again = execute(3, "stopped")
     assert np.array_equal(again.adapter, whole.adapter)
     assert again.energy_j == whole.energy_j
+
+
+@pytest.mark.parametrize("padding", [None, 2, 5])
+def test_the_pass_at_the_start_meets_no_padding(padding, monkeypatch) -> None:
+    """Its embedding can be zero, from which gradients of a deep model are not finite."""
+    seen = set()
+    real = AdapterModel.gradient_at
+
+    def gradient_at(self, flat, examples):
+        seen.update(token for example in examples for token in example.ids)
+        return real(self, flat, examples)
+
+    model = model_of("llama")
+    model.causal.config.pad_token_id = padding
+    monkeypatch.setattr(AdapterModel, "gradient_at", gradient_at)
+    JointPass(model)
+    assert len(seen) == 5
+    assert padding not in seen

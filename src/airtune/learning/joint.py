@@ -156,9 +156,12 @@ class JointPass:
     def _check(self) -> None:
         """Compare a joint pass with passes of single clients."""
         model = self._model
+        # The embedding of padding can be zero, from which a deep model's gradients are not finite.
+        padding = model.causal.config.pad_token_id
+        a, b, c, d, e = [token for token in range(1, 7) if token != padding][:5]
         parts = [
-            [Example((3, 2, 4, 1), 1, ""), Example((2, 5, 3), 1, "")],
-            [Example((5, 2, 1, 4, 3), 2, "")],
+            [Example((c, b, d, a), 1, ""), Example((b, e, c), 1, "")],
+            [Example((e, b, a, d, c), 2, "")],
         ]
         start = torch.from_numpy(model.initial)
         flats = [start + 0.02, start - 0.03]
