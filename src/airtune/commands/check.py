@@ -107,9 +107,22 @@ def _in_words(name: str, value: float) -> str:
         "wall_s": f"about {_seconds(value)} on this machine",
         "memory_gib": f"{value:.1f} GiB of memory",
         "rounds": f"{value:.0f} rounds",
-        "time_s": f"{_seconds(value)} simulated",
+        "time_s": f"{_simulated(value)} simulated",
         "energy_j": f"{value:.4g} J",
     }[name]
+
+
+def _simulated(value: float) -> str:
+    """Return a time of the plan; a few rounds may take milliseconds.
+
+    Examples
+    --------
+    >>> _simulated(95.2), _simulated(4000.0)
+    ('95.2\u2009s', '67 min')
+    """
+    from airtune.report.values import si
+
+    return si(value, "s") if value < 120 else _seconds(value)
 
 
 def _seconds(value: float) -> str:

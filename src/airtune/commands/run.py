@@ -12,7 +12,7 @@ from airtune import record
 from airtune.commands.terminal import resumption, show, show_json, show_lines, warn
 from airtune.errors import FailedError, as_typed, clip, spoken
 from airtune.record import Cell, RunFolder
-from airtune.report import divergence, reasons, sweep_table, table, totals
+from airtune.report import defences, divergence, faults, reasons, sweep_table, table, totals
 from airtune.scenario import Scenario
 from airtune.scenario import file as scenario_file
 from airtune.scenario.idle import doubts
@@ -236,7 +236,14 @@ def execute(run_folder: RunFolder, interrupted: Interrupted, as_json: bool) -> b
             show(*totals.terminal_totals(results))
         else:
             show(table.terminal_table(results))
-        show_lines([*reasons.reasons(results), table.left_out_sentence(results)])
+        show_lines(
+            [
+                *reasons.reasons(results),
+                *faults.fault_sentences(results),
+                *defences.set_up(results),
+                table.left_out_sentence(results),
+            ]
+        )
         print(f"page: {as_typed(page)}")
     warn(divergence.lost_rounds(results))
     return _said_to_fail(run_folder.kind, "", results["schemes"], results["seeds"])
