@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from airtune.commands.check import check_and_show
+from airtune.study.preflight import Preflight
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -163,6 +164,19 @@ def test_independent_problems_are_all_told(
     settings = ["placement.method=guess", "data.source=none.jsonl"]
     document = checked(capsys, [*SMALL, *settings])
     assert len(document["problems"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("time_s", "shown"),
+    [(0.362, "362 ms"), (1.63, "1.63 s"), (0.0, "0 s"), (5000.0, "83 min")],
+)
+def test_short_plans_are_not_of_no_time(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, time_s: float, shown: str
+) -> None:
+    found = Preflight(estimates={"time_s": time_s, "wall_s": 3.2})
+    monkeypatch.setattr("airtune.study.preflight.preflight", lambda scenario, records: found)
+    assert check_and_show("quickstart", [], 0, as_json=False)
+    assert f"Estimates: {shown} simulated, about 3 s on this" in capsys.readouterr().out
 
 
 def test_strict_data_are_a_problem(

@@ -113,16 +113,10 @@ def _in_words(name: str, value: float) -> str:
 
 
 def _simulated(value: float) -> str:
-    """Return a time of the plan; a few rounds may take milliseconds.
+    """Return a time of the plan, which may be milliseconds."""
+    from airtune.report.values import THIN, si
 
-    Examples
-    --------
-    >>> _simulated(95.2), _simulated(4000.0)
-    ('95.2\u2009s', '67 min')
-    """
-    from airtune.report.values import si
-
-    return si(value, "s") if value < 120 else _seconds(value)
+    return si(value, "s").replace(THIN, " ") if value < 120 else _seconds(value)
 
 
 def _seconds(value: float) -> str:
