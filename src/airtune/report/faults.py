@@ -79,6 +79,30 @@ def fault_rows(results: Mapping[str, Any]) -> Sheet:
     return Sheet(tuple(title for _, title, _ in shown), tuple(rows))
 
 
+def fault_table(results: Mapping[str, Any]) -> list[list[str | float | None]]:
+    """Return the rows of :func:`fault_rows` as numbers, for a spreadsheet; the first has names.
+
+    Parameters
+    ----------
+    results : mapping
+        The results document.
+
+    Examples
+    --------
+    >>> fault_table({"schemes": {"movable": {"faults": {"cut": 3, "participation": 0.9}}}})
+    [['scheme', 'participation', 'cut'], ['movable', 0.9, 3.0]]
+    """
+    schemes: Mapping[str, Mapping[str, Any]] = results.get("schemes") or {}
+    told = {name: members(entry.get("faults")) for name, entry in schemes.items()}
+    told = {name: figures for name, figures in told.items() if figures}
+    keys = [key for key, _, _ in _COLUMNS if any(key in figures for figures in told.values())]
+    rows: list[list[str | float | None]] = [
+        [name, *(figures[key].median if key in figures else None for key in keys)]
+        for name, figures in told.items()
+    ]
+    return [["scheme", *keys], *rows] if rows else []
+
+
 def fault_sentences(results: Mapping[str, Any]) -> list[str]:
     """Say what was set to go wrong, and whose target it is; nothing without faults.
 
