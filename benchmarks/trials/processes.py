@@ -42,6 +42,7 @@ def load_libraries() -> None:
 
     Pages get one figure of ten: drawing them takes three quarters of a tiny run.
     """
+    importlib.import_module("airtune.learning.quiet").without_hints()  # as commands do
     for name in _LIBRARIES:
         importlib.import_module(name)
     figures = importlib.import_module("airtune.report.figures")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import logging
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 import reliability_page
 from airtune import record
-from trials import corrupt, tiny, two_processes, writes
+from trials import corrupt, processes, tiny, two_processes, writes
 from trials.processes import Ended
 from trials.results import Results
 
@@ -136,3 +140,22 @@ def test_a_run_that_fell_back_is_counted(tmp_path: Path) -> None:
     assert reliability_page._more(row) == (
         "2 warnings, 2 went on from the checkpoint before, exit code 0: 3"
     )
+
+
+def test_libraries_are_imported_without_hints_of_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """bitsandbytes advises, on its first import, kernels that are not used here."""
+    adviser = logging.getLogger("bitsandbytes.backends.cpu.ops")
+    monkeypatch.setattr(adviser, "level", logging.NOTSET)
+    levels: dict[str, int] = {}
+    real = importlib.import_module
+
+    def imported(name: str) -> Any:
+        if name.startswith("airtune.learning.quiet"):
+            return real(name)
+        levels[name] = adviser.getEffectiveLevel()
+        return SimpleNamespace(KINDS=[1, 2], set_num_threads=lambda count: None)
+
+    monkeypatch.setattr(processes.importlib, "import_module", imported)
+    processes.load_libraries()
+    assert levels["peft"] >= logging.ERROR
+    assert min(levels.values()) >= logging.ERROR

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from airtune.commands.check import check_and_show
+from airtune.study.preflight import Preflight
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -179,6 +180,19 @@ def test_an_adapter_to_start_from_is_looked_at(
     (folder / "adapter_config.json").write_text(json.dumps(config))
     (problem,) = checked(capsys, settings)["problems"]
     assert problem.startswith("model.lora.rank = 8: ") and "needs model.lora.rank=3" in problem
+
+
+@pytest.mark.parametrize(
+    ("time_s", "shown"),
+    [(0.362, "362 ms"), (1.63, "1.63 s"), (0.0, "0 s"), (5000.0, "83 min")],
+)
+def test_short_plans_are_not_of_no_time(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, time_s: float, shown: str
+) -> None:
+    found = Preflight(estimates={"time_s": time_s, "wall_s": 3.2})
+    monkeypatch.setattr("airtune.study.preflight.preflight", lambda scenario, records: found)
+    assert check_and_show("quickstart", [], 0, as_json=False)
+    assert f"Estimates: {shown} simulated, about 3 s on this" in capsys.readouterr().out
 
 
 def test_strict_data_are_a_problem(

@@ -58,6 +58,10 @@ def with_rounds(folder: Path) -> Path:
         path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     for path in folder.glob("*/seed-*/metrics.jsonl"):
         path.write_text(path.read_text().replace('"calendar"', json.dumps(HOSTILE)))
+    results = json.loads((folder / "results.json").read_text())
+    for number, entry in enumerate(results["schemes"].values()):
+        entry["faults"] = {"participation": 0.75, "poison_bias": 1234.5, "cut": number}
+    (folder / "results.json").write_text(json.dumps(results))
     (folder / "report.html").write_text(page.render(run_folder.load(folder)), encoding="utf-8")
     return folder / "report.html"
 
@@ -117,6 +121,16 @@ def saved(tab: Any, figure: str, part: str = "") -> list[list[str]]:
     with tab.expect_download() as download:
         tab.locator(wanted).click()
     return list(csv.reader(io.StringIO(Path(download.value.path()).read_text(encoding="utf-8"))))
+
+
+def test_the_table_of_faults_is_saved_as_numbers(opened: Any) -> None:
+    with opened.expect_download() as download:
+        opened.locator("[data-table=faults]").click()
+    assert download.value.suggested_filename.endswith("-faults.csv")
+    head, *rows = csv.reader(io.StringIO(Path(download.value.path()).read_text(encoding="utf-8")))
+    assert head == ["scheme", "participation", "cut", "poison_bias"]
+    assert rows[1] == ["movable", "0.75", "1", "1234.5"]
+    assert len(rows) == 5
 
 
 def test_every_figure_is_drawn_and_nothing_runs_over_the_edge(opened: Any) -> None:

@@ -45,6 +45,11 @@ from airtune.scenario.suggest import OTHER_NAMES, likely, paths
         ("radio.paths.cuont", "radio.paths.count"),
         ("evalution.records", "evaluation.records"),
         ("doppler_hz", "radio.paths.doppler_hz"),
+        ("faults.amplifier.clipping", "faults.amplifier.clip_db"),
+        ("faults.amplifier.clip", "faults.amplifier.clip_db"),
+        ("training.client_fraction", "clients.concurrency"),
+        ("clipping", "training.clip_norm"),
+        ("defense", "aggregation.robust"),
     ],
 )
 def test_the_setting_that_is_meant_is_named_in_full(written: str, meant: str) -> None:
@@ -134,3 +139,31 @@ def test_a_rule_between_settings_blames_what_gave_the_one_that_breaks_it(tmp_pat
     path.write_text("faults: {antennas: {dead: 4}}\n")
     with pytest.raises(InputError, match=r"mine\.yaml: faults\.antennas\.dead = 4: must be less"):
         load(path)
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("faults.dropout.share=30", "should be less than or equal to 1; did you mean 30% or 0.3?"),
+        ("aggregation.trim=30", "equal to 0.49; did you mean 30% or 0.3?"),
+        ("faults.stragglers.deadline=2s", "must be a number without a unit, 1 .. 1e+06 or null"),
+        ("faults.antennas.dead=50%", "must be a whole number without a unit, 0 .. 100000"),
+        ("faults.dropout.share=nan", "should be a finite number"),
+        ("faults.poison.scale=nan", "should be a finite number"),
+        ("faults.poison.scale=-Inf", "should be a finite number"),
+        ("training.learning_rate=nan", "should be a finite number"),
+    ],
+)
+def test_what_is_allowed_is_said_of_shares_units_and_no_numbers(
+    override: str, sentence: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        load("quickstart", [override])
+    assert str(caught.value).endswith(sentence)
+
+
+@pytest.mark.parametrize("override", ["faults.dropout.share=300", "faults.restart.share=-1"])
+def test_no_percent_are_suggested_where_none_are_meant(override: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load("quickstart", [override])
+    assert "did you mean" not in str(caught.value)

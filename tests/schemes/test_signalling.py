@@ -7,13 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from airtune.errors import InputError
 from airtune.planning import Repetition
 from airtune.radio.successive import sdma
 from airtune.registry import SCHEMES
 from airtune.scenario import Scenario
 from airtune.schemes import Signalling
 from quadratic import QuadraticLearner
-from schemes.radio import SIZES, air_of, gaussian, link_of, scenario_with, uploads_of
+from schemes.radio import SIZES, air_of, gaussian, link_of, radio_of, scenario_with, uploads_of
 
 CLIENTS = np.arange(10)
 FAST = {"placement__mode": "fast", "ris__elements": 16}
@@ -140,3 +141,10 @@ def test_reports_after_the_first_cost_half_and_keep_the_power_limit(name: str) -
     plain = air_of(exact, name).combine(uploads_of(updates), link, 1.0)
     assert plain.report_bits is None
     assert first.mse == pytest.approx(plain.mse, rel=0.1)  # rounded scales are as good
+
+
+def test_an_air_out_of_range_names_settings() -> None:
+    radio = radio_of(scenario_with())
+    with pytest.raises(InputError, match=r"clients\.tx_power_dbm.*faults\.poison\.scale") as raised:
+        radio.problem(np.full(10, 1e-40))
+    assert len(str(raised.value)) <= 390

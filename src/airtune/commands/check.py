@@ -107,9 +107,16 @@ def _in_words(name: str, value: float) -> str:
         "wall_s": f"about {_seconds(value)} on this machine",
         "memory_gib": f"{value:.1f} GiB of memory",
         "rounds": f"{value:.0f} rounds",
-        "time_s": f"{_seconds(value)} simulated",
+        "time_s": f"{_simulated(value)} simulated",
         "energy_j": f"{value:.4g} J",
     }[name]
+
+
+def _simulated(value: float) -> str:
+    """Return a time of the plan, which may be milliseconds."""
+    from airtune.report.values import THIN, si
+
+    return si(value, "s").replace(THIN, " ") if value < 120 else _seconds(value)
 
 
 def _seconds(value: float) -> str:

@@ -12,10 +12,10 @@ from airtune import record
 from airtune.commands.terminal import resumption, show, show_json, show_lines, warn
 from airtune.errors import FailedError, as_typed, clip, spoken
 from airtune.record import Cell, RunFolder
-from airtune.report import divergence, reasons, sweep_table, table, totals
+from airtune.report import defences, divergence, faults, reasons, sweep_table, table, totals
 from airtune.scenario import Scenario
 from airtune.scenario import file as scenario_file
-from airtune.scenario.plausible import implausible
+from airtune.scenario.idle import doubts
 from airtune.study import cells, compare, tracking
 from airtune.study import sweep as sweeps
 from airtune.study.divergence import failing
@@ -70,8 +70,10 @@ def read_settings(
     if engine is not None:
         changes["engine"] = scenario.engine.model_dump() | {"name": engine}
     if changes:
-        scenario = scenario_file.parse(scenario.to_dict() | changes, where=where)
-    warn(implausible(scenario))
+        # What was not given stays so: a share of poisoned clients without their kind is told of.
+        given = scenario.model_dump(mode="json", exclude_unset=True)
+        scenario = scenario_file.parse(given | changes, where=where)
+    warn(doubts(scenario))
     return scenario
 
 
@@ -127,8 +129,8 @@ def start_sweep(
 ) -> bool:
     """Begin a sweep over ``a.b=1,2,3`` and print its results; all else as of `start`."""
     with sweeps.begin(scenario, sweeps.parse_axes(scenario, vary), out) as sweep:
-        said = implausible(scenario)
-        warn(x for point in sweep.points for x in implausible(point.run.scenario) if x not in said)
+        said = doubts(scenario)
+        warn(x for point in sweep.points for x in doubts(point.run.scenario) if x not in said)
         return execute_sweep(sweep, interrupted, as_json)
 
 
@@ -234,7 +236,14 @@ def execute(run_folder: RunFolder, interrupted: Interrupted, as_json: bool) -> b
             show(*totals.terminal_totals(results))
         else:
             show(table.terminal_table(results))
-        show_lines([*reasons.reasons(results), table.left_out_sentence(results)])
+        show_lines(
+            [
+                *reasons.reasons(results),
+                *faults.fault_sentences(results),
+                *defences.set_up(results),
+                table.left_out_sentence(results),
+            ]
+        )
         print(f"page: {as_typed(page)}")
     warn(divergence.lost_rounds(results))
     return _said_to_fail(run_folder.kind, "", results["schemes"], results["seeds"])

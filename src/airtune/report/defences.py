@@ -38,9 +38,8 @@ def remarks(results: Mapping[str, Any]) -> list[str]:
     >>> remarks({"scenario": {"aggregation": aggregation}, "schemes": {"digital": {}}})
     ["The median of the clients' updates took the place of their mean: Digital."]
     """
-    scenario: Mapping[str, Any] = results.get("scenario") or {}
     schemes: Mapping[str, Mapping[str, Any]] = results.get("schemes") or {}
-    said = [*_poisoned(scenario), *_rules(scenario.get("aggregation") or {}, list(schemes))]
+    said = set_up(results)
     for name, entry in schemes.items():
         rejected = read(entry.get("rejected_rounds")).median
         if rejected:
@@ -50,6 +49,13 @@ def remarks(results: Mapping[str, Any]) -> list[str]:
                 "for the mean was out of line with the rounds before (anomaly stop)."
             )
     return said
+
+
+def set_up(results: Mapping[str, Any]) -> list[str]:
+    """Say who was poisoned and which rule of merging held for whom, as :func:`remarks` does."""
+    scenario: Mapping[str, Any] = results.get("scenario") or {}
+    schemes = list(results.get("schemes") or {})
+    return [*_poisoned(scenario), *_rules(scenario.get("aggregation") or {}, schemes)]
 
 
 def _poisoned(scenario: Mapping[str, Any]) -> list[str]:

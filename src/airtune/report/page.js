@@ -348,7 +348,6 @@
     return /[",\r\n]/.test(text) ? `"${text.replace(/"/g, '""')}"` : text;
   }
   const csv = (rows) => rows.map((row) => row.map(cell).join(",")).join("\r\n") + "\r\n";
-
   function play(button) {
     const slider = figureOf(button).querySelector("input[type=range]");
     let timer;
@@ -385,8 +384,10 @@
       save(`${figure.id}${second ? "-map" : ""}.csv`, csv((second ? shown.second : shown.rows)()), "text/csv");
     }));
   }
-  document.querySelectorAll("[data-scenario]").forEach((button) => button.addEventListener("click", () =>
-    save("scenario.yaml", data.scenario, "application/yaml")));
+  const onClick = (which, work) => document.querySelectorAll(which).forEach((button) =>
+    button.addEventListener("click", () => work(button.dataset)));
+  onClick("[data-scenario]", () => save("scenario.yaml", data.scenario, "application/yaml"));
+  onClick("[data-table]", ({ table }) => save(`${table}.csv`, csv(data.tables[table]), "text/csv"));
   const redraw = (night) => {
     dark.matches = night;
     document.documentElement.toggleAttribute("data-light", !night);

@@ -295,7 +295,7 @@ def _remarks(run: RunFolder) -> list[str]:
         dropped = read(entry.get("dropped")).median
         if dropped:
             said.append(f"{label}: {count(dropped)} updates left out because they were not finite.")
-    said += defences.remarks(run.results)
+    said += faults.fault_sentences(run.results) + defences.remarks(run.results)
     said += [f"{text}." for text in divergence.lost_rounds(run.results)]
     older = run.results.get("run_schema_version")
     if older is not None:

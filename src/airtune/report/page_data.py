@@ -13,7 +13,16 @@ from airtune.radio.gain_map import as_levels, places_along
 from airtune.record import names
 from airtune.record.documents import ClientFigures, GainMap, MetricsLine, PlacementDocument
 from airtune.registry import REFERENCE
-from airtune.report import bars, forecast_curves, forecast_figure, gain_map, holdings, scores, style
+from airtune.report import (
+    bars,
+    faults,
+    forecast_curves,
+    forecast_figure,
+    gain_map,
+    holdings,
+    scores,
+    style,
+)
 from airtune.report.run_folder import RunFolder, SchemeRun
 from airtune.report.values import number, read
 
@@ -89,6 +98,7 @@ def page_data(run: RunFolder) -> Json:
         "holdings": _holdings(run),
         "domains": _domains(run),
         "scenario": run.scenario_text,
+        "tables": {"faults": faults.fault_table(run.results)},
     }
 
 

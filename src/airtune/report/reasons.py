@@ -53,7 +53,11 @@ def reasons(results: Mapping[str, Any]) -> list[str]:
     diverged = {name: sentence(name, entry, seeds) for name, entry in schemes.items()}
     if target is None:
         named = REFERENCE if len(schemes) > 1 else None  # what is said of the target says it
-        others = [text for name, text in diverged.items() if text and name != named]
+        others = [
+            _with_steps(text, schemes[name])
+            for name, text in diverged.items()
+            if text and name != named
+        ]
         return [*_no_target(schemes, seeds), *others]
     asked = _rounds_asked(results)
     missed = {
@@ -61,7 +65,10 @@ def reasons(results: Mapping[str, Any]) -> list[str]:
         for name, entry in schemes.items()
         if not read(entry.get("rounds_to_target")).known
     }
-    said = [diverged[name] or _missed(name, entry, target, asked) for name, entry in missed.items()]
+    said = [
+        _with_steps(diverged[name] or _missed(name, entry, target, asked), entry)
+        for name, entry in missed.items()
+    ]
     said += [text for name, text in diverged.items() if text and name not in missed]
     gain = _gain(schemes.get(REFERENCE) or {})
     if missed and gain is not None and gain < SMALL_GAIN:
@@ -71,6 +78,26 @@ def reasons(results: Mapping[str, Any]) -> list[str]:
             f"gained only {_small(gain)}.",
         )
     return said
+
+
+def rounds_without_step(entry: Mapping[str, Any]) -> str:
+    """Say how many rounds of a scheme the anomaly stop left without a step; empty for none.
+
+    Examples
+    --------
+    >>> rounds_without_step({"rejected_rounds": 7, "rounds": 14})
+    '7 of 14 rounds without a step (anomaly stop)'
+    """
+    rejected, done = (read(entry.get(key)).median for key in ("rejected_rounds", "rounds"))
+    if not rejected:
+        return ""
+    of = "" if done is None else f" of {count(done)}"
+    return f"{count(rejected)}{of} rounds without a step (anomaly stop)"
+
+
+def _with_steps(sentence: str, entry: Mapping[str, Any]) -> str:
+    left = rounds_without_step(entry)
+    return f"{sentence.removesuffix('.')}; {left}." if left else sentence
 
 
 def _no_target(schemes: Mapping[str, Mapping[str, Any]], seeds: int) -> list[str]:

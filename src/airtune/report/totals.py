@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airtune.report import scores, twins
 from airtune.report.divergence import mark
 from airtune.report.faults import fault_words
+from airtune.report.reasons import rounds_without_step
 from airtune.report.style import component_label, ordered_components
 from airtune.report.values import (
     MISSING,
@@ -51,6 +52,8 @@ def terminal_totals(results: Mapping[str, Any]) -> list[RenderableType]:
             facts.add_row(Text(f"  {label}"), Text(text))
         if wrong := fault_words(entry):
             facts.add_row(Text("  faults"), Text(wrong))
+        if left := rounds_without_step(entry):
+            facts.add_row(Text("  steps"), Text(left))
         parts += [facts, _spent(entry)]
     said = twins.remark(results.get("scenario") or {})
     if said:

@@ -9,8 +9,12 @@ from typing import Any, get_origin
 from pydantic import BaseModel, ValidationError
 
 from airtune.errors import clip
+from airtune.scenario.plausible import quantity_of
 from airtune.scenario.scenario import Scenario
 from airtune.scenario.suggest import alternatives
+
+_NO_NUMBER = {"float_parsing": "a number", "int_parsing": "a whole number"}
+"""What text that is no such number should have been, by pydantic's type of error."""
 
 
 def explain(error: ValidationError) -> tuple[str, str]:
@@ -52,7 +56,40 @@ def explain(error: ValidationError) -> tuple[str, str]:
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if first["type"] == "literal_error" and any(e["type"] == "tuple_type" for e in alike):
         message += " or a list"
+    if first["type"] in _NO_NUMBER:
+        message = f"must be {_NO_NUMBER[first['type']]} without a unit{_limits(path)}"
+    if first["type"].startswith("less_than"):
+        message += _percent(path, first["input"])
     return path, f"{name} = {value}: {message}{more}"
+
+
+def _limits(path: str) -> str:
+    """Return what a setting with one number may be: ``, 1 .. 1e+06 or null``; else nothing."""
+    parent, _, name = path.rpartition(".")
+    section = section_at(parent) if parent else Scenario
+    if section is None or name not in section.model_fields:
+        return ""
+    schema = section.model_json_schema()["properties"][name]
+    kinds = schema.get("anyOf", [schema])
+    numbers = [kind for kind in kinds if "minimum" in kind and "maximum" in kind]
+    if len(numbers) != 1:
+        return ""
+    null = " or null" if any(kind.get("type") == "null" for kind in kinds) else ""
+    return f", {numbers[0]['minimum']:g} .. {numbers[0]['maximum']:g}{null}"
+
+
+def _percent(path: str, value: Any) -> str:
+    """Return the share that was likely meant by a number of percent, as a question."""
+    parent, _, name = path.rpartition(".")
+    section = section_at(parent) if parent else Scenario
+    field = section.model_fields.get(name) if section is not None else None
+    quantity = quantity_of(field) if field is not None else None
+    if quantity is None or quantity.unit or quantity.high > 1 or isinstance(value, bool):
+        return ""
+    number = float(value) if isinstance(value, int | float) else 0.0
+    if not 1 < number <= 100 * quantity.high:
+        return ""
+    return f"; did you mean {number:g}% or {number / 100:g}?"
 
 
 def _path(location: Iterable[int | str]) -> str:

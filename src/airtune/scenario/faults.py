@@ -64,8 +64,8 @@ class Stragglers(Settings):
     )
     deadline: Annotated[float, Field(ge=1, le=1e6)] | None = Field(
         None,
-        description="a client that needs more than this multiple of the round's planned time of "
-        "computing is left out; null: everybody waits for the slowest",
+        description="a client is left out that needs more than this multiple of what the slowest "
+        "client of the round would take to compute as planned; null: everybody waits for all",
     )
 
 

@@ -29,7 +29,7 @@ class Poison(Settings):
         description="share of the clients that are poisoned, to the nearest whole number and at "
         "least one if > 0; the same clients in all rounds and for all schemes",
     )
-    scale: Positive | None = Field(
+    scale: Annotated[Positive | None, Quantity("", 1e-3, 1e3)] = Field(
         None,
         description="sign-flip, scaling: factor of the update; random: norm of the noise over that "
         "of the client's own update; null is 10 for scaling, else 1",

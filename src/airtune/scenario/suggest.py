@@ -71,6 +71,8 @@ OTHER_NAMES = {
     "evaluation.records": "max_eval_samples eval_samples num_eval_samples",
     "budget.latency_s": "latency deadline max_time time_budget time_limit max_latency tau_max",
     "budget.energy_j": "energy energy_budget max_energy e_max",
+    "aggregation.robust": "defense defence robust_aggregation aggregation_rule aggregator",
+    "faults.poison.kind": "attack attack_type",
     "aggregation.truncation_db": "truncation threshold truncation_threshold",
     "digital.bits": "quantization_bits quant_bits num_bits n_bits",
     "seed": "random_seed rng_seed manual_seed random_state",
@@ -142,6 +144,7 @@ def likely(path: str) -> list[str]:
         same_end if len(same_end) == 1 else [],
         [] if known_section else _respelled(name),
         _close(last, inside, 0.75) if known_section and section else [],
+        _of_stem(last, inside) if section else [],
         other,
         same_end or same_last,
         _close(last, inside, 0.6) if known_section else [],
@@ -167,6 +170,16 @@ def _twins(other: list[str], section: str, inside: list[str]) -> list[str]:
     """Return settings of a section that are called as those meant are called in theirs."""
     lasts = {x.rpartition(".")[2] for x in other}
     return [x for x in inside if section and x.rpartition(".")[2] in lasts]
+
+
+def _of_stem(name: str, inside: list[str]) -> list[str]:
+    """Return settings of a section whose first word begins one word: clip_db for clipping."""
+    stems = {x: x.rpartition(".")[2].split("_")[0] for x in inside}
+    return [
+        x
+        for x, stem in stems.items()
+        if len(stem) > 3 and "_" not in name and name.startswith(stem)
+    ]
 
 
 def _close(name: str, candidates: list[str], cutoff: float) -> list[str]:

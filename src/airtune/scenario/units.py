@@ -25,6 +25,9 @@ _WITH_UNIT = re.compile(rf"\s*({_NUMBER})\s*(\S.*?)?\s*", re.DOTALL)
 _LONGEST = 120
 """Most characters of a number with its unit."""
 
+_NOT_FINITE = ("nan", "inf", "infinity")
+"""What Python reads as numbers without a finite value."""
+
 _DECIMAL = Context(prec=40, traps=[])
 """Overflow and the logarithm of what is not positive give infinity and NaN instead of raising."""
 
@@ -278,6 +281,8 @@ class Quantity:
             for word in self.words:
                 if value.strip().casefold() == word:
                     return word
+            if value.strip().casefold().lstrip("+-") in _NOT_FINITE:
+                return value  # as any number that is not finite, it is refused by its kind
             try:
                 number = to_base(value, self.unit)
             except ValueError as error:

@@ -267,7 +267,12 @@ class RadioRound:
                 spacing=self.region.spacing,
             )
         except ProblemError as error:
-            raise InputError(f"the air of round {self.round}: {error}") from error
+            # Weights nu follow the sizes of the updates that clients report.
+            raise InputError(
+                f"the air of round {self.round}: {error}. P: clients.tx_power_dbm; a: radio; nu: "
+                "sizes of the clients' updates, too far apart; lower faults.poison.scale, or bound "
+                "them by training.clip_norm"
+            ) from error
 
     def _plane(self, paths: Paths, places: Real | None, slopes: bool) -> Paths:
         if places is None:

@@ -21,7 +21,7 @@ from airtune.memory import GIB, total_bytes
 from airtune.registry import PROPOSAL, SCHEMES
 from airtune.scenario import Scenario
 from airtune.scenario.costs import CostTwin
-from airtune.scenario.plausible import implausible
+from airtune.scenario.idle import doubts
 from airtune.study import compare
 from airtune.study.dependence import depends_on
 from airtune.study.estimates import (
@@ -54,7 +54,7 @@ class Preflight:
     problems : list of str
         What a run would refuse.
     warnings : list of str
-        Settings that are far from what is plausible.
+        Settings that are far from what is plausible, or that do nothing.
     estimates : dict of str to float or None
         ``wall_s`` [s] and ``memory_gib`` [GiB] of this machine; ``rounds``, ``time_s`` [s] and
         ``energy_j`` [J] as planned for the proposal, or the first scheme without it.  None where a
@@ -132,7 +132,7 @@ def preflight(scenario: Scenario, records: int = 0) -> Preflight:
     -------
     Preflight
     """
-    found = Preflight(warnings=implausible(scenario))
+    found = Preflight(warnings=doubts(scenario))
     if scenario.data.format == "preference" and scenario.training.client_objective == "sft":
         found.warnings.append(
             "data.format = preference with training.client_objective = sft: only the better "
