@@ -152,6 +152,26 @@ def test_a_way_that_is_too_long_for_the_deadline_is_shortened(small_scenario) ->
     assert joint.plan.bound.total < still.plan.bound.total
 
 
+def test_steps_that_refine_the_places_have_room_in_the_time_of_computing(
+    small_scenario, tmp_path
+) -> None:
+    scenario = with_settings(
+        small_scenario,
+        planning__overlap=True,
+        planning__movement="each-round",
+        array__speed_mps=0.05,
+        budget__latency_s=6.0,
+        radio__csi={"beamformer": "measured", "gain_error": 0.1, "angle_error_deg": 0.5},
+        placement__refinements=2,
+    )
+    _, joint, lines = executed(scenario, "movable", tmp_path)
+    deadline, wave = joint.plan.compute_deadline_s, 299_792_458 / 3.5e9
+    steps = 3 * scenario.placement.refinement_travel  # two, and one back
+    assert joint.expected.max_travel == pytest.approx(deadline * 0.05 / wave - steps)
+    assert max(line["move_s"] for line in lines[1:]) <= deadline * (1 + 1e-6)
+    assert max(line["move_s"] for line in lines[1:]) > 1.1 * steps * wave / 0.05
+
+
 @pytest.mark.parametrize(
     ("movement", "overlap"),
     [("each-round", True), ("once", True), ("statistical", True), ("priced", False)],
