@@ -335,8 +335,7 @@ class RadioTurn:
     def travel_within(self, deadline_s: float, limit: float | None) -> float | None:
         """Return how far antennas may move between two rounds [wavelengths]; None: no limit.
 
-        Where they move while the clients compute, what they can do in this time is a limit, too,
-        less the steps that refine the places.
+        Where they move while the clients compute, this time is a limit, less that of refining.
 
         Parameters
         ----------
