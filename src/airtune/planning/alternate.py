@@ -223,14 +223,17 @@ class _Alternation:
         self.offer("travel", self.radio.place(expected.participants, limit))
 
     def offer_staying(self, expected: ExpectedRadio) -> ExpectedRadio:
-        """Offer antennas that stay, where a way would fit in but for its time; return their air.
+        """Offer antennas that stay, where the way would fit in but for its time.
 
-        It has the joules of the way: what a plan could leave out is the time, which the way may be
-        shortened to.  So the least budgets that are told without this air's plan are those that do.
+        Returns
+        -------
+        ExpectedRadio
+            Their air, but with the energy of the way: a plan shortens ways to the time that there
+            is, not for their joules, so the budgets that it takes are the least ones.
         """
-        air = self.radio.at(expected.participants, self.radio.start, 0.0)
-        ways = {"move_j": expected.costs.move_j, "first_move_j": expected.costs.first_move_j}
-        told = replace(air, costs=replace(air.costs, **ways))
+        air, way = self.radio.at(expected.participants, self.radio.start, 0.0), expected.costs
+        costs = replace(air.costs, move_j=way.move_j, first_move_j=way.first_move_j)
+        told = replace(air, costs=costs)
         if self.solve(told) is not None:
             self.offer("travel", air)
         return told
