@@ -85,7 +85,7 @@ def _at_the_margin(radio: RadioTurn, inputs: PlanInputs) -> float:
     low = _least(radio)
     if not too_low(low):
         return low
-    high = max(FIRST, 2 * low)
+    high = min(max(FIRST, 2 * low), NO_TRAVEL_DB)
     while too_low(high):
         low, high = high, min(2 * high, NO_TRAVEL_DB)
     for _ in range(HALVINGS):
