@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from airtune import record
-from airtune.planning import draws, plan_run
+from airtune.planning import draws, plan_run, prices
 from airtune.planning.draws import Outlook, drawn_blocks, walk_of_blocks
 from airtune.planning.expected_radio import RadioTurn
 from airtune.planning.prices import (
+    NO_TRAVEL_DB,
     PRICES,
     WORTH,
+    _planned,
     _predicted,
     find_price,
     travel_price,
@@ -74,13 +76,13 @@ def test_the_books_of_a_price_are_the_means_of_a_walk(small_scenario) -> None:
 
 @pytest.mark.slow
 def test_the_price_of_least_predicted_energy_follows_what_a_way_costs(small_scenario) -> None:
-    prices = []
+    found = []
     for watts in (0.0, 50.0):
         turn = turn_of(with_settings(small_scenario, **PRICED, array__drive_power_w=watts))
-        prices.append(find_price(turn, turn.repetition.inputs))
+        found.append(find_price(turn, turn.repetition.inputs))
         joules = {p: _predicted(turn, turn.repetition.inputs, p)[0] for p in (0.0, *PRICES)}
-        assert joules[prices[-1]] * (1 - WORTH) <= min(joules.values())
-    assert prices[0] < prices[1] > 4.0  # where drives take nearly all of the energy
+        assert joules[found[-1]] * (1 - WORTH) <= min(joules.values())
+    assert found[0] < found[1] > 4.0  # where drives take nearly all of the energy
     least = with_settings(small_scenario, **PRICED, placement__travel_price_db=4.0)
     turn = turn_of(with_settings(least, array__drive_power_w=0.0))
     assert find_price(turn, turn.repetition.inputs) == 4.0
@@ -100,18 +102,36 @@ def test_with_an_energy_budget_the_price_is_that_of_its_multipliers(small_scenar
     at_no_price = free.place(everybody(free.repetition.omega))
     inputs = free.repetition.inputs
     joules = make_plan(inputs, at_no_price.mse_star, at_no_price.costs).energy_j.total
-    prices = []
+    found = []
     for share in (1.1, 0.5):  # more than it takes, and less than a way without a price leaves
         short = replace(inputs, energy_j=share * joules)
-        prices.append(find_price(free, short))
-    assert prices[0] == 0.0
-    expected = free.place(everybody(free.repetition.omega), price_db=prices[1])
+        found.append(find_price(free, short))
+    assert found[0] == 0.0
+    expected = free.place(everybody(free.repetition.omega), price_db=found[1])
     plan = make_plan(short, expected.mse_star, expected.costs)
-    assert 0 < prices[1] < 4.0
-    assert prices[1] >= travel_price(free, short, expected, plan.bound.total)
-    lower = free.place(everybody(free.repetition.omega), price_db=0.5 * prices[1])
+    assert 0 < found[1] < 4.0
+    assert found[1] >= travel_price(free, short, expected, plan.bound.total)
+    lower = free.place(everybody(free.repetition.omega), price_db=0.5 * found[1])
     less = try_plan(short, lower.mse_star, lower.costs, lower.participants)
-    assert less is None or 0.5 * prices[1] < travel_price(free, short, lower, less.bound.total)
+    assert less is None or 0.5 * found[1] < travel_price(free, short, lower, less.bound.total)
+
+
+def test_a_budget_that_any_way_would_exceed_has_a_price(small_scenario, monkeypatch) -> None:
+    """The bound rises with the first joule and hardly falls with the error: nothing moves."""
+    tried = []
+
+    def planned(*arguments):
+        tried.append(arguments[2])
+        assert len(tried) < 30, "the search for a price does not end"
+        return _planned(*arguments)
+
+    monkeypatch.setattr(prices, "_planned", planned)
+    free = turn_of(with_settings(small_scenario, **PRICED, clients__tx_power_dbm=30.0))
+    still = free.place(everybody(free.repetition.omega), price_db=NO_TRAVEL_DB)
+    plan = make_plan(free.repetition.inputs, still.mse_star, still.costs)
+    short = replace(free.repetition.inputs, energy_j=plan.energy_j.total * (1 + 1e-9))
+    assert travel_price(free, short, still, plan.value) > NO_TRAVEL_DB
+    assert 0.0 < find_price(free, short) <= NO_TRAVEL_DB
 
 
 @pytest.mark.slow

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
 from airtune import record
 from airtune.costs import FrontEnd
+from airtune.errors import InputError
 from airtune.planning import plan_run
 from airtune.planning.expected_radio import RadioTurn
 from airtune.planning.result import everybody
@@ -147,6 +150,56 @@ def test_a_way_that_is_too_long_for_the_deadline_is_shortened(small_scenario) ->
     assert joint.plan.latency_s.total <= 2.0 * (1 + 1e-9)
     still = plan_run(repetition_of(with_settings(scenario, placement__max_travel=1e-9)), "movable")
     assert joint.plan.bound.total < still.plan.bound.total
+
+
+def test_steps_that_refine_the_places_have_room_in_the_time_of_computing(
+    small_scenario, tmp_path
+) -> None:
+    scenario = with_settings(
+        small_scenario,
+        planning__overlap=True,
+        planning__movement="each-round",
+        array__speed_mps=0.05,
+        budget__latency_s=6.0,
+        radio__csi={"beamformer": "measured", "gain_error": 0.1, "angle_error_deg": 0.5},
+        placement__refinements=2,
+    )
+    _, joint, lines = executed(scenario, "movable", tmp_path)
+    deadline, wave = joint.plan.compute_deadline_s, 299_792_458 / 3.5e9
+    steps = 3 * scenario.placement.refinement_travel  # two, and one back
+    assert joint.expected.max_travel == pytest.approx(deadline * 0.05 / wave - steps)
+    assert max(line["move_s"] for line in lines[1:]) <= deadline * (1 + 1e-6)
+    assert max(line["move_s"] for line in lines[1:]) > 1.1 * steps * wave / 0.05
+
+
+@pytest.mark.parametrize(
+    ("movement", "overlap"),
+    [("each-round", True), ("once", True), ("statistical", True), ("priced", False)],
+)
+def test_the_time_that_is_told_as_least_has_no_way_that_can_be_left_out(
+    movement, overlap, small_scenario
+) -> None:
+    scenario = with_settings(
+        small_scenario,
+        planning__overlap=overlap,
+        planning__movement=movement,
+        planning__draws=2,
+        array__speed_mps=0.01,
+    )
+
+    def planned(seconds: float):
+        return plan_run(
+            repetition_of(with_settings(scenario, budget__latency_s=seconds)), "movable"
+        )
+
+    with pytest.raises(InputError) as caught:
+        planned(0.3)
+    least = float(re.search(r"latency_s = 0.3 to at least ([0-9.]+\d)", str(caught.value))[1])
+    joint = planned(least)
+    assert joint.plan.latency_s.total <= least * (1 + 1e-9)
+    with pytest.raises(InputError, match="to at least"):
+        planned(0.95 * least)
+    assert least < 1.0  # the first way alone takes seconds
 
 
 def test_a_movement_that_happens_once_takes_whichever_time_costs_less() -> None:

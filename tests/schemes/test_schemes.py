@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from airtune.errors import InputError
 from airtune.radio.array import channel
 from airtune.radio.channels.block_fading import BlockFading
 from airtune.radio.units import receiver_noise
@@ -170,3 +171,19 @@ def test_movable_antennas_start_and_stay_at_the_least_distance(
     for positions in (start, policy.place(radio_of(scenario), np.full(3, 1 / 3), start)):
         gaps = np.linalg.norm(positions[:, None] - positions[None], axis=-1)
         assert gaps[np.triu_indices(3, 1)].min() >= spacing - 1e-9
+
+
+@pytest.mark.parametrize(
+    ("array", "told"),
+    [
+        (
+            {"drive": "pixel", "region": (40.0, 40.0)},
+            r"array\.grid = 0\.1 \(array\.drive = pixel\): .* 160801 places; at most 100000",
+        ),
+        ({"grid": 5.0, "antennas": 4}, r"array\.grid = 5 .* 1 antennas fit, not 4 .*array\.region"),
+    ],
+)
+def test_a_grid_that_cannot_be_used_is_named_by_its_setting(array, told) -> None:
+    policy = SCHEMES["movable"].build(Scenario.model_validate({"array": array}), 1).array
+    with pytest.raises(InputError, match=told):
+        policy.start()

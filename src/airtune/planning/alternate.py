@@ -154,7 +154,10 @@ def _plan_scheme(radio: RadioTurn, inputs: PlanInputs) -> JointPlan:
     if search.best is None and settings.participation == "planned":
         search.take_participation_turn(first)
     if search.best is None:
-        make_plan(inputs, first.mse_star, first.costs, first.participants)  # says what is short
+        air = search.offer_staying(first) if first.costs.beside_s > 0 else first
+        if search.best is None:
+            make_plan(inputs, air.mse_star, air.costs, air.participants)  # says what is short
+    if search.best is None:
         raise AssertionError("the resource turn answered twice in different ways")
     for _ in range(SWEEPS):
         before = search.bound
@@ -218,6 +221,22 @@ class _Alternation:
             return
         limit = self.radio.travel_within(plan.compute_deadline_s * SHORTER, expected.max_travel)
         self.offer("travel", self.radio.place(expected.participants, limit))
+
+    def offer_staying(self, expected: ExpectedRadio) -> ExpectedRadio:
+        """Offer antennas that stay, where the way would fit in but for its time.
+
+        Returns
+        -------
+        ExpectedRadio
+            Their air, but with the energy of the way: a plan shortens ways to the time that there
+            is, not for their joules, so the budgets that it takes are the least ones.
+        """
+        air, way = self.radio.at(expected.participants, self.radio.start, 0.0), expected.costs
+        costs = replace(air.costs, move_j=way.move_j, first_move_j=way.first_move_j)
+        told = replace(air, costs=costs)
+        if self.solve(told) is not None:
+            self.offer("travel", air)
+        return told
 
     def take_radio_turn(self, participants: Mask, current: JointPlan | None) -> None:
         """Place anew under shorter limits, and at the price that time and energy of travel have."""

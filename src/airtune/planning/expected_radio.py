@@ -335,7 +335,7 @@ class RadioTurn:
     def travel_within(self, deadline_s: float, limit: float | None) -> float | None:
         """Return how far antennas may move between two rounds [wavelengths]; None: no limit.
 
-        Where they move while the clients compute, what they can do in this time is a limit, too.
+        Where they move while the clients compute, this time is a limit, less that of refining.
 
         Parameters
         ----------
@@ -346,7 +346,8 @@ class RadioTurn:
         """
         if not (self.repetition.scenario.planning.overlap and self.scheme.array.moves):
             return limit
-        reach = deadline_s / self.wavelength_time
+        steps = self.repetition.refinement_way(self.scheme.array)
+        reach = max(0.0, deadline_s / self.wavelength_time - steps)
         least = reach if limit is None else min(limit, reach)
         return least if math.isfinite(least) else None
 

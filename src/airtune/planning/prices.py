@@ -58,6 +58,8 @@ def find_price(radio: RadioTurn, inputs: PlanInputs) -> float:
             joules, moves = _predicted(radio, inputs, price)
             if joules < least * (1 - WORTH):
                 best, least = price, joules
+    if math.isinf(least) and _planned(radio, inputs, best)[1] is None:
+        return max(best, NO_TRAVEL_DB)  # no budget is kept with any: not for the sake of a way
     return best
 
 
@@ -69,19 +71,21 @@ def _at_the_margin(radio: RadioTurn, inputs: PlanInputs) -> float:
     """Return the least price that is no lower than the multipliers of the plan with that price.
 
     A price with which no plan keeps the budgets is too low, too.  From :data:`FIRST` on it is
-    doubled until it is high enough, then halved in between.
+    doubled until it is high enough, then halved in between.  :data:`NO_TRAVEL_DB` is always high
+    enough: with a budget that a way would just exceed and air that is good enough the multipliers
+    have no price at which they meet.
     """
 
     def too_low(price: float) -> bool:
+        if price >= NO_TRAVEL_DB:
+            return False
         expected, plan = _planned(radio, inputs, price)
-        if plan is None:
-            return price < NO_TRAVEL_DB
-        return price < travel_price(radio, inputs, expected, plan.value)
+        return plan is None or price < travel_price(radio, inputs, expected, plan.value)
 
     low = _least(radio)
     if not too_low(low):
         return low
-    high = max(FIRST, 2 * low)
+    high = min(max(FIRST, 2 * low), NO_TRAVEL_DB)
     while too_low(high):
         low, high = high, min(2 * high, NO_TRAVEL_DB)
     for _ in range(HALVINGS):

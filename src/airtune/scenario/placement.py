@@ -53,5 +53,7 @@ class PlacementSettings(Settings):
         "measured where they stand, and measured again (needs radio.csi.beamformer = measured)",
     )
     refinement_travel: Annotated[Positive, Quantity("wavelengths", 1e-3, 10)] = Field(
-        0.1, description="longest way of an antenna in such a step"
+        0.1,
+        description="longest way of an antenna in such a step, besides max_travel; on a grid no "
+        "less than 1.5 of its pitches",
     )

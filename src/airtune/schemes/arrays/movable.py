@@ -9,11 +9,19 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from airtune.errors import InputError
 from airtune.kinds import Real
-from airtune.placement import Placement, Problem, solve, solve_average, solve_wideband
+from airtune.placement import (
+    Placement,
+    Problem,
+    ProblemError,
+    solve,
+    solve_average,
+    solve_wideband,
+)
 from airtune.placement.client_places import average_clients, solve_clients
 from airtune.placement.lattice import lattice
-from airtune.placement.places import grid_lattice
+from airtune.placement.places import grid_lattice, grid_places
 from airtune.placement.travel import TravelLimit, match
 from airtune.radio.layouts import HALF_WAVELENGTH, fixed_array
 from airtune.radio.units import to_db
@@ -62,12 +70,24 @@ class MovableArray(ArrayPolicy):
         return self.array.field_pilots
 
     def start(self) -> Real:
-        """Return the parking positions."""
-        array = self.array
-        if array.drives.grid > 0:
-            return grid_lattice(
-                array.antennas, np.asarray(array.region), array.spacing, array.drives.grid
-            )
+        """Return the parking positions.
+
+        Raises
+        ------
+        InputError
+            The antennas do not fit on the grid of the drives, or it has too many places.
+        """
+        array, grid = self.array, self.array.drives.grid
+        if grid > 0:
+            region = np.asarray(array.region)
+            try:
+                grid_places(region, grid)
+                return grid_lattice(array.antennas, region, array.spacing, grid)
+            except ProblemError as error:
+                raise InputError(
+                    f"array.grid = {grid:g} (array.drive = {array.drive}): {error} (settings "
+                    "array.region, array.spacing and array.antennas)"
+                ) from error
         if array.spacing <= HALF_WAVELENGTH:
             return fixed_array(array.antennas, array.region)
         return lattice(array.antennas, np.asarray(array.region), array.spacing)
