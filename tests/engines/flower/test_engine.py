@@ -173,6 +173,7 @@ def test_a_node_that_answers_wrongly_is_lost_and_the_others_go_on(settings, here
             ({"kind": "all"}, {"updates": np.zeros((1, 3), np.float32)}),
             ({"kind": "all"}, {"updates": np.zeros(size, np.float32)}),
             ({"kind": "all"}, {"updates": large}),
+            ({"kind": "all"}, {"updates": np.full((1, size), 3e38, np.float32)}),
             ({}, {"state/0/sum": np.zeros(3, np.float32)}),
             ({}, {"state/x/sum": np.zeros(3, np.float32)}),
             ({}, {"state/1/sum": np.zeros(size + 1, np.float32)}),

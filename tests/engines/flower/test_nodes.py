@@ -85,3 +85,15 @@ def test_a_node_opens_what_its_user_allows_and_nothing_else(settings, tmp_path, 
     ((setting, value),) = allowed.named(scenario)
     assert setting.split(".")[0] in named
     allowed.check_allowed(scenario, [value])
+
+
+def test_a_hub_id_is_no_part_of_a_folder_of_its_owner_s_name(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "owner").mkdir()
+    scenario = Scenario(model={"source": "owner/name"})
+    for folders in (["owner"], ["."], [str(tmp_path)]):
+        with pytest.raises(InputError, match=r"'owner/name': this node does not open it"):
+            allowed.check_allowed(scenario, folders)
+    allowed.check_allowed(scenario, ["owner/name"])
+    (tmp_path / "owner" / "name").mkdir()
+    allowed.check_allowed(scenario, ["owner"])

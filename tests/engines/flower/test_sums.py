@@ -375,6 +375,8 @@ def test_a_report_of_another_form_is_refused(settings) -> None:
         ({}, {"means": np.zeros((1, 2), np.float32)}),
         ({}, {"deviations": -np.ones((1, 2))}),
         ({}, {"deviations": np.full((1, 2), np.nan)}),
+        ({}, {"deviations": np.full((1, 2), 1e200)}),
+        ({}, {"means": np.full((1, 2), -1e11)}),
     ):
         with pytest.raises(FailedError, match="a node"):
             sums.report_of(frames.pack({**header, **head}, {**arrays, **held}), [1], blocks)

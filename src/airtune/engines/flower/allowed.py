@@ -58,7 +58,8 @@ def check_allowed(scenario: Scenario, allowed: Sequence[str], *, data: bool = Tr
     ----------
     scenario : Scenario
     allowed : sequence of str
-        Files, folders and hub ids.  What is in a folder is allowed with it, links resolved.
+        Files, folders and hub ids.  What is in a folder is allowed with it, links resolved; an id
+        of the hub is no part of a folder, whatever that is called.
     data : bool
         As of :func:`named`.
 
@@ -72,11 +73,14 @@ def check_allowed(scenario: Scenario, allowed: Sequence[str], *, data: bool = Tr
     >>> from airtune.scenario import Scenario
     >>> check_allowed(Scenario(model={"source": "models/llama"}), ["models"])
     """
+    from airtune.learning.origin import HUB_ID
+
     places = [Path(each).resolve() for each in allowed]
     for setting, value in named(scenario, data=data):
         path = Path(value)
         inside = any(path.resolve().is_relative_to(place) for place in places)
-        if not (inside if path.exists() else value in allowed or inside):
+        fetched = not path.exists() and HUB_ID.fullmatch(value) is not None
+        if not (value in allowed if fetched else inside):
             raise InputError(
                 f"{setting} = {shown(value)}: this node does not open it; its user may name it "
                 "with --allow"

@@ -70,7 +70,7 @@ class Federation:
 
     def __init__(self, address: str | None = None, certificate: Path | None = None) -> None:
         self._opened = ExitStack()
-        self.folder = self._opened.enter_context(folder_here())
+        self.folder = self._opened.enter_context(folder_here(within=1))
         self._environment = environment(self.folder / "flwr")
         self._link: Kept | None = None
         self._connection: socket.socket | None = None

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 LARGEST = 10**12
 """Records of a client, or tokens of an update, at most."""
 
+FARTHEST = 1e10
+"""Largest entry of an update, and of its scales: beside larger ones the air cannot be computed."""
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -237,6 +240,8 @@ def results_of(
         state = states.get(client, {})
         finite = told[i] and math.isfinite(losses[i]) and bool(np.isfinite(rows[i]).all())
         finite = finite and all(bool(np.isfinite(array).all()) for array in state.values())
+        if finite and np.abs(rows[i]).max(initial=0.0) > FARTHEST:
+            raise ValueError(f"an entry of the update of client {client} is above {FARTHEST:g}")
         update = rows[i] if finite else np.zeros_like(rows[i])
         found[client] = ClientUpdate(update, losses[i], tokens[i], finite, state)
     return found

@@ -23,6 +23,7 @@ from airtune.engines.flower import frames, masks
 from airtune.engines.flower.federation import Answers, token
 from airtune.engines.flower.given import ONCE, Given, sum_of
 from airtune.engines.flower.members import (
+    FARTHEST,
     LARGEST,
     list_of,
     said_by,
@@ -232,8 +233,10 @@ def report_of(body: bytes, clients: Sequence[int], blocks: Integer) -> Report:
     shape = (len(clients), len(blocks))
     means, deviations = arrays["means"], arrays["deviations"]
     for array in (means, deviations):
-        if array.shape != shape or array.dtype != np.float64 or not np.isfinite(array).all():
+        if array.shape != shape or array.dtype != np.float64:
             raise ValueError(f"scales of {array.dtype} and shape {array.shape} must be {shape}")
+        if not (np.abs(array) <= FARTHEST).all():
+            raise ValueError(f"a scale is not finite or above {FARTHEST:g}")
     if (deviations < 0).any():
         raise ValueError("a deviation is negative")
     key = bytes.fromhex(header["key"])

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from airtune.engines.flower import patient
-from airtune.engines.flower.folders import folder_here
+from airtune.engines.flower.folders import SOCKET, folder_here
 from airtune.engines.flower.keeper import Kept
 from airtune.engines.flower.node import Node, serve
 from airtune.engines.flower.programs import environment, free_port
@@ -36,7 +36,7 @@ def serve_node(
         Flower's process has ended, as it does where the SuperLink does not know the key.
     """
     with folder_here() as folder:
-        path, home = folder / "node.socket", folder / "flwr"
+        path, home = folder / SOCKET, folder / "flwr"
         command = [*patient.command("flower-supernode"), "--superlink", address]
         command += ["--root-certificates", str(certificate.resolve())]
         command += ["--auth-supernode-private-key", str(key.resolve())]
