@@ -24,7 +24,7 @@ def test_yaml_round_trip_keeps_every_setting() -> None:
 
 @pytest.mark.parametrize("name", ["quickstart", "paper-v2", "smollm2"])
 def test_a_line_left_out_of_a_commented_file_takes_what_it_says(name: str) -> None:
-    """Each line alone in a file, or each default that stands behind it, says the same as no line."""
+    """With the defaults that stand behind values in their place, it is a file without lines."""
     text = commented(load(name))
     behind = re.compile(r"^( *\w+: ).*  # default: (.*)$", re.MULTILINE)
     marked = behind.findall(text)

@@ -117,8 +117,8 @@ def commented(scenario: Scenario) -> str:
     """
     head = (
         f"# A scenario of airtune.  Run it:  airtune compare {scenario.name}.yaml\n"
-        "# Every setting is shown with its value.  A line left out takes its default, which stands\n"
-        "# behind the values that differ from it.\n"
+        "# Every setting is shown with its value.  A line left out takes its default, which\n"
+        "# stands behind values that differ from it.\n"
         "# A number may have its unit: 3.5GHz, 20ms, 0dBm.\n"
         "# A file may also hold only what differs from another file or a shipped scenario,\n"
         "# with a line that names it:  extends: quickstart\n"
