@@ -88,7 +88,8 @@ _CHAPTER = """\
 
 Movable antennas under each [movement policy](planning.md#what-a-way-is-worth), all else as above:
 within half a wavelength a round, or *any way*.  `statistical` goes any way, too.  Places of
-`statistical` and `priced` are of searches that were there before the present, shorter ones.  *Drives* is their part of the energy;
+`statistical` and `priced` are of searches that were there before the present, shorter ones.
+*Drives* is their part of the energy;
 the last column is energy times time to target over that of `each-round` in the same seed.  The rule
 for the default was written down before any of these cells was run: the policy of the least median
 of energy times time over the three scenarios and their seeds.  It chose `when-needed`, which is the

@@ -299,7 +299,7 @@ def test_both_books_stand_side_by_side(small_scenario, tmp_path, monkeypatch) ->
     )
     default = f"cell-edge: {headline.POLICY}"
     moved = Point("policies", default, small_scenario, ("movable",), (0,), {})
-    stored(Results(tmp_path), moved, {("movable", 0): history(LOSSES["movable"], 2.0, 0.5)})
+    stored(Results(tmp_path), moved, {("movable", 0): history(LOSSES["movable"], 2.0, 0.4)})
     monkeypatch.setattr(sections, "electrical", lambda options: [new])
     monkeypatch.setattr(sections, "policies", lambda options: [moved])
     text = electrical.chapter(sections.Options(Results(tmp_path), tmp_path), [place])
@@ -312,10 +312,10 @@ def test_both_books_stand_side_by_side(small_scenario, tmp_path, monkeypatch) ->
     # the default policy and the one of the books stand in the tables of components, each by name
     rows = [line.split("|")[1:] for line in text.splitlines() if line.startswith("| Movable, ")]
     assert [(row[0].strip(), row[-2].strip()) for row in rows] == [
-        ("Movable, when needed", "3.78"),
-        ("Movable, each round", "5.67"),
-        ("Movable, when needed", "7.56"),
-        ("Movable, each round", "11.3"),
+        ("Movable, when needed", "0.756"),
+        ("Movable, each round", "0.944"),
+        ("Movable, when needed", "1.51"),
+        ("Movable, each round", "1.89"),
     ]
     assert "Movement takes no time in any of these cells" in text
 
