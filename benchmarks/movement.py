@@ -342,9 +342,9 @@ def page(folder: Path) -> str:
         ]
         for draws in DRAWS
     ]
-    hertz = [f"{f:g} Hz" for f in DOPPLERS]
+    hertz = [f"Doppler {f:g} Hz" for f in DOPPLERS]
     lines = [
-        *manual.table(["policy", *(f"{d}, {f:g} Hz" for d, f in cases)], policies, None),
+        *manual.table(["policy", *(f"{d}, Doppler {f:g} Hz" for d, f in cases)], policies, None),
         "",
         *manual.table(["limit [wavelengths]", *(f"error [dB], {f}" for f in hertz)], limits),
         "",

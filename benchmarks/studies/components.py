@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from statistics import median
 
 from airtune.report.style import component_label, ordered_components, scheme_style
@@ -37,8 +37,10 @@ def _components(place: Measured) -> Iterator[str]:
         yield component_table(place.outcomes, quantity)
 
 
-def component_table(outcomes: tables.Outcomes, quantity: str) -> str:
-    """Write the components of each scheme, as medians to the target."""
+def component_table(
+    outcomes: tables.Outcomes, quantity: str, labels: Mapping[str, str] | None = None
+) -> str:
+    """Write the components of each scheme, as medians to the target, under its name or label."""
     attribute, unit = _PARTS[quantity]
     names = {
         n for seeds in outcomes.values() for o in seeds.values() for n in getattr(o, attribute)
@@ -52,7 +54,8 @@ def component_table(outcomes: tables.Outcomes, quantity: str) -> str:
         figures = [median(p.get(name, 0.0) for p in parts) for name in order]
         total = median(sum(p.values()) for p in parts)
         cells = [significant(x, 3) for x in (*figures, total)]
-        rows.append([scheme_style(scheme).label + star, *cells])
+        label = (labels or {}).get(scheme) or scheme_style(scheme).label
+        rows.append([label + star, *cells])
     columns = [f"{quantity.capitalize()} [{unit}]", *map(component_label, order), "All"]
     return markdown_table(columns, rows)
 

@@ -297,7 +297,11 @@ def test_both_books_stand_side_by_side(small_scenario, tmp_path, monkeypatch) ->
     place = claims.Measured(
         before, tables.Counted(cells, (0,), True, (), {}), tables.outcomes(cells)
     )
+    default = f"cell-edge: {headline.POLICY}"
+    moved = Point("policies", default, small_scenario, ("movable",), (0,), {})
+    stored(Results(tmp_path), moved, {("movable", 0): history(LOSSES["movable"], 2.0, 0.4)})
     monkeypatch.setattr(sections, "electrical", lambda options: [new])
+    monkeypatch.setattr(sections, "policies", lambda options: [moved])
     text = electrical.chapter(sections.Options(Results(tmp_path), tmp_path), [place])
     # the target is 1.4: movable there in 1.89 rounds of 3 s (1 s before),
     # selection in 2.94
@@ -305,6 +309,15 @@ def test_both_books_stand_side_by_side(small_scenario, tmp_path, monkeypatch) ->
     assert "| Selection | 8.82 | 2.94 | 17.6 | 5.88 |" in text
     assert "| Selection | 35.8 % | 35.8 % | 35.8 % | 35.8 % |" in text
     assert "### cell-edge, electrical" in text
+    # the default policy and the one of the books stand in the tables of components, each by name
+    rows = [line.split("|")[1:] for line in text.splitlines() if line.startswith("| Movable, ")]
+    assert [(row[0].strip(), row[-2].strip()) for row in rows] == [
+        ("Movable, when needed", "0.756"),
+        ("Movable, each round", "0.944"),
+        ("Movable, when needed", "1.51"),
+        ("Movable, each round", "1.89"),
+    ]
+    assert "Movement takes no time in any of these cells" in text
 
 
 def test_movement_policies_stand_side_by_side(small_scenario, tmp_path, monkeypatch) -> None:

@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -169,6 +170,19 @@ def test_a_page_holds_the_notices_of_its_library(write_run) -> None:
     assert page.asset("plotly-license.txt") in text
     for words in ("Permission is hereby granted", "Michael Bostock", "Redistributions in binary"):
         assert words in text
+
+
+@pytest.mark.parametrize("plan", ["shared", "own"])
+def test_whose_plan_a_scheme_ran_by_stands_below_its_name(write_run, plan: str) -> None:
+    folder = write_run(("movable", "fixed"))
+    results = json.loads((folder / "results.json").read_text())
+    results.setdefault("scenario", {})["plan"] = plan
+    for entry in results["schemes"].values():
+        entry["plan"] = {"rounds": 4, "energy_j": {"movement": 0.1}}
+    (folder / "results.json").write_text(json.dumps(results))
+    rows = plan_table.plan_rows(run_folder.load(folder)).rows
+    notes = {row.name: row.note for row in rows}
+    assert notes == {"movable": "", "fixed": "plan of Movable" if plan == "shared" else ""}
 
 
 def test_a_plan_stands_beside_what_it_came_to(write_run) -> None:

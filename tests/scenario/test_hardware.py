@@ -40,5 +40,8 @@ def test_a_word_sets_speed_power_and_grid() -> None:
     assert (stepper.speed_mps, stepper.power_w, stepper.grid) == (0.1, 5.0, 0.0)
     by_hand = Array(drive="pixel", speed_mps=2.0, grid=0.0).drives
     assert (by_hand.speed_mps, by_hand.power_w, by_hand.grid) == (2.0, 5e-3, 0.0)
-    with pytest.raises(ValueError, match="drive = custom: needs a number for drive_power_w"):
+    with pytest.raises(ValueError, match=r"custom: needs numbers for drive_power_w \(W\)"):
         Array(drive="custom", speed_mps=1.0)
+    both = r"numbers for speed_mps \(m/s\) and drive_power_w \(W\)"
+    with pytest.raises(ValueError, match=both):
+        Array(drive="custom")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import pytest
 import yaml
 from hypothesis import given
@@ -17,6 +20,25 @@ def test_yaml_round_trip_keeps_every_setting() -> None:
     scenario = load("quickstart", ["clients.tx_power_dbm=[1,2,3,4,5,6,7,8,9,10]", "seed=7"])
     assert parse(yaml.safe_load(dump(scenario))) == scenario
     assert parse(yaml.safe_load(commented(scenario))) == scenario
+
+
+@pytest.mark.parametrize("name", ["quickstart", "paper-v2", "smollm2"])
+def test_a_line_left_out_of_a_commented_file_takes_what_it_says(name: str) -> None:
+    """With the defaults that stand behind values in their place, it is a file without lines."""
+    text = commented(load(name))
+    behind = re.compile(r"^( *\w+: ).*  # default: (.*)$", re.MULTILINE)
+    marked = behind.findall(text)
+    assert parse(yaml.safe_load(behind.sub(r"\1\2", text))) == Scenario()
+    changed = sum(map(len, _settings(load(name).to_dict()) - _settings(Scenario().to_dict())))
+    assert len(marked) == changed // 2 > 0
+
+
+def _settings(settings: dict[str, Any], path: str = "") -> set[tuple[str, str]]:
+    found: set[tuple[str, str]] = set()
+    for name, value in settings.items():
+        inside = isinstance(value, dict)
+        found |= _settings(value, f"{path}{name}.") if inside else {(f"{path}{name}", repr(value))}
+    return found
 
 
 def test_commented_file_documents_every_setting() -> None:

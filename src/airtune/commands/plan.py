@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -197,8 +198,43 @@ def _decisions(report: ScenarioPlan) -> RenderableType:
     if report.repetition.scenario.aggregation.normalise == "auto":
         table.add_row("powers of the scale groups", str(expected.normalise))
     if expected.mse_star > 0:
-        table.add_row("MSE at full power", f"{10 * np.log10(expected.mse_star):.1f} dB")
+        whose = (
+            _MSE_OF.get(report.repetition.scenario.planning.movement, "") if _moves(report) else ""
+        )
+        table.add_row(f"MSE at full power{whose}", f"{10 * np.log10(expected.mse_star):.1f} dB")
+    for row in _ways(report):
+        table.add_row(*row)
+    table.add_row("hardware profile", report.repetition.scenario.radio.hardware.profile)
     return table
+
+
+_MSE_OF = {"priced": ", mean of drawn rounds", "statistical": ", mean of drawn rounds"}
+"""Of what the error is that is planned with, where it is not that of the first round."""
+
+
+def _moves(report: ScenarioPlan) -> bool:
+    return report.repetition.scheme(report.joint.scheme).array.moves
+
+
+def _ways(report: ScenarioPlan) -> Iterator[tuple[str, str]]:
+    """Yield how the antennas move, and what the plan has found for it; nothing where they stand."""
+    if not _moves(report):
+        return
+    scenario, expected = report.repetition.scenario, report.joint.expected
+    policy, drive = scenario.planning.movement, scenario.array.drives
+    yield (
+        "movement",
+        f"{policy}, {scenario.array.drive} ({drive.speed_mps:g} m/s, {drive.power_w:g} W)",
+    )
+    if policy == "priced":
+        yield "price of a way", f"{expected.price_db:.3g} dB a wavelength"
+    if expected.error is not None:
+        mean, low, high = map(_db, (expected.error.mean, expected.error.low, expected.error.high))
+        yield "expected error over v^2, 95 %", f"{mean} dB ({low} to {high})"
+
+
+def _db(ratio: float) -> str:
+    return f"{10 * math.log10(ratio):.1f}" if ratio > 0 else "-inf"
 
 
 def _bound(report: ScenarioPlan) -> RenderableType:
@@ -225,7 +261,7 @@ def _costs(report: ScenarioPlan) -> RenderableType:
     plan, budget = report.joint.plan, report.repetition.scenario.budget
     latency, energy = plan.latency_s.to_dict(total=True), plan.energy_j.to_dict(total=True)
     table = Table(
-        "component", "latency [s]", "energy [J]", title="What it costs", title_justify="left"
+        "component", r"latency \[s]", "energy [J]", title="What it costs", title_justify="left"
     )
     for name, (label, _) in COMPONENTS.items():
         table.add_row(label, f"{latency[name]:.4g}", f"{energy[name]:.4g}")
@@ -240,6 +276,8 @@ def _costs(report: ScenarioPlan) -> RenderableType:
     allowed = "" if limit is None else f" of {limit:.4g} J allowed"
     table.caption = f"Most of one client: {most:.4g} J{allowed} (client {whose})."
     scenario = report.repetition.scenario
+    if _moves(report) and scenario.planning.movement in ("each-round", "when-needed"):
+        table.caption += " Movement is counted in every round as in the first."
     if budget.given and scenario.planning.keeps_budgets(scenario.plan):
         table.caption += (
             " Where rounds cost more than planned, the rest is planned anew within the budgets, or "

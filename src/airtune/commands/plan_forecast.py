@@ -91,7 +91,7 @@ def payload_table(choice: PayloadChoice, pilots: Mapping[str, Pilot]) -> Rendera
     """
     from rich.table import Table
 
-    columns = ("payload", "numbers", "rounds", "time [s]", "energy [J]", "")
+    columns = ("payload", "numbers", "rounds", r"time \[s]", "energy [J]", "")
     table = Table(*columns, title="What is sent of an update", title_justify="left")
     for name, one in choice.candidates.items():
         if isinstance(one, str):
@@ -123,7 +123,7 @@ def front_table(points: Sequence[ParetoPoint]) -> RenderableType:
 
     table = Table(
         *(
-            "time to target [s]",
+            r"time to target \[s]",
             "energy to target [J]",
             "rounds at most",
             "batches",

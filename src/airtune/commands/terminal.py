@@ -48,10 +48,11 @@ def show_rows(
     title: str | None = None,
     width: int = WIDTH,
 ) -> None:
-    """Print rows of text below the names of their columns."""
+    """Print rows of markup below the names of their columns, which may have units in brackets."""
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table(*columns, title=title)
+    table = Table(*map(escape, columns), title=title)
     for row in rows:
         table.add_row(*row)
     show(table, width=width)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from airtune.registry import PROPOSAL
 from airtune.report.run_folder import RunFolder, SchemeRun
 from airtune.report.sheet import Cell, Row, Sheet
 from airtune.report.style import scheme_style
@@ -38,10 +39,12 @@ _SHOWN = 0.005
 def plan_rows(run: RunFolder) -> Sheet:
     """Return the plan of each finished scheme beside what it came to; medians over the seeds.
 
-    What limits a plan is that of the first seed.  Over seeds there are no totals of time and
+    Below the name of a scheme that was run by the plan of another one stands whose it is.  What
+    limits a plan is that of the first seed.  Over seeds there are no totals of time and
     energy, whose columns are left out.
     """
-    rows = [row for scheme in run.schemes if (row := _row(scheme)) is not None]
+    owner = PROPOSAL if run.results.get("scenario", {}).get("plan") == "shared" else ""
+    rows = [row for scheme in run.schemes if (row := _row(scheme, owner)) is not None]
     shown = [
         index
         for index, heading in enumerate(_COLUMNS)
@@ -54,7 +57,7 @@ def plan_rows(run: RunFolder) -> Sheet:
     return Sheet(tuple(_COLUMNS[index] for index in shown), tuple(kept))
 
 
-def _row(scheme: SchemeRun) -> Row | None:
+def _row(scheme: SchemeRun, owner: str) -> Row | None:
     entry = scheme.result or {}
     plan = entry.get("plan")
     if not isinstance(plan, Mapping):
@@ -71,7 +74,9 @@ def _row(scheme: SchemeRun) -> Row | None:
         _cell(read(plan.get("bound")).median, significant),
         Cell(said or MISSING),
     )
-    return Row(scheme.name, scheme_style(scheme.name).label, cells)
+    label = scheme_style(scheme.name).label
+    whose = "" if owner in ("", scheme.name) else f"plan of {scheme_style(owner).label}"
+    return Row(scheme.name, label, cells, whose)
 
 
 def _whole(split: Any, unit: str) -> Cell:

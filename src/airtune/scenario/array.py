@@ -76,8 +76,9 @@ class Array(Settings):
     @model_validator(mode="after")
     def _check_drive(self) -> Self:
         if self.drive == "custom" and (self.speed_mps is None or self.drive_power_w is None):
-            name = "speed_mps" if self.speed_mps is None else "drive_power_w"
-            raise ValueError(f"drive = custom: needs a number for {name}")
+            needs = {"speed_mps": "speed_mps (m/s)", "drive_power_w": "drive_power_w (W)"}
+            lacking = [what for name, what in needs.items() if getattr(self, name) is None]
+            raise ValueError(f"drive = custom: needs numbers for {' and '.join(lacking)}")
         return self
 
     @property

@@ -111,36 +111,46 @@ def dump(scenario: Scenario) -> str:
 
 
 def commented(scenario: Scenario) -> str:
-    """Return the scenario as YAML with each setting's description as a comment."""
+    """Return the scenario as YAML with each setting's description as a comment.
+
+    Behind a value that is not the default the default stands, as what a file without that line has.
+    """
     head = (
         f"# A scenario of airtune.  Run it:  airtune compare {scenario.name}.yaml\n"
-        "# Every setting is shown with its value; a line left out takes its default.\n"
+        "# Every setting is shown with its value.  A line left out takes its default, which\n"
+        "# stands behind values that differ from it.\n"
         "# A number may have its unit: 3.5GHz, 20ms, 0dBm.\n"
         "# A file may also hold only what differs from another file or a shipped scenario,\n"
         "# with a line that names it:  extends: quickstart\n"
     )
-    return head + "\n".join(_commented_lines(scenario, indent=0)) + "\n"
+    return head + "\n".join(_commented_lines(scenario, Scenario(), indent=0)) + "\n"
 
 
-def _commented_lines(section: BaseModel, indent: int) -> list[str]:
+def _commented_lines(section: BaseModel, defaults: BaseModel, indent: int) -> list[str]:
     pad, lines = " " * indent, []
     for name, field in type(section).model_fields.items():
-        value = getattr(section, name)
+        value, default = getattr(section, name), getattr(defaults, name)
         if isinstance(value, BaseModel):
             about = (type(value).__doc__ or "").split("\n")[0]
             lines += ["", f"{pad}# {about}"] if indent == 0 else [f"{pad}# {about}"]
-            lines += [f"{pad}{name}:", *_commented_lines(value, indent + 2)]
+            lines += [f"{pad}{name}:", *_commented_lines(value, default, indent + 2)]
             continue
-        plain = section.model_dump(mode="json", include={name})[name]
-        text = yaml.safe_dump(plain, default_flow_style=True, width=10_000).removesuffix("...\n")
         lines += textwrap.wrap(
             field.description or "",
             98 - indent,
             initial_indent=f"{pad}# ",
             subsequent_indent=f"{pad}# ",
         )
-        lines.append(f"{pad}{name}: {text.strip()}")
+        differs = "" if value == default else f"  # default: {_on_a_line(defaults, name)}"
+        lines.append(f"{pad}{name}: {_on_a_line(section, name)}{differs}")
     return lines
+
+
+def _on_a_line(section: BaseModel, name: str) -> str:
+    """Return the value of a setting as YAML on one line."""
+    plain = section.model_dump(mode="json", include={name})[name]
+    text = yaml.safe_dump(plain, default_flow_style=True, width=10_000)
+    return text.removesuffix("...\n").strip()
 
 
 def _assign(data: dict[str, Any], assignment: str) -> tuple[str, Any]:

@@ -25,7 +25,9 @@ class PlacementSettings(Settings):
         "auto", description="solver of the placement; auto is the best measured"
     )
     max_travel: Annotated[Positive | None, Quantity("wavelengths", 1e-4, 1e4)] = Field(
-        None, description="longest travel of an antenna between two rounds in wavelengths"
+        None,
+        description="longest travel of an antenna between two rounds in wavelengths; null is no "
+        "limit",
     )
     travel_price_db: Annotated[NonNegative, Quantity("dB/wavelength", 0, 100)] = Field(
         0.0, description="gain in dB that one more wavelength of travel must bring"

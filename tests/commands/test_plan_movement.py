@@ -1,0 +1,58 @@
+"""`airtune plan` names how the antennas move, and what it has found for it."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import yaml
+
+from airtune.commands.plan import plan_and_show
+from airtune.commands.terminal import show_rows
+from airtune.scenario import Scenario
+from rounds.test_federated import with_settings
+
+
+def test_headings_keep_units_in_brackets(capsys: pytest.CaptureFixture[str]) -> None:
+    show_rows(("gain [dB]", "delay [s]"), [("1", "2")])
+    shown = capsys.readouterr().out
+    assert "gain [dB]" in shown
+    assert "delay [s]" in shown
+
+
+@pytest.mark.parametrize("movement", ["when-needed", "priced", "statistical"])
+def test_policy_drive_and_what_was_found_are_told(
+    movement: str,
+    small_scenario: Scenario,
+    quadratic: object,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    scenario = with_settings(
+        small_scenario,
+        cache=str(tmp_path / "cache"),
+        array__drive="stepper",
+        planning__movement=movement,
+        planning__draws=3,
+        placement__max_travel=0.1,
+        placement__travel_price_db=1.5,
+    )
+    file = tmp_path / "scenario.yaml"
+    file.write_text(yaml.safe_dump(scenario.to_dict()))
+    out = tmp_path / "plan"
+    plan_and_show(str(file), [], None, out, False)
+    shown = " ".join(capsys.readouterr().out.split())
+    radio = json.loads((out / "plan.json").read_text())["radio"]
+    assert f"{movement}, stepper (0.1 m/s, 5 W)" in shown
+    assert "│ hardware profile │ radiated │" in shown
+    assert "latency [s]" in shown
+    assert ("counted in every round as in the first" in shown) == (movement == "when-needed")
+    price = f"{radio['travel_price_db']:.3g} dB a wavelength"
+    assert (price in shown) == (movement == "priced")
+    assert ("expected error over v^2" in shown) == ("expected_error" in radio)
+    if movement == "statistical":
+        assert f"│ {10 * math.log10(radio['expected_error']['mean']):.1f} dB (" in shown
+    plan_and_show(str(file), [], "fixed", out, False)
+    assert "stepper" not in capsys.readouterr().out
