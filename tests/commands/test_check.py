@@ -138,7 +138,7 @@ def test_pairs_are_shown_with_both_answers(
     [
         (["data.source=none.jsonl"], "none.jsonl does not exist"),
         (["model.source=/no/where"], "'/no/where' does not exist"),
-        (["radio.carrier_hz=3.5"], "raise budget.latency_s"),
+        (["budget.latency_s=0.001"], "raise budget.latency_s"),
         (["placement.method=guess"], "placement.method = 'guess'"),
         (["schemes=[movable, magic]"], "magic"),
         (["training.rounds=0"], "training.rounds"),
@@ -209,10 +209,19 @@ def test_wrong_units_are_answered_before_any_training(tmp_path: Path) -> None:
     from airtune.study.compare import compare
 
     cache, out = tmp_path / "cache", tmp_path / "out"
-    settings = [*SMALL, f"cache={cache}", "radio.carrier_hz=3.5"]
+    settings = [*SMALL, f"cache={cache}", "budget.latency_s=0.012"]  # 12 s in thousands
     with pytest.raises(InputError, match=r"raise budget\.latency_s"):
         compare(file.load("quickstart", settings), out)
     assert not cache.exists() and not out.exists()
+
+
+def test_a_carrier_in_gigahertz_is_asked_about(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """No way of wavelengths that long fits into the time: the antennas stay."""
+    settings = [*SMALL, f"cache={tmp_path}", "radio.carrier_hz=3.5"]
+    check_and_show("quickstart", settings, 0, as_json=False)
+    assert "did you mean 3.5GHz?" in capsys.readouterr().err
 
 
 def test_facts_that_are_known_are_read_and_made_again_when_damaged_or_changed(

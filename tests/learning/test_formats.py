@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airtune.errors import InputError
@@ -133,6 +133,7 @@ def test_text_is_cut_into_pieces(tmp_path: Path) -> None:
 
 
 @given(st.text() | st.text(alphabet=" \nab"), st.integers(4, 40))
+@example("0   \r\r", 4)
 def test_pieces_make_up_the_text_again(text: str, size: int) -> None:
     found = pieces(text, size)
     assert "".join(found) == text

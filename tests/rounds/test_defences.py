@@ -73,7 +73,11 @@ def test_the_server_clips_what_is_longer_than_it_takes() -> None:
 
 
 def test_a_harmful_update_that_is_not_finite_is_dropped() -> None:
-    after = sent(kind="scaling", share=1, scale=1e300)
+    poisoning = Poisoning(Poison(kind="scaling", share=1, scale=1e12), 10, 1, None)
+    large = UPDATES * np.float32(1e35)
+    after = poisoning.sent(
+        RoundUpdates(large, np.array([0, 2, 5, 9]), (), 1.0, {2: {"x": np.ones(1)}}), 1
+    )
     assert after.dropped == (0, 2, 5, 9)
     assert after.updates.shape == (0, 50)
     assert not after.states

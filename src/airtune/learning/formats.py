@@ -245,8 +245,11 @@ def pieces(text: str, size: int) -> list[str]:
         cut = next((c for c in reversed(cuts) if ahead[:c].strip()), size)
         found.append(ahead[:cut])
         at += cut
-    rest = text[at:]
-    return [*found, rest] if rest.strip() or not found else [*found[:-1], found[-1] + rest]
+    found.append(text[at:])
+    while len(found) > 1 and not found[-1].strip():
+        blank = found.pop()
+        found[-1] += blank
+    return found
 
 
 def _with(record: Record, row: dict[str, Any], fields: Fields, place: str) -> Record:
