@@ -18,9 +18,7 @@ from studies import (
     headline,
     movement,
     phrases,
-    pictures,
     policies,
-    regimes,
     sections,
     tables,
 )
@@ -367,23 +365,6 @@ def test_a_table_tells_who_overran_the_budget(small_scenario) -> None:
     assert "| cell-edge, shared plan | the best over the air: Fixed, 2N | 94.1 % slower" in judged
     assert "| Aim: 97 % faster | cell-edge, shared plan | digital | 79.5 % faster" in judged
     assert "| paper-v1, shared plan | digital | not run yet | – |" in judged
-
-
-def test_a_map_leaves_blank_what_is_missing() -> None:
-    assert pictures.entry_text(None) == ""
-    assert pictures.entry_text((None, False)) == "–"
-    assert pictures.entry_text((-12.4, False)) == "−12"
-    assert pictures.entry_text((40.0, True)) == "≥40"
-
-
-def test_the_page_shows_the_maps_of_the_strongest_of_those_spread_out() -> None:
-    rows = [
-        {"baseline": name, "faster_pct": {"median": x}}
-        for name, x in (("sparse", 5.0), ("sparse", None), (COMPACT, 3.0), ("fixed", -9.0))
-    ]
-    assert regimes.strongest(rows[:3], regimes.SPREAD_OUT) == "sparse"
-    assert regimes.strongest([rows[0], *rows[2:]], regimes.SPREAD_OUT) == COMPACT
-    assert regimes.strongest(rows[3:], regimes.SPREAD_OUT) is None
 
 
 def test_the_headline_shows_savings_beside_what_no_radio_would_save() -> None:

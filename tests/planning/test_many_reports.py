@@ -86,8 +86,8 @@ def test_no_message_of_more_clients_than_transmit_is_computed(turn, monkeypatch)
         sent.append(len(bits))
         return real(uplink, bits)
 
-    real = base.sdma
-    monkeypatch.setattr(base, "sdma", counted)
+    real = base.at_once
+    monkeypatch.setattr(base, "at_once", counted)
     monkeypatch.setattr(many_reports, "MOST", 0)
     turn.place(np.ones(COUNT, bool))
     assert sent

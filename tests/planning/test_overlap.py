@@ -202,6 +202,26 @@ def test_the_time_that_is_told_as_least_has_no_way_that_can_be_left_out(
     assert least < 1.0  # the first way alone takes seconds
 
 
+@pytest.mark.parametrize("name", ["latency_s", "energy_j", "client_energy_j"])
+@pytest.mark.parametrize("scheme", ["movable", "digital-movable"])
+def test_what_is_told_as_least_is_what_moved_antennas_need(scheme, name, small_scenario) -> None:
+    """Uploads of antennas that stay are dearer, most in bad air."""
+    weak = with_settings(
+        small_scenario, clients__tx_power_dbm=-25, radio__bandwidth_hz=2e4, budget__latency_s=None
+    )
+
+    def planned(value: float):
+        budget = with_settings(weak, **{f"budget__{name}": value})
+        return plan_run(repetition_of(budget), scheme)
+
+    with pytest.raises(InputError) as caught:
+        planned(1e-4)
+    least = float(re.search(rf"{name} = 0.0001 to at least ([0-9.]+\d)", str(caught.value))[1])
+    assert planned(1.001 * least)
+    with pytest.raises(InputError, match="to at least"):
+        planned(0.95 * least)
+
+
 def test_a_movement_that_happens_once_takes_whichever_time_costs_less() -> None:
     costs = {"move_s": 0.0, "move_j": 0.0, "first_move_j": 1.5, "overlap": True}
     short = plan({"latency_s": 26.0}, first_move_s=0.05, **costs)

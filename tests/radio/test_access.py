@@ -10,7 +10,7 @@ import pytest
 
 from airtune.kinds import Real
 from airtune.radio import successive
-from airtune.radio.access import ofdma, tdma, upload
+from airtune.radio.access import at_once, ofdma, tdma, upload
 from airtune.radio.successive import sdma, sic_rates
 from airtune.radio.transmission import Air
 from airtune.radio.uplink import Known, Uplink
@@ -234,11 +234,15 @@ def test_more_clients_than_are_decoded_together_send_in_sets(
         assert together.time_s <= sent.time_s <= tdma(uplink, bits).time_s
 
 
-def test_hundreds_of_clients_at_once_need_no_order_of_all() -> None:
+@pytest.mark.parametrize(("power", "sets"), [(1e-3, False), (10.0, True)])
+def test_hundreds_of_clients_at_once_end_no_later_than_side_by_side(
+    power: float, sets: bool
+) -> None:
     random = np.random.default_rng(0)
-    channel = random.standard_normal((300, 4)) + 1j * random.standard_normal((300, 4))
-    uplink = Uplink(channel, np.eye(4, dtype=complex), np.full(300, 0.1), 1e6, 1.0)
-    bits = np.full(300, 100.0)
-    sent = sdma(uplink, bits)
-    assert len(sent.set_times_s) == 5
-    assert sent.time_s < tdma(uplink, bits).time_s
+    channel = random.standard_normal((150, 4)) + 1j * random.standard_normal((150, 4))
+    uplink = Uplink(channel, np.eye(4, dtype=complex), np.full(150, power), 1e6, 1.0)
+    bits = np.full(150, 100.0)
+    sent = at_once(uplink, bits)
+    assert bool(sent.set_times_s) == sets
+    assert sent.time_s <= ofdma(uplink, bits).time_s
+    assert sent.time_s <= sdma(uplink, bits).time_s

@@ -24,7 +24,7 @@ from airtune.planning.expected_radio import ExpectedRadio, RadioTurn
 from airtune.planning.law import of_scheme
 from airtune.planning.participation import best_participants
 from airtune.planning.prices import find_price, travel_price
-from airtune.planning.resources import PlanInputs, make_plan, try_plan
+from airtune.planning.resources import PlanInputs, shortage, try_plan
 from airtune.planning.result import Plan, everybody
 from airtune.radio.quantisers.coding import Coding
 
@@ -154,11 +154,13 @@ def _plan_scheme(radio: RadioTurn, inputs: PlanInputs) -> JointPlan:
     if search.best is None and settings.participation == "planned":
         search.take_participation_turn(first)
     if search.best is None:
-        air = search.offer_staying(first) if first.costs.beside_s > 0 else first
+        message, least_s = search.shortage(first)
+        if np.isfinite(least_s) and first.costs.beside_s > 0:
+            air = search.offer_staying(first)
+            if search.best is None and (still := search.shortage(air))[1] < least_s:
+                message = still[0]
         if search.best is None:
-            make_plan(inputs, air.mse_star, air.costs, air.participants)  # says what is short
-    if search.best is None:
-        raise AssertionError("the resource turn answered twice in different ways")
+            raise InputError(message)
     for _ in range(SWEEPS):
         before = search.bound
         if settings.participation == "planned":
@@ -222,6 +224,10 @@ class _Alternation:
         limit = self.radio.travel_within(plan.compute_deadline_s * SHORTER, expected.max_travel)
         self.offer("travel", self.radio.place(expected.participants, limit))
 
+    def shortage(self, air: ExpectedRadio) -> tuple[str, float]:
+        """Say which budgets are short for an air that has no plan."""
+        return shortage(self.inputs, air.mse_star, air.costs, air.participants)
+
     def offer_staying(self, expected: ExpectedRadio) -> ExpectedRadio:
         """Offer antennas that stay, where the way would fit in but for its time.
 
@@ -229,7 +235,7 @@ class _Alternation:
         -------
         ExpectedRadio
             Their air, but with the energy of the way: a plan shortens ways to the time that there
-            is, not for their joules, so the budgets that it takes are the least ones.
+            is, not for their joules.
         """
         air, way = self.radio.at(expected.participants, self.radio.start, 0.0), expected.costs
         costs = replace(air.costs, move_j=way.move_j, first_move_j=way.first_move_j)

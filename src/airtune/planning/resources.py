@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from airtune.allocation import (
     AdjustableBudget,
+    Conflict,
     Processors,
     ResourceProblem,
     SamplingMeans,
@@ -28,6 +29,8 @@ from airtune.planning.pilot import Pilot, objective_of
 from airtune.planning.result import FixedCosts, Plan, describe, everybody
 from airtune.planning.search import predicted_plan
 from airtune.scenario import Scenario
+
+LATENCY = "budget.latency_s"
 
 
 @dataclass(frozen=True)
@@ -205,11 +208,23 @@ def make_plan(
     present = everybody(inputs.clients.omega) if participants is None else participants
     plan = try_plan(inputs, mse_star, costs, present)
     if plan is None:
-        if costs.first_move_s > 0 and inputs.rounds[0] > 1:
-            costs = costs.serial_first  # less time for many rounds than the same in each
-        problem = resource_problem(inputs, mse_star, costs, present)
-        raise InputError(_conflict(inputs, problem, costs, present))
+        raise InputError(shortage(inputs, mse_star, costs, present)[0])
     return plan
+
+
+def shortage(
+    inputs: PlanInputs, mse_star: float, costs: FixedCosts, present: Mask
+) -> tuple[str, float]:
+    """Say which budgets to raise where :func:`try_plan` has no plan, and to what the time's.
+
+    That is infinite where more time does not help.
+    """
+    if costs.first_move_s > 0 and inputs.rounds[0] > 1:
+        costs = costs.serial_first  # less time for many rounds than the same in each
+    problem = resource_problem(inputs, mse_star, costs, present)
+    conflict = conflict_of(problem, _budgets(inputs, costs, present))
+    times = [float(least) for budget, least in conflict.budgets if budget.name == LATENCY]
+    return _said(inputs, problem, conflict), times[0] if times else math.inf
 
 
 def try_plan(inputs: PlanInputs, mse_star: float, costs: FixedCosts, present: Mask) -> Plan | None:
@@ -317,11 +332,8 @@ def _squared_bias(
     return bias + drawn
 
 
-def _conflict(
-    inputs: PlanInputs, problem: ResourceProblem, costs: FixedCosts, present: Mask
-) -> str:
+def _said(inputs: PlanInputs, problem: ResourceProblem, conflict: Conflict) -> str:
     """Say which budgets of a scenario to raise, to which values."""
-    conflict = conflict_of(problem, _budgets(inputs, costs, present))
     raises = (" and " if conflict.jointly else " or ").join(
         f"{budget.name} = {budget.value:.9g} to at least {least!r}"
         for budget, least in conflict.budgets
@@ -347,9 +359,7 @@ def _budgets(inputs: PlanInputs, costs: FixedCosts, present: Mask) -> list[Adjus
     if np.isfinite(inputs.latency_s):
         budgets.append(
             AdjustableBudget(
-                "budget.latency_s",
-                inputs.latency_s,
-                lambda p, x: p.with_budgets(latency_s=x - first_s),
+                LATENCY, inputs.latency_s, lambda p, x: p.with_budgets(latency_s=x - first_s)
             )
         )
     if np.isfinite(inputs.energy_j):

@@ -2,7 +2,8 @@
 
 All three have the same task: bits D_k from each client to N receive antennas, no client above its
 power P_k.  All at once with successive decoding reaches the whole capacity region of the uplink, so
-no schedule ends earlier (but for the loss that a code's gap adds); who could end before the others
+no schedule ends earlier (but for the loss that a code's gap adds, and with very many clients, of
+whom only some are decoded together); who could end before the others
 sends with less power instead.
 
 Receivers, access, orders and powers are made from what the server knows.  Where that is not how
@@ -50,7 +51,7 @@ def upload(uplink: Uplink, bits: Real, access: Access) -> Airtime:
     >>> round(upload(uplink, bits, "tdma").time_s, 6), round(upload(uplink, bits, "best").time_s, 6)
     (2.0, 1.0)
     """
-    methods = {"tdma": tdma, "ofdma": ofdma, "sdma": sdma}
+    methods = {"tdma": tdma, "ofdma": ofdma, "sdma": at_once}
     if access != "best":
         return methods[access](uplink, bits)
     if len(bits) == 1:
@@ -60,6 +61,25 @@ def upload(uplink: Uplink, bits: Real, access: Access) -> Airtime:
         return methods[name](uplink, bits)
     airtimes = [method(uplink, bits) for method in methods.values()]
     return min(airtimes, key=lambda airtime: airtime.time_s)
+
+
+def at_once(uplink: Uplink, bits: Real) -> Airtime:
+    """Return the airtime of :func:`airtune.radio.successive.sdma`.
+
+    Where there are so many clients that they would send in sets, it is that of :func:`ofdma` if
+    they should end earlier so: in bad air sets take two or three times as long.
+
+    Parameters
+    ----------
+    uplink : Uplink
+    bits : ndarray, float, shape (K,)
+        Bits of each client.
+    """
+    expected = uplink.expected
+    sets = sdma(expected, bits)
+    if sets.set_times_s and ofdma(expected, bits).time_s < sets.time_s:
+        return ofdma(uplink, bits)
+    return sets if uplink.known is None else sdma(uplink, bits)
 
 
 def tdma(uplink: Uplink, bits: Real) -> Airtime:

@@ -22,8 +22,8 @@ from airtune.radio.uplink import Known, Uplink
 
 TOGETHER, PER_ANTENNA = 64, 4
 """Clients that are decoded together at most, or so many for each antenna if that is more; the
-others send in sets, one after the other.  Finding the orders takes long where clients are many
-times the antennas, and gains little."""
+others send in sets, one after the other.  Finding the orders takes minutes where clients are many
+times the antennas; sets end later, most in bad air (:func:`airtune.radio.access.at_once`)."""
 _COLUMNS = 500
 _ALL_FIRST, _SOME_FIRST = 64, 16
 """Up to how many clients every rotation is a first order; how many rotations are one with more."""

@@ -7,6 +7,8 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +16,15 @@ from airtune.engines.flower import folders
 from airtune.errors import InputError
 
 
-def test_what_a_killed_process_has_left_goes_at_the_next_start(tmp_path, monkeypatch) -> None:
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A folder whose name leaves room for those of sockets, which that of `tmp_path` may not."""
+    with tempfile.TemporaryDirectory(prefix="f-", dir=os.sep + "tmp") as folder:
+        yield Path(folder)
+
+
+def test_what_a_killed_process_has_left_goes_at_the_next_start(short, monkeypatch) -> None:
+    tmp_path = short
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     line = (
         f"import tempfile; tempfile.tempdir = {str(tmp_path)!r}\n"

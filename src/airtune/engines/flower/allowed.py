@@ -71,7 +71,7 @@ def check_allowed(scenario: Scenario, allowed: Sequence[str], *, data: bool = Tr
     Examples
     --------
     >>> from airtune.scenario import Scenario
-    >>> check_allowed(Scenario(model={"source": "models/llama"}), ["models"])
+    >>> check_allowed(Scenario(model={"source": "./models/llama"}), ["./models"])
     """
     from airtune.learning.origin import HUB_ID
 

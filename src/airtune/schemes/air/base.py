@@ -10,9 +10,9 @@ import numpy as np
 
 from airtune.kinds import Floating, Integer, Real
 from airtune.radio import links, robust, scales
+from airtune.radio.access import at_once
 from airtune.radio.quantisers import Quantised
 from airtune.radio.quantisers.coding import Coding
-from airtune.radio.successive import sdma
 from airtune.radio.units import dbm_to_watt
 from airtune.radio.uplink import Uplink
 from airtune.scenario import Aggregation, Digital, Radio, Scenario
@@ -332,7 +332,8 @@ class AirInterface(ABC):
     def _joint_reports(self, link: Link, clients: Integer, bits: Real) -> links.Airtime:
         """Return reports that all clients with any bits send at the same time."""
         some = bits > 0
-        sent = sdma(self.uplink(link, clients[some]), bits[some]) if some.any() else links.SILENT
+        sending = self.uplink(link, clients[some])
+        sent = at_once(sending, bits[some]) if some.any() else links.SILENT
         times, joules = np.zeros((2, len(clients)))
         times[some], joules[some] = sent.times_s, sent.energies_j
         return replace(sent, times_s=times, energies_j=joules)
