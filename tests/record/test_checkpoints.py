@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -169,3 +172,42 @@ def test_arrays_elsewhere_are_not_read(cell: record.Cell) -> None:
     (folder / "state.json").write_text(json.dumps({**document, "arrays": "../../x.safetensors"}))
     with pytest.raises(InputError, match="not a checkpoint"):
         record.load_checkpoint(cell)
+
+
+@pytest.mark.parametrize(
+    ("links", "call"), [*((True, call) for call in range(5)), *((False, call) for call in range(4))]
+)
+def test_a_stop_within_a_checkpoint_leaves_the_newest_state_by_its_name(
+    cell: record.Cell, monkeypatch: pytest.MonkeyPatch, call: int, links: bool
+) -> None:
+    """Stopped before the first call that gives a file another name (0), or after one of them."""
+    folder, done = cell.checkpoint_folder, 0
+
+    def stopped(work: Any) -> Any:
+        def try_it(*args: Any, **more: Any) -> None:
+            nonlocal done
+            if call:
+                work(*args, **more)
+            done += 1
+            if done == max(call, 1):
+                raise KeyboardInterrupt
+
+        return try_it
+
+    def none(*args: Any, **more: Any) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    record.append_metrics(cell, {"round": ROUNDS + 1, "loss": 0.1})
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "replace", stopped(Path.replace))
+        patch.setattr(os, "link", stopped(os.link) if links else none)
+        record.save_checkpoint(cell, ROUNDS + 1, arrays(ROUNDS + 1), {"energy_j": 0.4})
+    assert links <= (folder / "state.json").exists()
+    loaded = record.load_checkpoint(cell)
+    assert loaded is not None
+    assert loaded[0] >= (ROUNDS if links else ROUNDS - 1)
+    record.save_checkpoint(cell, ROUNDS + 1, arrays(ROUNDS + 1), {"energy_j": 0.4})
+    again = record.load_checkpoint(cell)
+    assert again is not None
+    assert again[0] == ROUNDS + 1
+    assert not list(folder.glob("*.tmp"))

@@ -69,12 +69,27 @@ def written_whole(
                 with temporary.open("rb+") as file:
                     os.fsync(file.fileno())
             if keep is not None and path.is_file():
-                path.replace(keep)
+                _keep(path, keep)
             temporary.replace(path)
         except BaseException:
             with contextlib.suppress(OSError):
                 temporary.unlink()
             raise
+
+
+def _keep(path: Path, keep: Path) -> None:
+    """Give a file a second name, so that at no moment there is none of the first."""
+    beside = keep.with_name(names.temporary(keep.name, secrets.token_hex(4)))
+    try:
+        os.link(path, beside)
+    except (OSError, NotImplementedError):  # there are file systems without hard links
+        path.replace(keep)
+        return
+    try:
+        beside.replace(keep)
+    finally:
+        # A second name of one file is not replaced by a third: POSIX leaves both where they are.
+        beside.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
