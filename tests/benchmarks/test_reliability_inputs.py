@@ -99,6 +99,24 @@ def test_corrupted_copies_leave_the_sound_file_alone(tmp_path: Path) -> None:
     assert others >= 15
 
 
+def test_one_array_of_a_folder_is_corrupted(tmp_path: Path) -> None:
+    sound = tmp_path / "street"
+    sound.mkdir()
+    for name in ("power", "phase"):
+        np.savez(sound / f"{name}.npz", **{name: np.ones((4, 3))})
+    before = {path.name: path.read_bytes() for path in sound.iterdir()}
+    draw, seen = random.Random(0), set()
+    for number in range(40):
+        bad = tmp_path / str(number)
+        hostile_files.corrupted(draw, "deepmimo", sound, bad)
+        there = {path.name: path.read_bytes() for path in bad.iterdir()}
+        other = {name for name in before if there.get(name) != before[name]}
+        assert len(other) <= 1
+        seen |= other
+    assert seen == set(before)
+    assert {path.name: path.read_bytes() for path in sound.iterdir()} == before
+
+
 def test_arrays_of_numbers_and_of_text_are_corrupted(tmp_path: Path) -> None:
     """The text of a path file says where it is from; most numbers cannot be made from it."""
     sound = tmp_path / "paths.npz"
