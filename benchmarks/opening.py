@@ -49,7 +49,8 @@ def told(work: Callable[[], None]) -> int:
         print(f"airtune: {error}", file=sys.stderr)
         return 2
     except Exception as error:
-        return failures.told(error, with_traceback=True)
+        failures.show_tracebacks(True)
+        return failures.told(error)
     return 0
 
 

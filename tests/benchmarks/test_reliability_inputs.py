@@ -14,6 +14,8 @@ import yaml
 import forked
 import hostile_files
 import hostile_scenarios
+import opening
+from airtune.commands import failures
 from airtune.errors import InputError
 from airtune.scenario.file import load
 
@@ -127,3 +129,16 @@ def test_arrays_of_numbers_and_of_text_are_corrupted(tmp_path: Path) -> None:
     for how in ("value", "all", "type", "shape", "missing"):
         assert any(f"{name}: {how}" in one for one in said for name in ("gains", "source"))
     assert any("source: type" in one for one in said)
+
+
+def test_an_error_of_the_program_is_told_of(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(failures._tracebacks, "shown", False)  # put back at the end
+
+    def broken() -> None:
+        raise ZeroDivisionError
+
+    assert opening.told(broken) == 1
+    said = capsys.readouterr().err
+    assert forked.Outcome(1, 0.0, 0.0, said).failure() == "traceback"
