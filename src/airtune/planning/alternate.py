@@ -137,9 +137,9 @@ def plan_scheme(radio: RadioTurn, inputs: PlanInputs) -> JointPlan:
 def _plan_scheme(radio: RadioTurn, inputs: PlanInputs) -> JointPlan:
     """Plan a run on the air of a scheme with the coding that it has.
 
-    Without `planning.alternate` the antennas are placed first, then the resources are planned, and
-    participation with them if it is to be planned.  Arguments and errors are those of
-    :func:`plan_scheme`.
+    Without `planning.alternate`, and without an objective that is predicted, the antennas are
+    placed first, then the resources are planned, and participation with them if it is to be
+    planned.  Arguments and errors are those of :func:`plan_scheme`.
     """
     settings = radio.repetition.scenario.planning
     if inputs.objective is not None:
@@ -165,7 +165,7 @@ def _plan_scheme(radio: RadioTurn, inputs: PlanInputs) -> JointPlan:
         before = search.bound
         if settings.participation == "planned":
             search.take_participation_turn(search.best.expected)
-        if settings.alternate:
+        if settings.alternate or inputs.objective is not None:
             search.take_radio_turn(search.best.expected.participants, search.best)
         if search.bound >= before * (1 - 1e-9):
             break
@@ -245,12 +245,15 @@ class _Alternation:
         return told
 
     def take_radio_turn(self, participants: Mask, current: JointPlan | None) -> None:
-        """Place anew under shorter limits, and at the price that time and energy of travel have."""
+        """Place anew under shorter limits, and at the price that time and energy of travel have.
+
+        What is predicted needs no price: it is a mean over rounds, and each keeps the limit.
+        """
         if not self.radio.scheme.array.moves:
             return
         longest = self.radio.longest_travel
         price = 0.0
-        if current is not None:
+        if current is not None and self.inputs.objective is None:
             value = current.plan.value
             price = travel_price(self.radio, self.inputs, current.expected, value)
         if price > 0:
