@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -291,6 +292,84 @@ def test_an_adapter_that_does_not_fit_is_told(
         file.write_text(json.dumps(json.loads(file.read_text()) | change))
     with pytest.raises(InputError, match=match):
         prepare(scenario_with(model__adapter=str(folder)), seed=1)
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "weights that are rubbish": lambda folder: (folder / WEIGHTS).write_bytes(b"\xff" * 64),
+    "weights that are empty": lambda folder: (folder / WEIGHTS).write_bytes(b""),
+    "cut weights": lambda folder: os.truncate(folder / WEIGHTS, 3000),
+    "a matrix that is missing": lambda folder: rewritten(folder, lambda w: w.popitem()),
+    "a matrix that is too much": lambda folder: rewritten(folder, lambda w: w.update(one=ONES)),
+    "a matrix of another shape": lambda folder: rewritten(
+        folder, lambda w: w.update({next(iter(w)): ONES})
+    ),
+    "a NaN": lambda folder: rewritten(
+        folder, lambda w: w.update({name: np.nan * w[name] for name in [*w][:1]})
+    ),
+    **{
+        f"{name} = {value}": lambda folder, name=name, value=value: reconfigured(
+            folder, {name: value}
+        )
+        for name, value in (
+            ("use_dora", True),
+            ("modules_to_save", ["lm_head"]),
+            ("bias", "all"),
+            ("alpha_pattern", {"q_proj": 3}),
+            ("init_lora_weights", "pissa"),
+            ("peft_type", "IA3"),
+            ("use_rslora", True),
+        )
+    },
+}
+WEIGHTS, ONES = "adapter_model.safetensors", np.ones((3, 5), np.float32)
+
+
+def rewritten(folder: Path, change: Callable[[dict[str, np.ndarray]], object]) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    weights = load_file(folder / WEIGHTS)
+    change(weights)
+    save_file(weights, folder / WEIGHTS)
+
+
+def reconfigured(folder: Path, change: dict[str, Any]) -> None:
+    file = folder / "adapter_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+
+
+@pytest.fixture(scope="module")
+def facts(scenario_with: Callable[..., Scenario]) -> Any:
+    """What a check knows of the model, without its weights."""
+    from airtune.study.preflight import Preflight, _facts
+
+    return _facts(scenario_with(), Preflight(), 0)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_check_and_run_refuse_an_adapter_with_the_same_words(
+    scenario_with: Callable[..., Scenario],
+    learner: Learner,
+    facts: Any,
+    tmp_path: Path,
+    damage: str,
+) -> None:
+    from airtune.learning.lora import read_adapter, shape_of
+    from airtune.study.preflight import _check_start
+
+    folder, adapter = adapter_folder(learner, tmp_path)
+    scenario = scenario_with(model__adapter=str(folder))
+    lora, shape = scenario.model.lora, shape_of(learner._model.peft)
+    _check_start(scenario, facts)
+    assert np.array_equal(read_adapter(folder, lora, shape), adapter)
+    DAMAGES[damage](folder)
+    with pytest.raises(InputError) as refused:
+        read_adapter(folder, lora, shape)
+    said = str(refused.value)
+    assert len(said) <= 400
+    assert said.startswith("model.")
+    with pytest.raises(InputError) as refused:
+        _check_start(scenario, facts)
+    assert str(refused.value) == said
 
 
 def test_an_adapter_for_other_layers_is_told(
