@@ -33,18 +33,22 @@ def run(results: Results, scratch: Path, reduced: bool) -> None:
     load_libraries()
     pairs = (("run", "resume"),) if reduced else PAIRS
     whole = {first: Whole(first, scratch) for first in dict.fromkeys(pair[0] for pair in pairs)}
-    for first, second in pairs:
-        of, wanted, number = f"{first}, then {second}", 3 if reduced else LOCKED_TRIES, 0
-        while _locked(results, of) < wanted:
-            chance = random.Random(f"{of} {number}")
+    wanted, number = 3 if reduced else LOCKED_TRIES, 0
+    while missing := [pair for pair in pairs if _locked(results, _of(*pair)) < wanted]:
+        for first, second in missing:
+            chance = random.Random(f"{_of(first, second)} {number}")
             results.attempt(
                 f"{first}-{second}-{number:03d}",
-                of,
+                _of(first, second),
                 lambda first=first, second=second, chance=chance: _attempt(
                     whole[first], second, chance
                 ),
             )
-            number += 1
+        number += 1
+
+
+def _of(first: str, second: str) -> str:
+    return f"{first}, then {second}"
 
 
 def _locked(results: Results, of: str) -> int:

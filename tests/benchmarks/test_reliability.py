@@ -133,6 +133,7 @@ def test_only_changes_below_the_folder_count(tmp_path: Path) -> None:
     assert not writes._is_change("open", (tmp_path / "x", "r", 0), below)
     assert not writes._is_change("open", (tmp_path.parent / "x", "w", 0), below)
     assert writes._is_change("os.rename", (tmp_path / "x", tmp_path / "y", -1, -1), below)
+    assert writes._is_change("os.link", (tmp_path / "x", tmp_path / "y", -1, -1), below)
     assert not writes._is_change("os.listdir", (tmp_path,), below)
 
 
