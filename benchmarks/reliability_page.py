@@ -17,6 +17,7 @@ from typing import Any
 
 import environments
 import manual
+from trials.two_processes import LOCKED_TRIES
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "reliability.md"
@@ -114,14 +115,30 @@ def _killed(found: dict[str, Any] | None) -> Iterator[str]:
 
 
 def _refused(found: dict[str, Any] | None) -> Iterator[str]:
-    """Say by what the second of two processes was refused."""
-    tries = [one for one in found["tries"] if "taken" in one] if found else []
-    if tries:
-        locked, taken = (sum(one[name] for one in tries) for name in ("locked", "taken"))
-        yield (
-            f"\nOf the {len(tries)} tries with two processes {locked} were refused by the lock and "
-            f"{taken} because a run is there, as they would be when the first is over."
+    """Say by what the second of two processes was refused.
+
+    Tries of an earlier form, which have no `taken`, did not all wait for the run folder; what was
+    not refused by the lock is a `resume` that did not, or a command that begins.
+    """
+    tries = [one for one in found["tries"] if "locked" in one] if found else []
+    if not tries:
+        return
+    others = [one for one in tries if not one["locked"] and one["passed"]]
+    early = [one for one in others if "taken" not in one and one["of"].endswith("resume")]
+    count = f"{sum(one['locked'] for one in tries)} were refused by the lock"
+    taken = f"{len(others) - len(early)} because a run is there (as it is when the first is over)"
+    parts = [count, taken]
+    if early:
+        parts.append(f"{len(early)} were a `resume` that began before there was a run folder")
+    said = (
+        f"\nOf the {len(tries)} tries with two processes {', '.join(parts[:-1])} and {parts[-1]}."
+    )
+    if not all("taken" in one for one in tries):
+        said += (
+            " The campaign is of a time when all of these counted alike; the script now tries each "
+            f"pair until {LOCKED_TRIES} were refused by the lock."
         )
+    yield said
 
 
 def inputs() -> Iterator[str]:

@@ -47,4 +47,13 @@ def test_what_was_refused_otherwise_and_what_ended_early_is_said(
     assert "| kills | run | 3 | 3 | 4 kills, 1 ended before their kill |" in text
     assert "The 4 kills are of 3 tries: 1 of these ended before their kill, and 1 were" in text
     assert "| 2 | 2 | 1 refused by the lock, 1 because a run is there |" in text
-    assert "Of the 2 tries with two processes 1 were refused by the lock and 1 because" in text
+    said = "Of the 2 tries with two processes 1 were refused by the lock and 1 because"
+    assert said in text
+    assert "of a time" not in text
+    tries = [*({"locked": n % 2} for n in range(4)), {"locked": 0}]
+    for number, one in enumerate(tries):
+        one |= {"name": str(number), "of": "run, then resume" if number < 3 else "run, then run"}
+        one["passed"] = number < 4  # what went wrong was not refused as it should be
+    (said,) = reliability_page._refused({"tries": tries})
+    assert "5 tries with two processes 2 were refused by the lock, 0 because a run" in said
+    assert "and 2 were a `resume` that began before there was a run folder. The camp" in said

@@ -117,7 +117,9 @@ class Preflight:
 
 
 def preflight(scenario: Scenario, records: int = 0) -> Preflight:
-    """Check a scenario as a comparison would meet it; nothing is trained, no weights are read.
+    """Check a scenario as a comparison would meet it; nothing is trained.
+
+    No weights are read but those of an adapter to start from, one matrix after the other.
 
     Settings and names, files, template and tokenisation, and the budgets by the plan of each
     scheme, for the first repetition.
