@@ -48,6 +48,9 @@ class ModelFacts:
         Tokens of a training example, and those that are learnt, mean.
     examples, cut : int
         Training examples, and those of them that are cut to `data.max_tokens`.
+    patterns : dict of str to dict of str to number
+        Ranks and scales of its own that the adapter has for some layers; see
+        :class:`airtune.learning.lora.AdapterShape`.
     """
 
     sizes: Sizes
@@ -61,6 +64,7 @@ class ModelFacts:
     learnt_tokens: float
     examples: int
     cut: int
+    patterns: dict[str, dict[str, float]]
 
     @classmethod
     def of(cls, outline: Outline) -> ModelFacts:
@@ -79,6 +83,7 @@ class ModelFacts:
             learnt_tokens=float(np.mean([example.learnt_tokens for example in examples])),
             examples=len(examples),
             cut=sum(example.cut for example in examples),
+            patterns=outline.patterns,
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -117,7 +117,9 @@ class Preflight:
 
 
 def preflight(scenario: Scenario, records: int = 0) -> Preflight:
-    """Check a scenario as a comparison would meet it; nothing is trained, no weights are read.
+    """Check a scenario as a comparison would meet it; nothing is trained.
+
+    No weights are read but those of an adapter to start from, one matrix after the other.
 
     Settings and names, files, template and tokenisation, and the budgets by the plan of each
     scheme, for the first repetition.
@@ -151,6 +153,7 @@ def preflight(scenario: Scenario, records: int = 0) -> Preflight:
     if scenario.model.source == "small" or Path(scenario.model.source).suffix == ".gguf":
         found.attempt(lambda: check_cache(Path(scenario.cache)))
     facts = found.attempt(lambda: _facts(scenario, found, records))
+    found.attempt(lambda: _check_start(scenario, facts))
     if facts is None:
         return found
     found.left_out = list(facts.left_out)
@@ -195,7 +198,7 @@ def _check_memory(scenario: Scenario, facts: ModelFacts, found: Preflight) -> bo
 
 
 def _check_files(scenario: Scenario) -> None:
-    """Refuse files of pre-training, and an adapter to start from, that cannot be read."""
+    """Refuse files of pre-training that cannot be read."""
     # All import torch, which takes longer than everything else of a check whose facts are known.
     if scenario.data.pretraining_corpus is not None:
         from airtune.learning.corpus import read_texts
@@ -205,10 +208,15 @@ def _check_files(scenario: Scenario) -> None:
         from airtune.learning.pretrain import corpus_records
 
         corpus_records(scenario)
-    if scenario.model.adapter is not None:
-        from airtune.learning.lora import check_start
 
-        check_start(Path(scenario.model.adapter), scenario.model.lora)
+
+def _check_start(scenario: Scenario, facts: ModelFacts | None) -> None:
+    """Refuse an adapter to start from that a run would refuse, as far as the model is known."""
+    if scenario.model.adapter is not None:
+        from airtune.learning.lora import AdapterShape, check_start
+
+        shape = None if facts is None else AdapterShape(facts.sizes.matrices, facts.patterns)
+        check_start(Path(scenario.model.adapter), scenario.model.lora, shape)
 
 
 def _facts(scenario: Scenario, found: Preflight, records: int) -> ModelFacts:
