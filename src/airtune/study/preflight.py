@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -28,7 +27,9 @@ from airtune.study.estimates import (
     ModelFacts,
     check_memory,
     client_memory_gib,
+    clocks,
     memory_gib,
+    spent_s,
     training_rate,
     wall_s,
 )
@@ -169,11 +170,11 @@ def preflight(scenario: Scenario, records: int = 0) -> Preflight:
     from airtune.planning.coherence import Coherence
     from airtune.planning.repetition import Repetition
 
-    began = time.perf_counter()
+    began = clocks()
     repetition = Repetition(scenario, scenario.seed, facts.sizes)
     plans = found.attempt(lambda: _plans(repetition))
     if plans is not None:
-        planning_s = (time.perf_counter() - began) / len(set(map(id, plans.values())))
+        planning_s = spent_s(began) / len(set(map(id, plans.values())))
         joint = plans.get(PROPOSAL) or next(iter(plans.values()))
         found.estimates["rounds"] = joint.plan.rounds
         found.estimates["time_s"] = joint.plan.latency_s.total
