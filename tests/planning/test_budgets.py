@@ -385,12 +385,10 @@ def test_a_plan_that_predicts_keeps_its_budgets(small_scenario) -> None:
     scenario = with_settings(small_scenario, **NARROW | changes)
     learner = QuadraticLearner(scenario, 1)
     known = Repetition(scenario, 1, learner, pilot=PILOT)  # type: ignore[arg-type]
-    plan = plan_run(known, "digital").plan
-    over = {}
+    plan, over = plan_run(known, "digital").plan, {}
     for keep in (False, None):
-        within = with_settings(
-            scenario, budget__latency_s=plan.latency_s.total, planning__keep_budgets=keep
-        )
+        budget = {"budget__latency_s": plan.latency_s.total, "planning__keep_budgets": keep}
+        within = with_settings(scenario, **budget)
         known = Repetition(within, 1, learner, pilot=PILOT)  # type: ignore[arg-type]
         known = replace(known, channel=Worse(known.paths, 12.0, 2), _schemes={})
         run = FederatedRun(known, "digital", LocalEngine.over(learner))  # type: ignore[arg-type]

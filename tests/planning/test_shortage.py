@@ -109,6 +109,7 @@ def test_what_is_told_is_enough_and_a_tenth_less_is_not(
         digital__bits=4,
         digital__error_feedback=True,
         budget__latency_s=None,
+        clients__selection="all" if more["clients__concurrency"] is None else "random",
         **more,
     )
     free = spent(scenario, scheme)
