@@ -19,6 +19,7 @@ from airtune.learning.data import load_sample
 from airtune.learning.exact import pairs_of
 from airtune.learning.learner import prepare
 from airtune.learning.payload import WHOLE, payload_of
+from airtune.learning.zeroth_order import asked as differences_along
 from airtune.rounds.faults import updates_of
 from airtune.scenario import Scenario
 
@@ -177,6 +178,11 @@ def test_a_node_that_answers_wrongly_is_lost_and_the_others_go_on(settings, here
             ({}, {"state/0/sum": np.zeros(3, np.float32)}),
             ({}, {"state/x/sum": np.zeros(3, np.float32)}),
             ({}, {"state/1/sum": np.zeros(size + 1, np.float32)}),
+            ({}, {"state/1/sum": np.full(3, 1e300)}),
+            ({}, {"state/1/": np.zeros(3, np.float32)}),
+            ({}, {"state/1/a\nb": np.zeros(3, np.float32)}),
+            ({}, {f"state/1/{n}": np.zeros(3, np.float32) for n in range(17)}),
+            ({"losses": [1e308]}, {}),
         ):
             with pytest.raises(FailedError, match="a node"):
                 results_of(forged(asked[0], header, arrays), [1], payload, 1, {})
@@ -184,6 +190,8 @@ def test_a_node_that_answers_wrongly_is_lost_and_the_others_go_on(settings, here
         with pytest.raises(FailedError, match="'sum' of client 1 has another shape"):
             other = forged(asked[0], {}, {"state/1/sum": np.zeros(3, np.float32)})
             results_of(other, [1], payload, 1, before)
+        with pytest.raises(FailedError, match="gradients, where differences of the loss were"):
+            results_of(asked[0], [1], payload, 1, {1: differences_along(2, 1e-3)})
         with pytest.raises(FailedError, match="an answer of another form"):
             results_of(frames.pack({}), [1], payload, 1, {})
         nodes[1].node.answer = lambda message: frames.pack({"error": "no memory", "kind": "failed"})

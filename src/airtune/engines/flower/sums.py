@@ -26,6 +26,7 @@ from airtune.engines.flower.members import (
     FARTHEST,
     LARGEST,
     list_of,
+    losses_of,
     said_by,
     truth_of,
     well_formed,
@@ -244,7 +245,7 @@ def report_of(body: bytes, clients: Sequence[int], blocks: Integer) -> Report:
         raise ValueError(f"a key has {len(key)} bytes and not {masks.KEY}")
     for number in list_of(header["tokens"], len(clients)):
         whole_number(number, 0, LARGEST)
-    losses = tuple(float(loss) for loss in list_of(header["losses"], len(clients)))
+    losses = tuple(losses_of(header["losses"], len(clients)))
     finite = tuple(truth_of(one) for one in list_of(header["finite"], len(clients)))
     whole = tuple(one and bool(np.isfinite(loss)) for one, loss in zip(finite, losses, strict=True))
     return Report(tuple(clients), losses, whole, means, deviations, key.hex())
