@@ -7,11 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airtune.engines import LocalEngine, extras
 from airtune.engines.flower import frames, started
 from airtune.engines.flower.engine import FlowerEngine
-from airtune.engines.flower.members import Member, check_alike, member_of, results_of
+from airtune.engines.flower.members import (
+    Member,
+    check_alike,
+    member_of,
+    oversized,
+    results_of,
+)
 from airtune.engines.flower.node import Node
 from airtune.engines.flower.started import nodes_here
 from airtune.errors import FailedError, InputError
@@ -194,6 +202,14 @@ def test_a_node_that_answers_wrongly_is_lost_and_the_others_go_on(settings, here
             results_of(asked[0], [1], payload, 1, {1: differences_along(2, 1e-3)})
         with pytest.raises(FailedError, match="an answer of another form"):
             results_of(frames.pack({}), [1], payload, 1, {})
+        # An update of the form, out of all proportion to those of the others.
+        nodes[1].node.answer = lambda message: forged(
+            truly(message), {"kind": "all"}, {"updates": np.full((1, size), 9e9, np.float32)}
+        )
+        with pytest.warns(RuntimeWarning, match=r"times as large as the one in the middle\)"):
+            done = engine.updates(adapter, CLIENTS, SIZES, 1, 2)
+        engine.check_round(done, CLIENTS)
+        assert (done.clients.tolist(), done.missing) == ([0, 2], (1,))
         nodes[1].node.answer = lambda message: frames.pack({"error": "no memory", "kind": "failed"})
         nodes[0].node.answer = nodes[1].node.answer
         done = engine.updates(adapter, CLIENTS, SIZES, 1, 2)
@@ -203,6 +219,19 @@ def test_a_node_that_answers_wrongly_is_lost_and_the_others_go_on(settings, here
         assert engine.updates(adapter, CLIENTS, SIZES, 1, 3).clients.tolist() == [1]
     finally:
         engine.close()
+
+
+@given(
+    st.lists(st.sampled_from([0.0, 1e-45, 1e-3, 1.0, 1e10]), min_size=1, max_size=7),
+    st.integers(1, 3),
+)
+def test_a_node_far_above_half_of_the_updates_is_refused(sizes, share) -> None:
+    nodes = {str(i): sizes[i : i + share] for i in range(0, len(sizes), share)}
+    refused = oversized(nodes)
+    there = [size for size in sizes if size > 0]
+    for node, own in nodes.items():
+        larger = sum(size * 1e7 < max(own) for size in there)
+        assert (node in refused) == (larger > 0 and larger * 2 >= len(there))
 
 
 OWN = {
@@ -229,7 +258,7 @@ OWN = {
         {"clients": "1"},
         {"sizes": [0, 5]},
         {"sizes": [0, 0, 0]},
-        {"sizes": [0, 10**13, 0]},
+        {"sizes": [0, 10**9 + 1, 0]},
         {"sizes": [0, True, 0]},
         {"holdings": {}},
         {"holdings": {"labels": ["a"], "counts": [[0], [4], [0]]}},

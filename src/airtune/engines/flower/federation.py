@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -131,8 +131,18 @@ class Federation:
         header, _ = self._asked(frames.pack({"do": "nodes"}))
         return sorted(header["nodes"], key=int)
 
-    def wait_for(self, count: int, limit_s: float) -> list[str]:
+    def wait_for(
+        self, count: int, limit_s: float, tell: Callable[[int], None] | None = None
+    ) -> list[str]:
         """Return the nodes once there are `count` of them.
+
+        Parameters
+        ----------
+        count : int
+        limit_s : float
+            [s]
+        tell : callable, optional
+            Called with how many there are, again and again while there are too few.
 
         Raises
         ------
@@ -142,6 +152,8 @@ class Federation:
         until = time.monotonic() + limit_s
         while len(there := self.nodes()) < count:
             self._check_nodes()
+            if tell is not None:
+                tell(len(there))
             if time.monotonic() > until:
                 raise FailedError(
                     f"engine.workers = {count}: {len(there)} nodes have come to the federation "

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -36,6 +36,10 @@ FARTHEST = 1e10
 
 Beside larger ones the air cannot be computed; there is no least one, as clients whose updates
 vanish beside those of others stay silent (:data:`airtune.radio.scales.LEAST`).
+"""
+
+FAR_APART = 1e7
+"""Largest update of a round over the one in the middle: beside larger ones others would be silent.
 """
 
 STATES, NAME = 16, 64
@@ -257,11 +261,40 @@ def results_of(
         finite = told[i] and math.isfinite(losses[i]) and bool(np.isfinite(rows[i]).all())
         finite = finite and all(bool(np.isfinite(array).all()) for array in state.values())
         for what, numbers in {"update": rows[i], **state}.items():
-            if finite and _largest(numbers) > FARTHEST:
+            if finite and largest(numbers) > FARTHEST:
                 raise ValueError(f"{what} of client {client}: an entry is above {FARTHEST:g}")
         update = rows[i] if finite else np.zeros_like(rows[i])
         found[client] = ClientUpdate(update, losses[i], tokens[i], finite, state)
     return found
+
+
+def size_of(update: ClientUpdate) -> float:
+    """Return the largest entry of an update."""
+    return largest(update.update)
+
+
+def oversized(sizes: Mapping[str, Sequence[float]]) -> dict[str, str]:
+    """Return the nodes with an update out of all proportion to the others, and why.
+
+    Parameters
+    ----------
+    sizes : mapping of str to sequence of float
+        Of the updates of each node's clients.  Those of 0 count for nothing.
+
+    Examples
+    --------
+    >>> oversized({"3": [1e-3, 0.0], "4": [2e-3], "8": [5.0, 1e10]})
+    {'8': 'an update is 5e+12 times as large as the one in the middle'}
+    """
+    there = sorted(size for own in sizes.values() for size in own if size > 0)
+    if not there:
+        return {}
+    middle = there[(len(there) - 1) // 2]
+    return {
+        node: f"an update is {max(own) / middle:.0e} times as large as the one in the middle"
+        for node, own in sizes.items()
+        if max(own, default=0.0) > FAR_APART * middle
+    }
 
 
 def losses_of(said: Any, count: int) -> list[float]:
@@ -272,7 +305,7 @@ def losses_of(said: Any, count: int) -> list[float]:
     return losses
 
 
-def _largest(numbers: NDArray[Any]) -> float:
+def largest(numbers: NDArray[Any]) -> float:
     """Return the largest size of a number."""
     return max(float(numbers.max()), -float(numbers.min())) if numbers.size else 0.0
 
@@ -313,3 +346,18 @@ def with_own(found: dict[str, list[Any]], member: Member) -> dict[str, list[Any]
         own = member.holdings["counts"][client]
         counts[client] = counted(member.holdings["labels"], own)
     return {"labels": labels, "counts": counts}
+
+
+def with_sizes(sizes: NDArray[np.int64], members: Iterable[Member]) -> NDArray[np.int64]:
+    """Return the records of each client, of those with data of their own as they say."""
+    found = sizes.copy()
+    for member in members:
+        if member.own:
+            found[member.clients] = np.array(member.sizes)[member.clients]
+    return found
+
+
+def without(clients: NDArray[np.int64], groups: Iterable[Iterable[int]]) -> tuple[int, ...]:
+    """Return those clients that are in no group."""
+    there = {client for group in groups for client in group}
+    return tuple(k for k in clients.tolist() if k not in there)

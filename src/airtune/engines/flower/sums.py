@@ -217,6 +217,11 @@ class Report:
     deviations: Real
     key: str
 
+    def sizes(self) -> list[float]:
+        """Return the largest scale of each client's update."""
+        found: list[float] = np.hypot(self.means, self.deviations).max(axis=1, initial=0.0).tolist()
+        return found
+
 
 @well_formed
 def report_of(body: bytes, clients: Sequence[int], blocks: Integer) -> Report:

@@ -44,7 +44,7 @@ def serve_node(
         command += ["--port", str(free_port())]
         supernode = Kept(command, folder / "supernode.log", environment(home))
         try:
-            tell(f"a node of the federation at {address}")
+            tell(f"joins the federation at {address}, and answers its runs until this is ended")
             serve(node, path, lambda: supernode.running)
             raise FailedError(
                 f"--address {shown(address)}: Flower's node has ended, as it does where the "
