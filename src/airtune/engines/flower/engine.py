@@ -126,10 +126,11 @@ class FlowerEngine(LocalEngine):
                     "engine.workers = null: with engine.address it must say for how many nodes of "
                     "the federation a run waits"
                 )
-            programs.check_reachable(settings.address)
         certificate = settings.certificate
         if certificate is not None and not Path(certificate).is_file():
             raise InputError(f"engine.certificate = {shown(certificate)}: there is no such file")
+        if settings.address is not None:
+            programs.check_reachable(settings.address, certificate)
         if settings.minimum_clients > scenario.clients.count:
             raise InputError(
                 f"engine.minimum_clients = {settings.minimum_clients}: must be at most "

@@ -312,11 +312,13 @@ class Federation:
             raise FailedError(
                 f"engine.name = 'flower': `flwr {arguments[0]}` has not ended within {limit_s:g} s"
             ) from None
+        said = done.stdout + done.stderr
         with contextlib.suppress(ValueError):
             found = json.loads(done.stdout[done.stdout.index("{") :])
             if isinstance(found, dict) and found.get("success"):
                 return found
-        why = " ".join((done.stdout + done.stderr).split()) or f"exit code {done.returncode}"
+            said = str(found["error-message"]) if "error-message" in found else said
+        why = " ".join(said.split()) or f"exit code {done.returncode}"
         raise InputError(
             f"engine.address = {shown(self.address)}: `flwr {arguments[0]}` was refused by the "
             f"SuperLink there ({clip(why[-180:])})"
