@@ -104,6 +104,22 @@ def check_reachable(address: str, certificate: str | Path | None) -> None:
         ) from None
 
 
+def listens(address: str) -> bool:
+    """Tell whether somebody answers at ``host:port``.
+
+    Examples
+    --------
+    >>> listens(f"127.0.0.1:{free_port()}")
+    False
+    """
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=10):
+            return True
+    except (OSError, OverflowError, ValueError):
+        return False
+
+
 def free_port() -> int:
     """Return a port of this machine that nobody uses."""
     with socket.socket() as probe:
