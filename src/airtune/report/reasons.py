@@ -49,13 +49,13 @@ def reasons(results: Mapping[str, Any], called: Callable[[str], str] = str) -> l
     >>> reasons({"target_loss": 1.4, "scenario": scenario, "schemes": {"fixed": entry}})
     ["fixed's loss was still falling: 83 % of the way to the target after 3 rounds."]
     """
-    entries: Mapping[str, Mapping[str, Any]] = results.get("schemes") or {}
-    schemes, reference = {called(name): x for name, x in entries.items()}, called(REFERENCE)
+    schemes: Mapping[str, Mapping[str, Any]] = results.get("schemes") or {}
+    reference = called(REFERENCE)
     target = read(results.get("target_loss")).median
     seeds = int(results.get("seeds") or 1)
-    diverged = {name: sentence(name, entry, seeds) for name, entry in schemes.items()}
+    diverged = {name: sentence(called(name), entry, seeds) for name, entry in schemes.items()}
     if target is None:
-        named = reference if len(schemes) > 1 else None  # what is said of the target says it
+        named = REFERENCE if len(schemes) > 1 else None  # what is said of the target says it
         others = [
             _with_steps(text, schemes[name])
             for name, text in diverged.items()
@@ -69,11 +69,11 @@ def reasons(results: Mapping[str, Any], called: Callable[[str], str] = str) -> l
         if not read(entry.get("rounds_to_target")).known
     }
     said = [
-        _with_steps(diverged[name] or _missed(name, entry, target, asked), entry)
+        _with_steps(diverged[name] or _missed(called(name), entry, target, asked), entry)
         for name, entry in missed.items()
     ]
     said += [text for name, text in diverged.items() if text and name not in missed]
-    gain = _gain(schemes.get(reference) or {})
+    gain = _gain(schemes.get(REFERENCE) or {})
     if missed and gain is not None and gain < SMALL_GAIN:
         said.insert(
             0,
@@ -103,12 +103,12 @@ def _with_steps(sentence: str, entry: Mapping[str, Any]) -> str:
     return f"{sentence.removesuffix('.')}; {left}." if left else sentence
 
 
-def _no_target(schemes: Mapping[str, Mapping[str, Any]], seeds: int, reference: str) -> list[str]:
+def _no_target(schemes: Mapping[str, Mapping[str, Any]], seeds: int, called: str) -> list[str]:
     """Say why there is no target: the reference did not improve; nothing where it did not run."""
-    entry = schemes.get(reference)
+    entry = schemes.get(REFERENCE)
     if entry is None or len(schemes) < 2:
         return []
-    opening = f"The target is {TARGET_PERCENT} % of {reference}'s gain, and {reference} itself"
+    opening = f"The target is {TARGET_PERCENT} % of {called}'s gain, and {called} itself"
     if entry.get("diverged"):
         return [sentence(opening, entry, seeds)]
     first, last = (read(entry.get(key)).median for key in ("initial_loss", "final_loss"))
