@@ -286,10 +286,6 @@ def test_runs_are_started_stopped_resumed_and_compared(
     tab.click("nav >> text=Runs")
     assert fits(tab)
     assert violations(tab) == []
-    phone = open_tab("phone", "/runs")
-    name = phone.locator("#open-three")
-    assert fits(phone)
-    assert name.evaluate("e => e.getClientRects().length") == 1  # not broken letter by letter
     tab.check("#mark-two")
     tab.check("#mark-three")
     tab.wait_for_timeout(5000)  # the rows may be drawn anew meanwhile; marks stay
