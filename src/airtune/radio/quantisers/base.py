@@ -299,7 +299,7 @@ def _largest(entries: Floating, starts: Integer) -> Floating:
     return np.maximum(np.maximum.reduceat(entries, starts), -np.minimum.reduceat(entries, starts))
 
 
-def _sent_scales(scales: Real, tops: Real) -> Real:
+def _sent_scales(scales: Floating, tops: Real) -> Real:
     """Return the factors that bring decoded groups to units of `tops`.
 
     Parameters
