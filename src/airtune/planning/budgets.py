@@ -202,7 +202,11 @@ def expected_rounds(
     ahead = planned + _sending(repetition, joint, standing.costs)
     ahead -= _sending(repetition, joint, before)
     planning, moves = repetition.scenario.planning, turn.scheme.array.moves
-    if moves and before.first_move_s == 0 and np.any(left < NEAR_END * ahead):
+    turns = repetition.facings is not None  # what is counted once may be the turn of the array
+    each = before.first_move_s == 0 or (
+        turns and not turn.moves_once and planning.movement != "priced"
+    )
+    if moves and each and np.any(left < NEAR_END * ahead):
         costs = standing.costs
         if planning.movement != "when-needed" or standing.mse_star > planning.quality:
             expected = joint.expected
