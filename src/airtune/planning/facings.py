@@ -22,6 +22,7 @@ import numpy as np
 
 from airtune.planning.repetition import Repetition
 from airtune.planning.result import FixedCosts
+from airtune.planning.turning import Turning
 from airtune.radio.channels import Block, Channel, Transmitters
 from airtune.radio.channels.turned import Turned, View, check_isotropic
 from airtune.radio.facing import AHEAD, Facing
@@ -71,7 +72,7 @@ def facing_scheme(repetition: Repetition, scheme: str) -> Repetition:
     return _with(repetition, Facings(resting, scheme, how))
 
 
-def _with(repetition: Repetition, facings: Facings | None) -> Repetition:
+def _with(repetition: Repetition, facings: Turning | None) -> Repetition:
     """Return a repetition with other facings, on the channel below those that it has."""
     channel, array = repetition.paths, repetition.scenario.array
     if isinstance(channel, Turned):
@@ -81,8 +82,8 @@ def _with(repetition: Repetition, facings: Facings | None) -> Repetition:
     return replace(repetition, channel=channel, facings=facings)
 
 
-class Facings:
-    """Where an array faces, and what it costs to turn it.
+class Facings(Turning):
+    """Where an array faces by statistics, and what it costs to turn it.
 
     Parameters
     ----------
@@ -92,15 +93,10 @@ class Facings:
         Name of the scheme.
     how : str
         ``mounted`` or ``turned``.
-
-    Attributes
-    ----------
-    key : (type of ArrayPolicy, str)
-        What the angles depend on besides the repetition.
     """
 
     def __init__(self, repetition: Repetition, scheme: str, how: str) -> None:
-        self.key = SCHEMES[scheme].array, how
+        self._key = SCHEMES[scheme].array, how
         self._repetition, self._settings = repetition, repetition.scenario.array.rotation
         self._scheme, self._turned = scheme, how == "turned"
         self._every = self._settings.every if self._turned else None
@@ -108,6 +104,11 @@ class Facings:
         if isinstance(self._channel, Turned):
             self._channel = self._channel.channel
         self._chosen = self._found_before()
+
+    @property
+    def key(self) -> tuple[object, str]:
+        """The class of the array, and whether it is mounted or turned."""
+        return self._key
 
     def of(self, round_index: int) -> Facing:
         """Return where the array faces in a round.
@@ -128,7 +129,7 @@ class Facings:
         if not self._turned:
             return 0.0, 0.0
         settings, before = self._settings, self.of(round_index - 1)
-        return before.way_to(self.of(round_index), settings.speed_deg_s, settings.drive_power_w)
+        return before.way_to(self.of(round_index), settings.speed_dps, settings.drive_power_w)
 
     def before(self, radio: RadioRound) -> RadioRound | None:
         """Return a round as the array sees it before it turns; None where it does not turn."""

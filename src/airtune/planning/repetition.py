@@ -19,6 +19,7 @@ from airtune.learning.payload import Payload, payload_of
 from airtune.learning.twins import cost_twin
 from airtune.planning.group_powers import REFERENCE, powers_at
 from airtune.planning.resources import PlanInputs, plan_inputs
+from airtune.planning.turning import Turning
 from airtune.radio.channels import Channel
 from airtune.radio.channels.turned import with_element
 from airtune.radio.facing import AHEAD
@@ -46,7 +47,6 @@ SILENT_SYMBOLS = 10
 if TYPE_CHECKING:
     from airtune.learning.learner import Prepare, Progress
     from airtune.learning.sizes import Sizes
-    from airtune.planning.facings import Facings
     from airtune.planning.pilot import Pilot
 
 
@@ -69,7 +69,7 @@ class Repetition:
         For a plan that minimises what is predicted: a few rounds without errors.
     own_payload : Payload, optional
         What a scheme sends whatever `aggregation.payload` is (:mod:`airtune.planning.forward`).
-    facings : Facings, optional
+    facings : Turning, optional
         Where the array of a scheme faces that turns (:mod:`airtune.planning.facings`).
     """
 
@@ -80,7 +80,7 @@ class Repetition:
     channel: Channel | None = None
     pilot: Pilot | None = None
     own_payload: Payload | None = None
-    facings: Facings | None = None
+    facings: Turning | None = None
     _schemes: dict[str, BuiltScheme] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod

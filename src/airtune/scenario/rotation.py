@@ -39,7 +39,7 @@ class Rotation(Settings):
     least_gain_db: Annotated[Decibel, Field(ge=0), Quantity("dB", 0.01, 10)] = Field(
         0.5, description="what other angles must gain on blocks drawn anew, or the array stays"
     )
-    speed_deg_s: Annotated[Positive, Quantity("deg/s", 0.01, 1000)] = Field(
+    speed_dps: Annotated[Positive, Quantity("deg/s", 0.01, 1000)] = Field(
         30.0, description="speed of a drive that turns the array about one of the three axes"
     )
     drive_power_w: Annotated[NonNegative, Quantity("W", 1e-3, 1e4)] = Field(
