@@ -55,6 +55,8 @@ def test_arrays_that_turn_are_compared_and_resumed(airtune, tiny, tmp_path: Path
     done = airtune("plan", "quickstart", *tiny, *TURNED, "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["radio"]["rotation_deg"] == angles[1]
+    shown = airtune("plan", "quickstart", *tiny, *TURNED).stdout
+    assert f"{', '.join(f'{angle:g}' for angle in angles[1])} in round 1" in shown
 
 
 @pytest.mark.parametrize(

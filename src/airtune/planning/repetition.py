@@ -263,6 +263,7 @@ class Repetition:
 
         Parameters
         ----------
+        array : ArrayPolicy
         candidates : ndarray, int
             Ascending indices of the clients that may be selected.
         reporting : ndarray, bool, shape (S,), optional
@@ -358,6 +359,7 @@ class Repetition:
 
         Parameters
         ----------
+        array : ArrayPolicy
         old : ndarray, float, shape (N, 2)
             Places before the round [wavelengths].
         upload : Link
