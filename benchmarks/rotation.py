@@ -131,7 +131,11 @@ def main() -> None:
     document = resumable.measure(path, settings, cells(arguments.seeds))
     document["gain_db"] = summarise(document)
     resumable.write(path, document)
-    columns = ["case", *(f"{name} [dB]" for name in PAIRS), "turned: fixed, movable"]
+    columns = [
+        "case",
+        *(f"{name} [dB]" for name in PAIRS),
+        "seeds in which it turned: fixed, movable",
+    ]
     table = "\n".join(manual.table(columns, rows(document["gain_db"])))
     manual.put(ROOT / "docs" / "channels.md", "benchmarks/rotation.py", table)
 
