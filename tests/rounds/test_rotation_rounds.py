@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from airtune import record
+from airtune.planning import budgets
 from airtune.planning.plans import plan_run
-from airtune.radio.facing import Facing
+from airtune.radio.facing import AHEAD, Facing
 from airtune.registry import SCHEMES
 from airtune.scenario import Scenario
 from quadratic import QuadraticLearner, run_with
@@ -129,6 +130,22 @@ def test_the_broadcast_comes_before_the_turn(small_scenario) -> None:
             run.repetition.broadcast_link(array, start, link, repetition.omega, None, radio).radio
             is radio
         )
+
+
+def test_the_round_ahead_counts_its_turn(small_scenario) -> None:
+    scenario = with_settings(small_scenario, **{**TURNED, "array__rotation__every": 1})
+    run = run_with(scenario, "fixed", 1, QuadraticLearner(scenario, 1))
+    run.run_round()
+    chosen, spent, told = run.repetition.facings._chosen, run.state.spent(None), []
+    for yaw in (0.0, 60.0):
+        chosen[:] = [AHEAD, Facing(yaw=yaw)]
+        told.append(budgets.expected_rounds(run.repetition, "fixed", run.current, spent))
+    (still, each), (turned, same) = told
+    expected = np.array([60 / 30, 10 * 60 / 30, *[0.0] * 3])
+    # what is received at other angles changes pilots and broadcast a little
+    assert (turned - still)[1] == pytest.approx(expected[1], abs=1.0)
+    assert (turned - still)[0] == pytest.approx(expected[0], abs=0.5)
+    np.testing.assert_array_equal(each, same)
 
 
 def test_a_shared_plan_is_that_of_the_proposal_as_it_turns(small_scenario) -> None:

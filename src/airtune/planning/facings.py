@@ -8,7 +8,7 @@ seed, array and round, so nothing of them is kept with a run.
 References
 ----------
 .. [1] X. Shao, Q. Jiang, R. Zhang, "6D movable antenna based on user distribution: modeling and
-   optimization", IEEE Trans. Wireless Commun. 24 (1), 2025.
+   optimization", IEEE Trans. Wireless Commun., 2025, arXiv:2403.08123.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ roll about the axis ahead [1]_.
 References
 ----------
 .. [1] X. Shao, Q. Jiang, R. Zhang, "6D movable antenna based on user distribution: modeling and
-   optimization", IEEE Trans. Wireless Commun. 24 (1), 2025.
+   optimization", IEEE Trans. Wireless Commun., 2025, arXiv:2403.08123.
 .. [2] 3GPP TR 38.901, Table 7.3-1.
 """
 

@@ -13,7 +13,7 @@ falls from ``Q^T s``, with a turned in phase by what the corner r = 0 has moved 
 References
 ----------
 .. [1] X. Shao, Q. Jiang, R. Zhang, "6D movable antenna based on user distribution: modeling and
-   optimization", IEEE Trans. Wireless Commun. 24 (1), 2025.
+   optimization", IEEE Trans. Wireless Commun., 2025, arXiv:2403.08123.
 """
 
 from __future__ import annotations
