@@ -45,7 +45,7 @@ def speed(learner: Learner, seed: int, batch: int, codings: dict[str, Coding]) -
         seconds = best(code, 7)
         rows[name] = {"s": seconds, "entries_per_s": len(update) / seconds}
         if isinstance(quantiser, Entropy) and not feedback:
-            rows[name] |= ranged(quantiser, update, sizes)
+            rows[name] |= written(quantiser, update, sizes)
     return {"update_s": update_s, "samples": batch, "entries": len(update), "quantisers": rows}
 
 
@@ -60,8 +60,8 @@ def best(work: Callable[[], Any], repeats: int) -> float:
     return min(times)
 
 
-def ranged(quantiser: Entropy, update: Floating, sizes: Real) -> Document:
-    """Return what the range coder of a library takes to write the indices and to read them."""
+def written(quantiser: Entropy, update: Floating, sizes: Real) -> Document:
+    """Return what the coder of a library takes to write the indices and to read them (ANS)."""
     try:
         from constriction import stream
     except ImportError:
@@ -73,27 +73,28 @@ def ranged(quantiser: Entropy, update: Floating, sizes: Real) -> Document:
             groups.append(quantiser.indices(group).astype(np.int32))
     top = max(int(np.abs(indices).max()) for indices in groups)
     lengths = [quantiser.code_lengths(d, np.arange(top + 1), top) for d in DENSITIES]
-    models = []
+    models, coded = [], [list[Any]() for _ in lengths]
     for each in lengths:
         masses = np.exp2(-np.concatenate([each[:0:-1], each])).astype(np.float32)
         models.append(stream.model.Categorical(masses, perfect=False))
-    coded = []
     for indices in groups:
         bits = [float(each[np.abs(indices)].sum()) for each in lengths]
-        coded.append((indices + np.int32(top), models[int(np.argmin(bits))]))
+        coded[int(np.argmin(bits))].append(indices + np.int32(top))
+    # headers say which density a group has, so that those of one can be written in one go
+    parts = [(np.concatenate(c), m) for c, m in zip(coded, models, strict=True) if c]
 
     def write() -> Any:
-        coder = stream.queue.RangeEncoder()
-        for symbols, model in coded:
-            coder.encode(symbols, model)
+        coder = stream.stack.AnsCoder()
+        for symbols, model in reversed(parts):
+            coder.encode_reverse(symbols, model)
         return coder.get_compressed()
 
     words = write()
 
     def read() -> list[Any]:
-        coder = stream.queue.RangeDecoder(words)
-        return [coder.decode(model, len(symbols)) for symbols, model in coded]
+        coder = stream.stack.AnsCoder(words)
+        return [coder.decode(model, len(symbols)) for symbols, model in parts]
 
-    if not all(np.array_equal(a, b) for (a, _), b in zip(coded, read(), strict=True)):
-        raise ValueError("the range decoder reads other indices than were written")
+    if not all(np.array_equal(a, b) for (a, _), b in zip(parts, read(), strict=True)):
+        raise ValueError("the decoder reads other indices than were written")
     return {"write_s": best(write, 7), "read_s": best(read, 7), "written_bits": 32 * len(words)}

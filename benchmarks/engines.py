@@ -62,8 +62,10 @@ SMOLLM2 = {
     "eos_token_id": 2,
     "pad_token_id": 2,
 }
-# Rounds and samples of each client in a round.
+# Rounds, and samples of each client in a round.
 MODELS = {"quickstart": (11, 8), "SmolLM2-135M shape": (4, 2)}
+# Two batches at least: one cannot be shared among workers.
+RECORDS = {"quickstart": 250, "SmolLM2-135M shape": 100}
 
 
 @contextlib.contextmanager
@@ -78,7 +80,6 @@ def source_of(model: str) -> Iterator[list[str]]:
             f"model.source={folder}",
             "model.random_weights=true",
             "data.max_tokens=64",
-            "evaluation.records=20",
         ]
 
 
@@ -126,6 +127,7 @@ def cell(model: str, kind: str) -> Callable[[], Any]:
             if model == "quickstart":
                 # The model is made, and kept in the cache, before the first engine starts.
                 open_model(scenario_of(changes, "local", 1, None), lambda text, fraction: None)
+            changes = [*changes, f"evaluation.records={RECORDS[model]}"]
             return rounds(scenario_of(changes, *KINDS[kind]), *MODELS[model])
 
     return work
@@ -144,7 +146,8 @@ def tables(document: dict[str, Any]) -> list[str]:
             continue
         first = next(iter(cells.values()))
         lines += [
-            f"{model}: ten clients with {batch_size} samples each, median of {count - 1} rounds, "
+            f"{model}: ten clients with {batch_size} samples each, {RECORDS[model]} records of "
+            f"validation, median of {count - 1} rounds, "
             f"{place(document['settings'])}, load up to "
             f"{max(c['load'] for c in cells.values()):.1f}.",
             "",
@@ -204,6 +207,7 @@ def main() -> None:
     given = parser.parse_args()
     settings = {
         "models": {name: list(values) for name, values in MODELS.items()},
+        "validation_records": RECORDS,
         "cores": psutil.cpu_count(logical=False),
         "processors": psutil.cpu_count(),
     }

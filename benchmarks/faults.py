@@ -51,7 +51,7 @@ SHARES = ("10 %", "30 %")
 ROUNDING = 1e-20
 """Biases below it are those of sums that are exact but for rounding."""
 UNBOUNDED = "faults.poison.kind=label-noise"
-"""A setting under which there is no figure of the bias."""
+"""A setting under which no bound can book a bias: the page says why."""
 LONGER = {"†": ("budget.latency_s=24",), "‡": ("budget.latency_s=null",)}
 """Where a fault leaves no plan within the quickstart's 12 s: decided after that was seen."""
 
@@ -267,6 +267,19 @@ def table(document: dict[str, Any]) -> str:
     return "\n".join(manual.table(head, rows, 2))
 
 
+def section(document: dict[str, Any]) -> str:
+    """Return what the manual has of the results: a caption with their places, and the table."""
+    caption = (
+        "Rounds to target (and simulated time until then) / final loss / participation / bias of "
+        "the bound, the last two as means over the rounds; - where there is a bias that "
+        "[no bound can book](#what-the-bound-books). † With "
+        "twice the latency budget, ‡ without one: within that of the "
+        "quickstart there is no plan under this fault (decided after it was seen). "
+        f"Measured on {environments.described(environments.listed(document))}."
+    )
+    return f"\n{caption}\n\n{table(document)}\n"
+
+
 def _shown(entry: dict[str, Any]) -> str:
     figures = (_rounds(entry), _loss(entry), f"{100 * entry['participation']:.0f} %")
     marks = [mark for mark, more in LONGER.items() if set(more) <= set(entry.get("settings", ()))]
@@ -309,14 +322,7 @@ def main() -> None:
         assert len(document["cells"]) == len(list(points(reduced=True)))
         print(f"{len(document['cells'])} cells")
         return
-    caption = (
-        "Rounds to target (and simulated time until then) / final loss / participation / bias of "
-        "the bound, the last two as means over the rounds; - where the bias is not known. † With "
-        "twice the latency budget, ‡ without one: within that of the "
-        "quickstart there is no plan under this fault (decided after it was seen). "
-        f"Measured on {environments.described(environments.listed(document))}."
-    )
-    manual.put(MANUAL, "faults", f"\n{caption}\n\n{table(document)}\n")
+    manual.put(MANUAL, "faults", section(document))
 
 
 if __name__ == "__main__":

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-import hostile_files
+import sound_files
 from airtune.errors import InputError
 from airtune.scenario import file as scenario_file
 
 NAMED = {
     "adapter": "model.adapter",
-    "paths": "radio.channel_file",
+    **dict.fromkeys(("paths", "departures"), "radio.channel_file"),
+    "tracks": "radio.mobility.track_file",
     "twin": "costs.model",
     **dict.fromkeys(("corpus", "corpus txt"), "data.pretraining_corpus"),
 }
@@ -24,6 +25,16 @@ BESIDE: dict[str, dict[str, Any]] = {
     "chat": {"data.format": "chat"},
     "preference": {"data.format": "preference", "training.client_objective": "dpo"},
     "paths": {"radio.channel": "file", "radio.interferers.count": 2},
+    "departures": {
+        "radio.channel": "file",
+        "radio.interferers.count": 2,
+        "clients.antennas": 2,
+    },
+    "tracks": {
+        "radio.channel": "tracks",
+        "radio.interferers.count": 2,
+        "radio.mobility.track": "file",
+    },
 }
 """What a kind needs besides."""
 
@@ -38,7 +49,8 @@ def told(work: Callable[[], None]) -> int:
         print(f"airtune: {error}", file=sys.stderr)
         return 2
     except Exception as error:
-        return failures.told(error, with_traceback=True)
+        failures.show_tracebacks(True)
+        return failures.told(error)
     return 0
 
 
@@ -59,7 +71,7 @@ def read_pilot(named: dict[str, Any]) -> None:
 
     assignments = [f"{name}={value}" for name, value in named.items()]
     scenario = scenario_file.load("quickstart", assignments)
-    constants = BoundConstants(**hostile_files.planning_problem()["bound"])
+    constants = BoundConstants(**sound_files.planning_problem()["bound"])
     pilot = find_pilot(scenario, scenario.seed, prepare)
     objective_of(scenario, pilot, constants, np.full(scenario.clients.count, 0.5))
 

@@ -179,6 +179,13 @@ def table(found: dict[str, Any]) -> str:
     return "\n".join(manual.table(head, rows, 3))
 
 
+def section(found: dict[str, Any]) -> str:
+    """Return what the manual has of the results: the table, and where its cells were run."""
+    places = environments.listed(found)
+    where = f"\n\nMeasured on {environments.described(places)}." if places else ""
+    return f"{table(found)}{where}\n"
+
+
 def _shown(figures: dict[str, Any] | None, target: float | None) -> str:
     """Return final loss and rounds to target of a cell, empty where it has not been run."""
     if figures is None:
@@ -213,7 +220,7 @@ def main() -> None:
         found = json.loads(RESULT.read_text(encoding="utf-8"))
     else:
         found = measure(RESULT, cells, given.limit)
-    manual.put(MANUAL, "poison", table(found))
+    manual.put(MANUAL, "poison", section(found))
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ rounds = sqrt(1 + chi MSE)`` which fits its cells best, MSE being what
 :mod:`airtune.schemes.air.coding` expects.  The seeds are tuning seeds: no figure of a study may use
 them.  Speed is processor time on one core beside that of a client's own update: of the quickstart,
 and of the scenario smollm2, whose weights --model names.  A quantiser gives what is decoded in the
-same call; ``entropy`` is also written and read back by the range coder of the library constriction,
-where it is installed.  Writes benchmarks/results/quantisers.json.
+same call; the indices of ``entropy`` are also written and read back by the library constriction
+(asymmetric numeral systems), where it is installed.  Writes benchmarks/results/quantisers.json.
 """
 
 from __future__ import annotations
@@ -301,9 +301,9 @@ def speed_table(found: Document) -> str:
             continue
         rows.append([cell.name.removeprefix("up ")])
         for one, row in zip(speeds.values(), times, strict=True):
-            ranged = row.get("write_s", 0.0) + row.get("read_s", 0.0)
-            share, both = row["s"] / one["update_s"], (row["s"] + ranged) / one["update_s"]
-            more = [f" + {1e3 * ranged:.1f}", f" ({100 * both:.1f} %)"] if ranged else ["", ""]
+            coder = row.get("write_s", 0.0) + row.get("read_s", 0.0)
+            share, both = row["s"] / one["update_s"], (row["s"] + coder) / one["update_s"]
+            more = [f" + {1e3 * coder:.1f}", f" ({100 * both:.1f} %)"] if coder else ["", ""]
             rows[-1] += [f"{1e3 * row['s']:.1f}{more[0]}", f"{row['entries_per_s'] / 1e6:.0f}"]
             rows[-1] += [f"{100 * share:.1f} %{more[1]}"]
     head = ["quantiser"]

@@ -42,6 +42,7 @@ import forked
 import hostile_files
 import hostile_scenarios
 import opening
+import sound_files
 from airtune import cli, record
 from airtune.errors import InputError
 from airtune.scenario import Scenario
@@ -188,14 +189,14 @@ def commands(seed: int, first: int, last: int, work: Path) -> Iterator[tuple[str
 def files(seed: int, first: int, last: int, work: Path) -> Iterator[tuple[str, forked.Outcome]]:
     """Try corrupted files of every kind in turn."""
     sound = work / "sound"
-    kinds = sorted(sound_files := _sound(sound))
+    kinds = sorted(found := _sound(sound))
     for number in range(first, last):
         draw = drawer(seed, "files", number)
         kind = kinds[number % len(kinds)]
         with tempfile.TemporaryDirectory(dir=work) as folder:
-            bad = Path(folder) / sound_files[kind].name
-            done = hostile_files.corrupted(draw, kind, sound_files[kind], bad)
-            read = partial(_read, kind, bad, sound_files["model"], Path(folder))
+            bad = Path(folder) / found[kind].name
+            done = hostile_files.corrupted(draw, kind, found[kind], bad)
+            read = partial(_read, kind, bad, found["model"], Path(folder))
             yield f"{kind}: {done.rpartition(': ')[2]}", forked.attempt(read)
 
 
@@ -208,7 +209,7 @@ def _sound(folder: Path) -> dict[str, Path]:
     if not kept.exists():
 
         def make() -> int:
-            found = hostile_files.sound(folder)
+            found = sound_files.sound(folder)
             kept.write_text(json.dumps({name: str(path) for name, path in found.items()}))
             return 0
 
@@ -229,10 +230,16 @@ def _sound(folder: Path) -> dict[str, Path]:
 
 def _read(kind: str, path: Path, model: Path, folder: Path) -> int:
     """Let airtune read a file, by a command or by the function that a run begins with."""
-    if kind == "place":
+    if kind in ("place", "wide place"):
         return command("place", str(path), "--out", str(folder / "out.npz"), "--mode", "fast")
     if kind == "plan":
         return command("plan", "--problem", str(path), "--json")
+    if kind == "deepmimo":
+        changed = ("clients.count=2", "clients.distance_m=[40,120]", "radio.interferers.count=0")
+        given = [f"--set={one}" for one in changed]
+        return command(
+            "channel", f"deepmimo:{path}", "--out", str(folder / "out.npz"), "--blocks=2", *given
+        )
     if kind == "scenario":
         return opening.told(lambda: look(path))
     named = {"cache": folder / "cache", "model.source": model, **MODEL}
@@ -268,7 +275,7 @@ def warm_up(folder: Path) -> None:
     scenario = Scenario(**SMALL, cache=str(folder / "cache"))
     preflight(scenario)
     plan_scenario(scenario)
-    plan_problem(hostile_files.planning_problem())
+    plan_problem(sound_files.planning_problem())
 
 
 def main() -> int:

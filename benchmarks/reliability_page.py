@@ -17,6 +17,7 @@ from typing import Any
 
 import environments
 import manual
+from trials.two_processes import LOCKED_TRIES
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "reliability.md"
@@ -65,23 +66,79 @@ def disturbed() -> Iterator[str]:
     """Yield the table of runs that were disturbed."""
     known = {part: read(part) for part in DISTURBED}
     rows = [
-        [part, row["of"], str(row["tries"]), str(row["passed"]), _more(row)]
+        [
+            part,
+            row["of"],
+            str(row["tries"]),
+            str(row["passed"]),
+            _more(row, _without_kill(found, row)),
+        ]
         for part, found in known.items()
         for row in (found["summary"] if found else [{"of": NOT_YET, "tries": 0, "passed": 0}])
     ]
     yield from manual.table(["PART", "of", "tries", "passed", "of these"], rows, None)
+    yield from _killed(known["kills"])
+    yield from _refused(known["two-processes"])
     yield "\n`python benchmarks/reliability.py PART` runs a part."
     yield from _environments([found for found in known.values() if found])
 
 
-def _more(row: dict[str, Any]) -> str:
+def _more(row: dict[str, Any], without_kill: int = 0) -> str:
     """Return what a row counts besides."""
     said = {"kills": "kills", "warnings": "warnings"}
+    said["locked"], said["taken"] = "refused by the lock", "because a run is there"
     said["fell_back"] = "went on from the checkpoint before"
+    found = [f"{row[key]} {text}" for key, text in said.items() if row.get(key)]
+    if without_kill:
+        found.append(f"{without_kill} ended before their kill")
     ends = [
         f"exit code {code}: {row[f'exit_{code}']}" for code in (0, 1, 2) if f"exit_{code}" in row
     ]
-    return ", ".join([*(f"{row[key]} {text}" for key, text in said.items() if row.get(key)), *ends])
+    return ", ".join([*found, *ends])
+
+
+def _without_kill(found: dict[str, Any] | None, row: dict[str, Any]) -> int:
+    """Return how many tries of a row have a count of kills, and it is 0."""
+    tries = found["tries"] if found else []
+    return sum(one["of"] == row["of"] and one.get("kills") == 0 for one in tries)
+
+
+def _killed(found: dict[str, Any] | None) -> Iterator[str]:
+    """Say how many tries the kills are of: a random moment may be later than the end."""
+    counts = [one["kills"] for one in found["tries"] if "kills" in one] if found else []
+    if counts:
+        none, more = counts.count(0), sum(count > 1 for count in counts)
+        yield (
+            f"\nThe {sum(counts)} kills are of {len(counts)} tries: {none} of these ended before "
+            f"their kill, and {more} were killed more than once."
+        )
+
+
+def _refused(found: dict[str, Any] | None) -> Iterator[str]:
+    """Say by what the second of two processes was refused.
+
+    Tries of an earlier form, which have no `taken`, did not all wait for the run folder; what was
+    not refused by the lock is a `resume` that did not, or a command that begins.
+    """
+    tries = [one for one in found["tries"] if "locked" in one] if found else []
+    if not tries:
+        return
+    others = [one for one in tries if not one["locked"] and one["passed"]]
+    early = [one for one in others if "taken" not in one and one["of"].endswith("resume")]
+    count = f"{sum(one['locked'] for one in tries)} were refused by the lock"
+    taken = f"{len(others) - len(early)} because a run is there (as it is when the first is over)"
+    parts = [count, taken]
+    if early:
+        parts.append(f"{len(early)} were a `resume` that began before there was a run folder")
+    said = (
+        f"\nOf the {len(tries)} tries with two processes {', '.join(parts[:-1])} and {parts[-1]}."
+    )
+    if not all("taken" in one for one in tries):
+        said += (
+            " The campaign is of a time when all of these counted alike; the script now tries each "
+            f"pair until {LOCKED_TRIES} were refused by the lock."
+        )
+    yield said
 
 
 def inputs() -> Iterator[str]:

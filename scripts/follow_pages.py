@@ -13,7 +13,8 @@ of a page say more:
     <!-- follow: not -->                      the next block needs what is not here, and is left out
     <!-- follow: install -->                  the next block is run with --install only
 
-A run folder's name with a date stands for the newest run of that scenario.
+A run folder's name with a date stands for the newest run of that scenario.  Beside the seconds of
+each command stand those that processors worked for it, which say more on a machine that others use.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -100,6 +101,14 @@ class Block:
     kind: str
     text: str
     name: str = ""
+
+
+@dataclass(frozen=True)
+class Took:
+    """What a command took: seconds by the clock, and seconds of processors."""
+
+    seconds: float
+    cpu_seconds: float
 
 
 @dataclass
@@ -196,8 +205,8 @@ def _newest(word: str) -> str:
     return str(max(runs, key=lambda path: path.stat().st_mtime))
 
 
-def run(words: list[str], typed: str, text: str = "") -> float:
-    """Run a command and return its seconds; one that fails ends the program.
+def run(words: list[str], typed: str, text: str = "") -> Took:
+    """Run a command and return what it took; one that fails ends the program.
 
     Parameters
     ----------
@@ -208,20 +217,26 @@ def run(words: list[str], typed: str, text: str = "") -> float:
         What it reads.
     """
     print(f"$ {typed}", flush=True)
-    began = time.perf_counter()
+    began, worked = time.perf_counter(), _of_children()
     done = subprocess.run(  # noqa: S603  # the manual's own commands
         words, input=text, text=True, capture_output=True, check=False
     )
-    seconds = time.perf_counter() - began
+    took = Took(time.perf_counter() - began, _of_children() - worked)
     if done.returncode != 0:
         print(done.stdout + done.stderr)
         sys.exit(f"{typed!r} ended with {done.returncode}")
-    print(f"  {seconds:.0f} s", flush=True)
-    return seconds
+    print(f"  {took.seconds:.0f} s", flush=True)
+    return took
 
 
-def follow(section: Section, folder: Path, install: Path | None) -> list[tuple[str, float]]:
-    """Do what a section says; return each command with its seconds.
+def _of_children() -> float:
+    """Return the seconds that processors have worked for programs which have ended."""
+    times = os.times()
+    return times.children_user + times.children_system
+
+
+def follow(section: Section, folder: Path, install: Path | None) -> list[tuple[str, Took]]:
+    """Do what a section says; return each command with what it took.
 
     Parameters
     ----------
@@ -231,7 +246,7 @@ def follow(section: Section, folder: Path, install: Path | None) -> list[tuple[s
     install : Path, optional
         Clone in which blocks of the installation are run; without one they are left out.
     """
-    did: list[tuple[str, float]] = []
+    did: list[tuple[str, Took]] = []
     for block in section.blocks:
         if block.kind == "file":
             Path(block.name).write_text(block.text, encoding="utf-8")
@@ -270,7 +285,7 @@ def main() -> None:
         if asked.install:
             clone = Path("airtune").absolute()
             command = ["git", "clone", "--quiet", str(ROOT), str(clone)]
-            steps.append({"step": "clone", "seconds": run(command, "git clone ...")})
+            steps.append({"step": "clone", **asdict(run(command, "git clone ..."))})
             folder = clone / ".venv" / "bin"
         for number, page in enumerate(asked.pages, 1):
             own = Path(empty).resolve() / f"page-{number}"
@@ -284,10 +299,12 @@ def main() -> None:
             for section in found:
                 did = follow(section, folder, clone)
                 count += len(did)
-                listed = [{"command": command, "seconds": took} for command, took in did]
-                total = sum(took for _, took in did)
-                step = {"page": path, "step": section.title, "seconds": total, "commands": listed}
-                steps.append(step)
+                listed = [{"command": command, **asdict(took)} for command, took in did]
+                total = {
+                    name: sum(getattr(took, name) for _, took in did)
+                    for name in ("seconds", "cpu_seconds")
+                }
+                steps.append({"page": path, "step": section.title, **total, "commands": listed})
     if target is not None:
         document: dict[str, object] = {"from_clone": asked.install, "steps": steps}
         document["environment"] = environment()

@@ -24,6 +24,8 @@ from airtune import record
 from airtune.scenario import Scenario
 
 Try = dict[str, Any]
+COUNTS = ("kills", "locked", "taken", "fell_back", "warnings", "exit_0", "exit_1", "exit_2")
+"""What a try may count; the summary has the sums."""
 
 
 class Results:
@@ -100,7 +102,7 @@ class Results:
             row = rows.setdefault(one["of"], {"of": one["of"], "tries": 0, "passed": 0})
             row["tries"] += 1
             row["passed"] += one["passed"]
-            for count in ("kills", "fell_back", "warnings", "exit_0", "exit_1", "exit_2"):
+            for count in COUNTS:
                 if count in one:
                     row[count] = row.get(count, 0) + one[count]
         return list(rows.values())

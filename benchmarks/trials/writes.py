@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 _REMOVALS = {"os.remove", "os.rmdir", "shutil.rmtree"}
-_CHANGES = {"os.rename", "os.mkdir", "os.truncate", *_REMOVALS}
+_CHANGES = {"os.rename", "os.link", "os.mkdir", "os.truncate", *_REMOVALS}
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 

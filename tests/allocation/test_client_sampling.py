@@ -21,8 +21,9 @@ from airtune.bound import (
     bound_over_rounds,
     participation_bias,
 )
-from airtune.planning.resources import make_plan, plan_inputs
+from airtune.planning.resources import plan_inputs
 from airtune.planning.result import FixedCosts, Plan
+from airtune.planning.shortage import make_plan
 from airtune.scenario import Scenario
 
 CYCLES = np.array([3e7, 5e7, 8e7, 4e7])

@@ -37,7 +37,7 @@ def test_the_table_has_a_row_for_what_has_been_measured() -> None:
 
 
 def test_a_bias_that_nobody_knows_is_no_zero() -> None:
-    """Poisoned labels leave no honest update to compare with."""
+    """With poisoned labels nobody computes an honest update to compare with."""
     noisy = ("poisoned clients, label-noise", "10 %")
     (point, *_) = (p for p in faults.points() if (p.fault, p.strength) == noisy)
     entry = {
@@ -50,3 +50,14 @@ def test_a_bias_that_nobody_knows_is_no_zero() -> None:
     known = entry | {"settings": ["faults.jammer.share=10%"]}
     shown = [faults._shown(one) for one in (entry | {"settings": list(point.settings)}, known)]
     assert shown == ["12 (4.87 s) / 0.500 / 100 % / -", "12 (4.87 s) / 0.500 / 100 % / 0"]
+
+
+def test_the_manual_says_what_the_results_say() -> None:
+    """Also at which states of the program they were made."""
+    found = faults.read()
+    page = faults.MANUAL.read_text(encoding="utf-8")
+    assert page.split("<!-- faults -->\n")[1].split("\n<!-- end of faults -->")[
+        0
+    ] == faults.section(found)
+    for place in found["environments"]:
+        assert place["commit"][:7] in faults.section(found)

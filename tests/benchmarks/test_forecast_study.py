@@ -13,6 +13,7 @@ import forecast
 import forecast_study
 from airtune.bound.forecast import CHI, slowdown
 from airtune.bound.forecast_constants import CHI_OF, GAMMA, SIGNS
+from airtune.learning.payload import PAYLOADS
 
 
 def test_the_constants_are_those_of_the_fit() -> None:
@@ -24,6 +25,10 @@ def test_the_constants_are_those_of_the_fit() -> None:
         one = chi.fitted(found["cells"])[f"{payload}, adam"]
         assert constant / GAMMA == pytest.approx(one["ratio"], abs=0.01)
     assert chi.signs(found["cells"])["factor"] == pytest.approx(SIGNS, abs=0.05)
+
+
+def test_every_payload_can_be_fitted_on_its_own() -> None:
+    assert {f"{payload}, adam" for payload in PAYLOADS} <= set(chi.SETTINGS)
 
 
 def test_no_seed_of_a_study_is_a_tuning_seed() -> None:

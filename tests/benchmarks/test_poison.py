@@ -68,3 +68,14 @@ def test_the_table_tells_loss_rounds_and_rounds_left_out() -> None:
     assert "4.00 (never, 1 left out)" in text
     assert "diverged (1)" in text
     assert poison.table({"cells": {}}) == "Not measured yet."
+
+
+def test_the_manual_says_what_the_results_say() -> None:
+    """Also at which states of the program they were made."""
+    found = json.loads(poison.RESULT.read_text(encoding="utf-8"))
+    page = poison.MANUAL.read_text(encoding="utf-8")
+    assert page.split("<!-- poison -->\n")[1].split("\n<!-- end of poison -->")[
+        0
+    ] == poison.section(found)
+    for place in found["environments"]:
+        assert place["commit"][:7] in poison.section(found)

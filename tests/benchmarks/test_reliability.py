@@ -83,18 +83,48 @@ def test_how_a_command_ends_is_judged() -> None:
     assert "exit code -9" in (wrong(-9, "") or "")
 
 
-def test_a_resume_beside_a_run_is_refused_by_the_lock() -> None:
+def test_a_command_beside_a_run_is_refused_by_the_lock() -> None:
     worked = Ended(0, "", "", 0.0)
 
-    def wrong(said: str, *, begun: bool) -> str | None:
-        return two_processes.wrong_of([worked, Ended(2, "", said, 0.0)], begun=begun)
+    def wrong(said: str, *, again: bool) -> str | None:
+        return two_processes.wrong_of([worked, Ended(2, "", said, 0.0)], again=again)
 
     locked = "airtune: run: another process is writing this run; wait until it has ended"
+    taken = "airtune: --out run: must be a new or an empty folder (`airtune resume` goes on)"
     empty = "airtune: run: is not a run folder"
-    assert wrong(locked, begun=True) is None
-    assert wrong(empty, begun=False) is None
-    assert "not by the lock" in (wrong(empty, begun=True) or "")
-    assert "exit codes [0, 0]" in (two_processes.wrong_of([worked, worked], begun=False) or "")
+    for again in (True, False):
+        assert wrong(locked, again=again) is None
+        assert "not by the lock" in (wrong(empty, again=again) or "")
+        both = two_processes.wrong_of([worked, worked], again=again)
+        assert "exit codes [0, 0]" in (both or "")
+    assert wrong(taken, again=True) is None
+    assert "not by the lock" in (wrong(taken, again=False) or "")
+
+
+def test_pairs_are_tried_until_the_lock_has_refused_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every third try finds a run there, and does not count; one that went wrong does."""
+    made: dict[str, int] = {}
+
+    def attempt(whole: str, second: str, chance: object) -> dict[str, Any]:
+        number = made[second] = made.get(second, 0) + 1
+        locked = int(number % 3 > 0)
+        wrong = {"wrong": "it hangs"} if (second, number) == ("resume", 3) else {}
+        return {"locked": locked, "taken": 1 - locked, **wrong}
+
+    monkeypatch.setattr(two_processes, "load_libraries", lambda: None)
+    monkeypatch.setattr(two_processes, "Whole", lambda first, scratch: first)
+    monkeypatch.setattr(two_processes, "_attempt", attempt)
+    monkeypatch.setattr(two_processes, "PAIRS", (("compare", "compare"), ("run", "resume")))
+    results = Results(tmp_path / "reliability-two-processes.json", "two-processes")
+    two_processes.run(results, tmp_path / "work", reduced=False)
+    one, other = results.summary()
+    assert (one["locked"], one["taken"], one["tries"]) == (10, 4, 14)
+    assert (other["locked"], other["passed"], other["tries"]) == (9, 12, 13)
+    before = len(results.tries)
+    two_processes.run(results, tmp_path / "again", reduced=False)
+    assert len(results.tries) == before
 
 
 def test_only_changes_below_the_folder_count(tmp_path: Path) -> None:
@@ -103,6 +133,7 @@ def test_only_changes_below_the_folder_count(tmp_path: Path) -> None:
     assert not writes._is_change("open", (tmp_path / "x", "r", 0), below)
     assert not writes._is_change("open", (tmp_path.parent / "x", "w", 0), below)
     assert writes._is_change("os.rename", (tmp_path / "x", tmp_path / "y", -1, -1), below)
+    assert writes._is_change("os.link", (tmp_path / "x", tmp_path / "y", -1, -1), below)
     assert not writes._is_change("os.listdir", (tmp_path,), below)
 
 

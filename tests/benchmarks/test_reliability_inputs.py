@@ -14,6 +14,8 @@ import yaml
 import forked
 import hostile_files
 import hostile_scenarios
+import opening
+from airtune.commands import failures
 from airtune.errors import InputError
 from airtune.scenario.file import load
 
@@ -99,6 +101,24 @@ def test_corrupted_copies_leave_the_sound_file_alone(tmp_path: Path) -> None:
     assert others >= 15
 
 
+def test_one_array_of_a_folder_is_corrupted(tmp_path: Path) -> None:
+    sound = tmp_path / "street"
+    sound.mkdir()
+    for name in ("power", "phase"):
+        np.savez(sound / f"{name}.npz", **{name: np.ones((4, 3))})
+    before = {path.name: path.read_bytes() for path in sound.iterdir()}
+    draw, seen = random.Random(0), set()
+    for number in range(40):
+        bad = tmp_path / str(number)
+        hostile_files.corrupted(draw, "deepmimo", sound, bad)
+        there = {path.name: path.read_bytes() for path in bad.iterdir()}
+        other = {name for name in before if there.get(name) != before[name]}
+        assert len(other) <= 1
+        seen |= other
+    assert seen == set(before)
+    assert {path.name: path.read_bytes() for path in sound.iterdir()} == before
+
+
 def test_arrays_of_numbers_and_of_text_are_corrupted(tmp_path: Path) -> None:
     """The text of a path file says where it is from; most numbers cannot be made from it."""
     sound = tmp_path / "paths.npz"
@@ -109,3 +129,16 @@ def test_arrays_of_numbers_and_of_text_are_corrupted(tmp_path: Path) -> None:
     for how in ("value", "all", "type", "shape", "missing"):
         assert any(f"{name}: {how}" in one for one in said for name in ("gains", "source"))
     assert any("source: type" in one for one in said)
+
+
+def test_an_error_of_the_program_is_told_of(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(failures._tracebacks, "shown", False)  # put back at the end
+
+    def broken() -> None:
+        raise ZeroDivisionError
+
+    assert opening.told(broken) == 1
+    said = capsys.readouterr().err
+    assert forked.Outcome(1, 0.0, 0.0, said).failure() == "traceback"

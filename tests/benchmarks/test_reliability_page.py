@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import reliability_page
+from trials.results import Results
 
 
 def test_the_page_is_up_to_date(tmp_path: Path) -> None:
@@ -29,3 +30,30 @@ def test_a_failure_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert "| commands | 10 of 20 | 1 | 1: 1, 2: 9 | 1.2 | 300 |" in text
     assert "What failed: commands, check: edges: traceback." in text
     assert "not run yet" in "\n".join(reliability_page.disturbed())
+
+
+def test_what_was_refused_otherwise_and_what_ended_early_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(part: str, tries: list[dict[str, object]]) -> None:
+        results = Results(tmp_path / f"reliability-{part}.json", part)
+        for number, one in enumerate(tries):
+            results.attempt(str(number), "run", lambda one=one: one)
+
+    write("kills", [{"kills": 0}, {"kills": 1}, {"kills": 3}])
+    write("two-processes", [{"locked": 1, "taken": 0}, {"locked": 0, "taken": 1}])
+    monkeypatch.setattr(reliability_page, "RESULTS", tmp_path)
+    text = "\n".join(reliability_page.disturbed())
+    assert "| kills | run | 3 | 3 | 4 kills, 1 ended before their kill |" in text
+    assert "The 4 kills are of 3 tries: 1 of these ended before their kill, and 1 were" in text
+    assert "| 2 | 2 | 1 refused by the lock, 1 because a run is there |" in text
+    said = "Of the 2 tries with two processes 1 were refused by the lock and 1 because"
+    assert said in text
+    assert "of a time" not in text
+    tries = [*({"locked": n % 2} for n in range(4)), {"locked": 0}]
+    for number, one in enumerate(tries):
+        one |= {"name": str(number), "of": "run, then resume" if number < 3 else "run, then run"}
+        one["passed"] = number < 4  # what went wrong was not refused as it should be
+    (said,) = reliability_page._refused({"tries": tries})
+    assert "5 tries with two processes 2 were refused by the lock, 0 because a run" in said
+    assert "and 2 were a `resume` that began before there was a run folder. The camp" in said

@@ -180,6 +180,13 @@ def test_an_adapter_to_start_from_is_looked_at(
     (folder / "adapter_config.json").write_text(json.dumps(config))
     (problem,) = checked(capsys, settings)["problems"]
     assert problem.startswith("model.lora.rank = 8: ") and "needs model.lora.rank=3" in problem
+    config |= {"r": 8, "lora_alpha": 16.0, "use_dora": True}
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    (problem,) = checked(capsys, settings)["problems"]
+    assert problem.endswith("start has use_dora; allowed is plain LoRA")
+    (folder / "adapter_config.json").write_text(json.dumps(config | {"use_dora": False}))
+    (problem,) = checked(capsys, settings)["problems"]
+    assert problem.startswith("model.adapter: ") and "header too small" in problem
 
 
 @pytest.mark.parametrize(

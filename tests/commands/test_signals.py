@@ -123,11 +123,119 @@ def test_a_signal_while_the_interpreter_ends_changes_nothing() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def of_the_start(errors: str) -> bool:
-    """Whether a traceback is of the interpreter's start, up to the first lines of airtune."""
-    files = [Path(name) for name in re.findall(r'File "([^"]+)"', errors)]
-    within = [file.relative_to(PACKAGE) for file in files if file.is_relative_to(PACKAGE)]
-    return all(file in (Path("__init__.py"), Path("cli.py")) for file in within)
+LINES = (PACKAGE / "cli.py").read_text(encoding="utf-8").splitlines()
+ANSWERED = LINES.index("try:") + 1
+"""Line of cli.py from which on a signal finds an answer."""
+FRAME = re.compile(r'^  File "([^"]+)", line (\d+), in (\S+)$', re.MULTILINE)
+NO_SITE = (
+    "Fatal Python error: init_import_site: Failed to import the site module\n"
+    "Python runtime state: initialized\n"
+)
+
+
+def of_the_start(code: int, errors: str) -> bool:
+    """Whether the interpreter has answered itself, by one traceback of what it does first.
+
+    That is the import of `site`, then `runpy`, which finds the module and runs the first lines of
+    the package and of cli.py, up to the one from which on airtune answers.
+    """
+    before, _, traceback = errors.partition("Traceback (most recent call last):\n")
+    frames = FRAME.findall(traceback)
+    if "Traceback" in traceback or not frames or not traceback.endswith("\nKeyboardInterrupt\n"):
+        return False
+    ours = [
+        (Path(file).relative_to(PACKAGE).as_posix(), int(line), where)
+        for file, line, where in frames
+        if Path(file).is_relative_to(PACKAGE)
+    ]
+    if before == NO_SITE:
+        return code == 1 and not ours and "<frozen site>" in (file for file, _, _ in frames)
+    # Before anything of airtune runs, what is installed may help to find it.
+    return (
+        (code, before) == (-signal.SIGINT, "")
+        and frames[0][0] == "<frozen runpy>"
+        and not any("site-packages" in Path(file).parts for file, _, _ in frames if ours)
+        and all(
+            where == "<module>"
+            and (file == "__init__.py" or (file == "cli.py" and line <= ANSWERED))
+            for file, line, where in ours
+        )
+    )
+
+
+# Sends a signal when the import of a module begins, or within the import of `site`.
+AT_START = """
+import os, signal, sys
+
+class Finder:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == os.environ["AT"]:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Finder)
+Finder.find_spec("site")
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "code"),
+    [("site", 1), ("airtune", -2), ("airtune.cli", -2), ("airtune.commands", 130)],
+)
+def test_only_before_the_first_lines_the_interpreter_answers(
+    module: str, code: int, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(AT_START)
+    paths = [str(tmp_path), str(PACKAGE.parent)]
+    done = subprocess.run(
+        [sys.executable, "-m", "airtune.cli", "schemes", "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=restore,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "AT": module},
+    )
+    assert done.returncode == code
+    assert of_the_start(done.returncode, done.stderr) == (code != 130)
+    assert (done.stderr == SAID) == (code == 130)
+
+
+def traceback_of(*frames: tuple[str, int, str]) -> str:
+    lines = [f'  File "{file}", line {line}, in {where}\n' for file, line, where in frames]
+    return f"Traceback (most recent call last):\n{''.join(lines)}KeyboardInterrupt\n"
+
+
+RUNPY, LIBRARY = ("<frozen runpy>", 189, "_run_module_as_main"), "/v/site-packages/torch/nn.py"
+SITE, CLI = ("<frozen site>", 609, "main"), str(PACKAGE / "cli.py")
+AT_THE_TRY = traceback_of(RUNPY, (CLI, ANSWERED, "<module>"))
+
+
+@pytest.mark.parametrize(
+    ("code", "errors", "excused"),
+    [
+        (-2, AT_THE_TRY, True),
+        (-2, traceback_of(RUNPY, (str(PACKAGE / "__init__.py"), 11, "<module>")), True),
+        (1, NO_SITE + traceback_of(SITE), True),
+        # Of airtune itself, or of what it calls.
+        (-2, traceback_of(RUNPY, (CLI, ANSWERED + 1, "<module>")), False),
+        (-2, traceback_of(RUNPY, (CLI, ANSWERED - 1, "main")), False),
+        (-2, traceback_of(RUNPY, (str(PACKAGE / "errors.py"), 1, "<module>")), False),
+        (-2, traceback_of(RUNPY, (str(PACKAGE / "ui" / "__init__.py"), 1, "<module>")), False),
+        (-2, traceback_of((LIBRARY, 7, "forward")), False),  # of a thread
+        (-2, traceback_of(RUNPY, (CLI, 1, "<module>"), (LIBRARY, 7, "<module>")), False),
+        (1, NO_SITE + traceback_of(SITE, (CLI, 1, "<module>")), False),
+        # Another end, more than one traceback, or words beside it.
+        (130, AT_THE_TRY, False),
+        (0, AT_THE_TRY, False),
+        (-2, AT_THE_TRY + AT_THE_TRY, False),
+        (-2, f"Exception ignored in: <function f at 0x7f>\n{AT_THE_TRY}", False),
+        (-2, AT_THE_TRY.replace("KeyboardInterrupt", "RuntimeError: KeyboardInterrupt"), False),
+        (130, f"{SAID}KeyboardInterrupt\n", False),
+        (-2, "KeyboardInterrupt\n", False),
+    ],
+)
+def test_nothing_but_the_start_is_excused(code: int, errors: str, excused: bool) -> None:
+    assert of_the_start(code, errors) == excused
 
 
 @pytest.mark.slow
@@ -162,7 +270,7 @@ def test_a_signal_at_any_moment(words: list[str], tmp_path: Path) -> None:
             assert errors == ""  # it was done before
             whole *= 0.9
         elif "KeyboardInterrupt" in errors:
-            assert of_the_start(errors)
+            assert of_the_start(process.returncode, errors), errors
         elif not printed:
             assert (process.returncode, errors) == (-signal.SIGINT, "")
             whole *= 1.1

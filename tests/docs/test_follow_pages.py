@@ -121,7 +121,9 @@ def test_a_page_is_followed_and_timed(
     saved, ran = json.loads(out.read_text())["steps"]
     assert (saved["step"], saved["commands"]) == ("Save", [])
     assert [one["command"] for one in ran["commands"]] == ["python own.py", "Python"]
-    assert ran["seconds"] == pytest.approx(sum(one["seconds"] for one in ran["commands"]))
+    for name in ("seconds", "cpu_seconds"):
+        assert ran[name] == pytest.approx(sum(one[name] for one in ran["commands"]))
+    assert ran["cpu_seconds"] > 0
 
 
 def test_what_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -193,6 +193,13 @@ def test_the_placement_of_the_readme_runs_as_typed(
         assert (placed["worst_gain"] > 0).all()
 
 
+def test_every_extra_is_in_the_table_of_extras() -> None:
+    text = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    told = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", text, re.MULTILINE)
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert sorted(re.findall(r"`(\w+)`", " ".join(told))) == sorted(extras["optional-dependencies"])
+
+
 def test_there_are_commands() -> None:
     assert {page for page, _ in commands()} >= {"README.md", "docs/sweep.md", "docs/schemes.md"}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -89,15 +90,18 @@ def test_parameters_are_counted_once(fresh: Any) -> None:
 def test_a_start_adapter_that_is_not_finite_is_refused_by_name(
     learner: Learner, tmp_path: Path, entry: float
 ) -> None:
-    from airtune.learning.lora import read_adapter
+    from airtune.learning.lora import AdapterShape, check_start, read_adapter
 
     adapter = noisy(learner)
     broken = learner.matrices[5]
     adapter[broken.start + 1] = entry
     learner.save_adapter(adapter, tmp_path / "start")
+    lora, shape = learner.scenario.model.lora, AdapterShape(learner.matrices, {})
     with pytest.raises(InputError) as refused:
-        read_adapter(tmp_path / "start", learner.scenario.model.lora, learner.matrices)
+        read_adapter(tmp_path / "start", lora, shape)
     said = str(refused.value)
+    with pytest.raises(InputError, match=re.escape(said)):
+        check_start(tmp_path / "start", lora, shape)
     assert said.startswith("model.adapter: ") and len(said) <= 400
     assert "adapter_model.safetensors" in said and broken.name in said
 
@@ -106,21 +110,22 @@ def test_a_start_adapter_that_is_not_finite_is_refused_by_name(
 def test_a_start_adapter_of_pipes_or_without_a_file_is_refused_at_once(
     learner: Learner, tmp_path: Path, name: str
 ) -> None:
-    from airtune.learning.lora import check_start, read_adapter
+    from airtune.learning.lora import AdapterShape, check_start, read_adapter
 
     folder, settings = tmp_path / "start", learner.scenario.model.lora
+    shape = AdapterShape(learner.matrices, {})
     learner.save_adapter(noisy(learner), folder)
-    check_start(folder, settings)
+    check_start(folder, settings, shape)
     (folder / name).unlink()
     os.mkfifo(folder / name)
     open_end = os.open(folder / name, os.O_RDWR)  # so that a test that fails does not wait
     try:
         with pytest.raises(InputError, match=rf"^model\.adapter: .*{name} is no file"):
-            read_adapter(folder, settings, learner.matrices)
+            read_adapter(folder, settings, shape)
         with pytest.raises(InputError, match=rf"^model\.adapter: .*{name} is no file"):
-            check_start(folder, settings)
+            check_start(folder, settings, shape)
     finally:
         os.close(open_end)
     (folder / name).unlink()
     with pytest.raises(InputError, match=rf"^model\.adapter: .*No such file.*{name}"):
-        check_start(folder, settings)
+        check_start(folder, settings, None)

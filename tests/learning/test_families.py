@@ -224,7 +224,7 @@ def test_a_plan_counts_the_matrices_that_a_run_has(tmp_path: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from airtune.learning.lora import adapter_matrices
+    from airtune.learning.lora import adapter_shape, shape_of
 
     for name in ("gemma3-mm", "gpt2", "deepseek-v3"):
         folder = tmp_path / name
@@ -233,7 +233,8 @@ def test_a_plan_counts_the_matrices_that_a_run_has(tmp_path: Path) -> None:
         with torch.device("meta"):
             empty = AutoModelForCausalLM.from_config(FAMILIES[name].make())
         settings = Lora(rank=2, alpha=3.0, target_modules="all-linear")
-        assert adapter_matrices(empty, settings) == model.matrices
+        found = adapter_shape(empty, settings)
+        assert (found, found.matrices) == (shape_of(model.peft), model.matrices)
 
 
 def test_layers_that_the_loss_does_not_depend_on_have_a_gradient_of_zero(tmp_path: Path) -> None:
@@ -246,15 +247,22 @@ def test_layers_that_the_loss_does_not_depend_on_have_a_gradient_of_zero(tmp_pat
 
 @pytest.mark.parametrize("name", ["qwen3-moe", "gemma3-mm"])
 def test_training_goes_on_from_a_saved_adapter(name: str, tmp_path: Path) -> None:
+    from airtune.learning.lora import check_start, shape_of
+
     saved(FAMILIES[name], tmp_path)
     model, adapter = adapted(tmp_path, target_modules="all-linear")
     model.save(adapter, tmp_path / "adapter")
     again, _ = adapted(tmp_path, tmp_path / "adapter", target_modules="all-linear")
     assert np.array_equal(again.initial, adapter)
+    shape = shape_of(model.peft)
+    assert bool(shape.patterns["rank_pattern"]) == (name == "qwen3-moe")  # stacked experts
+    check_start(tmp_path / "adapter", model.settings, shape)
     file = tmp_path / "adapter" / "adapter_config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"rank_pattern": {"q_proj": 3}}))
     with pytest.raises(InputError, match="has rank_pattern; allowed is plain LoRA"):
         adapted(tmp_path, tmp_path / "adapter", target_modules="all-linear")
+    with pytest.raises(InputError, match="has rank_pattern; allowed is plain LoRA"):
+        check_start(tmp_path / "adapter", model.settings, shape)
 
 
 def test_the_manual_names_the_families_that_are_tested() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from airtune.errors import MESSAGE, InputError
 from airtune.learning.formats import LONGEST_RECORD, pieces, read_records
-from airtune.learning.lora import CONFIG, read_adapter
+from airtune.learning.lora import CONFIG, AdapterShape, read_adapter
 from airtune.learning.rows import read_rows
 from airtune.learning.sources import open_model, open_shape
 from airtune.scenario import Data, Scenario
@@ -109,7 +109,7 @@ def test_broken_settings_of_an_adapter(content: str, tmp_path: Path) -> None:
     (tmp_path / CONFIG).write_text(content)
     save_file({"a": torch.zeros(2)}, tmp_path / "adapter_model.safetensors")
     with pytest.raises(InputError, match=r"model\.(adapter|lora)"):
-        read_adapter(tmp_path, Lora(), ())
+        read_adapter(tmp_path, Lora(), AdapterShape((), {}))
 
 
 @pytest.mark.parametrize("size", [0, 4, 23, 60])

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airtune.errors import InputError
-from airtune.learning.lora import read_adapter
+from airtune.learning.lora import AdapterShape, read_adapter
 from airtune.learning.payload import PAYLOADS, Payload, payload_of, subspace
 from airtune.learning.payload.base import shared_out
 from airtune.learning.product_bias import product_bias
@@ -253,5 +253,6 @@ def test_adapters_come_out_as_plain_lora(learner, scenario_with, tmp_path: Path)
     moved[payload.entries(1)] -= 0.1
     learner.save_adapter(moved, tmp_path / "adapter")
     lora = scenario_with().model.lora
-    assert np.array_equal(read_adapter(tmp_path / "adapter", lora, learner.matrices), moved)
+    shape = AdapterShape(learner.matrices, {})
+    assert np.array_equal(read_adapter(tmp_path / "adapter", lora, shape), moved)
     assert json.loads((tmp_path / "adapter/adapter_config.json").read_text())["r"] == lora.rank

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -235,74 +234,6 @@ else:
     }
     assert peak["none"] < 1.2 * stored
     assert peak["nf4"] < 0.5 * stored
-
-
-def adapter_folder(learner: Learner, tmp_path: Path) -> tuple[Path, np.ndarray]:
-    adapter = noisy(learner)
-    learner.save_adapter(adapter, tmp_path / "adapter")
-    return tmp_path / "adapter", adapter
-
-
-def test_training_starts_from_an_adapter_that_is_there(
-    scenario_with: Callable[..., Scenario], learner: Learner, tmp_path: Path
-) -> None:
-    folder, adapter = adapter_folder(learner, tmp_path)
-    found = prepare(scenario_with(model__adapter=str(folder)), seed=8)
-    assert np.array_equal(found.initial_adapter(), adapter)
-    assert not np.array_equal(prepare(scenario_with(), seed=8).initial_adapter(), adapter)
-
-
-def test_an_adapter_may_be_stored_in_bf16(
-    scenario_with: Callable[..., Scenario], learner: Learner, tmp_path: Path
-) -> None:
-    import torch
-    from safetensors.torch import load_file, save_file
-
-    folder, adapter = adapter_folder(learner, tmp_path)
-    file = folder / "adapter_model.safetensors"
-    save_file({name: w.to(torch.bfloat16) for name, w in load_file(file).items()}, file)
-    found = prepare(scenario_with(model__adapter=str(folder)), seed=8).initial_adapter()
-    assert np.array_equal(found, torch.from_numpy(adapter).to(torch.bfloat16).float().numpy())
-
-
-@pytest.mark.parametrize(
-    ("change", "match"),
-    [
-        ({"r": 16}, r"model\.lora\.rank = 2: .*needs model\.lora\.rank=16, model\.lora\.alpha=4"),
-        ({"lora_alpha": 32}, r"model\.lora\.alpha = 4.*model\.lora\.alpha=32"),
-        ({"use_dora": True}, r"has use_dora; allowed is plain LoRA"),
-        ({"peft_type": "IA3"}, r"has peft_type IA3"),
-        ({"init_lora_weights": "pissa"}, r"has init_lora_weights; allowed is plain LoRA"),
-        (None, r"model\.adapter: .*adapter_model\.safetensors"),
-    ],
-)
-def test_an_adapter_that_does_not_fit_is_told(
-    scenario_with: Callable[..., Scenario],
-    learner: Learner,
-    tmp_path: Path,
-    change: dict[str, Any] | None,
-    match: str,
-) -> None:
-    folder, _ = adapter_folder(learner, tmp_path)
-    if change is None:
-        (folder / "adapter_model.safetensors").unlink()
-    else:
-        file = folder / "adapter_config.json"
-        file.write_text(json.dumps(json.loads(file.read_text()) | change))
-    with pytest.raises(InputError, match=match):
-        prepare(scenario_with(model__adapter=str(folder)), seed=1)
-
-
-def test_an_adapter_for_other_layers_is_told(
-    scenario_with: Callable[..., Scenario], learner: Learner, tmp_path: Path
-) -> None:
-    folder, _ = adapter_folder(learner, tmp_path)
-    scenario = scenario_with(
-        model__adapter=str(folder),
-        model__lora={"rank": 2, "alpha": 4.0, "target_modules": ["q_proj"]},
-    )
-    with pytest.raises(InputError, match=r"target_modules.*\"down_proj\""):
-        prepare(scenario, seed=1)
 
 
 def test_all_linear_means_every_layer_but_the_head(

@@ -283,6 +283,30 @@ def test_on_still_air_the_projection_is_the_plan(small_scenario, movement, overl
         assert ahead == pytest.approx(planned_round(joint), rel=1e-3)  # broadcast from other places
 
 
+@pytest.mark.parametrize("movement", ["statistical", "priced"])
+def test_a_way_that_no_plan_has_is_looked_at_before_the_last_round(
+    small_scenario, movement
+) -> None:
+    """One antenna, placed anew whenever its expected error grows, with little of the budget left.
+
+    With `statistical` it went so far in the last round that the run ended 25 % over its budget.
+    """
+    scenario = with_settings(
+        small_scenario,
+        plan="own",
+        array__antennas=1,
+        planning__movement=movement,
+        planning__drift_db=0.0,
+        planning__draws=3,
+        radio__paths__doppler_hz=0.3,
+        pretraining__charge=False,
+        budget__latency_s=2.0,
+    )
+    run = run_of(scenario, "movable", seed=12)
+    finished(run)
+    assert spent_over_budget(run) <= 1.05
+
+
 def test_own_plans_are_needed(small_scenario) -> None:
     with pytest.raises(ValueError, match=r"planning\.keep_budgets = True: needs plan = own"):
         with_settings(small_scenario, planning__keep_budgets=True)
@@ -361,12 +385,10 @@ def test_a_plan_that_predicts_keeps_its_budgets(small_scenario) -> None:
     scenario = with_settings(small_scenario, **NARROW | changes)
     learner = QuadraticLearner(scenario, 1)
     known = Repetition(scenario, 1, learner, pilot=PILOT)  # type: ignore[arg-type]
-    plan = plan_run(known, "digital").plan
-    over = {}
+    plan, over = plan_run(known, "digital").plan, {}
     for keep in (False, None):
-        within = with_settings(
-            scenario, budget__latency_s=plan.latency_s.total, planning__keep_budgets=keep
-        )
+        budget = {"budget__latency_s": plan.latency_s.total, "planning__keep_budgets": keep}
+        within = with_settings(scenario, **budget)
         known = Repetition(within, 1, learner, pilot=PILOT)  # type: ignore[arg-type]
         known = replace(known, channel=Worse(known.paths, 12.0, 2), _schemes={})
         run = FederatedRun(known, "digital", LocalEngine.over(learner))  # type: ignore[arg-type]

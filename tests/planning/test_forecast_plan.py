@@ -9,13 +9,19 @@ import pytest
 from pydantic import ValidationError
 
 from airtune.bound.forecast_constants import SIGNS
+from airtune.engines import LocalEngine
 from airtune.errors import InputError
 from airtune.planning import JointPlan, Repetition, plan_run
+from airtune.planning.draws import WALK, walk_of_blocks
+from airtune.planning.expected_radio import RadioTurn
 from airtune.planning.pareto import pareto_front
 from airtune.planning.pilot import Pilot, objective_of
 from airtune.planning.replan import CurrentPlan, Spent, objective_of_rest
+from airtune.rounds.federated import FederatedRun
 from airtune.scenario import Scenario
+from airtune.schemes import Travel
 from airtune.schemes.air.coding import CHI
+from airtune.schemes.arrays.base import Effort
 from planning.forecasts import CURVE
 from quadratic import QuadraticLearner
 from rounds.test_federated import with_settings
@@ -147,3 +153,55 @@ def test_a_pilot_that_does_not_fit_is_refused(
     repetition = planned(small_scenario, planning__objective="time", **changes)
     with pytest.raises(InputError, match=said):
         plan_run(replace(repetition, pilot=pilot), "fixed")
+
+
+def test_the_air_of_a_forecast_is_the_mean_of_a_walk(small_scenario: Scenario) -> None:
+    """The error and the way in each round are those of the walk; the first way is booked once."""
+    repetition = planned(small_scenario, planning__objective="time", planning__quality_db=-200.0)
+    start = repetition.scheme("movable").array.start()
+    everybody = np.ones(3, dtype=np.bool_)
+    turn = RadioTurn(repetition, "movable", 1, start)
+    air = turn.place(everybody)
+    built, weights, places = repetition.scheme("movable"), air.weights, air.positions
+    limit = repetition.scenario.placement.max_travel
+    errors, ways = [], []
+    for radio in walk_of_blocks(repetition, 1, WALK):
+        new = built.array.place(radio, weights, places, Travel(limit, 0.0), Effort(mode="fast"))
+        moved = repetition.movement(built.array, places, new)
+        places = moved.positions
+        link = built.array.expected_link(radio, weights, places)
+        errors.append(built.air.forecast(link, weights, repetition.matrix_sizes).mse)
+        ways.append(moved.energy_j)
+    assert air.mse_star + air.costs.misalignment == pytest.approx(np.mean(errors))
+    assert air.costs.move_j == pytest.approx(np.mean(ways))
+    first = repetition.movement(built.array, start, air.positions)
+    assert air.costs.first_move_j == pytest.approx(first.energy_j)
+    bound = replace(turn, repetition=planned(small_scenario, planning__objective="bound"))
+    assert bound.place(everybody).costs.first_move_j == 0
+
+
+def test_drives_that_cost_more_than_they_bring_stay(small_scenario: Scenario) -> None:
+    """Planned by energy, without `planning.alternate`, and the run does as the plan says."""
+
+    def by_energy(power_w: float, **more: object) -> tuple[Repetition, JointPlan]:
+        drive = {"drive": "custom", "speed_mps": 0.5, "drive_power_w": power_w}
+        changes = {f"array__{name}": value for name, value in drive.items()} | more
+        repetition = planned(small_scenario, planning__objective="energy", **changes)
+        return repetition, plan_run(repetition, "movable")
+
+    _, cheap = by_energy(1e-3)
+    assert cheap.plan.energy_j.movement > 0
+    # too soft to be heard from where they are: ever shorter ways, but no rest
+    _, needed = by_energy(1e3)
+    ways = [entry.bound for entry in needed.trace]
+    assert len(ways) > 2 and ways[-1] < 0.5 * ways[0]
+    assert needed.expected.max_travel > 0
+    repetition, dear = by_energy(1e3, clients__tx_power_dbm=40.0)
+    assert dear.plan.energy_j.movement == 0
+    assert dear.expected.max_travel == 0
+    run = FederatedRun(
+        repetition, "movable", LocalEngine.over(QuadraticLearner(repetition.scenario, 1)), dear
+    )
+    run.first_metrics()
+    lines = [run.run_round() for _ in range(3)]
+    assert all(line["round_energy_j"]["movement"] == 0 for line in lines)

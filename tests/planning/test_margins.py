@@ -10,7 +10,8 @@ import pytest
 
 from airtune.bound import BoundParts
 from airtune.planning.margins import bound_curve, measure_margins
-from airtune.planning.resources import make_plan, try_plan
+from airtune.planning.resources import try_plan
+from airtune.planning.shortage import make_plan
 from airtune.report import plan_figure, style
 from allocation.test_client_sampling import MSE, OMEGA, costs, run_of
 

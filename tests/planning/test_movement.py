@@ -20,8 +20,9 @@ from airtune.planning.prices import (
     find_price,
     travel_price,
 )
-from airtune.planning.resources import make_plan, try_plan
+from airtune.planning.resources import try_plan
 from airtune.planning.result import everybody
+from airtune.planning.shortage import make_plan
 from airtune.rounds import cell_io
 from airtune.schemes import Travel
 from airtune.schemes.arrays.base import Effort

@@ -174,3 +174,23 @@ def test_loaded_powers_by_hand() -> None:
     assert loaded.total_error == pytest.approx(12.5)
     np.testing.assert_allclose(loaded.effective_weights, [0.25, 0.75])  # clients are alike
     assert s.normalise_updates(reported, [0.25, 0.75], "block").total_error == pytest.approx(14.0)
+
+
+@pytest.mark.parametrize("exponent", [1, 7, 7.9, 8.1, 20, 44])
+def test_a_client_whose_update_vanishes_beside_the_others_stays_silent(exponent: float) -> None:
+    updates = np.random.default_rng(1).standard_normal((3, 60))
+    updates[1] *= 10.0**-exponent
+    reports = s.report_scales(updates, [20, 40])
+    common = s.normalise_updates(reports, np.full(3, 1 / 3), "block")
+    share = common.effective_weights[1] / common.effective_weights.max()
+    assert (share == 0) == (exponent > 8)
+    if share:  # the definition, in a form of its own
+        v = np.sqrt(np.mean(reports.deviations**2, axis=0))
+        nu = np.sqrt(np.array([20, 40]) @ (reports.deviations[1] / v) ** 2 / 60) / 3
+        assert common.effective_weights[1] == pytest.approx(nu)
+    # What the symbols of the others add up to is the weighted mean of all, to single precision.
+    symbols = common.symbol_factors[:, [0] * 20 + [1] * 40]
+    about = updates - np.repeat(reports.means, [20, 40], axis=1)
+    sent = common.effective_weights @ (symbols * about)
+    decoded = np.repeat(common.means, [20, 40]) + sent * np.repeat(common.deviations, [20, 40])
+    assert np.allclose(decoded, updates.mean(axis=0), rtol=0, atol=3e-8)

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -236,6 +237,33 @@ def test_many_clients_and_a_line_without_a_map(browser: Any, write_run: Any) -> 
     assert (bricks["xgap"], bricks["ygap"]) == (1, 0)
     code = "document.querySelector('#antennas .draw').layout.yaxis.title.text"
     assert opened.evaluate(code) == ""
+    opened.close()
+
+
+def test_a_forecast_stands_beside_what_was_measured(browser: Any, write_run: Any) -> None:
+    folder = write_run(("movable", "fixed"))
+    run = run_folder.load(folder)
+    losses = [3.0 - 0.05 * t for t in range(31)]
+    forecast = {"losses": losses, "target": 1.8, "rounds": 24.0}
+    forecast |= {"limit_rounds": 26.0, "coverage": 0.9}
+    movable, *others = run.schemes
+    plan = {"radio": {"scheme": "movable"}, "forecast": forecast}
+    movable = replace(movable, seeds=(replace(movable.seeds[0], plan=plan),))
+    text = page.render(replace(run, schemes=(movable, *others)))
+    (folder / "report.html").write_text(text, encoding="utf-8")
+    opened = browser.new_page(accept_downloads=True)
+    opened.set_default_timeout(WAIT_MS)
+    opened.goto((folder / "report.html").as_uri(), wait_until="commit")
+    opened.wait_for_selector("#forecast .main-svg", state="attached")
+    names = [trace["name"] for trace in traces(opened, "forecast")]
+    assert names == ["Up to the limit", "Predicted", "Measured"]
+    head, *rows = saved(opened, "forecast")
+    assert head == ["round", "predicted", "limit", "measured"]
+    lines = (folder / "movable/seed-0/metrics.jsonl").read_text().splitlines()
+    known = {str(line["round"]): line["loss"] for line in map(json.loads, lines)}
+    measured = [known[row[0]] for row in rows]
+    assert [float(row[1]) for row in rows] == pytest.approx(losses)
+    assert [float(row[3]) for row in rows] == pytest.approx(measured, rel=1e-5)
     opened.close()
 
 

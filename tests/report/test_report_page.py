@@ -215,6 +215,20 @@ def test_several_seeds_show_their_range(write_run) -> None:
     assert f"{rounds['p10']:g} to {rounds['p90']:g}" in text
 
 
+def test_schemes_have_one_name_and_ranges_that_tell_nothing_are_left_out(write_run) -> None:
+    folder = write_run(seeds=3)
+    results = json.loads((folder / "results.json").read_text())
+    of_random = results["schemes"]["random-position"]
+    of_random |= {"rounds_to_target": None, "rounds_not_finite": 2}
+    of_random["energy_j"]["pilots"] = {"median": 2.0, "p10": 2.0, "p90": 2.0}
+    (folder / "results.json").write_text(json.dumps(results))
+    text = rendered(folder).text
+    assert "Random position's loss" in text
+    assert "Random position: 2 rounds had no finite update" in text
+    assert "random-position" not in text.partition("Provenance")[0]
+    assert "2.00\u202fJ to 2.00\u202fJ" not in text
+
+
 def test_unfinished_seeds_are_told(write_run) -> None:
     folder = write_run(("ideal", "movable"), seeds=3)
     (folder / "movable" / "seed-2" / "finished.json").unlink()

@@ -37,12 +37,13 @@ def results(target: float | None, rounds: int = 4, **schemes: Any) -> dict[str, 
     [
         (
             entry([5.0, 4.0, 3.5, 3.0, 2.5]),
-            "s's loss was still falling: 62 % of the way to the target after 4 rounds, MSE 3.0 dB.",
+            "s's loss was still falling: 62 % of the way to the target after 4 rounds, "
+            "aggregation error 3.0 dB.",
         ),
         (
             entry([5.0, 3.0, 2.0, 2.0, 2.0]),
             "s's loss had stopped falling: 75 % of the way to the target after 4 rounds, "
-            "MSE 3.0 dB.",
+            "aggregation error 3.0 dB.",
         ),
         (
             entry([5.0, 2.0, 3.0, 4.0, 4.0], mse_db=None),
@@ -52,12 +53,12 @@ def results(target: float | None, rounds: int = 4, **schemes: Any) -> dict[str, 
         (
             entry([5.0, 5.2, 5.1, 5.3, 5.4]),
             "s's loss did not fall: 5.000 at the start, 5.400 at the end after 4 rounds, "
-            "MSE 3.0 dB.",
+            "aggregation error 3.0 dB.",
         ),
         (
             entry([5.0, 4.0, 3.0], stopped_by="latency_s"),
             "s stopped after 2 of 4 rounds: the latency budget was used up, 50 % of the way to the "
-            "target, MSE 3.0 dB.",
+            "target, aggregation error 3.0 dB.",
         ),
         (
             entry([5.0, 4.0, 3.0], stopped_by="plan", mse_db=None),
@@ -138,7 +139,7 @@ def test_over_seeds_medians_are_told() -> None:
     found |= {"rounds_to_target": {"median": None, "p10": 3, "p90": None}}
     found |= {"mse_db": {"median": -2.0, "p10": -3.0, "p90": 1.0}}
     (said,) = reasons(results(1.0, s=found))
-    assert said.endswith("MSE −2.0 dB.")
+    assert said.endswith("aggregation error −2.0 dB.")
 
 
 def printed(document: dict[str, Any]) -> str:

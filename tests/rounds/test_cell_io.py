@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -163,6 +164,55 @@ def test_a_plan_of_other_powers_sendings_or_coding_is_refused_on_resume(
     written_anew(file, json.loads(file.read_text()) | changed)
     with pytest.raises(InputError, match=r"plan\.json is not the plan"):
         execute(small_scenario, "fixed", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("movement", "name", "value"),
+    [
+        ("when-needed", "max_travel", 0.25),
+        ("when-needed", "max_travel", None),
+        ("priced", "travel_price_db", 3.0),
+        ("once", "positions", [[0.5, 0.0], [1.5, 0.5]]),
+    ],
+)
+def test_a_plan_of_other_ways_is_refused_on_resume(
+    small_scenario, tmp_path, movement: str, name: str, value: object
+) -> None:
+    """Antennas would go to other places than in the rounds before."""
+    scenario = with_settings(
+        small_scenario,
+        planning__movement=movement,
+        planning__draws=2,
+        placement__max_travel=0.5,
+        plan="own",
+    )
+    execute(scenario, "movable", tmp_path)
+    file = cell_of(tmp_path, "movable").plan_file
+    known = json.loads(file.read_text())
+    assert known["radio"][name] != value
+    written_anew(file, known | {"radio": known["radio"] | {name: value}})
+    told = re.escape(f"(radio.{name}" + ("" if name == "positions" else f": {value}, now "))
+    with pytest.raises(InputError, match=rf"plan\.json is not the plan .*{told}") as caught:
+        execute(scenario, "movable", tmp_path)
+    assert len(str(caught.value).removeprefix(str(tmp_path))) <= 400
+
+
+def test_ways_of_a_plan_do_not_matter_to_antennas_without_drives(small_scenario, tmp_path) -> None:
+    execute(small_scenario, "fixed", tmp_path)
+    file = cell_of(tmp_path, "fixed").plan_file
+    known = json.loads(file.read_text())
+    written_anew(file, known | {"radio": known["radio"] | {"max_travel": 0.123}})
+    assert execute(small_scenario, "fixed", tmp_path).state.round == 5
+
+
+def test_a_plan_of_an_older_version_that_tells_no_ways_is_gone_on_with(
+    small_scenario, tmp_path
+) -> None:
+    execute(small_scenario, "movable", tmp_path)
+    file = cell_of(tmp_path, "movable").plan_file
+    known = json.loads(file.read_text())
+    written_anew(file, {k: v for k, v in known.items() if k != "radio"})
+    assert execute(small_scenario, "movable", tmp_path).state.round == 5
 
 
 def test_a_plan_of_an_older_version_tells_neither_and_is_gone_on_with(

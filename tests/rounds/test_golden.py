@@ -3,34 +3,36 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from airtune import record
 from airtune.record import Cell
+from airtune.record.version_1 import NAMES, UNNAMED
 from airtune.rounds import cell_io
 from airtune.scenario import Scenario
+from airtune.scenario.file import put
 from quadratic import QuadraticLearner, run_with
 
 GOLDEN = json.loads((Path(__file__).parent / "golden_books.json").read_text(encoding="utf-8"))
-BEFORE = {
-    "radio": {
-        "hardware": {"profile": "radiated"},
-        "pilot_rule": "equal",
-        "silent_symbols": 0,
-    },
-    "array": {"drive": "custom", "speed_mps": 0.5, "drive_power_w": 0.5, "field_pilots": 1},
-    "aggregation": {"scale_reports": "sequential", "repetition": 1},
-    "planning": {"overlap": False, "movement": "each-round", "keep_budgets": False},
-    "digital": {"quantizer": "uniform", "bits": "auto", "error_feedback": True},
-}
-"""Settings that there were not, or had other defaults, with the books of then."""
+IDLE = {"array.field_pilots"}
+"""What does nothing where all arrays have the same pilots and nobody listens to silence."""
 
-NAMES = {"selection": "selection-compact"}
-"""What schemes are called now."""
+SETTINGS = {path: value for path, value in UNNAMED.items() if path not in IDLE}
+"""Settings with which today's books are those of then, by dotted path (docs/energy.md)."""
+
+
+def nested(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return settings by dotted path as a scenario file has them."""
+    found: dict[str, Any] = {}
+    for path, value in settings.items():
+        put(found, path, value, path)
+    return found
 
 
 def merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
@@ -63,12 +65,12 @@ def close(found: Any, expected: Any, rel: float = 1e-6) -> None:
 CASES = [(case, scheme) for case in GOLDEN for scheme in GOLDEN[case]["schemes"]]
 
 
-@pytest.mark.parametrize(("case", "scheme"), CASES)
-def test_the_books_of_an_earlier_version(case: str, scheme: str, tmp_path: Path) -> None:
-    scenario = Scenario.model_validate(merged(BEFORE, GOLDEN[case]["settings"]))
+def check_books(settings: dict[str, Any], case: str, scheme: str, folder: Path) -> None:
+    """Run a case with these settings besides its own, and compare all its books."""
+    scenario = Scenario.model_validate(merged(nested(settings), GOLDEN[case]["settings"]))
     expected, name = GOLDEN[case]["schemes"][scheme], NAMES.get(scheme, scheme)
     run = run_with(scenario, name, 1, QuadraticLearner(scenario, 1))
-    cell = Cell(tmp_path / name / "seed-0", name, 0)
+    cell = Cell(folder / name / "seed-0", name, 0)
     cell_io.execute(run, cell, lambda line: None)
     rel = AMPLIFIED.get(name, 1e-6)
     close(json.loads(cell.plan_file.read_text(encoding="utf-8")), expected["plan"], rel)
@@ -79,3 +81,36 @@ def test_the_books_of_an_earlier_version(case: str, scheme: str, tmp_path: Path)
         if line["round"]:
             assert line["move_s"] == line["round_latency_s"]["movement"]
     assert np.allclose(run.state.client_energy_j, expected["client_energy_j"], rtol=rel)
+
+
+@pytest.mark.parametrize(("case", "scheme"), CASES)
+def test_the_books_of_an_earlier_version(case: str, scheme: str, tmp_path: Path) -> None:
+    check_books(SETTINGS, case, scheme, tmp_path)
+
+
+NEEDED = {
+    "radio.hardware.profile": ("plain", "fixed"),
+    "radio.pilot_rule": ("plain", "ris"),
+    "radio.silent_symbols": ("plain", "fixed"),
+    "aggregation.scale_reports": ("plain", "fixed"),
+    "planning.overlap": ("plain", "movable"),
+    "planning.movement": ("strong", "movable"),
+    "planning.keep_budgets": ("budgets", "movable"),
+    "digital.quantizer": ("plain", "digital"),
+    "digital.bits": ("plain", "digital"),
+    "digital.error_feedback": ("plain", "digital"),
+}
+"""Where a setting is seen to be needed."""
+
+
+@pytest.mark.parametrize("path", SETTINGS)
+def test_none_of_these_settings_can_be_left_out(path: str, tmp_path: Path) -> None:
+    fewer = {other: value for other, value in SETTINGS.items() if other != path}
+    with pytest.raises(AssertionError):
+        check_books(fewer, *NEEDED[path], tmp_path)
+
+
+def test_the_manual_lists_these_settings() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "energy.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z_.]+): (\S+)` \|", text, re.MULTILINE)
+    assert {path: yaml.safe_load(value) for path, value in rows} == SETTINGS

@@ -14,6 +14,7 @@ from airtune.engines import RoundUpdates
 from airtune.errors import InputError
 from airtune.learning.payload import PAYLOADS
 from airtune.learning.results import AdapterMatrix
+from airtune.registry import SERVER_OPTIMIZERS
 from airtune.rounds import cell_io
 from airtune.rounds.federated import FederatedRun
 from airtune.scenario import Scenario
@@ -21,6 +22,11 @@ from quadratic import QuadraticLearner, run_with
 
 SHAPES = (("q.lora_A", (2, 20)), ("q.lora_B", (15, 2)), ("v.lora_A", (1, 7)), ("v.lora_B", (30, 1)))
 SCHEMES = ("ideal", "fixed", "digital", "obda", "cotaf", "truncated")
+OTHERS = (
+    *("movable", "fixed-2n", "sparse", "selection", "selection-compact", "random-position", "ris"),
+    *("non-coherent", "massive-digital", "digital-movable", "digital-selection"),
+)
+"""Of other arrays, and other sums: what is sent is the same for all."""
 
 
 class Factors(QuadraticLearner):
@@ -72,6 +78,28 @@ def test_every_scheme_moves_what_is_sent_and_learns(small_scenario, name, scheme
         assert entries is None or np.isin(moved, entries).all()
         if entries is not None:
             assert len(moved) > 0.9 * len(entries)
+    assert run.engine.evaluate(run.state.adapter).loss < first
+
+
+@pytest.mark.parametrize("scheme", OTHERS)
+@pytest.mark.parametrize("name", ["rolora", "mask"])
+def test_every_array_and_sum_moves_what_is_sent(small_scenario, name, scheme) -> None:
+    run = run_of(with_payload(small_scenario, name), scheme)
+    for index in (1, 2):
+        moved, entries = moved_in(run), run.sending.payload.entries(index)
+        assert len(moved) > 0.9 * len(entries) and np.isin(moved, entries).all()
+
+
+@pytest.mark.parametrize("optimizer", list(SERVER_OPTIMIZERS))
+@pytest.mark.parametrize("name", list(PAYLOADS))
+def test_every_server_optimiser_moves_what_is_sent(small_scenario, name, optimizer) -> None:
+    steps = {"training__learning_rate": 0.05, "aggregation__payload_step": 1.0}
+    scenario = with_payload(small_scenario, name, 60, training__server_optimizer=optimizer, **steps)
+    run = run_of(scenario, "ideal")
+    first = run.first_metrics()["loss"]
+    for index in (1, 2, 3, 4):
+        moved, entries = moved_in(run), run.sending.payload.entries(index)
+        assert len(moved) > 0 and (entries is None or np.isin(moved, entries).all())
     assert run.engine.evaluate(run.state.adapter).loss < first
 
 

@@ -12,7 +12,8 @@ from airtune.commands.run import read_settings
 from airtune.errors import InputError
 from airtune.scenario import Scenario
 from airtune.scenario.file import load, shipped
-from airtune.scenario.idle import doubts, idle
+from airtune.scenario.idle import doubts, doubts_of_points, idle
+from airtune.study.sweep import Sweep, parse_axes
 
 FLIP = "faults.poison.kind=sign-flip"
 
@@ -82,6 +83,90 @@ def test_commands_tell_it_for_the_schemes_that_they_run(capsys: pytest.CaptureFi
     assert "does nothing for movable: one sum" in second
     read_settings("quickstart", settings[1:], "run", schemes="digital")
     assert capsys.readouterr().err == ""
+
+
+SWEPT = [
+    # What is varied switches on what the scenario only names.
+    (["faults.poison.share=30%"], ["faults.poison.kind=sign-flip,random"], []),
+    (["faults.poison.scale=3"], ["faults.poison.kind=none,scaling"], []),
+    (["faults.poison.scale=3"], ["faults.poison.kind=label-noise,scaling"], []),
+    ([FLIP], ["faults.poison.share=0,0.1,0.3"], []),
+    ([], ["faults.poison.kind=none,sign-flip", "faults.poison.share=0,0.3"], []),
+    (["faults.dropout.burst_rounds=4"], ["faults.dropout.share=0,0.1"], []),
+    (["faults.dropout.share=10%"], ["faults.dropout.burst_rounds=null,4"], []),
+    (["faults.side_information.factor_db=6"], ["faults.side_information.share=0.1,0.2"], []),
+    (["faults.antennas.dead_known=false"], ["faults.antennas.dead=0,1"], []),
+    (
+        ["aggregation.trim=0.3", "aggregation.groups=5"],
+        ["aggregation.robust=none,trimmed-mean"],
+        [],
+    ),
+    (["aggregation.robust=median"], ["aggregation.groups=1,5,10"], []),
+    (["training.anomaly_window=12"], ["training.anomaly_stop=null,6"], []),
+    # What no point switches on.
+    (["faults.poison.share=30%"], ["training.rounds=10,20"], ["faults.poison.share = 0.3: does"]),
+    (
+        [],
+        ["faults.poison.share=0.2,0.3"],
+        ["faults.poison.share = 0.2: does", "faults.poison.share = 0.3: does"],
+    ),
+    (
+        [],
+        ["faults.dropout.burst_rounds=null,4"],
+        ["faults.dropout.burst_rounds = 4: does nothing with faults.dropout.share = 0"],
+    ),
+    (
+        ["faults.poison.scale=3"],
+        ["faults.poison.kind=none,label-noise"],
+        ["faults.poison.scale = 3: does nothing with faults.poison.kind = label-noise"],
+    ),
+    (["aggregation.groups=5"], ["aggregation.trim=0.2,0.3"], ["trim = 0.3: does nothing"]),
+    # What is likely a slip, at some points or at all.
+    ([FLIP, "faults.poison.from_round=20"], ["training.rounds=10,30"], ["is after the last round"]),
+    ([], ["aggregation.groups=5,50"], ["aggregation.groups = 50: more than"]),
+    (["radio.carrier_hz=3.5"], ["radio.carrier_hz=3.5GHz,28GHz"], []),
+    ([], ["radio.carrier_hz=3.5,28"], ["did you mean 3.5GHz?", "did you mean 28GHz?"]),
+    (["radio.carrier_hz=3.5"], ["training.rounds=10,20"], ["did you mean 3.5GHz?"]),
+]
+
+
+@pytest.mark.parametrize(("settings", "vary", "told"), SWEPT)
+def test_a_sweep_tells_what_its_points_leave_idle(
+    settings: list[str], vary: list[str], told: list[str]
+) -> None:
+    base = load("quickstart", ["schemes=[ideal, movable]", *settings])
+    axes = tuple(parse_axes(base, vary))
+    said = doubts_of_points([p.run.scenario for p in Sweep(Path("swept"), base, axes).points])
+    assert len(said) == len(told), said
+    assert all(part in sentence for part, sentence in zip(told, said, strict=True))
+
+
+def test_a_sweep_of_one_point_tells_what_a_run_would() -> None:
+    assert doubts_of_points([]) == []
+    for settings in (["faults.poison.share=30%"], ["aggregation.robust=median", "seed=2"], []):
+        one = load("quickstart", settings)
+        assert doubts_of_points([one]) == doubts(one)
+
+
+def test_the_command_warns_of_the_points_only(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airtune import cli
+    from airtune.commands import run
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run, "execute_sweep", lambda *given: True)
+    for kinds, told in (("sign-flip,scaling", 0), ("none", 1)):
+        words = ["sweep", "quickstart", "--vary", f"faults.poison.kind={kinds}"]
+        words += ["--set", "faults.poison.share=30%", "--out", kinds]
+        monkeypatch.setattr("sys.argv", ["airtune", *words])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert ended.value.code == 0
+        said = capsys.readouterr().err
+        assert (
+            said.count("faults.poison.share = 0.3: does nothing") == said.count("warning") == told
+        )
 
 
 def test_check_warns_and_goes_on(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import yaml
 
 from airtune.scenario import Scenario, schema
+from airtune.scenario.faults import Faults
 from airtune.scenario.file import commented, dump, load, shipped
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +36,19 @@ def test_shipped_scenarios_are_valid(name: str, validator: Any) -> None:
     text = (ROOT / "src" / "airtune" / "scenarios" / f"{name}.yaml").read_text(encoding="utf-8")
     validator.validate(yaml.safe_load(text))
     validator.validate(yaml.safe_load(dump(load(name))))
+
+
+def test_ranges_of_what_init_writes_are_in_the_schema() -> None:
+    """As docs/faults.md says; what init writes has the meaning and the value alone."""
+    page = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
+    assert "ranges of\nsingle numbers are in [scenario.schema.json](scenario.schema.json)" in page
+    sections = json.loads((ROOT / "docs" / "scenario.schema.json").read_text())["$defs"]
+    names = {field.annotation.__name__ for field in Faults.model_fields.values()}
+    for name in names:
+        for setting, allowed in sections[name]["properties"].items():
+            text = json.dumps(allowed)
+            if ("number" in text or "integer" in text) and setting != "distance_m":
+                assert "imum" in text, f"{name}.{setting}"
 
 
 def test_what_init_writes_is_valid(validator: Any) -> None:

@@ -171,12 +171,20 @@ def test_losses_and_shares_are_checked() -> None:
     good = Pilot((2.0, 1.0), (4,), 0.5, 2.0, "clients", 1.0, 1.0).to_dict()
     for change in (
         {"losses": [1.0, float("nan")]},
+        {"losses": [3.0, 1e308, 1.7, 1.4]},
+        {"losses": [1e-300, 2.2, 1.7, 1.4]},
         {"batches": [0]},
         {"batches": [10**400]},
         {"batch_noise": 1.0},
     ):
         with pytest.raises(ValueError, match="must be"):
             Pilot.from_dict(good | change)
+
+
+@pytest.mark.parametrize("losses", [(1e6, 1e-12), (1e-12, 1e6, 1e-12), (1e6, 1e6)])
+def test_the_widest_losses_that_are_allowed_have_a_curve(losses: tuple[float, ...]) -> None:
+    curve = Pilot(losses, (4,), 0.5, 2.0, "clients", 1.0, 1.0).curve()
+    assert np.isfinite(curve.losses(30)).all()
 
 
 @pytest.mark.slow

@@ -30,6 +30,7 @@ SCREENS = {
     "phone": {"viewport": {"width": 390, "height": 844}, "has_touch": True},
 }
 WAIT_MS = 200_000
+RUN_MS = 600_000  # a comparison, while other work takes the cores
 START_S = 200
 
 ANSWER_S = 2.0
@@ -274,7 +275,7 @@ def test_runs_are_started_stopped_resumed_and_compared(
         tab.click("nav >> text=Cell")
         start(ready(tab), name, rounds, folder / "cache")
         tab.wait_for_url(f"**/run/{name}")
-        tab.wait_for_selector(".state.finished")
+        tab.wait_for_selector(".state.finished", timeout=RUN_MS)
         page = tab.frame_locator("iframe")
         page.locator("h1").wait_for()
         assert "movable" in page.locator("body").inner_text().lower()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,24 +23,10 @@ class AdjustableBudget:
         As the user knows it.
     value : float
         As set.
-    change : callable
-        Returns a problem with the budget set to a value.
     """
 
     name: str
     value: float
-    change: Callable[[ResourceProblem, float], ResourceProblem]
-
-    @classmethod
-    def of_client(cls, name: str, client: int, value: float) -> Self:
-        """Return one client's energy budget."""
-
-        def change(problem: ResourceProblem, value: float) -> ResourceProblem:
-            client_j = problem.clients.budget_j / problem.clients.share
-            client_j[client] = value
-            return problem.with_budgets(client_j=client_j)
-
-        return cls(name, value, change)
 
 
 class Conflict(NamedTuple):
@@ -52,23 +38,26 @@ class Conflict(NamedTuple):
         Each with the least value that would do, rounded up.
     jointly : bool
         False: any one of them could be raised with all others unchanged.  True: no single budget
-        helps, and these are a smallest set to be raised together, each with the least value that it
-        needs once the others of the set are lifted.
+        helps, and these are a smallest set to be raised together.  Their values do together, and
+        none of them can be lower with the others at theirs.
     """
 
     budgets: list[tuple[AdjustableBudget, float]]
     jointly: bool
 
 
-def conflict_of(problem: ResourceProblem, budgets: Sequence[AdjustableBudget]) -> Conflict:
+def conflict_of(
+    feasible: Callable[[Sequence[float]], bool], budgets: Sequence[AdjustableBudget]
+) -> Conflict:
     """Find the budgets to raise, with the least values that would do.
 
     Parameters
     ----------
-    problem : ResourceProblem
-        Infeasible.
+    feasible : callable
+        Whether some plan meets the budgets at these values, in their order; infinity is no limit.
+        Not with those that are set.
     budgets : sequence of AdjustableBudget
-        All its finite budgets.
+        All finite budgets.
 
     Examples
     --------
@@ -76,22 +65,32 @@ def conflict_of(problem: ResourceProblem, budgets: Sequence[AdjustableBudget]) -
 
     >>> from airtune.allocation.examples import two_clients
     >>> problem = two_clients(latency_s=0.6)
-    >>> latency = AdjustableBudget("latency", 0.6, lambda p, x: p.with_budgets(latency_s=x))
-    >>> conflict = conflict_of(problem, [latency])
+    >>> def feasible(values):
+    ...     return is_feasible(problem.with_budgets(latency_s=values[0]))
+    >>> conflict = conflict_of(feasible, [AdjustableBudget("latency", 0.6)])
     >>> [(budget.name, round(least, 6)) for budget, least in conflict.budgets], conflict.jointly
     ([('latency', 0.7)], False)
     """
-    single = [(budget, _least(problem, budget)) for budget in budgets]
-    helpful = [(budget, least) for budget, least in single if least is not None]
+    given = [budget.value for budget in budgets]
+    single = [_least(feasible, given, index, budgets) for index in range(len(budgets))]
+    helpful = [(budget, x) for budget, x in zip(budgets, single, strict=True) if x is not None]
     if helpful:
         return Conflict(helpful, jointly=False)
-    conflicting = _smallest_set(problem, list(budgets))
-    raised = []
-    for budget in conflicting:
-        others = [other for other in conflicting if other != budget]
-        least = _least(_lifted(problem, others), budget)
-        raised.append((budget, math.inf if least is None else least))
-    return Conflict(raised, jointly=True)
+    raised = _smallest_set(feasible, given)
+    lifted = [math.inf if index in raised else value for index, value in enumerate(given)]
+    values = list(given)
+    for index in raised:
+        values[index] = _least(feasible, lifted, index, budgets) or math.inf
+    if not feasible(values):  # what one needs with the others lifted is too little for all
+        least = list(values)
+
+        def scaled(factor: float) -> list[float]:
+            return [x * factor if i in raised else x for i, x in enumerate(least)]
+
+        values = scaled(least_budget(lambda factor: feasible(scaled(factor)), 1.0) or math.inf)
+        for index in raised:
+            values[index] = _least(feasible, values, index, budgets) or math.inf
+    return Conflict([(budgets[index], values[index]) for index in raised], jointly=True)
 
 
 def explain_conflict(problem: ResourceProblem) -> str:
@@ -104,7 +103,17 @@ def explain_conflict(problem: ResourceProblem) -> str:
     >>> explain_conflict(problem).split(" must")[0]
     'no plan meets the budgets: latency_budget_s = 0.6'
     """
-    conflict = conflict_of(problem, _budgets_of(problem))
+    budgets = {"latency_budget_s": problem.latency_s, "energy_budget_j": problem.energy_j}
+    clients_j = problem.clients.budget_j / problem.clients.share
+    budgets |= {f"clients[{k}].energy_budget_j": float(j) for k, j in enumerate(clients_j)}
+    finite = [AdjustableBudget(k, v) for k, v in budgets.items() if math.isfinite(v)]
+
+    def feasible(values: Sequence[float]) -> bool:
+        raised = {budget.name: value for budget, value in zip(finite, values, strict=True)}
+        latency_s, energy_j, *client_j = (budgets | raised).values()
+        return is_feasible(problem.with_budgets(latency_s, energy_j, np.array(client_j)))
+
+    conflict = conflict_of(feasible, finite)
     phrases = [f"{b.name} = {b.value:.9g} must be at least {x!r}" for b, x in conflict.budgets]
     if not conflict.jointly:
         return "no plan meets the budgets: " + ", or ".join(phrases) + " (all others kept)"
@@ -114,44 +123,25 @@ def explain_conflict(problem: ResourceProblem) -> str:
     )
 
 
-def _budgets_of(problem: ResourceProblem) -> list[AdjustableBudget]:
-    """Finite budgets by the names of their fields in a problem file."""
-    budgets, clients = [], problem.clients.budget_j
-    if math.isfinite(problem.latency_s):
-        budgets.append(
-            AdjustableBudget(
-                "latency_budget_s", problem.latency_s, lambda p, x: p.with_budgets(latency_s=x)
-            )
-        )
-    if math.isfinite(problem.energy_j):
-        budgets.append(
-            AdjustableBudget(
-                "energy_budget_j", problem.energy_j, lambda p, x: p.with_budgets(energy_j=x)
-            )
-        )
-    return budgets + [
-        AdjustableBudget.of_client(f"clients[{k}].energy_budget_j", int(k), float(clients[k]))
-        for k in np.flatnonzero(np.isfinite(clients))
-    ]
+def _least(
+    feasible: Callable[[Sequence[float]], bool],
+    values: Sequence[float],
+    index: int,
+    budgets: Sequence[AdjustableBudget],
+) -> float | None:
+    """Return the least value of one budget with the others at theirs; None: no value helps."""
+
+    def met(value: float) -> bool:
+        return feasible([*values[:index], value, *values[index + 1 :]])
+
+    return least_budget(met, budgets[index].value)
 
 
-def _least(problem: ResourceProblem, budget: AdjustableBudget) -> float | None:
-    return least_budget(lambda value: budget.change(problem, value), budget.value)
-
-
-def _lifted(problem: ResourceProblem, budgets: Sequence[AdjustableBudget]) -> ResourceProblem:
-    for budget in budgets:
-        problem = budget.change(problem, math.inf)
-    return problem
-
-
-def _smallest_set(
-    problem: ResourceProblem, budgets: list[AdjustableBudget]
-) -> list[AdjustableBudget]:
+def _smallest_set(feasible: Callable[[Sequence[float]], bool], given: Sequence[float]) -> list[int]:
     """Leave out of the set whatever need not be lifted; what stays is needed."""
-    needed = list(budgets)
-    for budget in budgets:
-        fewer = [other for other in needed if other != budget]
-        if is_feasible(_lifted(problem, fewer)):
+    needed = list(range(len(given)))
+    for index in range(len(given)):
+        fewer = [other for other in needed if other != index]
+        if feasible([math.inf if i in fewer else value for i, value in enumerate(given)]):
             needed = fewer
     return needed

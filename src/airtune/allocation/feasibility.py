@@ -45,14 +45,14 @@ def least_backoff(problem: ResourceProblem) -> float:
 
 
 def least_budget(
-    change: Callable[[float], ResourceProblem], start: float, *, digits: int = _DIGITS
+    feasible: Callable[[float], bool], start: float, *, digits: int = _DIGITS
 ) -> float | None:
-    """Least value of a budget that makes the problem feasible, rounded up.
+    """Least value of a budget with which it can be met, rounded up.
 
     Parameters
     ----------
-    change : callable
-        Returns the problem with the budget set to a value.
+    feasible : callable
+        Whether some plan meets all budgets with this one at a value.
     start : float
         A value that is too small.
     digits : int
@@ -63,10 +63,10 @@ def least_budget(
     float or None
         None when no value helps.
     """
-    if not is_feasible(change(math.inf)):
+    if not feasible(math.inf):
         return None
     low, high = start, max(2 * start, 1e-300)
-    while not is_feasible(change(high)):
+    while not feasible(high):
         low, high = high, high * 4
         if not high < _LARGEST:
             return None
@@ -74,9 +74,9 @@ def least_budget(
         middle = (low + high) / 2
         if not low < middle < high:
             break
-        low, high = (low, middle) if is_feasible(change(middle)) else (middle, high)
+        low, high = (low, middle) if feasible(middle) else (middle, high)
     value, step = round_up(high, digits), 10.0 ** (1 - digits)
-    while not is_feasible(change(value)):
+    while not feasible(value):
         value = round_up(value * (1 + step), digits)
         step = min(2 * step, 1.0)  # rounding needs one step: the end comes soon in any case
         if not value < _LARGEST:

@@ -16,10 +16,16 @@ from airtune.kinds import Real
 GAMMA = 9.3
 """gamma of the runs in which :data:`CHI_OF` was fitted, median of the seeds."""
 
-CHI_OF: Mapping[str, float] = {"lora": CHI, "ffa": 7.0}
+CHI_OF: Mapping[str, float] = {
+    "lora": CHI,
+    "ffa": 7.0,
+    "rolora": 5.8,
+    "mask": 20.8,
+    "subspace": 8.4,
+}
 """chi by what is sent of an update, at this gamma: fitted to white noise on tuning seeds
-(benchmarks/chi.py; `ffa` on two of them).  Others take that of `lora`, and so does Yogi, whose own
-fit is 4.0."""
+(benchmarks/chi.py; all but `lora` on two of them, `mask` with its long default step).  Payloads of
+one's own take that of `lora`, and so does Yogi, whose own fit is 4.0."""
 
 SIGNS = 1.4
 """Rounds with signs and a majority vote over error-free rounds: the median of `obda` on five tuning

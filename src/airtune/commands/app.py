@@ -119,7 +119,7 @@ def sweep(
     from airtune.commands import run as command
 
     settings = command.read_settings(
-        scenario, overrides, "sweep", schemes=schemes, seeds=seeds, engine=engine
+        scenario, overrides, "sweep", schemes=schemes, seeds=seeds, engine=engine, tell=False
     )
     _end(command.start_sweep(settings, vary, out, as_json, signals.interrupted))
 

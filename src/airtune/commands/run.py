@@ -15,7 +15,7 @@ from airtune.record import Cell, RunFolder
 from airtune.report import defences, divergence, faults, reasons, sweep_table, table, totals
 from airtune.scenario import Scenario
 from airtune.scenario import file as scenario_file
-from airtune.scenario.idle import doubts
+from airtune.scenario.idle import doubts, doubts_of_points
 from airtune.study import cells, compare, tracking
 from airtune.study import sweep as sweeps
 from airtune.study.divergence import failing
@@ -37,6 +37,7 @@ def read_settings(
     schemes: str | Sequence[str] | None = None,
     seeds: int | None = None,
     engine: str | None = None,
+    tell: bool = True,
 ) -> Scenario:
     """Return a scenario with what the options of a command change.
 
@@ -54,6 +55,8 @@ def read_settings(
         Number of repetitions.
     engine : str, optional
         Sets `engine.name`.
+    tell : bool
+        Warn of what is not plausible or does nothing; what is varied changes before it is known.
 
     Raises
     ------
@@ -73,7 +76,8 @@ def read_settings(
         # What was not given stays so: a share of poisoned clients without their kind is told of.
         given = scenario.model_dump(mode="json", exclude_unset=True)
         scenario = scenario_file.parse(given | changes, where=where)
-    warn(doubts(scenario))
+    if tell:
+        warn(doubts(scenario))
     return scenario
 
 
@@ -127,10 +131,12 @@ def start_sweep(
     as_json: bool,
     interrupted: Interrupted,
 ) -> bool:
-    """Begin a sweep over ``a.b=1,2,3`` and print its results; all else as of `start`."""
+    """Begin a sweep over ``a.b=1,2,3`` and print its results; all else as of `start`.
+
+    It is warned of what the points have in doubt, not of what they change.
+    """
     with sweeps.begin(scenario, sweeps.parse_axes(scenario, vary), out) as sweep:
-        said = doubts(scenario)
-        warn(x for point in sweep.points for x in doubts(point.run.scenario) if x not in said)
+        warn(doubts_of_points([point.run.scenario for point in sweep.points]))
         return execute_sweep(sweep, interrupted, as_json)
 
 

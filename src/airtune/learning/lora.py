@@ -7,7 +7,7 @@ import json
 import re
 import stat
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ Targets = str | Collection[str]
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
+PATTERNS = ("rank_pattern", "alpha_pattern")
 # Settings of other kinds of adapters: name in PEFT's file, value of plain LoRA.
 PLAIN: dict[str, tuple[Any, ...]] = {
     "bias": ("none",),
@@ -163,8 +164,25 @@ def _refusal(error: Exception, layers: _Layers) -> str:
     )
 
 
-def adapter_matrices(base: Any, settings: Lora) -> tuple[AdapterMatrix, ...]:
-    """Return the matrices that :func:`wrap` would add, in their order.
+@dataclass(frozen=True)
+class AdapterShape:
+    """What :func:`wrap` would add to a model.
+
+    Attributes
+    ----------
+    matrices : tuple of AdapterMatrix
+        In their order.
+    patterns : dict of str to dict of str to number
+        Ranks and scales that PEFT gives the stacked weights of experts: its settings
+        ``rank_pattern`` and ``alpha_pattern``.
+    """
+
+    matrices: tuple[AdapterMatrix, ...]
+    patterns: dict[str, dict[str, float]]
+
+
+def adapter_shape(base: Any, settings: Lora) -> AdapterShape:
+    """Return what :func:`wrap` would add.
 
     Parameters
     ----------
@@ -179,7 +197,14 @@ def adapter_matrices(base: Any, settings: Lora) -> tuple[AdapterMatrix, ...]:
         As :func:`wrap`.
     """
     with torch.device("meta"):
-        return matrices_of(trained_of(wrap(copy.deepcopy(base), "", settings, 0)))
+        return shape_of(wrap(copy.deepcopy(base), "", settings, 0))
+
+
+def shape_of(peft: Any) -> AdapterShape:
+    """Return what has been added to a ``peft.PeftModel``."""
+    config = peft.peft_config["default"]
+    patterns = {name: dict(getattr(config, name) or {}) for name in PATTERNS}
+    return AdapterShape(matrices_of(trained_of(peft)), patterns)
 
 
 def trained_of(peft: Any) -> list[tuple[str, torch.nn.Parameter]]:
@@ -198,12 +223,7 @@ def matrices_of(trained: Sequence[tuple[str, torch.nn.Parameter]]) -> tuple[Adap
     return tuple(matrices)
 
 
-def read_adapter(
-    folder: Path,
-    settings: Lora,
-    matrices: Sequence[AdapterMatrix],
-    own: Mapping[str, Any] | None = None,
-) -> Vector:
+def read_adapter(folder: Path, settings: Lora, shape: AdapterShape) -> Vector:
     """Return the adapter of a PEFT folder as a flat vector, shape (d,).
 
     Parameters
@@ -212,67 +232,83 @@ def read_adapter(
         With ``adapter_config.json`` and ``adapter_model.safetensors``.
     settings : Lora
         Must say the same as the folder's configuration.
-    matrices : sequence of AdapterMatrix
-        The adapter matrices of the model, in the order of the vector.
-    own : mapping, optional
-        PEFT's settings of those: it gives the stacked weights of experts a rank of their own.
+    shape : AdapterShape
+        Of the model, in the order of the vector.
 
     Raises
     ------
     InputError
-        A file is missing or pickled, the adapter is no plain LoRA, or it does not fit `settings`
-        or the model.
+        A file is missing or pickled, the adapter is no plain LoRA, it does not fit `settings`
+        or the model, or a weight is not finite.
     """
-    from safetensors import SafetensorError
-
-    # Adapters may be stored in bf16, which NumPy does not know.
-    from safetensors.torch import load_file
-
-    config = _config_of(folder)
-    try:
-        weights = load_file(folder / WEIGHTS)
-    except (OSError, ValueError, SafetensorError) as error:
-        raise _no_adapter(folder, error) from None
-    _check_config(folder, config, own or {})
-    _check_settings(folder, config, settings)
-    expected = {matrix.name: matrix.shape for matrix in matrices}
-    shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
-    if shapes != expected:
-        names = sorted(set(shapes) ^ set(expected)) or [
-            n for n in shapes if shapes[n] != expected[n]
-        ]
-        targets = config.get("target_modules")
-        raise InputError(
-            f"model.adapter: {folder} does not fit the model and model.lora.target_modules, for "
-            f"example {names[0]}; the adapter was made for target_modules {_brief(targets)}"
-        )
-    for name, weight in weights.items():
-        if not is_finite(weight):
-            raise InputError(
-                f"model.adapter: {clip(folder / WEIGHTS)}: the tensor {clip(name)} holds a NaN or "
-                "an infinity; allowed are finite weights"
-            )
-    return np.concatenate([weights[b.name].float().numpy().reshape(-1) for b in matrices])
+    weights = dict(_weights(folder, settings, shape))
+    parts = (weights[matrix.name] for matrix in shape.matrices)
+    return np.concatenate([part.float().numpy().reshape(-1) for part in parts])
 
 
-def check_start(folder: Path, settings: Lora) -> None:
-    """Refuse what is no adapter to start from, without reading its weights.
+def check_start(folder: Path, settings: Lora, shape: AdapterShape | None) -> None:
+    """Refuse what :func:`read_adapter` would, with one matrix in memory at a time.
 
     Parameters
     ----------
     folder : Path
     settings : Lora
-        Must say the same as the folder's configuration.
+    shape : AdapterShape or None
+        None where that of the model is not known: whether the adapter fits it stays open, and so do
+        its weights.
 
     Raises
     ------
     InputError
-        A file is missing, or the configuration is none of LoRA with these settings.
+        As of :func:`read_adapter`.
     """
+    for _ in _weights(folder, settings, shape):
+        pass
+
+
+def _weights(
+    folder: Path, settings: Lora, shape: AdapterShape | None
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield the matrices of an adapter that fits, by name; errors as of :func:`read_adapter`."""
+    # Adapters may be stored in bf16, which NumPy does not know.
+    from safetensors import SafetensorError, safe_open
+
     config = _config_of(folder)
-    if config.get("peft_type") != "LORA":
-        raise _not_plain(folder, f"peft_type {config.get('peft_type')}")
+    _check_config(folder, config, shape)
     _check_settings(folder, config, settings)
+    try:
+        # The names and shapes are at the beginning of the file.
+        with safe_open(folder / WEIGHTS, framework="pt") as file:
+            names = list(file.keys())
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in names}
+            if shape is not None:
+                _check_shapes(folder, config, shapes, shape)
+                for name in names:
+                    weight = file.get_tensor(name)
+                    _check_finite(folder, name, weight)
+                    yield name, weight
+    except InputError:
+        raise
+    except (OSError, ValueError, SafetensorError) as error:
+        raise _no_adapter(folder, error) from None
+
+
+def _check_shapes(
+    folder: Path,
+    config: dict[str, Any],
+    shapes: Mapping[str, tuple[int, ...]],
+    shape: AdapterShape,
+) -> None:
+    expected = {matrix.name: matrix.shape for matrix in shape.matrices}
+    if shapes != expected:
+        names = sorted(set(shapes) ^ set(expected)) or [
+            n for n in shapes if shapes[n] != expected[n]
+        ]
+        raise InputError(
+            f"model.adapter: {folder} does not fit the model and model.lora.target_modules, for "
+            f"example {clip(names[0])}; the adapter was made for target_modules "
+            f"{_brief(config.get('target_modules'))}"
+        )
 
 
 def _config_of(folder: Path) -> dict[str, Any]:
@@ -316,15 +352,17 @@ def is_finite(weight: torch.Tensor) -> bool:
     return bool(torch.isfinite(torch.stack(list(ends))).all())
 
 
-def _check_config(folder: Path, config: dict[str, Any], own: Mapping[str, Any]) -> None:
+def _check_config(folder: Path, config: dict[str, Any], shape: AdapterShape | None) -> None:
     kind = config.get("peft_type")
+    # The model may have some of its own, if it is known.
+    own = {n: config.get(n) for n in PATTERNS} if shape is None else shape.patterns
     unlike = [
         n
         for n, plain in PLAIN.items()
-        if n in config and config[n] not in plain and config[n] != own.get(n, config)
+        if n in config and config[n] not in plain and config[n] != own.get(n, plain)
     ]
     if kind != "LORA" or unlike:
-        raise _not_plain(folder, unlike[0] if unlike else f"peft_type {kind}")
+        raise _not_plain(folder, unlike[0] if unlike else f"peft_type {clip(kind)}")
 
 
 def _check_settings(folder: Path, config: dict[str, Any], settings: Lora) -> None:
@@ -339,6 +377,14 @@ def _check_settings(folder: Path, config: dict[str, Any], settings: Lora) -> Non
             f"model.lora.{wrong[0]} = {getattr(settings, wrong[0])}: the adapter in {folder} needs "
             + ", ".join(f"model.lora.{name}={json.dumps(value)}" for name, value in needed.items())
             + f", model.lora.target_modules={_brief(config.get('target_modules'))}"
+        )
+
+
+def _check_finite(folder: Path, name: str, weight: torch.Tensor) -> None:
+    if not is_finite(weight):
+        raise InputError(
+            f"model.adapter: {clip(folder / WEIGHTS)}: the tensor {clip(name)} holds a NaN or an "
+            "infinity; allowed are finite weights"
         )
 
 

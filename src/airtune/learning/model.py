@@ -16,7 +16,7 @@ from airtune.learning import fused
 from airtune.learning.base_change import BaseChange
 from airtune.learning.batches import Batch, Packed, collate, pack, pieces
 from airtune.learning.device import CPU, Device
-from airtune.learning.lora import matrices_of, read_adapter, trained_of, wrap
+from airtune.learning.lora import read_adapter, shape_of, trained_of, wrap
 from airtune.learning.reference import Reference
 from airtune.learning.results import Vector
 from airtune.learning.text import Example
@@ -203,8 +203,8 @@ class AdapterModel(LanguageModel):
             self._checkpointed = [
                 m for m in base.modules() if hasattr(m, "_gradient_checkpointing_func")
             ]
-        trained = trained_of(self.peft)
-        self.matrices = matrices_of(trained)
+        trained, shape = trained_of(self.peft), shape_of(self.peft)
+        self.matrices = shape.matrices
         if any(type(module).__name__ == "ParamWrapper" for module in self.peft.modules()):
             # PEFT adds the adapters of stacked experts to their weights during a forward pass.
             self._turn = threading.RLock()
@@ -217,8 +217,7 @@ class AdapterModel(LanguageModel):
             place = slice(matrix.start, matrix.start + matrix.size)
             parameter.data = self.flat[place].view(matrix.shape)
         if start is not None:
-            own = self.peft.peft_config["default"].to_dict()
-            self.load(read_adapter(start, settings, self.matrices, own))
+            self.load(read_adapter(start, settings, shape))
         self.initial: Vector = self.flat.cpu().numpy().copy()
         self.reference = Reference(
             lambda examples: self.log_probabilities(torch.from_numpy(self.initial), examples)

@@ -44,11 +44,14 @@ class Outline:
     data : FederatedData
     base : transformers.PreTrainedModel
         On the device ``meta``.
+    patterns : dict of str to dict of str to number
+        See :class:`airtune.learning.lora.AdapterShape`.
     """
 
     sizes: Sizes
     data: FederatedData
     base: Any
+    patterns: dict[str, dict[str, float]]
 
 
 def sizes_of(learner: Learner | Sizes) -> Sizes:
@@ -86,20 +89,21 @@ def outline(scenario: Scenario, seed: int) -> Outline:
 
     Parameters and errors are those of :func:`measure`.
     """
-    from airtune.learning.lora import adapter_matrices
+    from airtune.learning.lora import adapter_shape
     from airtune.learning.sources import open_shape
 
     read = read_records(scenario.data)
     base, tokenizer = open_shape(scenario)
     data = federated_data(scenario, seed, read, base, tokenizer)
+    shape = adapter_shape(base, scenario.model.lora)
     sizes = Sizes(
-        matrices=adapter_matrices(base, scenario.model.lora),
+        matrices=shape.matrices,
         data_sizes=data.sizes,
         flop_per_sample=data.flop_per_sample,
         pretraining_cost=_pretraining_cost(scenario, base, tokenizer),
         flop_per_parameter=data.flop_per_parameter,
     )
-    return Outline(sizes, data, base)
+    return Outline(sizes, data, base, shape.patterns)
 
 
 def _pretraining_cost(scenario: Scenario, base: Any, tokenizer: Any) -> PretrainingCost:

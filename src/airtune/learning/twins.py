@@ -54,7 +54,7 @@ def _counted(name: str, lora: Lora, stamp: int) -> CostTwin:
 
     `stamp` is the time of its configuration: what has been written since is read again.
     """
-    from airtune.learning.lora import adapter_matrices
+    from airtune.learning.lora import adapter_shape
     from airtune.learning.quiet import quiet, without_hints, without_remarks
     from airtune.learning.weights import without_weights
 
@@ -62,7 +62,7 @@ def _counted(name: str, lora: Lora, stamp: int) -> CostTwin:
     try:
         with quiet(), without_remarks():
             base = without_weights(name, {"local_files_only": True, "trust_remote_code": False})[0]
-            matrices = adapter_matrices(base, lora)
+            matrices = adapter_shape(base, lora).matrices
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except BaseException as error:  # of configurations: a dozen kinds

@@ -36,9 +36,10 @@ if TYPE_CHECKING:
     from airtune.planning.plans import plan_all, plan_run, planned_pretraining
     from airtune.planning.problem_file import plan_problem
     from airtune.planning.repetition import Repetition
-    from airtune.planning.resources import PlanInputs, make_plan
+    from airtune.planning.resources import PlanInputs
     from airtune.planning.result import FixedCosts, Plan
     from airtune.planning.scenario_plan import ScenarioPlan, plan_scenario
+    from airtune.planning.shortage import make_plan
 
 _HOMES = {
     "FixedCosts": "result",
@@ -47,7 +48,7 @@ _HOMES = {
     "PlanInputs": "resources",
     "Repetition": "repetition",
     "ScenarioPlan": "scenario_plan",
-    "make_plan": "resources",
+    "make_plan": "shortage",
     "plan_all": "plans",
     "plan_problem": "problem_file",
     "plan_run": "plans",

@@ -24,8 +24,9 @@ from airtune.planning.expected_radio import ExpectedRadio, RadioTurn
 from airtune.planning.law import of_scheme
 from airtune.planning.participation import best_participants
 from airtune.planning.prices import find_price, travel_price
-from airtune.planning.resources import PlanInputs, shortage, try_plan
+from airtune.planning.resources import PlanInputs, try_plan
 from airtune.planning.result import Plan, everybody
+from airtune.planning.shortage import shortage
 from airtune.radio.quantisers.coding import Coding
 
 ROUNDING = 1e-12
@@ -137,9 +138,9 @@ def plan_scheme(radio: RadioTurn, inputs: PlanInputs) -> JointPlan:
 def _plan_scheme(radio: RadioTurn, inputs: PlanInputs) -> JointPlan:
     """Plan a run on the air of a scheme with the coding that it has.
 
-    Without `planning.alternate` the antennas are placed first, then the resources are planned, and
-    participation with them if it is to be planned.  Arguments and errors are those of
-    :func:`plan_scheme`.
+    Without `planning.alternate`, and without an objective that is predicted, the antennas are
+    placed first, then the resources are planned, and participation with them if it is to be
+    planned.  Arguments and errors are those of :func:`plan_scheme`.
     """
     settings = radio.repetition.scenario.planning
     if inputs.objective is not None:
@@ -153,19 +154,15 @@ def _plan_scheme(radio: RadioTurn, inputs: PlanInputs) -> JointPlan:
         search.take_radio_turn(first.participants, None)
     if search.best is None and settings.participation == "planned":
         search.take_participation_turn(first)
+    if search.best is None and first.costs.beside_s > 0:
+        search.offer_staying(first)
     if search.best is None:
-        message, least_s = search.shortage(first)
-        if np.isfinite(least_s) and first.costs.beside_s > 0:
-            air = search.offer_staying(first)
-            if search.best is None and (still := search.shortage(air))[1] < least_s:
-                message = still[0]
-        if search.best is None:
-            raise InputError(message)
+        raise InputError(search.shortage())
     for _ in range(SWEEPS):
         before = search.bound
         if settings.participation == "planned":
             search.take_participation_turn(search.best.expected)
-        if settings.alternate:
+        if settings.alternate or inputs.objective is not None:
             search.take_radio_turn(search.best.expected.participants, search.best)
         if search.bound >= before * (1 - 1e-9):
             break
@@ -182,20 +179,32 @@ class _Alternation:
         self.radio, self.inputs = radio, inputs
         self.best: JointPlan | None = None
         self.trace: list[TraceEntry] = []
+        self.short: list[ExpectedRadio] = []
+        """Airs without a plan that are offered whatever the budgets are, until one has a plan."""
 
     @property
     def bound(self) -> float:
         return float("inf") if self.best is None else self.best.plan.value
 
-    def offer(self, turn: str, expected: ExpectedRadio) -> bool:
-        """Take the resource turn for an expected radio; accept it if the bound falls."""
-        found = self.solve(expected)
+    def offer(self, turn: str, expected: ExpectedRadio, *, told: bool = True) -> bool:
+        """Take the resource turn for an expected radio; accept it if the bound falls.
+
+        It is `told` of if it has no plan, but not where it depends on the budgets.
+        """
+        found = self.tried(expected) if told else self.solve(expected)
         if found is None or not found[1].value < self.bound * (1 - ROUNDING):
             return False
         expected, plan = found
         self.best = JointPlan(plan, expected, self.radio.scheme_name, ())
         self.trace.append(TraceEntry(turn, plan.value))
         return True
+
+    def tried(self, expected: ExpectedRadio) -> tuple[ExpectedRadio, Plan] | None:
+        """Solve, and note an air that has no plan."""
+        found = self.solve(expected)
+        if found is None and self.best is None:
+            self.short.append(expected)
+        return found
 
     def solve(self, expected: ExpectedRadio) -> tuple[ExpectedRadio, Plan] | None:
         """Take the resource turn, and decide how often symbols are sent, if the plan does."""
@@ -222,35 +231,34 @@ class _Alternation:
         if plan is None or plan.compute_deadline_s >= costs.beside_s:
             return
         limit = self.radio.travel_within(plan.compute_deadline_s * SHORTER, expected.max_travel)
-        self.offer("travel", self.radio.place(expected.participants, limit))
+        self.offer("travel", self.radio.place(expected.participants, limit), told=False)
 
-    def shortage(self, air: ExpectedRadio) -> tuple[str, float]:
-        """Say which budgets are short for an air that has no plan."""
-        return shortage(self.inputs, air.mse_star, air.costs, air.participants)
+    def shortage(self) -> str:
+        """Say which budgets are short."""
+        airs = [(air.mse_star, air.costs, air.participants) for air in self.short]
+        return shortage(self.inputs, airs)
 
-    def offer_staying(self, expected: ExpectedRadio) -> ExpectedRadio:
+    def offer_staying(self, expected: ExpectedRadio) -> None:
         """Offer antennas that stay, where the way would fit in but for its time.
 
-        Returns
-        -------
-        ExpectedRadio
-            Their air, but with the energy of the way: a plan shortens ways to the time that there
-            is, not for their joules.
+        Their air with the energy of the way decides: a plan shortens ways to the time that there
+        is, not for their joules.
         """
         air, way = self.radio.at(expected.participants, self.radio.start, 0.0), expected.costs
         costs = replace(air.costs, move_j=way.move_j, first_move_j=way.first_move_j)
-        told = replace(air, costs=costs)
-        if self.solve(told) is not None:
+        if self.tried(replace(air, costs=costs)) is not None:
             self.offer("travel", air)
-        return told
 
     def take_radio_turn(self, participants: Mask, current: JointPlan | None) -> None:
-        """Place anew under shorter limits, and at the price that time and energy of travel have."""
+        """Place anew under shorter limits, and at the price that time and energy of travel have.
+
+        What is predicted needs no price: it is a mean over rounds, and each keeps the limit.
+        """
         if not self.radio.scheme.array.moves:
             return
         longest = self.radio.longest_travel
         price = 0.0
-        if current is not None:
+        if current is not None and self.inputs.objective is None:
             value = current.plan.value
             price = travel_price(self.radio, self.inputs, current.expected, value)
         if price > 0:
@@ -267,7 +275,7 @@ class _Alternation:
 
         def value(mask: Mask) -> float:
             air = self.radio.at(mask, expected.positions, expected.max_travel, expected.price_db)
-            found = self.solve(air)
+            found = self.tried(air)
             return float("inf") if found is None else found[1].value
 
         mask = best_participants(value, expected.participants)

@@ -15,12 +15,14 @@ from airtune.allocation import is_feasible
 from airtune.kinds import Real
 from airtune.planning import known_rounds, replan
 from airtune.planning.alternate import JointPlan
-from airtune.planning.expected_radio import RadioTurn
+from airtune.planning.draws import ManyBlocks
+from airtune.planning.expected_radio import ExpectedRadio, RadioTurn
 from airtune.planning.known_rounds import KnownRounds
 from airtune.planning.repetition import Repetition
 from airtune.planning.replan import CurrentPlan, Spent, accounts_of
 from airtune.planning.resources import resource_problem, sampling_means
 from airtune.planning.result import FixedCosts
+from airtune.schemes import Travel
 
 TOLERANCE = 0.05
 """Of what is left of a budget, by which the rest may be projected to exceed it.
@@ -201,22 +203,40 @@ def expected_rounds(
     before = joint.expected.costs
     ahead = planned + _sending(repetition, joint, standing.costs)
     ahead -= _sending(repetition, joint, before)
-    planning, moves = repetition.scenario.planning, turn.scheme.array.moves
-    turns = repetition.facings is not None  # what is counted once may be the turn of the array
-    each = before.first_move_s == 0 or (
-        turns and not turn.moves_once and planning.movement != "priced"
-    )
-    if moves and each and np.any(left < NEAR_END * ahead):
-        costs = standing.costs
-        if planning.movement != "when-needed" or standing.mse_star > planning.quality:
-            expected = joint.expected
-            placed = turn.place(expected.participants, expected.max_travel, expected.price_db)
-            costs = replace(costs, move_s=placed.costs.move_s, move_j=placed.costs.move_j)
-        ahead += _moving(joint, costs) - _moving(joint, before)
+    moves = turn.scheme.array.moves and repetition.scenario.planning.movement != "once"
+    if moves and np.any(left < NEAR_END * ahead):
+        there = _moved(turn, joint, standing, spent)
+        ahead += _sending(repetition, joint, there) - _sending(repetition, joint, standing.costs)
+        ahead += _moving(joint, there) - _moving(joint, before)
     if repetition.facings is not None:
         turn_s, turn_j = repetition.facings.way(spent.round + 1)
         ahead += _moving(joint, replace(before, move_s=turn_s, move_j=turn_j))
     return np.maximum(mean, ahead), np.maximum(mean, planned)
+
+
+def _moved(turn: OneRound, joint: JointPlan, standing: ExpectedRadio, spent: Spent) -> FixedCosts:
+    """Return what the round ahead costs with the way that the antennas would go in it.
+
+    Pilots, upload and broadcast are those of where they are, where a round by itself says where
+    they go: they hear no worse there.  Places for many blocks may be worse in this one.
+    """
+    planning, expected = turn.repetition.scenario.planning, joint.expected
+    if planning.movement == "statistical":
+        repetition, present = turn.repetition, expected.participants
+        price = repetition.scenario.placement.travel_price_db
+        places, _, _ = ManyBlocks(
+            repetition,
+            turn.scheme,
+            turn.round,
+            repetition.weights(present),
+            joint.plan.power_backoff,
+            Travel(expected.max_travel, price),
+        ).aim(spent.positions, spent.placed_error)
+        return turn.at(present, places).costs
+    if planning.movement == "when-needed" and standing.mse_star <= planning.quality:
+        return standing.costs
+    placed = turn.place(expected.participants, expected.max_travel, expected.price_db)
+    return replace(standing.costs, move_s=placed.costs.move_s, move_j=placed.costs.move_j)
 
 
 def budgets_of(repetition: Repetition) -> Real:

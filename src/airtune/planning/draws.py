@@ -12,6 +12,7 @@ from airtune.placement import Estimate, estimate
 from airtune.planning.repetition import Repetition
 from airtune.planning.result import FixedCosts
 from airtune.radio.channels.base import Block
+from airtune.radio.units import from_db
 from airtune.schemes import BuiltScheme, Forecast, RadioRound, Travel
 from airtune.schemes.arrays.base import Effort
 from airtune.streams import generator
@@ -176,3 +177,75 @@ class Walk:
             first_move_j=costs.move_j,
             misalignment=self.bias,
         )
+
+
+@dataclass(frozen=True)
+class ManyBlocks:
+    """Where antennas go that stand for many blocks (`planning.movement: statistical`).
+
+    Attributes
+    ----------
+    repetition : Repetition
+    scheme : BuiltScheme
+    round : int
+        The round that opens.
+    weights : ndarray, float, shape (K,)
+        Of all participants, whoever is selected.
+    backoff : float
+        rho of the plan.
+    travel : Travel
+    """
+
+    repetition: Repetition
+    scheme: BuiltScheme
+    round: int
+    weights: Real
+    backoff: float
+    travel: Travel
+
+    def aim(
+        self, positions: Real, before: float | None, planned: Real | None = None
+    ) -> tuple[Real, float, Estimate]:
+        """Return the places of least expected error, where it has changed since the last choice.
+
+        The antennas go there only where drawn blocks that did not choose the places find them
+        better than where they are.
+
+        Parameters
+        ----------
+        positions : ndarray, float, shape (N, 2)
+            Where they are [wavelengths].
+        before : float or None
+            The expected error over v^2 when they were placed; None: not yet.
+        planned : ndarray, float, shape (N, 2), optional
+            Places of a plan that begins with this round [wavelengths].
+
+        Returns
+        -------
+        places : ndarray, float, shape (N, 2)
+        placed_error : float
+            What `before` is from now on.
+        expected : Estimate
+            The expected error at the places.
+        """
+        repetition = self.repetition
+        judging = drawn_blocks(repetition, self.round, "judge")
+
+        def error(places: Real) -> Estimate:
+            sizes = repetition.matrix_sizes
+            outlook = Outlook.of(self.scheme, judging, self.weights, places, sizes)
+            return outlook.expected_error(self.backoff)
+
+        staying, rise = error(positions), from_db(repetition.scenario.planning.drift_db)
+        if planned is not None:
+            places = planned
+        elif before is not None and staying.mean <= before * rise:
+            return positions, before, staying
+        else:
+            blocks = drawn_blocks(repetition, self.round, "places")
+            array = self.scheme.array
+            places = array.place_average(blocks, self.weights, positions, self.travel)
+        moving = error(places)
+        if moving.mean >= staying.mean:
+            return positions, staying.mean, staying
+        return places, moving.mean, moving

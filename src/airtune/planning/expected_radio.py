@@ -14,7 +14,7 @@ from airtune.kinds import Mask
 from airtune.placement import Estimate
 from airtune.planning.broadcast import expected_broadcast
 from airtune.planning.draws import Outlook, Walk, drawn_blocks
-from airtune.planning.many_reports import pilots_of_all
+from airtune.planning.many_reports import ExpectedOverheads, pilots_of_all
 from airtune.planning.repetition import Repetition
 from airtune.planning.result import FixedCosts
 from airtune.radio.quantisers.coding import Coding
@@ -130,6 +130,12 @@ class RadioTurn:
         """Whether the antennas stay where the plan puts them, as a rule."""
         return self.movement in ("once", "statistical")
 
+    @property
+    def walks(self) -> bool:
+        """Whether the air to be expected is a mean over rounds in which the antennas move."""
+        predicts = self.repetition.scenario.planning.predicts and self.scheme.array.moves
+        return self.movement == "priced" or (predicts and not self.moves_once)
+
     @cached_property
     def judging(self) -> list[RadioRound]:
         """Drawn blocks that tell how good places for many blocks are."""
@@ -176,7 +182,8 @@ class RadioTurn:
     ) -> ExpectedRadio:
         """Return the air to be expected with the antennas at given positions.
 
-        Where they move for a price it is the mean over a walk of drawn blocks that begins there.
+        Where they move for a price, or the plan predicts, it is the mean over a walk of drawn
+        blocks that begins there.
         """
         repetition, choice = self.repetition, self.choose(participants)
         weights = choice.spread(repetition.omega)
@@ -219,7 +226,7 @@ class RadioTurn:
         costs = self._refined(costs)
         costs = costs.moving_once if self.moves_once else costs
         noise, price = forecast.mse - forecast.bias, self.least_price(price_db)
-        if self.movement == "priced":
+        if self.walks:
             first, travel = (self.round, weights, positions), Travel(max_travel, price)
             walk = Walk.of(repetition, self.scheme, first, travel)
             noise, costs = walk.mse - walk.bias, walk.booked(costs)
@@ -257,7 +264,7 @@ class RadioTurn:
 
     def _overheads(
         self, link: Link, choice: Choice, participants: Mask, forecast: Forecast
-    ) -> _ExpectedOverheads:
+    ) -> ExpectedOverheads:
         """Return pilots, reports and broadcast of a mean round.
 
         Where some of the participants are selected only, the means over all who may be are taken:
@@ -277,7 +284,7 @@ class RadioTurn:
         broadcast = booked.downlink_s, booked.downlink_j
         if len(choice.clients) == len(everyone):
             drawn = hardware.client_energy(booked.pilot_j, booked.times_s)
-            return _ExpectedOverheads(drawn, booked.pilot_s, *broadcast)
+            return ExpectedOverheads(drawn, booked.pilot_s, *broadcast)
         selected, count = len(choice.clients), len(everyone)
         of_all = replace(signalling, reporting=None, report_bits=None)
         if signalling.report_bits is not None:
@@ -287,12 +294,12 @@ class RadioTurn:
         silent_s = signalling.silent_symbols / repetition.scenario.radio.bandwidth_hz
         if signalling.sounded is None:
             mean_s = (both.pilot_s - silent_s) * selected / count + silent_s
-            return _ExpectedOverheads(drawn, mean_s, *broadcast)
+            return ExpectedOverheads(drawn, mean_s, *broadcast)
         nobody = replace(of_all, reporting=np.zeros(len(everyone), dtype=np.bool_))
         alone = scheme.air.pilots(link, everyone, sizes, nobody)  # pilots that all of them send
         mean_s = alone.pilot_s + (both.pilot_s - alone.pilot_s) * selected / count
         idle = (1 - selected / count) * hardware.client_energy(alone.pilot_j, alone.times_s)
-        return _ExpectedOverheads(drawn, mean_s, *broadcast, shared_j=float(idle.sum()))
+        return ExpectedOverheads(drawn, mean_s, *broadcast, shared_j=float(idle.sum()))
 
     def _report_bits(self) -> float:
         """Return the mean length of a joint report [bit].
@@ -368,28 +375,6 @@ class RadioTurn:
         """Energy of all antennas travelling one wavelength [J]."""
         array = self.repetition.scenario.array
         return array.antennas * array.drives.power_w * self.wavelength_time
-
-
-@dataclass(frozen=True)
-class _ExpectedOverheads:
-    """Pilots, reports and broadcast of a mean round.
-
-    Attributes
-    ----------
-    pilot_j : ndarray, float, shape (E,)
-        What each participant draws in a round in which it is selected [J].
-    pilot_s, downlink_s : float  [s]
-    downlink_j : float
-        Radiated by the base station [J].
-    shared_j : float
-        Drawn by participants for pilots in rounds in which they are not selected [J].
-    """
-
-    pilot_j: FloatArray
-    pilot_s: float
-    downlink_s: float
-    downlink_j: float
-    shared_j: float = 0.0
 
 
 def _of_all(times: FloatArray, participants: Mask, choice: Choice) -> FloatArray:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from airtune.costs import FloatArray
 from airtune.kinds import Integer
 from airtune.schemes import Link
 from airtune.schemes.air.base import AirInterface
@@ -13,6 +14,28 @@ from airtune.schemes.air.signalling import Overheads, Signalling
 
 MOST = 256
 """Joint reports of more clients are computed in sets: their work grows with the cube."""
+
+
+@dataclass(frozen=True)
+class ExpectedOverheads:
+    """Pilots, reports and broadcast of a mean round.
+
+    Attributes
+    ----------
+    pilot_j : ndarray, float, shape (E,)
+        What each participant draws in a round in which it is selected [J].
+    pilot_s, downlink_s : float  [s]
+    downlink_j : float
+        Radiated by the base station [J].
+    shared_j : float
+        Drawn by participants for pilots in rounds in which they are not selected [J].
+    """
+
+    pilot_j: FloatArray
+    pilot_s: float
+    downlink_s: float
+    downlink_j: float
+    shared_j: float = 0.0
 
 
 def pilots_of_all(

@@ -27,6 +27,10 @@ BEYOND = 2
 """How often `training.rounds` the curve is continued: batches above the pilot's learn faster."""
 
 
+LOSSES = (1e-12, 1e6)
+"""Least and largest loss of a pilot; beyond them a law of loss ratios cannot be fitted."""
+
+
 @dataclass(frozen=True)
 class Pilot:
     """Figures of a few error-free rounds.
@@ -56,8 +60,9 @@ class Pilot:
     energy_j: float
 
     def __post_init__(self) -> None:
-        if len(self.losses) < 2 or not all(np.isfinite(x) and x > 0 for x in self.losses):
-            raise ValueError("losses must be two or more finite numbers above 0")
+        least, most = LOSSES
+        if len(self.losses) < 2 or not all(least <= x <= most for x in self.losses):
+            raise ValueError(f"losses must be two or more numbers in {least:g} .. {most:g}")
         if not self.batches or min(self.batches) < 1 or max(self.batches) > 1_000_000_000:
             raise ValueError("batches must be whole numbers in 1 .. 1e9")
         if not (0 <= self.batch_noise < 1 and np.isfinite(self.gamma) and self.gamma >= 0):

@@ -39,6 +39,9 @@ class Spent:
     client_energy_j : ndarray, float, shape (K,)  [J]
     loss : float or None
         Validation loss where it was measured after the round.
+    placed_error : float or None
+        Expected error over v^2 when the antennas were placed for many blocks; None where they are
+        not.
     """
 
     round: int
@@ -48,6 +51,7 @@ class Spent:
     energy_j: float
     client_energy_j: Real
     loss: float | None = None
+    placed_error: float | None = None
 
     @property
     def accounts(self) -> Real:

@@ -9,28 +9,22 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from airtune.allocation import (
-    AdjustableBudget,
-    Conflict,
     Processors,
     ResourceProblem,
     SamplingMeans,
     ServerProcessor,
     allocate,
-    conflict_of,
     is_feasible,
     sampled_with_replacement,
     sampled_without_replacement,
 )
 from airtune.bound import BoundConstants, participation_bias, pretraining_gap
-from airtune.errors import InputError
 from airtune.kinds import Mask, Real
 from airtune.planning.objective import Objective
 from airtune.planning.pilot import Pilot, objective_of
-from airtune.planning.result import FixedCosts, Plan, describe, everybody
+from airtune.planning.result import FixedCosts, Plan, describe
 from airtune.planning.search import predicted_plan
 from airtune.scenario import Scenario
-
-LATENCY = "budget.latency_s"
 
 
 @dataclass(frozen=True)
@@ -173,62 +167,8 @@ def _processors(
     )
 
 
-def make_plan(
-    inputs: PlanInputs,
-    mse_star: float,
-    costs: FixedCosts,
-    participants: Mask | None = None,
-) -> Plan:
-    """Plan a run for the air it meets.
-
-    The result is exact (system model, section 8) up to its certificate: no admissible choice has a
-    bound below the certificate's, and of those with the same bound it takes the least energy that
-    was met.
-
-    Parameters
-    ----------
-    inputs : PlanInputs
-    mse_star : float
-        MSE of the participants' aggregation at full power (0 for an error-free one).
-    costs : FixedCosts
-        What a round with these participants costs besides computing; arrays of shape (K,).
-    participants : ndarray of bool, shape (K,), optional
-        Who takes part, all by default.  The others' weights are shared out in proportion, and the
-        bias of their absence is part of the bound.
-
-    Returns
-    -------
-    Plan
-
-    Raises
-    ------
-    InputError
-        When a budget cannot be met; the message names it and the least value that would do.
-    """
-    present = everybody(inputs.clients.omega) if participants is None else participants
-    plan = try_plan(inputs, mse_star, costs, present)
-    if plan is None:
-        raise InputError(shortage(inputs, mse_star, costs, present)[0])
-    return plan
-
-
-def shortage(
-    inputs: PlanInputs, mse_star: float, costs: FixedCosts, present: Mask
-) -> tuple[str, float]:
-    """Say which budgets to raise where :func:`try_plan` has no plan, and to what the time's.
-
-    That is infinite where more time does not help.
-    """
-    if costs.first_move_s > 0 and inputs.rounds[0] > 1:
-        costs = costs.serial_first  # less time for many rounds than the same in each
-    problem = resource_problem(inputs, mse_star, costs, present)
-    conflict = conflict_of(problem, _budgets(inputs, costs, present))
-    times = [float(least) for budget, least in conflict.budgets if budget.name == LATENCY]
-    return _said(inputs, problem, conflict), times[0] if times else math.inf
-
-
 def try_plan(inputs: PlanInputs, mse_star: float, costs: FixedCosts, present: Mask) -> Plan | None:
-    """Plan a run as :func:`make_plan` does; None when a budget cannot be met.
+    """Plan a run as :func:`airtune.planning.shortage.make_plan` does; None: a budget is too small.
 
     Pre-training that is not charged is where the run starts: the bound counts it, the budgets do
     not.  A movement that happens once, in the first round, is given either the time of computing,
@@ -330,66 +270,3 @@ def _squared_bias(
         drawn = c.L * c.eta * sampling.variance * c.zeta_sq
     bias = (absence**0.5 + (c.G_sq * misalignment) ** 0.5) ** 2 if misalignment else absence
     return bias + drawn
-
-
-def _said(inputs: PlanInputs, problem: ResourceProblem, conflict: Conflict) -> str:
-    """Say which budgets of a scenario to raise, to which values."""
-    raises = (" and " if conflict.jointly else " or ").join(
-        f"{budget.name} = {budget.value:.9g} to at least {least!r}"
-        for budget, least in conflict.budgets
-    )
-    fewest = problem.rounds[0]
-    hint = (
-        " (or lower training.rounds)" if fewest > 1 and inputs.rounds[0] == inputs.rounds[1] else ""
-    )
-    return (
-        f"the budgets cannot be met in {fewest} round{'s' * (fewest > 1)} even with batches of one "
-        f"sample: raise {raises}{' together' * conflict.jointly}{hint}"
-    )
-
-
-def _budgets(inputs: PlanInputs, costs: FixedCosts, present: Mask) -> list[AdjustableBudget]:
-    """Finite budgets of the run by the names of their settings.
-
-    Latency and energy of a movement that happens once are spent in any case: the problem has the
-    budgets less these.
-    """
-    first_s, first_j = costs.first_s, costs.first_move_j
-    budgets = []
-    if np.isfinite(inputs.latency_s):
-        budgets.append(
-            AdjustableBudget(
-                LATENCY, inputs.latency_s, lambda p, x: p.with_budgets(latency_s=x - first_s)
-            )
-        )
-    if np.isfinite(inputs.energy_j):
-        budgets.append(
-            AdjustableBudget(
-                "budget.energy_j",
-                inputs.energy_j,
-                lambda p, x: p.with_budgets(energy_j=x - first_j),
-            )
-        )
-    return budgets + _client_budgets(inputs, present)
-
-
-def _client_budgets(inputs: PlanInputs, present: Mask) -> list[AdjustableBudget]:
-    """Finite energy budgets of the participants: one for all, or each by its number."""
-    budgets = inputs.clients.budget_j[present]
-    if not inputs.shared_client_budget:
-        clients = np.flatnonzero(present)
-        return [
-            AdjustableBudget.of_client(
-                f"budget.client_energy_j[{clients[i]}]", int(i), float(budgets[i])
-            )
-            for i in np.flatnonzero(np.isfinite(budgets))
-        ]
-    if not np.all(np.isfinite(budgets)):
-        return []
-    return [
-        AdjustableBudget(
-            "budget.client_energy_j",
-            float(budgets[0]),
-            lambda p, x: p.with_budgets(client_j=np.full_like(budgets, x)),
-        )
-    ]

@@ -17,6 +17,13 @@ from airtune.kinds import Complex, Floating, Integer, Mask, Real
 
 Normalise = Literal["block", "loaded", "global"]
 
+LEAST = 1e-8
+"""Effective weight over the largest one below which a client stays silent.
+
+Single precision holds no more of it in the sum, and beamformers cannot be computed with clients
+that are too far apart (:data:`airtune.placement.values.SPAN_DB`).
+"""
+
 
 @dataclass(frozen=True)
 class Scales:
@@ -54,7 +61,7 @@ class Normalisation:
     entries : int
         d: real entries sent, over all groups sent.
     effective_weights : ndarray, float, shape (K,)
-        nu_k; a client with 0 stays silent.
+        nu_k; a client with 0 stays silent, and so does one below `LEAST` of the largest.
     """
 
     scales: Scales
@@ -229,6 +236,7 @@ def normalise_updates(
     lengths = np.where(sent, scales.sizes, 0)
     relative = scales.deviations / np.where(sent, deviations, 1.0)
     shares = lengths * powers / max(entries, 1)
+    nu = omega * np.sqrt(relative**2 @ shares)
     return Normalisation(
         scales=scales,
         weights=omega,
@@ -237,7 +245,7 @@ def normalise_updates(
         powers=powers,
         sent=sent,
         entries=entries,
-        effective_weights=omega * np.sqrt(relative**2 @ shares),
+        effective_weights=np.where(nu >= LEAST * nu.max(initial=0.0), nu, 0.0),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from airtune.report.values import count, decimals, read
@@ -56,13 +56,15 @@ def sentence(name: str, entry: Mapping[str, Any], seeds: int = 1) -> str:
     return f"{name} diverged: its loss did not fall, and {_lost(entry)}."
 
 
-def lost_rounds(results: Mapping[str, Any]) -> list[str]:
+def lost_rounds(results: Mapping[str, Any], called: Callable[[str], str] = str) -> list[str]:
     """Say of each scheme in how many rounds nothing finite was there to step along.
 
     Parameters
     ----------
     results : mapping
         The document of ``airtune compare --json``.
+    called : callable
+        From the name of a scheme to what it is called.
 
     Examples
     --------
@@ -71,7 +73,7 @@ def lost_rounds(results: Mapping[str, Any]) -> list[str]:
     """
     schemes: Mapping[str, Mapping[str, Any]] = results.get("schemes") or {}
     return [
-        f"{name}: {_lost(entry)} and left the adapter as it was"
+        f"{called(name)}: {_lost(entry)} and left the adapter as it was"
         for name, entry in schemes.items()
         if _number(entry)
     ]

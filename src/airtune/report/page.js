@@ -7,8 +7,7 @@
   const config = { displayModeBar: false, responsive: true, doubleClick: false, showTips: false };
   const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'DejaVu Sans', sans-serif";
   const WIDE = 8; // ends of curves further apart than this do not fit one linear axis
-  const STEP_MS = 700;
-  const BRICK_PX = 4; // a smaller field of a map has no gap to the next
+  const STEP_MS = 700, BRICK_PX = 4; // a smaller field of a map has no gap to the next
 
   const ink = (name) =>
     getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
@@ -56,6 +55,8 @@
   // Rounds are whole numbers.
   const roundAxis = (last, more) =>
     axis("Federated round", { tick0: 0, dtick: Math.max(1, Math.ceil(last / 12)), ...more });
+  const clientAxis = (all, more) => axis("Client", { tick0: 0, tickformat: "d", showgrid: false,
+    dtick: Math.max(1, Math.ceil(all[all.length - 1] / 20)), ...more });
 
   function line(y, text) {
     return {
@@ -259,7 +260,7 @@
         hovertemplate: `client %{y}, round %{x}: %{z:.4~g} ${about.unit}<extra></extra>`,
       }],
       layout: layout({ height, xaxis: roundAxis(Math.max(...table.rounds), { showgrid: false }),
-        yaxis: axis("Client", { autorange: "reversed", showgrid: false, tickformat: "d" }) }),
+        yaxis: clientAxis(all, { autorange: "reversed" }) }),
     };
   };
 
@@ -311,8 +312,7 @@
       colorbar: colorbar("Records"),
       hovertemplate: "client %{x}, %{text}: %{z} records<extra></extra>",
     }], layout: layout({ height: 150 + 24 * labels.length,
-      xaxis: axis("Client", { showgrid: false, tickformat: "d" }),
-      yaxis: namedRows(labels, { showgrid: false }) }) };
+      xaxis: clientAxis(all), yaxis: namedRows(labels, { showgrid: false }) }) };
   };
 
   const figureOf = (element) => element.closest("figure");

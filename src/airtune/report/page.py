@@ -202,7 +202,7 @@ def _content(run: RunFolder) -> dict[str, Any]:
         "gains": gains,
         "notices": _notices(run),
         "remarks": _remarks(run),
-        "reasons": reasons.reasons(run.results),
+        "reasons": reasons.reasons(run.results, _label),
         "left_out": table.left_out_sentence(run.results),
         "scores": scores.score_rows(run.results),
         "score_caption": scores.score_caption(run.results),
@@ -235,6 +235,10 @@ def _content(run: RunFolder) -> dict[str, Any]:
         "scenario_text": run.scenario_text.strip(),
         "environment": list(_flat(_without_readings(run.environment))),
     }
+
+
+def _label(name: str) -> str:
+    return style.scheme_style(name).label
 
 
 def _about(run: RunFolder) -> str:
@@ -296,7 +300,7 @@ def _remarks(run: RunFolder) -> list[str]:
         if dropped:
             said.append(f"{label}: {count(dropped)} updates left out because they were not finite.")
     said += faults.fault_sentences(run.results) + defences.remarks(run.results)
-    said += [f"{text}." for text in divergence.lost_rounds(run.results)]
+    said += [f"{text}." for text in divergence.lost_rounds(run.results, _label)]
     older = run.results.get("run_schema_version")
     if older is not None:
         said.append(

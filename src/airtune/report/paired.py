@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airtune.report.sheet import Cell, Row, Sheet
+from airtune.report.sheet import Cell, Row, Sheet, range_text
 from airtune.report.style import scheme_style
 from airtune.report.values import MISSING, decimals, number, si, significant
 
@@ -50,14 +50,15 @@ def paired_caption(results: Mapping[str, Any]) -> str:
         ),
         0.0,
     )
+    percent = decimals(100 * coverage, 1).removesuffix(".0")
     return (
         f"Scheme minus {label}, seed by seed on the same channels, data and batches: median, its "
-        f"{decimals(100 * coverage, 1)} % interval below, and p of the two-sided sign test"
+        f"{percent} % interval below, and p of the two-sided sign test"
     )
 
 
 def _difference(entry: Mapping[str, Any], write: Any) -> Cell:
     ends = [number(entry["interval"][name]) for name in ("low", "high")]
-    spread = " to ".join("never" if x is None else write(x) for x in ends)
     middle = number(entry.get("median"))
+    spread = range_text(middle, (ends[0], ends[1]), write)
     return Cell("never" if middle is None else write(middle), spread)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from airtune.registry import REFERENCE
@@ -24,13 +24,15 @@ _BUDGETS = {
 }
 
 
-def reasons(results: Mapping[str, Any]) -> list[str]:
+def reasons(results: Mapping[str, Any], called: Callable[[str], str] = str) -> list[str]:
     """Say why there is no target, or why schemes did not reach it.
 
     Parameters
     ----------
     results : mapping
         The document of ``airtune compare --json``.
+    called : callable
+        From the name of a scheme to what it is called in a sentence.
 
     Returns
     -------
@@ -42,15 +44,16 @@ def reasons(results: Mapping[str, Any]) -> list[str]:
     Examples
     --------
     >>> history = [{"round": t, "loss": x} for t, x in enumerate([5.0, 4.0, 3.0, 2.0])]
-    >>> entry = {"rounds_to_target": None, "history": history, "mse_db": -3.0}
+    >>> entry = {"rounds_to_target": None, "history": history}
     >>> scenario = {"training": {"rounds": 3}}
     >>> reasons({"target_loss": 1.4, "scenario": scenario, "schemes": {"fixed": entry}})
-    ["fixed's loss was still falling: 83 % of the way to the target after 3 rounds, MSE −3.0 dB."]
+    ["fixed's loss was still falling: 83 % of the way to the target after 3 rounds."]
     """
     schemes: Mapping[str, Mapping[str, Any]] = results.get("schemes") or {}
+    reference = called(REFERENCE)
     target = read(results.get("target_loss")).median
     seeds = int(results.get("seeds") or 1)
-    diverged = {name: sentence(name, entry, seeds) for name, entry in schemes.items()}
+    diverged = {name: sentence(called(name), entry, seeds) for name, entry in schemes.items()}
     if target is None:
         named = REFERENCE if len(schemes) > 1 else None  # what is said of the target says it
         others = [
@@ -58,7 +61,7 @@ def reasons(results: Mapping[str, Any]) -> list[str]:
             for name, text in diverged.items()
             if text and name != named
         ]
-        return [*_no_target(schemes, seeds), *others]
+        return [*_no_target(schemes, seeds, reference), *others]
     asked = _rounds_asked(results)
     missed = {
         name: entry
@@ -66,7 +69,7 @@ def reasons(results: Mapping[str, Any]) -> list[str]:
         if not read(entry.get("rounds_to_target")).known
     }
     said = [
-        _with_steps(diverged[name] or _missed(name, entry, target, asked), entry)
+        _with_steps(diverged[name] or _missed(called(name), entry, target, asked), entry)
         for name, entry in missed.items()
     ]
     said += [text for name, text in diverged.items() if text and name not in missed]
@@ -74,7 +77,7 @@ def reasons(results: Mapping[str, Any]) -> list[str]:
     if missed and gain is not None and gain < SMALL_GAIN:
         said.insert(
             0,
-            f"The target is {TARGET_PERCENT} % of {REFERENCE}'s gain, and {REFERENCE} itself "
+            f"The target is {TARGET_PERCENT} % of {reference}'s gain, and {reference} itself "
             f"gained only {_small(gain)}.",
         )
     return said
@@ -100,15 +103,15 @@ def _with_steps(sentence: str, entry: Mapping[str, Any]) -> str:
     return f"{sentence.removesuffix('.')}; {left}." if left else sentence
 
 
-def _no_target(schemes: Mapping[str, Mapping[str, Any]], seeds: int) -> list[str]:
+def _no_target(schemes: Mapping[str, Mapping[str, Any]], seeds: int, called: str) -> list[str]:
     """Say why there is no target: the reference did not improve; nothing where it did not run."""
-    reference = schemes.get(REFERENCE)
-    if reference is None or len(schemes) < 2:
+    entry = schemes.get(REFERENCE)
+    if entry is None or len(schemes) < 2:
         return []
-    opening = f"The target is {TARGET_PERCENT} % of {REFERENCE}'s gain, and {REFERENCE} itself"
-    if reference.get("diverged"):
-        return [sentence(opening, reference, seeds)]
-    first, last = (read(reference.get(key)).median for key in ("initial_loss", "final_loss"))
+    opening = f"The target is {TARGET_PERCENT} % of {called}'s gain, and {called} itself"
+    if entry.get("diverged"):
+        return [sentence(opening, entry, seeds)]
+    first, last = (read(entry.get(key)).median for key in ("initial_loss", "final_loss"))
     if first is None or last is None:
         return [f"{opening} has no loss at the start or at the end."]
     return [f"{opening} gained nothing: loss {two_losses(first, last)}."]
@@ -172,7 +175,7 @@ def _gain(reference: Mapping[str, Any]) -> float | None:
 
 def _error(entry: Mapping[str, Any]) -> str:
     error = read(entry.get("mse_db")).median
-    return "" if error is None else f", MSE {decimals(error, 1)} dB"
+    return "" if error is None else f", aggregation error {decimals(error, 1)} dB"
 
 
 def _percent(share: float) -> str:

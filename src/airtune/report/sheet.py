@@ -48,8 +48,21 @@ def figure_cell(value: Value, write: Callable[[float], str], empty: Cell) -> Cel
     """Return a figure as a cell, with its 10-90 % range; `empty` where it is not known."""
     spread = ""
     if value.spread and not (value.p10 is None and value.p90 is None):
-        ends = [write(x) if x is not None else "never" for x in (value.p10, value.p90)]
-        spread = " to ".join(ends)
+        spread = range_text(value.median, (value.p10, value.p90), write)
     if value.median is None:
         return Cell(empty.text, spread, empty.remark)
     return Cell(write(value.median), spread)
+
+
+def range_text(
+    middle: float | None, ends: tuple[float | None, float | None], write: Callable[[float], str]
+) -> str:
+    """Return a range in words; empty where both ends read as the middle does.
+
+    Examples
+    --------
+    >>> range_text(2.0, (1.0, None), str), range_text(2.0, (2.0, 2.0), str)
+    ('1.0 to never', '')
+    """
+    middle_text, *texts = ("never" if x is None else write(x) for x in (middle, *ends))
+    return "" if set(texts) == {middle_text} else " to ".join(texts)

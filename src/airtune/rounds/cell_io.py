@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,14 @@ CLIENTS = "clients"
 """Folder in that of an adapter with one of each client."""
 
 RoundDone = Callable[[Metrics], None]
+
+Decision = tuple[str, Any, Any, float]
+"""Name of what a plan decides, in the plan before and now, and how far numbers may be apart."""
+
+PLACES = {"max_travel": 0.0, "travel_price_db": 1e-6, "positions": 1e-4}
+"""What of a plan's `radio` says where antennas go, and rounding of it: none is for a travel limit,
+which follows from the clocks; finite differences give the price [dB], a search the positions
+[wavelengths]."""
 
 
 def execute(run: FederatedRun, cell: record.Cell, round_done: RoundDone) -> None:
@@ -185,21 +193,48 @@ def _check_plan(run: FederatedRun, cell: record.Cell) -> None:
     """Refuse to go on under another plan than the one that the cell began with."""
     before = record.read_document(cell.plan_file, documents.PlanDocument, sealed=True)
     now = documents.PlanDocument.model_validate(run.current.joint.to_dict())
-    same = before.batch == now.batch and before.rounds == now.rounds
-    same = same and _sent(before) == _sent(now)
-    same = same and before.repetition in (None, now.repetition)  # not told by older versions
-    clocks, powers = (
-        (np.array(one, np.float64), np.array(other, np.float64))
-        for one, other in (
-            (before.frequency_hz["clients"], now.frequency_hz["clients"]),
-            (before.power_backoff or now.power_backoff, now.power_backoff),
-        )
-    )
-    if not same or not all(np.allclose(*two, rtol=1e-9, atol=0.0) for two in (clocks, powers)):
-        raise InputError(
-            f"{cell.folder}: {names.PLAN} is not the plan that this version of airtune makes; "
-            f"resume with the version named in {names.ENVIRONMENT}"
-        )
+    for name, was, new, apart in [*_decided(before, now), *_places(before, now, run)]:
+        if not _same(was, new, apart):
+            told = "" if isinstance(was, list | dict) else f": {was}, now {new}"
+            raise InputError(
+                f"{cell.folder}: {names.PLAN} is not the plan that this version of airtune makes "
+                f"({name}{told}); resume with the version named in {names.ENVIRONMENT}"
+            )
+
+
+def _decided(before: documents.PlanDocument, now: documents.PlanDocument) -> Iterator[Decision]:
+    """Yield what two plans decide of batches, clocks, powers and what is sent."""
+    yield "rounds", before.rounds, now.rounds, 0.0
+    yield "batch", before.batch, now.batch, 0.0
+    yield "frequency_hz", before.frequency_hz["clients"], now.frequency_hz["clients"], 0.0
+    for name in ("power_backoff", "repetition"):
+        if getattr(before, name) is not None:  # not told by older versions
+            yield name, getattr(before, name), getattr(now, name), 0.0
+    sent = zip(("coding", "payload", "payload_size"), _sent(before), _sent(now), strict=True)
+    for name, was, new in sent:
+        yield name, was, new, 0.0
+
+
+def _places(
+    before: documents.PlanDocument, now: documents.PlanDocument, run: FederatedRun
+) -> Iterator[Decision]:
+    """Yield what two plans decide of where antennas with drives go in the rounds to come."""
+    if not run.scheme.array.moves:
+        return
+    was, new = ((plan.model_extra or {}).get("radio", {}) for plan in (before, now))
+    own = run.current.joint.scheme == run.scheme.name
+    stays = own and run.scenario.planning.movement == "once"
+    for name, apart in PLACES.items():
+        if name in was and (stays or name != "positions"):  # not told by older versions
+            yield f"radio.{name}", was[name], new[name], apart
+
+
+def _same(was: Any, now: Any, apart: float) -> bool:
+    """Whether two values are equal, numbers but for rounding."""
+    if isinstance(was, dict | str) or was is None or now is None:
+        return bool(was == now)
+    one, other = np.array(was, np.float64), np.array(now, np.float64)
+    return one.shape == other.shape and np.allclose(one, other, rtol=1e-9, atol=apart)
 
 
 def _sent(plan: documents.PlanDocument) -> tuple[object, ...]:

@@ -8,13 +8,12 @@ from typing import Any
 
 from airtune.kinds import Integer, Real
 from airtune.placement import Estimate
-from airtune.planning.draws import Outlook, drawn_blocks
+from airtune.planning.draws import ManyBlocks
 from airtune.planning.repetition import Repetition
 from airtune.planning.replan import CurrentPlan
 from airtune.radio.drives import Carriages
 from airtune.radio.facing import Facing
 from airtune.radio.movement import Movement
-from airtune.radio.units import from_db
 from airtune.schemes import BuiltScheme, Forecast, Link, RadioRound, Travel
 from airtune.schemes.aged import aged, outdated
 from airtune.schemes.arrays.base import ArrayPolicy, Trial
@@ -252,27 +251,11 @@ def _for_many_blocks(now: Standing) -> Aim:
     """Return the places of least expected error, where this has changed since they were chosen.
 
     The antennas are placed when a plan begins, and again when their expected error has grown by
-    `planning.drift_db`; they go only where drawn blocks that did not choose the places find them
-    better.  The selection of a round does not count, all participants do.
+    `planning.drift_db`.  The selection of a round does not count, all participants do.
     """
-    repetition, plan = now.repetition, now.current.joint.plan
-    weights, index = repetition.weights(plan.participants), now.done + 1
-    judging = drawn_blocks(repetition, index, "judge")
-
-    def error(positions: Real) -> Estimate:
-        outlook = Outlook.of(now.scheme, judging, weights, positions, repetition.matrix_sizes)
-        return outlook.expected_error(plan.power_backoff)
-
-    staying, before = error(now.positions), now.placed_error
-    rise = from_db(repetition.scenario.planning.drift_db)
-    if now.done == now.current.round and now.planned_places is not None:
-        places = now.planned_places
-    elif before is not None and staying.mean <= before * rise:
-        return Aim(now.positions, before, staying)
-    else:
-        blocks = drawn_blocks(repetition, index, "places")
-        places = now.scheme.array.place_average(blocks, weights, now.positions, now.travel)
-    moving = error(places)
-    if moving.mean >= staying.mean:
-        return Aim(now.positions, staying.mean, staying)
-    return Aim(places, moving.mean, moving)
+    plan = now.current.joint.plan
+    weights = now.repetition.weights(plan.participants)
+    index, backoff = now.done + 1, plan.power_backoff
+    many = ManyBlocks(now.repetition, now.scheme, index, weights, backoff, now.travel)
+    planned = now.planned_places if now.done == now.current.round else None
+    return Aim(*many.aim(now.positions, now.placed_error, planned))

@@ -117,7 +117,7 @@ class Poisoning:
         -------
         float or None
             0 where nobody is poisoned or heard; None in every round where there is no figure:
-            under a rule or a vote, and for `label-noise`, which has no honest update.
+            under a rule or a vote, and for `label-noise`, where no honest update is computed.
         """
         if self.settings.kind == "label-noise" or not averaged:
             return None

@@ -195,6 +195,7 @@ class State:
             energy_j=self.energy_j.total,
             client_energy_j=self.client_energy_j,
             loss=loss,
+            placed_error=self.placed_error,
         )
 
     def summary(self, budget: Budget) -> dict[str, Any]:

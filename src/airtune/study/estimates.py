@@ -48,6 +48,9 @@ class ModelFacts:
         Tokens of a training example, and those that are learnt, mean.
     examples, cut : int
         Training examples, and those of them that are cut to `data.max_tokens`.
+    patterns : dict of str to dict of str to number
+        Ranks and scales of its own that the adapter has for some layers; see
+        :class:`airtune.learning.lora.AdapterShape`.
     """
 
     sizes: Sizes
@@ -61,6 +64,7 @@ class ModelFacts:
     learnt_tokens: float
     examples: int
     cut: int
+    patterns: dict[str, dict[str, float]]
 
     @classmethod
     def of(cls, outline: Outline) -> ModelFacts:
@@ -79,6 +83,7 @@ class ModelFacts:
             learnt_tokens=float(np.mean([example.learnt_tokens for example in examples])),
             examples=len(examples),
             cut=sum(example.cut for example in examples),
+            patterns=outline.patterns,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -184,7 +189,8 @@ def wall_s(
     """Estimate roughly how long the rounds of a comparison take here [s].
 
     The learning by its floating-point operations at the rate of this machine, and the placement of
-    each round by the time that planning a scheme took.  What else runs here at the time counts.
+    each round by the time that planning a scheme took.  What else runs here at the time does not
+    count: both are measured with :func:`spent_s`.
 
     Parameters
     ----------
@@ -214,6 +220,19 @@ def training_rate(scenario: Scenario, facts: ModelFacts) -> float:
     return EFFICIENCY * matmul_rate(rows, min(facts.width or 512, 4096), scenario.threads)
 
 
+def spent_s(began: tuple[float, float]) -> float:
+    """Return the time since :func:`clocks` was asked [s], without that in which others computed.
+
+    That is the processor's time of one thread; with several, which share the work, the wall's.
+    """
+    return min(now - before for now, before in zip(clocks(), began, strict=True))
+
+
+def clocks() -> tuple[float, float]:
+    """Return the time of the wall and that of this process on processors [s]."""
+    return time.perf_counter(), time.process_time()
+
+
 def matmul_rate(tokens: int, width: int, threads: int) -> float:
     """Measure the best rate of matrix products of a model's shape [FLOP/s], in about 0.1 s."""
     left = np.ones((tokens, width), np.float32)
@@ -222,7 +241,7 @@ def matmul_rate(tokens: int, width: int, threads: int) -> float:
         left @ right
         least, began = math.inf, time.perf_counter()
         while time.perf_counter() - began < 0.1:
-            start = time.perf_counter()
+            start = clocks()
             left @ right
-            least = min(least, time.perf_counter() - start)
+            least = min(least, spent_s(start))
     return 8.0 * tokens * width * width / least

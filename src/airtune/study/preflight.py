@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -28,7 +27,9 @@ from airtune.study.estimates import (
     ModelFacts,
     check_memory,
     client_memory_gib,
+    clocks,
     memory_gib,
+    spent_s,
     training_rate,
     wall_s,
 )
@@ -117,7 +118,9 @@ class Preflight:
 
 
 def preflight(scenario: Scenario, records: int = 0) -> Preflight:
-    """Check a scenario as a comparison would meet it; nothing is trained, no weights are read.
+    """Check a scenario as a comparison would meet it; nothing is trained.
+
+    No weights are read but those of an adapter to start from, one matrix after the other.
 
     Settings and names, files, template and tokenisation, and the budgets by the plan of each
     scheme, for the first repetition.
@@ -151,6 +154,7 @@ def preflight(scenario: Scenario, records: int = 0) -> Preflight:
     if scenario.model.source == "small" or Path(scenario.model.source).suffix == ".gguf":
         found.attempt(lambda: check_cache(Path(scenario.cache)))
     facts = found.attempt(lambda: _facts(scenario, found, records))
+    found.attempt(lambda: _check_start(scenario, facts))
     if facts is None:
         return found
     found.left_out = list(facts.left_out)
@@ -166,11 +170,11 @@ def preflight(scenario: Scenario, records: int = 0) -> Preflight:
     from airtune.planning.coherence import Coherence
     from airtune.planning.repetition import Repetition
 
-    began = time.perf_counter()
+    began = clocks()
     repetition = Repetition(scenario, scenario.seed, facts.sizes)
     plans = found.attempt(lambda: _plans(repetition))
     if plans is not None:
-        planning_s = (time.perf_counter() - began) / len(set(map(id, plans.values())))
+        planning_s = spent_s(began) / len(set(map(id, plans.values())))
         joint = plans.get(PROPOSAL) or next(iter(plans.values()))
         found.estimates["rounds"] = joint.plan.rounds
         found.estimates["time_s"] = joint.plan.latency_s.total
@@ -195,7 +199,7 @@ def _check_memory(scenario: Scenario, facts: ModelFacts, found: Preflight) -> bo
 
 
 def _check_files(scenario: Scenario) -> None:
-    """Refuse files of pre-training, and an adapter to start from, that cannot be read."""
+    """Refuse files of pre-training that cannot be read."""
     # All import torch, which takes longer than everything else of a check whose facts are known.
     if scenario.data.pretraining_corpus is not None:
         from airtune.learning.corpus import read_texts
@@ -205,10 +209,15 @@ def _check_files(scenario: Scenario) -> None:
         from airtune.learning.pretrain import corpus_records
 
         corpus_records(scenario)
-    if scenario.model.adapter is not None:
-        from airtune.learning.lora import check_start
 
-        check_start(Path(scenario.model.adapter), scenario.model.lora)
+
+def _check_start(scenario: Scenario, facts: ModelFacts | None) -> None:
+    """Refuse an adapter to start from that a run would refuse, as far as the model is known."""
+    if scenario.model.adapter is not None:
+        from airtune.learning.lora import AdapterShape, check_start
+
+        shape = None if facts is None else AdapterShape(facts.sizes.matrices, facts.patterns)
+        check_start(Path(scenario.model.adapter), scenario.model.lora, shape)
 
 
 def _facts(scenario: Scenario, found: Preflight, records: int) -> ModelFacts:

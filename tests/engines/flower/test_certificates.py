@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import stat
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from airtune.engines.flower.certificates import write_certificates, write_node_key
+from airtune.engines.flower.programs import check_reachable
+from airtune.errors import InputError
 
 pytestmark = pytest.mark.skipif(
     find_spec("cryptography") is None, reason="cryptography (of the extra flower) is not installed"
@@ -66,3 +72,46 @@ def test_a_private_file_takes_the_place_of_no_other(tmp_path) -> None:
     with pytest.raises(FileExistsError):
         write_node_key(tmp_path / "node.key")
     assert not (tmp_path / "elsewhere").exists()
+
+
+@contextmanager
+def listening(folder: Path | None) -> Iterator[str]:
+    """Yield the address of a server: with the certificate of a folder, or one that says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(30)
+
+        def answer() -> None:
+            with suppress(OSError), server.accept()[0] as connection:
+                connection.settimeout(30)
+                if folder is None:
+                    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                    return
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                context.load_cert_chain(folder / "server.pem", folder / "server.key")
+                context.wrap_socket(connection, server_side=True).close()
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+        thread.join(30)
+
+
+def test_a_superlink_that_nobody_vouches_for_is_refused_at_once(tmp_path: Path) -> None:
+    mine, others, far = tmp_path / "mine", tmp_path / "others", tmp_path / "far"
+    for folder, name in ((mine, "127.0.0.1"), (others, "127.0.0.1"), (far, "192.0.2.1")):
+        folder.mkdir()
+        write_certificates(folder, [name])
+    with listening(mine) as address:
+        check_reachable(address, str(mine / "ca.pem"))
+    for folder, authority, message in (
+        (mine, others, r"engine\.certificate = '.*ca\.pem': does not vouch for engine\.address"),
+        (mine, None, r"engine\.certificate = null: does not vouch for engine\.address"),
+        (far, far, r"does not vouch for .* is not valid for '127\.0\.0\.1'"),
+        (None, mine, r"engine\.address = '127\.0\.0\.1:\d+': no SuperLink .* with TLS"),
+    ):
+        named = None if authority is None else str(authority / "ca.pem")
+        with listening(folder) as address, pytest.raises(InputError, match=message) as told:
+            check_reachable(address, named)
+        assert len(str(told.value)) <= 400
+    with pytest.raises(InputError, match=r"engine\.certificate = .*: must be a file with the cert"):
+        check_reachable("127.0.0.1:1", str(mine / "server.key"))

@@ -7,11 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airtune.engines import LocalEngine, extras
 from airtune.engines.flower import frames, started
 from airtune.engines.flower.engine import FlowerEngine
-from airtune.engines.flower.members import Member, check_alike, member_of, results_of
+from airtune.engines.flower.members import (
+    Member,
+    check_alike,
+    member_of,
+    oversized,
+    results_of,
+)
 from airtune.engines.flower.node import Node
 from airtune.engines.flower.started import nodes_here
 from airtune.errors import FailedError, InputError
@@ -19,6 +27,7 @@ from airtune.learning.data import load_sample
 from airtune.learning.exact import pairs_of
 from airtune.learning.learner import prepare
 from airtune.learning.payload import WHOLE, payload_of
+from airtune.learning.zeroth_order import asked as differences_along
 from airtune.rounds.faults import updates_of
 from airtune.scenario import Scenario
 
@@ -177,6 +186,11 @@ def test_a_node_that_answers_wrongly_is_lost_and_the_others_go_on(settings, here
             ({}, {"state/0/sum": np.zeros(3, np.float32)}),
             ({}, {"state/x/sum": np.zeros(3, np.float32)}),
             ({}, {"state/1/sum": np.zeros(size + 1, np.float32)}),
+            ({}, {"state/1/sum": np.full(3, 1e300)}),
+            ({}, {"state/1/": np.zeros(3, np.float32)}),
+            ({}, {"state/1/a\nb": np.zeros(3, np.float32)}),
+            ({}, {f"state/1/{n}": np.zeros(3, np.float32) for n in range(17)}),
+            ({"losses": [1e308]}, {}),
         ):
             with pytest.raises(FailedError, match="a node"):
                 results_of(forged(asked[0], header, arrays), [1], payload, 1, {})
@@ -184,8 +198,18 @@ def test_a_node_that_answers_wrongly_is_lost_and_the_others_go_on(settings, here
         with pytest.raises(FailedError, match="'sum' of client 1 has another shape"):
             other = forged(asked[0], {}, {"state/1/sum": np.zeros(3, np.float32)})
             results_of(other, [1], payload, 1, before)
+        with pytest.raises(FailedError, match="gradients, where differences of the loss were"):
+            results_of(asked[0], [1], payload, 1, {1: differences_along(2, 1e-3)})
         with pytest.raises(FailedError, match="an answer of another form"):
             results_of(frames.pack({}), [1], payload, 1, {})
+        # An update of the form, out of all proportion to those of the others.
+        nodes[1].node.answer = lambda message: forged(
+            truly(message), {"kind": "all"}, {"updates": np.full((1, size), 9e9, np.float32)}
+        )
+        with pytest.warns(RuntimeWarning, match=r"times as large as the one in the middle\)"):
+            done = engine.updates(adapter, CLIENTS, SIZES, 1, 2)
+        engine.check_round(done, CLIENTS)
+        assert (done.clients.tolist(), done.missing) == ([0, 2], (1,))
         nodes[1].node.answer = lambda message: frames.pack({"error": "no memory", "kind": "failed"})
         nodes[0].node.answer = nodes[1].node.answer
         done = engine.updates(adapter, CLIENTS, SIZES, 1, 2)
@@ -195,6 +219,19 @@ def test_a_node_that_answers_wrongly_is_lost_and_the_others_go_on(settings, here
         assert engine.updates(adapter, CLIENTS, SIZES, 1, 3).clients.tolist() == [1]
     finally:
         engine.close()
+
+
+@given(
+    st.lists(st.sampled_from([0.0, 1e-45, 1e-3, 1.0, 1e10]), min_size=1, max_size=7),
+    st.integers(1, 3),
+)
+def test_a_node_far_above_half_of_the_updates_is_refused(sizes, share) -> None:
+    nodes = {str(i): sizes[i : i + share] for i in range(0, len(sizes), share)}
+    refused = oversized(nodes)
+    there = [size for size in sizes if size > 0]
+    for node, own in nodes.items():
+        larger = sum(size * 1e7 < max(own) for size in there)
+        assert (node in refused) == (larger > 0 and larger * 2 >= len(there))
 
 
 OWN = {
@@ -221,7 +258,7 @@ OWN = {
         {"clients": "1"},
         {"sizes": [0, 5]},
         {"sizes": [0, 0, 0]},
-        {"sizes": [0, 10**13, 0]},
+        {"sizes": [0, 10**9 + 1, 0]},
         {"sizes": [0, True, 0]},
         {"holdings": {}},
         {"holdings": {"labels": ["a"], "counts": [[0], [4], [0]]}},

@@ -157,6 +157,8 @@ def spoilt(folder: Path, kind: str) -> None:
         np.savez(power, power=np.array([[None]]))
     elif kind == "bytes":
         power.write_bytes(b"PK\x03\x04 and no more")
+    elif kind == "places":
+        np.savez(folder / "rx_pos_t001_tx000_r000.npz", rx_pos=np.full((30, 3), 1e308))
     elif kind == "json":
         (folder / "params.json").write_text('{"rt_params": 3}')
     elif kind == "carrier":
@@ -172,6 +174,7 @@ def spoilt(folder: Path, kind: str) -> None:
         ("shape", r"delay_t001_tx000_r000 must have shape \(30, 3\), not \(3, 3\)"),
         ("pickle", "not a readable .npz file of plain numbers"),
         ("bytes", "not a readable .npz file"),
+        ("places", r"rx_pos_t001_tx000_r000 must be numbers of at most 1e\+09 m"),
         ("json", r"must be JSON with rt_params\.frequency"),
         ("carrier", r"rt_params\.frequency = '3\.5': must be in Hz"),
     ],

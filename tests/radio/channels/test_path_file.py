@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,17 @@ def test_distances_are_metres_in_the_file_and_wavelengths_in_memory(tmp_path: Pa
     assert clients.distances is not None
     np.testing.assert_allclose(clients.distances[:, :-1], 12.0 / wavelength(CARRIER))
     assert np.isinf(clients.distances[:, -1]).all()
+
+
+def test_waves_from_beyond_what_can_be_counted_are_plane(tmp_path: Path) -> None:
+    content = arrays()
+    content["distances"] = np.full(content["gains"].shape, 1e308)
+    np.savez(tmp_path / "far.npz", **content)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        clients = read_paths(tmp_path / "far.npz").blocks[0].clients
+    assert clients.distances is not None
+    assert np.isinf(clients.distances).all()
 
 
 def test_interferers_may_be_absent(tmp_path: Path) -> None:

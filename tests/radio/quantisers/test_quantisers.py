@@ -165,6 +165,43 @@ def test_booked_bits_are_what_a_range_coder_writes(density: Density, bits: int) 
     assert quantiser.quantise(update, sizes).payload_bits == pytest.approx(written, rel=0.01)
 
 
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 12, 16])
+def test_groups_are_coded_together_as_each_would_be_alone(bits: int) -> None:
+    """To the last bit, whatever stands beside a group."""
+    rng, quantiser = np.random.default_rng(bits), Entropy(bits)
+    sizes = [5, 300, 1, 13_000, 0, 300, 40, 300, 12_000, 2]
+    update = rng.standard_normal(sum(sizes)) * np.repeat(10.0 ** rng.integers(-9, 9, 10), sizes)
+    update[305] = 0.0  # a group of one zero
+    update[306] = 1e6 * np.abs(update[306:13_306]).max()  # few of many indices occur
+    sent, length = quantiser.quantise(update, sizes), 0.0
+    for end, size in zip(np.cumsum(sizes), sizes, strict=True):
+        group = update[end - size : end]
+        if not group.any():
+            assert not sent.values[end - size : end].any()
+            continue
+        values, bits_of_group = alone(quantiser, group)
+        assert sent.values[end - size : end].tobytes() == values.tobytes()
+        length += bits_of_group
+    assert sent.payload_bits == quantiser.whole(length)
+
+
+def alone(quantiser: Entropy, group: Real) -> tuple[Real, float]:
+    """Return what is decoded of a group and its bits, by the definition of the quantiser."""
+    top = np.abs(group).max()
+    unit = group / top
+    indices = np.rint(unit / np.sqrt(np.mean(unit**2)) / quantiser.step).astype(np.int64)
+    moduli, places, counts = np.unique(np.abs(indices), return_inverse=True, return_counts=True)
+    largest = int(moduli[-1])
+    lengths = [float(counts @ quantiser.code_lengths(d, moduli, largest)) for d in (GAUSS, LAPLACE)]
+    density = (GAUSS, LAPLACE)[int(np.argmin(lengths))]
+    middles = quantiser.step * moduli
+    means = density.mean(middles - quantiser.step / 2, middles + quantiser.step / 2)
+    levels = np.copysign(np.where(moduli == 0, 0.0, means)[places], unit)
+    decoded = float(levels @ unit) / float(levels @ levels) * levels
+    scale = np.abs(decoded).max()
+    return decoded * (float(np.float32(scale * top)) / scale), min(lengths)
+
+
 def test_the_better_book_is_taken() -> None:
     for density in (GAUSS, LAPLACE):
         update = entries(density, 50_000)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -29,8 +29,12 @@ from airtune.engines.flower.members import (
     check_same,
     is_unknown,
     member_of,
+    oversized,
     results_of,
+    size_of,
     with_own,
+    with_sizes,
+    without,
 )
 from airtune.engines.flower.secure import check_blocks, check_secure, check_spread, too_few
 from airtune.engines.flower.started import nodes_here, options_of
@@ -122,10 +126,11 @@ class FlowerEngine(LocalEngine):
                     "engine.workers = null: with engine.address it must say for how many nodes of "
                     "the federation a run waits"
                 )
-            programs.check_reachable(settings.address)
         certificate = settings.certificate
         if certificate is not None and not Path(certificate).is_file():
             raise InputError(f"engine.certificate = {shown(certificate)}: there is no such file")
+        if settings.address is not None:
+            programs.check_reachable(settings.address, certificate)
         if settings.minimum_clients > scenario.clients.count:
             raise InputError(
                 f"engine.minimum_clients = {settings.minimum_clients}: must be at most "
@@ -147,14 +152,15 @@ class FlowerEngine(LocalEngine):
             count = min(count, scenario.clients.count)
             self._started = [list(range(scenario.clients.count))[i::count] for i in range(count)]
             self._federation.start_nodes([options_of(scenario, own) for own in self._started])
-        tell(f"waiting for {count} nodes", 0.3)
-        names = self._federation.wait_for(count, settings.deadline_s)
+        names = self._federation.wait_for(
+            count, settings.deadline_s, lambda there: tell(f"nodes there: {there} of {count}", 0.3)
+        )
         tell(f"preparing {len(names)} nodes", 0.5)
         self._begin(scenario, seed, names)
         if scenario.engine.secure:
             check_spread(scenario, max(len(own.clients) for own in self._members.values()))
         tell("nodes ready", 1.0)
-        return replace(sizes, data_sizes=self._data_sizes(sizes.data_sizes))
+        return replace(sizes, data_sizes=with_sizes(sizes.data_sizes, self._members.values()))
 
     def processes(self) -> dict[int, list[int]]:
         """Return the clients of each node, by the number of its process on its machine."""
@@ -202,30 +208,40 @@ class FlowerEngine(LocalEngine):
         )
         if scenario.engine.secure:
             blocks = payload.blocks(payload.part(round_index))
-            reports = self._read(answers, round_index, lambda n, b: report_of(b, asked[n], blocks))
+            reports = self._read(
+                answers, round_index, lambda n, b: report_of(b, asked[n], blocks), Report.sizes
+            )
             ask = partial(self._sum, reports, round_index)
             held = held_of(list(reports.values()), clients, blocks, ask)
-            return replace(held, missing=_without(clients, [r.clients for r in reports.values()]))
+            return replace(held, missing=without(clients, [r.clients for r in reports.values()]))
         read = self._read(
             answers,
             round_index,
             lambda n, b: results_of(b, asked[n], payload, round_index, known),
+            lambda own: [size_of(update) for update in own.values()],
         )
         results = {k: update for own in read.values() for k, update in own.items()}
         found = np.array([k for k in clients.tolist() if k in results], dtype=np.int64)
         done = round_updates([results[k] for k in found.tolist()], found, len(adapter))
-        return replace(done, missing=_without(clients, read.values()))
+        return replace(done, missing=without(clients, read.values()))
 
     def _read(
-        self, answers: Answers, round_index: int, read: Callable[[str, bytes], T]
+        self,
+        answers: Answers,
+        round_index: int,
+        read: Callable[[str, bytes], T],
+        sizes: Callable[[T], Sequence[float]],
     ) -> dict[str, T]:
-        """Return what is in answers; a node whose answer is of another form is lost."""
+        """Return what is in answers; a node whose answer is of another form or size is lost."""
         found: dict[str, T] = {}
         for node, body in answers.bodies.items():
             try:
                 found[node] = read(node, body)
             except (InputError, FailedError) as error:
                 self._lost_node(node, str(error), round_index)
+        for node, why in oversized({node: sizes(own) for node, own in found.items()}).items():
+            self._lost_node(node, why, round_index)
+            del found[node]
         self._check_left()
         return found
 
@@ -377,17 +393,3 @@ class FlowerEngine(LocalEngine):
             return False
         kept = self._federation.nodes_here[self._here[node]]
         return kept.running and is_there(self._members[node].process)
-
-    def _data_sizes(self, sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the records of each client, of those with data of their own as they say."""
-        found = sizes.copy()
-        for member in self._members.values():
-            if member.own:
-                found[member.clients] = np.array(member.sizes)[member.clients]
-        return found
-
-
-def _without(clients: NDArray[np.int64], groups: Iterable[Iterable[int]]) -> tuple[int, ...]:
-    """Return those clients that are in no group."""
-    there = {client for group in groups for client in group}
-    return tuple(k for k in clients.tolist() if k not in there)

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -131,8 +131,18 @@ class Federation:
         header, _ = self._asked(frames.pack({"do": "nodes"}))
         return sorted(header["nodes"], key=int)
 
-    def wait_for(self, count: int, limit_s: float) -> list[str]:
+    def wait_for(
+        self, count: int, limit_s: float, tell: Callable[[int], None] | None = None
+    ) -> list[str]:
         """Return the nodes once there are `count` of them.
+
+        Parameters
+        ----------
+        count : int
+        limit_s : float
+            [s]
+        tell : callable, optional
+            Called with how many there are, again and again while there are too few.
 
         Raises
         ------
@@ -142,6 +152,8 @@ class Federation:
         until = time.monotonic() + limit_s
         while len(there := self.nodes()) < count:
             self._check_nodes()
+            if tell is not None:
+                tell(len(there))
             if time.monotonic() > until:
                 raise FailedError(
                     f"engine.workers = {count}: {len(there)} nodes have come to the federation "
@@ -300,11 +312,13 @@ class Federation:
             raise FailedError(
                 f"engine.name = 'flower': `flwr {arguments[0]}` has not ended within {limit_s:g} s"
             ) from None
+        said = done.stdout + done.stderr
         with contextlib.suppress(ValueError):
             found = json.loads(done.stdout[done.stdout.index("{") :])
             if isinstance(found, dict) and found.get("success"):
                 return found
-        why = " ".join((done.stdout + done.stderr).split()) or f"exit code {done.returncode}"
+            said = str(found["error-message"]) if "error-message" in found else said
+        why = " ".join(said.split()) or f"exit code {done.returncode}"
         raise InputError(
             f"engine.address = {shown(self.address)}: `flwr {arguments[0]}` was refused by the "
             f"SuperLink there ({clip(why[-180:])})"

@@ -1,18 +1,21 @@
 """The nodes of a federation as a run knows them, and the boundary at which answers are checked.
 
-Whatever a node answers, it is either of the form that is expected of it or a `FailedError` that
-says why: a node of another version, or one that means harm, is lost and does not stop a run.
+Whatever a node answers, it is either of the form that is expected of it or an error that says why.
+A run does not begin with a node that answers wrongly.  Later such a node, of another version or one
+that means harm, is lost for the round as if it had not answered, and the others go on.  What has
+the form is believed: that an update is honest cannot be seen at this door.
 """
 
 from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from airtune.engines.flower import frames, wire
 from airtune.engines.flower.allowed import LABEL, LABELS
@@ -22,11 +25,25 @@ if TYPE_CHECKING:
     from airtune.learning.payload import Payload
     from airtune.learning.results import ClientState, ClientUpdate
 
+RECORDS = 10**9
+"""Records of a client at most: updates are weighed by them."""
+
 LARGEST = 10**12
-"""Records of a client, or tokens of an update, at most."""
+"""Tokens of an update at most."""
 
 FARTHEST = 1e10
-"""Largest entry of an update, and of its scales: beside larger ones the air cannot be computed."""
+"""Largest number of an update, its scales, its state and its loss.
+
+Beside larger ones the air cannot be computed; there is no least one, as clients whose updates
+vanish beside those of others stay silent (:data:`airtune.radio.scales.LEAST`).
+"""
+
+FAR_APART = 1e7
+"""Largest update of a round over the one in the middle: beside larger ones others would be silent.
+"""
+
+STATES, NAME = 16, 64
+"""Arrays of a client's state, and characters of the name of one, at most."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -127,7 +144,7 @@ def member_of(node: str, body: bytes, count: int) -> Member:
     if own:
         if len(clients) != 1:
             raise ValueError(f"data of its own are those of one client, and not of {len(clients)}")
-        sizes = [whole_number(size, 0, LARGEST) for size in list_of(header["sizes"], count)]
+        sizes = [whole_number(size, 0, RECORDS) for size in list_of(header["sizes"], count)]
         holdings = _holdings(header["holdings"], sizes)
         if not sizes[clients[0]]:
             raise ValueError("it holds no records")
@@ -142,7 +159,7 @@ def _holdings(said: Mapping[str, Any], sizes: Sequence[int]) -> dict[str, list[A
     if len({*labels}) < len(labels):
         raise ValueError("a label is there twice")
     counts = [
-        [whole_number(n, 0, LARGEST) for n in list_of(own, len(labels))]
+        [whole_number(n, 0, RECORDS) for n in list_of(own, len(labels))]
         for own in list_of(said["counts"], len(sizes))
     ]
     if [sum(own) for own in counts] != list(sizes):
@@ -218,7 +235,7 @@ def results_of(
         What came up at the node, or what is wrong with its answer.
     """
     from airtune.learning.results import ClientUpdate
-    from airtune.learning.zeroth_order import asks
+    from airtune.learning.zeroth_order import PROBES, asks
 
     count = len(clients)
     header = said_by("of clients " + ", ".join(map(str, clients)), body)
@@ -230,7 +247,10 @@ def results_of(
     rows = wire.whole_rows(arrays["updates"], str(header["kind"]), payload, round_index)
     if header["clients"] != list(clients) or len(rows) != count:
         raise FailedError("engine.name = 'flower': a node sent the updates of other clients")
-    losses = [float(loss) for loss in list_of(header["losses"], count)]
+    for row, state in zip(rows, map(known.get, clients), strict=True):
+        if state is not None and asks(state) and row[int(state[PROBES][0]) :].any():
+            raise ValueError("gradients, where differences of the loss were asked for")
+    losses = losses_of(header["losses"], count)
     tokens = [whole_number(number, 0, LARGEST) for number in list_of(header["tokens"], count)]
     told = [truth_of(finite) for finite in list_of(header["finite"], count)]
     states = wire.states_of(arrays)
@@ -240,11 +260,54 @@ def results_of(
         state = states.get(client, {})
         finite = told[i] and math.isfinite(losses[i]) and bool(np.isfinite(rows[i]).all())
         finite = finite and all(bool(np.isfinite(array).all()) for array in state.values())
-        if finite and np.abs(rows[i]).max(initial=0.0) > FARTHEST:
-            raise ValueError(f"an entry of the update of client {client} is above {FARTHEST:g}")
+        for what, numbers in {"update": rows[i], **state}.items():
+            if finite and largest(numbers) > FARTHEST:
+                raise ValueError(f"{what} of client {client}: an entry is above {FARTHEST:g}")
         update = rows[i] if finite else np.zeros_like(rows[i])
         found[client] = ClientUpdate(update, losses[i], tokens[i], finite, state)
     return found
+
+
+def size_of(update: ClientUpdate) -> float:
+    """Return the largest entry of an update."""
+    return largest(update.update)
+
+
+def oversized(sizes: Mapping[str, Sequence[float]]) -> dict[str, str]:
+    """Return the nodes with an update out of all proportion to the others, and why.
+
+    Parameters
+    ----------
+    sizes : mapping of str to sequence of float
+        Of the updates of each node's clients.  Those of 0 count for nothing.
+
+    Examples
+    --------
+    >>> oversized({"3": [1e-3, 0.0], "4": [2e-3], "8": [5.0, 1e10]})
+    {'8': 'an update is 5e+12 times as large as the one in the middle'}
+    """
+    there = sorted(size for own in sizes.values() for size in own if size > 0)
+    if not there:
+        return {}
+    middle = there[(len(there) - 1) // 2]
+    return {
+        node: f"an update is {max(own) / middle:.0e} times as large as the one in the middle"
+        for node, own in sizes.items()
+        if max(own, default=0.0) > FAR_APART * middle
+    }
+
+
+def losses_of(said: Any, count: int) -> list[float]:
+    """Return so many losses, which may be no numbers, but none that is out of all reason."""
+    losses = [float(loss) for loss in list_of(said, count)]
+    if any(math.isfinite(loss) and abs(loss) > FARTHEST for loss in losses):
+        raise ValueError(f"a loss is above {FARTHEST:g}")
+    return losses
+
+
+def largest(numbers: NDArray[Any]) -> float:
+    """Return the largest size of a number."""
+    return max(float(numbers.max()), -float(numbers.min())) if numbers.size else 0.0
 
 
 def _check_states(
@@ -257,6 +320,11 @@ def _check_states(
     if others := sorted({*states} - {*clients}):
         raise ValueError(f"a state of client {others[0]}, which was not asked for")
     for client, state in states.items():
+        if len(state) > STATES or not all(n.isprintable() and 0 < len(n) <= NAME for n in state):
+            raise ValueError(
+                f"client {client} has {len(state)} states, at most {STATES} with names of at most "
+                f"{NAME} characters are read"
+            )
         for name, array in state.items():
             before = known.get(client, {}).get(name)
             if before is not None and (array.shape, array.dtype) != (before.shape, before.dtype):
@@ -278,3 +346,18 @@ def with_own(found: dict[str, list[Any]], member: Member) -> dict[str, list[Any]
         own = member.holdings["counts"][client]
         counts[client] = counted(member.holdings["labels"], own)
     return {"labels": labels, "counts": counts}
+
+
+def with_sizes(sizes: NDArray[np.int64], members: Iterable[Member]) -> NDArray[np.int64]:
+    """Return the records of each client, of those with data of their own as they say."""
+    found = sizes.copy()
+    for member in members:
+        if member.own:
+            found[member.clients] = np.array(member.sizes)[member.clients]
+    return found
+
+
+def without(clients: NDArray[np.int64], groups: Iterable[Iterable[int]]) -> tuple[int, ...]:
+    """Return those clients that are in no group."""
+    there = {client for group in groups for client in group}
+    return tuple(k for k in clients.tolist() if k not in there)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import ssl
 import sys
 from pathlib import Path
 
@@ -57,23 +58,66 @@ def program(name: str) -> str:
     return found
 
 
-def check_reachable(address: str) -> None:
-    """Refuse at once an address where nobody answers: Flower tries for ever.
+def check_reachable(address: str, certificate: str | Path | None) -> None:
+    """Refuse at once an address where no SuperLink answers, or one that nobody vouches for.
+
+    Flower tries for minutes, or for ever, and does not say which of the two it is.
+
+    Parameters
+    ----------
+    address : str
+        ``host:port``.
+    certificate : str or Path, or None
+        Of the authority that signed the SuperLink's; None: those that this system trusts.
 
     Raises
     ------
     InputError
-        Names it.
+        Names the setting.
+    """
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    try:
+        context = ssl.create_default_context(cafile=certificate)
+    except OSError as error:
+        raise InputError(
+            f"engine.certificate = {shown(str(certificate))}: must be a file with the certificate "
+            f"of an authority, PEM ({clip(error)})"
+        ) from None
+    try:
+        with (
+            socket.create_connection((host, int(port)), timeout=10) as plain,
+            context.wrap_socket(plain, server_hostname=host),
+        ):
+            pass
+    except ssl.SSLCertVerificationError as error:
+        named = "null" if certificate is None else shown(str(certificate))
+        raise InputError(
+            f"engine.certificate = {named}: does not vouch for engine.address = "
+            f"{shown(address)} ({clip(error.verify_message)}); must be of the authority that "
+            "signed the SuperLink's certificate, which names that host"
+        ) from None
+    except (OSError, OverflowError, ValueError) as error:
+        raise InputError(
+            f"engine.address = {shown(address)}: no SuperLink of Flower answers there with TLS "
+            f"({clip(error)})"
+        ) from None
+
+
+def listens(address: str) -> bool:
+    """Tell whether somebody answers at ``host:port``.
+
+    Examples
+    --------
+    >>> listens(f"127.0.0.1:{free_port()}")
+    False
     """
     host, _, port = address.rpartition(":")
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=10):
-            pass
-    except (OSError, OverflowError, ValueError) as error:
-        raise InputError(
-            f"engine.address = {shown(address)}: no SuperLink of Flower answers there "
-            f"({clip(error)})"
-        ) from None
+            return True
+    except (OSError, OverflowError, ValueError):
+        return False
 
 
 def free_port() -> int:

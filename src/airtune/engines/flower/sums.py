@@ -26,6 +26,7 @@ from airtune.engines.flower.members import (
     FARTHEST,
     LARGEST,
     list_of,
+    losses_of,
     said_by,
     truth_of,
     well_formed,
@@ -216,6 +217,11 @@ class Report:
     deviations: Real
     key: str
 
+    def sizes(self) -> list[float]:
+        """Return the largest scale of each client's update."""
+        found: list[float] = np.hypot(self.means, self.deviations).max(axis=1, initial=0.0).tolist()
+        return found
+
 
 @well_formed
 def report_of(body: bytes, clients: Sequence[int], blocks: Integer) -> Report:
@@ -244,7 +250,7 @@ def report_of(body: bytes, clients: Sequence[int], blocks: Integer) -> Report:
         raise ValueError(f"a key has {len(key)} bytes and not {masks.KEY}")
     for number in list_of(header["tokens"], len(clients)):
         whole_number(number, 0, LARGEST)
-    losses = tuple(float(loss) for loss in list_of(header["losses"], len(clients)))
+    losses = tuple(losses_of(header["losses"], len(clients)))
     finite = tuple(truth_of(one) for one in list_of(header["finite"], len(clients)))
     whole = tuple(one and bool(np.isfinite(loss)) for one, loss in zip(finite, losses, strict=True))
     return Report(tuple(clients), losses, whole, means, deviations, key.hex())

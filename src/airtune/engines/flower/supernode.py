@@ -11,7 +11,7 @@ from airtune.engines.flower import patient
 from airtune.engines.flower.folders import SOCKET, folder_here
 from airtune.engines.flower.keeper import Kept
 from airtune.engines.flower.node import Node, serve
-from airtune.engines.flower.programs import environment, free_port
+from airtune.engines.flower.programs import environment, free_port, listens
 from airtune.errors import FailedError, clip, shown
 
 
@@ -44,11 +44,14 @@ def serve_node(
         command += ["--port", str(free_port())]
         supernode = Kept(command, folder / "supernode.log", environment(home))
         try:
-            tell(f"a node of the federation at {address}")
+            tell(f"joins the federation at {address}, and answers its runs until this is ended")
+            if not listens(address):
+                tell(f"nobody answers at {address} yet: waits for a SuperLink there")
             serve(node, path, lambda: supernode.running)
             raise FailedError(
                 f"--address {shown(address)}: Flower's node has ended, as it does where the "
-                f"SuperLink does not know its key ({clip(reason(supernode.said(40)))})"
+                "SuperLink does not know its key, or --certificate not the SuperLink "
+                f"({clip(reason(supernode.said(40)))})"
             )
         finally:
             supernode.close()

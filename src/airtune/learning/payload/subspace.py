@@ -41,7 +41,7 @@ class RandomSubspace(Payload):
     about: ClassVar[str] = "coefficients in random subspaces, new each round"
     sized: ClassVar[bool] = True
     broadcasts_all: ClassVar[bool] = False
-    largest_mse: ClassVar[float] = 0.1  # rounds at more never arrived (system model, section 7b)
+    largest_mse: ClassVar[float] = 0.1  # one run of two arrived at that, none at 1 (section 7b)
 
     @cached_property
     def counts(self) -> Integer:

@@ -37,6 +37,8 @@ _ARRAYS = ("power", "phase", "delay", "aod_az", "aod_el", "aoa_az", "aoa_el", "r
 _CODE = re.compile(r"t\d{3}_tx\d{3}_r\d{3}")
 LOUDEST_DB = 100.0
 """Power of a path over that sent, at most [dB]: antenna gains included, far above any."""
+FARTHEST_M = 1e9
+"""Largest coordinate of a place [m]: maps of countries count from far away."""
 _LARGEST_JSON = 1 << 26
 """Bytes of params.json at most."""
 
@@ -102,8 +104,10 @@ def read_folder(folder: str | Path, code: str | None = None) -> RayTraced:
                 f", not {array.shape}"
             )
     for name in ("rx_pos", "tx_pos"):
-        if not np.isfinite(arrays[name]).all():
-            raise InputError(f"{clip(folder)}: {name}_{code} must be finite numbers")
+        if not (np.abs(arrays[name]) <= FARTHEST_M).all():
+            raise InputError(
+                f"{clip(folder)}: {name}_{code} must be numbers of at most {FARTHEST_M:g} m in size"
+            )
     loudest = np.nanmax(arrays["power"], initial=-np.inf)
     if loudest > LOUDEST_DB:
         raise InputError(

@@ -238,7 +238,8 @@ def _group(
             raise InputError(
                 f"{prefix}distances must be at least {NEAREST_M:g} m, not {distances.min():g}"
             )
-        found["distances"] = distances / metres
+        with np.errstate(over="ignore"):  # as far as that, waves are plane
+            found["distances"] = distances / metres
     return found
 
 

@@ -13,16 +13,21 @@ References
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from airtune.kinds import Floating, Real
+from airtune.kinds import Floating, Integer, Real
 
 SCALE_BITS = 32
 """Bits of a scale (one float32)."""
+
+BATCH = 12_000
+"""Entries of groups that are coded together; a longer group is coded alone.  Arrays of so many fit
+a processor's cache, and the C library does not ask the system for each of them anew."""
 
 
 @dataclass(frozen=True)
@@ -98,15 +103,31 @@ class Quantiser(ABC):
         """
         values, payload, entries = np.zeros(len(update)), 0.0, 0
         groups = spans(sizes, len(update))
-        for span in groups:
-            group = np.asarray(update[span], dtype=np.float64)
-            top = largest(group)
-            if top > 0:
-                # in units of the largest modulus: squares stay away from underflow and overflow
-                decoded, bits = self.encode_group(group / top)
-                values[span] = rescaled(decoded, top)
-                payload, entries = payload + bits, entries + len(group)
+        for batch, tops in _batches(groups, update):
+            x = np.concatenate([update[span] for span in batch], dtype=np.float64)
+            lengths = np.array([span.stop - span.start for span in batch])
+            # in units of the largest modulus: squares stay away from underflow and overflow
+            decoded, bits = self.encode_groups(x / np.repeat(tops, lengths), lengths)
+            decoded *= np.repeat(_sent_scales(_largest(decoded, starts_of(lengths)), tops), lengths)
+            for span, part, length in zip(batch, spans_of(lengths), bits, strict=True):
+                values[span] = decoded[part]
+                payload += length
+            entries += len(x)
         return Quantised(values, self.whole(payload), self.group_bits * len(groups), entries)
+
+    def encode_groups(self, entries: Real, lengths: Integer) -> tuple[Real, list[float]]:
+        """Return what is decoded of some groups, end to end, and the bits of each one's entries.
+
+        Parameters
+        ----------
+        entries : ndarray, float, shape (n,)
+            Of the groups one after the other, each as :meth:`encode_group` takes it.
+        lengths : ndarray, int, shape (G,)
+            Sum n.
+        """
+        found = [self.encode_group(entries[span]) for span in spans_of(lengths)]
+        decoded, bits = zip(*found, strict=True)
+        return np.concatenate(decoded), list(bits)
 
     @abstractmethod
     def encode_group(self, group: Real) -> tuple[Real, float]:
@@ -241,15 +262,52 @@ def fitted(levels: Real, group: Real) -> float:
     return float(levels @ group) / energy if energy > 0 else 0.0
 
 
-def largest(values: Real) -> float:
-    """Return the largest modulus, 0 of nothing, without an array of moduli."""
-    return max(float(values.max(initial=0.0)), -float(values.min(initial=0.0)))
+def starts_of(lengths: Integer) -> Integer:
+    """Return where each of some groups begins that stand end to end."""
+    return np.cumsum(lengths) - lengths
 
 
-def rescaled(decoded: Real, top: float) -> Real:
-    """Return decoded entries in units of `top` as a scale that is sent as a float32 gives them."""
-    scale = largest(decoded)
-    if scale == 0:
-        return decoded
+def spans_of(lengths: Integer) -> list[slice]:
+    """Return the slices of some groups that stand end to end."""
+    ends = np.cumsum(lengths).tolist()
+    return [slice(a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
+
+
+def _batches(groups: list[slice], update: Floating) -> Iterator[tuple[list[slice], Real]]:
+    """Yield groups that are not 0, as many together as are coded at once, and their tops.
+
+    What is done to each entry of a short group takes less time than the calls that ask for it.
+    """
+    groups = [span for span in groups if span.stop > span.start]
+    if not groups:
+        return
+    tops = _largest(update, np.array([span.start for span in groups])).astype(np.float64)
+    batch, count = list[int](), 0
+    for index in np.flatnonzero(tops > 0).tolist():
+        length = groups[index].stop - groups[index].start
+        if batch and count + length > BATCH:
+            yield [groups[i] for i in batch], tops[batch]
+            batch, count = [], 0
+        batch.append(index)
+        count += length
+    if batch:
+        yield [groups[i] for i in batch], tops[batch]
+
+
+def _largest(entries: Floating, starts: Integer) -> Floating:
+    """Return the largest modulus from each start to the next, without an array of moduli."""
+    return np.maximum(np.maximum.reduceat(entries, starts), -np.minimum.reduceat(entries, starts))
+
+
+def _sent_scales(scales: Floating, tops: Real) -> Real:
+    """Return the factors that bring decoded groups to units of `tops`.
+
+    Parameters
+    ----------
+    scales : ndarray, float, shape (G,)
+        Largest decoded moduli.  What is sent is each one in units of its top, as a float32.
+    tops : ndarray, float, shape (G,)
+    """
     most = float(np.finfo(np.float32).max)
-    return decoded * (float(np.float32(min(scale * top, most))) / scale)
+    sent = np.minimum(scales * tops, most).astype(np.float32).astype(np.float64)
+    return np.divide(sent, scales, out=np.ones(len(scales)), where=scales > 0)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from scipy.optimize import brentq
 
 from airtune.kinds import Integer, Real
-from airtune.radio.quantisers.base import SCALE_BITS, Quantiser, fitted
+from airtune.radio.quantisers.base import SCALE_BITS, Quantiser, fitted, spans_of, starts_of
 from airtune.radio.quantisers.densities import DENSITIES, LAPLACE, Density
 
 PRECISION = 24
@@ -67,24 +67,41 @@ class Entropy(Quantiser):
 
     def encode_group(self, group: Real) -> tuple[Real, float]:
         """Return what is decoded of a group, and the bits of its entries."""
-        indices = self.indices(group)
-        sizes = np.abs(indices)
-        largest = int(sizes.max())
-        if largest < min(_TABLE, 4 * len(sizes)):
-            counts, each, places = np.bincount(sizes), np.arange(largest + 1), sizes
-            codes = [self._all_lengths(density, largest) for density in DENSITIES]
-        else:
-            each, places, counts = np.unique(sizes, return_inverse=True, return_counts=True)
-            codes = [self.code_lengths(density, each, largest) for density in DENSITIES]
-        lengths = [float(counts @ code) for code in codes]
-        chosen = DENSITIES[int(np.argmin(lengths))]
-        means = self._cells(chosen, each)[1]
-        levels = np.copysign(means[places], group)
-        return fitted(levels, group) * levels, min(lengths)
+        decoded, bits = self.encode_groups(group, np.array([len(group)]))
+        return decoded, bits[0]
+
+    def encode_groups(self, entries: Real, lengths: Integer) -> tuple[Real, list[float]]:
+        """Return what is decoded of some groups, end to end, and the bits of each one's entries."""
+        places, spans = np.abs(self._indices(entries, lengths)), spans_of(lengths)
+        tops, moduli = np.maximum.reduceat(places, starts_of(lengths)), list[Integer]()
+        for span, top in zip(spans, tops.tolist(), strict=True):
+            each = np.arange(top + 1) if top < min(_TABLE, 4 * (span.stop - span.start)) else None
+            if each is None:  # few of so many occur
+                each, places[span] = np.unique(places[span], return_inverse=True)
+            moduli.append(each)
+        widths = np.array([len(each) for each in moduli])
+        firsts = starts_of(widths)
+        places += np.repeat(firsts, lengths)
+        counts = np.bincount(places, minlength=int(widths.sum())).astype(np.float64)
+        bits, means = list[float](), list[Real]()
+        for each, first in zip(moduli, firsts.tolist(), strict=True):
+            seen = counts[first : first + len(each)]
+            codes = [float(seen @ self._lengths(density, each)) for density in DENSITIES]
+            bits.append(min(codes))
+            means.append(self._cells(DENSITIES[codes.index(bits[-1])], each)[1])
+        levels = np.copysign(np.concatenate(means)[places], entries)
+        fits = [fitted(levels[span], entries[span]) for span in spans]
+        return levels * np.repeat(fits, lengths), bits
 
     def indices(self, group: Real) -> Integer:
         """Return the index of the cell of each entry, shape (d_b,)."""
-        unit = group / np.sqrt(np.mean(group**2))
+        return self._indices(group, np.array([len(group)]))
+
+    def _indices(self, entries: Real, lengths: Integer) -> Integer:
+        """Return :meth:`indices` of some groups, end to end."""
+        squares = np.square(entries)
+        means = np.array([np.add.reduce(squares[span]) for span in spans_of(lengths)]) / lengths
+        unit = entries / np.repeat(np.sqrt(means), lengths)
         return np.asarray(np.rint(unit / self.step), dtype=np.int64)
 
     def code_lengths(self, density: Density, sizes: Integer, largest: int) -> Real:
@@ -105,11 +122,12 @@ class Entropy(Quantiser):
         spread = min((2 * largest + 1) * floor, 0.5)
         return np.asarray(-np.log2(floor + (1.0 - spread) * self._cells(density, sizes)[0]))
 
-    def _all_lengths(self, density: Density, largest: int) -> Real:
-        """Return :meth:`code_lengths` of all moduli up to the largest; short ones are kept."""
-        if largest < _KEPT:
+    def _lengths(self, density: Density, moduli: Integer) -> Real:
+        """Return :meth:`code_lengths` of the moduli of a group; short ones are kept."""
+        largest = int(moduli[-1])
+        if largest < _KEPT and len(moduli) == largest + 1:
             return _kept_lengths(density, self.bits, largest)
-        return self.code_lengths(density, np.arange(largest + 1), largest)
+        return self.code_lengths(density, moduli, largest)
 
     def expected_error(self, sizes: npt.ArrayLike) -> float:
         """Return the distortion for Laplace entries."""

@@ -66,10 +66,12 @@
     const half = (r) => `M${BASE.x - r},${BASE.y}A${r},${r} 0 0 1 ${BASE.x + r},${BASE.y}`;
     element("path", { class: "ground", d: `${half(REACH)}Z` }, under);
     const step = niceStep(reach);
-    for (let metres = step; metres < reach * 0.999; metres += step) {
+    const rings = Math.ceil(reach * 0.999 / step) - 1;
+    for (let ring = 1; ring <= rings; ring += 1) {
+      const metres = ring * step;
       const r = REACH * metres / reach;
       element("path", { class: "ring", d: half(r) }, under);
-      element("text", { x: BASE.x + r, y: BASE.y + 15, "text-anchor": "middle" }, under).textContent = `${number(metres, 0)} m`;
+      element("text", { x: BASE.x + r, y: BASE.y + 15, "text-anchor": "middle" }, under).textContent = number(metres, 0) + (ring === rings ? " m" : "");
     }
     element("rect", { class: "base", x: BASE.x - 22, y: BASE.y - 3, width: 44, height: 6, rx: 2 }, under);
   }

@@ -1,0 +1,66 @@
+"""Whole rounds beside a node that lies: it is missing or silent, and the others go on."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+
+from airtune.engines.flower import frames
+from airtune.engines.flower.engine import FlowerEngine
+from airtune.learning.learner import prepare
+from airtune.planning.repetition import Repetition
+from airtune.rounds.federated import FederatedRun
+from airtune.scenario import Scenario
+
+from .federations import secure
+
+SUBNORMAL, IMMENSE = np.float32(1e-44), np.float32(9e9)
+
+
+def rounds_beside(scenario: Scenario, here, change) -> tuple[list[dict], np.ndarray]:
+    """Return the lines of two rounds in which node 1 changes the arrays of its answers."""
+    engine = FlowerEngine(prepare)
+    try:
+        engine.start(scenario, 1)
+        node = here.opened_ones[-1].nodes_here[1].node
+        truly = node.answer
+
+        def lying(message: bytes) -> bytes:
+            header, arrays = frames.unpack(truly(message))
+            return frames.pack(header, {n: change(n, array) for n, array in arrays.items()})
+
+        node.answer = lying
+        run = FederatedRun(Repetition(scenario, 1, engine.learner), "movable", engine)
+        return [run.run_round() for _ in range(2)], run.state.adapter
+    finally:
+        engine.close()
+
+
+@pytest.mark.filterwarnings("ignore:a node of the federation has not answered")
+@pytest.mark.parametrize(("number", "missing"), [(SUBNORMAL, []), (IMMENSE, [1])])
+def test_updates_out_of_all_proportion_end_no_run(settings, here, number, missing) -> None:
+    scenario = Scenario.model_validate({**settings, "schemes": ["movable"]})
+
+    def change(name: str, array: np.ndarray) -> np.ndarray:
+        return np.sign(array + SUBNORMAL) * number if name == "updates" else array
+
+    lines, adapter = rounds_beside(scenario, here, change)
+    assert [line["missing"] for line in lines] == [missing, missing]
+    assert all(np.isfinite(line["loss"]) for line in lines)
+    assert np.isfinite(adapter).all()
+    assert np.any(adapter[len(adapter) // 2 :])  # the others have learnt
+
+
+@pytest.mark.skipif(find_spec("cryptography") is None, reason="cryptography is not installed")
+@pytest.mark.filterwarnings("ignore:a node of the federation has not answered")
+def test_scales_out_of_all_proportion_cost_a_secure_run_that_node_only(settings, here) -> None:
+    scenario = secure({**settings, "schemes": ["movable"]}, engine={"workers": 3})
+
+    def change(name: str, array: np.ndarray) -> np.ndarray:
+        return np.full_like(array, IMMENSE) if name == "deviations" else array
+
+    lines, _ = rounds_beside(scenario, here, change)
+    assert [(line["clients"], line["missing"]) for line in lines] == [([0, 2], [1])] * 2
+    assert all(np.isfinite(line["loss"]) for line in lines)
