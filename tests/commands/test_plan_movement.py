@@ -56,3 +56,26 @@ def test_policy_drive_and_what_was_found_are_told(
         assert f"│ {10 * math.log10(radio['expected_error']['mean']):.1f} dB (" in shown
     plan_and_show(str(file), [], "fixed", out, False)
     assert "stepper" not in capsys.readouterr().out
+
+
+def test_where_the_array_faces_is_told(
+    small_scenario: Scenario,
+    quadratic: object,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    scenario = with_settings(
+        small_scenario,
+        cache=str(tmp_path / "cache"),
+        array__element="tr38901",
+        array__rotation__movable="turned",
+        array__rotation__draws=1,
+    )
+    file = tmp_path / "scenario.yaml"
+    file.write_text(yaml.safe_dump(scenario.to_dict()))
+    plan_and_show(str(file), [], None, tmp_path / "plan", False)
+    angles = json.loads((tmp_path / "plan" / "plan.json").read_text())["radio"]["rotation_deg"]
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"yaw, pitch, roll │ {', '.join(f'{angle:g}' for angle in angles)} in round 1" in shown
+    plan_and_show(str(file), [], "fixed", tmp_path / "plan", False)
+    assert "array faces" not in capsys.readouterr().out

@@ -29,6 +29,7 @@ IN_SI = {
     "m": 1, "km": 1e3, "cm": 1e-2, "mm": 1e-3, "um": 1e-6, "nm": 1e-9,
     "m/s": 1, "cm/s": 1e-2, "mm/s": 1e-3, "um/s": 1e-6, "km/h": 1 / 3.6,
     "deg": 1, "°": 1, "rad": 180 / math.pi, "mrad": 0.18 / math.pi,
+    "deg/s": 1, "°/s": 1, "rad/s": 180 / math.pi,
     "dB": 1, "dB/decade": 1, "dB/wavelength": 1,
     "wavelengths": 1, "wavelength": 1, "lambda": 1, "λ": 1,
     "bit": 1, "bits": 1, "FLOP/cycle": 1, "W/Hz3": 1, "W/Hz^3": 1, "J/Hz2": 1, "J/Hz^2": 1,

@@ -217,7 +217,11 @@ def _moves(report: ScenarioPlan) -> bool:
 
 
 def _ways(report: ScenarioPlan) -> Iterator[tuple[str, str]]:
-    """Yield how the antennas move, and what the plan has found for it; nothing where they stand."""
+    """Yield how array and antennas move, and what the plan has found for it."""
+    facings = report.repetition.facings
+    if facings is not None:
+        angles = ", ".join(f"{angle:g}" for angle in facings.of(1).angles)
+        yield "array faces [deg]: yaw, pitch, roll", f"{angles} in round 1"
     if not _moves(report):
         return
     scenario, expected = report.repetition.scenario, report.joint.expected

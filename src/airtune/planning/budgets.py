@@ -176,8 +176,8 @@ def expected_rounds(
     that is greater: the plan counts the power limit for every upload, which no round has to spend
     and any may, and the mean knows what rounds have cost besides.  The round ahead: the same, with
     pilots, upload and broadcast at its paths, which are known when it opens, and the antennas where
-    they are.  Where less than :data:`NEAR_END` such rounds are left in a budget, the way that the
-    antennas would go is looked at, too.
+    they are, and the turn of the array.  Where less than :data:`NEAR_END` such rounds are left in a
+    budget, the way that the antennas would go is looked at, too.
 
     Returns
     -------
@@ -208,6 +208,9 @@ def expected_rounds(
         there = _moved(turn, joint, standing, spent)
         ahead += _sending(repetition, joint, there) - _sending(repetition, joint, standing.costs)
         ahead += _moving(joint, there) - _moving(joint, before)
+    if repetition.facings is not None:
+        turn_s, turn_j = repetition.facings.way(spent.round + 1)
+        ahead += _moving(joint, replace(before, move_s=turn_s, move_j=turn_j))
     return np.maximum(mean, ahead), np.maximum(mean, planned)
 
 

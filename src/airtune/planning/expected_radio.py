@@ -224,13 +224,13 @@ class RadioTurn:
             overlap=overlap,
         )
         costs = self._refined(costs)
-        if self.moves_once:
-            costs = costs.moving_once
+        costs = costs.moving_once if self.moves_once else costs
         noise, price = forecast.mse - forecast.bias, self.least_price(price_db)
         if self.walks:
             first, travel = (self.round, weights, positions), Travel(max_travel, price)
             walk = Walk.of(repetition, self.scheme, first, travel)
             noise, costs = walk.mse - walk.bias, walk.booked(costs)
+        costs = faces.booked(costs, self.round) if (faces := repetition.facings) else costs
         # with so much error they may stay where they are
         if self.scheme.array.moves and self.scheme.air.places_set_error:
             noise = max(noise, repetition.scenario.planning.quality - forecast.bias)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from airtune.errors import InputError, shown
 from airtune.learning.payload import SeededDirections
 from airtune.planning.aggregation import aggregating
+from airtune.planning.facings import facing_scheme
 from airtune.planning.repetition import Repetition
 from airtune.registry import CLIENT_OBJECTIVES, SCHEMES
 from airtune.scenario import Radio, Scenario
@@ -17,7 +18,8 @@ def for_scheme(repetition: Repetition, scheme: str) -> Repetition:
 
     Schemes with `forward_only` have seeded directions for the payload, plain descent for the server
     as their papers have, and a broadcast of the numbers as they are; digital schemes have what
-    `digital.aggregation` says (:mod:`airtune.planning.aggregation`), all others the scenario.
+    `digital.aggregation` says (:mod:`airtune.planning.aggregation`), all others the scenario.  Its
+    array turns as `array.rotation` says (:mod:`airtune.planning.facings`).
 
     Parameters
     ----------
@@ -30,6 +32,7 @@ def for_scheme(repetition: Repetition, scheme: str) -> Repetition:
     InputError
         The settings of the clients do not go with the scheme.
     """
+    repetition = facing_scheme(repetition, scheme)
     if repetition.own_payload is not None:
         return repetition
     if not getattr(SCHEMES[scheme], "forward_only", False):

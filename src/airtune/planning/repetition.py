@@ -19,7 +19,10 @@ from airtune.learning.payload import Payload, payload_of
 from airtune.learning.twins import cost_twin
 from airtune.planning.group_powers import REFERENCE, powers_at
 from airtune.planning.resources import PlanInputs, plan_inputs
+from airtune.planning.turning import Turning
 from airtune.radio.channels import Channel
+from airtune.radio.channels.turned import with_element
+from airtune.radio.facing import AHEAD
 from airtune.radio.measured import Sounding
 from airtune.radio.movement import Movement, movement, standing
 from airtune.radio.units import wavelength
@@ -61,11 +64,13 @@ class Repetition:
     bound : BoundConstants, optional
         Constants of the bound where they were calibrated; by default those of the scenario.
     channel : Channel, optional
-        Source of the propagation paths; by default the one that `radio.channel` names.
+        Source of the paths; by default the one that `radio.channel` names.
     pilot : Pilot, optional
         For a plan that minimises what is predicted: a few rounds without errors.
     own_payload : Payload, optional
         What a scheme sends whatever `aggregation.payload` is (:mod:`airtune.planning.forward`).
+    facings : Turning, optional
+        Where the array of a scheme faces that turns (:mod:`airtune.planning.facings`).
     """
 
     scenario: Scenario
@@ -75,6 +80,7 @@ class Repetition:
     channel: Channel | None = None
     pilot: Pilot | None = None
     own_payload: Payload | None = None
+    facings: Turning | None = None
     _schemes: dict[str, BuiltScheme] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -93,12 +99,11 @@ class Repetition:
         scenario : Scenario
         seed : int
         prepare : callable, optional
-            Makes the learner on which constants of the bound are calibrated, where the scenario
-            asks for it; :func:`airtune.learning.learner.prepare` by default.
+            Makes the learner on which the bound is calibrated, where the scenario asks for it.
         progress : callable, optional
             Called with a text and the fraction done.
         sizes : Sizes, optional
-            What an engine has returned; by default they are measured without training anything.
+            What an engine has returned; by default measured, without training anything.
 
         Raises
         ------
@@ -121,7 +126,7 @@ class Repetition:
         radio, channel = self.scenario.radio, self.channel
         if channel is None:
             channel = CHANNELS[radio.channel](radio, self.scenario.clients, self.seed)
-        return checked(channel, radio)
+        return with_element(checked(channel, radio), self.scenario.array, radio.channel)
 
     def scheme(self, name: str) -> BuiltScheme:
         """Return a scheme with the settings of this repetition, built once.
@@ -144,8 +149,9 @@ class Repetition:
     @cached_property
     def group_powers(self) -> Literal["block", "loaded"]:
         """What `aggregation.normalise: auto` means: one choice for all schemes."""
-        scheme = SCHEMES[REFERENCE].build(self.scenario, self.seed)
-        link = scheme.array.link(self.radio(1), self.omega, scheme.array.start())
+        scheme, radio = SCHEMES[REFERENCE].build(self.scenario, self.seed), self.radio(1)
+        straight = replace(radio, block=radio.block.facing(AHEAD))
+        link = scheme.array.link(straight, self.omega, scheme.array.start())
         return powers_at(scheme.air.forecast(link, self.omega, self.matrix_sizes).mse)
 
     def planned_scheme(self, name: str, sendings: int) -> BuiltScheme:
@@ -156,13 +162,7 @@ class Repetition:
 
     @cached_property
     def payload(self) -> Payload:
-        """What is sent of an update.
-
-        Raises
-        ------
-        InputError
-            It does not fit the adapter matrices.
-        """
+        """What is sent of an update; an InputError where it does not fit the adapter matrices."""
         given = self.scenario.aggregation
         return self.own_payload or payload_of(given, self.sizes.matrices, self.seed)
 
@@ -186,10 +186,7 @@ class Repetition:
 
     @cached_property
     def matrix_sizes(self) -> NDArray[np.int64]:
-        """Numbers of each block that is sent, in a round of the payload's largest part.
-
-        With the payload `lora` these are the entries of each adapter matrix.
-        """
+        """Numbers of each block that is sent, in a round of the payload's largest part."""
         return self.payload.blocks(self.payload.largest)
 
     @cached_property
@@ -228,9 +225,8 @@ class Repetition:
     @cached_property
     def constants(self) -> BoundConstants:
         """Constants of the convergence bound, for what the payload makes of an update."""
-        constants = self.bound or calibrate.given_constants(self.scenario.bound)
-        payload = self.payload
-        return of_payload(constants, payload.share, payload.inflation, payload.amplification)
+        given, payload = self.bound or calibrate.given_constants(self.scenario.bound), self.payload
+        return of_payload(given, payload.share, payload.inflation, payload.amplification)
 
     @cached_property
     def inputs(self) -> PlanInputs:
@@ -358,8 +354,8 @@ class Repetition:
     ) -> Link:
         """Return the link of the broadcast that opens a round.
 
-        Antennas that move while the clients compute are still at their old places; others, and what
-        is switched, are set for the round.
+        Antennas that move while the clients compute are still at their old places, and an array
+        that turns at its old angles; others, and what is switched, are set for the round.
 
         Parameters
         ----------
@@ -376,8 +372,11 @@ class Repetition:
             The round as it is known when it opens; by default as of the upload.
         """
         radio = upload.radio if opening is None else opening
-        if self.scenario.planning.overlap and array.moves:
-            return replace(array.link(radio, weights, old), true_positions=true_old)
+        facings = None if opening is None else self.facings
+        unturned = None if facings is None else facings.before(radio)
+        if self.scenario.planning.overlap and (array.moves or unturned):
+            places = old if array.moves else upload.positions
+            return replace(array.link(unturned or radio, weights, places), true_positions=true_old)
         if upload.radio.age_s == 0.0:
             return upload
         return replace(upload, radio=array.link(radio, weights, upload.positions).radio)

@@ -56,6 +56,8 @@ class ScenarioPlan:
         """Return the document that ``airtune plan --json`` prints."""
         document = self.joint.to_dict()
         document["radio"] |= _beamformer(self.repetition, self.joint)
+        if self.repetition.facings is not None:
+            document["radio"]["rotation_deg"] = list(self.repetition.facings.of(1).angles)
         twin, pilot, coherence = self.repetition.twin, self.repetition.pilot, self.coherence
         scenario = self.repetition.scenario
         return {

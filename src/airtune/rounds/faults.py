@@ -17,7 +17,7 @@ from airtune.costs import Components, compute_time
 from airtune.engines import RoundUpdates
 from airtune.kinds import Integer, Mask, Real
 from airtune.learning.results import ClientState
-from airtune.radio.channels.base import Block, Transmitters
+from airtune.radio.channels.base import Block
 from airtune.radio.channels.block_fading import BlockFading
 from airtune.radio.drives import Carriages
 from airtune.radio.impairments import Impairments
@@ -170,10 +170,8 @@ class FaultSource:
         before = None if wrong.outdated is None else of_round(index - 1).perceived
         radio = of_round(index)
         if before is not None and wrong.outdated is not None:
-            known = radio.perceived
-            clients = known.clients.replaced(wrong.outdated, before.clients)
-            block = Block(radio.true, Transmitters(clients, known.interferers))
-            radio = replace(radio, block=block)
+            known = radio.perceived.replaced(wrong.outdated, before)
+            radio = replace(radio, block=Block(radio.true, known))
         return self._jammed(radio) if wrong.jammed else radio
 
     def waiting(self, wrong: RoundFaults, clients: Integer, computing: Computing) -> Waiting | None:
@@ -220,10 +218,7 @@ class FaultSource:
             radio.budget,
             interferer_powers=np.concatenate([radio.budget.interferer_powers, power]),
         )
-        true, known = (
-            Transmitters(one.clients, one.interferers.joined(jammer))
-            for one in (radio.true, radio.perceived)
-        )
+        true, known = (one.with_interferer(jammer) for one in (radio.true, radio.perceived))
         if settings.known:
             return replace(radio, block=Block(true, known), budget=budget)
         return replace(radio, block=Block(true, radio.perceived), true_budget=budget)

@@ -12,6 +12,7 @@ from airtune.planning.draws import ManyBlocks
 from airtune.planning.repetition import Repetition
 from airtune.planning.replan import CurrentPlan
 from airtune.radio.drives import Carriages
+from airtune.radio.facing import Facing
 from airtune.radio.movement import Movement
 from airtune.schemes import BuiltScheme, Forecast, Link, RadioRound, Travel
 from airtune.schemes.aged import aged, outdated
@@ -30,15 +31,23 @@ class Aim:
         Expected error over v^2 when they were placed for many blocks; None where they are not.
     expected : Estimate or None
         The expected error of this round at these places, by sampling.
+    facing : Facing or None
+        Where the array faces, where it turns.
     """
 
     positions: Real
     placed_error: float | None = None
     expected: Estimate | None = None
+    facing: Facing | None = None
 
     def metrics(self) -> dict[str, Any]:
         """Return what the line of metrics tells of it."""
-        return {} if self.expected is None else {"expected_error": asdict(self.expected)}
+        told: dict[str, Any] = {}
+        if self.facing is not None:
+            told["rotation_deg"] = list(self.facing.angles)
+        if self.expected is not None:
+            told["expected_error"] = asdict(self.expected)
+        return told
 
 
 @dataclass(frozen=True)
@@ -160,14 +169,18 @@ def arrive(
     """
     repetition, array = now.repetition, now.scheme.array
     ports = array.ports() if repetition.measures else None
+    turning_s = repetition.facings.way(radio.round)[0] if repetition.facings else 0.0
     if ports is not None:
         # what is switched is measured and chosen just before the clients send
-        radio = now.at_upload(radio, 0.0)
+        radio = now.at_upload(radio, turning_s)
         radio = repetition.measured(radio.at(ports), array, clients, "ports").radio
     elif repetition.measures and array.trains:
-        array = _trained(now, now.at_upload(radio, 0.0), clients)
+        array = _trained(now, now.at_upload(radio, turning_s), clients)
     aim = target(now, radio, forecast)
     moved = repetition.movement(array, now.positions, aim.positions)
+    if repetition.facings is not None:
+        moved = repetition.facings.moved(radio.round, moved)
+        aim = replace(aim, facing=repetition.facings.of(radio.round))
 
     def known(radio: RadioRound, moved: Movement, name: str) -> tuple[Link, Carriages | None]:
         if ports is None:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from airtune.scenario.base import Count, NonNegative, Positive, Settings
+from airtune.scenario.rotation import Rotation
 from airtune.scenario.units import Quantity
 
 
@@ -72,6 +73,12 @@ class Array(Settings):
     selection_places: Annotated[int, Field(ge=2, le=8)] = Field(
         4, description="scheme `selection`: antennas to choose from, for each of the N"
     )
+    element: Literal["isotropic", "tr38901"] = Field(
+        "isotropic",
+        description="pattern of each antenna: all directions before the array alike, or the 8 dBi "
+        "of 3GPP TR 38.901, Table 7.3-1; from behind 30 dB less than ahead",
+    )
+    rotation: Rotation = Rotation()
 
     @model_validator(mode="after")
     def _check_drive(self) -> Self:

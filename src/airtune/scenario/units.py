@@ -82,6 +82,7 @@ DIMENSIONS: tuple[dict[str, Unit], ...] = (
     | {"km/h": Linear(_DECIMAL.divide(Decimal(1), Decimal("3.6")))},
     _one("deg", "°")
     | {x: Linear(_DECIMAL.divide(Decimal(n), _PI)) for x, n in (("rad", 180), ("mrad", "0.18"))},
+    _one("deg/s", "°/s") | {"rad/s": Linear(_DECIMAL.divide(Decimal(180), _PI))},
     _one("dB"),
     _one("dB/decade", "dB"),
     _one("dB/wavelength", "dB"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from airtune.errors import InputError, clip
@@ -34,11 +32,9 @@ def of_antennas(block: Block, scenario: Scenario) -> Block:
     if block.true.clients.departures is None and block.perceived.clients.departures is None:
         return block
 
-    def first(one: Transmitters) -> Transmitters:
-        return replace(one, clients=one.clients.of_one_antenna())
-
-    true = first(block.true)
-    return Block(true, true if block.perceived is block.true else first(block.perceived))
+    true = block.true.of_one_antenna()
+    known = block.perceived is block.true
+    return Block(true, true if known else block.perceived.of_one_antenna())
 
 
 def check_paths(transmitters: Transmitters, budget: LinkBudget, antennas: int) -> None:

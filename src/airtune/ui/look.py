@@ -13,6 +13,7 @@ import numpy as np
 from airtune.errors import InputError, computable
 from airtune.kinds import Real
 from airtune.placement import Problem
+from airtune.radio.channels.turned import with_element
 from airtune.radio.gain_map import places_along, weakest_gain_db
 from airtune.radio.movement import movement
 from airtune.radio.units import wavelength
@@ -108,7 +109,8 @@ def look(cell: Cell) -> Look:
     began = time.perf_counter()
     scenario, seed = cell.scenario, cell.scenario.seed
     with computable("the settings of array, clients and radio"):
-        radio = RadioRound.of(scenario, seed, ROUND, cell.channel().block(ROUND))
+        channel = with_element(cell.channel(), scenario.array, scenario.radio.channel)
+        radio = RadioRound.of(scenario, seed, ROUND, channel.block(ROUND))
         movable, fixed = (SCHEMES[name].build(scenario, seed) for name in ("movable", "fixed"))
         weights = weights_of_senders(scenario, radio, movable)
         parked, still = movable.array.start(), fixed.array.start()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from airtune.band import block_offsets, check_delays, flat, gains_at
 from airtune.kinds import Complex, Integer, Mask, Real
+from airtune.radio.facing import Facing
 
 AnyArray = NDArray[Any]
 
@@ -187,6 +188,22 @@ class Transmitters:
         """Return the same with some of the clients only (indices)."""
         return Transmitters(self.clients.of(clients), self.interferers)
 
+    def of_one_antenna(self) -> Transmitters:
+        """Return the paths of the first antenna of each client."""
+        return Transmitters(self.clients.of_one_antenna(), self.interferers)
+
+    def replaced(self, which: Mask, others: Transmitters) -> Transmitters:
+        """Return the same with the paths of some clients, shape (K,), taken from others."""
+        return Transmitters(self.clients.replaced(which, others.clients), self.interferers)
+
+    def with_interferer(self, paths: Paths) -> Transmitters:
+        """Return the same with more interferers."""
+        return Transmitters(self.clients, self.interferers.joined(paths))
+
+    def facing(self, facing: Facing) -> Transmitters:
+        """Return what an array receives that faces somewhere else; the same where none turns."""
+        return self
+
     def at_offset(self, offset_hz: float) -> Transmitters:
         """Return the same at a frequency beside the carrier [Hz]."""
         return Transmitters(
@@ -214,6 +231,10 @@ class Block:
 
     true: Transmitters
     perceived: Transmitters
+
+    def facing(self, facing: Facing) -> Block:
+        """Return the paths as an array receives them that faces somewhere else."""
+        return Block(self.true.facing(facing), self.perceived.facing(facing))
 
     def subbands(self, bandwidth_hz: float, count: int) -> tuple[Block, ...]:
         """Return the paths in each of equal resource blocks of a band, at its middle.
@@ -301,6 +322,15 @@ class Channel(ABC):
     def max_doppler_hz(self) -> float | None:
         """The largest Doppler shift of a client or interferer [Hz]; None: not known."""
         return None
+
+    @property
+    def isotropic(self) -> bool:
+        """Whether the array may turn (`array.rotation`) and have patterns (`array.element`).
+
+        Gains are then those of isotropic antennas, and all directions lie before an array that
+        faces straight ahead.  No by default.
+        """
+        return False
 
     @property
     def turns(self) -> bool:

@@ -158,6 +158,8 @@ class BlockFading(Channel):
     False
     """
 
+    isotropic = True
+
     def __init__(self, radio: Radio, clients: Clients, seed: int) -> None:
         others = radio.interferers
         self._settings, self._csi = radio.paths, radio.csi

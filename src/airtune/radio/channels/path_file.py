@@ -310,6 +310,11 @@ class FileChannel(Channel):
                 f"radio.carrier_hz = {radio.carrier_hz:.9g}"
             )
 
+    @property
+    def isotropic(self) -> bool:
+        """Whether the file is not of the report's rays, which have its antennas in their gains."""
+        return "TR 38.901" not in self._paths.source
+
     def block(self, round_index: int) -> Block:
         """Return block t of the file for round t, cyclically.
 

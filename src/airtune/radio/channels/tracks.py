@@ -107,6 +107,8 @@ class Tracks(TurningRays):
     (True, True)
     """
 
+    isotropic = True
+
     def __init__(self, radio: Radio, clients: Clients, seed: int) -> None:
         self._radio, self._seed = radio, seed
         self._wavelength = wavelength(radio.carrier_hz)

@@ -93,6 +93,8 @@ class ArrayPolicy(ABC):
     client_arrays : bool
         Of the class itself: whether it serves clients with several antennas
         (:mod:`airtune.schemes.precoding`); without it the policy is refused where there are some.
+    rotates : bool
+        Of the class: whether the array can be turned as a whole (`array.rotation`).
 
     Examples
     --------
@@ -114,6 +116,7 @@ class ArrayPolicy(ABC):
     moves: ClassVar[bool] = False
     wideband: ClassVar[bool] = False
     client_arrays: ClassVar[bool] = False
+    rotates: ClassVar[bool] = True
 
     @classmethod
     def build(cls, scenario: Scenario, seed: int) -> Self:

@@ -62,6 +62,7 @@ class NoArray(HalfWavelengthArray):
     about: ClassVar[str] = "none"
     wideband: ClassVar[bool] = True
     client_arrays: ClassVar[bool] = True
+    rotates: ClassVar[bool] = False
 
     @property
     def front_end(self) -> FrontEnd:

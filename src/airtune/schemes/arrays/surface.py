@@ -16,6 +16,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from airtune.costs import FrontEnd
+from airtune.errors import InputError
 from airtune.kinds import Integer, Real
 from airtune.radio.array import channel
 from airtune.radio.channels.base import Block, Paths, Transmitters
@@ -84,13 +85,25 @@ class ReflectingSurface(ArrayPolicy):
     """
 
     about: ClassVar[str] = "half-wavelength array and a surface"
+    rotates: ClassVar[bool] = False
     fading: SurfaceFading
     phase_bits: int | None
     learnt: Learnt | None = None
 
     @classmethod
     def build(cls, scenario: Scenario, seed: int) -> Self:
-        """Return the policy of a repetition."""
+        """Return the policy of a repetition.
+
+        Raises
+        ------
+        InputError
+            The antennas have patterns: what the surface reflects is drawn without any.
+        """
+        if scenario.array.element != "isotropic":
+            raise InputError(
+                f"array.element = {scenario.array.element}: must be isotropic with the scheme ris, "
+                "whose hops by way of the surface know no patterns; leave it out (schemes)"
+            )
         fading = SurfaceFading(scenario.ris, scenario.radio, scenario.clients, seed)
         return cls(scenario.array, fading, scenario.ris.phase_bits)
 
