@@ -47,7 +47,8 @@ class Part:
         """Try again what failed; what does not any more is mended."""
         still = []
         for found in self.failures:
-            failure = attempt(found["try"]).failure()
+            outcome = attempt(found["try"])
+            failure = outcome.failure()
             if failure is None:
                 self.mended.append({**found, "again": here})
             else:

@@ -12,8 +12,10 @@ from airtune.bound.forecast_constants import SIGNS
 from airtune.engines import LocalEngine
 from airtune.errors import InputError
 from airtune.planning import JointPlan, Repetition, plan_run
+from airtune.planning.budgets import OneRound
 from airtune.planning.draws import WALK, walk_of_blocks
 from airtune.planning.expected_radio import RadioTurn
+from airtune.planning.objective import Objective
 from airtune.planning.pareto import pareto_front
 from airtune.planning.pilot import Pilot, objective_of
 from airtune.planning.replan import CurrentPlan, Spent, objective_of_rest
@@ -205,3 +207,57 @@ def test_drives_that_cost_more_than_they_bring_stay(small_scenario: Scenario) ->
     run.first_metrics()
     lines = [run.run_round() for _ in range(3)]
     assert all(line["round_energy_j"]["movement"] == 0 for line in lines)
+
+
+@pytest.mark.parametrize("objective", ["time", "energy"])
+def test_budgets_that_the_free_plan_keeps_are_kept(
+    small_scenario: Scenario, objective: str
+) -> None:
+    """Dear, slow drives: the plan without budgets has short ways, and so has one within them."""
+    drive = {"drive": "custom", "speed_mps": 0.02, "drive_power_w": 100.0}
+    changes = {f"array__{name}": value for name, value in drive.items()}
+    changes |= {"planning__objective": objective, "planning__overlap": False}
+    changes["clients__tx_power_dbm"] = 40.0
+    free = plan_run(planned(small_scenario, **changes), "movable").plan
+    changes |= {"budget__latency_s": 1.02 * free.latency_s.total}
+    changes |= {"budget__energy_j": 1.02 * free.energy_j.total}
+    kept = plan_run(planned(small_scenario, **changes), "movable").plan
+    assert kept.latency_s.total <= changes["budget__latency_s"] * (1 + 1e-9)
+    assert kept.energy_j.total <= changes["budget__energy_j"] * (1 + 1e-9)
+
+
+def test_the_round_ahead_is_that_of_its_paths(small_scenario: Scenario) -> None:
+    """Budgets look at the known round and at its way, not at means over drawn ones."""
+    repetition = planned(small_scenario, planning__objective="time")
+    start, everybody = repetition.scheme("movable").array.start(), np.ones(3, dtype=np.bool_)
+    ahead = OneRound(repetition, "movable", 1, start).place(everybody)
+    moved = repetition.movement(repetition.scheme("movable").array, start, ahead.positions)
+    assert ahead.costs.move_j == pytest.approx(moved.energy_j)
+    assert ahead.costs.first_move_j == 0
+
+
+@pytest.mark.parametrize("objective", ["time", "energy", "energy-delay"])
+def test_still_air_is_planned_for_once(small_scenario: Scenario, objective: str) -> None:
+    repetition = planned(
+        small_scenario,
+        planning__objective=objective,
+        planning__movement="each-round",
+        planning__replan_factor=1.5,
+        planning__replan_every=1,
+        radio__paths__doppler_hz=0.0,
+        radio__paths__angle_drift_deg=0.0,
+        training__rounds=8,
+        planning__rounds="fixed",
+    )
+    joint = plan_run(repetition, "movable")
+    learner = QuadraticLearner(repetition.scenario, 1)
+    run = FederatedRun(repetition, "movable", LocalEngine.over(learner), joint)
+    run.first_metrics()
+    lines = [run.run_round() for _ in range(6)]
+    assert not [line["replanned"] for line in lines if "replanned" in line]
+
+
+def test_what_has_arrived_needs_no_more_rounds() -> None:
+    objective = Objective("time", CURVE, 4.0, 5.0, 0.2, np.array([8.0, 8.0, 8.0]))
+    assert objective.needed <= 0
+    assert objective.rounds([1.0, np.inf]).tolist() == [0.0, 0.0]

@@ -150,7 +150,8 @@ def _plan_scheme(radio: RadioTurn, inputs: PlanInputs) -> JointPlan:
     first = radio.place(everybody(radio.repetition.omega))
     search = _Alternation(radio, inputs)
     search.offer_shorter_way(first)
-    if not search.offer("start", first) and settings.alternate:
+    turns = settings.alternate or inputs.objective is not None
+    if not search.offer("start", first) and turns:
         search.take_radio_turn(first.participants, None)
     if search.best is None and settings.participation == "planned":
         search.take_participation_turn(first)
@@ -162,9 +163,10 @@ def _plan_scheme(radio: RadioTurn, inputs: PlanInputs) -> JointPlan:
         before = search.bound
         if settings.participation == "planned":
             search.take_participation_turn(search.best.expected)
-        if settings.alternate or inputs.objective is not None:
+        if turns:
             search.take_radio_turn(search.best.expected.participants, search.best)
-        if search.bound >= before * (1 - 1e-9):
+        # what is predicted has all its ways in one turn, and everybody takes part
+        if inputs.objective is not None or search.bound >= before * (1 - 1e-9):
             break
     expected = search.best.expected
     limit = radio.travel_within(search.best.plan.compute_deadline_s, expected.max_travel)

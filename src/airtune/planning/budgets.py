@@ -47,6 +47,11 @@ class OneRound(RadioTurn):
         """When the antennas move: in this round, if at all."""
         return "each-round"
 
+    @property
+    def walks(self) -> bool:
+        """Whether the air is a mean over drawn rounds: no, it is that of this one."""
+        return False
+
 
 def check(
     repetition: Repetition, scheme: str, current: CurrentPlan, spent: Spent

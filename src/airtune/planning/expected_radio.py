@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Hashable
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -91,6 +92,7 @@ class RadioTurn:
     sendings: int | None = None
     price_db: float = 0.0
     coding: Coding | None = None
+    _walked: dict[Hashable, Walk] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def scheme(self) -> BuiltScheme:
@@ -227,8 +229,7 @@ class RadioTurn:
         costs = costs.moving_once if self.moves_once else costs
         noise, price = forecast.mse - forecast.bias, self.least_price(price_db)
         if self.walks:
-            first, travel = (self.round, weights, positions), Travel(max_travel, price)
-            walk = Walk.of(repetition, self.scheme, first, travel)
+            walk = self._walk(weights, positions, Travel(max_travel, price))
             noise, costs = walk.mse - walk.bias, walk.booked(costs)
         costs = faces.booked(costs, self.round) if (faces := repetition.facings) else costs
         # with so much error they may stay where they are
@@ -249,6 +250,14 @@ class RadioTurn:
             price,
             error,
         )
+
+    def _walk(self, weights: FloatArray, positions: FloatArray, travel: Travel) -> Walk:
+        """Return a walk that begins in this round; it takes some placements, so it is kept."""
+        key = self.round, weights.tobytes(), positions.tobytes(), travel, self.sendings, self.coding
+        if key not in self._walked:
+            first = self.round, weights, positions
+            self._walked[key] = Walk.of(self.repetition, self.scheme, first, travel)
+        return self._walked[key]
 
     def _refined(self, costs: FixedCosts) -> FixedCosts:
         """Return costs with the longest ways of the steps that refine the places of a round."""

@@ -28,7 +28,7 @@ class KnownRounds(RadioTurn):
     ----------
     known : int
         Rounds over which the mean is taken; 1 is the round ahead alone.  Where drives move the
-        antennas it is always the round ahead alone, for the ways in other rounds are not known.
+        antennas none of those before is looked at, for the ways in them are not known.
     """
 
     known: int = 1

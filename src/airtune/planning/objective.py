@@ -129,7 +129,9 @@ class Objective:
         heavy = np.asarray(burden, np.float64)
         most = len(self.curve) - 1
         if self.plain is None:
-            rounds = np.maximum(self.needed * heavy, 0.0)
+            if self.needed <= 0:  # it is there, whatever the burden is
+                return np.zeros_like(heavy)
+            rounds = self.needed * heavy
             return np.asarray(np.where(rounds <= most, rounds, np.inf))
         # Up to which burden the run is at the target in round t or before.
         risen = 1.0 - self.plain.contraction ** np.arange(most + 1)

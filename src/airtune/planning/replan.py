@@ -189,11 +189,12 @@ def drift(radio: RadioTurn, current: CurrentPlan, spent: Spent) -> dict[str, flo
     ratios = {}
     if expected.mse_star > 0:
         turn = radio if radio.most_sendings == 1 else replace(radio, sendings=expected.repetition)
-        now = turn.at(current.joint.plan.participants, spent.positions)
+        present, limit = current.joint.plan.participants, expected.max_travel
+        now = turn.at(present, spent.positions, limit, expected.price_db)
         ratios["mse_ratio"] = now.mse_star / expected.mse_star
     if expected.costs.move_s > 0:
-        movement_s = (spent.movement_s - current.movement_s) / rounds
-        ratio = movement_s / expected.costs.move_s
+        moving_s = spent.movement_s - current.movement_s - expected.costs.first_move_s
+        ratio = max(moving_s, 0.0) / rounds / expected.costs.move_s
         # who moves when needed only is below the plan as a rule, not off it
         spared = radio.repetition.scenario.planning.movement == "when-needed"
         ratios["movement_ratio"] = max(ratio, 1.0) if spared else ratio

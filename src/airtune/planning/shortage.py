@@ -15,7 +15,7 @@ from airtune.planning.result import FixedCosts, Plan, everybody
 
 LATENCY, ENERGY, CLIENT = "budget.latency_s", "budget.energy_j", "budget.client_energy_j"
 
-NAMED = 3
+NAMED = 2
 """Most clients whose budgets are named, where each has its own."""
 
 Air = tuple[float, FixedCosts, Mask]
@@ -137,6 +137,9 @@ def _said(inputs: PlanInputs, conflict: Conflict) -> str:
     raises = (" and " if conflict.jointly else " or ").join(told)
     if left_out:
         more = f"{len(left_out)} more of {CLIENT}"
+        if conflict.jointly:  # raising all of them to the largest does, too
+            most_j = max(conflict.budgets[number][1] for number in left_out)
+            more += f" to at least {most_j!r} each"
         raises += f" and {more}" if conflict.jointly else f" or one of {more}"
     fewest, most = inputs.rounds
     hint = " (or lower training.rounds)" if fewest > 1 and fewest == most else ""

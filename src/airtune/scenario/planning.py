@@ -126,9 +126,10 @@ class Planning(Settings):
     )
     movement: Literal["each-round", "when-needed", "once", "priced", "statistical"] = Field(
         "when-needed",
-        description="antennas are placed anew each round (the plan books the first round's travel "
-        "every time), or only in rounds in which they would hear worse than quality_db where they "
-        "are (the plan books the same and no error below that), or go to the plan's positions once "
+        description="antennas are placed anew each round (a plan by the bound books the first "
+        "round's travel every time, one by what is predicted a mean over drawn rounds), or only in "
+        "rounds in which they would hear worse than quality_db where they are (the plan books the "
+        "same and no error below that), or go to the plan's positions once "
         "and stay until the next plan; priced: each round, and a way must earn the price per "
         "wavelength that the plan finds; statistical: to the places of least expected error over "
         "blocks drawn from the channel's law, and again when this error has grown by drift_db",

@@ -22,7 +22,7 @@ from airtune.engines.wrapped import WrappedEngine
 from airtune.errors import FailedError, InputError, clip, shown
 from airtune.learning.folders import cached, is_cached
 from airtune.planning.payload_choice import candidates, is_planned, with_payload
-from airtune.planning.pilot import Pilot
+from airtune.planning.pilot import LOSSES, Pilot
 from airtune.record.files import parse_json
 from airtune.record.whole import open_file
 from airtune.registry import ENGINES
@@ -286,9 +286,10 @@ def run_pilot(
             losses.append(run.run_round()["loss"])
         if progress is not None:
             progress("pilot: rounds without errors", 1.0)
-        if not all(loss is not None and loss > 0 for loss in losses):
+        least, most = LOSSES
+        if not all(loss is not None and least <= loss <= most for loss in losses):
             raise InputError(
-                "planning.pilot: the loss of the pilot is not finite; lower "
+                f"planning.pilot: a loss of the pilot is not in {least:g} .. {most:g}; lower "
                 f"training.learning_rate = {scenario.training.learning_rate:g}"
             )
         noise, gamma = engine.shares()
