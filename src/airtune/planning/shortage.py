@@ -15,8 +15,8 @@ from airtune.planning.result import FixedCosts, Plan, everybody
 
 LATENCY, ENERGY, CLIENT = "budget.latency_s", "budget.energy_j", "budget.client_energy_j"
 
-NAMED = 2
-"""Most clients whose budgets are named, where each has its own."""
+NAMED = 3
+"""Most budgets that are named, but for a client's, where each has its own."""
 
 Air = tuple[float, FixedCosts, Mask]
 """MSE at full power, costs of a round besides computing, participants."""
@@ -132,7 +132,7 @@ def _said(inputs: PlanInputs, conflict: Conflict) -> str:
     """Say which budgets of a scenario to raise, to which values."""
     told = [f"{b.name} = {b.value:.9g} to at least {least!r}" for b, least in conflict.budgets]
     clients = [number for number, one in enumerate(told) if one.startswith(f"{CLIENT}[")]
-    left_out = clients[NAMED:]
+    left_out = clients[max(1, NAMED - (len(told) - len(clients))) :]
     told = [one for number, one in enumerate(told) if number not in left_out]
     raises = (" and " if conflict.jointly else " or ").join(told)
     if left_out:
