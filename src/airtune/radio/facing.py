@@ -108,7 +108,7 @@ def amplitude(directions: Real, element: str) -> Real:
     Examples
     --------
     >>> ahead, side = np.array([0.0, 0.0, 1.0]), np.array([np.sin(np.pi / 3), 0, np.cos(np.pi / 3)])
-    >>> [round(20 * np.log10(float(amplitude(s, "tr38901"))), 3) for s in (ahead, side, -ahead)]
+    >>> [round(float(20 * np.log10(amplitude(s, "tr38901"))), 3) for s in (ahead, side, -ahead)]
     [8.0, -2.225, -22.0]
     """
     x, y, z = directions[..., 0], directions[..., 1], directions[..., 2]
