@@ -10,7 +10,7 @@ the tuning runs in proportion to the clients of a round.  The MSE of a predictio
 those measured in the run: the error of the prediction of the air is not in these figures.
 
 Limits: for each run a one-sided 90 % limit by split conformal prediction.  Scores come from seeds
-that are not the run's: with all clients from the thirteen seeds of benchmarks/forecast.py (the same
+that are not the run's: with all clients from the twenty-one seeds of benchmarks/forecast.py (the same
 model and data, one run a seed), for the regime map from ten tuning seeds of benchmarks/chi.py (the
 same model), where some clients are drawn from the same scheme under all other seeds of that study.
 None of these is the very scenario: what coverage the limits have is measured here, not proven.
@@ -21,7 +21,7 @@ seeds whose error-free run is at the target within the pilot, of which only the 
 predicted.
 
 SmolLM2-135M has runs of its own (benchmarks/forecast_smollm2.py), for those of the studies have
-been evaluated at both ends only.  Their scores are those of the thirteen seeds, another model's.
+been evaluated at both ends only.  Their scores are those of the twenty-one seeds, another model's.
 """
 
 from __future__ import annotations
