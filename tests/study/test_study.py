@@ -237,4 +237,8 @@ def test_differences_are_paired_seed_by_seed_and_shown(tmp_path) -> None:
     assert row.cells[0].spread == "0.250 to 1.000"
     # movable reaches the target in every seed, fixed never
     assert row.cells[2].text == "never"
-    assert "75.0 % interval" in paired_caption(results)
+    # where every seed says the same the interval is the median, and the caption says so
+    row = next(row for row in paired_rows(results).rows if row.name == "ideal")
+    assert (row.cells[0].text, row.cells[0].spread) == ("−0.250", "")
+    told = "its 75 % interval below unless both its ends read as the median does"
+    assert told in paired_caption(results)

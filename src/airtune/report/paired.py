@@ -53,7 +53,8 @@ def paired_caption(results: Mapping[str, Any]) -> str:
     percent = decimals(100 * coverage, 1).removesuffix(".0")
     return (
         f"Scheme minus {label}, seed by seed on the same channels, data and batches: median, its "
-        f"{percent} % interval below, and p of the two-sided sign test"
+        f"{percent} % interval below unless both its ends read as the median does, and p of the "
+        "two-sided sign test"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import shutil
 import socket
@@ -61,14 +62,16 @@ def program(name: str) -> str:
 def check_reachable(address: str, certificate: str | Path | None) -> None:
     """Refuse at once an address where no SuperLink answers, or one that nobody vouches for.
 
-    Flower tries for minutes, or for ever, and does not say which of the two it is.
+    Flower tries for minutes, or for ever, and does not say which of the two it is.  What gRPC, by
+    which Flower connects, may accept is not refused: behind a proxy (`proxied`) nothing is asked.
 
     Parameters
     ----------
     address : str
         ``host:port``.
     certificate : str or Path, or None
-        Of the authority that signed the SuperLink's; None: those that this system trusts.
+        Of an authority that signed the SuperLink's, of one between the two, or the SuperLink's own;
+        None: by gRPC's own roots, which are not known here, so that only TLS has to answer.
 
     Raises
     ------
@@ -78,12 +81,14 @@ def check_reachable(address: str, certificate: str | Path | None) -> None:
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
     try:
-        context = ssl.create_default_context(cafile=certificate)
+        context = _context(certificate)
     except OSError as error:
         raise InputError(
             f"engine.certificate = {shown(str(certificate))}: must be a file with the certificate "
             f"of an authority, PEM ({clip(error)})"
         ) from None
+    if proxied(host):
+        return
     try:
         with (
             socket.create_connection((host, int(port)), timeout=10) as plain,
@@ -91,9 +96,8 @@ def check_reachable(address: str, certificate: str | Path | None) -> None:
         ):
             pass
     except ssl.SSLCertVerificationError as error:
-        named = "null" if certificate is None else shown(str(certificate))
         raise InputError(
-            f"engine.certificate = {named}: does not vouch for engine.address = "
+            f"engine.certificate = {shown(str(certificate))}: does not vouch for engine.address = "
             f"{shown(address)} ({clip(error.verify_message)}); must be of the authority that "
             "signed the SuperLink's certificate, which names that host"
         ) from None
@@ -102,6 +106,50 @@ def check_reachable(address: str, certificate: str | Path | None) -> None:
             f"engine.address = {shown(address)}: no SuperLink of Flower answers there with TLS "
             f"({clip(error)})"
         ) from None
+
+
+def _context(certificate: str | Path | None) -> ssl.SSLContext:
+    """Return what judges a server as gRPC does; without a certificate every server passes."""
+    context = ssl.create_default_context(cafile=certificate)
+    if certificate is None:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    # Python 3.13 asks for extensions that many an authority of one's own lacks; gRPC does not.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
+
+
+def proxied(host: str) -> bool:
+    """Tell whether gRPC goes to a host by the proxy that the environment names.
+
+    Parameters
+    ----------
+    host : str
+        A name or an IP address, without brackets.
+
+    References
+    ----------
+    gRPC Core, "Default HTTP Proxy Mapper User Guide": which variables count, in which order.
+    """
+    proxy = _first_set("grpc_proxy", "https_proxy", "http_proxy")
+    direct = _first_set("no_grpc_proxy", "no_proxy").split(",")
+    return bool(proxy) and not any(_covers(entry.strip(), host) for entry in direct)
+
+
+def _first_set(*names: str) -> str:
+    """Return the first of some variables that is set, be it to nothing."""
+    return next((os.environ[name] for name in names if name in os.environ), "")
+
+
+def _covers(entry: str, host: str) -> bool:
+    """Tell whether an entry of ``no_proxy``, the end of a name or a subnet, is for a host."""
+    if entry and host.lower().endswith(entry.lower()):
+        return True
+    try:
+        return "/" in entry and ipaddress.ip_address(host) in ipaddress.ip_network(entry, False)
+    except ValueError:
+        return False
 
 
 def listens(address: str) -> bool:
