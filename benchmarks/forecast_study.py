@@ -10,8 +10,8 @@ the tuning runs in proportion to the clients of a round.  The MSE of a predictio
 those measured in the run: the error of the prediction of the air is not in these figures.
 
 Limits: for each run a one-sided 90 % limit by split conformal prediction.  Scores come from seeds
-that are not the run's: with all clients from the twenty-one seeds of benchmarks/forecast.py (the same
-model and data, one run a seed), for the regime map from ten tuning seeds of benchmarks/chi.py (the
+that are not the run's: with all clients from the twenty-one seeds of benchmarks/forecast.py (the
+same model and data, one run a seed), for the regime map from ten tuning seeds of benchmarks/chi.py (the
 same model), where some clients are drawn from the same scheme under all other seeds of that study.
 None of these is the very scenario: what coverage the limits have is measured here, not proven.
 
