@@ -11,8 +11,9 @@ those measured in the run: the error of the prediction of the air is not in thes
 
 Limits: for each run a one-sided 90 % limit by split conformal prediction.  Scores come from seeds
 that are not the run's: with all clients from the twenty-one seeds of benchmarks/forecast.py (the
-same model and data, one run a seed), for the regime map from ten tuning seeds of benchmarks/chi.py (the
-same model), where some clients are drawn from the same scheme under all other seeds of that study.
+same model and data, one run a seed), for the regime map from ten tuning seeds of
+benchmarks/chi.py (the same model), where some clients are drawn from the same scheme under all
+other seeds of that study.
 None of these is the very scenario: what coverage the limits have is measured here, not proven.
 
 A run that stands in two studies, or that books alone tell from another, is counted once in the
