@@ -92,7 +92,7 @@ class Lost(list[int]):
 
 
 Ask = Callable[[Weighing], Real | Lost]
-"""Returns the sum over the clients, shape (length,), or who is lost."""
+"""Returns the sum over the clients, shape (length,), or who is lost: nobody, if none was made."""
 
 
 @dataclass(frozen=True)

@@ -29,9 +29,7 @@ from airtune.engines.flower.members import (
     check_same,
     is_unknown,
     member_of,
-    oversized,
     results_of,
-    size_of,
     with_own,
     with_sizes,
     without,
@@ -208,9 +206,7 @@ class FlowerEngine(LocalEngine):
         )
         if scenario.engine.secure:
             blocks = payload.blocks(payload.part(round_index))
-            reports = self._read(
-                answers, round_index, lambda n, b: report_of(b, asked[n], blocks), Report.sizes
-            )
+            reports = self._read(answers, round_index, lambda n, b: report_of(b, asked[n], blocks))
             ask = partial(self._sum, reports, round_index)
             held = held_of(list(reports.values()), clients, blocks, ask)
             return replace(held, missing=without(clients, [r.clients for r in reports.values()]))
@@ -218,7 +214,6 @@ class FlowerEngine(LocalEngine):
             answers,
             round_index,
             lambda n, b: results_of(b, asked[n], payload, round_index, known),
-            lambda own: [size_of(update) for update in own.values()],
         )
         results = {k: update for own in read.values() for k, update in own.items()}
         found = np.array([k for k in clients.tolist() if k in results], dtype=np.int64)
@@ -230,18 +225,14 @@ class FlowerEngine(LocalEngine):
         answers: Answers,
         round_index: int,
         read: Callable[[str, bytes], T],
-        sizes: Callable[[T], Sequence[float]],
     ) -> dict[str, T]:
-        """Return what is in answers; a node whose answer is of another form or size is lost."""
+        """Return what is in answers; a node whose answer is of another form is lost."""
         found: dict[str, T] = {}
         for node, body in answers.bodies.items():
             try:
                 found[node] = read(node, body)
             except (InputError, FailedError) as error:
                 self._lost_node(node, str(error), round_index)
-        for node, why in oversized({node: sizes(own) for node, own in found.items()}).items():
-            self._lost_node(node, why, round_index)
-            del found[node]
         self._check_left()
         return found
 
@@ -250,6 +241,14 @@ class FlowerEngine(LocalEngine):
     ) -> Real | Lost:
         """Ask nodes for their shares of a sum, which cannot be read if one of them is lost."""
         bodies = asking(weighing, reports, self._run, round_index)
+        if not bodies:
+            warnings.warn(
+                f"engine.secure = True: round {round_index} is lost; its sum, in which others are "
+                "silent, would be the update of one client or node, and is not asked for",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            return Lost()
         answers = self._asked(bodies)
         self.traffic[-1].sent += sum(map(len, bodies.values()))
         self.traffic[-1].received += sum(map(len, answers.bodies.values()))
@@ -359,8 +358,8 @@ class FlowerEngine(LocalEngine):
         self._why = f"node {node}: {clip(why)}"
         clients = ", ".join(map(str, self._members[node].clients))
         warnings.warn(
-            f"a node of the federation has not answered ({self._why}); clients {clip(clients)} are "
-            f"missing in this round{of}",
+            f"a node of the federation has not answered, or wrongly ({self._why}); clients "
+            f"{clip(clients)} are missing in this round{of}",
             RuntimeWarning,
             stacklevel=2,
         )

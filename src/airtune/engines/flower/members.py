@@ -3,7 +3,8 @@
 Whatever a node answers, it is either of the form that is expected of it or an error that says why.
 A run does not begin with a node that answers wrongly.  Later such a node, of another version or one
 that means harm, is lost for the round as if it had not answered, and the others go on.  What has
-the form is believed: that an update is honest cannot be seen at this door.
+the form is believed: that an update is honest cannot be seen at this door.  A node that lies within
+the bounds can silence others in a round or spoil what is learnt, as any poisoned client can.
 """
 
 from __future__ import annotations
@@ -34,12 +35,8 @@ LARGEST = 10**12
 FARTHEST = 1e10
 """Largest number of an update, its scales, its state and its loss.
 
-Beside larger ones the air cannot be computed; there is no least one, as clients whose updates
-vanish beside those of others stay silent (:data:`airtune.radio.scales.LEAST`).
-"""
-
-FAR_APART = 1e7
-"""Largest update of a round over the one in the middle: beside larger ones others would be silent.
+Beside larger ones the air cannot be computed.  There is no bound between those of several nodes:
+clients whose updates vanish beside others stay silent (:data:`airtune.radio.scales.LEAST`).
 """
 
 STATES, NAME = 16, 64
@@ -266,35 +263,6 @@ def results_of(
         update = rows[i] if finite else np.zeros_like(rows[i])
         found[client] = ClientUpdate(update, losses[i], tokens[i], finite, state)
     return found
-
-
-def size_of(update: ClientUpdate) -> float:
-    """Return the largest entry of an update."""
-    return largest(update.update)
-
-
-def oversized(sizes: Mapping[str, Sequence[float]]) -> dict[str, str]:
-    """Return the nodes with an update out of all proportion to the others, and why.
-
-    Parameters
-    ----------
-    sizes : mapping of str to sequence of float
-        Of the updates of each node's clients.  Those of 0 count for nothing.
-
-    Examples
-    --------
-    >>> oversized({"3": [1e-3, 0.0], "4": [2e-3], "8": [5.0, 1e10]})
-    {'8': 'an update is 5e+12 times as large as the one in the middle'}
-    """
-    there = sorted(size for own in sizes.values() for size in own if size > 0)
-    if not there:
-        return {}
-    middle = there[(len(there) - 1) // 2]
-    return {
-        node: f"an update is {max(own) / middle:.0e} times as large as the one in the middle"
-        for node, own in sizes.items()
-        if max(own, default=0.0) > FAR_APART * middle
-    }
 
 
 def losses_of(said: Any, count: int) -> list[float]:

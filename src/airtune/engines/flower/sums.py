@@ -217,11 +217,6 @@ class Report:
     deviations: Real
     key: str
 
-    def sizes(self) -> list[float]:
-        """Return the largest scale of each client's update."""
-        found: list[float] = np.hypot(self.means, self.deviations).max(axis=1, initial=0.0).tolist()
-        return found
-
 
 @well_formed
 def report_of(body: bytes, clients: Sequence[int], blocks: Integer) -> Report:
@@ -294,10 +289,7 @@ def asking(
 ) -> dict[str, bytes]:
     """Return the second message of a round to each node that has clients in the sum.
 
-    Raises
-    ------
-    FailedError
-        It would be the update of one client, or of one node.
+    None to anybody where the sum would be the update of one client, or of one node.
     """
     varied = {
         k: node
@@ -307,10 +299,7 @@ def asking(
     }
     heard = weighing.clients[weighing.gains != 0].tolist()
     if len({varied[k] for k in heard if k in varied}) < 2:
-        raise FailedError(
-            f"engine.secure = True: the sum of round {round_index} would be the update of one "
-            "client or node; the run stops before it is asked for"
-        )
+        return {}
     parts = {
         node: np.isin(weighing.clients, report.clients)
         for node, report in reports.items()
