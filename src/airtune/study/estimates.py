@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -220,6 +219,10 @@ def training_rate(scenario: Scenario, facts: ModelFacts) -> float:
     return EFFICIENCY * matmul_rate(rows, min(facts.width or 512, 4096), scenario.threads)
 
 
+LONGEST_S = 2.0
+"""Time of the wall after which a machine is no longer measured [s]."""
+
+
 def spent_s(began: tuple[float, float]) -> float:
     """Return the time since :func:`clocks` was asked [s], without that in which others computed.
 
@@ -234,14 +237,18 @@ def clocks() -> tuple[float, float]:
 
 
 def matmul_rate(tokens: int, width: int, threads: int) -> float:
-    """Measure the best rate of matrix products of a model's shape [FLOP/s], in about 0.1 s."""
+    """Measure the rate of matrix products of a model's shape [FLOP/s], in 0.1 s of computing.
+
+    Clocks of processors may stand still for longer than a small product takes, so all are timed
+    together.
+    """
     left = np.ones((tokens, width), np.float32)
     right = np.ones((width, 4 * width), np.float32)
     with threadpool_limits(threads):
         left @ right
-        least, began = math.inf, time.perf_counter()
-        while time.perf_counter() - began < 0.1:
-            start = clocks()
+        began, count, seconds = clocks(), 0, 0.0
+        while seconds < 0.1 and time.perf_counter() - began[0] < LONGEST_S:
             left @ right
-            least = min(least, spent_s(start))
-    return 8.0 * tokens * width * width / least
+            count += 1
+            seconds = spent_s(began)
+    return 8.0 * tokens * width * width * count / max(seconds, 1e-6)
