@@ -33,7 +33,7 @@ from airtune.learning.learner import prepare
 from airtune.learning.sources import open_model
 from airtune.registry import ENGINES
 from airtune.scenario import Scenario, file
-from resumable import measure
+from resumable import measure, measured_on
 
 RESULTS = Path(__file__).parent / "results" / "engines.json"
 PAGE = Path(__file__).parents[1] / "docs" / "engines.md"
@@ -158,7 +158,7 @@ def tables(document: dict[str, Any]) -> list[str]:
             "",
         ]
         lines += [*ratios(cells), ""]
-    return lines[:-1]
+    return [*lines, measured_on(document)]
 
 
 def row(c: dict[str, Any], first: dict[str, Any], kind: str) -> list[str]:

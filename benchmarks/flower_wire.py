@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+import environments
 from airtune.engines import LocalEngine
 from airtune.engines.flower import certificates
 from airtune.engines.flower.engine import FlowerEngine
@@ -239,7 +240,8 @@ def table(document: dict[str, Any]) -> str:
     lines += [
         "",
         f"Between rounds, {idle['to_nodes'] / 1000:.1f} kB/s go to the nodes and "
-        f"{idle['from_nodes'] / 1000:.1f} kB/s come from them.",
+        f"{idle['from_nodes'] / 1000:.1f} kB/s come from them. "
+        f"Measured on {environments.described([document['machine']])}.",
     ]
     return "\n".join(lines)
 

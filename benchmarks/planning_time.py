@@ -111,7 +111,7 @@ def write_docs(document: dict[str, Any]) -> None:
     ]
     head = ["scenario", "objective", "radio forecast, ms", "search, ms", "both, ms"]
     table = manual.table([*head, "opening the scenario, ms"], rows, 2)
-    manual.put(PAGE, "time of planning", "\n".join(table))
+    manual.put(PAGE, "time of planning", "\n".join([*table, "", resumable.measured_on(document)]))
 
 
 def main() -> None:

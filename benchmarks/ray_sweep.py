@@ -23,6 +23,7 @@ from typing import Any
 
 import psutil
 
+import environments
 import manual
 from airtune.scenario import Scenario, file
 from engines import PAGE
@@ -161,7 +162,8 @@ def text(document: dict[str, Any]) -> str:
         f"A sweep of {document['cells']} cells on two workers, one of which was killed when "
         f"{document['killed_after']} cells had ended: {document['finished']} cells finished, in "
         f"{document['folders']} folders, {document['each_round_once']} of them with each round "
-        f"once; all numbers are {same} those on `local` (`python benchmarks/ray_sweep.py`)."
+        f"once; all numbers are {same} those on `local` (`python benchmarks/ray_sweep.py`). "
+        f"Measured on {environments.described([document['machine']])}."
     )
 
 

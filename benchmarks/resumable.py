@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+import environments
+from airtune import record
+from airtune.scenario import Scenario
+
+_MACHINE = ("platform", "processor", "cpu_count", "python", "commit", "commit_modified")
 
 Cell = tuple[str, Callable[[], Any]]
 
@@ -29,17 +33,25 @@ def measure(file: Path, settings: dict[str, Any], cells: Iterable[Cell]) -> dict
     Returns
     -------
     dict
-        `settings`, `machine` and `cells` by their names.
+        `settings`, `cells` by their names, `environments`, and `made_in`: the number of the
+        environment of each cell.  Files of before name none for their cells.
     """
-    document: dict[str, Any] = {"settings": settings, "machine": machine(), "cells": {}}
+    document: dict[str, Any] = {
+        "settings": settings,
+        "environments": [],
+        "made_in": {},
+        "cells": {},
+    }
     if file.exists():
         before = json.loads(file.read_text())
         if before.get("settings") == settings:
-            document["cells"] = before["cells"]
+            document |= before
+    here = machine()
     for name, work in cells:
         if name in document["cells"]:
             continue
         document["cells"][name] = work()
+        document["made_in"][name] = environments.number_of(here, document["environments"])
         print(name, summary(document["cells"][name]), flush=True)
         write(file, document)
     return document
@@ -77,12 +89,17 @@ def by_case(cells: dict[str, dict[str, float]]) -> dict[str, list[dict[str, floa
 
 
 def machine() -> dict[str, Any]:
-    """Return what the figures were measured on."""
-    return {
-        "machine": platform.machine(),
-        "python": platform.python_version(),
-        "cpus": os.cpu_count(),
-    }
+    """Return what the figures are measured on: processor, Python and commit."""
+    whole = record.environment(Scenario(threads=1))
+    return {name: whole[name] for name in _MACHINE}
+
+
+def measured_on(document: dict[str, Any]) -> str:
+    """Return machines and commits of a document of `measure`, in a sentence."""
+    found = environments.described(document["environments"])
+    unnamed = len(document["cells"]) - len(document["made_in"])
+    more = f" ({unnamed} cells of a state before, which was not noted)" if unnamed else ""
+    return f"Measured on {found}{more}." if found else ""
 
 
 def spread(values: Iterable[float]) -> dict[str, float]:
