@@ -146,6 +146,7 @@ GUESSES = {
     "movement": 60.0,
     "electrical": 60.0,
     "policies": 60.0,
+    "default-policy": 30.0,
     "perplexity": 40.0,
     "regimes": 12.0,
     "regimes-movement": 12.0,

@@ -13,7 +13,7 @@ from statistics import mean
 from airtune import load_scenario
 from airtune.registry import SCHEMES
 from airtune.scenario import Scenario
-from airtune.study.outcomes import PROPOSAL
+from airtune.study.outcomes import PROPOSAL, REFERENCE
 from studies.points import Cell, Point
 from studies.results import Results
 
@@ -66,6 +66,9 @@ POLICIES = {
 }
 """Ways to move the antennas; `each-round` is in the cells of `electrical`."""
 ALWAYS = "planning.movement=each-round"
+DECIDED = ("each-round", "when-needed", "once")
+DECIDING_SEEDS = tuple(range(5, 13))
+"""Seeds of `default-policy`, beyond those of all other sections."""
 RADIATED = "dense-cell-radiated"
 """The point of dense-cell in the books of :data:`BOOKS`."""
 NOISE_FIGURES_DB = (5.0, 15.0, 25.0)
@@ -260,6 +263,21 @@ def policies(options: Options) -> Iterator[Point]:
             yield Point("policies", name, scenario, schemes, place.seeds, place.rates)
 
 
+def default_policy(options: Options) -> Iterator[Point]:
+    """Movable antennas on seeds that no choice has seen, which decide the default of movement."""
+    seeds = options.seeds(1) if options.reduced else DECIDING_SEEDS
+    for place in electrical(options):
+        if place.name == RADIATED:
+            continue
+        for policy in DECIDED:
+            changes = POLICIES.get(policy, (ALWAYS,))
+            wanted = (PROPOSAL,) if policy in POLICIES else (REFERENCE, PROPOSAL)
+            schemes = tuple(scheme for scheme in place.schemes if scheme in wanted)
+            scenario = options.booked(place.name, *changes)
+            name = f"{place.name}: {policy}"
+            yield Point("default-policy", name, scenario, schemes, seeds, place.rates)
+
+
 def movement(options: Options) -> Iterator[Point]:
     """Movable antennas that move only when needed; the other cells of a seed are the claims'.
 
@@ -349,6 +367,7 @@ SECTIONS: dict[str, Callable[[Options], Iterator[Point]]] = {
     "movement": movement,
     "electrical": electrical,
     "policies": policies,
+    "default-policy": default_policy,
     "perplexity": perplexity,
     "regimes": regimes,
     "regimes-movement": partial(regimes, when_needed=True),
