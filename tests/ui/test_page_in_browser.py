@@ -293,6 +293,7 @@ def test_runs_are_started_stopped_resumed_and_compared(
     row = tab.locator("tr", has_text="training.rounds")
     row.wait_for()
     assert row.inner_text().split()[1:] == ["3", "2"]  # the newest first
+    assert tab.locator("figure svg.plot").count() == 2 * len(("ideal", "movable", "fixed"))
     assert violations(tab) == []
     results = json.loads((folder / "runs" / "three" / "results.json").read_text())
     assert set(results["schemes"]) == {"ideal", "movable", "fixed"}

@@ -13,6 +13,7 @@ from airtune.commands.node import node
 from airtune.commands.options import (
     AsJson,
     BaseModel,
+    ComparisonPage,
     Engine,
     FiguresOut,
     Licence,
@@ -161,11 +162,11 @@ def report(run_dirs: RunDirs) -> None:
 
 
 @app.command()
-def diff(run_dirs: RunDirs, as_json: AsJson = False) -> None:
+def diff(run_dirs: RunDirs, as_json: AsJson = False, page: ComparisonPage = None) -> None:
     """Show the settings in which runs differ, and their results side by side."""
     from airtune.commands.diff import show_difference
 
-    show_difference(run_dirs, as_json)
+    show_difference(run_dirs, as_json, page)
 
 
 @app.command()

@@ -7,53 +7,48 @@ from pathlib import Path
 from typing import Any
 
 from airtune.commands.terminal import show_json, show_lines, show_rows
-from airtune.errors import clip
-from airtune.study.difference import TITLES, difference
+from airtune.errors import InputError, clip
+from airtune.report import comparison
+from airtune.study.difference import difference
 
 
-def show_difference(folders: Sequence[Path], as_json: bool) -> None:
+def show_difference(folders: Sequence[Path], as_json: bool, page: Path | None = None) -> None:
     """Print the settings in which runs differ and their results, or one JSON document.
+
+    With `page`, the same and figures of both are written there as one HTML file.
 
     Raises
     ------
     InputError
-        There are fewer than two folders, or one is not a run with results.
+        There are fewer than two folders, one is not a run with results, or `page` is a folder.
+    FailedError
+        The page cannot be written.
     """
+    if page is not None and page.is_dir():
+        raise InputError(f"--page: {clip(page)} is a folder; must name a file")
     found = difference(folders)
+    if page is not None:
+        comparison.build(found, folders, page)
     if as_json:
         show_json(found)
         return
-    called = [f"{chr(ord('A') + n)}" if n < 26 else str(n) for n in range(len(folders))]
-    show_lines(
-        f"{name}: {clip(run['folder'])} ({run['scenario']})"
-        for name, run in zip(called, found["runs"], strict=True)
-    )
-    for title, rows in (("Settings", found["settings"]), ("Environment", found["environment"])):
-        if rows:
-            table = [(path, *map(_plain, values)) for path, values in rows.items()]
-            show_rows((title, *called), _escaped(table))
+    tables = comparison.content_of(found)
+    letters = tables["letters"]
+    show_lines(f"{called}: {folder} ({name})" for called, folder, name in comparison.listed(found))
+    for title in ("Settings", "Environment"):
+        if rows := tables["tables"][title]:
+            show_rows((title, *letters), _escaped(rows))
         elif title == "Settings":
             show_lines(["The settings are the same."])
-    show_rows(("Scheme", "Figure", *called), _escaped(_results(found["schemes"])))
+    show_rows(("Scheme", "Figure", *letters), _escaped(_results(found["schemes"])))
+    if page is not None:
+        show_lines([f"Page: {page}"])
 
 
 def _results(schemes: Mapping[str, Mapping[str, Sequence[Any]]]) -> Iterator[tuple[str, ...]]:
     for scheme, figures in schemes.items():
-        shown = [(name, figures[name]) for name in TITLES if name in figures]
-        known = [(name, row) for name, row in shown if any(x is not None for x in row)]
-        for number, (name, row) in enumerate(known):
-            yield (scheme if number == 0 else "", TITLES[name], *map(_number, row))
-
-
-def _number(value: Any) -> str:
-    """Return a figure with four digits, the median where there are several seeds."""
-    if isinstance(value, Mapping):
-        value = value.get("median")
-    return "-" if value is None else f"{value:.4g}"
-
-
-def _plain(value: Any) -> str:
-    return "-" if value is None else clip(value)
+        for index, row in enumerate(comparison.result_rows(figures)):
+            yield (scheme if index == 0 else "", *row)
 
 
 def _escaped(rows: Iterator[tuple[str, ...]] | list[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:

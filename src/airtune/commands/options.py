@@ -35,6 +35,10 @@ Out = Annotated[
 FiguresOut = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Folder for figures and JSON.")
 ]
+ComparisonPage = Annotated[
+    Path | None,
+    typer.Option("--page", metavar="FILE", help="Write tables and figures as one HTML file."),
+]
 Schemes = Annotated[
     str | None, typer.Option(metavar="a,b", help="Schemes; ideal always runs besides.")
 ]

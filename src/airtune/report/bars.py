@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airtune.record.documents import MetricsLine
@@ -33,6 +33,22 @@ def energy_split(run: RunFolder) -> Any | None:
 def latency_split(run: RunFolder) -> Any | None:
     """Draw the simulated time of each scheme by component."""
     return _split(run, "latency_s", "Simulated time", "s")
+
+
+Rows = Mapping[str, Mapping[str, float]]
+
+
+def whole(of: Sequence[tuple[Rows, str, str]]) -> Any:
+    """Draw stacked bars by component, a bar for each row: a panel for each quantity and unit."""
+    parts = {part for rows, _, _ in of for split in rows.values() for part in split}
+    names = style.ordered_components(parts)
+    height = max(len(rows) for rows, _, _ in of)
+    figure = style.new_figure(0.75 + len(of) * (_BAR * height + 0.5))
+    panels = figure.subplots(len(of), 1, squeeze=False)[:, 0]
+    for axes, (rows, quantity, unit) in zip(panels, of, strict=True):
+        _bars(axes, rows, names, quantity, unit)
+    style.legend_above(figure, panels[0], handlelength=0.9, handleheight=0.9, columnspacing=1.4)
+    return figure
 
 
 def splits(run: RunFolder, key: str) -> dict[str, dict[str, float]]:

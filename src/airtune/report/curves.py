@@ -88,7 +88,7 @@ def _loss(run: RunFolder, field: str, xlabel: str, scale: float) -> Any | None:
     logarithmic = field != "round" and _is_wide([xs[-1] for _, xs, _ in curves])
     if logarithmic:
         axes.set_xscale("log")
-    top = _top_of_losses([ys for _, _, ys in curves])
+    top = top_of_losses([ys for _, _, ys in curves])
     labels: list[End] = []
     for index, (scheme, xs, ys) in enumerate(curves):
         look = style.scheme_style(scheme.name)
@@ -126,14 +126,14 @@ def _loss(run: RunFolder, field: str, xlabel: str, scale: float) -> Any | None:
     return figure
 
 
-def _top_of_losses(losses: Sequence[Sequence[float]]) -> float:
+def top_of_losses(losses: Sequence[Sequence[float]]) -> float:
     """Return where the axis of losses ends, infinite where all of them fit it.
 
     One that diverged by orders of magnitude would leave nothing to see of the others.
 
     Examples
     --------
-    >>> _top_of_losses([[2.0, 1.0], [2.0, 2.5]]), _top_of_losses([[2.0, 1.0], [2.0, 1e30]])
+    >>> top_of_losses([[2.0, 1.0], [2.0, 2.5]]), top_of_losses([[2.0, 1.0], [2.0, 1e30]])
     (inf, 3.0)
     """
     start = max(ys[0] for ys in losses)

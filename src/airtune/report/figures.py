@@ -191,10 +191,19 @@ def write_figure(figure: Any, folder: Path, name: str, title: str, caption: str,
         path.relative_to(folder).as_posix()
         for path in style.save(figure, folder / names.FIGURES / name)
     )
+    return Drawn(name, title, caption, alt, pdf, png, _inline(figure, name, alt))
+
+
+def inline(figure: Any, name: str, alt: str) -> str:
+    """Return a figure as markup for a page, with no file beside it."""
+    _laid_out(figure)
+    return _inline(figure, name, alt)
+
+
+def _inline(figure: Any, name: str, alt: str) -> str:
     text = io.StringIO()
     figure.savefig(text, format="svg", facecolor="none", metadata=dict.fromkeys(svg.METADATA))
-    inline = svg.inline(text.getvalue(), name.replace(".", "-"), alt)
-    return Drawn(name, title, caption, alt, pdf, png, inline)
+    return svg.inline(text.getvalue(), name.replace(".", "-"), alt)
 
 
 def describe(kind: Kind, run: RunFolder) -> str:

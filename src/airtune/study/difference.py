@@ -18,19 +18,6 @@ FIGURES = (
 )
 """Figures of a scheme that stand side by side; of the last two the total and its parts."""
 
-TITLES = {
-    "rounds_to_target": "rounds to target",
-    "time_to_target_s": "time to target [s]",
-    "energy_to_target_j": "energy to target [J]",
-    "final_loss": "final loss",
-    "final_perplexity": "perplexity",
-    "exact_match": "exact match",
-    "mse_db": "aggregation error [dB]",
-    "latency_s.total": "time in all [s]",
-    "energy_j.total": "energy in all [J]",
-}
-"""Figures that tables for people show, and what they are called there."""
-
 _OF_ONE_RUN = ("date", "command", "measured_energy")
 """What differs between any two runs."""
 

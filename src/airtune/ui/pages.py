@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from airtune.errors import FailedError, InputError
+from airtune.report import comparison
 from airtune.scenario.file import shipped
 from airtune.study.difference import difference
 from airtune.ui import start, views
@@ -122,11 +123,12 @@ class _Browser:
     async def compare(self, names: Sequence[str]) -> None:
         """Show runs side by side."""
 
-        def found() -> Given:
-            return difference([self._runs.folder(name) for name in names])
+        def found() -> str:
+            folders = [self._runs.folder(name) for name in names]
+            return views.compare_page(names, difference(folders), drawn=comparison.draw(folders))
 
         try:
-            text = views.compare_page(names, await asyncio.to_thread(found))
+            text = await asyncio.to_thread(found)
         except InputError as error:
             text = views.compare_page(names, None, str(error))
         self._show(text)

@@ -8,17 +8,15 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from airtune.errors import clip
 from airtune.registry import SCHEMES
+from airtune.report import comparison
+from airtune.report.figures import Drawn
 from airtune.report.style import scheme_style
 from airtune.report.values import MISSING, si, significant
 from airtune.scenario.file import shipped
-from airtune.study.difference import TITLES
 from airtune.ui import controls
 from airtune.ui.board import STEPS
 from airtune.ui.runs import STATES, Run
-
-TITLE = "Runs side by side"
 
 
 def asset(name: str) -> str:
@@ -83,7 +81,12 @@ def missing_page(name: str, error: str) -> str:
     return _fill("compare.html", here="runs", heading=name, error=error)
 
 
-def compare_page(names: Sequence[str], found: Mapping[str, Any] | None, error: str = "") -> str:
+def compare_page(
+    names: Sequence[str],
+    found: Mapping[str, Any] | None,
+    error: str = "",
+    drawn: Sequence[Drawn] = (),
+) -> str:
     """Return the page of runs side by side.
 
     Parameters
@@ -93,30 +96,22 @@ def compare_page(names: Sequence[str], found: Mapping[str, Any] | None, error: s
     found : mapping or None
         As of :func:`airtune.study.difference.difference`; None where there is an error.
     error : str
+    drawn : sequence of Drawn
+        The figures, as of :func:`airtune.report.comparison.draw`.
     """
+    title = comparison.TITLE
     if found is None:
-        return _fill("compare.html", here="runs", heading=TITLE, error=error)
-    tables = {
-        title: [(path, *map(_plain, row)) for path, row in found[key].items()]
-        for title, key in (("Settings", "settings"), ("Environment", "environment"))
-    }
-    for scheme, figures in found["schemes"].items():
-        shown = [(label, figures[name]) for name, label in TITLES.items() if name in figures]
-        known = [(label, row) for label, row in shown if any(x is not None for x in row)]
-        rows = [(label, *map(_median, row)) for label, row in known]
-        tables[scheme_style(scheme).label] = rows
-    heads = dict.fromkeys(tables, "Figure") | {"Settings": "Setting", "Environment": "What"}
-    letters = [chr(ord("A") + n) if n < 26 else str(n) for n in range(len(names))]
+        return _fill("compare.html", here="runs", heading=title, error=error)
     return _fill(
         "compare.html",
         here="runs",
-        heading=TITLE,
+        heading=title,
         error="",
         names=names,
         found=found,
-        tables=tables,
-        heads=heads,
-        letters=letters,
+        figures=[(figure, _markup(figure.svg)) for figure in drawn],
+        heads=comparison.HEADS,
+        **comparison.content_of(found),
     )
 
 
@@ -161,14 +156,3 @@ def _figure(value: float | None, unit: str = "") -> str:
     if value is None:
         return MISSING
     return si(value, unit) if unit else significant(value)
-
-
-def _median(value: Any) -> str:
-    """Return a figure, the median where there are several seeds."""
-    if isinstance(value, Mapping):
-        value = value.get("median")
-    return MISSING if value is None else f"{value:.4g}"
-
-
-def _plain(value: Any) -> str:
-    return MISSING if value is None else clip(value)

@@ -1,0 +1,107 @@
+"""Runs side by side as one page: figures in which every run is a line, and the tables of `diff`."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from airtune import record
+from airtune.commands.app import app
+from airtune.report import comparison, run_folder
+from airtune.scenario import Scenario
+
+WriteRun = Callable[[Sequence[str]], Path]
+
+
+@pytest.fixture
+def folders(write_run: WriteRun, tmp_path: Path) -> list[Path]:
+    return [
+        run_of(write_run(("ideal", "movable", "fixed")), tmp_path / "one <b>"),
+        run_of(write_run(("ideal", "movable", "digital")), tmp_path / "two"),
+    ]
+
+
+def run_of(written: Path, folder: Path) -> Path:
+    """Return a run folder, as a run begins one, with what was written for another."""
+    run = record.create(folder, Scenario(), "compare").folder
+    kept = shutil.ignore_patterns("scenario.yaml", "run.json", "environment.json")
+    shutil.copytree(written, run, ignore=kept, dirs_exist_ok=True)
+    shutil.rmtree(written)
+    return run
+
+
+def test_schemes_of_both_runs_are_drawn_a_line_and_a_bar_each(folders: list[Path]) -> None:
+    drawn = comparison.draw(folders)
+    names = [figure.name for figure in drawn]
+    assert names == ["ideal-loss", "ideal-costs", "movable-loss", "movable-costs"]
+    assert all(figure.svg.startswith('<svg class="plot"') for figure in drawn)
+    runs = [run_folder.load(folder).scheme("movable") for folder in folders]
+    last = [run.series("round", "loss")[1][-1] for run in runs if run]
+    assert drawn[2].alt == f"Last values: A {last[0]:.3g}, B {last[1]:.3g}."
+    parts = [sum((run.result or {})["energy_j"].values()) for run in runs if run]
+    assert f"A {parts[0]:.3g} J, B {parts[1]:.3g} J" in drawn[3].alt
+
+
+def test_curves_are_the_losses_over_rounds_time_and_energy(
+    folders: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: dict[str, Any] = {}
+    monkeypatch.setattr(
+        comparison, "inline", lambda figure, name, alt: kept.update({name: figure}) or "<svg>"
+    )
+    comparison.draw(folders)
+    movable = run_folder.load(folders[1]).scheme("movable")
+    assert movable is not None
+    for axes, field in zip(kept["movable-loss"].axes, ("round", "time_s", "energy_j"), strict=True):
+        curve = axes.get_lines()[1]
+        xs, ys = movable.series(field, "loss")
+        assert list(curve.get_ydata()) == ys
+        scale = xs[-1] / curve.get_xdata()[-1]
+        assert list(curve.get_xdata()) == pytest.approx([x / scale for x in xs])
+        assert scale in (1.0, 1e-3, 1e3, 60.0, 3600.0)
+    widths = [bar.get_width() for bar in kept["movable-costs"].axes[0].patches]
+    assert sum(widths) > 0
+
+
+def test_the_page_holds_everything_and_escapes_what_is_not_its_own(
+    folders: list[Path], tmp_path: Path
+) -> None:
+    page = tmp_path / "both.html"
+    done = CliRunner().invoke(app, ["diff", *map(str, folders), "--page", str(page)])
+    assert done.exit_code == 0, done.output
+    assert f"Page: {page}" in done.output
+    text = page.read_text(encoding="utf-8")
+    assert "one &lt;b&gt;" in text and "one <b>" not in text
+    assert text.count('<svg class="plot"') == 4
+    assert not re.search(r'(src|href)="(?!#)', text)
+    assert 'http-equiv="Content-Security-Policy"' in text
+    for row in ("final loss", "energy in all [J]"):
+        assert row in text
+    assert 'style="' not in text
+
+
+def test_a_page_that_cannot_be_there_is_refused(folders: list[Path], tmp_path: Path) -> None:
+    for where, said in ((tmp_path, "--page"), (tmp_path / "no" / "page.html", "cannot be written")):
+        done = CliRunner().invoke(app, ["diff", *map(str, folders), "--page", str(where)])
+        error = done.exception
+        assert error is not None and said in str(error)
+        assert len(str(error)) <= 400
+
+
+def test_runs_without_a_common_scheme_have_tables_alone(
+    write_run: WriteRun, tmp_path: Path
+) -> None:
+    one = run_of(write_run(("ideal", "movable")), tmp_path / "one")
+    two = run_of(write_run(("digital", "fixed")), tmp_path / "two")
+    assert comparison.draw([one, two]) == []
+
+
+def test_many_runs_keep_a_letter_each() -> None:
+    letters = [comparison.letter(n) for n in range(40)]
+    assert len(set(letters)) == 40
