@@ -53,12 +53,18 @@ def build(found: Found, folders: Sequence[Path], target: Path) -> Path:
     FailedError
         The file cannot be written.
     """
-    content = {"name": TITLE, "runs": listed(found), "heads": HEADS, **content_of(found)}
-    record.write_text(target, page.fill("comparison.html", draw(folders), content))
+    content = {"name": TITLE, "runs": listed(found), "body": body(found, folders)}
+    record.write_text(target, page.fill("comparison.html", (), content))
     return target
 
 
-HEADS = {"Settings": "Setting", "Environment": "What"}
+def body(found: Found, folders: Sequence[Path]) -> str:
+    """Return figures and tables as markup; arguments and errors as of :func:`build`."""
+    content = {"heads": _HEADS, **content_of(found)}
+    return page.part("comparison_body.html", draw(folders), content)
+
+
+_HEADS = {"Settings": "Setting", "Environment": "What"}
 """Headings of the first column of tables; ``Figure`` in those of schemes."""
 
 

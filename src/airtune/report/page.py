@@ -125,24 +125,34 @@ def fill(
     policy : Policy, optional
         What the page may use besides; by default nothing, and no script at all.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
     sheet = asset("page.css")
+    return part(
+        name,
+        drawn,
+        # The sheet and the figures are ours, not the user's: they alone go in as they are.
+        {**content, "sheet": Markup(sheet), "policy": content_policy(sheet, policy or Policy())},  # noqa: S704
+    )
+
+
+def part(name: str, drawn: Sequence[figures.Drawn], content: Mapping[str, Any]) -> str:
+    """Return a template of this package as markup, filled as by :func:`fill`."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
     environment = Environment(
         loader=PackageLoader("airtune", "report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
     )
-    return environment.get_template(name).render(
-        # The sheet and the figures are ours, not the user's: they alone go in as they are.
-        sheet=Markup(sheet),  # noqa: S704
+    text: str = environment.get_template(name).render(
         figures=[(figure, Markup(figure.svg)) for figure in drawn],  # noqa: S704
-        policy=content_policy(sheet, policy or Policy()),
         swatch=swatch.swatch,
         **content,
     )
+    return Markup(text)  # noqa: S704
 
 
 def content_policy(sheet: str, policy: Policy) -> str:

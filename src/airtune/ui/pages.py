@@ -125,12 +125,12 @@ class _Browser:
 
         def found() -> str:
             folders = [self._runs.folder(name) for name in names]
-            return views.compare_page(names, difference(folders), drawn=comparison.draw(folders))
+            return views.compare_page(names, difference(folders), folders)
 
         try:
             text = await asyncio.to_thread(found)
         except InputError as error:
-            text = views.compare_page(names, None, str(error))
+            text = views.missing_page(comparison.TITLE, str(error))
         self._show(text)
 
     def _show(self, text: str) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 from airtune.registry import SCHEMES
 from airtune.report import comparison
-from airtune.report.figures import Drawn
 from airtune.report.style import scheme_style
 from airtune.report.values import MISSING, si, significant
 from airtune.scenario.file import shipped
@@ -81,37 +80,25 @@ def missing_page(name: str, error: str) -> str:
     return _fill("compare.html", here="runs", heading=name, error=error)
 
 
-def compare_page(
-    names: Sequence[str],
-    found: Mapping[str, Any] | None,
-    error: str = "",
-    drawn: Sequence[Drawn] = (),
-) -> str:
+def compare_page(names: Sequence[str], found: Mapping[str, Any], folders: Sequence[Path]) -> str:
     """Return the page of runs side by side.
 
     Parameters
     ----------
     names : sequence of str
         Of the runs.
-    found : mapping or None
-        As of :func:`airtune.study.difference.difference`; None where there is an error.
-    error : str
-    drawn : sequence of Drawn
-        The figures, as of :func:`airtune.report.comparison.draw`.
+    found : mapping
+        As of :func:`airtune.study.difference.difference`.
+    folders : sequence of Path
     """
-    title = comparison.TITLE
-    if found is None:
-        return _fill("compare.html", here="runs", heading=title, error=error)
+    letters = [called for called, _, _ in comparison.listed(found)]
     return _fill(
         "compare.html",
         here="runs",
-        heading=title,
+        heading=comparison.TITLE,
         error="",
-        names=names,
-        found=found,
-        figures=[(figure, _markup(figure.svg)) for figure in drawn],
-        heads=comparison.HEADS,
-        **comparison.content_of(found),
+        runs=list(zip(letters, names, found["runs"], strict=True)),
+        body=comparison.body(found, folders),
     )
 
 
