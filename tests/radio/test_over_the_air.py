@@ -102,6 +102,32 @@ def test_noiseless_air_gives_the_exact_mean(
     assert np.abs(got.misalignment).max() < 1e-12
 
 
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("alike", [0.0, 0.9, 1.0])
+def test_the_squared_bias_is_the_most_that_misaligned_clients_can_do(
+    alike: float,
+    rule: s.Normalise,
+    air: Air,
+    make_updates: Callable[..., Real],
+    combine: Callable[[Air], Complex],
+) -> None:
+    updates = np.sqrt(1 - alike**2) * make_updates(10) + alike * make_updates(10)[0]
+    common, sent = prepare(updates, SIZES, rule, air, combine(air))
+    weak = silent(replace(air, channel=0.8 * air.channel))  # all too faint, in one direction
+    got = ota.aggregate(updates, common, sent, weak, np.random.default_rng(3))
+    off = got.mean - WEIGHTS @ updates
+    most = got.squared_bias * common.total_error
+    assert off @ off <= most * (1 + 1e-9)
+    if alike == 1.0:
+        assert off @ off == pytest.approx(most, rel=1e-6)
+    turned = ota.aggregate(
+        updates, common, sent, disturbed(silent(air), 0.3), np.random.default_rng(3)
+    )
+    off = turned.mean - WEIGHTS @ updates
+    # a symbol of two entries may be of two groups
+    assert off @ off <= turned.squared_bias * common.total_error * 1.001
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("rule", RULES)
 def test_error_of_each_block_is_as_predicted(

@@ -264,7 +264,7 @@ def aggregate_held(
     errors = np.bincount(group, weights=squares, minlength=len(common.sent))
     errors = errors if right else np.full(len(errors), np.nan)
     total = float(common.scales.sizes @ common.deviations**2) or 1.0
-    squared = float(np.sum(np.abs(misalignment) ** 2))
+    off = np.abs(misalignment)
     aggregate = Aggregate(
         mean=decode(summed + noise, common),
         symbols=common.symbols,
@@ -272,8 +272,8 @@ def aggregate_held(
         average_powers=transmission.powers * common.symbol_powers,
         misalignment=misalignment,
         noise_mse=noise_mse,
-        predicted_mse=noise_mse + squared,
-        squared_bias=squared,
+        predicted_mse=noise_mse + float(off @ off),
+        squared_bias=common.squared_bias(off),
         realised_mse=float(errors.sum()) / max(common.entries, 1),
         group_mse=np.where(common.sent, errors / common.scales.sizes, 0.0),
         relative_error=float(errors @ common.group_errors) / total,

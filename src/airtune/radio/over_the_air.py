@@ -47,8 +47,8 @@ class Aggregate:
     predicted_mse : float
         ``w^H R w + e^H C e``, with impairments and their distortion.
     squared_bias : float
-        ``e^H e``, each client's weighed with the power of its symbols: the part of the error that
-        is no noise, at worst a bias.
+        The most that the part of the error that is no noise can be, however the updates are
+        correlated (:meth:`.Normalisation.squared_bias`): a bias.
     realised_mse : float
         Mean over the real entries sent of their squared error over ``v_b^2 / pi_b``; its
         expectation is `predicted_mse`.  0 when nothing was sent.
@@ -157,7 +157,7 @@ def aggregate(
     if arrival is not None:
         average_powers = transmission.powers * arrival.sent_powers
     misalignment = (aligned if arrival is None else aligned * arrival.gains) - weights
-    wrong, squared_bias = _systematic(aligned, misalignment, correlation, arrival)
+    wrong, squared_bias = _systematic(common, aligned, misalignment, correlation, arrival)
     return Aggregate(
         mean=decoded,
         symbols=common.symbols,
@@ -174,17 +174,26 @@ def aggregate(
 
 
 def _systematic(
-    aligned: Complex, misalignment: Complex, correlation: Complex | None, arrival: Arrival | None
+    common: Normalisation,
+    aligned: Complex,
+    misalignment: Complex,
+    correlation: Complex | None,
+    arrival: Arrival | None,
 ) -> tuple[float, float]:
     """Return the predicted error besides the noise, and the part of it that may be bias."""
     C = np.eye(len(aligned)) if correlation is None else correlation
     if arrival is None:
         wrong = float((misalignment.conj() @ C @ misalignment).real)
-        return wrong, float(np.sum(np.abs(misalignment) ** 2))
+        return wrong, common.squared_bias(np.abs(misalignment))
     e = np.sqrt(arrival.symbol_powers) * misalignment
     distortion = float(np.abs(aligned) ** 2 @ arrival.distortion)
-    # by the triangle inequality: how the updates are correlated is not known
-    return float((e.conj() @ C @ e).real) + distortion, float(np.sum(np.abs(e)) ** 2)
+    meant = common.symbol_powers
+    # symbols by wrong reports have another power than they were meant to have
+    louder = np.sqrt(arrival.symbol_powers / np.where(meant > 0, meant, 1.0))
+    return (
+        float((e.conj() @ C @ e).real) + distortion,
+        common.squared_bias(louder * np.abs(misalignment)),
+    )
 
 
 def _uploads(

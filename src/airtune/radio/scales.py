@@ -88,6 +88,30 @@ class Normalisation:
         energies = relative**2 @ (lengths * self.powers)
         return np.asarray(shares**2 * energies / max(self.entries, 1))
 
+    def squared_bias(self, errors: Real) -> float:
+        """Return the most that coefficients off by `errors` can do to the mean, squared.
+
+        Client k's part of an entry of group b is ``(omega_k / nu_k) (d_kb - m_kb)`` times its
+        coefficient.  How the parts are correlated is not known, so by the triangle inequality it is
+        ``sum_b d_b (sum_k |e_k| omega_k v_kb / nu_k)^2`` over the groups sent.
+
+        Parameters
+        ----------
+        errors : ndarray, float, shape (K,)
+            ``|e_k|``, e.g. of ``e_k = w^H h_k b_k - nu_k``.
+
+        Returns
+        -------
+        float
+            Squared distance of the whole aggregate over :attr:`total_error`; 0 where that is 0.
+        """
+        if not self.total_error:
+            return 0.0
+        nu = self.effective_weights
+        parts = np.where(nu > 0, errors * self.weights / np.where(nu > 0, nu, 1.0), 0.0)
+        off = np.where(self.sent, parts @ self.scales.deviations, 0.0)
+        return float(self.scales.sizes @ off**2) / self.total_error
+
     @property
     def symbol_factors(self) -> Real:
         """What entries above their mean are multiplied with in x_k, shape (K, B); 0 if not sent.

@@ -70,7 +70,7 @@ def aggregate_subbands(
     block_of = np.arange(len(sent)) // 2 % count
     mean = np.repeat(common.means, common.scales.sizes)
     group_errors = np.zeros(len(common.sent))
-    parts, errors = [], 0.0
+    parts, errors, squared_bias = [], 0.0, 0.0
     for index in range(count):
         entries = sent[block_of == index]
         own = _carried(common, group_of[entries])
@@ -84,6 +84,7 @@ def aggregate_subbands(
         squares = part.group_mse * own.scales.sizes
         group_errors[groups] += squares
         errors += float(squares @ own.group_errors)
+        squared_bias += part.squared_bias * own.total_error
         parts.append(part)
     symbols = np.array([part.symbols for part in parts])
     shares = symbols / symbols.sum() if len(sent) else np.full(count, 1 / count)
@@ -100,7 +101,7 @@ def aggregate_subbands(
         misalignment=shares @ np.array([part.misalignment for part in parts]),
         noise_mse=over_symbols([part.noise_mse for part in parts]),
         predicted_mse=over_symbols([part.predicted_mse for part in parts]),
-        squared_bias=over_symbols([part.squared_bias for part in parts]),
+        squared_bias=squared_bias / (common.total_error or 1.0),
         realised_mse=float(group_errors.sum()) / max(common.entries, 1),
         group_mse=np.where(common.sent, group_errors / common.scales.sizes, 0.0),
         relative_error=errors / total,
