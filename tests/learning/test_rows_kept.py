@@ -238,6 +238,6 @@ def test_a_parquet_file_that_unpacks_to_more_than_the_memory_is_refused(
     parquet.write_table(table, path, store_schema=kind != "plain")
     assert path.stat().st_size < 50_000
     monkeypatch.setattr("airtune.memory.total_bytes", lambda: 40e6)
-    with pytest.raises(InputError, match="its records need about .* of memory") as refused:
+    with pytest.raises(InputError, match=r"its records need about .* of memory") as refused:
         read_rows(path)
     assert len(str(refused.value)) <= 400

@@ -19,7 +19,10 @@ def test_nothing_is_wrong_by_default() -> None:
     [
         ("faults.dropout.share=1.5", r"faults\.dropout\.share = 1\.5: .*less than or equal to 1"),
         ("faults.dropout.when=after", r"faults\.dropout\.when = \"after\".*'before' or 'during'"),
-        ("faults.dropout={share: 0.9, burst_rounds: 2}", r"share = 0\.9: must be at most .*0\.667"),
+        (
+            "faults.dropout={share: 0.9, burst_rounds: 2}",
+            r"share = 0\.9: must be at most .*0\.6666",
+        ),
         (
             "faults.dropout={share: 0.9999999, burst_rounds: 1000000}",
             r"share = 0\.9999999: must be at most .* = 0\.999999, ",
