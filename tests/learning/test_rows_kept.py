@@ -15,6 +15,7 @@ from tests.learning.talking import ASKED, NAN, assistant, read, system, user
 from airtune.errors import InputError
 from airtune.learning.data import Record
 from airtune.learning.formats import read_records
+from airtune.learning.rows import read_rows
 from airtune.learning.talks import normalised_pair, read_talk
 from airtune.learning.text import Encoder
 from airtune.scenario.learning import Data
@@ -218,3 +219,25 @@ def test_pieces_of_a_document_are_learnt_as_the_document(
 @pytest.fixture(scope="module")
 def long_encoder(encoder: Encoder) -> Encoder:
     return Encoder(encoder.tokenizer, 100_000)
+
+
+@pytest.mark.parametrize("kind", ["text", "plain", "talk"])
+def test_a_parquet_file_that_unpacks_to_more_than_the_memory_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    one = pyarrow.array([0] * 5000, pyarrow.int32())
+    text = pyarrow.DictionaryArray.from_arrays(one, pyarrow.array(["x" * 10_000]))
+    if kind == "talk":
+        said = pyarrow.StructArray.from_arrays([text], ["content"])
+        text = pyarrow.ListArray.from_arrays(pyarrow.array(range(5001), pyarrow.int32()), said)
+    path = tmp_path / "data.parquet"
+    table = pyarrow.table({"instruction": text, "output": text})
+    parquet.write_table(table, path, store_schema=kind != "plain")
+    assert path.stat().st_size < 50_000
+    monkeypatch.setattr("airtune.memory.total_bytes", lambda: 40e6)
+    with pytest.raises(InputError, match=r"its records need about .* of memory") as refused:
+        read_rows(path)
+    assert len(str(refused.value)) <= 400

@@ -177,6 +177,9 @@ def test_what_is_not_finite_makes_no_step() -> None:
     assert not verdict.accepted
     assert verdict.metrics() == {"rejected": True, "mean_norm": None, "mean_norm_limit": None}
     assert judge(np.array([1.0]), np.zeros(0), Training()) is None
+    never = judge(np.array([1.0]), np.full(5, 1e3), Training(anomaly_stop=1e308))
+    assert never is not None  # a limit beyond all numbers, which JSON cannot hold
+    assert never.metrics() == {"rejected": False, "mean_norm": 1.0, "mean_norm_limit": None}
 
 
 def attacked(scenario: Scenario, **changes: Any) -> Scenario:

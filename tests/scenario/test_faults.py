@@ -19,7 +19,14 @@ def test_nothing_is_wrong_by_default() -> None:
     [
         ("faults.dropout.share=1.5", r"faults\.dropout\.share = 1\.5: .*less than or equal to 1"),
         ("faults.dropout.when=after", r"faults\.dropout\.when = \"after\".*'before' or 'during'"),
-        ("faults.dropout={share: 0.9, burst_rounds: 2}", r"share = 0\.9: must be at most .*0\.667"),
+        (
+            "faults.dropout={share: 0.9, burst_rounds: 2}",
+            r"share = 0\.9: must be at most .*0\.6666",
+        ),
+        (
+            "faults.dropout={share: 0.9999999, burst_rounds: 1000000}",
+            r"share = 0\.9999999: must be at most .* = 0\.999999, ",
+        ),
         ("faults.stragglers.slowdown=0.5", r"faults\.stragglers\.slowdown = 0\.5"),
         ("faults.antennas.dead=4", r"faults\.antennas\.dead = 4: must be less than .* = 4"),
         ("faults.antennas={dead: 2, stuck: 3}", r"faults\.antennas\.stuck = 3: .* at most the 2"),
@@ -50,3 +57,14 @@ def test_shares_angles_and_powers_have_units() -> None:
     assert faults.jammer.power_dbm == pytest.approx(30.0)
     assert faults.jammer.distance_m == (200.0, 600.0)
     assert faults.amplifier.clip_db == 3.0
+
+
+def test_a_federation_whose_clients_learn_from_wrong_answers_runs_no_pilot() -> None:
+    settings = ["faults.poison.kind=label-noise", "planning.objective=time", "engine.name=flower"]
+    with pytest.raises(
+        InputError, match=r"planning\.pilot = clients: must be server or"
+    ) as refused:
+        load("quickstart", settings)
+    assert len(str(refused.value)) <= 400
+    load("quickstart", settings[:2])
+    load("quickstart", [*settings, "faults.poison.share=0"])

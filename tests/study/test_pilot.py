@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,24 @@ def test_the_engine_of_the_run_serves_the_pilot_and_stays_open(scenario: Scenari
     pilot = find_pilot(scenario, 1, prepare(), None, started)
     assert (Counting.starts, Counting.closes, Counting.computed) == (1, 0, 8)
     assert pilot == run_pilot(pilot_scenario(scenario), 1, prepare())
+
+
+def test_clients_that_learn_from_wrong_answers_are_honest_in_the_pilot(scenario: Scenario) -> None:
+    class Swapped(QuadraticLearner):
+        def client_update(self, *given):  # type: ignore[no-untyped-def]  # as the base
+            done = super().client_update(*given)
+            wrong = self.scenario.faults.poison.kind == "label-noise"
+            return replace(done, update=-done.update) if wrong else done
+
+    def made(scenario: Scenario, seed: int, progress: object = None) -> Swapped:
+        return Swapped(scenario, seed)
+
+    poisoned = with_settings(scenario, faults__poison={"kind": "label-noise", "share": 1.0})
+    engine = LocalEngine(made)  # type: ignore[arg-type]  # of a stand-in for a learner
+    started = engine, engine.start(poisoned, 1)
+    pilot = find_pilot(poisoned, 1, made, None, started)  # type: ignore[arg-type]  # as above
+    # the cache, where an honest run of the same settings looks, has no other either
+    assert pilot == find_pilot(scenario, 1, made) == run_pilot(pilot_scenario(scenario), 1, made)  # type: ignore[arg-type]  # as above
 
 
 def test_the_server_runs_it_on_public_data_at_its_own_cost(scenario: Scenario) -> None:

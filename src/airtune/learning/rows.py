@@ -13,6 +13,9 @@ from airtune.learning.origin import HUB_ID
 from airtune.memory import PARSED, demand
 from airtune.scenario.learning import Data
 
+BATCH = 256
+"""Rows of a parquet file that are unpacked before their memory is counted."""
+
 Row = tuple[str, Any]
 """Name of the place, for messages, and the row as JSON gives it."""
 
@@ -106,16 +109,36 @@ def _read_parquet(path: Path) -> list[Row]:
     from pyarrow import parquet
 
     try:
-        about = parquet.read_metadata(path)
-        groups = [about.row_group(i).total_byte_size for i in range(about.num_row_groups)]
-        demand(f"data.source: {clip(path)}: its records", PARSED * sum(groups))
-        rows = parquet.read_table(path).to_pylist()
+        what, size, rows = f"data.source: {clip(path)}: its records", 0.0, list[Any]()
+        with parquet.ParquetFile(path) as file:
+            about = file.metadata
+            groups = [about.row_group(i).total_byte_size for i in range(about.num_row_groups)]
+            demand(what, PARSED * sum(groups))
+            # what a dictionary in the file holds once is here in as many rows as name it
+            for batch in file.iter_batches(batch_size=BATCH):
+                size += sum(map(_unpacked_bytes, batch.columns))
+                demand(what, PARSED * size)
+                rows += batch.to_pylist()
     except InputError:
         raise
     except Exception as error:  # of Arrow, of its readers of types, of what they call
         why = clip((str(error) or type(error).__name__).split("\n")[0])
         raise InputError(f"data.source: {clip(path)} is not a parquet file ({why})") from None
     return [(f"{path}, row {number}", row) for number, row in enumerate(rows, 1)]
+
+
+def _unpacked_bytes(column: Any) -> float:
+    """Return the bytes of a column of Arrow with each value in every row that names it."""
+    from pyarrow import types
+
+    kind = column.type
+    if types.is_dictionary(kind):
+        return _unpacked_bytes(column.dictionary_decode())
+    if types.is_struct(kind):
+        return sum(map(_unpacked_bytes, column.flatten()))
+    if types.is_list(kind) or types.is_large_list(kind):
+        return _unpacked_bytes(column.flatten())
+    return float(column.nbytes)
 
 
 def _read_documents(path: Path) -> list[Row]:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from airtune.rounds.metrics import finite_or_none
 from airtune.scenario import Training
 
 LEAST = 5
@@ -50,8 +51,8 @@ class Verdict:
 
     def metrics(self) -> dict[str, Any]:
         """Return what the line of the round tells."""
-        norm = self.norm if np.isfinite(self.norm) else None
-        return {"rejected": not self.accepted, "mean_norm": norm, "mean_norm_limit": self.limit}
+        norm, limit = finite_or_none(self.norm), finite_or_none(self.limit)
+        return {"rejected": not self.accepted, "mean_norm": norm, "mean_norm_limit": limit}
 
 
 def judge(

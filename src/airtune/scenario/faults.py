@@ -38,8 +38,8 @@ class Outages(Settings):
         bursts, share = self.burst_rounds, self.share
         if bursts is not None and share > bursts / (bursts + 1):
             raise ValueError(
-                f"share = {share:g}: must be at most burst_rounds / (burst_rounds + 1) = "
-                f"{bursts / (bursts + 1):.3g}, for an outage begins at most in every round without "
+                f"share = {share:.9g}: must be at most burst_rounds / (burst_rounds + 1) = "
+                f"{bursts / (bursts + 1):.9g}, for an outage begins at most in every round without "
                 "one"
             )
         return self

@@ -234,6 +234,7 @@ class Scenario(Settings):
             )
         self._check_local_steps()
         self._check_planned_payload()
+        self._check_pilot()
         self._check_aggregation()
         self._check_resource_blocks()
         check_client_antennas(
@@ -305,6 +306,17 @@ class Scenario(Settings):
             raise ValueError(
                 "aggregation.payload = planned: must be a payload by its name where constants of "
                 "the bound are calibrated, for they are those of what it sends"
+            )
+
+    def _check_pilot(self) -> None:
+        """Refuse a pilot by honest clients beside others that learn from wrong answers."""
+        poison, by = self.faults.poison, self.planning.pilot
+        wrong = poison.active and poison.kind == "label-noise" and self.engine.name == "flower"
+        if wrong and self.planning.predicts and by == "clients":
+            raise ValueError(
+                "planning.pilot = clients: must be server or a file pilot.json with engine.name = "
+                "flower and faults.poison.kind = label-noise; nodes serve one run at a time, in "
+                "which their answers are wrong"
             )
 
     def _check_aggregation(self) -> None:

@@ -73,8 +73,8 @@ def find_pilot(
         Makes the learner, as :func:`airtune.learning.learner.prepare` does.
     progress : callable, optional
     started : (Engine, Sizes), optional
-        The engine of the run that is planned, to be used for a pilot by the clients as well; by
-        default one is started and closed.
+        The engine of the run that is planned, to be used for a pilot by the clients as well, but
+        under `label-noise`; by default one is started and closed.
 
     Raises
     ------
@@ -95,6 +95,8 @@ def find_pilot(
             return _parsed(folder / FILE)
         except InputError:
             facts = None  # damaged: made again, and not kept
+    if scenario.faults.poison.kind == "label-noise":
+        started = None  # clients of that engine learn from wrong answers, those of a pilot do not
     pilot = run_pilot(alone, seed, prepare, progress, by=by, started=started)
     if facts is not None:
         cached(cache, KIND, facts, lambda folder: _write(folder / FILE, _text(pilot)))
