@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from airtune.engines.flower import programs
 from airtune.engines.flower.programs import check_reachable
 from airtune.errors import InputError
 
@@ -181,16 +182,22 @@ def test_what_a_certificate_names_is_judged_as_flower_does(
 
 
 @pytest.mark.parametrize(
-    ("environment", "by_proxy"),
+    ("environment", "host", "by_proxy"),
     [
-        ({"https_proxy": "PROXY"}, True),
-        ({"all_proxy": "PROXY"}, True),
-        ({"http_proxy": "PROXY"}, False),
-        ({"https_proxy": "PROXY", "no_proxy": "127.0.0.1"}, False),
-        ({"https_proxy": "PROXY", "no_proxy": "lab.example"}, True),
+        ({"https_proxy": "PROXY"}, "192.0.2.1", True),
+        ({"all_proxy": "PROXY"}, "192.0.2.1", True),
+        ({"http_proxy": "PROXY"}, "192.0.2.1", False),
+        ({"https_proxy": "PROXY", "no_proxy": "192.0.2.1"}, "192.0.2.1", False),
+        ({"https_proxy": "PROXY", "no_proxy": "lab.example"}, "192.0.2.1", True),
+        ({"https_proxy": "PROXY", "all_proxy": "PROXY"}, "127.0.0.1", False),
+        ({"https_proxy": "PROXY", "all_proxy": "PROXY"}, "localhost", False),
+        ({"https_proxy": "PROXY", "all_proxy": "PROXY"}, "[::1]", False),
     ],
 )
-def test_a_superlink_behind_a_proxy_is_asked_by_it(environment, by_proxy, monkeypatch) -> None:
+def test_a_superlink_behind_a_proxy_is_asked_by_it(
+    environment, host, by_proxy, monkeypatch
+) -> None:
+    monkeypatch.setattr(programs, "ANSWERED_S", 2.0)
     with socket.create_server(("127.0.0.1", 0)) as proxy:
         proxy.settimeout(30)
         heard: list[bytes] = []
@@ -205,15 +212,27 @@ def test_a_superlink_behind_a_proxy_is_asked_by_it(environment, by_proxy, monkey
         for name, value in environment.items():
             url = f"http://127.0.0.1:{proxy.getsockname()[1]}"
             monkeypatch.setenv(name, value.replace("PROXY", url))
-        with pytest.raises(InputError, match=r"engine\.address = '127\.0\.0\.1:1': no SuperLink"):
-            check_reachable("127.0.0.1:1", None)
+        with pytest.raises(InputError, match=r"engine\.address = .*: no SuperLink"):
+            check_reachable(f"{host}:1", None)
+        if find_spec("flwr") is not None:  # it goes the same way
+            for name, value in programs.environment(Path()).items():
+                monkeypatch.setenv(name, value)
+            assert (_proxy_of(f"https://{host}:1/") is not None) is by_proxy
         proxy.shutdown(socket.SHUT_RDWR)
         thread.join(30)
-    assert [line.split()[:2] for line in heard] == [[b"CONNECT", b"127.0.0.1:1"]] * by_proxy
+    assert [line.split()[:2] for line in heard] == [[b"CONNECT", f"{host}:1".encode()]] * by_proxy
+
+
+def _proxy_of(url: str) -> object:
+    """Return by what a client of Flower goes to an address; None: straight."""
+    from flwr.supercore.protobuf.client import ProtobufClient
+
+    client = ProtobufClient("https://unused:1")._client
+    found = client._transport_for_url(httpx.URL(url))
+    return None if found is client._transport else found
 
 
 def test_a_superlink_that_is_busy_is_not_refused(tmp_path: Path, monkeypatch) -> None:
-    from airtune.engines.flower import programs
     from airtune.engines.flower.certificates import write_certificates
 
     write_certificates(tmp_path, ["127.0.0.1"])
@@ -224,9 +243,12 @@ def test_a_superlink_that_is_busy_is_not_refused(tmp_path: Path, monkeypatch) ->
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def wait() -> None:
-            with server.accept()[0] as connection, suppress(OSError):
-                with context.wrap_socket(connection, server_side=True):
-                    done.wait(30)
+            with (
+                server.accept()[0] as connection,
+                suppress(OSError),
+                context.wrap_socket(connection, server_side=True),
+            ):
+                done.wait(30)
 
         thread = threading.Thread(target=wait)
         thread.start()

@@ -19,6 +19,9 @@ SETTINGS = {
 }
 """No reports home, no look for updates; what is printed is in the logs at once."""
 
+HERE = ("127.0.0.1", "localhost", "::1")
+"""Names of this machine, which no proxy is asked for."""
+
 ANSWERED_S = 10.0
 """Time in which a SuperLink answers [s]."""
 
@@ -31,13 +34,17 @@ def check_installed() -> None:
 def environment(home: Path) -> dict[str, str]:
     """Return the environment of Flower's programs, which keep their files in `home`.
 
-    Programs that belong to this Python are found first.
+    Programs that belong to this Python are found first, and this machine without a proxy.
     """
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     known = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
+    direct = os.environ.get("no_proxy", os.environ.get("NO_PROXY", ""))
+    direct = ",".join(part for part in (direct, *HERE) if part)
     return {
         **os.environ,
         **SETTINGS,
+        "no_proxy": direct,
+        "NO_PROXY": direct,
         "PATH": path,
         "FLWR_HOME": str(home),
         "PYTHONPATH": os.pathsep.join(str(Path(part).resolve()) for part in known),
@@ -101,8 +108,8 @@ def check_reachable(address: str, certificate: str | Path | None) -> None:
 def trouble(address: str, certificate: str | Path | None) -> Exception | None:
     """Return what is in the way to a SuperLink; None: it answers.
 
-    It is asked as Flower asks, by the same library with the same roots, and by the proxy that the
-    environment names, if any.
+    It is asked as Flower asks in :func:`environment`, by the same library with the same roots, and
+    by the proxy that is named there, if any.
 
     Parameters
     ----------
@@ -122,8 +129,9 @@ def trouble(address: str, certificate: str | Path | None) -> Exception | None:
     import httpx
 
     context = _context(certificate)
+    direct = {f"all://{f'[{name}]' if ':' in name else name}": None for name in HERE}
     try:
-        with httpx.Client(verify=context, timeout=ANSWERED_S) as client:
+        with httpx.Client(verify=context, timeout=ANSWERED_S, mounts=direct) as client:
             client.get(f"https://{address}/")
     except httpx.ReadTimeout:  # TLS is there, and who is behind it is busy
         return None
@@ -140,7 +148,8 @@ def _context(certificate: str | Path | None) -> ssl.SSLContext:
     import httpx
 
     if certificate is None:
-        return httpx.create_ssl_context()
+        own: ssl.SSLContext = httpx.create_ssl_context()
+        return own
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(cadata=Path(certificate).read_bytes().decode("ascii"))
     return context
