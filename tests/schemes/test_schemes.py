@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -28,6 +30,27 @@ def uploads_of(scenario: Scenario, seed: int = 0) -> Uploads:
     updates = (spread * rng.standard_normal((count, SIZES.sum()))).astype(np.float32)
     omega = rng.dirichlet(np.ones(count))
     return Uploads(updates, np.arange(count), omega, SIZES)
+
+
+@pytest.mark.parametrize("rule", ["block", "loaded", "global"])
+@pytest.mark.parametrize("name", ["fixed", "truncated"])
+def test_who_vanishes_beside_the_others_is_told_once_a_round(
+    small_scenario, name: str, rule: str
+) -> None:
+    aggregation = {"normalise": rule, "truncation_db": -60.0}
+    scenario = Scenario.model_validate(small_scenario.to_dict() | {"aggregation": aggregation})
+    scheme, radio = SCHEMES[name].build(scenario, 1), radio_of(scenario, 3)
+    uploads = uploads_of(scenario)
+    link = radio.at(scheme.array.start())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scheme.air.combine(uploads, link, 1.0)
+        uploads.updates[0] = 1.0  # nothing of it is sent: its mean is all
+        scheme.air.combine(uploads, link, 1.0)
+    uploads.updates[1] = uploads.updates[1] * np.float32(1e-12) + 0
+    with pytest.warns(RuntimeWarning, match="clients 1 stay silent in round 3: ") as told:
+        scheme.air.combine(uploads, link, 1.0)
+    assert len(told) == 1
 
 
 @pytest.mark.parametrize("name", ["movable", "fixed", "random-position"])

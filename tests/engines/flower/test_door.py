@@ -1,4 +1,4 @@
-"""What is asked of a SuperLink before any work: nothing that gRPC would take is refused."""
+"""What is asked of a SuperLink before any work: what Flower takes is taken, and nothing else."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from airtune.engines.flower.programs import check_reachable, proxied
+from airtune.engines.flower import programs
+from airtune.engines.flower.programs import check_reachable
 from airtune.errors import InputError
+
+httpx = pytest.importorskip("httpx")  # comes with Flower
 
 LAB = Path(__file__).parents[3] / "docs" / "lab.md"
 
@@ -66,161 +69,196 @@ def chain(folder: Path) -> Path:
 
 @contextmanager
 def answering(folder: Path) -> Iterator[str]:
-    """Yield the address of a server with the certificate of a folder."""
+    """Yield the address of a server with the certificate of a folder, which answers twice."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "server.pem", folder / "server.key")
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(30)
 
         def answer() -> None:
-            with suppress(OSError), server.accept()[0] as connection:
-                connection.settimeout(30)
-                context.wrap_socket(connection, server_side=True).close()
+            while True:
+                with suppress(ssl.SSLError, ConnectionError), server.accept()[0] as connection:
+                    connection.settimeout(30)
+                    with context.wrap_socket(connection, server_side=True) as secured:
+                        secured.recv(4096)
+                        secured.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
 
-        thread = threading.Thread(target=answer)
+        def until_closed() -> None:
+            with suppress(OSError):
+                answer()
+
+        thread = threading.Thread(target=until_closed)
         thread.start()
         yield f"127.0.0.1:{server.getsockname()[1]}"
-        thread.join(30)
+        server.shutdown(socket.SHUT_RDWR)
+    thread.join(30)
 
 
 @pytest.fixture(autouse=True)
 def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("grpc_proxy", "https_proxy", "http_proxy", "no_grpc_proxy", "no_proxy"):
+    for name in ("https_proxy", "http_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
 
 
-@pytest.fixture
-def strict(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ssl.SSLContext]:
-    """Have contexts of this Python ask for all that those of Python 3.13 ask for."""
-    plain = ssl.create_default_context
+def check_as_flower(address: str, authority: Path | None, taken: bool) -> None:
+    """Have the door take a SuperLink, or refuse it by its certificate, and Flower do the same."""
+    if taken:
+        check_reachable(address, authority)
+    else:
+        with pytest.raises(InputError, match=r"engine\.certificate = .*does not vouch") as told:
+            check_reachable(address, authority)
+        assert len(str(told.value)) <= 400
+    if find_spec("flwr") is not None:
+        from flwr.supercore.protobuf.client import ProtobufClient
 
-    def made(**given: object) -> ssl.SSLContext:
-        context = plain(**given)
-        context.verify_flags |= ssl.VERIFY_X509_STRICT
-        return context
-
-    monkeypatch.setattr(ssl, "create_default_context", made)
-    return made
+        roots = None if authority is None else authority.read_bytes()
+        client = ProtobufClient.from_server_address(address, False, roots, [])
+        try:
+            client._client.get(client._base_url)
+        except httpx.ConnectError:
+            assert not taken
+        else:
+            assert taken
 
 
 @needs_openssl
-def test_certificates_of_the_page_are_taken_by_a_strict_python(tmp_path: Path, strict) -> None:
+def test_certificates_of_the_page_are_taken(tmp_path: Path) -> None:
     for folder in (
         of_the_page(tmp_path / "page"),
         of_the_page(tmp_path / "before", without_usage),
     ):
         with answering(folder) as address:
-            check_reachable(address, folder / "ca.pem")
-    # It is strict: the one of before is refused by a context as it comes.
-    raw, folder = strict(cafile=str(tmp_path / "before" / "ca.pem")), tmp_path / "before"
-    with (
-        answering(folder) as address,
-        socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), 30) as plain,
-        pytest.raises(ssl.SSLCertVerificationError),
-    ):
-        raw.wrap_socket(plain, server_hostname="127.0.0.1")
+            check_as_flower(address, folder / "ca.pem", True)
 
 
 @needs_openssl
-def test_an_authority_in_between_and_the_server_s_own_certificate_vouch(tmp_path: Path) -> None:
+def test_only_an_authority_vouches(tmp_path: Path) -> None:
     folder, other = chain(tmp_path / "one"), chain(tmp_path / "other")
-    for name in ("root.pem", "between.pem", "leaf.pem"):
-        with answering(folder) as address:
-            check_reachable(address, folder / name)
-        with (
-            answering(folder) as address,
-            pytest.raises(InputError, match="does not vouch for"),
-        ):
-            check_reachable(address, other / name)
+    with answering(folder) as address:
+        for authority in (folder / "between.pem", folder / "leaf.pem", other / "root.pem", None):
+            check_as_flower(address, authority, False)
+        check_as_flower(address, folder / "root.pem", True)
 
 
 @needs_openssl
-def test_grpc_takes_what_is_taken(tmp_path: Path) -> None:
-    grpc = pytest.importorskip("grpc")
-    folder, other = chain(tmp_path / "one"), chain(tmp_path / "other")
-    page = of_the_page(tmp_path / "before", without_usage)
-    for served, authority, taken in (
-        (folder, folder / "between.pem", True),
-        (folder, folder / "leaf.pem", True),
-        (page, page / "ca.pem", True),
-        (folder, other / "root.pem", False),
-    ):
-        server = grpc.server(ThreadPoolExecutor(1))
-        pair = ((served / "server.key").read_bytes(), (served / "server.pem").read_bytes())
-        port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([pair]))
-        server.start()
-        trusted = grpc.ssl_channel_credentials(authority.read_bytes())
-        with grpc.secure_channel(f"127.0.0.1:{port}", trusted) as channel:
-            ready = grpc.channel_ready_future(channel)
-            with suppress(grpc.FutureTimeoutError):
-                ready.result(timeout=20 if taken else 2)
-            assert ready.done() is taken, authority
-            ready.cancel()
-        if taken:
-            check_reachable(f"127.0.0.1:{port}", authority)
-        server.stop(0)
+def test_without_a_certificate_the_roots_that_the_environment_names_vouch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = of_the_page(tmp_path / "page")
+    with answering(folder) as address:
+        check_as_flower(address, None, False)
+        monkeypatch.setenv("SSL_CERT_FILE", str(folder / "ca.pem"))
+        check_as_flower(address, None, True)
 
 
-PROXIES = [
-    ({}, False),
-    ({"http_proxy": "PROXY"}, True),
-    ({"https_proxy": "PROXY"}, True),
-    ({"grpc_proxy": "PROXY"}, True),
-    ({"grpc_proxy": "", "https_proxy": "PROXY"}, False),
-    ({"http_proxy": "PROXY", "no_proxy": "lab.example, 127.0.0.1"}, False),
-    ({"http_proxy": "PROXY", "no_proxy": "127.0.0.0/8"}, False),
-    ({"http_proxy": "PROXY", "no_proxy": "10.0.0.0/8,lab.example,,"}, True),
-    ({"http_proxy": "PROXY", "no_grpc_proxy": "lab.example", "no_proxy": "127.0.0.1"}, True),
-    ({"http_proxy": "PROXY", "no_grpc_proxy": "", "no_proxy": "127.0.0.1"}, True),
-]
+@needs_openssl
+@pytest.mark.parametrize(
+    ("subject", "alternative", "host", "taken"),
+    [
+        ("/CN=localhost", None, "localhost", True),
+        ("/CN=localhost", "DNS:other.example", "localhost", False),
+        ("/CN=127.0.0.1", None, "127.0.0.1", False),
+        ("/CN=server", "DNS:127.0.0.1", "127.0.0.1", False),
+        ("/CN=server", "DNS:other.example,IP:127.0.0.1", "127.0.0.1", True),
+        ("/CN=server", "IP:192.0.2.1", "127.0.0.1", False),
+        ("/CN=server", None, "127.0.0.1", False),
+    ],
+)
+def test_what_a_certificate_names_is_judged_as_flower_does(
+    tmp_path: Path, subject: str, alternative: str | None, host: str, taken: bool
+) -> None:
+    key = "-newkey ec -pkeyopt ec_paramgen_curve:P-384 -nodes"
+    named = "" if alternative is None else f' -extfile <(echo "subjectAltName={alternative}")'
+    folder = made(
+        tmp_path / "one",
+        f'openssl req -x509 {key} -days 9 -subj "/CN=root" -keyout root.key -out ca.pem\n'
+        f'openssl req -new {key} -subj "{subject}" -keyout server.key -out server.csr\n'
+        "openssl x509 -req -in server.csr -CA ca.pem -CAkey root.key -CAcreateserial -days 9 "
+        f"-out server.pem{named}\n",
+    )
+    with answering(folder) as address:
+        check_as_flower(f"{host}:{address.rpartition(':')[2]}", folder / "ca.pem", taken)
 
 
-@pytest.mark.parametrize(("environment", "by_proxy"), PROXIES)
-def test_behind_a_proxy_nothing_is_asked(environment, by_proxy, monkeypatch) -> None:
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value.replace("PROXY", "http://192.0.2.9:3128"))
-    asked = []
+@pytest.mark.parametrize(
+    ("environment", "host", "by_proxy"),
+    [
+        ({"https_proxy": "PROXY"}, "192.0.2.1", True),
+        ({"all_proxy": "PROXY"}, "192.0.2.1", True),
+        ({"http_proxy": "PROXY"}, "192.0.2.1", False),
+        ({"https_proxy": "PROXY", "no_proxy": "192.0.2.1"}, "192.0.2.1", False),
+        ({"https_proxy": "PROXY", "no_proxy": "lab.example"}, "192.0.2.1", True),
+        ({"https_proxy": "PROXY", "all_proxy": "PROXY"}, "127.0.0.1", False),
+        ({"https_proxy": "PROXY", "all_proxy": "PROXY"}, "localhost", False),
+        ({"https_proxy": "PROXY", "all_proxy": "PROXY"}, "[::1]", False),
+    ],
+)
+def test_a_superlink_behind_a_proxy_is_asked_by_it(
+    environment, host, by_proxy, monkeypatch
+) -> None:
+    monkeypatch.setattr(programs, "ANSWERED_S", 2.0)
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        proxy.settimeout(30)
+        heard: list[bytes] = []
 
-    def dial(address: tuple[str, int], **_: object) -> None:
-        asked.append(address)
-        raise ConnectionRefusedError
+        def refuse() -> None:
+            with suppress(OSError), proxy.accept()[0] as connection:
+                heard.append(connection.recv(4096))
+                connection.sendall(b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n")
 
-    monkeypatch.setattr(socket, "create_connection", dial)
-    if by_proxy:
-        check_reachable("127.0.0.1:8000", None)
-    else:
-        with pytest.raises(InputError, match=r"engine\.address = '127\.0\.0\.1:8000'"):
-            check_reachable("127.0.0.1:8000", None)
-    assert asked == ([] if by_proxy else [("127.0.0.1", 8000)])
-
-
-def test_names_and_their_domains_are_left_out_of_the_proxy(monkeypatch) -> None:
-    monkeypatch.setenv("http_proxy", "http://192.0.2.9:3128")
-    monkeypatch.setenv("no_proxy", ".Lab.example,fd00::/8,nonsense/99")
-    assert not proxied("server.lab.example")
-    assert not proxied("fd00::1")
-    assert proxied("lab.other")
-    assert proxied("2001:db8::1")
-    assert proxied("nonsense")
-
-
-@pytest.mark.parametrize(("environment", "by_proxy"), PROXIES)
-def test_grpc_goes_the_same_way(environment, by_proxy, monkeypatch) -> None:
-    grpc = pytest.importorskip("grpc")
-    with (
-        socket.create_server(("127.0.0.1", 0)) as proxy,
-        socket.create_server(("127.0.0.1", 0)) as there,
-    ):
+        thread = threading.Thread(target=refuse)
+        thread.start()
         for name, value in environment.items():
             url = f"http://127.0.0.1:{proxy.getsockname()[1]}"
             monkeypatch.setenv(name, value.replace("PROXY", url))
-        called = proxy if by_proxy else there
-        called.settimeout(20)
-        address = f"127.0.0.1:{there.getsockname()[1]}"
-        with grpc.secure_channel(address, grpc.ssl_channel_credentials()) as channel:
-            ready = grpc.channel_ready_future(channel)
-            with called.accept()[0] as connection:
-                connection.settimeout(20)
-                assert connection.recv(7).startswith(b"CONNECT") is by_proxy
-            ready.cancel()
-    assert proxied("127.0.0.1") is by_proxy
+        with pytest.raises(InputError, match=r"engine\.address = .*: no SuperLink"):
+            check_reachable(f"{host}:1", None)
+        if find_spec("flwr") is not None:  # it goes the same way
+            for name, value in programs.environment(Path()).items():
+                monkeypatch.setenv(name, value)
+            assert (_proxy_of(f"https://{host}:1/") is not None) is by_proxy
+        proxy.shutdown(socket.SHUT_RDWR)
+        thread.join(30)
+    assert [line.split()[:2] for line in heard] == [[b"CONNECT", f"{host}:1".encode()]] * by_proxy
+
+
+def _proxy_of(url: str) -> object:
+    """Return by what a client of Flower goes to an address; None: straight."""
+    from flwr.supercore.protobuf.client import ProtobufClient
+
+    client = ProtobufClient("https://unused:1")._client
+    found = client._transport_for_url(httpx.URL(url))
+    return None if found is client._transport else found
+
+
+def test_a_superlink_that_is_busy_is_not_refused(tmp_path: Path, monkeypatch) -> None:
+    from airtune.engines.flower.certificates import write_certificates
+
+    write_certificates(tmp_path, ["127.0.0.1"])
+    monkeypatch.setattr(programs, "ANSWERED_S", 1.0)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.pem", tmp_path / "server.key")
+    done = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def wait() -> None:
+            with (
+                server.accept()[0] as connection,
+                suppress(OSError),
+                context.wrap_socket(connection, server_side=True),
+            ):
+                done.wait(30)
+
+        thread = threading.Thread(target=wait)
+        thread.start()
+        check_reachable(f"127.0.0.1:{server.getsockname()[1]}", tmp_path / "ca.pem")
+        done.set()
+        thread.join(30)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:99999", "[::1:8000", "no such host:1", ":1", "x"])
+def test_an_address_that_is_none_is_refused_in_one_message(address: str) -> None:
+    with pytest.raises(InputError, match=r"engine\.address = ") as told:
+        check_reachable(address, None)
+    assert len(str(told.value)) <= 400

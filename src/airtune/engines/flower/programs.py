@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import shutil
 import socket
@@ -20,6 +19,12 @@ SETTINGS = {
 }
 """No reports home, no look for updates; what is printed is in the logs at once."""
 
+HERE = ("127.0.0.1", "localhost", "::1")
+"""Names of this machine, which no proxy is asked for."""
+
+ANSWERED_S = 10.0
+"""Time in which a SuperLink answers [s]."""
+
 
 def check_installed() -> None:
     """Refuse the engine where Flower is not installed (:func:`extras.check_installed`)."""
@@ -29,13 +34,17 @@ def check_installed() -> None:
 def environment(home: Path) -> dict[str, str]:
     """Return the environment of Flower's programs, which keep their files in `home`.
 
-    Programs that belong to this Python are found first.
+    Programs that belong to this Python are found first, and this machine without a proxy.
     """
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     known = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
+    direct = os.environ.get("no_proxy", os.environ.get("NO_PROXY", ""))
+    direct = ",".join(part for part in (direct, *HERE) if part)
     return {
         **os.environ,
         **SETTINGS,
+        "no_proxy": direct,
+        "NO_PROXY": direct,
         "PATH": path,
         "FLWR_HOME": str(home),
         "PYTHONPATH": os.pathsep.join(str(Path(part).resolve()) for part in known),
@@ -62,110 +71,92 @@ def program(name: str) -> str:
 def check_reachable(address: str, certificate: str | Path | None) -> None:
     """Refuse at once an address where no SuperLink answers, or one that nobody vouches for.
 
-    Flower tries for minutes, or for ever, and does not say which of the two it is.  What gRPC, by
-    which Flower connects, may accept is not refused: behind a proxy (`proxied`) nothing is asked.
+    Flower tries for minutes, or for ever, and does not say which of the two it is.
 
     Parameters
     ----------
     address : str
         ``host:port``.
     certificate : str or Path, or None
-        Of an authority that signed the SuperLink's, of one between the two, or the SuperLink's own;
-        None: by gRPC's own roots, which are not known here, so that only TLS has to answer.
+        Of the authority that signed the SuperLink's; None: of those that Flower trusts by itself.
 
     Raises
     ------
     InputError
         Names the setting.
     """
-    host, _, port = address.rpartition(":")
-    host = host.strip("[]")
     try:
-        context = _context(certificate)
-    except OSError as error:
+        error = trouble(address, certificate)
+    except (OSError, ValueError) as unread:
         raise InputError(
-            f"engine.certificate = {shown(str(certificate))}: must be a file with the certificate "
-            f"of an authority, PEM ({clip(error)})"
+            f"engine.certificate = {shown(_text(certificate))}: must be a file with the "
+            f"certificate of an authority, PEM ({clip(unread)})"
         ) from None
-    if proxied(host):
-        return
-    try:
-        with (
-            socket.create_connection((host, int(port)), timeout=10) as plain,
-            context.wrap_socket(plain, server_hostname=host),
-        ):
-            pass
-    except ssl.SSLCertVerificationError as error:
+    if isinstance(error, ssl.SSLCertVerificationError):
         raise InputError(
-            f"engine.certificate = {shown(str(certificate))}: does not vouch for engine.address = "
-            f"{shown(address)} ({clip(error.verify_message)}); must be of the authority that "
+            f"engine.certificate = {shown(_text(certificate))}: does not vouch for engine.address "
+            f"= {shown(address)} ({clip(error.verify_message)}); must be of the authority that "
             "signed the SuperLink's certificate, which names that host"
-        ) from None
-    except (OSError, OverflowError, ValueError) as error:
+        )
+    if error is not None:
         raise InputError(
             f"engine.address = {shown(address)}: no SuperLink of Flower answers there with TLS "
-            f"({clip(error)})"
-        ) from None
+            f"({clip(str(error) or type(error).__name__)})"
+        )
 
 
-def _context(certificate: str | Path | None) -> ssl.SSLContext:
-    """Return what judges a server as gRPC does; without a certificate every server passes."""
-    context = ssl.create_default_context(cafile=certificate)
-    if certificate is None:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    # Python 3.13 asks for extensions that many an authority of one's own lacks; gRPC does not.
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    return context
+def trouble(address: str, certificate: str | Path | None) -> Exception | None:
+    """Return what is in the way to a SuperLink; None: it answers.
 
-
-def proxied(host: str) -> bool:
-    """Tell whether gRPC goes to a host by the proxy that the environment names.
+    It is asked as Flower asks in :func:`environment`, by the same library with the same roots, and
+    by the proxy that is named there, if any.
 
     Parameters
     ----------
-    host : str
-        A name or an IP address, without brackets.
+    address, certificate
+        As in :func:`check_reachable`.
 
-    References
-    ----------
-    gRPC Core, "Default HTTP Proxy Mapper User Guide": which variables count, in which order.
+    Returns
+    -------
+    Exception or None
+        A :class:`ssl.SSLCertVerificationError` where the certificate does not vouch for it.
+
+    Raises
+    ------
+    OSError, ValueError
+        The certificate cannot be read.
     """
-    proxy = _first_set("grpc_proxy", "https_proxy", "http_proxy")
-    direct = _first_set("no_grpc_proxy", "no_proxy").split(",")
-    return bool(proxy) and not any(_covers(entry.strip(), host) for entry in direct)
+    import httpx
 
-
-def _first_set(*names: str) -> str:
-    """Return the first of some variables that is set, be it to nothing."""
-    return next((os.environ[name] for name in names if name in os.environ), "")
-
-
-def _covers(entry: str, host: str) -> bool:
-    """Tell whether an entry of ``no_proxy``, the end of a name or a subnet, is for a host."""
-    if entry and host.lower().endswith(entry.lower()):
-        return True
+    context = _context(certificate)
+    direct = {f"all://{f'[{name}]' if ':' in name else name}": None for name in HERE}
     try:
-        return "/" in entry and ipaddress.ip_address(host) in ipaddress.ip_network(entry, False)
-    except ValueError:
-        return False
+        with httpx.Client(verify=context, timeout=ANSWERED_S, mounts=direct) as client:
+            client.get(f"https://{address}/")
+    except httpx.ReadTimeout:  # TLS is there, and who is behind it is busy
+        return None
+    except (httpx.HTTPError, httpx.InvalidURL, ImportError, OSError, ValueError) as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
+            cause = cause.__cause__ or cause.__context__
+        return error if cause is None else cause
+    return None
 
 
-def listens(address: str) -> bool:
-    """Tell whether somebody answers at ``host:port``.
+def _context(certificate: str | Path | None) -> ssl.SSLContext:
+    """Return what judges a server where Flower connects."""
+    import httpx
 
-    Examples
-    --------
-    >>> listens(f"127.0.0.1:{free_port()}")
-    False
-    """
-    host, _, port = address.rpartition(":")
-    try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=10):
-            return True
-    except (OSError, OverflowError, ValueError):
-        return False
+    if certificate is None:
+        own: ssl.SSLContext = httpx.create_ssl_context()
+        return own
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(cadata=Path(certificate).read_bytes().decode("ascii"))
+    return context
+
+
+def _text(certificate: str | Path | None) -> str | None:
+    return None if certificate is None else str(certificate)
 
 
 def free_port() -> int:

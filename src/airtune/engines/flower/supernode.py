@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from airtune.engines.flower import patient
 from airtune.engines.flower.folders import SOCKET, folder_here
 from airtune.engines.flower.keeper import Kept
 from airtune.engines.flower.node import Node, serve
-from airtune.engines.flower.programs import environment, free_port, listens
+from airtune.engines.flower.programs import environment, free_port, trouble
 from airtune.errors import FailedError, clip, shown
 
 
@@ -45,7 +46,7 @@ def serve_node(
         supernode = Kept(command, folder / "supernode.log", environment(home))
         try:
             tell(f"joins the federation at {address}, and answers its runs until this is ended")
-            if not listens(address):
+            if not _answers(address, certificate):
                 tell(f"nobody answers at {address} yet: waits for a SuperLink there")
             serve(node, path, lambda: supernode.running)
             raise FailedError(
@@ -55,6 +56,15 @@ def serve_node(
             )
         finally:
             supernode.close()
+
+
+def _answers(address: str, certificate: Path) -> bool:
+    """Tell whether somebody answers; of certificates Flower's node itself says what is wrong."""
+    try:
+        error = trouble(address, certificate)
+    except (OSError, ValueError):
+        return True
+    return error is None or isinstance(error, ssl.SSLCertVerificationError)
 
 
 def reason(said: str) -> str:

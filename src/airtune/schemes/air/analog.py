@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
 import numpy as np
 
 from airtune.costs import over_the_air_time
+from airtune.errors import clip
 from airtune.kinds import Complex, Integer, Real
 from airtune.radio import scales
 from airtune.radio.held import aggregate_held
@@ -170,6 +172,7 @@ class Analog(AirInterface):
         transmissions : Transmission
             Beamformer and b_k of these clients, one for each of `link.subbands`.
         """
+        _tell_vanishing(normalisation, uploads.clients, link.radio.round)
         slot = () if uploads.slot is None else (uploads.slot,)
         noise = generator(link.radio.seed, "noise", link.radio.round, *slot)
         airs = [self.averaged(one.true.of(uploads.clients)) for one in link.subbands]
@@ -220,6 +223,20 @@ class Analog(AirInterface):
 def as_reported(own: Scales, uploads: Uploads) -> Scales:
     """Return the clients' reports as the server reads them."""
     return own if uploads.impairments is None else uploads.impairments.reported(own)
+
+
+def _tell_vanishing(normalisation: Normalisation, clients: Integer, round_index: int) -> None:
+    """Warn of clients that stay silent because their updates vanish beside those of others."""
+    common = normalisation
+    some = (common.scales.deviations[:, common.sent] > 0).any(axis=1)
+    silent = clients[some & (common.weights > 0) & (common.effective_weights == 0)]
+    if len(silent):
+        warnings.warn(
+            f"clients {clip(', '.join(map(str, silent.tolist())))} stay silent in round "
+            f"{round_index}: their parts of the sum are below {scales.LEAST:g} of the largest one",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
 
 def _squared_bias(normalisation: Normalisation, received: Aggregate) -> float:
