@@ -43,6 +43,8 @@ def test_the_plan_shows_forecast_limit_and_bound(
         "From a pilot of 8 rounds without errors (clients)",
         "The bound",
         "Time against energy to the target",
+        "MSE at full power, mean of drawn rounds",
+        "as in the mean of drawn rounds, and that to the first places once besides",
     ):
         assert text in " ".join(shown.split()), text
     names = {path.name for path in out.iterdir()}

@@ -76,6 +76,7 @@ def test_where_the_array_faces_is_told(
     plan_and_show(str(file), [], None, tmp_path / "plan", False)
     angles = json.loads((tmp_path / "plan" / "plan.json").read_text())["radio"]["rotation_deg"]
     shown = " ".join(capsys.readouterr().out.split())
-    assert f"yaw, pitch, roll │ {', '.join(f'{angle:g}' for angle in angles)} in round 1" in shown
+    told = ", ".join(f"{angle:g}" for angle in angles)
+    assert f"array faces [deg]: yaw, pitch, roll │ {told} in round 1" in shown
     plan_and_show(str(file), [], "fixed", tmp_path / "plan", False)
     assert "array faces" not in capsys.readouterr().out
