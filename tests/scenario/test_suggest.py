@@ -110,7 +110,7 @@ def test_other_names_lead_to_settings_and_are_none_themselves() -> None:
         ("array.region=4", "array.region = 4: must be a list of 2 numbers, as [4.0, 4.0]"),
         (
             "array.rotation.largest_deg=[60, 30]",
-            "array.rotation.largest_deg = [60, 30]: must be a list of 3 numbers, as [60.0, 30.0, 0.0]",
+            "largest_deg = [60, 30]: must be a list of 3 numbers, as [60.0, 30.0, 0.0]",
         ),
         (
             "array.rotation.largest_deg=[60, 30, 0, 5]",
