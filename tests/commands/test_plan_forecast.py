@@ -60,6 +60,13 @@ def test_the_plan_shows_forecast_limit_and_bound(
     assert document["bound"]["total"] > 0
 
 
+def test_drives_that_stay_are_told(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    dear = ["array.drive=custom", "array.speed_mps=0.5", "array.drive_power_w=1000"]
+    plan_and_show(file, [*dear, "clients.tx_power_dbm=40"], None, None, False)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "│ longest way in a round │ none │" in shown
+
+
 @pytest.mark.slow
 def test_the_front_as_json(file: str, capsys: pytest.CaptureFixture[str]) -> None:
     plan_and_show(file, [], None, None, True, pareto=True)

@@ -48,6 +48,7 @@ def test_policy_drive_and_what_was_found_are_told(
     assert f"{movement}, stepper (0.1 m/s, 5 W)" in shown
     assert "│ hardware profile │ radiated │" in shown
     assert "latency [s]" in shown
+    assert "│ longest way in a round │ 0.1 wavelengths │" in shown
     assert ("counted in every round as in the first" in shown) == (movement == "when-needed")
     price = f"{radio['travel_price_db']:.3g} dB a wavelength"
     assert (price in shown) == (movement == "priced")

@@ -231,6 +231,9 @@ def _ways(report: ScenarioPlan) -> Iterator[tuple[str, str]]:
         "movement",
         f"{policy}, {scenario.array.drive} ({drive.speed_mps:g} m/s, {drive.power_w:g} W)",
     )
+    if expected.max_travel is not None:
+        way = f"{expected.max_travel:.3g} wavelengths" if expected.max_travel > 0 else "none"
+        yield "longest way in a round", way
     if policy == "priced":
         yield "price of a way", f"{expected.price_db:.3g} dB a wavelength"
     if expected.error is not None:
