@@ -76,7 +76,7 @@ class RoundUpdates:
 
         A client that would send a NaN or an infinity is dropped.
         """
-        sent, finite = replace(self, updates=updates), np.isfinite(updates).all(axis=1)
+        sent, finite = replace(self, updates=updates), np.asarray(np.isfinite(updates).all(axis=1))
         if finite.all():
             return sent
         lost = self.clients[~finite].tolist()
