@@ -43,6 +43,8 @@ def test_the_plan_shows_forecast_limit_and_bound(
         "From a pilot of 8 rounds without errors (clients)",
         "The bound",
         "Time against energy to the target",
+        "MSE at full power, mean of drawn rounds",
+        "as in the mean of drawn rounds, and that to the first places once besides",
     ):
         assert text in " ".join(shown.split()), text
     names = {path.name for path in out.iterdir()}
@@ -56,6 +58,13 @@ def test_the_plan_shows_forecast_limit_and_bound(
     assert document["forecast"]["limit_rounds"] > document["forecast"]["rounds"]
     assert document["pilot"]["by"] == str(out)
     assert document["bound"]["total"] > 0
+
+
+def test_drives_that_stay_are_told(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    dear = ["array.drive=custom", "array.speed_mps=0.5", "array.drive_power_w=1000"]
+    plan_and_show(file, [*dear, "clients.tx_power_dbm=40"], None, None, False)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "│ longest way in a round │ none │" in shown
 
 
 @pytest.mark.slow

@@ -48,6 +48,7 @@ def test_policy_drive_and_what_was_found_are_told(
     assert f"{movement}, stepper (0.1 m/s, 5 W)" in shown
     assert "│ hardware profile │ radiated │" in shown
     assert "latency [s]" in shown
+    assert "│ longest way in a round │ 0.1 wavelengths │" in shown
     assert ("counted in every round as in the first" in shown) == (movement == "when-needed")
     price = f"{radio['travel_price_db']:.3g} dB a wavelength"
     assert (price in shown) == (movement == "priced")
@@ -76,6 +77,7 @@ def test_where_the_array_faces_is_told(
     plan_and_show(str(file), [], None, tmp_path / "plan", False)
     angles = json.loads((tmp_path / "plan" / "plan.json").read_text())["radio"]["rotation_deg"]
     shown = " ".join(capsys.readouterr().out.split())
-    assert f"yaw, pitch, roll │ {', '.join(f'{angle:g}' for angle in angles)} in round 1" in shown
+    told = ", ".join(f"{angle:g}" for angle in angles)
+    assert f"array faces [deg]: yaw, pitch, roll │ {told} in round 1" in shown
     plan_and_show(str(file), [], "fixed", tmp_path / "plan", False)
     assert "array faces" not in capsys.readouterr().out

@@ -325,3 +325,15 @@ def test_payload_and_size_go_together(small_scenario) -> None:
             Scenario.model_validate(data)
     with pytest.raises(InputError, match=r"aggregation.payload_size = 108: must be from 4, .*107"):
         run_of(with_payload(small_scenario, "mask", 108), "fixed")
+
+
+@pytest.mark.parametrize("scheme", ["fixed", "digital"])
+def test_who_would_send_an_infinity_is_dropped(small_scenario, scheme: str) -> None:
+    """Coefficients are sums of entries: they overflow where the entries do not."""
+    scenario = with_payload(small_scenario, "subspace")
+    learner = Factors(scenario, 1)
+    learner.optima[1] *= 3e37
+    run = run_with(scenario, scheme, 1, learner)
+    line = run.run_round()
+    assert line["dropped"] == [1]
+    assert np.isfinite(run.state.adapter).all() and run.state.adapter.any()

@@ -74,6 +74,7 @@ def test_what_is_suggested_is_silent(path: str, number: float) -> None:
 
 def test_nought_is_never_a_slip_of_a_unit() -> None:
     off = ["radio.paths.doppler_hz=0", "array.drive_power_w=0", "radio.csi.angle_error_deg=0"]
+    off.append("array.rotation.least_gain_db=0")
     assert implausible(load("quickstart", off)) == []
 
 

@@ -107,6 +107,19 @@ def test_other_names_lead_to_settings_and_are_none_themselves() -> None:
             "budget.client_energy_j[1] = -2: should be greater than 0",
         ),
         ("array.region=[1, x]", 'array.region = [1, "x"]: must be a number in wavelengths'),
+        ("array.region=4", "array.region = 4: must be a list of 2 numbers, as [4.0, 4.0]"),
+        (
+            "array.rotation.largest_deg=[60, 30]",
+            "largest_deg = [60, 30]: must be a list of 3 numbers, as [60.0, 30.0, 0.0]",
+        ),
+        (
+            "array.rotation.largest_deg=[60, 30, 0, 5]",
+            "array.rotation.largest_deg = [60, 30, 0, 5]: must be a list of 3 numbers",
+        ),
+        (
+            "radio.paths.scatterer_distance_m=[3]",
+            "radio.paths.scatterer_distance_m = [3]: must be a list of 2 numbers or null",
+        ),
     ],
 )
 def test_a_value_of_several_kinds_is_refused_for_the_kind_that_was_given(

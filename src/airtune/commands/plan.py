@@ -198,9 +198,7 @@ def _decisions(report: ScenarioPlan) -> RenderableType:
     if report.repetition.scenario.aggregation.normalise == "auto":
         table.add_row("powers of the scale groups", str(expected.normalise))
     if expected.mse_star > 0:
-        whose = (
-            _MSE_OF.get(report.repetition.scenario.planning.movement, "") if _moves(report) else ""
-        )
+        whose = ", mean of drawn rounds" if _draws_rounds(report) else ""
         table.add_row(f"MSE at full power{whose}", f"{10 * np.log10(expected.mse_star):.1f} dB")
     for row in _ways(report):
         table.add_row(*row)
@@ -208,12 +206,15 @@ def _decisions(report: ScenarioPlan) -> RenderableType:
     return table
 
 
-_MSE_OF = {"priced": ", mean of drawn rounds", "statistical": ", mean of drawn rounds"}
-"""Of what the error is that is planned with, where it is not that of the first round."""
-
-
 def _moves(report: ScenarioPlan) -> bool:
     return report.repetition.scheme(report.joint.scheme).array.moves
+
+
+def _draws_rounds(report: ScenarioPlan) -> bool:
+    """Tell whether the error that is planned with is a mean over drawn rounds, not of the first."""
+    planning = report.repetition.scenario.planning
+    drawn = planning.movement in ("priced", "statistical")
+    return _moves(report) and (drawn or (planning.predicts and planning.movement != "once"))
 
 
 def _ways(report: ScenarioPlan) -> Iterator[tuple[str, str]]:
@@ -221,7 +222,7 @@ def _ways(report: ScenarioPlan) -> Iterator[tuple[str, str]]:
     facings = report.repetition.facings
     if facings is not None:
         angles = ", ".join(f"{angle:g}" for angle in facings.of(1).angles)
-        yield "array faces [deg]: yaw, pitch, roll", f"{angles} in round 1"
+        yield r"array faces \[deg]: yaw, pitch, roll", f"{angles} in round 1"
     if not _moves(report):
         return
     scenario, expected = report.repetition.scenario, report.joint.expected
@@ -230,6 +231,9 @@ def _ways(report: ScenarioPlan) -> Iterator[tuple[str, str]]:
         "movement",
         f"{policy}, {scenario.array.drive} ({drive.speed_mps:g} m/s, {drive.power_w:g} W)",
     )
+    if expected.max_travel is not None:
+        way = f"{expected.max_travel:.3g} wavelengths" if expected.max_travel > 0 else "none"
+        yield "longest way in a round", way
     if policy == "priced":
         yield "price of a way", f"{expected.price_db:.3g} dB a wavelength"
     if expected.error is not None:
@@ -281,7 +285,10 @@ def _costs(report: ScenarioPlan) -> RenderableType:
     table.caption = f"Most of one client: {most:.4g} J{allowed} (client {whose})."
     scenario = report.repetition.scenario
     if _moves(report) and scenario.planning.movement in ("each-round", "when-needed"):
-        table.caption += " Movement is counted in every round as in the first."
+        counted = "as in the first"
+        if _draws_rounds(report):
+            counted = "as in the mean of drawn rounds, and that to the first places once besides"
+        table.caption += f" Movement is counted in every round {counted}."
     if budget.given and scenario.planning.keeps_budgets(scenario.plan):
         table.caption += (
             " Where rounds cost more than planned, the rest is planned anew within the budgets, or "

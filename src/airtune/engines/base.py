@@ -71,6 +71,21 @@ class RoundUpdates:
         held = None if self.held is None else self.held.of(kept)
         return replace(self, updates=self.updates[kept], clients=self.clients[kept], held=held)
 
+    def sending(self, updates: NDArray[np.float32]) -> RoundUpdates:
+        """Return the same with what the S clients send in the place of their updates.
+
+        A client that would send a NaN or an infinity is dropped.
+        """
+        sent, finite = replace(self, updates=updates), np.asarray(np.isfinite(updates).all(axis=1))
+        if finite.all():
+            return sent
+        lost = self.clients[~finite].tolist()
+        return replace(
+            sent.of(finite),
+            dropped=tuple(sorted((*self.dropped, *lost))),
+            states={k: state for k, state in self.states.items() if k not in lost},
+        )
+
 
 class Engine(ABC):
     """Computes client updates, evaluates adapters and writes them; the contract of all engines.

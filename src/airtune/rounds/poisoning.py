@@ -12,7 +12,7 @@ Clients of the kind `label-noise` learn from wrong answers instead, which the en
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -79,17 +79,7 @@ class Poisoning:
                 if self.clip_norm is not None and norm > self.clip_norm:
                     update = update * (self.clip_norm / norm)
                 updates[row] = update
-        finite = np.isfinite(updates).all(axis=1)
-        if finite.all():
-            return replace(computed, updates=updates)
-        lost = computed.clients[~finite].tolist()
-        return replace(
-            computed,
-            updates=updates[finite],
-            clients=computed.clients[finite],
-            dropped=tuple(sorted((*computed.dropped, *lost))),
-            states={k: state for k, state in computed.states.items() if k not in lost},
-        )
+        return computed.sending(updates)
 
     def bias(
         self,

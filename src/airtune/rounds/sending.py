@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,11 +97,16 @@ class Sending:
         return np.zeros(0 if self.exact is None else self.exact.size, np.float32)
 
     def coded(self, computed: RoundUpdates, index: int) -> RoundUpdates:
-        """Return updates as what is sent of them; those that stay with clients are so already."""
+        """Return updates as what is sent of them; those that stay with clients are so already.
+
+        Numbers that are sums of entries may be too large where these are not: their client is
+        dropped.
+        """
         if computed.held is not None:
             return computed
-        rows = self.payload.coded(computed.updates, index, self.training.clip_norm)
-        return computed if rows is computed.updates else replace(computed, updates=rows)
+        with np.errstate(over="ignore", invalid="ignore"):
+            rows = self.payload.coded(computed.updates, index, self.training.clip_norm)
+        return computed if rows is computed.updates else computed.sending(rows)
 
     def client_states(self, state: State, clients: Integer) -> Mapping[int, ClientState]:
         """Return what these clients remember, with the server's control variate if they hear it."""

@@ -16,6 +16,9 @@ from airtune.scenario.suggest import alternatives
 _NO_NUMBER = {"float_parsing": "a number", "int_parsing": "a whole number"}
 """What text that is no such number should have been, by pydantic's type of error."""
 
+_NO_LIST = ("tuple_type", "missing", "too_long")
+"""Errors of a value that is no list, or one of too few or too many entries."""
+
 
 def explain(error: ValidationError) -> tuple[str, str]:
     """Turn the first of the errors of a scenario into one sentence; count the others.
@@ -48,6 +51,8 @@ def explain(error: ValidationError) -> tuple[str, str]:
         prefix = f"{name}: " if first["loc"] else ""
         return path, f"{prefix}{first['ctx']['error']}{more}"
     value = clip(json.dumps(first["input"], default=str))
+    if first["type"] in _NO_LIST and (wanted := _list_at(path)):
+        return path, f"{name} = {value}: must be {wanted}{more}"
     name += "".join(f"[{part}]" for part in first["loc"] if isinstance(part, int))
     if first["type"] in ("model_type", "model_attributes_type"):
         section = section_at(path)
@@ -76,6 +81,22 @@ def _limits(path: str) -> str:
         return ""
     null = " or null" if any(kind.get("type") == "null" for kind in kinds) else ""
     return f", {numbers[0]['minimum']:g} .. {numbers[0]['maximum']:g}{null}"
+
+
+def _list_at(path: str) -> str:
+    """Return what a setting may be that is a list of so many numbers; else nothing."""
+    parent, _, name = path.rpartition(".")
+    section = section_at(parent) if parent else Scenario
+    if section is None or name not in section.model_fields:
+        return ""
+    schema = section.model_json_schema()["properties"][name]
+    kinds = schema.get("anyOf", [schema])
+    counts = [len(kind["prefixItems"]) for kind in kinds if "prefixItems" in kind]
+    if len(counts) != 1 or len(kinds) - sum(kind.get("type") == "null" for kind in kinds) != 1:
+        return ""
+    usual = json.dumps(schema["default"]) if schema.get("default") is not None else ""
+    null = " or null" if len(kinds) > 1 else ""
+    return f"a list of {counts[0]} numbers{f', as {usual}' if usual else ''}{null}"
 
 
 def _percent(path: str, value: Any) -> str:

@@ -36,7 +36,7 @@ class Rotation(Settings):
     draws: Annotated[int, Field(ge=1, le=1000)] = Field(
         4, description="blocks drawn from the channel's law for which angles are chosen"
     )
-    least_gain_db: Annotated[Decibel, Field(ge=0), Quantity("dB", 0.01, 10)] = Field(
+    least_gain_db: Annotated[Decibel, Field(ge=0), Quantity("dB", 0, 10)] = Field(
         0.5, description="what other angles must gain on blocks drawn anew, or the array stays"
     )
     speed_dps: Annotated[Positive, Quantity("deg/s", 0.01, 1000)] = Field(
