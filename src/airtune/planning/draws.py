@@ -13,7 +13,7 @@ from airtune.planning.repetition import Repetition
 from airtune.planning.result import FixedCosts
 from airtune.radio.channels.base import Block
 from airtune.radio.units import from_db
-from airtune.schemes import BuiltScheme, Forecast, RadioRound, Travel
+from airtune.schemes import BuiltScheme, Forecast, RadioRound, Signalling, Travel
 from airtune.schemes.arrays.base import Effort
 from airtune.streams import generator
 
@@ -119,12 +119,17 @@ class Walk:
         Means of the forecasts, at full power.
     move_s, move_j : float
         Means of the ways between the blocks; the way to the first places is not one of them.
+    downlink_s, downlink_j : float
+        Means of the broadcasts of the blocks [s], [J], each from where the antennas are then; the
+        energy is what the base station draws.
     """
 
     mse: float
     bias: float
     move_s: float
     move_j: float
+    downlink_s: float
+    downlink_j: float
 
     @classmethod
     def of(
@@ -133,6 +138,7 @@ class Walk:
         scheme: BuiltScheme,
         first: tuple[int, Real, Real],
         travel: Travel,
+        signalling: Signalling,
     ) -> Walk:
         """Walk through :data:`WALK` blocks after a round.
 
@@ -144,30 +150,45 @@ class Walk:
             The round, the clients' weights, and the places in the round [wavelengths].
         travel : Travel
             Limit and price of each way.
+        signalling : Signalling
+            Who hears the broadcast.
         """
         index, weights, positions = first
-        forecasts, ways = [], []
+        clients, sizes = np.flatnonzero(weights > 0), repetition.matrix_sizes
+        silent = np.zeros(len(clients), dtype=np.bool_)  # reports take the most work, by far
+        signalling = replace(signalling, reporting=silent)
+        forecasts, ways, broadcasts = [], [], []
         for radio in walk_of_blocks(repetition, index, WALK):
             new = scheme.array.place(radio, weights, positions, travel, Effort(mode="fast"))
-            way = repetition.movement(scheme.array, positions, new)
+            before, way = positions, repetition.movement(scheme.array, positions, new)
             positions = way.positions
             link = scheme.array.expected_link(radio, weights, positions)
-            forecasts.append(scheme.air.forecast(link, weights, repetition.matrix_sizes))
+            forecasts.append(scheme.air.forecast(link, weights, sizes))
             ways.append(way)
+            heard = repetition.broadcast_link(scheme.array, before, link, weights)
+            broadcasts.append(scheme.air.overheads(heard, link, clients, sizes, signalling))
+        downlink_s = float(np.mean([one.downlink_s for one in broadcasts]))
+        radiated_j = float(np.mean([one.downlink_j for one in broadcasts]))
+        front_end = scheme.array.front_end
         return cls(
             mse=float(np.mean([one.mse for one in forecasts])),
             bias=float(np.mean([one.bias for one in forecasts])),
             move_s=float(np.mean([way.time_s for way in ways])),
             move_j=float(np.mean([way.energy_j for way in ways])),
+            downlink_s=downlink_s,
+            downlink_j=repetition.hardware.station_energy(front_end, downlink_s, radiated_j),
         )
 
     def booked(self, costs: FixedCosts) -> FixedCosts:
-        """Return costs with the mean way in each round, and their own way once besides.
+        """Return costs with the mean way and broadcast in each round, and what the first has more.
+
+        The first broadcast comes from where the antennas are before they have ever been placed: a
+        client in a fade there may take many times as long to hear it as in any other round.
 
         Parameters
         ----------
         costs : FixedCosts
-            With the way to the first places in every round.
+            With the way to the first places, and the broadcast from before, in every round.
         """
         return replace(
             costs,
@@ -176,6 +197,10 @@ class Walk:
             first_move_s=costs.move_s,
             first_move_j=costs.move_j,
             misalignment=self.bias,
+            downlink_s=self.downlink_s,
+            downlink_j=self.downlink_j,
+            first_downlink_s=max(0.0, costs.downlink_s - self.downlink_s),
+            first_downlink_j=max(0.0, costs.downlink_j - self.downlink_j),
         )
 
 

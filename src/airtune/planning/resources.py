@@ -238,7 +238,7 @@ def resource_problem(
         steps=steps,
         batches=batches,
         latency_s=inputs.latency_s - mine.first_s,
-        energy_j=inputs.energy_j - mine.first_move_j,
+        energy_j=inputs.energy_j - mine.first_j,
         beta=_squared_bias(inputs, present, mine.misalignment, sampling),
         beside_s=mine.beside_s,
     )

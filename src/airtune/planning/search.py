@@ -106,7 +106,7 @@ def _forecast(
     spread = float(objective.spread(weights, plan.batch_sizes.astype(float)))
     burden = objective.burden(mse, spread, float(objective.spread(weights, reference)))
     once_s = plan.latency_s.pretraining + costs.first_s
-    once_j = plan.energy_j.pretraining + costs.first_move_j
+    once_j = plan.energy_j.pretraining + costs.first_j
     once = plan.latency_s.total - once_s, plan.energy_j.total - once_j
     rounds = once[0] / plan.rounds, once[1] / plan.rounds
     return Forecast.of(objective, plan.rounds, mse, float(burden), (*rounds, once_s, once_j))
