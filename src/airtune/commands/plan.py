@@ -15,6 +15,7 @@ from airtune.commands.plan_forecast import (
     forecast_table,
     front_table,
     headline,
+    movement_table,
     payload_table,
 )
 from airtune.commands.terminal import show, show_json
@@ -146,6 +147,8 @@ def describe(report: ScenarioPlan) -> RenderableType:
         parts = [_decisions(report), forecast_table(report), _bound(report), _costs(report)]
         if report.joint.payload is not None:
             parts.insert(1, payload_table(report.joint.payload, report.pilots))
+        if report.joint.movement is not None:
+            parts.insert(1, movement_table(report.joint.movement))
         return Group(title, f"{headline(report)} ({trace})", *parts)
     proof = f"Bound {plan.bound.total:.5g}, proven to {gap:.1g} for this air ({trace})"
     parts = [_decisions(report), _bound(report), _costs(report), _limits(report)]
@@ -226,9 +229,10 @@ def _ways(report: ScenarioPlan) -> Iterator[tuple[str, str]]:
         return
     scenario, expected = report.repetition.scenario, report.joint.expected
     policy, drive = scenario.planning.movement, scenario.array.drives
+    planned = " (planned)" if report.joint.movement is not None else ""
     yield (
         "movement",
-        f"{policy}, {scenario.array.drive} ({drive.speed_mps:g} m/s, {drive.power_w:g} W)",
+        f"{policy}{planned}, {scenario.array.drive} ({drive.speed_mps:g} m/s, {drive.power_w:g} W)",
     )
     if policy == "priced":
         yield "price of a way", f"{expected.price_db:.3g} dB a wavelength"

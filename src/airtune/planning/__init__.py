@@ -23,6 +23,7 @@ resource half with all constants given.
     known_rounds      the radio turn on the mean of the rounds that are known
     budgets           plan it anew, or end it, when a budget would not be kept
     deviation         accounts of a run against its plan
+    movement_choice   when the antennas move, by what is predicted
     scenario_plan     a scenario's plan without a run
     problem_file      planning problems with all constants given
 """

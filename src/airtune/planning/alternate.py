@@ -18,6 +18,7 @@ from airtune.allocation import fewest_sendings
 from airtune.errors import InputError
 from airtune.kinds import Mask
 from airtune.placement import Estimate
+from airtune.planning.chosen_movement import MovementChoice
 from airtune.planning.chosen_payload import PayloadChoice
 from airtune.planning.coding import fastest_coding
 from airtune.planning.expected_radio import ExpectedRadio, RadioTurn
@@ -69,6 +70,8 @@ class JointPlan:
         How the updates of the scheme that runs are coded, where that was planned.
     payload : PayloadChoice or None
         What is sent of an update, where that was planned.
+    movement : MovementChoice or None
+        When the antennas move, where that was planned.
     """
 
     plan: Plan
@@ -77,6 +80,7 @@ class JointPlan:
     trace: tuple[TraceEntry, ...]
     coding: Coding | None = None
     payload: PayloadChoice | None = None
+    movement: MovementChoice | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain JSON types."""
@@ -94,6 +98,7 @@ class JointPlan:
             },
             **({} if self.coding is None else {"coding": self.coding.to_dict()}),
             **({} if self.payload is None else {"payload": self.payload.to_dict()}),
+            **({} if self.movement is None else {"movement": self.movement.to_dict()}),
             "trace": [
                 {"turn": entry.turn, _traced(self.plan): entry.bound} for entry in self.trace
             ],

@@ -108,10 +108,18 @@ class Outlook:
 WALK = 6
 """Blocks of a walk, besides the first."""
 
+LONGEST = 20
+"""Blocks of a walk at most that follows a movement policy: as many as there are likely rounds.
+
+Antennas that stay hear ever worse, so few blocks would flatter them.
+"""
+
 
 @dataclass(frozen=True)
 class Walk:
     """A way of the antennas through drawn blocks, each placed from the places before it.
+
+    Where the plan has chosen when they move they stay in the blocks in which this policy lets them.
 
     Attributes
     ----------
@@ -140,7 +148,7 @@ class Walk:
         travel: Travel,
         signalling: Signalling,
     ) -> Walk:
-        """Walk through :data:`WALK` blocks after a round.
+        """Walk through :data:`WALK` blocks after a round, with a policy up to :data:`LONGEST`.
 
         Parameters
         ----------
@@ -158,8 +166,13 @@ class Walk:
         silent = np.zeros(len(clients), dtype=np.bool_)  # reports take the most work, by far
         signalling = replace(signalling, reporting=silent)
         forecasts, ways, broadcasts = [], [], []
-        for radio in walk_of_blocks(repetition, index, WALK):
-            new = scheme.array.place(radio, weights, positions, travel, Effort(mode="fast"))
+        count = WALK
+        if repetition.movement_chosen:
+            count = max(WALK, min(LONGEST, repetition.inputs.likely_rounds))
+        for radio in walk_of_blocks(repetition, index, count):
+            new = positions
+            if not _stays(repetition, scheme, radio, (weights, positions)):
+                new = scheme.array.place(radio, weights, positions, travel, Effort(mode="fast"))
             before, way = positions, repetition.movement(scheme.array, positions, new)
             positions = way.positions
             link = scheme.array.expected_link(radio, weights, positions)
@@ -188,20 +201,37 @@ class Walk:
         Parameters
         ----------
         costs : FixedCosts
-            With the way to the first places, and the broadcast from before, in every round.
+            With the way to the first places, in every round or once, and the broadcast from before.
         """
         return replace(
             costs,
             move_s=self.move_s,
             move_j=self.move_j,
-            first_move_s=costs.move_s,
-            first_move_j=costs.move_j,
+            first_move_s=costs.move_s + costs.first_move_s,
+            first_move_j=costs.move_j + costs.first_move_j,
             misalignment=self.bias,
             downlink_s=self.downlink_s,
             downlink_j=self.downlink_j,
             first_downlink_s=max(0.0, costs.downlink_s - self.downlink_s),
             first_downlink_j=max(0.0, costs.downlink_j - self.downlink_j),
         )
+
+
+def _stays(
+    repetition: Repetition, scheme: BuiltScheme, radio: RadioRound, where: tuple[Real, Real]
+) -> bool:
+    """Return whether a policy that the plan has chosen lets the antennas stay in a block.
+
+    `where`: the clients' weights, and the places.  At full power, as no back-off is known yet.
+    """
+    planning = repetition.scenario.planning
+    if not repetition.movement_chosen or planning.movement == "once":
+        return repetition.movement_chosen
+    if planning.movement != "when-needed" or not scheme.air.places_set_error:
+        return False
+    link = scheme.array.expected_link(radio, *where)
+    sizes = repetition.matrix_sizes
+    return bool(scheme.air.forecast(link, where[0], sizes).error(1.0) <= planning.quality)
 
 
 @dataclass(frozen=True)

@@ -135,6 +135,8 @@ class RadioTurn:
     def walks(self) -> bool:
         """Whether the air to be expected is a mean over rounds in which the antennas move."""
         predicts = self.repetition.scenario.planning.predicts and self.scheme.array.moves
+        if self.repetition.movement_chosen and predicts:
+            return True
         return self.movement == "priced" or (predicts and not self.moves_once)
 
     @cached_property
@@ -236,8 +238,9 @@ class RadioTurn:
             walk = self._walk((weights, participants), positions, travel, signalling)
             noise, costs = walk.mse - walk.bias, walk.booked(costs)
         costs = faces.booked(costs, self.round) if (faces := repetition.facings) else costs
-        # with so much error they may stay where they are
-        if self.scheme.array.moves and self.scheme.air.places_set_error:
+        # with so much error they may stay where they are; a walk by the policy knows that
+        floored = self.scheme.array.moves and self.scheme.air.places_set_error
+        if floored and not repetition.movement_chosen:
             noise = max(noise, repetition.scenario.planning.quality - forecast.bias)
         sendings = self.sendings or repetition.scenario.aggregation.sendings
         if self.scheme.repeating(2) is self.scheme:
