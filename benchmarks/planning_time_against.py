@@ -31,7 +31,7 @@ from airtune.planning.expected_radio import RadioTurn
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "planning_time_against.json"
 MODULES = ("least_cost", "search", "resources", "alternate")
-CASES = (("dense-cell", "energy-delay"), ("dense-cell", "energy"), ("quickstart", "energy-delay"))
+CASES = (("dense-cell", "energy-delay"),)
 
 
 def modules_of(commit: str) -> types.ModuleType:

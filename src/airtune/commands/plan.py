@@ -201,9 +201,7 @@ def _decisions(report: ScenarioPlan) -> RenderableType:
     if report.repetition.scenario.aggregation.normalise == "auto":
         table.add_row("powers of the scale groups", str(expected.normalise))
     if expected.mse_star > 0:
-        whose = (
-            _MSE_OF.get(report.repetition.scenario.planning.movement, "") if _moves(report) else ""
-        )
+        whose = ", mean of drawn rounds" if _drawn(report) else ""
         table.add_row(f"MSE at full power{whose}", f"{10 * np.log10(expected.mse_star):.1f} dB")
     for row in _ways(report):
         table.add_row(*row)
@@ -211,12 +209,18 @@ def _decisions(report: ScenarioPlan) -> RenderableType:
     return table
 
 
-_MSE_OF = {"priced": ", mean of drawn rounds", "statistical": ", mean of drawn rounds"}
-"""Of what the error is that is planned with, where it is not that of the first round."""
-
-
 def _moves(report: ScenarioPlan) -> bool:
     return report.repetition.scheme(report.joint.scheme).array.moves
+
+
+def _drawn(report: ScenarioPlan) -> bool:
+    """Whether the plan is made for the mean of drawn rounds, not for the first round."""
+    planning = report.repetition.scenario.planning
+    if not _moves(report):
+        return False
+    predicted = planning.predicts and planning.movement != "once"
+    walked = predicted or report.joint.movement is not None
+    return walked or planning.movement in ("priced", "statistical")
 
 
 def _ways(report: ScenarioPlan) -> Iterator[tuple[str, str]]:
@@ -284,7 +288,8 @@ def _costs(report: ScenarioPlan) -> RenderableType:
     allowed = "" if limit is None else f" of {limit:.4g} J allowed"
     table.caption = f"Most of one client: {most:.4g} J{allowed} (client {whose})."
     scenario = report.repetition.scenario
-    if _moves(report) and scenario.planning.movement in ("each-round", "when-needed"):
+    each = scenario.planning.movement in ("each-round", "when-needed")
+    if _moves(report) and each and not scenario.planning.predicts:
         table.caption += " Movement is counted in every round as in the first."
     if budget.given and scenario.planning.keeps_budgets(scenario.plan):
         table.caption += (

@@ -219,7 +219,6 @@ class _Alternation:
 
         What is predicted and cannot be below the best plan so far is not looked for.
         """
-
         most = self.radio.most_sendings
         below = self.bound if most == 1 else float("inf")  # more sendings may lead below it
 
