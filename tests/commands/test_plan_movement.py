@@ -11,6 +11,8 @@ import yaml
 
 from airtune.commands.plan import plan_and_show
 from airtune.commands.terminal import show_rows
+from airtune.errors import InputError
+from airtune.planning import draws
 from airtune.scenario import Scenario
 from rounds.test_federated import with_settings
 
@@ -57,6 +59,42 @@ def test_policy_drive_and_what_was_found_are_told(
         assert f"│ {10 * math.log10(radio['expected_error']['mean']):.1f} dB (" in shown
     plan_and_show(str(file), [], "fixed", out, False)
     assert "stepper" not in capsys.readouterr().out
+
+
+def test_a_policy_that_is_chosen_is_told_beside_the_others(
+    small_scenario: Scenario,
+    quadratic: object,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(draws, "WALK", 2)
+    monkeypatch.setattr(draws, "LONGEST", 2)
+    scenario = with_settings(
+        small_scenario,
+        cache=str(tmp_path / "cache"),
+        plan="own",
+        planning__movement="planned",
+        planning__objective="time",
+        planning__rounds="planned",
+        training__rounds=30,
+        training__server_optimizer="adam",
+        training__learning_rate=0.1,
+    )
+    file = tmp_path / "scenario.yaml"
+    file.write_text(yaml.safe_dump(scenario.to_dict()))
+    out = tmp_path / "plan"
+    plan_and_show(str(file), [], None, out, False)
+    shown = " ".join(capsys.readouterr().out.split())
+    choice = json.loads((out / "plan.json").read_text())["movement"]
+    assert list(choice["candidates"]) == ["when-needed", "each-round", "once", "priced"]
+    assert f"movement │ {choice['policy']} (planned), actuator" in shown
+    assert "When the antennas move" in shown
+    assert "mean of drawn rounds" in shown
+    assert "counted in every round as in the first" not in shown
+    with pytest.raises(InputError, match=r"planning\.movement = planned: needs planning\.obj") as e:
+        plan_and_show(str(file), ["planning.objective=bound"], None, out, False)
+    assert len(str(e.value)) <= 400
 
 
 def test_where_the_array_faces_is_told(

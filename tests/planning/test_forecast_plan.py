@@ -12,18 +12,21 @@ from airtune.bound.forecast_constants import SIGNS
 from airtune.engines import LocalEngine
 from airtune.errors import InputError
 from airtune.planning import JointPlan, Repetition, plan_run
-from airtune.planning.budgets import OneRound
+from airtune.planning.budgets import OneRound, first_way, planned_round
 from airtune.planning.draws import WALK, walk_of_blocks
 from airtune.planning.expected_radio import RadioTurn
 from airtune.planning.objective import Objective
 from airtune.planning.pareto import pareto_front
 from airtune.planning.pilot import Pilot, objective_of
 from airtune.planning.replan import CurrentPlan, Spent, objective_of_rest
+from airtune.radio.channels import Channel
+from airtune.radio.channels.base import Block, Paths
 from airtune.rounds.federated import FederatedRun
 from airtune.scenario import Scenario
 from airtune.schemes import Travel
 from airtune.schemes.air.coding import CHI
 from airtune.schemes.arrays.base import Effort
+from airtune.schemes.broadcast import broadcast_rates
 from planning.forecasts import CURVE
 from quadratic import QuadraticLearner
 from rounds.test_federated import with_settings
@@ -159,27 +162,92 @@ def test_a_pilot_that_does_not_fit_is_refused(
 
 def test_the_air_of_a_forecast_is_the_mean_of_a_walk(small_scenario: Scenario) -> None:
     """The error and the way in each round are those of the walk; the first way is booked once."""
-    repetition = planned(small_scenario, planning__objective="time", planning__quality_db=-200.0)
+    changes = {"planning__quality_db": -200.0, "planning__overlap": True}
+    repetition = planned(small_scenario, planning__objective="time", **changes)
     start = repetition.scheme("movable").array.start()
     everybody = np.ones(3, dtype=np.bool_)
     turn = RadioTurn(repetition, "movable", 1, start)
     air = turn.place(everybody)
     built, weights, places = repetition.scheme("movable"), air.weights, air.positions
     limit = repetition.scenario.placement.max_travel
-    errors, ways = [], []
+    errors, ways, broadcasts, bits = [], [], [], repetition.scenario.radio.downlink_bits
     for radio in walk_of_blocks(repetition, 1, WALK):
         new = built.array.place(radio, weights, places, Travel(limit, 0.0), Effort(mode="fast"))
         moved = repetition.movement(built.array, places, new)
+        # the antennas are still where they were when the round opens
+        heard = built.array.link(radio, weights, places)
+        rates = broadcast_rates(heard, np.arange(3), repetition.scenario.radio)
+        broadcasts.append(bits * int(repetition.matrix_sizes.sum()) / float(rates.min()))
         places = moved.positions
         link = built.array.expected_link(radio, weights, places)
         errors.append(built.air.forecast(link, weights, repetition.matrix_sizes).mse)
         ways.append(moved.energy_j)
     assert air.mse_star + air.costs.misalignment == pytest.approx(np.mean(errors))
     assert air.costs.move_j == pytest.approx(np.mean(ways))
+    assert air.costs.downlink_s == pytest.approx(np.mean(broadcasts))
     first = repetition.movement(built.array, start, air.positions)
     assert air.costs.first_move_j == pytest.approx(first.energy_j)
-    bound = replace(turn, repetition=planned(small_scenario, planning__objective="bound"))
-    assert bound.place(everybody).costs.first_move_j == 0
+    bound = replace(
+        turn, repetition=planned(small_scenario, planning__objective="bound", **changes)
+    )
+    alone = bound.place(everybody).costs  # each round as the first
+    assert alone.first_move_j == alone.first_downlink_s == 0
+    assert air.costs.first_downlink_s == max(0, alone.downlink_s - air.costs.downlink_s)
+    assert air.costs.first_downlink_j == max(0, alone.downlink_j - air.costs.downlink_j)
+
+
+class OneFade:
+    """A channel whose first round is far worse than all those that are drawn after it."""
+
+    def __init__(self, channel: Channel, loss_db: float) -> None:
+        self.channel, self.gain = channel, 10 ** (-loss_db / 20)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.channel, name)
+
+    def block(self, index: int) -> Block:
+        block = self.channel.block(index)
+        if index > 1:
+            return block
+        paths = [
+            replace(one, clients=replace(one.clients, gains=self.gain * one.clients.gains))
+            for one in (block.true, block.perceived)
+        ]
+        return Block(*paths)
+
+    def ahead(self, now: Paths, blocks: int, rng: np.random.Generator) -> Paths:
+        return self.channel.block(1).perceived
+
+
+def test_a_fade_when_the_run_opens_is_counted_once(small_scenario: Scenario) -> None:
+    """The first broadcast takes far longer than any other, and the forecast says so of it alone."""
+    changes = {"planning__rounds_margin": 1.0, "planning__overlap": True}
+    repetition = planned(small_scenario, planning__objective="time", **changes)
+    faded = replace(repetition, channel=OneFade(repetition.paths, 25.0), _schemes={})
+    clear, joint = (plan_run(one, "movable") for one in (repetition, faded))
+    costs, plan, forecast = joint.expected.costs, joint.plan, joint.plan.forecast
+    assert forecast is not None and forecast.time_s is not None and forecast.rounds is not None
+    assert costs.first_downlink_s > 10 * costs.downlink_s
+    assert plan.latency_s.downlink == pytest.approx(
+        costs.first_downlink_s + plan.rounds * costs.downlink_s
+    )
+    assert plan.energy_j.downlink == pytest.approx(
+        costs.first_downlink_j + plan.rounds * costs.downlink_j
+    )
+    # nothing but the first broadcast, which is in no other round, tells the two apart by much
+    assert clear.plan.forecast is not None and clear.plan.forecast.time_s is not None
+    pilots_s = forecast.rounds * costs.pilot_s  # those are the first round's
+    others = forecast.time_s - costs.first_downlink_s - pilots_s
+    assert others < 1.5 * clear.plan.forecast.time_s
+    whole = planned_round(joint) * plan.rounds + first_way(joint)
+    assert whole[0] == pytest.approx(plan.latency_s.total - plan.latency_s.pretraining)
+    assert whole[1] == pytest.approx(plan.energy_j.total - plan.energy_j.pretraining)
+    again = CurrentPlan.from_dict(CurrentPlan.first(faded, joint).to_dict(), faded)
+    assert again.joint.expected.costs.first_downlink_s == costs.first_downlink_s
+    # as it is kept by a run whose version knew no first broadcast
+    before = CurrentPlan.first(faded, joint).to_dict()
+    del before["costs"]["first_downlink_s"], before["costs"]["first_downlink_j"]
+    assert CurrentPlan.from_dict(before, faded).joint.expected.costs.first_downlink_s == 0
 
 
 def test_drives_that_cost_more_than_they_bring_stay(small_scenario: Scenario) -> None:

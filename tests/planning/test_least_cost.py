@@ -131,6 +131,32 @@ def test_what_is_found_keeps_the_budgets_and_its_bound(
     assert 0 < lower <= found.value
 
 
+@settings(max_examples=5, deadline=None)
+@given(
+    name=st.sampled_from(["time", "energy", "energy-delay"]),
+    share=st.floats(0.5, 2.0),
+    latency=st.floats(17, 60),
+)
+def test_a_plan_that_is_known_hides_no_better_one(name: str, share: float, latency: float) -> None:
+    p, o = problem(latency_s=latency, radio_j=np.array([0.3, 0.1])), objective(name)
+    free, least = least_cost(p, o, o.reference)
+    if free is None:
+        return
+    known = share * free.value
+    found, lower = least_cost(p, o, o.reference, below=known)
+    if free.value < known:
+        assert found is not None
+        assert (found.rounds, found.value, found.batch.tolist()) == (
+            free.rounds,
+            free.value,
+            free.batch.tolist(),
+        )
+        assert lower == least
+    else:
+        assert found is None or found.value >= free.value
+        assert lower >= min(known, least)
+
+
 def test_the_margin_adds_rounds_and_no_cost() -> None:
     p, tight, wide = problem(), objective("energy"), objective("energy", margin=1.5)
     one, other = (least_cost(p, o, o.reference)[0] for o in (tight, wide))

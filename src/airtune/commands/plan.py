@@ -15,6 +15,7 @@ from airtune.commands.plan_forecast import (
     forecast_table,
     front_table,
     headline,
+    movement_table,
     payload_table,
 )
 from airtune.commands.terminal import show, show_json
@@ -146,6 +147,8 @@ def describe(report: ScenarioPlan) -> RenderableType:
         parts = [_decisions(report), forecast_table(report), _bound(report), _costs(report)]
         if report.joint.payload is not None:
             parts.insert(1, payload_table(report.joint.payload, report.pilots))
+        if report.joint.movement is not None:
+            parts.insert(1, movement_table(report.joint.movement))
         return Group(title, f"{headline(report)} ({trace})", *parts)
     proof = f"Bound {plan.bound.total:.5g}, proven to {gap:.1g} for this air ({trace})"
     parts = [_decisions(report), _bound(report), _costs(report), _limits(report)]
@@ -198,7 +201,7 @@ def _decisions(report: ScenarioPlan) -> RenderableType:
     if report.repetition.scenario.aggregation.normalise == "auto":
         table.add_row("powers of the scale groups", str(expected.normalise))
     if expected.mse_star > 0:
-        whose = ", mean of drawn rounds" if _draws_rounds(report) else ""
+        whose = ", mean of drawn rounds" if _drawn(report) else ""
         table.add_row(f"MSE at full power{whose}", f"{10 * np.log10(expected.mse_star):.1f} dB")
     for row in _ways(report):
         table.add_row(*row)
@@ -210,11 +213,14 @@ def _moves(report: ScenarioPlan) -> bool:
     return report.repetition.scheme(report.joint.scheme).array.moves
 
 
-def _draws_rounds(report: ScenarioPlan) -> bool:
-    """Tell whether the error that is planned with is a mean over drawn rounds, not of the first."""
+def _drawn(report: ScenarioPlan) -> bool:
+    """Whether the plan is made for the mean of drawn rounds, not for the first round."""
     planning = report.repetition.scenario.planning
-    drawn = planning.movement in ("priced", "statistical")
-    return _moves(report) and (drawn or (planning.predicts and planning.movement != "once"))
+    if not _moves(report):
+        return False
+    predicted = planning.predicts and planning.movement != "once"
+    walked = predicted or report.joint.movement is not None
+    return walked or planning.movement in ("priced", "statistical")
 
 
 def _ways(report: ScenarioPlan) -> Iterator[tuple[str, str]]:
@@ -227,9 +233,10 @@ def _ways(report: ScenarioPlan) -> Iterator[tuple[str, str]]:
         return
     scenario, expected = report.repetition.scenario, report.joint.expected
     policy, drive = scenario.planning.movement, scenario.array.drives
+    planned = " (planned)" if report.joint.movement is not None else ""
     yield (
         "movement",
-        f"{policy}, {scenario.array.drive} ({drive.speed_mps:g} m/s, {drive.power_w:g} W)",
+        f"{policy}{planned}, {scenario.array.drive} ({drive.speed_mps:g} m/s, {drive.power_w:g} W)",
     )
     if expected.max_travel is not None:
         way = f"{expected.max_travel:.3g} wavelengths" if expected.max_travel > 0 else "none"
@@ -286,7 +293,7 @@ def _costs(report: ScenarioPlan) -> RenderableType:
     scenario = report.repetition.scenario
     if _moves(report) and scenario.planning.movement in ("each-round", "when-needed"):
         counted = "as in the first"
-        if _draws_rounds(report):
+        if _drawn(report):
             counted = "as in the mean of drawn rounds, and that to the first places once besides"
         table.caption += f" Movement is counted in every round {counted}."
     if budget.given and scenario.planning.keeps_budgets(scenario.plan):

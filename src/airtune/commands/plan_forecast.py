@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from airtune.planning.scenario_plan import ScenarioPlan
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from airtune.planning.chosen_movement import MovementChoice
     from airtune.planning.chosen_payload import PayloadChoice
     from airtune.planning.pareto import ParetoPoint
     from airtune.planning.pilot import Pilot
@@ -21,7 +23,7 @@ PARETO = "pareto"
 """Name of the files of the front, without suffix."""
 
 REASON = 160
-"""Characters of why there is no plan with a payload."""
+"""Characters of why there is no plan with a payload or a movement policy."""
 
 
 def headline(report: ScenarioPlan) -> str:
@@ -104,6 +106,23 @@ def payload_table(choice: PayloadChoice, pilots: Mapping[str, Pilot]) -> Rendera
         f"To the target, each with a pilot of its own: {len(pilots)} pilots in all take "
         f"{time_s:.4g} s, {energy_j:.4g} J, not booked below."
     )
+    return table
+
+
+def movement_table(choice: MovementChoice) -> RenderableType:
+    """Return what is predicted with each movement policy among which was chosen."""
+    from rich.table import Table
+
+    columns = ("movement", "rounds", r"time \[s]", "energy [J]", "way a round [J]", "MSE", "")
+    table = Table(*columns, title="When the antennas move", title_justify="left")
+    for name, one in choice.candidates.items():
+        if isinstance(one, str):
+            table.add_row(name, "", "", "", "", "", clip_message(one, REASON))
+            continue
+        costs = (_shown(one.rounds), _shown(one.time_s), _shown(one.energy_j), f"{one.move_j:.3g}")
+        mse = f"{10 * math.log10(one.mse):.1f} dB" if one.mse > 0 else "0"
+        table.add_row(name, *costs, mse, "chosen" if name == choice.policy else "")
+    table.caption = "To the target, in the mean over the same drawn rounds."
     return table
 
 

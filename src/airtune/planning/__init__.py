@@ -7,6 +7,7 @@ resource half with all constants given.
     alternate         turns of radio, resources and participation until the bound stops falling
     resources         the resource turn: PlanInputs and an expected radio -> Plan
     expected_radio    the radio turn: places of the antennas, MSE* and what a round costs
+    overheads         pilots, reports and broadcast of a mean round
     many_reports      pilots and reports of more clients than can report at once
     participation     the participation turn: who takes part
     objective         what is minimised where it is predicted, and the forecast of a plan
@@ -22,6 +23,7 @@ resource half with all constants given.
     known_rounds      the radio turn on the mean of the rounds that are known
     budgets           plan it anew, or end it, when a budget would not be kept
     deviation         accounts of a run against its plan
+    movement_choice   when the antennas move, by what is predicted
     scenario_plan     a scenario's plan without a run
     problem_file      planning problems with all constants given
 """

@@ -18,6 +18,7 @@ from airtune.allocation import fewest_sendings
 from airtune.errors import InputError
 from airtune.kinds import Mask
 from airtune.placement import Estimate
+from airtune.planning.chosen_movement import MovementChoice
 from airtune.planning.chosen_payload import PayloadChoice
 from airtune.planning.coding import fastest_coding
 from airtune.planning.expected_radio import ExpectedRadio, RadioTurn
@@ -69,6 +70,8 @@ class JointPlan:
         How the updates of the scheme that runs are coded, where that was planned.
     payload : PayloadChoice or None
         What is sent of an update, where that was planned.
+    movement : MovementChoice or None
+        When the antennas move, where that was planned.
     """
 
     plan: Plan
@@ -77,6 +80,7 @@ class JointPlan:
     trace: tuple[TraceEntry, ...]
     coding: Coding | None = None
     payload: PayloadChoice | None = None
+    movement: MovementChoice | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain JSON types."""
@@ -94,6 +98,7 @@ class JointPlan:
             },
             **({} if self.coding is None else {"coding": self.coding.to_dict()}),
             **({} if self.payload is None else {"payload": self.payload.to_dict()}),
+            **({} if self.movement is None else {"movement": self.movement.to_dict()}),
             "trace": [
                 {"turn": entry.turn, _traced(self.plan): entry.bound} for entry in self.trace
             ],
@@ -151,7 +156,8 @@ def _plan_scheme(radio: RadioTurn, inputs: PlanInputs) -> JointPlan:
     search = _Alternation(radio, inputs)
     search.offer_shorter_way(first)
     turns = settings.alternate or inputs.objective is not None
-    if not search.offer("start", first) and turns:
+    taken = not search.offer("start", first) and turns
+    if taken:
         search.take_radio_turn(first.participants, None)
     if search.best is None and settings.participation == "planned":
         search.take_participation_turn(first)
@@ -163,9 +169,9 @@ def _plan_scheme(radio: RadioTurn, inputs: PlanInputs) -> JointPlan:
         before = search.bound
         if settings.participation == "planned":
             search.take_participation_turn(search.best.expected)
-        if turns:
-            search.take_radio_turn(search.best.expected.participants, search.best)
         # what is predicted has all its ways in one turn, and everybody takes part
+        if turns and not (taken and inputs.objective is not None):
+            search.take_radio_turn(search.best.expected.participants, search.best)
         if inputs.objective is not None or search.bound >= before * (1 - 1e-9):
             break
     expected = search.best.expected
@@ -209,14 +215,18 @@ class _Alternation:
         return found
 
     def solve(self, expected: ExpectedRadio) -> tuple[ExpectedRadio, Plan] | None:
-        """Take the resource turn, and decide how often symbols are sent, if the plan does."""
+        """Take the resource turn, and decide how often symbols are sent, if the plan does.
+
+        What is predicted and cannot be below the best plan so far is not looked for.
+        """
+        most = self.radio.most_sendings
+        below = self.bound if most == 1 else float("inf")  # more sendings may lead below it
 
         def with_sendings(count: int) -> tuple[ExpectedRadio, Plan] | None:
             air = self.radio.repeating(expected, count)
-            plan = try_plan(self.inputs, air.mse_star, air.costs, air.participants)
+            plan = try_plan(self.inputs, air.mse_star, air.costs, air.participants, below)
             return None if plan is None else (air, replace(plan, repetition=air.repetition))
 
-        most = self.radio.most_sendings
         return fewest_sendings(with_sendings, lambda found: found[1].value, most)
 
     def offer_shorter_way(self, expected: ExpectedRadio) -> None:

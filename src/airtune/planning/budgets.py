@@ -259,11 +259,13 @@ def planned_round(joint: JointPlan) -> Real:
 
 
 def first_way(joint: JointPlan) -> Real:
-    """Return what a plan counts once, for a movement before its first upload, shape (2 + K,)."""
+    """Return what a plan counts once, for its first way and broadcast, shape (2 + K,)."""
     plan, costs = joint.plan, joint.expected.costs
     way = accounts_of(plan.latency_s.movement, plan.energy_j.movement, 0.0 * plan.client_energy_j)
     once = way - plan.rounds * _moving(joint, costs)
-    return np.maximum(once, 0.0) if costs.first_move_s > 0 else 0.0 * once
+    way = np.maximum(once, 0.0) if costs.first_move_s > 0 else 0.0 * once
+    first = costs.first_downlink_s, costs.first_downlink_j
+    return way + accounts_of(*first, 0.0 * plan.client_energy_j)
 
 
 def _moving(joint: JointPlan, costs: FixedCosts) -> Real:

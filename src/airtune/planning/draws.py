@@ -13,7 +13,7 @@ from airtune.planning.repetition import Repetition
 from airtune.planning.result import FixedCosts
 from airtune.radio.channels.base import Block
 from airtune.radio.units import from_db
-from airtune.schemes import BuiltScheme, Forecast, RadioRound, Travel
+from airtune.schemes import BuiltScheme, Forecast, RadioRound, Signalling, Travel
 from airtune.schemes.arrays.base import Effort
 from airtune.streams import generator
 
@@ -108,10 +108,18 @@ class Outlook:
 WALK = 6
 """Blocks of a walk, besides the first."""
 
+LONGEST = 20
+"""Blocks of a walk at most that follows a movement policy: as many as there are likely rounds.
+
+Antennas that stay hear ever worse, so few blocks would flatter them.
+"""
+
 
 @dataclass(frozen=True)
 class Walk:
     """A way of the antennas through drawn blocks, each placed from the places before it.
+
+    Where the plan has chosen when they move they stay in the blocks in which this policy lets them.
 
     Attributes
     ----------
@@ -119,12 +127,17 @@ class Walk:
         Means of the forecasts, at full power.
     move_s, move_j : float
         Means of the ways between the blocks; the way to the first places is not one of them.
+    downlink_s, downlink_j : float
+        Means of the broadcasts of the blocks [s], [J], each from where the antennas are then; the
+        energy is what the base station draws.
     """
 
     mse: float
     bias: float
     move_s: float
     move_j: float
+    downlink_s: float
+    downlink_j: float
 
     @classmethod
     def of(
@@ -133,8 +146,9 @@ class Walk:
         scheme: BuiltScheme,
         first: tuple[int, Real, Real],
         travel: Travel,
+        signalling: Signalling,
     ) -> Walk:
-        """Walk through :data:`WALK` blocks after a round.
+        """Walk through :data:`WALK` blocks after a round, with a policy up to :data:`LONGEST`.
 
         Parameters
         ----------
@@ -144,39 +158,80 @@ class Walk:
             The round, the clients' weights, and the places in the round [wavelengths].
         travel : Travel
             Limit and price of each way.
+        signalling : Signalling
+            Who hears the broadcast.
         """
         index, weights, positions = first
-        forecasts, ways = [], []
-        for radio in walk_of_blocks(repetition, index, WALK):
-            new = scheme.array.place(radio, weights, positions, travel, Effort(mode="fast"))
-            way = repetition.movement(scheme.array, positions, new)
+        clients, sizes = np.flatnonzero(weights > 0), repetition.matrix_sizes
+        silent = np.zeros(len(clients), dtype=np.bool_)  # reports take the most work, by far
+        signalling = replace(signalling, reporting=silent)
+        forecasts, ways, broadcasts = [], [], []
+        count = WALK
+        if repetition.movement_chosen:
+            count = max(WALK, min(LONGEST, repetition.inputs.likely_rounds))
+        for radio in walk_of_blocks(repetition, index, count):
+            new = positions
+            if not _stays(repetition, scheme, radio, (weights, positions)):
+                new = scheme.array.place(radio, weights, positions, travel, Effort(mode="fast"))
+            before, way = positions, repetition.movement(scheme.array, positions, new)
             positions = way.positions
             link = scheme.array.expected_link(radio, weights, positions)
-            forecasts.append(scheme.air.forecast(link, weights, repetition.matrix_sizes))
+            forecasts.append(scheme.air.forecast(link, weights, sizes))
             ways.append(way)
+            heard = repetition.broadcast_link(scheme.array, before, link, weights)
+            broadcasts.append(scheme.air.overheads(heard, link, clients, sizes, signalling))
+        downlink_s = float(np.mean([one.downlink_s for one in broadcasts]))
+        radiated_j = float(np.mean([one.downlink_j for one in broadcasts]))
+        front_end = scheme.array.front_end
         return cls(
             mse=float(np.mean([one.mse for one in forecasts])),
             bias=float(np.mean([one.bias for one in forecasts])),
             move_s=float(np.mean([way.time_s for way in ways])),
             move_j=float(np.mean([way.energy_j for way in ways])),
+            downlink_s=downlink_s,
+            downlink_j=repetition.hardware.station_energy(front_end, downlink_s, radiated_j),
         )
 
     def booked(self, costs: FixedCosts) -> FixedCosts:
-        """Return costs with the mean way in each round, and their own way once besides.
+        """Return costs with the mean way and broadcast in each round, and what the first has more.
+
+        The first broadcast comes from where the antennas are before they have ever been placed: a
+        client in a fade there may take many times as long to hear it as in any other round.
 
         Parameters
         ----------
         costs : FixedCosts
-            With the way to the first places in every round.
+            With the way to the first places, in every round or once, and the broadcast from before.
         """
         return replace(
             costs,
             move_s=self.move_s,
             move_j=self.move_j,
-            first_move_s=costs.move_s,
-            first_move_j=costs.move_j,
+            first_move_s=costs.move_s + costs.first_move_s,
+            first_move_j=costs.move_j + costs.first_move_j,
             misalignment=self.bias,
+            downlink_s=self.downlink_s,
+            downlink_j=self.downlink_j,
+            first_downlink_s=max(0.0, costs.downlink_s - self.downlink_s),
+            first_downlink_j=max(0.0, costs.downlink_j - self.downlink_j),
         )
+
+
+def _stays(
+    repetition: Repetition, scheme: BuiltScheme, radio: RadioRound, where: tuple[Real, Real]
+) -> bool:
+    """Return whether a policy that the plan has chosen lets the antennas stay in a block.
+
+    `where`: the clients' weights, and the places.  At full power, as no back-off is known yet.
+    """
+    planning = repetition.scenario.planning
+    if not repetition.movement_chosen or planning.movement == "once":
+        return repetition.movement_chosen
+    if planning.movement != "when-needed" or not scheme.air.places_set_error:
+        return False
+    link = scheme.array.expected_link(radio, *where)
+    sizes = repetition.matrix_sizes
+    return bool(scheme.air.forecast(link, where[0], sizes).error(1.0) <= planning.quality)
 
 
 @dataclass(frozen=True)

@@ -13,16 +13,15 @@ from numpy.typing import NDArray
 from airtune.costs import FloatArray
 from airtune.kinds import Mask
 from airtune.placement import Estimate
-from airtune.planning.broadcast import expected_broadcast
 from airtune.planning.draws import Outlook, Walk, drawn_blocks
-from airtune.planning.many_reports import ExpectedOverheads, pilots_of_all
+from airtune.planning.overheads import expected_overheads, expected_signalling
 from airtune.planning.repetition import Repetition
 from airtune.planning.result import FixedCosts
 from airtune.radio.quantisers.coding import Coding
 from airtune.radio.units import wavelength
 from airtune.registry import POLICIES
 from airtune.scheduling import Candidates, Choice, Policy, choose
-from airtune.schemes import BuiltScheme, Forecast, Link, RadioRound, Travel
+from airtune.schemes import BuiltScheme, RadioRound, Signalling, Travel
 
 
 @dataclass(frozen=True)
@@ -136,6 +135,8 @@ class RadioTurn:
     def walks(self) -> bool:
         """Whether the air to be expected is a mean over rounds in which the antennas move."""
         predicts = self.repetition.scenario.planning.predicts and self.scheme.array.moves
+        if self.repetition.movement_chosen and predicts:
+            return True
         return self.movement == "priced" or (predicts and not self.moves_once)
 
     @cached_property
@@ -196,7 +197,11 @@ class RadioTurn:
             sizes = repetition.matrix_sizes
             outlook = Outlook.of(self.scheme, self.judging, weights, positions, sizes)
             forecast, error = outlook.mean, outlook.expected_error()
-        overheads = self._overheads(link, choice, participants, forecast)
+        signalling = expected_signalling(repetition, self.scheme, choice, participants, forecast)
+        before = repetition.broadcast_link(self.scheme.array, self.start, link, weights)
+        overheads = expected_overheads(
+            repetition, self.scheme, (before, link), choice, participants, signalling
+        )
         overlap = repetition.scenario.planning.overlap
         pilots = np.zeros(len(weights))
         pilots[participants] = overheads.pilot_j
@@ -229,11 +234,13 @@ class RadioTurn:
         costs = costs.moving_once if self.moves_once else costs
         noise, price = forecast.mse - forecast.bias, self.least_price(price_db)
         if self.walks:
-            walk = self._walk(weights, positions, Travel(max_travel, price))
+            travel = Travel(max_travel, price)
+            walk = self._walk((weights, participants), positions, travel, signalling)
             noise, costs = walk.mse - walk.bias, walk.booked(costs)
         costs = faces.booked(costs, self.round) if (faces := repetition.facings) else costs
-        # with so much error they may stay where they are
-        if self.scheme.array.moves and self.scheme.air.places_set_error:
+        # with so much error they may stay where they are; a walk by the policy knows that
+        floored = self.scheme.array.moves and self.scheme.air.places_set_error
+        if floored and not repetition.movement_chosen:
             noise = max(noise, repetition.scenario.planning.quality - forecast.bias)
         sendings = self.sendings or repetition.scenario.aggregation.sendings
         if self.scheme.repeating(2) is self.scheme:
@@ -251,12 +258,22 @@ class RadioTurn:
             error,
         )
 
-    def _walk(self, weights: FloatArray, positions: FloatArray, travel: Travel) -> Walk:
-        """Return a walk that begins in this round; it takes some placements, so it is kept."""
-        key = self.round, weights.tobytes(), positions.tobytes(), travel, self.sendings, self.coding
+    def _walk(
+        self,
+        who: tuple[FloatArray, Mask],
+        positions: FloatArray,
+        travel: Travel,
+        signalling: Signalling,
+    ) -> Walk:
+        """Return a walk that begins in this round; it takes some placements, so it is kept.
+
+        `who`: weights of those that transmit, and all that take part.
+        """
+        weights, clients = who[0], (who[0].tobytes(), who[1].tobytes())
+        key = self.round, clients, positions.tobytes(), travel, self.sendings, self.coding
         if key not in self._walked:
             first = self.round, weights, positions
-            self._walked[key] = Walk.of(self.repetition, self.scheme, first, travel)
+            self._walked[key] = Walk.of(self.repetition, self.scheme, first, travel, signalling)
         return self._walked[key]
 
     def _refined(self, costs: FixedCosts) -> FixedCosts:
@@ -270,55 +287,6 @@ class RadioTurn:
         clients = self.repetition.scenario.clients
         count = clients.limit if clients.unbiased else len(choice.clients)
         return count if count < participants.sum() or clients.unbiased else None
-
-    def _overheads(
-        self, link: Link, choice: Choice, participants: Mask, forecast: Forecast
-    ) -> ExpectedOverheads:
-        """Return pilots, reports and broadcast of a mean round.
-
-        Where some of the participants are selected only, the means over all who may be are taken:
-        pilots are sent in turn.
-        """
-        repetition, scheme, hardware = self.repetition, self.scheme, self.repetition.hardware
-        everyone, sizes = np.flatnonzero(participants), repetition.matrix_sizes
-        omega = repetition.omega
-        reporting = forecast.airtime_s[choice.clients] > 0
-        message = expected_broadcast(repetition, scheme.air, everyone)
-        signalling = repetition.signalling(scheme.array, everyone, reporting, broadcast=message)
-        if repetition.scenario.aggregation.scale_reports == "joint":
-            bits = np.full(len(choice.clients), self._report_bits())
-            signalling = replace(signalling, report_bits=bits)
-        before = repetition.broadcast_link(scheme.array, self.start, link, choice.spread(omega))
-        booked = scheme.air.overheads(before, link, choice.clients, sizes, signalling)
-        broadcast = booked.downlink_s, booked.downlink_j
-        if len(choice.clients) == len(everyone):
-            drawn = hardware.client_energy(booked.pilot_j, booked.times_s)
-            return ExpectedOverheads(drawn, booked.pilot_s, *broadcast)
-        selected, count = len(choice.clients), len(everyone)
-        of_all = replace(signalling, reporting=None, report_bits=None)
-        if signalling.report_bits is not None:
-            of_all = replace(of_all, report_bits=np.full(count, self._report_bits()))
-        both = pilots_of_all(scheme.air, link, everyone, sizes, of_all, selected)
-        drawn = hardware.client_energy(both.pilot_j, both.times_s)
-        silent_s = signalling.silent_symbols / repetition.scenario.radio.bandwidth_hz
-        if signalling.sounded is None:
-            mean_s = (both.pilot_s - silent_s) * selected / count + silent_s
-            return ExpectedOverheads(drawn, mean_s, *broadcast)
-        nobody = replace(of_all, reporting=np.zeros(len(everyone), dtype=np.bool_))
-        alone = scheme.air.pilots(link, everyone, sizes, nobody)  # pilots that all of them send
-        mean_s = alone.pilot_s + (both.pilot_s - alone.pilot_s) * selected / count
-        idle = (1 - selected / count) * hardware.client_energy(alone.pilot_j, alone.times_s)
-        return ExpectedOverheads(drawn, mean_s, *broadcast, shared_j=float(idle.sum()))
-
-    def _report_bits(self) -> float:
-        """Return the mean length of a joint report [bit].
-
-        Half of the full one, and over the run one in full besides: for the first report, and for
-        matrices that are 0 in the first round.
-        """
-        repetition = self.repetition
-        rounds = repetition.inputs.likely_rounds
-        return self.scheme.air.reported_bits(repetition.matrix_sizes) * (0.5 + 1.0 / rounds)
 
     def choose(self, participants: NDArray[np.bool_]) -> Choice:
         """Return who would transmit in the round, at the largest batches."""

@@ -83,12 +83,16 @@ class LeastCost:
 
 
 def least_cost(
-    problem: ResourceProblem, objective: Objective, reference: Real, bias: float = 0.0
+    problem: ResourceProblem,
+    objective: Objective,
+    reference: Real,
+    bias: float = 0.0,
+    below: float = np.inf,
 ) -> tuple[LeastCost | None, float]:
     """Return the plan of least predicted cost, and what no plan within the budgets is below.
 
     None where no plan was found that reaches the target within the budgets; there is none if what
-    plans cannot be below is infinite.
+    plans cannot be below is infinite.  Plans that cost `below` or more are not looked for.
 
     Parameters
     ----------
@@ -100,6 +104,8 @@ def least_cost(
         The pilot's batches of these clients.
     bias : float
         Part of the error over v^2 that no back-off changes.
+    below : float
+        Cost of a plan that is known: the search ends where none can cost less.
 
     Examples
     --------
@@ -116,10 +122,11 @@ def least_cost(
     """
     search = _Search(problem, objective, reference, bias)
     boxes = search.first_boxes()
-    closed = np.inf
+    closed, limit = np.inf, below * (1 + 1e-9)
     for _ in range(SPLITS):
         bounds = search.bounds(boxes)
-        boxes, bounds = boxes[np.isfinite(bounds)], bounds[np.isfinite(bounds)]
+        closed = min(closed, float(np.min(bounds[bounds >= limit], initial=np.inf)))
+        boxes, bounds = boxes[bounds < limit], bounds[bounds < limit]
         order = np.argsort(bounds)
         search.try_plans(boxes[order[: TRIED if search.found else MOST_BOXES // 4]])
         wide = np.max(boxes[:, :, 1] - boxes[:, :, 0], axis=1, initial=0.0) > NARROW
@@ -154,7 +161,7 @@ class _Search:
         self, problem: ResourceProblem, objective: Objective, reference: Real, bias: float
     ) -> None:
         self.problem, self.objective = problem, objective
-        c = problem.clients
+        c, self.count = problem.clients, len(problem.clients.omega)
         self.reference = float(objective.spread(c.omega, reference))
         self.bias = bias
         self.radio = float(c.radio_j.sum())
@@ -257,7 +264,7 @@ class _Search:
             return np.empty(0)
         low, high = np.exp(boxes[:, :, 0]), np.exp(boxes[:, :, 1])
         window, power = high[:, 0], high[:, 2]
-        free = np.broadcast_to(self.problem.clients.batch_max, (len(boxes), self._clients))
+        free = np.broadcast_to(self.problem.clients.batch_max, (len(boxes), self.count))
         rounds = self.objective.rounds(self._burden(free, power))
         fits = np.isfinite(rounds)
         for _ in range(TURNS):  # budgets leave less for each of more rounds
@@ -275,23 +282,16 @@ class _Search:
         with np.errstate(invalid="ignore"):
             fits &= planned * round_s + self.first_s <= self.problem.latency_s * (1 + 1e-9)
             fits &= planned * round_j + self.first_j <= self.problem.energy_j * (1 + 1e-9)
-            cost = self._cost(round_s, round_j, rounds)
+            time, energy = self.first_s + rounds * round_s, self.first_j + rounds * round_j
+            cost = self.objective.cost(time, energy)
         return np.where(fits, cost, np.inf)
-
-    @property
-    def _clients(self) -> int:
-        return len(self.problem.clients.omega)
-
-    def _cost(self, round_s: Real, round_j: Real, rounds: Real) -> Real:
-        time = self.first_s + rounds * round_s
-        return self.objective.cost(time, self.first_j + rounds * round_j)
 
     def try_plans(self, boxes: Real) -> None:
         """Keep the cheapest plan in whole samples that the middles of boxes lead to."""
         if not len(boxes):
             return
         middle, top = np.exp(boxes.mean(axis=2)), np.exp(boxes[:, :, 1])
-        full = np.broadcast_to(self.problem.clients.batch_max, (len(boxes), self._clients))
+        full = np.broadcast_to(self.problem.clients.batch_max, (len(boxes), self.count))
         plans: list[tuple[Real, Real, Real]] = []  # booked together: arrays of one box are short
         for window, price, backoff in (middle.T, (top[:, 0], middle[:, 1], top[:, 2])):
             batch = full
@@ -311,7 +311,7 @@ class _Search:
             if self.found is None:
                 return
             before, (_, batch, window, backoff, _) = self.value, self.found
-            steps = np.concatenate([np.zeros((1, self._clients)), np.eye(self._clients)])
+            steps = np.concatenate([np.zeros((1, self.count)), np.eye(self.count)])
             sizes = np.unique(np.concatenate([batch + steps, batch - steps]), axis=0)
             most = self.problem.clients.batch_max
             sizes = sizes[np.all((sizes >= 1) & (sizes <= most), axis=1)]

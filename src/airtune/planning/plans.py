@@ -12,6 +12,7 @@ from airtune.planning.alternate import JointPlan, plan_scheme
 from airtune.planning.coding import fastest_coding
 from airtune.planning.expected_radio import RadioTurn
 from airtune.planning.forward import for_scheme
+from airtune.planning.movement_choice import is_planned, plan_with_movement, with_movement
 from airtune.planning.repetition import Repetition
 from airtune.planning.result import Plan
 from airtune.registry import PROPOSAL
@@ -43,6 +44,8 @@ def plan_run(repetition: Repetition, scheme: str) -> JointPlan:
     start = repetition.scheme(planned).array.start()
     try:
         with computable("the plan"):
+            if is_planned(repetition, planned):
+                return plan_with_movement(repetition, planned)
             return plan_scheme(RadioTurn(repetition, planned, 1, start), repetition.inputs)
     except InputError as error:
         raise InfeasibleError(f"plan of {planned!r}: {error}") from None
@@ -81,6 +84,32 @@ def with_coding(repetition: Repetition, scheme: str, joint: JointPlan) -> JointP
         compute = plan.rounds * float(np.max(seconds))
         plan = replace(plan, latency_s=replace(plan.latency_s, compute=compute))
     return replace(joint, coding=fastest_coding(radio, plan, expected))
+
+
+def with_plan(
+    repetition: Repetition, scheme: str, plan: JointPlan | None = None
+) -> tuple[Repetition, JointPlan]:
+    """Return the repetition of a scheme as its run needs it, and the plan of the run.
+
+    Parameters
+    ----------
+    repetition : Repetition
+    scheme : str
+        Name of the scheme that runs.
+    plan : JointPlan, optional
+        Its own plan or a shared one; made here by default.
+
+    Returns
+    -------
+    Repetition
+        Of the scheme, with the movement policy where the plan has chosen one.
+    JointPlan
+        With the coding of the scheme's updates.
+    """
+    repetition = for_scheme(repetition, scheme)
+    joint = plan_run(repetition, scheme) if plan is None else plan
+    repetition = with_movement(repetition, joint)
+    return repetition, with_coding(repetition, scheme, joint)
 
 
 def plan_all(repetition: Repetition, schemes: Sequence[str]) -> dict[str, JointPlan]:

@@ -71,6 +71,8 @@ class Repetition:
         What a scheme sends whatever `aggregation.payload` is (:mod:`airtune.planning.forward`).
     facings : Turning, optional
         Where the array of a scheme faces that turns (:mod:`airtune.planning.facings`).
+    movement_chosen : bool
+        Whether the plan has chosen `planning.movement`; what it predicts follows the policy.
     """
 
     scenario: Scenario
@@ -81,6 +83,7 @@ class Repetition:
     pilot: Pilot | None = None
     own_payload: Payload | None = None
     facings: Turning | None = None
+    movement_chosen: bool = False
     _schemes: dict[str, BuiltScheme] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -305,8 +308,7 @@ class Repetition:
 
     def refinements(self, array: ArrayPolicy) -> int:
         """Return how often the antennas are placed anew nearby in a round."""
-        planning = self.scenario.planning
-        stays = planning.movement in ("once", "statistical")
+        stays = self.scenario.planning.movement in ("once", "statistical")
         return self.scenario.placement.refinements if array.moves and not stays else 0
 
     def refinement_way(self, array: ArrayPolicy) -> float:
@@ -387,12 +389,11 @@ class Repetition:
         """Return the shortest movement between two sets of positions; none without drives."""
         if not policy.moves:
             return standing(new)
-        drive = self.scenario.array.drives
         return movement(
             old,
             new,
             wavelength_m=wavelength(self.scenario.radio.carrier_hz),
-            speed_mps=drive.speed_mps,
-            drive_power_w=drive.power_w,
+            speed_mps=self.scenario.array.drives.speed_mps,
+            drive_power_w=self.scenario.array.drives.power_w,
             stuck=policy.stuck,
         )

@@ -13,6 +13,7 @@ from airtune.errors import InputError
 from airtune.kinds import Real
 from airtune.placement import Estimate
 from airtune.planning.alternate import JointPlan, plan_scheme
+from airtune.planning.chosen_movement import MovementChoice
 from airtune.planning.chosen_payload import PayloadChoice
 from airtune.planning.expected_radio import ExpectedRadio, RadioTurn
 from airtune.planning.known_rounds import KnownRounds
@@ -153,7 +154,8 @@ class CurrentPlan:
             price_db=radio.get("travel_price_db", 0.0),
             error=Estimate(**radio["expected_error"]) if "expected_error" in radio else None,
         )
-        coding, payload = (document["joint"].get(name) for name in ("coding", "payload"))
+        chosen = (document["joint"].get(name) for name in ("coding", "payload", "movement"))
+        coding, payload, movement = chosen
         joint = JointPlan(
             plan,
             expected,
@@ -161,6 +163,7 @@ class CurrentPlan:
             (),
             None if coding is None else Coding.from_dict(coding),
             None if payload is None else PayloadChoice.from_dict(payload),
+            None if movement is None else MovementChoice.from_dict(movement),
         )
         began = dict(document["began"])
         if "accounts" in began:  # not told by older versions
@@ -224,7 +227,8 @@ def plan_rest(
         inputs = replace(inputs, rounds=(rounds, rounds))
     radio = KnownRounds(repetition, scheme, spent.round + 1, spent.positions, known=known)
     try:
-        return replace(plan_scheme(radio, inputs), payload=current.joint.payload)
+        joint, before = plan_scheme(radio, inputs), current.joint
+        return replace(joint, payload=before.payload, movement=before.movement)
     except InputError:
         return None
 

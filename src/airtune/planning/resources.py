@@ -167,29 +167,41 @@ def _processors(
     )
 
 
-def try_plan(inputs: PlanInputs, mse_star: float, costs: FixedCosts, present: Mask) -> Plan | None:
+def try_plan(
+    inputs: PlanInputs,
+    mse_star: float,
+    costs: FixedCosts,
+    present: Mask,
+    below: float = float("inf"),
+) -> Plan | None:
     """Plan a run as :func:`airtune.planning.shortage.make_plan` does; None: a budget is too small.
+
+    With the value of a plan that is known in `below` it is None, too, where what is predicted
+    cannot be less.
 
     Pre-training that is not charged is where the run starts: the bound counts it, the budgets do
     not.  A movement that happens once, in the first round, is given either the time of computing,
     which is the same in all rounds, or time of its own: whichever has the lower value.
     """
-    plan = _plan(inputs, mse_star, costs, present)
+    plan = _plan(inputs, mse_star, costs, present, below)
     hurried = np.isfinite(inputs.latency_s) or inputs.objective is not None
     if not (costs.overlap and costs.first_move_s > 0 and hurried):
         return plan
-    other = _plan(inputs, mse_star, costs.serial_first, present)
+    known = below if plan is None else min(below, plan.value)
+    other = _plan(inputs, mse_star, costs.serial_first, present, known)
     if plan is None or other is None:
         return plan or other
     return other if other.value < plan.value else plan
 
 
-def _plan(inputs: PlanInputs, mse_star: float, costs: FixedCosts, present: Mask) -> Plan | None:
+def _plan(
+    inputs: PlanInputs, mse_star: float, costs: FixedCosts, present: Mask, below: float
+) -> Plan | None:
     """Plan a run with its first movement as the costs say."""
     problem = resource_problem(inputs, mse_star, costs, present)
     if inputs.objective is not None:
         given = inputs.steps[1], inputs.batches[1]
-        best = predicted_plan(problem, inputs.objective, costs, present, given)
+        best = predicted_plan(problem, inputs.objective, costs, present, given, below)
         return None if best is None else best.spread(present, inputs.clients.f_min)
     if not is_feasible(problem):
         return None
@@ -238,7 +250,7 @@ def resource_problem(
         steps=steps,
         batches=batches,
         latency_s=inputs.latency_s - mine.first_s,
-        energy_j=inputs.energy_j - mine.first_move_j,
+        energy_j=inputs.energy_j - mine.first_j,
         beta=_squared_bias(inputs, present, mine.misalignment, sampling),
         beside_s=mine.beside_s,
     )

@@ -187,6 +187,8 @@ class FixedCosts:
         Pilots that no client pays.
     first_move_s, first_move_j : float  [s], [J]
         A movement that happens once in the run.
+    first_downlink_s, first_downlink_j : float  [s], [J]
+        What the broadcast of the first round takes more than that of every round.
     misalignment : float
         Error of the aggregation over v^2 that is bias, ``e^H C e`` (system model, section 4).
     transmitting : int or None
@@ -214,6 +216,8 @@ class FixedCosts:
     pilot_shared_j: float = 0.0
     first_move_s: float = 0.0
     first_move_j: float = 0.0
+    first_downlink_s: float = 0.0
+    first_downlink_j: float = 0.0
     misalignment: float = 0.0
     transmitting: int | None = None
     redrawn: bool = False
@@ -234,8 +238,13 @@ class FixedCosts:
 
     @property
     def first_s(self) -> float:
-        """Time of the run besides its rounds: a movement that happens once, and first  [s]."""
-        return 0.0 if self.overlap else self.first_move_s
+        """Time of the run besides its rounds, of what the first has more: way, broadcast  [s]."""
+        return self.first_downlink_s + (0.0 if self.overlap else self.first_move_s)
+
+    @property
+    def first_j(self) -> float:
+        """Energy of the run besides its rounds, of the same  [J]."""
+        return self.first_move_j + self.first_downlink_j
 
     @property
     def serial_first(self) -> FixedCosts:
@@ -304,7 +313,7 @@ def describe(
     latency = Components(
         compute=rounds * compute_s,
         uplink=rounds * costs.uplink_s,
-        downlink=rounds * costs.downlink_s,
+        downlink=rounds * costs.downlink_s + costs.first_downlink_s,
         pilots=rounds * costs.pilot_s,
         movement=_movement_time(costs, rounds, compute_s),
         pretraining=allocation.server_time,
@@ -312,7 +321,7 @@ def describe(
     energy = Components(
         compute=rounds * float(computing.sum()),
         uplink=rounds * (float((c.share * upload).sum()) + costs.uplink_shared_j),
-        downlink=rounds * costs.downlink_j,
+        downlink=rounds * costs.downlink_j + costs.first_downlink_j,
         pilots=rounds * (float((c.share * costs.pilot_j).sum()) + costs.pilot_shared_j),
         movement=rounds * costs.move_j + costs.first_move_j,
         pretraining=server_energy(problem, samples, allocation.server_time),

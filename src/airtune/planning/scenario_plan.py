@@ -14,6 +14,7 @@ from airtune.planning.alternate import JointPlan
 from airtune.planning.coherence import Coherence
 from airtune.planning.forward import for_scheme
 from airtune.planning.margins import Margins, bound_curve, measure_margins
+from airtune.planning.movement_choice import with_movement
 from airtune.planning.payload_choice import (
     Pilots,
     is_planned,
@@ -134,6 +135,7 @@ def plan_scenario(
         repetition = with_chosen_payload(repetition, joint, pilots or {})
     else:
         joint = plan_run(repetition, name)
+    repetition = with_movement(repetition, joint)
     seconds = time.perf_counter() - began
     if joint.plan.forecast is not None:
         tried = {} if joint.payload is None else dict(pilots or {})

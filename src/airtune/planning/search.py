@@ -45,11 +45,13 @@ def predicted_plan(
     costs: FixedCosts,
     present: Mask,
     pretraining: tuple[int, int],
+    below: float = np.inf,
 ) -> Plan | None:
     """Return the plan of least predicted value; None when a budget cannot be met.
 
-    A target that no plan within the budgets is predicted to reach is answered by the plan of least
-    predicted loss.
+    None, too, where time or energy to the target cannot be below a value that is known.  A target
+    that no plan within the budgets is predicted to reach is answered by the plan of least predicted
+    loss.
 
     Parameters
     ----------
@@ -62,6 +64,8 @@ def predicted_plan(
         Who takes part.
     pretraining : (int, int)
         T0 and B0 to report.
+    below : float
+        The value that is known.
     """
     if not is_feasible(problem):
         return None
@@ -69,7 +73,9 @@ def predicted_plan(
     bias = mine.misalignment
     found, lower = None, np.inf
     if objective.name != "loss":
-        found, lower = least_cost(problem, objective, reference, bias)
+        found, lower = least_cost(problem, objective, reference, bias, below)
+        if found is None and below < UNREACHABLE:
+            return None
     if found is None:
         at = problem
         allocation, least_loss = _least_loss(problem, objective, reference, bias)
@@ -106,7 +112,7 @@ def _forecast(
     spread = float(objective.spread(weights, plan.batch_sizes.astype(float)))
     burden = objective.burden(mse, spread, float(objective.spread(weights, reference)))
     once_s = plan.latency_s.pretraining + costs.first_s
-    once_j = plan.energy_j.pretraining + costs.first_move_j
+    once_j = plan.energy_j.pretraining + costs.first_j
     once = plan.latency_s.total - once_s, plan.energy_j.total - once_j
     rounds = once[0] / plan.rounds, once[1] / plan.rounds
     return Forecast.of(objective, plan.rounds, mse, float(burden), (*rounds, once_s, once_j))

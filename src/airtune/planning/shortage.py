@@ -100,7 +100,7 @@ class _Run:
     ----------
     problem : ResourceProblem
     first_s, first_j : float
-        Latency [s] and energy [J] of a movement that happens once.
+        Latency [s] and energy [J] of what the first round has more than every round.
     participants : ndarray of bool, shape (K,)
     """
 
@@ -121,9 +121,7 @@ def _runs(inputs: PlanInputs, mse_star: float, costs: FixedCosts, present: Mask)
     if costs.overlap and costs.first_move_s > 0:
         ways.append(costs.serial_first)
     return [
-        _Run(
-            resource_problem(inputs, mse_star, way, present), way.first_s, way.first_move_j, present
-        )
+        _Run(resource_problem(inputs, mse_star, way, present), way.first_s, way.first_j, present)
         for way in ways
     ]
 

@@ -210,6 +210,7 @@ def _decided(before: documents.PlanDocument, now: documents.PlanDocument) -> Ite
     for name in ("power_backoff", "repetition"):
         if getattr(before, name) is not None:  # not told by older versions
             yield name, getattr(before, name), getattr(now, name), 0.0
+    yield "movement", _movement(before), _movement(now), 0.0
     sent = zip(("coding", "payload", "payload_size"), _sent(before), _sent(now), strict=True)
     for name, was, new in sent:
         yield name, was, new, 0.0
@@ -235,6 +236,12 @@ def _same(was: Any, now: Any, apart: float) -> bool:
         return bool(was == now)
     one, other = np.array(was, np.float64), np.array(now, np.float64)
     return one.shape == other.shape and np.allclose(one, other, rtol=1e-9, atol=apart)
+
+
+def _movement(plan: documents.PlanDocument) -> str | None:
+    """Return the movement policy that a plan has chosen; None: none."""
+    chosen = (plan.model_extra or {}).get("movement")
+    return None if chosen is None else str(chosen["policy"])
 
 
 def _sent(plan: documents.PlanDocument) -> tuple[object, ...]:

@@ -16,8 +16,7 @@ from airtune.learning.results import Evaluation
 from airtune.planning import budgets
 from airtune.planning.aggregation import exact_of
 from airtune.planning.alternate import JointPlan
-from airtune.planning.forward import for_scheme
-from airtune.planning.plans import plan_run, with_coding
+from airtune.planning.plans import with_plan
 from airtune.planning.repetition import Repetition
 from airtune.planning.replan import CurrentPlan
 from airtune.planning.result import Plan
@@ -75,7 +74,7 @@ class FederatedRun:
     def __init__(
         self, repetition: Repetition, scheme: str, engine: Engine, plan: JointPlan | None = None
     ) -> None:
-        repetition = for_scheme(repetition, scheme)
+        repetition, joint = with_plan(repetition, scheme, plan)
         scenario = repetition.scenario
         self.scenario, self.seed = scenario, repetition.seed
         self.repetition, self.engine = repetition, engine
@@ -90,8 +89,6 @@ class FederatedRun:
         self.training = self.sending.training
         self.faults = faults.FaultSource(scenario, repetition.seed)
         self.poisoning = Poisoning.of(scenario, repetition.seed)
-        joint = plan_run(repetition, scheme) if plan is None else plan
-        joint = with_coding(repetition, scheme, joint)
         self.current = CurrentPlan.first(repetition, joint)
         adapter, clients = engine.initial_adapter(), scenario.clients.count
         start, drives = self.scheme.array.start(), self.faults.drives and self.scheme.array.moves

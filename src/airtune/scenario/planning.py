@@ -70,6 +70,10 @@ class Budget(Settings):
         return budget if isinstance(budget, tuple) else (budget,) * count
 
 
+Movement = Literal["each-round", "when-needed", "once", "priced", "statistical", "planned"]
+"""When the antennas move."""
+
+
 class Planning(Settings):
     """What the plan minimises, and what it chooses besides batches, clocks and the back-off."""
 
@@ -124,7 +128,7 @@ class Planning(Settings):
         description="all clients take part, or the plan leaves out those whose bad air costs more "
         "than the bias of their absence",
     )
-    movement: Literal["each-round", "when-needed", "once", "priced", "statistical"] = Field(
+    movement: Movement = Field(
         "when-needed",
         description="antennas are placed anew each round (a plan by the bound books the first "
         "round's travel every time, one by what is predicted a mean over drawn rounds), or only in "
@@ -132,7 +136,9 @@ class Planning(Settings):
         "same and no error below that), or go to the plan's positions once "
         "and stay until the next plan; priced: each round, and a way must earn the price per "
         "wavelength that the plan finds; statistical: to the places of least expected error over "
-        "blocks drawn from the channel's law, and again when this error has grown by drift_db",
+        "blocks drawn from the channel's law, and again when this error has grown by drift_db; "
+        "planned: each-round, when-needed, once or priced, by what is predicted with each (needs "
+        "an objective other than bound)",
     )
     draws: Annotated[int, Field(ge=2, le=1000)] = Field(
         16,
@@ -210,6 +216,12 @@ class Planning(Settings):
             Names the setting, its value and what is allowed.
         """
         if not self.predicts:
+            if self.movement == "planned":
+                raise ValueError(
+                    "planning.movement = planned: needs planning.objective = loss, time, energy or "
+                    "energy-delay, not bound, which books one known round and cannot compare them; "
+                    "must be another with it"
+                )
             return
         objective = f"planning.objective = {self.objective}"
         if self.participation == "planned":

@@ -362,7 +362,7 @@ class Scenario(Settings):
                     "worst-case"
                 )
         movement = self.planning.movement
-        if movement in ("priced", "statistical"):
+        if movement in ("priced", "statistical", "planned"):
             raise ValueError(
                 f"planning.movement = {movement}: must be each-round, when-needed or once with "
                 "placement.robust = worst-case, which knows no price of a way and one round only"

@@ -307,9 +307,9 @@ def _check_plan(scenario: Scenario) -> None:
             f"planning.objective = {planning.objective}: such a plan depends on what is booked; "
             "must be bound"
         )
-    if planning.movement == "priced":
+    if planning.movement in ("priced", "planned"):
         raise InputError(
-            "planning.movement = priced: the price depends on what is booked; must be another"
+            f"planning.movement = {planning.movement}: depends on what is booked; must be another"
         )
     if scenario.faults != Faults():
         raise InputError("faults: rounds with faults cannot be booked otherwise; must be off")
