@@ -241,3 +241,32 @@ def test_a_parquet_file_that_unpacks_to_more_than_the_memory_is_refused(
     with pytest.raises(InputError, match=r"its records need about .* of memory") as refused:
         read_rows(path)
     assert len(str(refused.value)) <= 400
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_long_values_of_a_parquet_file_are_counted_before_they_are_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nested: bool
+) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    rows = [[{"value": "x" * 2_000_000}] if nested else "x" * 2_000_000] * 40
+    path = tmp_path / "data.parquet"
+    parquet.write_table(pyarrow.table({"instruction": rows, "output": ["y"] * 40}), path)
+    monkeypatch.setattr("airtune.memory.total_bytes", lambda: 60e6)
+    before = pyarrow.total_allocated_bytes()
+    most = pyarrow.default_memory_pool().max_memory()
+    with pytest.raises(InputError, match=r"its records need about .* of memory"):
+        read_rows(path)
+    assert pyarrow.default_memory_pool().max_memory() <= max(most, before + 20e6)
+
+
+def test_columns_of_other_kinds_are_refused(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    kind = pyarrow.map_(pyarrow.string(), pyarrow.string())
+    path = tmp_path / "data.parquet"
+    parquet.write_table(pyarrow.table({"text": pyarrow.array([[("a", "b")]], kind)}), path)
+    with pytest.raises(InputError, match=r"a column of type map.*; must be of texts"):
+        read_rows(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Callable, Sequence
@@ -39,7 +40,7 @@ def run_of(written: Path, folder: Path) -> Path:
 def test_schemes_of_both_runs_are_drawn_a_line_and_a_bar_each(folders: list[Path]) -> None:
     drawn = comparison.draw(folders)
     names = [figure.name for figure in drawn]
-    assert names == ["ideal-loss", "ideal-costs", "movable-loss", "movable-costs"]
+    assert names == ["scheme-0-loss", "scheme-0-costs", "scheme-1-loss", "scheme-1-costs"]
     assert all(figure.svg.startswith('<svg class="plot"') for figure in drawn)
     runs = [run_folder.load(folder).scheme("movable") for folder in folders]
     last = [run.series("round", "loss")[1][-1] for run in runs if run]
@@ -58,14 +59,16 @@ def test_curves_are_the_losses_over_rounds_time_and_energy(
     comparison.draw(folders)
     movable = run_folder.load(folders[1]).scheme("movable")
     assert movable is not None
-    for axes, field in zip(kept["movable-loss"].axes, ("round", "time_s", "energy_j"), strict=True):
+    for axes, field in zip(
+        kept["scheme-1-loss"].axes, ("round", "time_s", "energy_j"), strict=True
+    ):
         curve = axes.get_lines()[1]
         xs, ys = movable.series(field, "loss")
         assert list(curve.get_ydata()) == ys
         scale = xs[-1] / curve.get_xdata()[-1]
         assert list(curve.get_xdata()) == pytest.approx([x / scale for x in xs])
         assert scale in (1.0, 1e-3, 1e3, 60.0, 3600.0)
-    widths = [bar.get_width() for bar in kept["movable-costs"].axes[0].patches]
+    widths = [bar.get_width() for bar in kept["scheme-1-costs"].axes[0].patches]
     assert sum(widths) > 0
 
 
@@ -84,6 +87,31 @@ def test_the_page_holds_everything_and_escapes_what_is_not_its_own(
     for row in ("final loss", "energy in all [J]"):
         assert row in text
     assert 'style="' not in text
+
+
+@pytest.mark.parametrize("hostile", ['x"><img src=x onerror=alert(1)>', r"x\q", r"\1"])
+def test_names_of_schemes_are_text(folders: list[Path], tmp_path: Path, hostile: str) -> None:
+    for folder in folders:
+        path = folder / "results.json"
+        results = json.loads(path.read_text())
+        results["schemes"][hostile] = results["schemes"]["movable"]
+        record.write_json(path, results)
+    page = tmp_path / "both.html"
+    done = CliRunner().invoke(app, ["diff", *map(str, folders), "--page", str(page)])
+    assert done.exit_code == 0, done.exception
+    text = page.read_text(encoding="utf-8")
+    assert "<img" not in text
+    ids = re.findall(r'id="([^"]*)"', text)
+    assert ids and all(re.fullmatch(r"[\w-]+", one) for one in ids)
+    assert len(set(ids)) == len(ids)
+
+
+def test_no_file_of_a_run_is_replaced(folders: list[Path]) -> None:
+    page = folders[1] / "results.json"
+    before = page.read_bytes()
+    done = CliRunner().invoke(app, ["diff", *map(str, folders), "--page", str(page)])
+    assert done.exit_code != 0 and "in the run folder" in str(done.exception)
+    assert page.read_bytes() == before
 
 
 def test_a_page_that_cannot_be_there_is_refused(folders: list[Path], tmp_path: Path) -> None:

@@ -24,8 +24,8 @@ def show_difference(folders: Sequence[Path], as_json: bool, page: Path | None = 
     FailedError
         The page cannot be written.
     """
-    if page is not None and page.is_dir():
-        raise InputError(f"--page: {clip(page)} is a folder; must name a file")
+    if page is not None:
+        _check_page(page, folders)
     found = difference(folders)
     if page is not None:
         comparison.build(found, folders, page)
@@ -43,6 +43,16 @@ def show_difference(folders: Sequence[Path], as_json: bool, page: Path | None = 
     show_rows(("Scheme", "Figure", *letters), _escaped(_results(found["schemes"])))
     if page is not None:
         show_lines([f"Page: {page}"])
+
+
+def _check_page(page: Path, folders: Sequence[Path]) -> None:
+    """Refuse a page that is no file, or in one of the runs."""
+    if page.is_dir():
+        raise InputError(f"--page: {clip(page)} is a folder; must name a file")
+    where = page.resolve()
+    for folder in folders:
+        if where.is_relative_to(folder.resolve()):
+            raise InputError(f"--page: {clip(page)} is in the run folder {clip(folder)}")
 
 
 def _results(schemes: Mapping[str, Mapping[str, Sequence[Any]]]) -> Iterator[tuple[str, ...]]:

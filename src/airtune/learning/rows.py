@@ -110,11 +110,15 @@ def _read_parquet(path: Path) -> list[Row]:
 
     try:
         what, size, rows = f"data.source: {clip(path)}: its records", 0.0, list[Any]()
-        with parquet.ParquetFile(path) as file:
-            about = file.metadata
-            groups = [about.row_group(i).total_byte_size for i in range(about.num_row_groups)]
-            demand(what, PARSED * sum(groups))
-            # what a dictionary in the file holds once is here in as many rows as name it
+        about = parquet.read_metadata(path)
+        groups = [about.row_group(i).total_byte_size for i in range(about.num_row_groups)]
+        demand(what, PARSED * sum(groups))
+        leaves = [about.schema.column(i) for i in range(about.num_columns)]
+        # what the file holds once for many rows stays so until all of these have been counted
+        texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
+        with parquet.ParquetFile(path, read_dictionary=texts) as file:
+            for kind in file.schema_arrow.types:
+                _check_kind(kind, path)
             for batch in file.iter_batches(batch_size=BATCH):
                 size += sum(map(_unpacked_bytes, batch.columns))
                 demand(what, PARSED * size)
@@ -127,13 +131,33 @@ def _read_parquet(path: Path) -> list[Row]:
     return [(f"{path}, row {number}", row) for number, row in enumerate(rows, 1)]
 
 
+def _check_kind(kind: Any, path: Path) -> None:
+    """Refuse columns whose values are no numbers, texts, lists or records of such."""
+    from pyarrow import types
+
+    if types.is_struct(kind):
+        for index in range(kind.num_fields):
+            _check_kind(kind.field(index).type, path)
+    elif types.is_list(kind) or types.is_large_list(kind):
+        _check_kind(kind.value_type, path)
+    elif types.is_nested(kind) and not types.is_dictionary(kind):
+        raise InputError(
+            f"data.source: {clip(path)}: has a column of type {clip(kind)}; must be of texts, "
+            "numbers, lists or records"
+        )
+
+
 def _unpacked_bytes(column: Any) -> float:
     """Return the bytes of a column of Arrow with each value in every row that names it."""
-    from pyarrow import types
+    from pyarrow import compute, types
 
     kind = column.type
     if types.is_dictionary(kind):
-        return _unpacked_bytes(column.dictionary_decode())
+        values = column.dictionary
+        if types.is_primitive(values.type):
+            return float(len(column) * values.type.bit_width / 8)
+        lengths = compute.binary_length(values).take(column.indices.drop_null())
+        return float(compute.sum(lengths).as_py() or 0) + len(column)
     if types.is_struct(kind):
         return sum(map(_unpacked_bytes, column.flatten()))
     if types.is_list(kind) or types.is_large_list(kind):

@@ -135,25 +135,23 @@ def draw(folders: Sequence[Path]) -> list[Drawn]:
     schemes = dict.fromkeys(scheme.name for run in runs.values() for scheme in run.schemes)
     drawn = []
     with style.sheet():
-        for scheme in schemes:
+        for number, scheme in enumerate(schemes):
             mine = {called: run for called, run in runs.items() if run.scheme(scheme)}
             if len(mine) > 1:
-                drawn += _figures(scheme, mine)
+                drawn += _figures(f"scheme-{number}", scheme, mine)
     return drawn
 
 
-def _figures(scheme: str, runs: Mapping[str, RunFolder]) -> list[Drawn]:
-    """Draw what the runs have of a scheme."""
+def _figures(name: str, scheme: str, runs: Mapping[str, RunFolder]) -> list[Drawn]:
+    """Draw what the runs have of a scheme; names of figures are ours, those of schemes are not."""
     title = style.scheme_style(scheme).label
     found = []
     losses = _losses(scheme, runs)
     if losses is not None:
-        ends = ", ".join(
-            f"{called} {_loss_at_end(run, scheme):.3g}" for called, run in runs.items()
-        )
+        ends = ", ".join(f"{called} {_loss_at_end(run, scheme)}" for called, run in runs.items())
         caption = "Over rounds, simulated time and energy, as booked. Medians of several seeds."
         found.append(
-            _drawn(losses, f"{scheme}-loss", f"{title}: loss", caption, f"Last values: {ends}.")
+            _drawn(losses, f"{name}-loss", f"{title}: loss", caption, f"Last values: {ends}.")
         )
     costs, sums = [], []
     for key, quantity, unit in (("energy_j", "Energy", "J"), ("latency_s", "Simulated time", "s")):
@@ -167,7 +165,7 @@ def _figures(scheme: str, runs: Mapping[str, RunFolder]) -> list[Drawn]:
     if costs:
         caption, words = "By component, of the whole run.", f"Totals: {', '.join(sums)}."
         figure = bars.whole(costs)
-        found.append(_drawn(figure, f"{scheme}-costs", f"{title}: energy and time", caption, words))
+        found.append(_drawn(figure, f"{name}-costs", f"{title}: energy and time", caption, words))
     return found
 
 
@@ -176,10 +174,10 @@ def _drawn(figure: Any, name: str, title: str, caption: str, words: str) -> Draw
     return Drawn(name, title, caption, words, "", "", text)
 
 
-def _loss_at_end(run: RunFolder, scheme: str) -> float:
+def _loss_at_end(run: RunFolder, scheme: str) -> str:
     of = run.scheme(scheme)
     losses = of.series("round", "loss")[1] if of else []
-    return losses[-1] if losses else float("nan")
+    return f"{losses[-1]:.3g}" if losses else "none"
 
 
 def _losses(scheme: str, runs: Mapping[str, RunFolder]) -> Any | None:

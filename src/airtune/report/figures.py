@@ -203,7 +203,7 @@ def inline(figure: Any, name: str, alt: str) -> str:
 def _inline(figure: Any, name: str, alt: str) -> str:
     text = io.StringIO()
     figure.savefig(text, format="svg", facecolor="none", metadata=dict.fromkeys(svg.METADATA))
-    return svg.inline(text.getvalue(), name.replace(".", "-"), alt)
+    return svg.inline(text.getvalue(), name, alt)
 
 
 def describe(kind: Kind, run: RunFolder) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -295,12 +296,16 @@ def discard(stem: Path) -> None:
         stem.with_name(f"{stem.name}{suffix}").unlink(missing_ok=True)
 
 
+_ONE_AT_A_TIME = threading.RLock()
+
+
 @contextmanager
 def sheet() -> Iterator[None]:
     """Apply the style sheet, whatever the user's matplotlib settings are."""
     import matplotlib as mpl
 
-    with mpl.rc_context():
+    # matplotlib has one set of settings for all threads, and the live page draws in several
+    with _ONE_AT_A_TIME, mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_SHEET)
         yield

@@ -16,6 +16,7 @@ _GROUP_ID = re.compile(r'<g id="[^"]*"')
 _ID = re.compile(r'\bid="([^"]+)"')
 _HREF = re.compile(r'xlink:href="#([^"]+)"')
 _URL = re.compile(r"url\(#([^)]+)\)")
+_NO_NAME = re.compile(r"[^A-Za-z0-9-]")
 _ROOT = re.compile(r"<svg\b[^>]*>")
 _VIEW_BOX = re.compile(r'viewBox="([^"]*)"')
 
@@ -32,7 +33,8 @@ def inline(text: str, prefix: str, alt: str) -> str:
     text : str
         What matplotlib wrote, with text as paths.
     prefix : str
-        Prefix of the identifiers, different for every figure.
+        Prefix of the identifiers, different for every figure; what is no letter, digit or hyphen
+        in it becomes one.
     alt : str
         The figure in words.
     """
@@ -43,9 +45,10 @@ def inline(text: str, prefix: str, alt: str) -> str:
     text = _STYLE.sub(lambda match: _attributes(match[1]), text)
     text = _NAMESPACE.sub("", text)
     text = _GROUP_ID.sub("<g", text)
-    text = _ID.sub(rf'id="{prefix}-\1"', text)
-    text = _HREF.sub(rf'href="#{prefix}-\1"', text)
-    text = _URL.sub(rf"url(#{prefix}-\1)", text)
+    prefix = _NO_NAME.sub("-", prefix)
+    text = _ID.sub(lambda match: f'id="{prefix}-{match[1]}"', text)
+    text = _HREF.sub(lambda match: f'href="#{prefix}-{match[1]}"', text)
+    text = _URL.sub(lambda match: f"url(#{prefix}-{match[1]})", text)
     text = text.replace("xlink:href=", "href=")
     box = _VIEW_BOX.search(text)
     view = box[1] if box else "0 0 252 180"

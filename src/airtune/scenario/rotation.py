@@ -45,3 +45,17 @@ class Rotation(Settings):
     drive_power_w: Annotated[NonNegative, Quantity("W", 1e-3, 1e4)] = Field(
         10.0, description="power of one such drive while it turns"
     )
+
+    def check_movement(self, movement: str) -> None:
+        """Refuse that a plan chooses how antennas move whose array turns by how they move.
+
+        Raises
+        ------
+        ValueError
+            Names both settings.
+        """
+        if movement == "planned" and self.movable != "none":
+            raise ValueError(
+                f"planning.movement = planned: must be another with array.rotation.movable = "
+                f"{self.movable}, whose angles depend on it"
+            )

@@ -203,6 +203,7 @@ class Scenario(Settings):
             )
         self.faults.jammer.check_strength(self.radio)
         self.radio.mobility.check_count(self.clients.count)
+        self.array.rotation.check_movement(self.planning.movement)
         if self.placement.robust == "worst-case":
             self._check_worst_case()
         if self.placement.refinements and self.radio.csi.beamformer != "measured":

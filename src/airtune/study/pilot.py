@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     Started = tuple[Engine, Sizes]
 
-VERSION = 1
+VERSION = 2
 """Raise it whenever a pilot measures something else."""
 
 KIND, FILE = "pilot", "pilot.json"
@@ -74,7 +74,7 @@ def find_pilot(
     progress : callable, optional
     started : (Engine, Sizes), optional
         The engine of the run that is planned, to be used for a pilot by the clients as well, but
-        under `label-noise`; by default one is started and closed.
+        under `label-noise`, where one is `local`; by default one is started and closed.
 
     Raises
     ------
@@ -95,8 +95,14 @@ def find_pilot(
             return _parsed(folder / FILE)
         except InputError:
             facts = None  # damaged: made again, and not kept
-    if scenario.faults.poison.kind == "label-noise":
-        started = None  # clients of that engine learn from wrong answers, those of a pilot do not
+    poison = scenario.faults.poison
+    if poison.active and poison.kind == "label-noise":
+        # clients of that engine learn from wrong answers, those of a pilot do not; a second one of
+        # its kind would wait for the workers of the first
+        started = None
+        alone = alone.model_copy(
+            update={"engine": alone.engine.model_copy(update={"name": "local"})}
+        )
     pilot = run_pilot(alone, seed, prepare, progress, by=by, started=started)
     if facts is not None:
         cached(cache, KIND, facts, lambda folder: _write(folder / FILE, _text(pilot)))

@@ -39,7 +39,8 @@ def environment(home: Path) -> dict[str, str]:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     known = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
     direct = os.environ.get("no_proxy", os.environ.get("NO_PROXY", ""))
-    direct = ",".join(part for part in (direct, *HERE) if part)
+    # an asterisk stands for all hosts by itself only
+    direct = direct if direct.strip() == "*" else ",".join(part for part in (direct, *HERE) if part)
     return {
         **os.environ,
         **SETTINGS,
@@ -131,8 +132,11 @@ def trouble(address: str, certificate: str | Path | None) -> Exception | None:
     context = _context(certificate)
     direct = {f"all://{f'[{name}]' if ':' in name else name}": None for name in HERE}
     try:
-        with httpx.Client(verify=context, timeout=ANSWERED_S, mounts=direct) as client:
-            client.get(f"https://{address}/")
+        with (
+            httpx.Client(verify=context, timeout=ANSWERED_S, mounts=direct) as client,
+            client.stream("GET", f"https://{address}/"),
+        ):
+            pass  # whatever it would send: it has answered
     except httpx.ReadTimeout:  # TLS is there, and who is behind it is busy
         return None
     except (httpx.HTTPError, httpx.InvalidURL, ImportError, OSError, ValueError) as error:
