@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
@@ -147,6 +147,7 @@ def _leaves(section: BaseModel, prefix: str = "") -> list[str]:
     return names
 
 
+@settings(deadline=None)  # of wall time, which a busy machine takes
 @given(
     st.sampled_from(_leaves(Scenario())),
     st.one_of(
