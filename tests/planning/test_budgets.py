@@ -308,7 +308,7 @@ def test_a_way_that_no_plan_has_is_looked_at_before_the_last_round(
 
 
 def test_own_plans_are_needed(small_scenario) -> None:
-    with pytest.raises(ValueError, match=r"planning\.keep_budgets = True: needs plan = own"):
+    with pytest.raises(ValueError, match=r"planning\.keep_budgets = true: needs plan = own"):
         with_settings(small_scenario, planning__keep_budgets=True)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
@@ -86,8 +86,12 @@ def test_scenario_is_frozen() -> None:
         ("=3", ["--set", "=3"]),
         ("a.b=[", ["--set", "a.b=["]),
         ("seed.x=3", ["seed"]),
-        ("array.region=[true,4]", ["region", "boolean"]),
+        ("array.region=[true,4]", ["--set: array.region = ", "boolean"]),
+        ("radio.hardware.chain_w=true", ["--set: radio.hardware.chain_w = true: ", "boolean"]),
         ("radio.csi.gain_error=1e200", ["radio.csi.gain_error", "10"]),
+        ("placement.travel_price_db=1e300", ["placement.travel_price_db", "1e300", "1000000000"]),
+        ("digital.snr_gap_db=1e4", ["digital.snr_gap_db", "1e4", "100"]),
+        ("planning.keep_budgets=true", ["planning.keep_budgets = true: needs plan = own"]),
         ("clients.tx_power_dbm=1e6", ["clients.tx_power_dbm", "300"]),
         ("seed=2001-13-45", ["--set", "seed=2001-13-45"]),
     ],
@@ -143,6 +147,7 @@ def _leaves(section: BaseModel, prefix: str = "") -> list[str]:
     return names
 
 
+@settings(deadline=None)  # of wall time, which a busy machine takes
 @given(
     st.sampled_from(_leaves(Scenario())),
     st.one_of(

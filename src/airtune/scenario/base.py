@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,13 +15,14 @@ from pydantic import (
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     ValidationError,
+    ValidationInfo,
     ValidatorFunctionWrapHandler,
     WrapValidator,
+    field_validator,
     model_validator,
 )
 from pydantic_core import core_schema
 
-from airtune.errors import clip
 from airtune.registry import Registry
 
 Positive = Annotated[float, Field(gt=0)]
@@ -174,17 +174,15 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    @model_validator(mode="before")
+    @field_validator("*", mode="before")
     @classmethod
-    def _refuse_booleans_as_numbers(cls, values: Any) -> Any:
-        if isinstance(values, dict):
-            for name, field in cls.model_fields.items():
-                value = values.get(name)
-                entries = value if isinstance(value, list | tuple) else [value]
-                may = field.annotation is bool or bool in get_args(field.annotation)
-                if not may and any(isinstance(x, bool) for x in entries):
-                    raise ValueError(f"{name} = {clip(json.dumps(value))}: must not be a boolean")
-        return values
+    def _refuse_booleans_as_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        annotation = cls.model_fields[str(info.field_name)].annotation
+        entries = value if isinstance(value, list | tuple) else [value]
+        may = annotation is bool or bool in get_args(annotation)
+        if not may and any(isinstance(x, bool) for x in entries):
+            raise ValueError("must not be a boolean")
+        return value
 
     @model_validator(mode="before")
     @classmethod

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from airtune.scenario.base import Decibel, NonNegative, Settings
+from airtune.scenario.base import Decibel, Settings
 from airtune.scenario.units import Quantity
 
 PLANNED: Literal["planned"] = "planned"
@@ -92,6 +92,6 @@ class Digital(Settings):
         description="massive-digital: words N of the code book, each with a resource of its own: "
         "N / (2 V) symbols an entry",
     )
-    snr_gap_db: Annotated[NonNegative, Quantity("dB", 0, 40)] = Field(
+    snr_gap_db: Annotated[float, Field(ge=0, le=100), Quantity("dB", 0, 40)] = Field(
         0.0, description="gap of the code to the Shannon rate"
     )

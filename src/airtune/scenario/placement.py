@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from airtune.scenario.base import NonNegative, Positive, Settings
+from airtune.scenario.base import Positive, Settings
 from airtune.scenario.units import Quantity
 
 
@@ -29,8 +29,8 @@ class PlacementSettings(Settings):
         description="longest travel of an antenna between two rounds in wavelengths; null is no "
         "limit",
     )
-    travel_price_db: Annotated[NonNegative, Quantity("dB/wavelength", 0, 100)] = Field(
-        0.0, description="gain in dB that one more wavelength of travel must bring"
+    travel_price_db: Annotated[float, Field(ge=0, le=1e9), Quantity("dB/wavelength", 0, 100)] = (
+        Field(0.0, description="gain in dB that one more wavelength of travel must bring")
     )
     robust: Literal["none", "sampled", "worst-case"] = Field(
         "none",

@@ -205,7 +205,7 @@ class Planning(Settings):
         if self.replan_factor is not None:
             raise ValueError(f"planning.replan_factor = {self.replan_factor:g}: {why}")
         if self.keep_budgets:
-            raise ValueError(f"planning.keep_budgets = {self.keep_budgets}: {why}")
+            raise ValueError(f"planning.keep_budgets = true: {why}")
 
     def check_objective(self) -> None:
         """Refuse settings that do not go with the objective.
