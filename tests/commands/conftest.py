@@ -31,3 +31,9 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
         monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
         monkeypatch.setenv("HF_TOKEN", TOKEN)
         yield found
+
+
+@pytest.fixture(autouse=True)
+def as_wide_as_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines are cut where those of a file are, however wide the terminal of the tests is."""
+    monkeypatch.setenv("COLUMNS", "110")

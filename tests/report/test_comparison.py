@@ -78,7 +78,7 @@ def test_the_page_holds_everything_and_escapes_what_is_not_its_own(
     page = tmp_path / "both.html"
     done = CliRunner().invoke(app, ["diff", *map(str, folders), "--page", str(page)])
     assert done.exit_code == 0, done.output
-    assert f"Page: {page}" in done.output
+    assert f"Page: {page}" in done.output.replace("\n", "")
     text = page.read_text(encoding="utf-8")
     assert "one &lt;b&gt;" in text and "one <b>" not in text
     assert text.count('<svg class="plot"') == 4
