@@ -3,6 +3,7 @@
     python benchmarks/oracle.py                      all cells that are missing, then the tables
     python benchmarks/oracle.py --scenarios 5        the first five scenarios only
     python benchmarks/oracle.py --only "paper-v1, as it is"
+    python benchmarks/oracle.py --only "paper-v1, as it is" --again 4    so many more seeds
     python benchmarks/oracle.py --processes 2        two scenarios at a time, a process each
     python benchmarks/oracle.py --limit 600          begin no cell after so many s of a processor
     python benchmarks/oracle.py --own-model          the scenario's model, not the small one
@@ -27,6 +28,9 @@ is not above the first and its worst not above the second; the same for energy. 
 refused or not there after 60 rounds counts as infinite; scenarios in which no plan of the grid
 arrives are named and not counted.  The least of many measured plans is a lucky one, so even a
 perfect forecast is above it.  The pilot's own time and energy are in no ratio, but shown beside.
+
+Scenarios of which there are more seeds (`--again`) have a table of their own beside: a way to plan,
+and each plan of the grid, by the means over their seeds, so the least is less a lucky one.
 
 Each scenario has a file in benchmarks/results/oracle, which is written anew after each cell.
 """
@@ -218,12 +222,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--few", action="store_true")
     parser.add_argument("--reduced", action="store_true")
     parser.add_argument("--results", type=Path, default=None)
+    parser.add_argument("--again", type=int, default=0, metavar="N")
     parser.add_argument("--write-docs", action="store_true")
     given = parser.parse_args(argv)
     name = RESULTS.name + ("-own" if given.own_model else "") + ("-few" if given.few else "")
     folder = given.results or RESULTS.with_name(name)
-    every = cases(own_model=given.own_model, few=given.few, reduced=given.reduced)
+    kind = {"own_model": given.own_model, "few": given.few, "reduced": given.reduced}
+    every = cases(**kind)
     chosen = [c for c in every if given.only in (None, c.name)][: given.scenarios]
+    more = [cases(again=index + 1, **kind) for index in range(given.again)]
+    chosen += [
+        c for repetition in more for c in repetition if c.name in {one.name for one in chosen}
+    ]
     if not given.write_docs and given.processes > 1:
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(given.processes, mp_context=context) as pool:

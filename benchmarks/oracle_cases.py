@@ -20,6 +20,8 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "slow drives": ("array.speed_mps=0.1",),
 }
 FIRST_SEED = 201
+SEED_STEP = 100
+"""From a scenario's seed to that of its next repetition."""
 
 SMALL = (
     *("model.small.hidden=64", "model.small.layers=2", "model.small.heads=4"),
@@ -77,6 +79,8 @@ class Case:
     grid: Grid = GRID
     gain: tuple[float, int] = (0.9, 30)
     """The target: this share of what the pilot promises to gain in so many error-free rounds."""
+    again: int = 0
+    """Which repetition with another seed; 0: the comparison itself."""
 
     def scenario(self, *more: str) -> Scenario:
         """Return its settings."""
@@ -84,14 +88,19 @@ class Case:
 
     def file(self, folder: Path) -> Path:
         """Return its file of results."""
-        return folder / (self.name.replace(", ", "-").replace(" ", "-") + ".json")
+        name = self.name.replace(", ", "-").replace(" ", "-")
+        return folder / (name + (f"-again-{self.again}.json" if self.again else ".json"))
 
 
-def cases(*, own_model: bool = False, few: bool = False, reduced: bool = False) -> list[Case]:
+def cases(
+    *, again: int = 0, own_model: bool = False, few: bool = False, reduced: bool = False
+) -> list[Case]:
     """Return the scenarios, so that the first four have all bases.
 
     Parameters
     ----------
+    again : int
+        Which repetition with other seeds; 0: the comparison itself.
     own_model : bool
         Whether the model is that of the scenario.
     few : bool
@@ -99,13 +108,21 @@ def cases(*, own_model: bool = False, few: bool = False, reduced: bool = False) 
     reduced : bool
         One scenario of the smallest model, few rounds and few plans.
     """
+    first = FIRST_SEED + again * SEED_STEP
     if reduced:
         settings = (*TINY, "training.rounds=8", "planning.pilot_rounds=2")
-        return [Case("quickstart, tiny", settings, "quickstart", FIRST_SEED, REDUCED, (0.5, 2))]
+        return [Case("quickstart, tiny", settings, "quickstart", first, REDUCED, (0.5, 2), again)]
     model, grid = () if own_model else SMALL, REDUCED if few else GRID
     pairs = itertools.product(VARIANTS, BASES)
     return [
-        Case(f"{base}, {variant}", (*model, *VARIANTS[variant]), base, FIRST_SEED + index, grid)
+        Case(
+            f"{base}, {variant}",
+            (*model, *VARIANTS[variant]),
+            base,
+            first + index,
+            grid,
+            again=again,
+        )
         for index, (variant, base) in enumerate(pairs)
     ]
 

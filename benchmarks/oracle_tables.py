@@ -16,6 +16,7 @@ from airtune.kinds import Real
 from oracle_cases import FULL, Case, grid_name
 
 WAYS = ("time", "energy")
+OBJECTIVES = (*WAYS, "bound")
 
 LIMITS = (1.10, 1.25)
 """What is asked for of cost over the grid's least: in the median of the scenarios, in the worst."""
@@ -112,14 +113,9 @@ def compared(case: Case, document: dict[str, Any]) -> dict[str, Any] | None:
         return None
     best = [min(plans, key=lambda name, at=index: plans[name][at]) for index in (0, 1)]
     least = [plans[name][index] for index, name in enumerate(best)]
-    ways = {"unplanned": plans[f"{grid_name(FULL)}; window 1"]}
-    for objective in ("time", "energy", "bound"):
-        cell = cells.get(f"plan; {objective}")
-        if cell is None:
-            return None
-        ways[objective] = [math.inf, math.inf]
-        if "refused" not in cell:
-            ways[objective] = booked(cell, document["target"], cell["window_s"], cell["compute_j"])
+    if any(f"plan; {objective}" not in cells for objective in OBJECTIVES):
+        return None
+    ways = ways_of(case, document)
     arrived = math.isfinite(least[0])  # the same runs arrive for time and energy
     ratios = [
         {name: _known(one[index] / least[index]) if arrived else None for name, one in ways.items()}
@@ -134,6 +130,17 @@ def compared(case: Case, document: dict[str, Any]) -> dict[str, Any] | None:
         "time_over_least": ratios[0],
         "energy_over_least": ratios[1],
     }
+
+
+def ways_of(case: Case, document: dict[str, Any]) -> dict[str, list[float]]:
+    """Return time and energy to the target of each way to plan, and unplanned."""
+    ways = {"unplanned": plans_of(case, document)[f"{grid_name(FULL)}; window 1"]}
+    for objective in OBJECTIVES:
+        cell = document["cells"][f"plan; {objective}"]
+        ways[objective] = [math.inf, math.inf]
+        if "refused" not in cell:
+            ways[objective] = booked(cell, document["target"], cell["window_s"], cell["compute_j"])
+    return ways
 
 
 def _known(value: float) -> float | None:
@@ -168,7 +175,37 @@ def write_docs(given: list[Case], folder: Path) -> str:
         said.append(f"No plan of the grid arrives, so not counted: {', '.join(lost)}.")
     head = ["scenario: time / energy over the least", "plans that arrive"]
     head += ["by time", "by energy", "by bound", "unplanned", "the pilot itself"]
-    return "\n".join([*said, "", *manual.table(head, rows)])
+    more = over_seeds(given, folder)
+    return "\n".join([*said, "", *manual.table(head, rows), *(["", *more] if more else [])])
+
+
+def over_seeds(given: list[Case], folder: Path) -> list[str]:
+    """Return a table of the scenarios of which there are more seeds, by the means over all.
+
+    A plan of the grid is that with the least mean, of those that arrive with every seed.
+    """
+    rows = []
+    for case in given:
+        first, pattern = case.file(folder), f"{case.file(folder).stem}-again-*.json"
+        files = [first, *sorted(folder.glob(pattern))] if first.exists() else []
+        documents = [json.loads(file.read_text()) for file in files]
+        whole = [one for one in documents if compared(case, one) is not None]
+        if len(whole) < 2:
+            continue
+        plans = [plans_of(case, one) for one in whole]
+        means = {name: np.mean([one[name] for one in plans], axis=0) for name in plans[0]}
+        least = [min(mean[index] for mean in means.values()) for index in (0, 1)]
+        single = [compared(case, one) for one in whole]
+        cells = []
+        for index, way in enumerate(WAYS):
+            costs = [ways_of(case, one)[way][index] for one in whole]
+            each = [one[f"{way}_over_least"][way] for one in single if one is not None]
+            said = ", ".join("never" if one is None else f"{one:.2f}" for one in each)
+            cells += [f"{np.mean(costs) / least[index]:.2f}", said]
+        rows.append([case.name, str(len(whole)), *cells])
+    head = ["scenario", "seeds", "by time: mean time over the least mean", "each seed"]
+    head += ["by energy: mean energy over the least mean", "each seed"]
+    return manual.table(head, rows) if rows else []
 
 
 def verdict(done: list[dict[str, Any]], way: str) -> str:

@@ -103,6 +103,23 @@ def test_the_answer_is_of_the_median_and_of_the_worst() -> None:
     assert "median 1.00 (1.10 asked: kept), worst 1.30 (1.25: missed)" in some(0.9, 1.0, 1.3)
 
 
+def test_seeds_of_a_scenario_are_compared_by_their_means(tmp_path: Path) -> None:
+    """What is lucky with one seed only is not the least of the means."""
+    case, first = small({"batch 0.5; back-off 1; way 0": 8, "plan; time": 11})
+    again = oracle_cases.cases(reduced=True, again=1)[0]
+    assert (again.name, again.seed - case.seed) == (case.name, oracle_cases.SEED_STEP)
+    assert again.file(tmp_path) != case.file(tmp_path)
+    _, second = small({"batch 0.5; back-off 1; way 0": 14, "plan; time": 11})
+    first["pilot"] = {"time_s": 1.0, "energy_j": 1.0}
+    case.file(tmp_path).write_text(json.dumps(first))
+    assert oracle_tables.over_seeds([case], tmp_path) == []  # one seed has no means
+    again.file(tmp_path).write_text(json.dumps(second))
+    *_, row = oracle_tables.over_seeds([case], tmp_path)
+    cells = [one.strip() for one in row.strip("|").split("|")]
+    assert cells[:4] == [case.name, "2", "1.10", "1.38, 1.10"]
+    assert row in oracle_tables.write_docs([case], tmp_path)
+
+
 @pytest.mark.slow
 def test_the_reduced_comparison_goes_on_where_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

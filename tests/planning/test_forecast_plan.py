@@ -114,7 +114,7 @@ def test_the_rest_of_a_run_goes_on_from_the_loss_that_was_measured(
     small_scenario: Scenario,
 ) -> None:
     repetition = planned(small_scenario, planning__objective="time")
-    joint = plan_run(repetition, "fixed")
+    joint = plan_run(repetition, "selection")
     current, objective = CurrentPlan.first(repetition, joint), repetition.inputs.objective
     assert objective is not None and joint.plan.forecast is not None
     spent = Spent(4, np.zeros((3, 2)), 1.0, 0.0, 1.0, np.zeros(3), loss=float(CURVE[6]))
@@ -194,6 +194,37 @@ def test_the_air_of_a_forecast_is_the_mean_of_a_walk(small_scenario: Scenario) -
     assert alone.first_move_j == alone.first_downlink_s == 0
     assert air.costs.first_downlink_s == max(0, alone.downlink_s - air.costs.downlink_s)
     assert air.costs.first_downlink_j == max(0, alone.downlink_j - air.costs.downlink_j)
+
+
+@pytest.mark.parametrize("scheme", ["fixed", "selection", "digital"])
+def test_arrays_without_drives_expect_a_mean_round_as_well(
+    small_scenario: Scenario, scheme: str
+) -> None:
+    """Set anew in each drawn round: error, upload and broadcast; the first broadcast once."""
+    repetition = planned(small_scenario, planning__objective="time")
+    built = repetition.scheme(scheme)
+    everybody, start = np.ones(3, dtype=np.bool_), built.array.start()
+    turn = RadioTurn(repetition, scheme, 1, start)
+    air, bits = turn.place(everybody), repetition.scenario.radio.downlink_bits
+    sizes, places = repetition.matrix_sizes, air.positions
+    found, broadcasts = [], []
+    for radio in walk_of_blocks(repetition, 1, WALK):
+        places = built.array.place(radio, air.weights, places, Travel(None, 0.0))
+        link = built.array.expected_link(radio, air.weights, places)
+        found.append(built.air.forecast(link, air.weights, sizes))
+        rates = broadcast_rates(link, np.arange(3), repetition.scenario.radio)
+        broadcasts.append(bits * int(sizes.sum()) / float(rates.min()))
+    error = np.mean([one.mse for one in found])
+    assert air.mse_star + air.costs.misalignment == pytest.approx(error)
+    assert air.costs.uplink_s == pytest.approx(np.mean([one.uplink_s for one in found]))
+    powers, amplifier = turn.radio.powers, repetition.hardware.client_pa_efficiency
+    radiated = powers * np.mean([one.airtime_s for one in found], axis=0) / amplifier
+    np.testing.assert_allclose(air.costs.uplink_j, radiated)
+    assert air.costs.downlink_s == pytest.approx(np.mean(broadcasts))
+    assert air.costs.move_s == air.costs.first_move_s == 0
+    bound = replace(turn, repetition=planned(small_scenario, planning__objective="bound"))
+    alone = bound.place(everybody).costs  # each round as the first
+    assert air.costs.first_downlink_s == max(0, alone.downlink_s - air.costs.downlink_s)
 
 
 class OneFade:

@@ -18,7 +18,7 @@ from airtune.engines import LocalEngine
 from airtune.errors import InfeasibleError, InputError
 from airtune.planning import Repetition, pareto, payload_choice, plan_run
 from airtune.planning.alternate import JointPlan
-from airtune.planning.chosen_payload import PayloadChoice, PredictedPayload
+from airtune.planning.choices import PayloadChoice, PredictedPayload
 from airtune.planning.payload_choice import (
     candidates,
     check_chosen,
@@ -101,7 +101,7 @@ def test_a_size_adds_those_that_take_one(small_scenario) -> None:
     repetition = open_one(small_scenario, aggregation__payload_size=12, **NARROW)
     names = candidates(repetition.scenario)
     assert names == ("lora", "ffa", "rolora", "mask", "subspace")
-    pilots = {**PILOTS, "mask": slower(1.05), "subspace": slower(1.1)}
+    pilots = {**PILOTS, "mask": slower(1.05), "subspace": slower(1.5)}
     joint = plan_with_payload(repetition, "fixed", pilots)
     assert joint.payload is not None
     assert (joint.payload.payload, joint.payload.payload_size) == ("mask", 12)
@@ -110,7 +110,7 @@ def test_a_size_adds_those_that_take_one(small_scenario) -> None:
     assert pilot_of(pilots, joint) is pilots["mask"]
     # where the law was never seen to hold it says never
     loud = open_one(
-        small_scenario, aggregation__payload_size=12, clients__tx_power_dbm=-12.0, **NARROW
+        small_scenario, aggregation__payload_size=12, clients__tx_power_dbm=-7.0, **NARROW
     )
     told = plan_with_payload(loud, "fixed", pilots).payload
     assert told is not None

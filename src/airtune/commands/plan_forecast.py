@@ -14,8 +14,7 @@ from airtune.planning.scenario_plan import ScenarioPlan
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from airtune.planning.chosen_movement import MovementChoice
-    from airtune.planning.chosen_payload import PayloadChoice
+    from airtune.planning.choices import MovementChoice, PayloadChoice
     from airtune.planning.pareto import ParetoPoint
     from airtune.planning.pilot import Pilot
 

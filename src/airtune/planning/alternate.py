@@ -18,8 +18,7 @@ from airtune.allocation import fewest_sendings
 from airtune.errors import InputError
 from airtune.kinds import Mask
 from airtune.placement import Estimate
-from airtune.planning.chosen_movement import MovementChoice
-from airtune.planning.chosen_payload import PayloadChoice
+from airtune.planning.choices import MovementChoice, PayloadChoice
 from airtune.planning.coding import fastest_coding
 from airtune.planning.expected_radio import ExpectedRadio, RadioTurn
 from airtune.planning.law import of_scheme

@@ -120,11 +120,12 @@ class Walk:
     """A way of the antennas through drawn blocks, each placed from the places before it.
 
     Where the plan has chosen when they move they stay in the blocks in which this policy lets them.
+    An array without drives goes no way: it is set anew for each block.
 
     Attributes
     ----------
-    mse, bias : float
-        Means of the forecasts, at full power.
+    forecasts : tuple of Forecast
+        One a block, at full power.
     move_s, move_j : float
         Means of the ways between the blocks; the way to the first places is not one of them.
     downlink_s, downlink_j : float
@@ -132,8 +133,7 @@ class Walk:
         energy is what the base station draws.
     """
 
-    mse: float
-    bias: float
+    forecasts: tuple[Forecast, ...]
     move_s: float
     move_j: float
     downlink_s: float
@@ -184,12 +184,25 @@ class Walk:
         radiated_j = float(np.mean([one.downlink_j for one in broadcasts]))
         front_end = scheme.array.front_end
         return cls(
-            mse=float(np.mean([one.mse for one in forecasts])),
-            bias=float(np.mean([one.bias for one in forecasts])),
+            forecasts=tuple(forecasts),
             move_s=float(np.mean([way.time_s for way in ways])),
             move_j=float(np.mean([way.energy_j for way in ways])),
             downlink_s=downlink_s,
             downlink_j=repetition.hardware.station_energy(front_end, downlink_s, radiated_j),
+        )
+
+    @property
+    def mean(self) -> Forecast:
+        """What a mean round brings: its errors and its uploads."""
+        ones = self.forecasts
+        sending = [one.airtime_s if one.sending_s is None else one.sending_s for one in ones]
+        return replace(
+            ones[0],
+            mse=float(np.mean([one.mse for one in ones])),
+            bias=float(np.mean([one.bias for one in ones])),
+            airtime_s=np.mean([one.airtime_s for one in ones], axis=0),
+            uplink_s=float(np.mean([one.uplink_s for one in ones])),
+            sending_s=np.mean(sending, axis=0),
         )
 
     def booked(self, costs: FixedCosts) -> FixedCosts:
@@ -209,7 +222,6 @@ class Walk:
             move_j=self.move_j,
             first_move_s=costs.move_s + costs.first_move_s,
             first_move_j=costs.move_j + costs.first_move_j,
-            misalignment=self.bias,
             downlink_s=self.downlink_s,
             downlink_j=self.downlink_j,
             first_downlink_s=max(0.0, costs.downlink_s - self.downlink_s),

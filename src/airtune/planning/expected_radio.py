@@ -82,6 +82,8 @@ class RadioTurn:
         Least gain that one more wavelength of a way must bring, besides the scenario's [dB].
     coding : Coding, optional
         How the updates are coded; by default as the interface does it by itself.
+    drawn : bool
+        Whether a plan that predicts looks at drawn rounds where no drives move the antennas.
     """
 
     repetition: Repetition
@@ -91,6 +93,7 @@ class RadioTurn:
     sendings: int | None = None
     price_db: float = 0.0
     coding: Coding | None = None
+    drawn: bool = True
     _walked: dict[Hashable, Walk] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -133,9 +136,10 @@ class RadioTurn:
 
     @property
     def walks(self) -> bool:
-        """Whether the air to be expected is a mean over rounds in which the antennas move."""
-        predicts = self.repetition.scenario.planning.predicts and self.scheme.array.moves
-        if self.repetition.movement_chosen and predicts:
+        """Whether the air to be expected is a mean over drawn rounds, placed one after another."""
+        moves = self.scheme.array.moves
+        predicts = self.repetition.scenario.planning.predicts and (moves or self.drawn)
+        if self.repetition.movement_chosen and moves and predicts:
             return True
         return self.movement == "priced" or (predicts and not self.moves_once)
 
@@ -185,8 +189,9 @@ class RadioTurn:
     ) -> ExpectedRadio:
         """Return the air to be expected with the antennas at given positions.
 
-        Where they move for a price, or the plan predicts, it is the mean over a walk of drawn
-        blocks that begins there.
+        Where they move for a price, or the plan predicts, errors, uploads, ways and broadcasts are
+        the means over a walk of drawn blocks that begins there; pilots and reports stay those of
+        the round.
         """
         repetition, choice = self.repetition, self.choose(participants)
         weights = choice.spread(repetition.omega)
@@ -198,6 +203,11 @@ class RadioTurn:
             outlook = Outlook.of(self.scheme, self.judging, weights, positions, sizes)
             forecast, error = outlook.mean, outlook.expected_error()
         signalling = expected_signalling(repetition, self.scheme, choice, participants, forecast)
+        price, walk = self.least_price(price_db), None
+        if self.walks:
+            travel = Travel(max_travel, price)
+            walk = self._walk((weights, participants), positions, travel, signalling)
+            forecast = walk.mean
         before = repetition.broadcast_link(self.scheme.array, self.start, link, weights)
         overheads = expected_overheads(
             repetition, self.scheme, (before, link), choice, participants, signalling
@@ -232,11 +242,8 @@ class RadioTurn:
         )
         costs = self._refined(costs)
         costs = costs.moving_once if self.moves_once else costs
-        noise, price = forecast.mse - forecast.bias, self.least_price(price_db)
-        if self.walks:
-            travel = Travel(max_travel, price)
-            walk = self._walk((weights, participants), positions, travel, signalling)
-            noise, costs = walk.mse - walk.bias, walk.booked(costs)
+        costs = costs if walk is None else walk.booked(costs)
+        noise = forecast.mse - forecast.bias
         costs = faces.booked(costs, self.round) if (faces := repetition.facings) else costs
         # with so much error they may stay where they are; a walk by the policy knows that
         floored = self.scheme.array.moves and self.scheme.air.places_set_error

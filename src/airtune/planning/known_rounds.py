@@ -36,6 +36,11 @@ class KnownRounds(RadioTurn):
         default_factory=dict, repr=False, compare=False
     )
 
+    @property
+    def walks(self) -> bool:
+        """Whether the air is a mean over drawn rounds: not where known ones tell of it."""
+        return super().walks and (self.known == 1 or self.scheme.array.moves)
+
     def at(
         self,
         participants: Mask,
@@ -67,6 +72,7 @@ class KnownRounds(RadioTurn):
                 self.sendings,
                 self.price_db,
                 self.coding,
+                drawn=False,
             )
             self._met[key] = turn.place(participants)
         return self._met[key]

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from airtune.errors import InputError
 from airtune.planning.alternate import JointPlan, plan_scheme
-from airtune.planning.chosen_movement import MovementChoice, PredictedMovement
+from airtune.planning.choices import MovementChoice, PredictedMovement
 from airtune.planning.expected_radio import RadioTurn
 from airtune.planning.objective import UNREACHABLE
 from airtune.planning.repetition import Repetition

@@ -13,7 +13,7 @@ from dataclasses import replace
 from airtune.errors import InfeasibleError, InputError
 from airtune.learning.payload import PAYLOADS
 from airtune.planning.alternate import JointPlan
-from airtune.planning.chosen_payload import PayloadChoice, PredictedPayload
+from airtune.planning.choices import PayloadChoice, PredictedPayload
 from airtune.planning.objective import UNREACHABLE
 from airtune.planning.pilot import SHARE, Pilot
 from airtune.planning.plans import plan_run

@@ -13,8 +13,7 @@ from airtune.errors import InputError
 from airtune.kinds import Real
 from airtune.placement import Estimate
 from airtune.planning.alternate import JointPlan, plan_scheme
-from airtune.planning.chosen_movement import MovementChoice
-from airtune.planning.chosen_payload import PayloadChoice
+from airtune.planning.choices import MovementChoice, PayloadChoice
 from airtune.planning.expected_radio import ExpectedRadio, RadioTurn
 from airtune.planning.known_rounds import KnownRounds
 from airtune.planning.objective import Objective
