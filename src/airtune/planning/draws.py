@@ -12,8 +12,9 @@ from airtune.placement import Estimate, estimate
 from airtune.planning.repetition import Repetition
 from airtune.planning.result import FixedCosts
 from airtune.radio.channels.base import Block
+from airtune.radio.movement import Movement
 from airtune.radio.units import from_db
-from airtune.schemes import BuiltScheme, Forecast, RadioRound, Signalling, Travel
+from airtune.schemes import BuiltScheme, Forecast, Link, RadioRound, Signalling, Travel
 from airtune.schemes.arrays.base import Effort
 from airtune.streams import generator
 
@@ -127,7 +128,8 @@ class Walk:
     forecasts : tuple of Forecast
         One a block, at full power.
     move_s, move_j : float
-        Means of the ways between the blocks; the way to the first places is not one of them.
+        Means of the ways between the blocks, with steps of refinement; the way to the first places
+        is not one of them.
     downlink_s, downlink_j : float
         Means of the broadcasts of the blocks [s], [J], each from where the antennas are then; the
         energy is what the base station draws.
@@ -169,11 +171,14 @@ class Walk:
         count = WALK
         if repetition.movement_chosen:
             count = max(WALK, min(LONGEST, repetition.inputs.likely_rounds))
-        for radio in walk_of_blocks(repetition, index, count):
+        for block, radio in enumerate(walk_of_blocks(repetition, index, count)):
             new = positions
             if not _stays(repetition, scheme, radio, (weights, positions)):
                 new = scheme.array.place(radio, weights, positions, travel, Effort(mode="fast"))
             before, way = positions, repetition.movement(scheme.array, positions, new)
+            if repetition.refinements(scheme.array):
+                known = _Measured(repetition, scheme, radio, weights, f"walk {block}")
+                way = known.refined(way, travel.price_db)
             positions = way.positions
             link = scheme.array.expected_link(radio, weights, positions)
             forecasts.append(scheme.air.forecast(link, weights, sizes))
@@ -227,6 +232,42 @@ class Walk:
             first_downlink_s=max(0.0, costs.downlink_s - self.downlink_s),
             first_downlink_j=max(0.0, costs.downlink_j - self.downlink_j),
         )
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """A drawn block as the server knows it by pilots that are sent where the antennas are."""
+
+    repetition: Repetition
+    scheme: BuiltScheme
+    radio: RadioRound
+    weights: Real
+    name: str
+
+    def refined(self, way: Movement, price_db: float) -> Movement:
+        """Return a way with the steps of refinement after it, as a run goes them at full power."""
+        repetition, array = self.repetition, self.scheme.array
+        longest = repetition.scenario.placement.nearby(repetition.scenario.array.drives.grid)
+        nearby, link = Travel(longest, price_db), self.link(way.positions, "places")
+        for step in range(repetition.refinements(array)):
+            new = array.place(link.radio, self.weights, way.positions, nearby, Effort(mode="fast"))
+            there = way.then(repetition.movement(array, way.positions, new))
+            found = self.link(there.positions, f"refined {step}")
+            if self.error(found) > self.error(link):
+                return there.then(repetition.movement(array, there.positions, way.positions))
+            way, link = there, found
+        return way
+
+    def link(self, positions: Real, name: str) -> Link:
+        """Return the link that is measured with the antennas there."""
+        array, clients = self.scheme.array, np.flatnonzero(self.weights > 0)
+        link = array.link(self.radio, self.weights, positions)
+        return self.repetition.measured(link, array, clients, f"{self.name}, {name}")
+
+    def error(self, link: Link) -> float:
+        """Return the error over v^2 that a link lets expect."""
+        air, sizes = self.scheme.air, self.repetition.matrix_sizes
+        return air.forecast(link, self.weights, sizes).mse
 
 
 def _stays(

@@ -240,9 +240,8 @@ class RadioTurn:
             uplink_shared_j=hardware.station_energy(front_end, forecast.uplink_s),
             overlap=overlap,
         )
-        costs = self._refined(costs)
         costs = costs.moving_once if self.moves_once else costs
-        costs = costs if walk is None else walk.booked(costs)
+        costs = self._refined(costs) if walk is None else walk.booked(costs)
         noise = forecast.mse - forecast.bias
         costs = faces.booked(costs, self.round) if (faces := repetition.facings) else costs
         # with so much error they may stay where they are; a walk by the policy knows that

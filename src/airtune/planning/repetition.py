@@ -313,8 +313,8 @@ class Repetition:
 
     def refinement_way(self, array: ArrayPolicy) -> float:
         """Return the longest way of all these steps together, and of one back [wavelengths]."""
-        nearby, steps = self.scenario.placement.refinement_travel, self.refinements(array)
-        return (steps + min(1, steps)) * max(nearby, 1.5 * self.scenario.array.drives.grid)
+        steps, settings = self.refinements(array), self.scenario
+        return (steps + min(1, steps)) * settings.placement.nearby(settings.array.drives.grid)
 
     def remeasurements(self, array: ArrayPolicy) -> int:
         """Return how often pilots are sent once more because antennas or phases were set."""

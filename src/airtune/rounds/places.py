@@ -193,8 +193,8 @@ def arrive(
         return link, carriages
 
     link, carriages = known(radio, moved, "places")
-    settings, backoff = repetition.scenario.placement, now.current.joint.plan.power_backoff
-    nearby = max(settings.refinement_travel, 1.5 * repetition.scenario.array.drives.grid)
+    backoff, settings = now.current.joint.plan.power_backoff, repetition.scenario
+    nearby = settings.placement.nearby(settings.array.drives.grid)
     for step in range(repetition.refinements(array)):
         travel = Travel(nearby, now.travel.price_db)
         better = array.place(link.radio, now.weights, moved.positions, travel)

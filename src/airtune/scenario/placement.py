@@ -59,3 +59,7 @@ class PlacementSettings(Settings):
         description="longest way of an antenna in such a step, besides max_travel; on a grid no "
         "less than 1.5 of its pitches",
     )
+
+    def nearby(self, grid: float) -> float:
+        """Return the longest way in a step of refinement on drives of this pitch [wavelengths]."""
+        return max(self.refinement_travel, 1.5 * grid)
