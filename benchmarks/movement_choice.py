@@ -123,7 +123,13 @@ def value(one: dict[str, Any]) -> float:
 
 def ratios(cell: dict[str, Any]) -> tuple[str, dict[str, float]]:
     """Return the policy of least predicted value, and each policy's value over the least."""
-    chosen = min(CANDIDATES, key=lambda p: (cell[p]["predicted"]["value"], CANDIDATES.index(p)))
+
+    def rank(policy: str) -> tuple[float, float, int]:  # as the product chooses
+        told = cell[policy]["predicted"]
+        energy = math.inf if told["energy_j"] is None else told["energy_j"]
+        return told["value"], energy, CANDIDATES.index(policy)
+
+    chosen = min(CANDIDATES, key=rank)
     values = {policy: value(cell[policy]["carried out"]) for policy in CANDIDATES}
     least = min(values.values())
     return chosen, {policy: one / least for policy, one in values.items()} | {

@@ -81,6 +81,13 @@ class JointPlan:
     payload: PayloadChoice | None = None
     movement: MovementChoice | None = None
 
+    @property
+    def rank(self) -> tuple[float, float]:
+        """What is predicted with the plan, and its energy, which decides among equal values."""
+        forecast = self.plan.forecast
+        energy = None if forecast is None else forecast.energy_j
+        return self.plan.value, float("inf") if energy is None else energy
+
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain JSON types."""
         return {

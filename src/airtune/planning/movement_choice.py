@@ -78,16 +78,8 @@ def plan_with_movement(repetition: Repetition, scheme: str) -> JointPlan:
         found[policy], told[policy] = joint, _predicted(joint)
     if not found:
         raise InputError(str(told[CANDIDATES[0]]))
-    best = min(found, key=lambda policy: (*_rank(found[policy]), CANDIDATES.index(policy)))
+    best = min(found, key=lambda policy: (*found[policy].rank, CANDIDATES.index(policy)))
     return replace(found[best], movement=MovementChoice(best, told))
-
-
-def _rank(joint: JointPlan) -> tuple[float, float]:
-    """Return the value of a plan, and its energy, which decides among equal values."""
-    forecast = joint.plan.forecast
-    assert forecast is not None
-    energy = forecast.energy_j
-    return joint.plan.value, float("inf") if energy is None else energy
 
 
 def _predicted(joint: JointPlan) -> PredictedMovement:

@@ -155,21 +155,13 @@ def plan_with_payload(repetition: Repetition, scheme: str, pilots: Pilots) -> Jo
         numbers[name] = int(known.matrix_sizes.sum())
     if not found:
         raise InfeasibleError(refused[REFERENCE])
-    best = min(found, key=lambda name: (*_rank(found[name]), names.index(name)))
+    best = min(found, key=lambda name: (*found[name].rank, names.index(name)))
     told: dict[str, PredictedPayload | str] = {
         name: _predicted(found[name], numbers[name]) if name in found else refused[name]
         for name in names
     }
     size = scenario.aggregation.payload_size if PAYLOADS[best].sized else None
     return replace(found[best], payload=PayloadChoice(best, size, told))
-
-
-def _rank(joint: JointPlan) -> tuple[float, float]:
-    """Return the value of a plan, and its energy, which decides among equal values."""
-    forecast = joint.plan.forecast
-    assert forecast is not None
-    energy = forecast.energy_j
-    return joint.plan.value, float("inf") if energy is None else energy
 
 
 def _predicted(joint: JointPlan, numbers: int) -> PredictedPayload:
