@@ -127,6 +127,33 @@ def test_pipes_and_folders_are_no_files(airtune: object, words: list[str], tmp_p
     assert "no file" in ended.message
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["place", "p", "--out", "o.npz"], "p: not a readable .npz file (not a zip archive)"),
+        (["plan", "--problem", "p"], "p: is not valid JSON"),
+        (["diff", "runs", "runs"], "runs: is not a run folder"),
+        (["report", "runs"], "runs: is not a run folder"),
+        (["resume", "runs"], "runs: is not a run folder"),
+        (["chat", "runs"], "runs: is not a run folder"),
+    ],
+)
+def test_what_may_not_be_read_is_told_by_who_reads_it(
+    airtune: object,
+    words: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "p").write_text("words")
+    (tmp_path / "runs").mkdir()
+    # a superuser may read all, and is told so by the system only
+    monkeypatch.setattr("os.access", lambda *_, **__: False)
+    ended = airtune(*words)  # type: ignore[operator]
+    assert ended.code == 2
+    assert said in ended.message
+
+
 def test_text_for_numbers_in_a_placement_file(airtune: object, tmp_path: Path) -> None:
     save_problems(tmp_path / "sound.npz", [random_problem(0, antennas=2, clients=3)])
     with np.load(tmp_path / "sound.npz") as file:
