@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 
 from airtune import cli
 from airtune.commands.failures import told
-from airtune.errors import InputError, computable
+from airtune.errors import InputError, RoundWarning, computable
 from airtune.placement import save_problems
 from airtune.placement.examples import random_problem
 
@@ -228,6 +229,20 @@ def test_impossible_budget_is_named_with_the_least_that_would_do(
     enough = f"--set=budget.latency_s={float(least[1]) * 1.001}"
     done = airtune("run", "quickstart", "--scheme=ideal", *tiny, enough)  # type: ignore[operator]
     assert done.code == 0, done.error
+
+
+def test_a_warning_about_a_round_is_one_line(
+    airtune: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def warns() -> None:
+        warnings.warn("clients 1 stay silent in round 3", RoundWarning, stacklevel=2)
+
+    monkeypatch.setattr("airtune.commands.schemes.list_schemes", warns)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # the command has filters of its own
+        ended = airtune("schemes")  # type: ignore[operator]
+    assert ended.code == 0
+    assert ended.error == "airtune: warning: clients 1 stay silent in round 3\n"
 
 
 def test_its_traceback_is_shown_on_demand(airtune: object, monkeypatch: pytest.MonkeyPatch) -> None:
