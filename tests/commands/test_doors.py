@@ -109,6 +109,13 @@ def test_modules_that_raise_or_exit(airtune: object, text: str, said: str, tmp_p
     assert said in ended.message
 
 
+def test_public_data_of_the_servers_pilot_are_named_by_their_setting(airtune: object) -> None:
+    settings = ("objective=time", "pilot=server", "pilot_source=gone.jsonl")
+    ended = airtune("plan", "quickstart", *SMALL, *(f"--set=planning.{one}" for one in settings))  # type: ignore[operator]
+    assert ended.code == 2
+    assert ended.message.startswith("airtune: planning.pilot_source: gone.jsonl does not exist")
+
+
 PLANS = ("[" * 100_000, '{"rounds_max": ' + "9" * 5000 + "}", "\ud800", "", "[1]", '{"a": 1e400}')
 
 
