@@ -166,33 +166,6 @@ def test_who_drops_out_before_is_planned_around_and_during_is_missed(small_scena
     assert min(shares["during"]) == 1.0  # their symbols were there for a part of the upload
 
 
-@pytest.mark.parametrize("reports", ["sequential", "joint"])
-@pytest.mark.parametrize("share", [0.5, 1.0])
-def test_who_drops_out_before_the_upload_pays_its_pilots_and_no_report(
-    small_scenario, reports: str, share: float
-) -> None:
-    scenario = with_settings(
-        small_scenario, faults__dropout={"share": share}, aggregation__scale_reports=reports
-    )
-    run = run_with(scenario, "fixed", 1, QuadraticLearner(scenario, 1))
-    radio, processor = scenario.radio, scenario.client_processor
-    seconds = radio.pilot_symbols_per_client / radio.bandwidth_hz
-    watt = 10 ** (scenario.clients.tx_power_dbm / 10 - 3)
-    counts = set()
-    for _ in range(5):
-        before = run.state.client_energy_j.copy()
-        line = run.run_round()
-        out = line["faults"]["left_out"]
-        cycles = 1e9 / processor.flop_per_cycle * run.plan.batch_sizes
-        computed = processor.kappa * run.plan.frequencies**2 * cycles
-        spent = run.state.client_energy_j - before
-        assert spent[out] == pytest.approx((computed + watt * seconds)[out])
-        silent = len(out) == 3
-        assert silent == (line["round_latency_s"]["pilots"] == pytest.approx(3 * seconds))
-        counts.add(len(out))
-    assert counts == {3} if share == 1.0 else len(counts) > 1
-
-
 @pytest.mark.parametrize("deadline", [None, 2.0])
 def test_stragglers_are_waited_for_until_the_deadline(small_scenario, deadline) -> None:
     slow = {"share": 0.5, "slowdown": 5.0, "deadline": deadline}
