@@ -106,6 +106,10 @@ class FailedError(RuntimeError):
         super().__init__(clip_message(message))
 
 
+class RoundWarning(RuntimeWarning):
+    """What goes otherwise in a round than asked for; commands print it in one line, clipped."""
+
+
 class DamageWarning(UserWarning):
     """A damaged file without which the work goes on; commands print it in one line, clipped."""
 

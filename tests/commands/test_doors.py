@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 
 from airtune import cli
 from airtune.commands.failures import told
-from airtune.errors import InputError, computable
+from airtune.errors import InputError, RoundWarning, computable
 from airtune.placement import save_problems
 from airtune.placement.examples import random_problem
 
@@ -108,6 +109,13 @@ def test_modules_that_raise_or_exit(airtune: object, text: str, said: str, tmp_p
     assert said in ended.message
 
 
+def test_public_data_of_the_servers_pilot_are_named_by_their_setting(airtune: object) -> None:
+    settings = ("objective=time", "pilot=server", "pilot_source=gone.jsonl")
+    ended = airtune("plan", "quickstart", *SMALL, *(f"--set=planning.{one}" for one in settings))  # type: ignore[operator]
+    assert ended.code == 2
+    assert ended.message.startswith("airtune: planning.pilot_source: gone.jsonl does not exist")
+
+
 PLANS = ("[" * 100_000, '{"rounds_max": ' + "9" * 5000 + "}", "\ud800", "", "[1]", '{"a": 1e400}')
 
 
@@ -125,6 +133,33 @@ def test_pipes_and_folders_are_no_files(airtune: object, words: list[str], tmp_p
     ended = airtune(*words)  # type: ignore[operator]
     assert ended.code == 2
     assert "no file" in ended.message
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["place", "p", "--out", "o.npz"], "p: not a readable .npz file (not a zip archive)"),
+        (["plan", "--problem", "p"], "p: is not valid JSON"),
+        (["diff", "runs", "runs"], "runs: is not a run folder"),
+        (["report", "runs"], "runs: is not a run folder"),
+        (["resume", "runs"], "runs: is not a run folder"),
+        (["chat", "runs"], "runs: is not a run folder"),
+    ],
+)
+def test_what_may_not_be_read_is_told_by_who_reads_it(
+    airtune: object,
+    words: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "p").write_text("words")
+    (tmp_path / "runs").mkdir()
+    # a superuser may read all, and is told so by the system only
+    monkeypatch.setattr("os.access", lambda *_, **__: False)
+    ended = airtune(*words)  # type: ignore[operator]
+    assert ended.code == 2
+    assert said in ended.message
 
 
 def test_text_for_numbers_in_a_placement_file(airtune: object, tmp_path: Path) -> None:
@@ -201,6 +236,20 @@ def test_impossible_budget_is_named_with_the_least_that_would_do(
     enough = f"--set=budget.latency_s={float(least[1]) * 1.001}"
     done = airtune("run", "quickstart", "--scheme=ideal", *tiny, enough)  # type: ignore[operator]
     assert done.code == 0, done.error
+
+
+def test_a_warning_about_a_round_is_one_line(
+    airtune: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def warns() -> None:
+        warnings.warn("clients 1 stay silent in round 3", RoundWarning, stacklevel=2)
+
+    monkeypatch.setattr("airtune.commands.schemes.list_schemes", warns)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # the command has filters of its own
+        ended = airtune("schemes")  # type: ignore[operator]
+    assert ended.code == 0
+    assert ended.error == "airtune: warning: clients 1 stay silent in round 3\n"
 
 
 def test_its_traceback_is_shown_on_demand(airtune: object, monkeypatch: pytest.MonkeyPatch) -> None:

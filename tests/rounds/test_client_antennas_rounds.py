@@ -45,6 +45,21 @@ def test_every_scheme_that_is_let_in_runs_and_resumes(small_scenario, tmp_path, 
     assert one == other
 
 
+@pytest.mark.parametrize("reports", ["sequential", "joint"])
+def test_a_round_in_which_nobody_is_left_is_booked(small_scenario, tmp_path, reports: str) -> None:
+    scenario = with_settings(
+        small_scenario,
+        **TWO,
+        faults__dropout={"share": 1.0},
+        aggregation__scale_reports=reports,
+    )
+    execute(scenario, "fixed", tmp_path)
+    lines = record.read_metrics(cell_of(tmp_path, "fixed"))[1:]
+    pilots = 3 * 2 * scenario.radio.pilot_symbols_per_client / scenario.radio.bandwidth_hz
+    assert [line["clients"] for line in lines] == [[]] * 3
+    assert [line["round_latency_s"]["pilots"] for line in lines] == pytest.approx([pilots] * 3)
+
+
 def test_the_shipped_schemes_that_are_let_in() -> None:
     several = {name for name, one in SCHEMES.items() if one.client_arrays}
     assert {"ideal", "movable", "fixed", "fixed-2n", "selection", "digital"} <= several

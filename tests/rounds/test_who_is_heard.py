@@ -127,3 +127,30 @@ def test_a_round_of_which_nothing_arrives_is_paid_for(small_scenario, scheme: st
         assert 0 < line["round_radiated_j"]["uplink"] < whole["round_radiated_j"]["uplink"]
         assert (run.state.client_energy_j > spent).all()
     assert met
+
+
+@pytest.mark.parametrize("reports", ["sequential", "joint"])
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_who_drops_out_before_the_upload_pays_its_pilots_and_no_report(
+    small_scenario, reports: str, share: float
+) -> None:
+    scenario = with_settings(
+        small_scenario, faults__dropout={"share": share}, aggregation__scale_reports=reports
+    )
+    run = run_with(scenario, "fixed", 1, QuadraticLearner(scenario, 1))
+    radio, processor = scenario.radio, scenario.client_processor
+    seconds = radio.pilot_symbols_per_client / radio.bandwidth_hz
+    watt = 10 ** (scenario.clients.tx_power_dbm / 10 - 3)
+    counts = set()
+    for _ in range(5):
+        before = run.state.client_energy_j.copy()
+        line = run.run_round()
+        out = line["faults"]["left_out"]
+        cycles = 1e9 / processor.flop_per_cycle * run.plan.batch_sizes
+        computed = processor.kappa * run.plan.frequencies**2 * cycles
+        spent = run.state.client_energy_j - before
+        assert spent[out] == pytest.approx((computed + watt * seconds)[out])
+        silent = len(out) == 3
+        assert silent == (line["round_latency_s"]["pilots"] == pytest.approx(3 * seconds))
+        counts.add(len(out))
+    assert counts == {3} if share == 1.0 else len(counts) > 1

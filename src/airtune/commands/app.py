@@ -75,7 +75,9 @@ def options(
 
 @app.command()
 def init(
-    file: Annotated[Path, typer.Argument(help="File to write.")] = Path("scenario.yaml"),
+    file: Annotated[Path, typer.Argument(readable=False, help="File to write.")] = Path(
+        "scenario.yaml"
+    ),
 ) -> None:
     """Write a commented scenario to start from."""
     from airtune.commands.init import write_scenario
@@ -144,7 +146,9 @@ def run(
 
 @app.command()
 def resume(
-    run_dir: Annotated[Path, typer.Argument(help="Folder of a run, a compare or a sweep.")],
+    run_dir: Annotated[
+        Path, typer.Argument(readable=False, help="Folder of a run, a compare or a sweep.")
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Go on with whatever is unfinished in a run folder."""
@@ -171,8 +175,12 @@ def diff(run_dirs: RunDirs, as_json: AsJson = False, page: ComparisonPage = None
 
 @app.command()
 def place(
-    file: Annotated[Path, typer.Argument(metavar="FILE.npz", help="Placement problems.")],
-    out: Annotated[Path, typer.Option(metavar="FILE.npz", help="File for the placements.")],
+    file: Annotated[
+        Path, typer.Argument(readable=False, metavar="FILE.npz", help="Placement problems.")
+    ],
+    out: Annotated[
+        Path, typer.Option(readable=False, metavar="FILE.npz", help="File for the placements.")
+    ],
     *,
     mode: Annotated[str, typer.Option(help="fast, default or exhaustive.")] = "default",
     method: Annotated[str, typer.Option(help="Local solver; auto is the best measured.")] = "auto",
@@ -192,7 +200,9 @@ def channel(
     source: Annotated[
         str, typer.Argument(metavar="SOURCE", help="A channel, or deepmimo:DIR and the like.")
     ],
-    out: Annotated[Path, typer.Option(metavar="FILE.npz", help="File for the paths.")],
+    out: Annotated[
+        Path, typer.Option(readable=False, metavar="FILE.npz", help="File for the paths.")
+    ],
     *,
     overrides: Overrides = None,
     scenario: Annotated[
@@ -216,7 +226,8 @@ def plan(
         typer.Argument(metavar="SCENARIO", help="A YAML file or a shipped scenario's name."),
     ] = None,
     problem: Annotated[
-        Path | None, typer.Option(metavar="FILE.json", help="A planning problem instead.")
+        Path | None,
+        typer.Option(readable=False, metavar="FILE.json", help="A planning problem instead."),
     ] = None,
     overrides: Overrides = None,
     scheme: Annotated[
@@ -318,7 +329,9 @@ def push(
 @app.command()
 def export(
     run_dir: RunDir,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="New or empty folder.")],
+    out: Annotated[
+        Path, typer.Option("--out", readable=False, metavar="DIR", help="New or empty folder.")
+    ],
     *,
     scheme: Scheme = None,
     seed: Seed = 0,

@@ -19,7 +19,7 @@ from airtune.commands.failures import (
     told,
     told_input,
 )
-from airtune.errors import DamageWarning, FailedError, InputError, typed_here
+from airtune.errors import DamageWarning, FailedError, InputError, RoundWarning, typed_here
 
 DONE = 0
 
@@ -41,7 +41,8 @@ def call() -> int:
 def _called() -> int:
     warnings.showwarning = show_warning
     # Once in every command, also in the second one of a process, and never as an error.
-    warnings.filterwarnings("default", category=DamageWarning)
+    for category in (DamageWarning, RoundWarning):
+        warnings.filterwarnings("default", category=category)
     show_tracebacks(False)
     signals.interrupt()
     try:

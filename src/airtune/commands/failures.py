@@ -10,7 +10,7 @@ import traceback
 import warnings
 from typing import TextIO
 
-from airtune.errors import DamageWarning, InputError, clip, shown, spoken
+from airtune.errors import DamageWarning, InputError, RoundWarning, clip, shown, spoken
 
 FAILED, BAD_INPUT = 1, 2
 
@@ -87,8 +87,8 @@ def show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Print a warning of damage in one line, others as Python does."""
-    if issubclass(category, DamageWarning):
+    """Print a warning of airtune's own in one line, others as Python does."""
+    if issubclass(category, DamageWarning | RoundWarning):
         print(spoken(f"warning: {message}"), file=sys.stderr)
     else:
         _plain_warning(message, category, filename, lineno, file, line)

@@ -13,17 +13,23 @@ from airtune.errors import InputError, clip, shown
 def node(
     address: Annotated[str, typer.Option(metavar="HOST:PORT", help="SuperLink of the federation.")],
     certificate: Annotated[
-        Path, typer.Option(metavar="FILE", help="Authority that signed the SuperLink's one.")
+        Path,
+        typer.Option(
+            readable=False, metavar="FILE", help="Authority that signed the SuperLink's one."
+        ),
     ],
     key: Annotated[
-        Path, typer.Option(metavar="FILE", help="Private key of this node, registered there.")
+        Path,
+        typer.Option(
+            readable=False, metavar="FILE", help="Private key of this node, registered there."
+        ),
     ],
     *,
     clients: Annotated[
         str, typer.Option(metavar="0,1", help="Which clients it is; those left by default.")
     ] = "",
     data: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Its client's own records.")
+        Path | None, typer.Option(readable=False, metavar="FILE", help="Its client's own records.")
     ] = None,
     label: Annotated[
         str | None,
@@ -40,7 +46,7 @@ def node(
         typer.Option("--secure", help="Take part only in runs that see sums (engine.secure)."),
     ] = False,
     cache: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder for pre-trained models.")
+        Path, typer.Option(readable=False, metavar="DIR", help="Folder for pre-trained models.")
     ] = Path(".cache/airtune"),
 ) -> None:
     """Be a client of a federation (engine flower): hold model and data until it is ended."""

@@ -30,14 +30,18 @@ Overrides = Annotated[
     typer.Option("--set", metavar="a.b=c", help="Override one setting; may be repeated."),
 ]
 Out = Annotated[
-    Path | None, typer.Option("--out", metavar="DIR", help="Run folder (new or empty).")
+    Path | None,
+    typer.Option("--out", readable=False, metavar="DIR", help="Run folder (new or empty)."),
 ]
 FiguresOut = Annotated[
-    Path | None, typer.Option("--out", metavar="DIR", help="Folder for figures and JSON.")
+    Path | None,
+    typer.Option("--out", readable=False, metavar="DIR", help="Folder for figures and JSON."),
 ]
 ComparisonPage = Annotated[
     Path | None,
-    typer.Option("--page", metavar="FILE", help="Write tables and figures as one HTML file."),
+    typer.Option(
+        "--page", readable=False, metavar="FILE", help="Write tables and figures as one HTML file."
+    ),
 ]
 Schemes = Annotated[
     str | None, typer.Option(metavar="a,b", help="Schemes; ideal always runs besides.")
@@ -56,8 +60,12 @@ Track = Annotated[
     typer.Option(metavar="NAME", help="Tracker: tensorboard, trackio, mlflow or wandb (local)."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
-RunDir = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Folder of a run or a compare.")]
-RunDirs = Annotated[list[Path], typer.Argument(metavar="RUN_DIR...", help="Run folders.")]
+RunDir = Annotated[
+    Path, typer.Argument(readable=False, metavar="RUN_DIR", help="Folder of a run or a compare.")
+]
+RunDirs = Annotated[
+    list[Path], typer.Argument(readable=False, metavar="RUN_DIR...", help="Run folders.")
+]
 Scheme = Annotated[
     str | None, typer.Option(metavar="NAME", help="Whose model; movable by default, if there.")
 ]

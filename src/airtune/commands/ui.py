@@ -20,7 +20,9 @@ SCENARIO = "quickstart"
 def ui(
     run_dir: Annotated[
         Path | None,
-        typer.Argument(metavar="RUN_DIR", help="A folder of runs, or a run to show first."),
+        typer.Argument(
+            readable=False, metavar="RUN_DIR", help="A folder of runs, or a run to show first."
+        ),
     ] = None,
     *,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 is a free one.")] = 0,

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airtune.engines.extras import check_installed
-from airtune.errors import FailedError, InputError, clip, shown
+from airtune.errors import FailedError, InputError, RoundWarning, clip, shown
 from airtune.scenario import Scenario
 
 RESTARTS = 3
@@ -243,7 +243,7 @@ def _keep_off_stdout() -> None:
         for line in data.get("lines", []):
             if str(line).startswith("A worker died"):
                 text = "a worker of Ray died; another takes its place and repeats its work"
-                warnings.warn(text, RuntimeWarning, stacklevel=2)
+                warnings.warn(text, RoundWarning, stacklevel=2)
 
     if hasattr(worker, "print_to_stdstream"):
         worker.print_to_stdstream = warn

@@ -35,10 +35,10 @@ from airtune.rounds.poisoning import Poisoning
 from airtune.rounds.senders import (
     averages,
     check_updates,
-    has_silent,
     misalignment,
     report_bits,
     scaled_weights,
+    who_reports,
     who_transmitted,
 )
 from airtune.rounds.sending import Sending
@@ -229,7 +229,6 @@ class FederatedRun:
         state.round = index
 
         #    It books every component.
-        reporting = np.isin(choice.clients, transmitters) if has_silent(received) else None
         overheads = air.overheads(
             before_moving,
             link,
@@ -238,7 +237,7 @@ class FederatedRun:
             repetition.signalling(
                 array,
                 participants,
-                reporting,
+                who_reports(choice.clients, arrived.clients, received),
                 report_bits(choice.clients, arrived.clients, received),
                 sent.message,
             ),

@@ -56,9 +56,23 @@ def report_bits(
     return bits
 
 
-def has_silent(received: Reception | None) -> bool:
-    """Tell whether the air interface may have silenced clients."""
-    return received is not None and received.transmitted is not None
+def who_reports(
+    selected: NDArray[np.int64], senders: NDArray[np.int64], received: Reception | None
+) -> NDArray[np.bool_] | None:
+    """Return who of the selected clients reports its scales, shape (S,); None: everyone.
+
+    Not who has no upload (dropped out before it, late, or not finite), nor who stays silent, which
+    the pilots decide.
+
+    Parameters
+    ----------
+    selected, senders : ndarray, int
+        Ascending; the senders are those of them with an upload.
+    received : Reception or None
+    """
+    silent = received is not None and received.transmitted is not None
+    some = who_transmitted(senders, received) if silent else senders
+    return None if len(some) == len(selected) else np.isin(selected, some)
 
 
 def averages(air: AirInterface) -> bool:

@@ -132,4 +132,5 @@ def matrices(link: Link, response: Response, clients: Integer) -> tuple[Complex,
     """Return H_k^T of some clients, shape (S, M, N), and the air of which they are rows."""
     each = _each_antenna(link.radio, clients, response.transmitters)
     air = replace(response, transmitters=each).everybody
-    return air.channel.reshape(len(clients), link.radio.client_antennas, -1), air
+    antennas = link.radio.client_antennas, air.channel.shape[1]
+    return air.channel.reshape(len(clients), *antennas), air

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,7 +86,31 @@ def find_pilot(
     by = scenario.planning.pilot
     if by not in ("clients", "server"):
         return read_pilot(Path(by))
-    alone = pilot_scenario(scenario)
+    with _named(by):
+        return _found(scenario, seed, prepare, progress, started)
+
+
+@contextmanager
+def _named(by: str) -> Iterator[None]:
+    """Let messages about the data of the server's pilot name the setting that holds them."""
+    own, public = "data.source", "planning.pilot_source"
+    try:
+        yield
+    except InputError as error:
+        if by == "server" and str(error).startswith(own):
+            raise InputError(f"{public}{str(error).removeprefix(own)}") from error
+        raise
+
+
+def _found(
+    scenario: Scenario,
+    seed: int,
+    prepare: Prepare,
+    progress: Progress | None,
+    started: Started | None,
+) -> Pilot:
+    """Return the pilot that the cache has, or run it; parameters are those of `find_pilot`."""
+    by, alone = scenario.planning.pilot, pilot_scenario(scenario)
     facts = _facts(alone, seed)
     cache = Path(scenario.cache)
     if facts is not None and is_cached(cache, KIND, facts):

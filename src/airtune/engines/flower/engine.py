@@ -39,7 +39,7 @@ from airtune.engines.flower.started import nodes_here, options_of
 from airtune.engines.flower.sums import Report, asking, held_of, report_of, summed
 from airtune.engines.local import LocalEngine, round_updates
 from airtune.engines.worker import fingerprint
-from airtune.errors import FailedError, InputError, clip, shown
+from airtune.errors import FailedError, InputError, RoundWarning, clip, shown
 from airtune.kinds import Real
 from airtune.radio.held import Lost, Weighing
 
@@ -245,7 +245,7 @@ class FlowerEngine(LocalEngine):
             warnings.warn(
                 f"engine.secure = True: round {round_index} is lost; its sum, in which others are "
                 "silent, would be the update of one client or node, and is not asked for",
-                RuntimeWarning,
+                RoundWarning,
                 stacklevel=2,
             )
             return Lost()
@@ -360,7 +360,7 @@ class FlowerEngine(LocalEngine):
         warnings.warn(
             f"a node of the federation has not answered, or wrongly ({self._why}); clients "
             f"{clip(clients)} are missing in this round{of}",
-            RuntimeWarning,
+            RoundWarning,
             stacklevel=2,
         )
         if node in self._here and not self._alive(node):

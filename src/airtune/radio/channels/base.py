@@ -87,10 +87,10 @@ class Paths:
 
         Parameters are those of :meth:`responses`.
         """
-        count = len(self.gains)
+        count, length = self.gains.shape
         gains = self.gains[..., None] * self.responses(antennas, spacing)
         each = self.of_one_antenna().of(np.repeat(np.arange(count), antennas))
-        return replace(each, gains=gains.transpose(0, 2, 1).reshape(count * antennas, -1))
+        return replace(each, gains=gains.transpose(0, 2, 1).reshape(count * antennas, length))
 
     def precoded(self, precoders: Complex, spacing: float) -> Paths:
         """Return the paths of K transmitters whose antennas send one symbol, each with a factor.

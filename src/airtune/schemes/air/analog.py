@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from airtune.costs import over_the_air_time
-from airtune.errors import clip
+from airtune.errors import RoundWarning, clip
 from airtune.kinds import Complex, Integer, Real
 from airtune.radio import scales
 from airtune.radio.held import aggregate_held
@@ -234,7 +234,7 @@ def _tell_vanishing(normalisation: Normalisation, clients: Integer, round_index:
         warnings.warn(
             f"clients {clip(', '.join(map(str, silent.tolist())))} stay silent in round "
             f"{round_index}: their parts of the sum are below {scales.LEAST:g} of the largest one",
-            RuntimeWarning,
+            RoundWarning,
             stacklevel=3,
         )
 

@@ -332,8 +332,9 @@ class AirInterface(ABC):
     def _joint_reports(self, link: Link, clients: Integer, bits: Real) -> links.Airtime:
         """Return reports that all clients with any bits send at the same time."""
         some = bits > 0
-        sending = self.uplink(link, clients[some])
-        sent = at_once(sending, bits[some]) if some.any() else links.SILENT
+        sent = links.SILENT
+        if some.any():
+            sent = at_once(self.uplink(link, clients[some]), bits[some])
         times, joules = np.zeros((2, len(clients)))
         times[some], joules[some] = sent.times_s, sent.energies_j
         return replace(sent, times_s=times, energies_j=joules)
