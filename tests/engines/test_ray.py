@@ -79,9 +79,9 @@ def test_auto_joins_what_the_environment_names_or_says_that_it_does(
     RayEngine.check(Scenario.model_validate(settings | {"engine": {"name": "ray"}}))
 
 
-@pytest.mark.parametrize("mode", [None, "disabled", "token", "nonsense"])
+@pytest.mark.parametrize("mode", [None, "disabled", "token", "nonsense", ""])
 @pytest.mark.parametrize("token", [None, " ", "0123456789"])
-def test_a_cluster_that_is_started_here_asks_for_a_token(
+def test_a_cluster_that_is_started_here_asks_for_a_token_unless_the_user_says_otherwise(
     small_scenario, mode: str | None, token: str | None, monkeypatch
 ) -> None:
     monkeypatch.delitem(sys.modules, "ray", raising=False)
@@ -90,6 +90,10 @@ def test_a_cluster_that_is_started_here_asks_for_a_token(
         if value is None:
             monkeypatch.delenv(name)
     cluster._prepare_environment(small_scenario)
+    if mode == "disabled":  # the user has said so
+        assert os.environ["RAY_AUTH_MODE"] == mode
+        assert os.environ.get("RAY_AUTH_TOKEN") == token
+        return
     assert os.environ["RAY_AUTH_MODE"] == "token"
     found = os.environ["RAY_AUTH_TOKEN"]
     assert found == token if token == "0123456789" else len(found) == 64

@@ -186,8 +186,10 @@ def _prepare_environment(scenario: Scenario) -> None:
     """
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
-    if "ray" not in sys.modules and scenario.engine.address is None:
-        os.environ["RAY_AUTH_MODE"] = "token"  # whatever the user's own clusters do
+    if "ray" in sys.modules or os.environ.get("RAY_AUTH_MODE", "").lower() == "disabled":
+        return
+    if scenario.engine.address is None:
+        os.environ["RAY_AUTH_MODE"] = "token"
         if not os.environ.get("RAY_AUTH_TOKEN", "").strip():
             os.environ["RAY_AUTH_TOKEN"] = _TOKEN
 
