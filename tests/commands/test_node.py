@@ -46,6 +46,36 @@ def test_what_cannot_be_used_is_refused_at_once(files, changed, message, capsys)
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("swapped", [{}, {"--certificate": "node.key"}, {"--key": "ca.pem"}])
+def test_files_that_are_no_certificate_or_key_are_refused_at_once(files, swapped, capsys) -> None:
+    keys(files)
+    for nonsense in ("empty", "binary"):
+        (files / nonsense).write_bytes(b"" if nonsense == "empty" else b"\xff\x00" * 99)
+        given = {"--certificate": "ca.pem", "--key": "node.key"} | (swapped or {"--key": nonsense})
+        line = [
+            "node",
+            "--address",
+            "127.0.0.1:1",
+            *(part for pair in given.items() for part in pair),
+        ]
+        assert ended(line) == 2
+        said = capsys.readouterr().err
+        (option,) = swapped or ["--key"]
+        assert said.startswith(f"airtune: {option} {given[option]}: must be a ")
+        assert len(said) <= 400
+
+
+def keys(folder: Path) -> None:
+    """Write a certificate and a key that a node can use."""
+    pytest.importorskip("cryptography")  # comes with Flower
+    from airtune.engines.flower.certificates import write_certificates, write_node_key
+
+    for name in ("ca.pem", "node.key"):
+        (folder / name).unlink()
+    write_certificates(folder, ["127.0.0.1"])
+    write_node_key(folder / "node.key")
+
+
 def ended(line: list[str]) -> int:
     handlers = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
     before, sys.argv = sys.argv, ["airtune", *line]
@@ -74,6 +104,7 @@ def test_a_node_takes_part_in_sums_only_where_its_user_says_so(files, given, mon
     from airtune.engines.flower import frames, supernode
     from airtune.scenario import Scenario
 
+    keys(files)
     served = []
     monkeypatch.setattr(supernode, "serve_node", lambda node, *rest: served.append(node))
     line = ["node", "--address", "127.0.0.1:1", "--certificate", "ca.pem", "--key", "node.key"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from airtune.engines import LocalEngine, extras
+from airtune.engines import LocalEngine, cluster, extras
 from airtune.engines.ray_workers import RayEngine
 from airtune.errors import FailedError, InputError
 from airtune.learning.learner import prepare
@@ -59,6 +60,71 @@ def test_without_ray_it_says_how_to_install_it(small_scenario, tmp_path, monkeyp
 def test_an_address_is_a_host_and_a_port(address: str) -> None:
     with pytest.raises(ValueError, match="address"):
         Scenario.model_validate({"engine": {"name": "ray", "address": address}})
+
+
+@pytest.mark.parametrize(
+    "named",
+    ["ray://127.0.0.1:10001", "nonsense", "local", ":6379", "127.0.0.1:1", "[::1]:1", "h:1e3"],
+)
+def test_auto_joins_what_the_environment_names_or_says_that_it_does(
+    small_scenario, named: str, monkeypatch
+) -> None:
+    monkeypatch.setattr(cluster, "check_installed", lambda *package: None)
+    monkeypatch.setenv("RAY_ADDRESS", named)
+    settings = small_scenario.to_dict()
+    joining = Scenario.model_validate(settings | {"engine": {"name": "ray", "address": "auto"}})
+    with pytest.raises(InputError, match=f"RAY_ADDRESS = '{re.escape(named)}'") as told:
+        RayEngine.check(joining)
+    assert len(str(told.value)) <= 400
+    RayEngine.check(Scenario.model_validate(settings | {"engine": {"name": "ray"}}))
+
+
+@pytest.mark.parametrize("mode", [None, "disabled", "token", "nonsense", ""])
+@pytest.mark.parametrize("token", [None, " ", "0123456789"])
+def test_a_cluster_that_is_started_here_asks_for_a_token_unless_the_user_says_otherwise(
+    small_scenario, mode: str | None, token: str | None, monkeypatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "ray", raising=False)
+    for name, value in (("RAY_AUTH_MODE", mode), ("RAY_AUTH_TOKEN", token)):
+        monkeypatch.setenv(name, value or "")
+        if value is None:
+            monkeypatch.delenv(name)
+    cluster._prepare_environment(small_scenario)
+    if mode == "disabled":  # the user has said so
+        assert os.environ["RAY_AUTH_MODE"] == mode
+        assert os.environ.get("RAY_AUTH_TOKEN") == token
+        return
+    assert os.environ["RAY_AUTH_MODE"] == "token"
+    found = os.environ["RAY_AUTH_TOKEN"]
+    assert found == token if token == "0123456789" else len(found) == 64
+
+
+@pytest.mark.parametrize("length", [0, 31, 32, 300])
+@pytest.mark.parametrize("name", ["TMPDIR", "RAY_TMPDIR"])
+def test_sockets_of_ray_are_where_their_names_are_not_too_long(
+    length: int, name: str, monkeypatch
+) -> None:
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    monkeypatch.setenv(name, "x" * length)
+    folder = cluster._place().get("_temp_dir", f"{'x' * length}/ray")
+    session = "session_2026-11-30_17-49-41_782123_4194304"
+    assert len(f"{folder}/{session}/sockets/plasma_store") < 104
+    assert (folder == "/tmp/ray") is (length > 31)
+
+
+@needs_ray
+@pytest.mark.slow
+def test_ray_starts_where_the_temporary_folder_has_a_long_name(
+    scenario, tmp_path, monkeypatch
+) -> None:
+    long = tmp_path / ("x" * 120)
+    long.mkdir()
+    monkeypatch.setenv("TMPDIR", str(long))
+
+    def twice(number: int) -> int:
+        return 2 * number
+
+    assert sorted(found for _, found in RayEngine.tasks(scenario, twice, [(2,), (3,)])) == [4, 6]
 
 
 @needs_ray

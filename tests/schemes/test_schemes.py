@@ -34,9 +34,7 @@ def uploads_of(scenario: Scenario, seed: int = 0) -> Uploads:
 
 @pytest.mark.parametrize("rule", ["block", "loaded", "global"])
 @pytest.mark.parametrize("name", ["fixed", "truncated"])
-def test_who_vanishes_beside_the_others_is_told_once_a_round(
-    small_scenario, name: str, rule: str
-) -> None:
+def test_who_vanishes_beside_the_others_is_told_once(small_scenario, name: str, rule: str) -> None:
     aggregation = {"normalise": rule, "truncation_db": -60.0}
     scenario = Scenario.model_validate(small_scenario.to_dict() | {"aggregation": aggregation})
     scheme, radio = SCHEMES[name].build(scenario, 1), radio_of(scenario, 3)
@@ -50,6 +48,12 @@ def test_who_vanishes_beside_the_others_is_told_once_a_round(
     uploads.updates[1] = uploads.updates[1] * np.float32(1e-12) + 0
     with pytest.warns(RuntimeWarning, match="clients 1 stay silent in round 3: ") as told:
         scheme.air.combine(uploads, link, 1.0)
+    assert len(told) == 1
+    with pytest.warns(RuntimeWarning, match="clients 2 stay silent in round 3: ") as told:
+        for first, second in ((1, 2), (2, 1), (1, 2)):  # who vanishes beside whom
+            uploads.updates[first] = uploads.updates[[1, 2]].sum(axis=0)
+            uploads.updates[second] = uploads.updates[first] * np.float32(1e-12)
+            scheme.air.combine(uploads, link, 1.0)
     assert len(told) == 1
 
 

@@ -52,14 +52,16 @@ def node(
     """Be a client of a federation (engine flower): hold model and data until it is ended."""
     from airtune.engines.flower.node import Node
     from airtune.engines.flower.programs import check_installed
-    from airtune.engines.flower.supernode import serve_node
+    from airtune.engines.flower.supernode import check_files, serve_node
 
     check_installed()
     for option, file in (("certificate", certificate), ("key", key), ("data", data)):
         if file is not None and not file.is_file():
             raise InputError(f"--{option} {clip(file)}: there is no such file")
     served = Node(clients_of(clients), data, str(cache), label, allow or (), _tell, secure=secure)
-    serve_node(served, checked(address), certificate, key, _tell)
+    there = checked(address)
+    check_files(certificate, key)
+    serve_node(served, there, certificate, key, _tell)
 
 
 def clients_of(text: str) -> tuple[int, ...]:

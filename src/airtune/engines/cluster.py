@@ -29,6 +29,12 @@ RESTARTS = 3
 REPLACED_S = 600.0
 """Longest time in which a process that died is replaced [s]."""
 
+ROOM = 31
+"""Bytes of the name of a folder at most in which Ray's sockets fit, with 103 (macOS) for the path.
+
+Ray adds ``/ray/session_DATE_TIME_PROCESS/sockets/plasma_store``, up to 70, and may add a number.
+"""
+
 _SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"}
 """No reports home; a worker that has no GPU of its own sees none."""
 _TOKEN = secrets.token_hex(32)
@@ -117,8 +123,7 @@ def check(scenario: Scenario) -> None:
             "planning.pretraining = 'planned': must be 'fixed' with engine.name = 'ray'; schemes "
             "of different pre-training would ask for workers of their own at the same time"
         )
-    if scenario.engine.address not in (None, "auto"):
-        _check_reachable(str(scenario.engine.address))
+    _check_address(scenario)
 
 
 def share_of(scenario: Scenario, most: int) -> Share:
@@ -181,23 +186,23 @@ def _prepare_environment(scenario: Scenario) -> None:
     """
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
-    if "ray" in sys.modules or "RAY_AUTH_MODE" in os.environ:
+    if "ray" in sys.modules or os.environ.get("RAY_AUTH_MODE", "").lower() == "disabled":
         return
     if scenario.engine.address is None:
         os.environ["RAY_AUTH_MODE"] = "token"
-        os.environ.setdefault("RAY_AUTH_TOKEN", _TOKEN)
+        if not os.environ.get("RAY_AUTH_TOKEN", "").strip():
+            os.environ["RAY_AUTH_TOKEN"] = _TOKEN
 
 
 def _begin(scenario: Scenario) -> None:
     import ray
 
     settings = scenario.engine
-    if settings.address not in (None, "auto"):
-        _check_reachable(str(settings.address))
+    _check_address(scenario)
     options: dict[str, Any] = {"address": settings.address}
     if settings.address is None:
         cpus = max(os.cpu_count() or 1, scenario.threads * (settings.workers or 1))
-        options = {"address": "local", "num_cpus": cpus, "include_dashboard": False}
+        options = {"address": "local", "num_cpus": cpus, "include_dashboard": False, **_place()}
     handler = signal.getsignal(signal.SIGTERM)
     try:
         with warnings.catch_warnings():
@@ -219,16 +224,39 @@ def _begin(scenario: Scenario) -> None:
             signal.signal(signal.SIGTERM, handler)
 
 
-def _check_reachable(address: str) -> None:
-    """Refuse at once an address where nobody answers: Ray tries for many minutes."""
-    host, _, port = address.rpartition(":")
+def _place() -> dict[str, str]:
+    """Return where Ray has its files, as its option: ``/tmp`` where a path is too long for sockets.
+
+    By default it is `RAY_TMPDIR`, or `TMPDIR`, or ``/tmp``.
+    """
+    named = os.environ.get("RAY_TMPDIR", os.environ.get("TMPDIR", ""))
+    if len(os.fsencode(named)) <= ROOM or not os.access("/tmp", os.W_OK):  # noqa: S108
+        return {}
+    return {"_temp_dir": "/tmp/ray"}  # noqa: S108 - Ray's own default
+
+
+def _check_address(scenario: Scenario) -> None:
+    """Refuse at once an address where nobody answers: Ray tries for many minutes.
+
+    With ``auto`` Ray takes what `RAY_ADDRESS` names, if anything.
+    """
+    address, setting = scenario.engine.address, "engine.address"
+    if address == "auto":
+        address, setting = os.environ.get("RAY_ADDRESS") or "auto", "RAY_ADDRESS"
+    if address in (None, "auto"):
+        return
+    host, _, port = str(address).rpartition(":")
+    if setting == "RAY_ADDRESS" and (not host or "/" in host or not port.isdecimal()):
+        raise InputError(
+            f"engine.address = 'auto': the environment has RAY_ADDRESS = {shown(address)}, which "
+            "must be host:port of a cluster of Ray, auto or unset"
+        )
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=10):
             pass
     except (OSError, OverflowError, ValueError) as error:
         raise InputError(
-            f"engine.address = {shown(address)}: no cluster of Ray can be joined there "
-            f"({clip(error)})"
+            f"{setting} = {shown(address)}: no cluster of Ray can be joined there ({clip(error)})"
         ) from None
 
 

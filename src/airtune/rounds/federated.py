@@ -89,6 +89,7 @@ class FederatedRun:
         self.training = self.sending.training
         self.faults = faults.FaultSource(scenario, repetition.seed)
         self.poisoning = Poisoning.of(scenario, repetition.seed)
+        self._told = set[int]()  # of whom warnings have been given
         self.current = CurrentPlan.first(repetition, joint)
         adapter, clients = engine.initial_adapter(), scenario.clients.count
         start, drives = self.scheme.array.start(), self.faults.drives and self.scheme.array.moves
@@ -370,6 +371,7 @@ class FederatedRun:
             self.sending.memory(self.state, self._air, self.state.round + 1),
             impairments,
             held=computed.held,
+            told=self._told,
         )
 
     def _request(

@@ -201,6 +201,7 @@ def test_a_superlink_behind_a_proxy_is_asked_by_it(
     with socket.create_server(("127.0.0.1", 0)) as proxy:
         proxy.settimeout(30)
         heard: list[bytes] = []
+        port = proxy.getsockname()[1]
 
         def refuse() -> None:
             with suppress(OSError), proxy.accept()[0] as connection:
@@ -210,10 +211,12 @@ def test_a_superlink_behind_a_proxy_is_asked_by_it(
         thread = threading.Thread(target=refuse)
         thread.start()
         for name, value in environment.items():
-            url = f"http://127.0.0.1:{proxy.getsockname()[1]}"
-            monkeypatch.setenv(name, value.replace("PROXY", url))
-        with pytest.raises(InputError, match=r"engine\.address = .*: no SuperLink"):
+            monkeypatch.setenv(name, value.replace("PROXY", f"http://127.0.0.1:{port}"))
+        with pytest.raises(InputError, match=r"engine\.address = .*: no SuperLink") as told:
             check_reachable(f"{host}:1", None)
+        named = f"by the proxy 127.0.0.1:{port} of the environment: 403 No"
+        assert (named in str(told.value)) is by_proxy
+        assert ("proxy" in str(told.value)) is by_proxy
         if find_spec("flwr") is not None:  # it goes the same way
             for name, value in programs.environment(Path()).items():
                 monkeypatch.setenv(name, value)
@@ -221,6 +224,19 @@ def test_a_superlink_behind_a_proxy_is_asked_by_it(
         proxy.shutdown(socket.SHUT_RDWR)
         thread.join(30)
     assert [line.split()[:2] for line in heard] == [[b"CONNECT", f"{host}:1".encode()]] * by_proxy
+
+
+@pytest.mark.parametrize("listens", [False, True])
+def test_a_proxy_that_is_not_there_or_never_answers_is_named(listens, monkeypatch) -> None:
+    monkeypatch.setattr(programs, "ANSWERED_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        port = proxy.getsockname()[1]
+        if not listens:
+            proxy.close()
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}")
+        with pytest.raises(InputError, match=f"by the proxy 127.0.0.1:{port} of") as told:
+            check_reachable("192.0.2.1:8000", None)
+    assert len(str(told.value)) <= 400
 
 
 def _proxy_of(url: str) -> object:
@@ -253,6 +269,34 @@ def test_a_superlink_that_is_busy_is_not_refused(tmp_path: Path, monkeypatch) ->
         thread = threading.Thread(target=wait)
         thread.start()
         check_reachable(f"127.0.0.1:{server.getsockname()[1]}", tmp_path / "ca.pem")
+        done.set()
+        thread.join(30)
+
+
+def test_a_server_whose_headers_never_end_is_refused(tmp_path: Path, monkeypatch) -> None:
+    from airtune.engines.flower.certificates import write_certificates
+
+    write_certificates(tmp_path, ["127.0.0.1"])
+    monkeypatch.setattr(programs, "WAITED_S", 1.5)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.pem", tmp_path / "server.key")
+    done = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            with (
+                server.accept()[0] as connection,
+                suppress(OSError),
+                context.wrap_socket(connection, server_side=True) as secured,
+            ):
+                secured.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+                while not done.wait(0.05):
+                    secured.sendall(b"x")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        with pytest.raises(InputError, match=r"engine\.address = .*no answer within 1\.5 s"):
+            check_reachable(f"127.0.0.1:{server.getsockname()[1]}", tmp_path / "ca.pem")
         done.set()
         thread.join(30)
 

@@ -7,7 +7,10 @@ import shutil
 import socket
 import ssl
 import sys
+import threading
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from airtune.engines import extras
 from airtune.errors import InputError, clip, shown
@@ -22,8 +25,8 @@ SETTINGS = {
 HERE = ("127.0.0.1", "localhost", "::1")
 """Names of this machine, which no proxy is asked for."""
 
-ANSWERED_S = 10.0
-"""Time in which a SuperLink answers [s]."""
+ANSWERED_S, WAITED_S = 10.0, 60.0
+"""Time of each step in which a SuperLink answers, and longest time of all steps [s]."""
 
 
 def check_installed() -> None:
@@ -102,7 +105,7 @@ def check_reachable(address: str, certificate: str | Path | None) -> None:
     if error is not None:
         raise InputError(
             f"engine.address = {shown(address)}: no SuperLink of Flower answers there with TLS "
-            f"({clip(str(error) or type(error).__name__)})"
+            f"({clip(told(error))})"
         )
 
 
@@ -127,24 +130,73 @@ def trouble(address: str, certificate: str | Path | None) -> Exception | None:
     OSError, ValueError
         The certificate cannot be read.
     """
+    context, found = _context(certificate), list[Exception | None]()
+    # names are looked up and headers come without a limit of their own
+    asking = threading.Thread(target=lambda: found.append(_asked(address, context)), daemon=True)
+    asking.start()
+    asking.join(WAITED_S)
+    return found[0] if found else TimeoutError(f"no answer within {WAITED_S:g} s")
+
+
+def _asked(address: str, context: ssl.SSLContext) -> Exception | None:
+    """Ask at an address, and return what is in the way; None: somebody answers."""
     import httpx
 
-    context = _context(certificate)
     direct = {f"all://{f'[{name}]' if ':' in name else name}": None for name in HERE}
+    way = _Way()
     try:
+        url = httpx.URL(f"https://{address}/")
+        way.to = url.raw_host.decode(), url.port or 443
         with (
             httpx.Client(verify=context, timeout=ANSWERED_S, mounts=direct) as client,
-            client.stream("GET", f"https://{address}/"),
+            client.stream("GET", url, extensions={"trace": way.note}),
         ):
             pass  # whatever it would send: it has answered
-    except httpx.ReadTimeout:  # TLS is there, and who is behind it is busy
-        return None
-    except (httpx.HTTPError, httpx.InvalidURL, ImportError, OSError, ValueError) as error:
+    except httpx.ReadTimeout as error:  # TLS is there, and who is behind it is busy
+        return way.of(error) if way.at_proxy else None
+    except Exception as error:  # httpx raises its own, and others of addresses and proxies
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
             cause = cause.__cause__ or cause.__context__
-        return error if cause is None else cause
+        return way.of(error) if cause is None or way.at_proxy else cause
     return None
+
+
+class _Way:
+    """Whom a request goes to, as httpx tells it: the address itself, or a proxy first.
+
+    Attributes
+    ----------
+    to : (str, int)
+        Host and port that are asked for.
+    proxy : str or None
+        ``host:port`` of the proxy.
+    at_proxy : bool
+        Whether it has come no farther than to the proxy.
+    """
+
+    def __init__(self) -> None:
+        self.to = "", 0
+        self.proxy: str | None = None
+        self.at_proxy = False
+
+    def note(self, event: str, info: Mapping[str, Any]) -> None:
+        """Take note of a step of the request (httpx, "Request extensions: trace")."""
+        if event.endswith("connect_tcp.started") and (info["host"], info["port"]) != self.to:
+            self.proxy, self.at_proxy = f"{info['host']}:{info['port']}", True
+        elif event in ("proxy.start_tls.started", "socks.start_tls.started"):  # beyond it
+            self.at_proxy = False
+
+    def of(self, error: Exception) -> Exception:
+        """Return an error that names the proxy, if there is one."""
+        if self.proxy is None:
+            return error
+        return OSError(f"by the proxy {self.proxy} of the environment: {told(error)}")
+
+
+def told(error: Exception) -> str:
+    """Return what an error says, or its kind where it says nothing."""
+    return str(error) or type(error).__name__
 
 
 def _context(certificate: str | Path | None) -> ssl.SSLContext:

@@ -12,8 +12,45 @@ from airtune.engines.flower import patient
 from airtune.engines.flower.folders import SOCKET, folder_here
 from airtune.engines.flower.keeper import Kept
 from airtune.engines.flower.node import Node, serve
-from airtune.engines.flower.programs import environment, free_port, trouble
-from airtune.errors import FailedError, clip, shown
+from airtune.engines.flower.programs import environment, free_port, told, trouble
+from airtune.errors import FailedError, InputError, clip, shown
+
+
+def check_files(certificate: Path, key: Path) -> None:
+    """Refuse at once what Flower's node would wait with for ever, or end for after a while.
+
+    Parameters
+    ----------
+    certificate, key : Path
+        As of :func:`serve_node`.
+
+    Raises
+    ------
+    InputError
+        Names the option.
+    """
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import load_ssh_private_key
+
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(cadata=certificate.read_bytes().decode("ascii"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"--certificate {clip(certificate)}: must be a file with the certificate of an "
+            f"authority, PEM ({clip(told(error))})"
+        ) from None
+    try:
+        found = load_ssh_private_key(key.read_bytes(), None)
+        why = None if isinstance(found, ec.EllipticCurvePrivateKey) else "it is of another kind"
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+        why = told(error)
+    if why is not None:
+        raise InputError(
+            f"--key {clip(key)}: must be a private ECDSA key of OpenSSH without a passphrase, as "
+            f'`ssh-keygen -t ecdsa -N ""` makes one ({clip(why)})'
+        )
 
 
 def serve_node(

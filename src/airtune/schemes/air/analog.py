@@ -172,7 +172,7 @@ class Analog(AirInterface):
         transmissions : Transmission
             Beamformer and b_k of these clients, one for each of `link.subbands`.
         """
-        _tell_vanishing(normalisation, uploads.clients, link.radio.round)
+        _tell_vanishing(normalisation, uploads, link.radio.round)
         slot = () if uploads.slot is None else (uploads.slot,)
         noise = generator(link.radio.seed, "noise", link.radio.round, *slot)
         airs = [self.averaged(one.true.of(uploads.clients)) for one in link.subbands]
@@ -225,15 +225,18 @@ def as_reported(own: Scales, uploads: Uploads) -> Scales:
     return own if uploads.impairments is None else uploads.impairments.reported(own)
 
 
-def _tell_vanishing(normalisation: Normalisation, clients: Integer, round_index: int) -> None:
+def _tell_vanishing(normalisation: Normalisation, uploads: Uploads, round_index: int) -> None:
     """Warn of clients that stay silent because their updates vanish beside those of others."""
     common = normalisation
     some = (common.scales.deviations[:, common.sent] > 0).any(axis=1)
-    silent = clients[some & (common.weights > 0) & (common.effective_weights == 0)]
-    if len(silent):
+    silent = uploads.clients[some & (common.weights > 0) & (common.effective_weights == 0)]
+    new = [client for client in silent.tolist() if client not in uploads.told]
+    if new:
+        uploads.told.update(new)
         warnings.warn(
-            f"clients {clip(', '.join(map(str, silent.tolist())))} stay silent in round "
-            f"{round_index}: their parts of the sum are below {scales.LEAST:g} of the largest one",
+            f"clients {clip(', '.join(map(str, new)))} stay silent in round {round_index}: their "
+            f"parts of the sum are below {scales.LEAST:g} of the largest one; later rounds in "
+            "which they do are not told",
             RoundWarning,
             stacklevel=3,
         )

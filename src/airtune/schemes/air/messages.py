@@ -39,6 +39,9 @@ class Uploads:
     held : HeldUpdates or None
         Where the updates stay with the clients: the server asks for scales and one sum.  `updates`
         has no columns then.
+    told : set of int
+        Clients of whom the user has been warned that they vanish beside others; those of a round
+        are added.
     """
 
     updates: Floating
@@ -49,6 +52,7 @@ class Uploads:
     impairments: Impairments | None = None
     slot: int | None = None
     held: HeldUpdates | None = None
+    told: set[int] = field(default_factory=set)
 
     @property
     def entries(self) -> int:
