@@ -59,6 +59,7 @@ class RayEngine(Engine):
         self._opened = ExitStack()
         self._workers: list[Any] = []
         self._facts: dict[str, Any] = {}
+        self._scenario: Any = None
 
     @classmethod
     def check(cls, scenario: Scenario) -> None:
@@ -90,6 +91,15 @@ class RayEngine(Engine):
         sizes: Sizes = self._facts["sizes"]
         return sizes
 
+    def under(self, scenario: Scenario) -> RayEngine:
+        """Return an engine with another payload on the same workers, which stay this one's."""
+        import ray
+
+        other = type(self)()
+        other._workers, other._facts = self._workers, self._facts
+        other._scenario = ray.put(scenario)
+        return other
+
     def processes(self) -> list[int]:
         """Return the process numbers of the workers on their machines."""
         return [_asked(worker.begin)["process"] for worker in self._workers]
@@ -120,6 +130,7 @@ class RayEngine(Engine):
                 seed,
                 round_index,
                 {names[i]: known[names[i]] for i in part if names[i] in known},
+                self._scenario,
             )
             for worker, part in zip(self._workers, parts, strict=False)
         ]
