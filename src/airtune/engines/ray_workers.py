@@ -27,13 +27,19 @@ from airtune.errors import InputError
 from airtune.registry import IMPORTED
 
 if TYPE_CHECKING:
-    from airtune.learning.results import ClientState, Evaluation
+    from airtune.learning.results import ClientState, ClientUpdate, Evaluation
     from airtune.learning.sizes import Sizes
     from airtune.scenario import Scenario
 
 
 class RayWorker(Worker):
     """A worker whose evaluations wait for the shares of others in Ray's store."""
+
+    def updates_under(self, scenario: Scenario, *given: Any) -> list[ClientUpdate]:
+        """Compute the updates of some clients with the payload of another scenario."""
+        other = RayWorker(scenario, self._seed, *self._place)
+        other._made = self.learner.under(scenario)
+        return other.updates(*given)
 
     def evaluate_with(self, adapter: NDArray[np.float32], others: Sequence[Any]) -> Evaluation:
         """Score an adapter with the shares that other workers are computing at the same time."""
@@ -123,14 +129,13 @@ class RayEngine(Engine):
         parts = [part for part in shares(sizes, len(self._workers)) if part]
         asks = [
             partial(
-                worker.updates.remote,
+                *self._updates_of(worker),
                 sent,
                 [names[i] for i in part],
                 [sizes[i] for i in part],
                 seed,
                 round_index,
                 {names[i]: known[names[i]] for i in part if names[i] in known},
-                self._scenario,
             )
             for worker, part in zip(self._workers, parts, strict=False)
         ]
@@ -143,6 +148,12 @@ class RayEngine(Engine):
         for state in found.states.values():
             state |= {name: np.array(array) for name, array in state.items()}
         return found
+
+    def _updates_of(self, worker: Any) -> tuple[Any, ...]:
+        """Return the method of a worker that computes updates, and its first arguments."""
+        if self._scenario is None:
+            return (worker.updates.remote,)
+        return worker.updates_under.remote, self._scenario
 
     def evaluate(self, adapter: NDArray[np.float32]) -> Evaluation:
         import ray

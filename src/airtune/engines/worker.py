@@ -114,15 +114,10 @@ class Worker:
         seed: int,
         round_index: int,
         states: Mapping[int, ClientState],
-        scenario: Scenario | None = None,
     ) -> list[ClientUpdate]:
-        """Compute the updates of some clients; see ``Learner.client_updates``.
-
-        With a `scenario` as for :meth:`airtune.engines.Engine.under` they are those of its payload.
-        """
+        """Compute the updates of some clients; see ``Learner.client_updates``."""
         own = {client: _writable(state) for client, state in states.items()}
-        learner = self.learner if scenario is None else self.learner.under(scenario)
-        return learner.client_updates(
+        return self.learner.client_updates(
             np.array(adapter), clients, batch_sizes, seed, round_index, own
         )
 
