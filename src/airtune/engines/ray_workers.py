@@ -129,7 +129,7 @@ class RayEngine(Engine):
         parts = [part for part in shares(sizes, len(self._workers)) if part]
         asks = [
             partial(
-                *self._updates_of(worker),
+                self._updates_of(worker),
                 sent,
                 [names[i] for i in part],
                 [sizes[i] for i in part],
@@ -149,11 +149,11 @@ class RayEngine(Engine):
             state |= {name: np.array(array) for name, array in state.items()}
         return found
 
-    def _updates_of(self, worker: Any) -> tuple[Any, ...]:
-        """Return the method of a worker that computes updates, and its first arguments."""
+    def _updates_of(self, worker: Any) -> Callable[..., Any]:
+        """Return what asks a worker for updates with the payload of this engine."""
         if self._scenario is None:
-            return (worker.updates.remote,)
-        return worker.updates_under.remote, self._scenario
+            return partial(worker.updates.remote)
+        return partial(worker.updates_under.remote, self._scenario)
 
     def evaluate(self, adapter: NDArray[np.float32]) -> Evaluation:
         import ray

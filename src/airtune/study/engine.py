@@ -49,5 +49,6 @@ def sharing(started: Started | None, scenario: Scenario) -> Started | None:
 
     None where there is nothing to share: another engine is to be started.
     """
-    other = None if started is None else started[0].under(scenario)
+    under = getattr(started[0], "under", None) if started is not None else None
+    other = under(scenario) if under is not None else None
     return None if started is None or other is None else (other, started[1])
