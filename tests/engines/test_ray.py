@@ -224,6 +224,38 @@ def test_the_commands_with_ray_write_what_they_write_here(scenario, tmp_path) ->
 
 @needs_ray
 @pytest.mark.slow
+def test_payloads_that_plans_choose_share_the_workers(scenario, tmp_path) -> None:
+    """Workers for every processor, pilots of three payloads and a plan for each scheme."""
+    from airtune.scenario import file
+
+    path = tmp_path / "scenario.yaml"
+    path.write_text(file.dump(scenario.model_copy(update={"schemes": ("ideal", "fixed")})))
+    planned = {
+        "plan": "own",
+        "aggregation.payload": "planned",
+        "planning.objective": "time",
+        "planning.rounds": "planned",
+        "planning.pilot_rounds": 2,
+        "engine.workers": "null",
+    }
+    options = [part for name, x in planned.items() for part in ("--set", f"{name}={x}")]
+    found = {}
+    for name in ("ray", "local"):
+        cache = f"cache={tmp_path / name / 'cache'}"  # pilots of its own
+        line = command(
+            *("compare", path, *options, "--set", cache, "--engine", name),
+            folder=tmp_path / name / "run",
+        )
+        done = subprocess.run(line, capture_output=True, text=True, timeout=900)
+        assert done.returncode == 0, done.stderr
+        pilots = (tmp_path / name / "run" / "pilots-0.json").read_text()
+        found[name] = json.loads(done.stdout)["schemes"], json.loads(pilots)["pilots"]
+    assert list(found["ray"][1]) == ["lora", "ffa", "rolora"]
+    assert found["ray"] == found["local"]
+
+
+@needs_ray
+@pytest.mark.slow
 def test_a_sweep_runs_every_cell_once_though_a_worker_is_killed(scenario, tmp_path) -> None:
     from airtune.scenario import file
 

@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 
 from airtune import record
 from airtune.commands.app import app
-from airtune.report import comparison, run_folder
+from airtune.report import comparison, run_folder, style, svg
 from airtune.scenario import Scenario
+from airtune.study.difference import difference
 
 WriteRun = Callable[[Sequence[str]], Path]
 
@@ -106,6 +107,34 @@ def test_names_of_schemes_are_text(folders: list[Path], tmp_path: Path, hostile:
     assert len(set(ids)) == len(ids)
 
 
+def test_schemes_that_are_titled_as_other_tables_have_one_of_their_own(
+    folders: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparison, "draw", lambda folders: [])  # takes most of the time
+    same = ["Settings", "Environment", style.scheme_style("movable").label]
+    for number, folder in enumerate(folders):
+        path = folder / "results.json"
+        results = json.loads(path.read_text())
+        for name in same:
+            results["schemes"][name] = results["schemes"]["movable"]
+        record.write_json(path, results)
+        run = folder / "environment.json"
+        record.write_json(run, json.loads(run.read_text()) | {"platform": f"machine {number}"})
+    found = difference(folders)
+    found["settings"] = {"seed": [1, 2]}
+    content = comparison.content_of(found)
+    assert content["differing"]["Settings"] == [("seed", "1", "2")]
+    assert ("platform", "machine 0", "machine 1") in content["differing"]["Environment"]
+    titles = [title for title, _ in content["schemes"]]
+    assert len(titles) == len(found["schemes"]) and titles.count(same[2]) == 2
+    text = comparison.body(found, folders)
+    assert text.count("<h2>Settings</h2>") == text.count("<h2>Environment</h2>") == 2
+    heads = re.findall(r'<tr><th scope="col">(\w+)</th>', text)
+    assert heads == ["Setting", "What", *["Figure"] * len(titles)]
+    done = CliRunner().invoke(app, ["diff", *map(str, folders)])
+    assert done.exit_code == 0 and "machine 1" in done.output
+
+
 def test_no_file_of_a_run_is_replaced(folders: list[Path]) -> None:
     page = folders[1] / "results.json"
     before = page.read_bytes()
@@ -133,3 +162,15 @@ def test_runs_without_a_common_scheme_have_tables_alone(
 def test_many_runs_keep_a_letter_each() -> None:
     letters = [comparison.letter(n) for n in range(40)]
     assert len(set(letters)) == 40
+
+
+def test_figures_of_like_names_have_identifiers_of_their_own() -> None:
+    drawing = '<svg><defs><path id="p"/></defs><use xlink:href="#p" clip-path="url(#p)"/></svg>'
+    names = ["a.b", "a-b", "a_b", "a b", "a_2e_b", "ä", "_"]
+    marks = []
+    for name in names:
+        text = svg.inline(drawing, name, "a drawing")
+        (mark,) = re.findall(r'id="([A-Za-z0-9_-]+)"', text)
+        assert f'href="#{mark}"' in text and f'"url(#{mark})"' in text
+        marks.append(mark)
+    assert len(set(marks)) == len(names)

@@ -15,6 +15,7 @@ from airtune.engines import LocalEngine
 from airtune.errors import InputError
 from airtune.learning import learner
 from airtune.planning.pilot import Pilot
+from airtune.registry import ENGINES
 from airtune.scenario import Scenario
 from airtune.study import cells
 from airtune.study.kept_pilots import keep_pilots, read_kept
@@ -92,6 +93,44 @@ def test_clients_that_learn_from_wrong_answers_are_honest_in_the_pilot(scenario:
     pilot = find_pilot(poisoned, 1, made, None, started)  # type: ignore[arg-type]  # as above
     # the cache, where an honest run of the same settings looks, has no other either
     assert pilot == find_pilot(scenario, 1, made) == run_pilot(pilot_scenario(scenario), 1, made)  # type: ignore[arg-type]  # as above
+
+
+@pytest.mark.parametrize("payload", ["lora", "planned"])
+def test_the_pilot_of_honest_clients_leaves_the_kind_of_the_run_s_engine(
+    scenario: Scenario, monkeypatch: pytest.MonkeyPatch, payload: str
+) -> None:
+    """A second engine of a kind that takes all processors would wait for the first."""
+
+    class Greedy(LocalEngine):
+        """Has one place for all engines of its kind."""
+
+        taken = 0
+
+        def start(self, *given):  # type: ignore[no-untyped-def]  # as the base
+            Greedy.taken += 1
+            assert Greedy.taken == 1, "would wait for ever"
+            return super().start(*given)
+
+    monkeypatch.setattr(ENGINES, "_objects", dict(ENGINES._objects))
+    monkeypatch.setattr(ENGINES, "_added", list(ENGINES._added))
+    ENGINES.add("greedy", Greedy)
+    changes = {"training__server_optimizer": "adam", "aggregation__payload": payload}
+    honest = with_settings(scenario, **changes)
+    poisoned = with_settings(
+        honest, engine__name="greedy", faults__poison={"kind": "label-noise", "share": 1.0}
+    )
+
+    def made(scenario: Scenario, seed: int, progress: object = None) -> Factors:
+        assert not scenario.faults.poison.active or scenario is poisoned
+        return Factors(scenario, seed)
+
+    engine = Greedy(made)  # type: ignore[arg-type]  # of a stand-in for a learner
+    started = engine, engine.start(poisoned, 1)
+    found = find_pilots(poisoned, 1, made, None, started)  # type: ignore[arg-type]  # as above
+    assert Greedy.taken == 1
+    for file in Path(scenario.cache).glob(f"pilot-*/{FILE}"):
+        file.unlink()
+    assert found == find_pilots(honest, 1, made)  # type: ignore[arg-type]  # as above
 
 
 def test_the_server_runs_it_on_public_data_at_its_own_cost(scenario: Scenario) -> None:

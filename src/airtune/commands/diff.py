@@ -32,11 +32,11 @@ def show_difference(folders: Sequence[Path], as_json: bool, page: Path | None = 
     if as_json:
         show_json(found)
         return
-    tables = comparison.content_of(found)
-    letters = tables["letters"]
+    content = comparison.content_of(found)
+    letters = content["letters"]
     show_lines(f"{called}: {folder} ({name})" for called, folder, name in comparison.listed(found))
     for title in ("Settings", "Environment"):
-        if rows := tables["tables"][title]:
+        if rows := content["differing"][title]:
             show_rows((title, *letters), _escaped(rows))
         elif title == "Settings":
             show_lines(["The settings are the same."])

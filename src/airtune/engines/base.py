@@ -201,6 +201,24 @@ class Engine(ABC):
             What clients that took part before remember, by index.
         """
 
+    def under(self, scenario: Scenario) -> Engine | None:
+        """Return an engine with another payload that uses what this one has started.
+
+        It is for those whose processes take a share of machines for themselves, of which a second
+        lot would wait for the first.  By default there is none, and another engine is started.
+
+        Parameters
+        ----------
+        scenario : Scenario
+            Differs from that of :meth:`start` in what `aggregation.payload` sends.
+
+        Returns
+        -------
+        Engine or None
+            Started, at work until this one is closed, and closed without an effect on it.
+        """
+        return None
+
     def check_round(  # noqa: B027
         self, computed: RoundUpdates, selected: NDArray[np.int64]
     ) -> None:

@@ -27,13 +27,19 @@ from airtune.errors import InputError
 from airtune.registry import IMPORTED
 
 if TYPE_CHECKING:
-    from airtune.learning.results import ClientState, Evaluation
+    from airtune.learning.results import ClientState, ClientUpdate, Evaluation
     from airtune.learning.sizes import Sizes
     from airtune.scenario import Scenario
 
 
 class RayWorker(Worker):
     """A worker whose evaluations wait for the shares of others in Ray's store."""
+
+    def updates_under(self, scenario: Scenario, *given: Any) -> list[ClientUpdate]:
+        """Compute the updates of some clients with the payload of another scenario."""
+        other = RayWorker(scenario, self._seed, *self._place)
+        other._made = self.learner.under(scenario)
+        return other.updates(*given)
 
     def evaluate_with(self, adapter: NDArray[np.float32], others: Sequence[Any]) -> Evaluation:
         """Score an adapter with the shares that other workers are computing at the same time."""
@@ -59,6 +65,7 @@ class RayEngine(Engine):
         self._opened = ExitStack()
         self._workers: list[Any] = []
         self._facts: dict[str, Any] = {}
+        self._scenario: Any = None
 
     @classmethod
     def check(cls, scenario: Scenario) -> None:
@@ -90,6 +97,15 @@ class RayEngine(Engine):
         sizes: Sizes = self._facts["sizes"]
         return sizes
 
+    def under(self, scenario: Scenario) -> RayEngine:
+        """Return an engine with another payload on the same workers, which stay this one's."""
+        import ray
+
+        other = type(self)()
+        other._workers, other._facts = self._workers, self._facts
+        other._scenario = ray.put(scenario)
+        return other
+
     def processes(self) -> list[int]:
         """Return the process numbers of the workers on their machines."""
         return [_asked(worker.begin)["process"] for worker in self._workers]
@@ -113,7 +129,7 @@ class RayEngine(Engine):
         parts = [part for part in shares(sizes, len(self._workers)) if part]
         asks = [
             partial(
-                worker.updates.remote,
+                self._updates_of(worker),
                 sent,
                 [names[i] for i in part],
                 [sizes[i] for i in part],
@@ -132,6 +148,12 @@ class RayEngine(Engine):
         for state in found.states.values():
             state |= {name: np.array(array) for name, array in state.items()}
         return found
+
+    def _updates_of(self, worker: Any) -> Callable[..., Any]:
+        """Return what asks a worker for updates with the payload of this engine."""
+        if self._scenario is None:
+            return partial(worker.updates.remote)
+        return partial(worker.updates_under.remote, self._scenario)
 
     def evaluate(self, adapter: NDArray[np.float32]) -> Evaluation:
         import ray

@@ -60,12 +60,15 @@ def build(found: Found, folders: Sequence[Path], target: Path) -> Path:
 
 def body(found: Found, folders: Sequence[Path]) -> str:
     """Return figures and tables as markup; arguments and errors as of :func:`build`."""
-    content = {"heads": _HEADS, **content_of(found)}
-    return page.part("comparison_body.html", draw(folders), content)
+    content = content_of(found)
+    tables = [(title, _HEADS[title], rows) for title, rows in content["differing"].items()]
+    tables += [(label, "Figure", rows) for label, rows in content["schemes"]]
+    shown = {"letters": content["letters"], "tables": tables}
+    return page.part("comparison_body.html", draw(folders), shown)
 
 
 _HEADS = {"Settings": "Setting", "Environment": "What"}
-"""Headings of the first column of tables; ``Figure`` in those of schemes."""
+"""Headings of the first column of tables of what differs."""
 
 
 def letter(index: int) -> str:
@@ -86,20 +89,30 @@ def listed(found: Found) -> list[tuple[str, str, str]]:
 
 
 def content_of(found: Found) -> dict[str, Any]:
-    """Return the letters of the runs, and the tables by their titles: rows of texts.
+    """Return the letters of the runs, and the rows of texts of all tables.
 
     Parameters
     ----------
     found : mapping
         As of :func:`airtune.study.difference.difference`.
+
+    Returns
+    -------
+    dict
+        ``letters``; ``differing``, by title the tables of settings and environment; ``schemes``,
+        a list with title and table of each, of which several may be titled alike.
     """
-    tables = {
-        title: [(path, *map(_plain, row)) for path, row in found[key].items()]
-        for title, key in (("Settings", "settings"), ("Environment", "environment"))
+    return {
+        "letters": [letter(n) for n in range(len(found["runs"]))],
+        "differing": {
+            title: [(path, *map(_plain, row)) for path, row in found[key].items()]
+            for title, key in (("Settings", "settings"), ("Environment", "environment"))
+        },
+        "schemes": [
+            (style.scheme_style(scheme).label, result_rows(figures))
+            for scheme, figures in found["schemes"].items()
+        ],
     }
-    for scheme, figures in found["schemes"].items():
-        tables[style.scheme_style(scheme).label] = result_rows(figures)
-    return {"letters": [letter(n) for n in range(len(found["runs"]))], "tables": tables}
 
 
 def result_rows(figures: Mapping[str, Sequence[Any]]) -> list[tuple[str, ...]]:

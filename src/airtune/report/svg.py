@@ -34,7 +34,7 @@ def inline(text: str, prefix: str, alt: str) -> str:
         What matplotlib wrote, with text as paths.
     prefix : str
         Prefix of the identifiers, different for every figure; what is no letter, digit or hyphen
-        in it becomes one.
+        in it is written as its code, so that they stay different.
     alt : str
         The figure in words.
     """
@@ -45,7 +45,7 @@ def inline(text: str, prefix: str, alt: str) -> str:
     text = _STYLE.sub(lambda match: _attributes(match[1]), text)
     text = _NAMESPACE.sub("", text)
     text = _GROUP_ID.sub("<g", text)
-    prefix = _NO_NAME.sub("-", prefix)
+    prefix = _NO_NAME.sub(lambda match: f"_{ord(match[0]):x}_", prefix)
     text = _ID.sub(lambda match: f'id="{prefix}-{match[1]}"', text)
     text = _HREF.sub(lambda match: f'href="#{prefix}-{match[1]}"', text)
     text = _URL.sub(lambda match: f"url(#{prefix}-{match[1]})", text)

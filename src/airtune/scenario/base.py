@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic_core import core_schema
 
 from airtune.registry import Registry
+from airtune.scenario.allowed import allowed
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -177,11 +178,20 @@ class Settings(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _refuse_booleans_as_numbers(cls, value: Any, info: ValidationInfo) -> Any:
-        annotation = cls.model_fields[str(info.field_name)].annotation
-        entries = value if isinstance(value, list | tuple) else [value]
-        may = annotation is bool or bool in get_args(annotation)
+        name = str(info.field_name)
+        annotation = cls.model_fields[name].annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            return value  # refused as what is no section
+        kinds = get_args(annotation)
+        may, entries = annotation is bool or bool in kinds, [value]
+        if isinstance(value, list | tuple):
+            entries = list(value)
+        elif isinstance(value, Mapping) and get_origin(annotation) is dict:
+            may, entries = bool in get_args(kinds[1]), list(value.values())
         if not may and any(isinstance(x, bool) for x in entries):
-            raise ValueError("must not be a boolean")
+            wanted = allowed(cls.model_json_schema()["properties"][name])
+            which = "not a boolean" if isinstance(value, bool) else "with no boolean"
+            raise ValueError(f"must be {wanted}, {which}")
         return value
 
     @model_validator(mode="before")

@@ -46,7 +46,8 @@ def explain(error: ValidationError) -> tuple[str, str]:
     if first["type"] == "extra_forbidden":
         written = _down(path, first["input"])
         return path, f"unknown setting {clip(written)}; {alternatives(written)}{more}"
-    if first["type"] == "value_error" and isinstance(first["input"], Mapping):
+    of_section = not path or section_at(path) is not None
+    if first["type"] == "value_error" and of_section and isinstance(first["input"], Mapping):
         # A rule between settings: the sentence already names them.
         prefix = f"{name}: " if first["loc"] else ""
         return path, f"{prefix}{first['ctx']['error']}{more}"

@@ -17,7 +17,7 @@ from airtune.registry import ENGINES
 from airtune.scenario import Scenario
 from airtune.scenario.learning import Pretraining
 from airtune.scenario.radio import Aggregation
-from airtune.study.engine import HERE, session
+from airtune.study.engine import HERE, session, sharing
 from airtune.study.measuring import Measuring
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ def check_plans(scenario: Scenario, seed: int) -> None:
 class _Engines:
     """The engines of a seed, closed at the end.
 
-    One for each pre-training, and each payload, that plans ask for.
+    One for each pre-training, and each payload, that plans ask for; payloads share what they can.
     """
 
     def __init__(
@@ -225,10 +225,17 @@ class _Engines:
         """Return a started engine and the sizes that it has."""
         key = scenario.pretraining, scenario.aggregation
         if key not in self._started:
-            engine: Engine = ENGINES[scenario.engine.name](self.learners)
-            self._opened.callback(engine.close)  # also when it fails to start
-            self._started[key] = engine, engine.start(scenario, self.seed, self.preparing)
+            self._started[key] = self._shared(scenario) or self._new(scenario)
         return self._started[key]
+
+    def _shared(self, scenario: Scenario) -> tuple[Engine, Sizes] | None:
+        alike = (one for key, one in self._started.items() if key[0] == scenario.pretraining)
+        return sharing(next(alike, None), scenario)
+
+    def _new(self, scenario: Scenario) -> tuple[Engine, Sizes]:
+        engine: Engine = ENGINES[scenario.engine.name](self.learners)
+        self._opened.callback(engine.close)  # also when it fails to start
+        return engine, engine.start(scenario, self.seed, self.preparing)
 
     def inputs_of(self, run: FederatedRun) -> dict[str, Any]:
         """Return what a run depends on beyond its settings, with a digest of each file."""

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airtune.errors import InputError, shown
 from airtune.registry import ENGINES
 from airtune.scenario import Scenario
+
+if TYPE_CHECKING:
+    from airtune.engines import Engine
+    from airtune.learning.sizes import Sizes
+
+    Started = tuple[Engine, Sizes]
 
 HERE = ("local", "ray", "flower")
 """Engines whose files are at hand in this process: budgets are checked before they start."""
@@ -36,3 +42,13 @@ def session(scenario: Scenario) -> AbstractContextManager[Any]:
     """Return a block around all engines of a study, within which they share what they may."""
     begin = getattr(ENGINES[scenario.engine.name], "session", None)
     return nullcontext() if begin is None else begin(scenario)
+
+
+def sharing(started: Started | None, scenario: Scenario) -> Started | None:
+    """Return an engine with another payload that uses what one has started, with its sizes.
+
+    None where there is nothing to share: another engine is to be started.
+    """
+    under = getattr(started[0], "under", None) if started is not None else None
+    other = under(scenario) if under is not None else None
+    return None if started is None or other is None else (other, started[1])

@@ -28,6 +28,7 @@ from airtune.record.whole import open_file
 from airtune.registry import ENGINES
 from airtune.scenario import Budget, Faults, Planning, Scenario
 from airtune.study.dependence import depends_on
+from airtune.study.engine import sharing
 from airtune.study.kept_pilots import read_kept
 
 if TYPE_CHECKING:
@@ -143,10 +144,10 @@ def find_pilots(
 ) -> dict[str, Pilot]:
     """Return the pilots of a scenario and a seed, by the payload that they send.
 
-    Where `aggregation.payload` is planned there is one for each candidate, which starts an engine
-    of its own; else one by the name ``""``, or none where the plan needs none.  Parameters and
-    errors are those of :func:`find_pilot`; those in the file `kept`, of a run that goes on, come
-    first.
+    Where `aggregation.payload` is planned there is one for each candidate, on an engine that shares
+    what the engine of the run has started, or else starts by itself and is closed; else one by the
+    name ``""``, or none where the plan needs none.  Parameters and errors are those of
+    :func:`find_pilot`; those in the file `kept`, of a run that goes on, come first.
     """
     if scenario.planning.predicts and kept is not None:
         payloads = candidates(scenario) if is_planned(scenario) else ("",)
@@ -154,11 +155,13 @@ def find_pilots(
         if before is not None:
             return before
     if is_planned(scenario):
-        return {
-            name: found
-            for name in candidates(scenario)
-            if (found := find_pilot(with_payload(scenario, name), seed, prepare, progress))
-        }
+        found = {}
+        for name in candidates(scenario):
+            own = with_payload(scenario, name)
+            shared = sharing(started, own)
+            if one := find_pilot(own, seed, prepare, progress, shared):
+                found[name] = one
+        return found
     pilot = find_pilot(scenario, seed, prepare, progress, started)
     return {} if pilot is None else {"": pilot}
 
