@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from airtune.errors import MESSAGE, InputError
 from airtune.learning import parquet
 from airtune.learning.formats import FORMATS, read_records, to_records, used_fields
+from airtune.learning.pages import pages
 from airtune.learning.rows import read_rows
 from airtune.scenario.learning import Data
 
@@ -121,14 +122,86 @@ def test_many_values_of_few_bytes_are_refused_before_they_are_read(
 def test_files_that_say_too_little_of_themselves_are_refused_as_they_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    path = write(tmp_path / "data.parquet", x=columns_of(kind, 100_000))
-    monkeypatch.setattr(parquet._Count, "foresee", lambda self, about, leaves: None)
-    monkeypatch.setattr("airtune.memory.total_bytes", lambda: 0.5e6)
+    path = write(tmp_path / "data.parquet", x=columns_of(kind, 300_000))
+    monkeypatch.setattr(parquet._Count, "foresee", lambda *_: None)
+    monkeypatch.setattr("airtune.memory.total_bytes", lambda: 2e6)
     with pytest.raises(InputError, match=r"its records need about .* of memory"):
         read_rows(path)
     monkeypatch.setattr("airtune.memory.total_bytes", lambda: 1e15)
     monkeypatch.setattr(parquet, "VALUES", 50_000)
     with pytest.raises(InputError, match="and one for each byte"):
+        read_rows(path)
+
+
+def test_a_column_that_says_to_be_shorter_than_its_pages_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pyarrow import parquet as files
+
+    number = 1_000_000
+    path = write(tmp_path / "data.parquet", x=columns_of("list of nulls", number))
+    body = path.read_bytes()
+    # Thrift: field 5 of the column, one integer of 64 bits, zigzag in groups of 7 bits.
+    stated = b"\x16" + bytes(
+        [2 * number & 127 | 128, 2 * number >> 7 & 127 | 128, 2 * number >> 14]
+    )
+    assert body.count(stated) == 1
+    path.write_bytes(body.replace(stated, b"\x16\x82\x80\x00"))
+    assert files.read_metadata(path).row_group(0).column(0).num_values == 1
+    monkeypatch.setattr(parquet, "VALUES", 900_000)
+    monkeypatch.setattr(parquet, "_unpacked", lambda column: pytest.fail("was read"))
+    with pytest.raises(InputError, match=r"bytes hold 10000.* rows and values"):
+        read_rows(path)
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+@pytest.mark.parametrize("compression", ["none", "zstd"])
+@pytest.mark.parametrize("dictionary", [False, True])
+def test_pages_are_those_of_the_library_that_wrote_them(
+    tmp_path: Path, version: str, compression: str, dictionary: bool
+) -> None:
+    from pyarrow import parquet as files
+
+    path = tmp_path / "data.parquet"
+    texts = [str(number % 700) * 5 for number in range(4000)]
+    table = pyarrow.table({"x": texts, "y": [[1.0, None]] * 4000, "z": pyarrow.nulls(4000)})
+    options = {"data_page_version": version, "compression": compression}
+    files.write_table(
+        table, path, use_dictionary=dictionary, row_group_size=1500, data_page_size=2000,
+        write_batch_size=100, **options,
+    )  # fmt: skip
+    about, data = files.read_metadata(path), path.read_bytes()
+    for group in map(about.row_group, range(about.num_row_groups)):
+        for chunk in map(group.column, range(about.num_columns)):
+            begin = chunk.dictionary_page_offset or chunk.data_page_offset
+            found = list(pages(data, begin, chunk.num_values))
+            assert sum(page.values for page in found) == chunk.num_values
+            # The library counts the headers, too.
+            headers = chunk.total_uncompressed_size - sum(page.size for page in found)
+            assert 10 * len(found) < headers < 200 * len(found)
+    assert len(list(pages(data, about.row_group(0).column(0).data_page_offset, 1500))) > 1
+
+
+@given(st.binary(max_size=300), st.integers(-10, 400))
+def test_headers_of_pages_may_hold_anything(data: bytes, offset: int) -> None:
+    try:
+        found = list(pages(data, offset, 100))
+    except ValueError as error:
+        assert "page" in str(error)
+    else:
+        assert sum(page.values for page in found) >= 100
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_missing_lists_of_fixed_size_are_counted_as_long_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nested: bool
+) -> None:
+    column = pyarrow.nulls(200, pyarrow.list_(pyarrow.float32(), 3000))
+    path = write(tmp_path / "data.parquet", x=one_list(column) if nested else column)
+    assert path.stat().st_size < 1000
+    monkeypatch.setattr("airtune.memory.total_bytes", lambda: 2.4e6)
+    monkeypatch.setattr(parquet, "_unpacked", lambda column: pytest.fail("was read"))
+    with pytest.raises(InputError, match=r"its records need about .* of memory"):
         read_rows(path)
 
 
@@ -157,24 +230,25 @@ def test_a_parquet_file_that_unpacks_to_more_than_the_memory_is_refused(
     assert len(str(refused.value)) <= MESSAGE
 
 
-@pytest.mark.parametrize("nested", [False, True])
+POOL = pyarrow.proxy_memory_pool(pyarrow.system_memory_pool())
+"""Knows the most that was taken of it alone; it must outlive all of that."""
+
+
+@pytest.mark.parametrize("nested", [True, False])
 def test_long_values_of_a_parquet_file_are_counted_before_they_are_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nested: bool
 ) -> None:
     rows = [[{"value": "x" * 2_000_000}] if nested else "x" * 2_000_000] * 40
     path = write(tmp_path / "data.parquet", instruction=rows, output=["y"] * 40)
     monkeypatch.setattr("airtune.memory.total_bytes", lambda: 60e6)
-    usual, own = (
-        pyarrow.default_memory_pool(),
-        pyarrow.proxy_memory_pool(pyarrow.system_memory_pool()),
-    )
-    pyarrow.set_memory_pool(own)
+    usual = pyarrow.default_memory_pool()
+    pyarrow.set_memory_pool(POOL)
     try:
         with pytest.raises(InputError, match=r"its records need about .* of memory"):
             read_rows(path)
     finally:
         pyarrow.set_memory_pool(usual)
-    assert 2e6 <= own.max_memory() <= 20e6
+    assert 2e6 <= POOL.max_memory() <= 20e6
 
 
 READ = """

@@ -35,6 +35,9 @@ OBJECT = 64.0
 POINTER = 9.0
 """Memory of naming an object in a list, which keeps room for some more [bytes]."""
 
+STEP = 2.0**20
+"""Memory between two looks at how much there is [bytes]."""
+
 PAGE = 8
 """Values that take as long as the header of a page."""
 
@@ -91,7 +94,8 @@ def _rows(path: Path, columns: Collection[str] | None) -> Iterator[dict[str, Any
     from pyarrow import parquet
 
     about = parquet.read_metadata(path)
-    names = dict.fromkeys(about.schema.to_arrow_schema().names)
+    schema = about.schema.to_arrow_schema()
+    names = dict.fromkeys(schema.names)
     used = [name for name in names if columns is None or name in columns]
     starts = tuple(f"{name}." for name in used)
     leaves = [
@@ -100,7 +104,8 @@ def _rows(path: Path, columns: Collection[str] | None) -> Iterator[dict[str, Any
         if f"{leaf.path}.".startswith(starts)
     ]
     count = _Count(path, len(used))
-    count.foresee(about, leaves)
+    kinds = [field.type for field in schema if field.name in used]
+    count.foresee(about, leaves, max(map(_padded, kinds), default=1))
     # What the file holds once for many rows stays so until all of these have been counted.
     texts = [leaf.path for _, leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
     unread = tuple(sorted(names.keys() - {*used})[:NAMES])
@@ -125,31 +130,32 @@ class _Count:
         self.path, self.what = path, f"data.source: {clip(path)}"
         self.file_bytes = path.stat().st_size
         self.row_bytes = ROW + sys.getsizeof(str(path)) + _dict_bytes(columns)
-        self.bytes = self.values = 0.0
+        self.bytes = self.values = self.demanded = 0.0
 
-    def foresee(self, about: Any, leaves: list[tuple[int, Any]]) -> None:
+    def foresee(self, about: Any, leaves: list[tuple[int, Any]], padded: int) -> None:
         """Refuse by what the file says of itself: its metadata, and its pages."""
         values = float(max(about.num_rows, 0))
         size = values * self.row_bytes
-        self._check(values, size)
+        self._check_values(values)
         with self.path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
             for group in map(about.row_group, range(about.num_row_groups)):
                 for index, leaf in leaves:
                     chunk = group.column(index)
                     fixed = leaf.physical_type == "FIXED_LEN_BYTE_ARRAY"
-                    value_bytes = POINTER + (max(leaf.length, 0) if fixed else 0)
+                    value_bytes = padded * (POINTER + (max(leaf.length, 0) if fixed else 0))
                     begin = chunk.dictionary_page_offset or chunk.data_page_offset
                     left = max(chunk.num_values, 0)
                     values += left
                     size += value_bytes * left
-                    self._check(values, size)
+                    self._check_values(values)
                     for page in pages(data, min(begin, chunk.data_page_offset), left):
                         # Beyond what the metadata says, and the page itself, which takes time.
                         more = max(page.values - left, 0)
                         left = max(left - page.values, 0)
                         values += PAGE + more
                         size += value_bytes * more + PARSED * page.size
-                        self._check(values, size)
+                        self._check_values(values)
+        self._demand(size)
 
     def add(self, batch: Any) -> None:
         """Count the rows of a batch before they become Python objects."""
@@ -159,16 +165,38 @@ class _Count:
             values, size = _unpacked(column)
             self.values += values
             self.bytes += size
-        self._check(self.values, self.bytes)
+        self._check_values(self.values)
+        if self.bytes > self.demanded + STEP:
+            self._demand(self.bytes)
 
-    def _check(self, values: float, size: float) -> None:
-        most = VALUES + self.file_bytes
-        if values > most:
+    def _check_values(self, values: float) -> None:
+        if values > VALUES + self.file_bytes:
             raise InputError(
                 f"{self.what}: its {self.file_bytes} bytes hold {values:.0f} rows and values; at "
                 f"most {VALUES} and one for each byte are read"
             )
+
+    def _demand(self, size: float) -> None:
+        self.demanded = max(self.demanded, size)
         demand(f"{self.what}: its records", size)
+
+
+def _padded(kind: Any) -> int:
+    """Return for how many values of Arrow one of the file may stand: a list of fixed size.
+
+    One that is missing is a single value in the file, and as long as all others in memory.
+    """
+    from pyarrow import BaseExtensionType, types
+
+    if isinstance(kind, BaseExtensionType):
+        return _padded(kind.storage_type)
+    if types.is_struct(kind):
+        return max((_padded(kind.field(i).type) for i in range(kind.num_fields)), default=1)
+    if types.is_map(kind):
+        return max(_padded(kind.key_type), _padded(kind.item_type))
+    if types.is_fixed_size_list(kind):
+        return max(int(kind.list_size), 1) * _padded(kind.value_type)
+    return _padded(kind.value_type) if _is_list(kind) else 1
 
 
 def _is_list(kind: Any) -> bool:
