@@ -154,6 +154,23 @@ def test_a_column_that_says_to_be_shorter_than_its_pages_is_not_read(
         read_rows(path)
 
 
+def test_groups_of_more_rows_than_the_file_says_are_not_read(tmp_path: Path) -> None:
+    from pyarrow import parquet as files
+
+    path = write(tmp_path / "data.parquet", x=pyarrow.nulls(12_345))
+    body = path.read_bytes()
+    before, stated, after = body[:-8].rpartition(b"\x16\xf2\xc0\x01")  # 12345 as Thrift has it
+    assert stated
+    foot = int.from_bytes(body[-8:-4], "little") + 3
+    trillion = b"\x16\x80\xc0\xa8\xca\x9a\x3a"
+    path.write_bytes(before + trillion + after + foot.to_bytes(4, "little") + b"PAR1")
+    about = files.read_metadata(path)
+    assert about.num_rows == 12_345 and about.row_group(0).num_rows == 10**12
+    for columns in (None, {"y"}):
+        with pytest.raises(InputError, match=r"bytes hold \d+ rows and values; at most"):
+            read_rows(path, columns)
+
+
 @pytest.mark.parametrize("version", ["1.0", "2.0"])
 @pytest.mark.parametrize("compression", ["none", "zstd"])
 @pytest.mark.parametrize("dictionary", [False, True])

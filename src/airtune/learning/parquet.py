@@ -134,11 +134,12 @@ class _Count:
 
     def foresee(self, about: Any, leaves: list[tuple[int, Any]], padded: int) -> None:
         """Refuse by what the file says of itself: its metadata, and its pages."""
-        values = float(max(about.num_rows, 0))
+        groups = [about.row_group(index) for index in range(about.num_row_groups)]
+        values = float(max(about.num_rows, sum(max(group.num_rows, 0) for group in groups)))
         size = values * self.row_bytes
         self._check_values(values)
         with self.path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
-            for group in map(about.row_group, range(about.num_row_groups)):
+            for group in groups:
                 for index, leaf in leaves:
                     chunk = group.column(index)
                     fixed = leaf.physical_type == "FIXED_LEN_BYTE_ARRAY"
