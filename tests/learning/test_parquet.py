@@ -112,7 +112,7 @@ def test_many_values_of_few_bytes_are_refused_before_they_are_read(
         read_rows(path)
     monkeypatch.setattr("airtune.memory.total_bytes", lambda: 1e15)
     monkeypatch.setattr(parquet, "VALUES", 990_000)
-    words = r"its \d+ bytes hold [12]0000\d\d rows and values; at most 990000 and one for each byte"
+    words = r"its \d+ bytes hold at least [12]0000\d\d rows and values; at most 990000 and one for each byte"
     with pytest.raises(InputError, match=words) as refused:
         read_rows(path)
     assert len(str(refused.value)) <= MESSAGE
@@ -150,7 +150,7 @@ def test_a_column_that_says_to_be_shorter_than_its_pages_is_not_read(
     assert files.read_metadata(path).row_group(0).column(0).num_values == 1
     monkeypatch.setattr(parquet, "VALUES", 900_000)
     monkeypatch.setattr(parquet, "_unpacked", lambda column: pytest.fail("was read"))
-    with pytest.raises(InputError, match=r"bytes hold 10000.* rows and values"):
+    with pytest.raises(InputError, match=r"bytes hold at least 10000.* rows and values"):
         read_rows(path)
 
 
@@ -167,7 +167,7 @@ def test_groups_of_more_rows_than_the_file_says_are_not_read(tmp_path: Path) -> 
     about = files.read_metadata(path)
     assert about.num_rows == 12_345 and about.row_group(0).num_rows == 10**12
     for columns in (None, {"y"}):
-        with pytest.raises(InputError, match=r"bytes hold \d+ rows and values; at most"):
+        with pytest.raises(InputError, match=r"bytes hold at least \d+ rows and values; at most"):
             read_rows(path, columns)
 
 

@@ -173,7 +173,7 @@ class _Count:
     def _check_values(self, values: float) -> None:
         if values > VALUES + self.file_bytes:
             raise InputError(
-                f"{self.what}: its {self.file_bytes} bytes hold {values:.0f} rows and values; at "
+                f"{self.what}: its {self.file_bytes} bytes hold at least {values:.0f} rows and values; at "
                 f"most {VALUES} and one for each byte are read"
             )
 
