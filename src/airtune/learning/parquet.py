@@ -173,8 +173,8 @@ class _Count:
     def _check_values(self, values: float) -> None:
         if values > VALUES + self.file_bytes:
             raise InputError(
-                f"{self.what}: its {self.file_bytes} bytes hold at least {values:.0f} rows and values; at "
-                f"most {VALUES} and one for each byte are read"
+                f"{self.what}: its {self.file_bytes} bytes hold at least {values:.0f} rows "
+                f"and values; at most {VALUES} and one for each byte are read"
             )
 
     def _demand(self, size: float) -> None:
