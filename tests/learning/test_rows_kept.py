@@ -15,7 +15,6 @@ from tests.learning.talking import ASKED, NAN, assistant, read, system, user
 from airtune.errors import InputError
 from airtune.learning.data import Record
 from airtune.learning.formats import read_records
-from airtune.learning.rows import read_rows
 from airtune.learning.talks import normalised_pair, read_talk
 from airtune.learning.text import Encoder
 from airtune.scenario.learning import Data
@@ -219,54 +218,3 @@ def test_pieces_of_a_document_are_learnt_as_the_document(
 @pytest.fixture(scope="module")
 def long_encoder(encoder: Encoder) -> Encoder:
     return Encoder(encoder.tokenizer, 100_000)
-
-
-@pytest.mark.parametrize("kind", ["text", "plain", "talk"])
-def test_a_parquet_file_that_unpacks_to_more_than_the_memory_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
-    pyarrow = pytest.importorskip("pyarrow")
-    from pyarrow import parquet
-
-    one = pyarrow.array([0] * 5000, pyarrow.int32())
-    text = pyarrow.DictionaryArray.from_arrays(one, pyarrow.array(["x" * 10_000]))
-    if kind == "talk":
-        said = pyarrow.StructArray.from_arrays([text], ["content"])
-        text = pyarrow.ListArray.from_arrays(pyarrow.array(range(5001), pyarrow.int32()), said)
-    path = tmp_path / "data.parquet"
-    table = pyarrow.table({"instruction": text, "output": text})
-    parquet.write_table(table, path, store_schema=kind != "plain")
-    assert path.stat().st_size < 50_000
-    monkeypatch.setattr("airtune.memory.total_bytes", lambda: 40e6)
-    with pytest.raises(InputError, match=r"its records need about .* of memory") as refused:
-        read_rows(path)
-    assert len(str(refused.value)) <= 400
-
-
-@pytest.mark.parametrize("nested", [False, True])
-def test_long_values_of_a_parquet_file_are_counted_before_they_are_taken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nested: bool
-) -> None:
-    pyarrow = pytest.importorskip("pyarrow")
-    from pyarrow import parquet
-
-    rows = [[{"value": "x" * 2_000_000}] if nested else "x" * 2_000_000] * 40
-    path = tmp_path / "data.parquet"
-    parquet.write_table(pyarrow.table({"instruction": rows, "output": ["y"] * 40}), path)
-    monkeypatch.setattr("airtune.memory.total_bytes", lambda: 60e6)
-    before = pyarrow.total_allocated_bytes()
-    most = pyarrow.default_memory_pool().max_memory()
-    with pytest.raises(InputError, match=r"its records need about .* of memory"):
-        read_rows(path)
-    assert pyarrow.default_memory_pool().max_memory() <= max(most, before + 20e6)
-
-
-def test_columns_of_other_kinds_are_refused(tmp_path: Path) -> None:
-    pyarrow = pytest.importorskip("pyarrow")
-    from pyarrow import parquet
-
-    kind = pyarrow.map_(pyarrow.string(), pyarrow.string())
-    path = tmp_path / "data.parquet"
-    parquet.write_table(pyarrow.table({"text": pyarrow.array([[("a", "b")]], kind)}), path)
-    with pytest.raises(InputError, match=r"a column of type map.*; must be of texts"):
-        read_rows(path)

@@ -9,6 +9,7 @@ from typing import Any
 
 from airtune.errors import InputError, clip
 from airtune.learning.data import LeftOut, Record, RecordError, left_out_in_words, load_sample
+from airtune.learning.parquet import column_names
 from airtune.learning.rows import Row, source_rows
 from airtune.learning.talks import (
     is_missing,
@@ -56,7 +57,7 @@ def read_records(settings: Data) -> tuple[list[Record], list[LeftOut]]:
         return load_sample("domains"), []
     if settings.source == "reasoning-gym":
         return _tasks(settings), []
-    return to_records(source_rows(settings), settings)
+    return to_records(source_rows(settings, used_fields(settings)), settings)
 
 
 def to_records(rows: Iterable[Row], settings: Data) -> tuple[list[Record], list[LeftOut]]:
@@ -226,6 +227,27 @@ FORMATS: dict[str, Reader] = {
     "preference": _preference,
 }
 
+_ROLES = {
+    "chat": ("messages",),
+    "text": ("text",),
+    "preference": ("prompt", "chosen", "rejected"),
+}
+"""Settings `data.fields` that a format reads besides `label`, if not those of instructions."""
+
+
+def used_fields(settings: Data) -> set[str]:
+    """Return the names of the fields of a row that `data.format` reads.
+
+    Examples
+    --------
+    >>> sorted(used_fields(Data(format="dolly")))
+    ['category', 'context', 'instruction', 'response']
+    """
+    fields = _fields(settings)
+    roles = _ROLES.get(settings.format, ("instruction", "input", "output"))
+    names = {getattr(fields, role) for role in (*roles, "label")} - {None}
+    return names | {"system", "tools"} if settings.format in ("chat", "preference") else names
+
 
 def pieces(text: str, size: int) -> list[str]:
     """Cut a text into pieces of at most `size` characters that make it up again.
@@ -297,7 +319,7 @@ def _text(
 
 
 def _names(row: Mapping[str, Any]) -> str:
-    names = ", ".join(sorted(map(str, row))).encode("utf-8", "backslashreplace").decode()
+    names = ", ".join(column_names(row)).encode("utf-8", "backslashreplace").decode()
     return clip(names) or "nothing"
 
 

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 from airtune.errors import InputError, clip
 from airtune.learning.origin import HUB_ID
+from airtune.learning.parquet import read_parquet
 from airtune.memory import PARSED, demand
 from airtune.scenario.learning import Data
-
-BATCH = 256
-"""Rows of a parquet file that are unpacked before their memory is counted."""
 
 Row = tuple[str, Any]
 """Name of the place, for messages, and the row as JSON gives it."""
 
 
-def source_rows(settings: Data) -> Iterable[Row]:
+def source_rows(settings: Data, columns: Collection[str] | None = None) -> Iterable[Row]:
     """Return the rows of `data.source`: a file or a hub data set.
+
+    Parameters
+    ----------
+    settings : Data
+        `source` and `split` are used.
+    columns : collection of str, optional
+        As of :func:`read_rows`.
 
     Raises
     ------
@@ -30,7 +35,7 @@ def source_rows(settings: Data) -> Iterable[Row]:
     """
     path = Path(settings.source)
     if path.is_file():
-        return read_rows(path)
+        return read_rows(path, columns)
     if (
         path.suffix.lower() in FILE_ENDINGS
         or not HUB_ID.fullmatch(settings.source)
@@ -43,7 +48,7 @@ def source_rows(settings: Data) -> Iterable[Row]:
     return _hub_rows(settings)
 
 
-def read_rows(path: Path) -> list[Row]:
+def read_rows(path: Path, columns: Collection[str] | None = None) -> list[Row]:
     """Return the rows of a file, each with the name of its place for messages.
 
     Parameters
@@ -51,6 +56,8 @@ def read_rows(path: Path) -> list[Row]:
     path : Path
         ``.json`` (one array of objects), ``.jsonl`` (one object a line), ``.parquet``, or ``.txt``
         (documents separated by empty lines; each becomes ``{"text": ...}``).
+    columns : collection of str, optional
+        Fields that are used: of a parquet file no others are read.
 
     Raises
     ------
@@ -60,7 +67,7 @@ def read_rows(path: Path) -> list[Row]:
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise InputError(f"data.source: {path} must end in {', '.join(READERS)}")
-    return reader(path)
+    return reader(path, columns)
 
 
 def _read_text(path: Path) -> str:
@@ -73,7 +80,7 @@ def _read_text(path: Path) -> str:
         raise InputError(f"data.source: {path} cannot be read ({error.strerror})") from None
 
 
-def _read_json(path: Path) -> list[Row]:
+def _read_json(path: Path, _columns: Collection[str] | None) -> list[Row]:
     text = _read_text(path)
     if text.lstrip().startswith("["):
         return _parse_array(text, path)
@@ -105,67 +112,12 @@ def _parsed(text: str, path: Path, first_line: int) -> Any:
     raise InputError(f"data.source: {path}, line {line}: {what}")
 
 
-def _read_parquet(path: Path) -> list[Row]:
-    from pyarrow import parquet
-
-    try:
-        what, size, rows = f"data.source: {clip(path)}: its records", 0.0, list[Any]()
-        about = parquet.read_metadata(path)
-        groups = [about.row_group(i).total_byte_size for i in range(about.num_row_groups)]
-        demand(what, PARSED * sum(groups))
-        leaves = [about.schema.column(i) for i in range(about.num_columns)]
-        # what the file holds once for many rows stays so until all of these have been counted
-        texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
-        with parquet.ParquetFile(path, read_dictionary=texts) as file:
-            for kind in file.schema_arrow.types:
-                _check_kind(kind, path)
-            for batch in file.iter_batches(batch_size=BATCH):
-                size += sum(map(_unpacked_bytes, batch.columns))
-                demand(what, PARSED * size)
-                rows += batch.to_pylist()
-    except InputError:
-        raise
-    except Exception as error:  # of Arrow, of its readers of types, of what they call
-        why = clip((str(error) or type(error).__name__).split("\n")[0])
-        raise InputError(f"data.source: {clip(path)} is not a parquet file ({why})") from None
+def _read_parquet(path: Path, columns: Collection[str] | None) -> list[Row]:
+    rows = read_parquet(path, columns)
     return [(f"{path}, row {number}", row) for number, row in enumerate(rows, 1)]
 
 
-def _check_kind(kind: Any, path: Path) -> None:
-    """Refuse columns whose values are no numbers, texts, lists or records of such."""
-    from pyarrow import types
-
-    if types.is_struct(kind):
-        for index in range(kind.num_fields):
-            _check_kind(kind.field(index).type, path)
-    elif types.is_list(kind) or types.is_large_list(kind):
-        _check_kind(kind.value_type, path)
-    elif types.is_nested(kind) and not types.is_dictionary(kind):
-        raise InputError(
-            f"data.source: {clip(path)}: has a column of type {clip(kind)}; must be of texts, "
-            "numbers, lists or records"
-        )
-
-
-def _unpacked_bytes(column: Any) -> float:
-    """Return the bytes of a column of Arrow with each value in every row that names it."""
-    from pyarrow import compute, types
-
-    kind = column.type
-    if types.is_dictionary(kind):
-        values = column.dictionary
-        if types.is_primitive(values.type):
-            return float(len(column) * values.type.bit_width / 8)
-        lengths = compute.binary_length(values).take(column.indices.drop_null())
-        return float(compute.sum(lengths).as_py() or 0) + len(column)
-    if types.is_struct(kind):
-        return sum(map(_unpacked_bytes, column.flatten()))
-    if types.is_list(kind) or types.is_large_list(kind):
-        return _unpacked_bytes(column.flatten())
-    return float(column.nbytes)
-
-
-def _read_documents(path: Path) -> list[Row]:
+def _read_documents(path: Path, _columns: Collection[str] | None) -> list[Row]:
     parts = re.split(r"\n\s*\n", _read_text(path))
     return [
         (f"{path}, part {i}", {"text": part.strip("\n")})
