@@ -9,7 +9,7 @@ import pytest
 
 from airtune import record
 from airtune.engines import LocalEngine
-from airtune.planning import Repetition
+from airtune.planning import Repetition, plan_run
 from airtune.planning.budgets import _goes_on
 from airtune.planning.expected_radio import RadioTurn
 from airtune.planning.known_rounds import KnownRounds
@@ -135,3 +135,43 @@ def test_known_rounds_are_met_on_average(small_scenario, scheme: str) -> None:
     assert alone.costs.downlink_s == each[-1].costs.downlink_s
     few = KnownRounds(repetition, scheme, 2, start, known=6).place(everybody)
     assert few.costs.uplink_s < np.inf
+
+
+@pytest.mark.parametrize("seed", [15, 23])
+def test_the_rest_of_a_predicted_plan_is_made_for_the_rounds_that_are_known(seed: int) -> None:
+    """The round ahead is far worse than those that may be drawn after it."""
+    changes = {
+        "training__rounds": 3,
+        "training__learning_rate": 0.3,
+        "planning__rounds": "fixed",
+        "training__server_optimizer": "adam",
+        "training__batch_size_max": 8,
+        "planning__objective": "loss",
+        "planning__overlap": False,
+        "plan": "own",
+        "digital__quantizer": "uniform",
+        "digital__bits": 4,
+        "digital__error_feedback": False,
+        "array__antennas": 1,
+        "array__field_pilots": 1,
+        "clients__count": 3,
+        "radio__bandwidth_hz": 100.0,
+        "radio__paths__count": 4,
+        "clients__tx_power_dbm": 30.0,
+        "radio__hardware__profile": "radiated",
+        "radio__pilot_rule": "equal",
+        "radio__silent_symbols": 0,
+        "aggregation__scale_reports": "sequential",
+    }
+    scenario = with_settings(Scenario(), **changes)
+    learner = QuadraticLearner(scenario, seed)
+    pilot = replace(PILOT, batches=(8, 8, 8))
+    free = Repetition(scenario, seed, learner, pilot=pilot)  # type: ignore[arg-type]
+    budget = 0.97 * plan_run(free, "digital").plan.latency_s.total
+    bound = with_settings(scenario, budget__latency_s=budget)
+    repetition = Repetition(bound, seed, learner, pilot=pilot)  # type: ignore[arg-type]
+    run = FederatedRun(repetition, "digital", LocalEngine.over(learner))  # type: ignore[arg-type]
+    spent = 0.0
+    while run.state.round < run.current.last_round:
+        spent = run.run_round()["time_s"]
+    assert 0 < spent <= 1.05 * budget

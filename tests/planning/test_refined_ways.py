@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import pytest
 
 from airtune.engines import LocalEngine
 from airtune.planning import JointPlan, plan_run
 from airtune.planning.repetition import Repetition
 from airtune.rounds.federated import FederatedRun
 from airtune.scenario import Scenario
+from airtune.schemes import Link
 from planning.test_forecast_plan import planned
 from quadratic import QuadraticLearner
 
@@ -47,9 +51,19 @@ def test_the_ways_of_refinement_are_those_that_a_run_goes(small_scenario: Scenar
     np.testing.assert_allclose(more, longest * wave / drives.speed_mps * drives.power_w, rtol=1e-9)
 
 
-def test_without_steps_nothing_is_measured_again(small_scenario: Scenario) -> None:
-    """The walk is the same whether the settings of steps that are not gone are one or another."""
-    changes = {**MEASURED, "placement__refinement_travel": 0.5}
-    (_, one), (_, two) = (energy_plan(small_scenario, **now) for now in (MEASURED, changes))
-    assert one.expected.costs.move_j == two.expected.costs.move_j
-    assert one.expected.costs.move_s == two.expected.costs.move_s
+@pytest.mark.parametrize(("changes", "some"), [(MEASURED, False), (REFINED, True)])
+def test_without_steps_nothing_is_measured_in_a_walk(
+    small_scenario: Scenario,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, object],
+    some: bool,
+) -> None:
+    measured, names = Repetition.measured, list[str]()
+
+    def noted(self: Repetition, link: Link, *given: Any) -> Link:
+        names.append(given[-1])
+        return measured(self, link, *given)
+
+    monkeypatch.setattr(Repetition, "measured", noted)
+    energy_plan(small_scenario, **changes)
+    assert any(name.startswith("walk") for name in names) == some

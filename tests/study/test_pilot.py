@@ -259,18 +259,18 @@ def test_a_run_plans_by_its_pilot(
     own = with_settings(
         scenario,
         plan="own",
-        schemes=("ideal", "fixed"),
+        schemes=("ideal", "selection"),
         planning__rounds="planned",
         training__rounds=12,
         training__server_optimizer="adam",
         training__learning_rate=0.3,
     )
     results = compare.compare(own, tmp_path / "run")
-    assert set(results["schemes"]) == {"ideal", "fixed"}
-    plan = json.loads((tmp_path / "run/fixed/seed-0/plan.json").read_text())
+    assert set(results["schemes"]) == {"ideal", "selection"}
+    plan = json.loads((tmp_path / "run/selection/seed-0/plan.json").read_text())
     assert plan["forecast"]["objective"] == "time"
     assert plan["forecast"]["losses"][0] == pytest.approx(
-        results["schemes"]["fixed"]["history"][0]["loss"]
+        results["schemes"]["selection"]["history"][0]["loss"]
     )
 
 

@@ -1,7 +1,8 @@
 """Keep the budgets of a run: plan the rest anew when one would be exceeded, or end the run.
 
-A plan counts every round like the first.  After each round the rest is projected, and looked at by
-the paths of the round ahead; what is planned then counts the mean of the rounds that are known.
+A plan counts every round like the first, or like the mean of drawn ones.  After each round the rest
+is projected, and looked at by the paths of the round ahead; what is planned then counts the mean of
+the rounds that are known.
 """
 
 from __future__ import annotations

@@ -82,8 +82,6 @@ class RadioTurn:
         Least gain that one more wavelength of a way must bring, besides the scenario's [dB].
     coding : Coding, optional
         How the updates are coded; by default as the interface does it by itself.
-    drawn : bool
-        Whether a plan that predicts looks at drawn rounds where no drives move the antennas.
     """
 
     repetition: Repetition
@@ -93,7 +91,6 @@ class RadioTurn:
     sendings: int | None = None
     price_db: float = 0.0
     coding: Coding | None = None
-    drawn: bool = True
     _walked: dict[Hashable, Walk] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -137,9 +134,8 @@ class RadioTurn:
     @property
     def walks(self) -> bool:
         """Whether the air to be expected is a mean over drawn rounds, placed one after another."""
-        moves = self.scheme.array.moves
-        predicts = self.repetition.scenario.planning.predicts and (moves or self.drawn)
-        if self.repetition.movement_chosen and moves and predicts:
+        predicts = self.repetition.scenario.planning.predicts
+        if self.repetition.movement_chosen and predicts:
             return True
         return self.movement == "priced" or (predicts and not self.moves_once)
 

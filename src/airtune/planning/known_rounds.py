@@ -38,8 +38,8 @@ class KnownRounds(RadioTurn):
 
     @property
     def walks(self) -> bool:
-        """Whether the air is a mean over drawn rounds: not where known ones tell of it."""
-        return super().walks and (self.known == 1 or self.scheme.array.moves)
+        """Whether the air is a mean over drawn rounds: not without drives, for known ones tell."""
+        return super().walks and self.scheme.array.moves
 
     def at(
         self,
@@ -64,16 +64,7 @@ class KnownRounds(RadioTurn):
         """Return the air of a round before, with the antennas as they would be set for it."""
         key = index, participants.tobytes(), self.sendings, self.coding
         if key not in self._met:
-            turn = RadioTurn(
-                self.repetition,
-                self.scheme_name,
-                index,
-                self.start,
-                self.sendings,
-                self.price_db,
-                self.coding,
-                drawn=False,
-            )
+            turn = replace(self, round=index, known=1)
             self._met[key] = turn.place(participants)
         return self._met[key]
 

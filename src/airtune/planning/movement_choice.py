@@ -18,7 +18,7 @@ from airtune.planning.objective import UNREACHABLE
 from airtune.planning.repetition import Repetition
 
 CANDIDATES = ("when-needed", "each-round", "once", "priced")
-"""Policies among which is chosen; of equal ones the first.
+"""Policies among which is chosen; of equal ones that of least energy, then the first.
 
 Not `statistical`: how often its places are taken anew is decided by draws in the run.
 """

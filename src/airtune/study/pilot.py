@@ -112,8 +112,7 @@ def _found(
 ) -> Pilot:
     """Return the pilot that the cache has, or run it; parameters are those of `find_pilot`."""
     by, alone = scenario.planning.pilot, pilot_scenario(scenario)
-    facts = _facts(alone, seed)
-    cache = Path(scenario.cache)
+    facts, cache = _facts(alone, seed), Path(scenario.cache)
     if facts is not None and is_cached(cache, KIND, facts):
         folder = cached(cache, KIND, facts, lambda folder: None)
         try:
@@ -125,9 +124,8 @@ def _found(
         # clients of that engine learn from wrong answers, those of a pilot do not; a second one of
         # its kind would wait for the workers of the first
         started = None
-        alone = alone.model_copy(
-            update={"engine": alone.engine.model_copy(update={"name": "local"})}
-        )
+        local = alone.engine.model_copy(update={"name": "local"})
+        alone = alone.model_copy(update={"engine": local})
     pilot = run_pilot(alone, seed, prepare, progress, by=by, started=started)
     if facts is not None:
         cached(cache, KIND, facts, lambda folder: _write(folder / FILE, _text(pilot)))
