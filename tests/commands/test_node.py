@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import signal
 import sys
 from pathlib import Path
@@ -46,23 +47,38 @@ def test_what_cannot_be_used_is_refused_at_once(files, changed, message, capsys)
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("swapped", [{}, {"--certificate": "node.key"}, {"--key": "ca.pem"}])
-def test_files_that_are_no_certificate_or_key_are_refused_at_once(files, swapped, capsys) -> None:
+@pytest.mark.parametrize("option", ["--certificate", "--key"])
+@pytest.mark.parametrize("content", ["empty", "binary", "text", "swapped", "compressed"])
+def test_files_that_are_no_certificate_or_key_are_refused_at_once(
+    files, option, content, capsys
+) -> None:
     keys(files)
-    for nonsense in ("empty", "binary"):
-        (files / nonsense).write_bytes(b"" if nonsense == "empty" else b"\xff\x00" * 99)
-        given = {"--certificate": "ca.pem", "--key": "node.key"} | (swapped or {"--key": nonsense})
-        line = [
-            "node",
-            "--address",
-            "127.0.0.1:1",
-            *(part for pair in given.items() for part in pair),
-        ]
-        assert ended(line) == 2
-        said = capsys.readouterr().err
-        (option,) = swapped or ["--key"]
-        assert said.startswith(f"airtune: {option} {given[option]}: must be a ")
-        assert len(said) <= 400
+    other = files / ("node.key" if option == "--certificate" else "ca.pem")
+    (files / "none").write_bytes(
+        {
+            "empty": b"",
+            "binary": b"\xff\x00" * 99,
+            "text": b"{}\n",
+            "swapped": other.read_bytes(),
+            "compressed": compressed(files / "node.key"),
+        }[content]
+    )
+    given = {"--certificate": "ca.pem", "--key": "node.key"} | {option: "none"}
+    line = ["node", "--address", "127.0.0.1:1", *(part for pair in given.items() for part in pair)]
+    assert ended(line) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"airtune: {option} none: must be a ")
+    assert len(said) <= 400
+
+
+def compressed(key: Path) -> bytes:
+    """Return a private key of OpenSSH whose public point says that it is compressed."""
+    first, *lines, last = key.read_bytes().splitlines()
+    content = bytearray(base64.b64decode(b"".join(lines)))
+    point = content.index(b"nistp384", content.index(b"nistp384") + 1) + len(b"nistp384") + 4
+    assert content[point] == 4
+    content[point] = 2
+    return b"\n".join([first, base64.b64encode(content), last, b""])
 
 
 def keys(folder: Path) -> None:

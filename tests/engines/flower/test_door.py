@@ -239,6 +239,28 @@ def test_a_proxy_that_is_not_there_or_never_answers_is_named(listens, monkeypatc
     assert len(str(told.value)) <= 400
 
 
+def test_a_proxy_whose_headers_never_end_is_named(monkeypatch) -> None:
+    monkeypatch.setattr(programs, "WAITED_S", 1.5)
+    done = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        port = proxy.getsockname()[1]
+
+        def drip() -> None:
+            with proxy.accept()[0] as connection, suppress(OSError):
+                connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+                while not done.wait(0.05):
+                    connection.sendall(b"x")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}")
+        named = rf"by the proxy 127\.0\.0\.1:{port} of the environment: no answer within 1\.5 s"
+        with pytest.raises(InputError, match=named):
+            check_reachable("192.0.2.1:8000", None)
+        done.set()
+        thread.join(30)
+
+
 def _proxy_of(url: str) -> object:
     """Return by what a client of Flower goes to an address; None: straight."""
     from flwr.supercore.protobuf.client import ProtobufClient

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -10,10 +11,14 @@ import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.request import getproxies
 
 from airtune.engines import extras
 from airtune.errors import InputError, clip, shown
+
+if TYPE_CHECKING:
+    import httpx
 
 SETTINGS = {
     "FLWR_TELEMETRY_ENABLED": "0",
@@ -130,25 +135,25 @@ def trouble(address: str, certificate: str | Path | None) -> Exception | None:
     OSError, ValueError
         The certificate cannot be read.
     """
-    context, found = _context(certificate), list[Exception | None]()
+    context, found, way = context_of(certificate), list[Exception | None](), _Way()
     # names are looked up and headers come without a limit of their own
-    asking = threading.Thread(target=lambda: found.append(_asked(address, context)), daemon=True)
+    asking = threading.Thread(
+        target=lambda: found.append(_asked(address, context, way)), daemon=True
+    )
     asking.start()
     asking.join(WAITED_S)
-    return found[0] if found else TimeoutError(f"no answer within {WAITED_S:g} s")
+    return found[0] if found else way.of(TimeoutError(f"no answer within {WAITED_S:g} s"))
 
 
-def _asked(address: str, context: ssl.SSLContext) -> Exception | None:
+def _asked(address: str, context: ssl.SSLContext, way: _Way) -> Exception | None:
     """Ask at an address, and return what is in the way; None: somebody answers."""
     import httpx
 
-    direct = {f"all://{f'[{name}]' if ':' in name else name}": None for name in HERE}
-    way = _Way()
     try:
         url = httpx.URL(f"https://{address}/")
         way.to = url.raw_host.decode(), url.port or 443
         with (
-            httpx.Client(verify=context, timeout=ANSWERED_S, mounts=direct) as client,
+            _client(context) as client,
             client.stream("GET", url, extensions={"trace": way.note}),
         ):
             pass  # whatever it would send: it has answered
@@ -160,6 +165,55 @@ def _asked(address: str, context: ssl.SSLContext) -> Exception | None:
             cause = cause.__cause__ or cause.__context__
         return way.of(error) if cause is None or way.at_proxy else cause
     return None
+
+
+def _client(context: ssl.SSLContext) -> httpx.Client:
+    """Return what asks, by the proxies of the environment.
+
+    Raises
+    ------
+    OSError
+        One of them cannot be used.
+    """
+    import httpx
+
+    direct = {f"all://{f'[{name}]' if ':' in name else name}": None for name in HERE}
+    try:
+        return httpx.Client(verify=context, timeout=ANSWERED_S, mounts=direct)
+    except Exception:  # httpx raises its own, and others
+        for name, value in _proxies().items():
+            try:
+                httpx.HTTPTransport(verify=context, proxy=value)
+            except Exception:
+                raise _unusable(name) from None
+        raise _unusable(None) from None
+
+
+def _proxies() -> dict[str, str]:
+    """Return the proxies by the variables that name them, those that are asked first first."""
+    found = getproxies()
+    names = {name.lower(): name for name in sorted(os.environ) if os.environ[name]}
+    return {
+        names.get(f"{scheme}_proxy", f"{scheme}_proxy"): (
+            found[scheme] if "://" in found[scheme] else f"http://{found[scheme]}"
+        )
+        for scheme in ("https", "all", "http")
+        if found.get(scheme)
+    }
+
+
+def _unusable(name: str | None) -> OSError:
+    """Return the error of a variable that names a proxy; None: of those that need none.
+
+    Not its value, nor what httpx says of it: both may show a password.
+    """
+    wanted = (
+        "no_proxy must be names of hosts"
+        if name is None
+        else f"{name} must be http://host:port, or socks5:// with the package socksio; "
+        "/ ? # in a password are %2F %3F %23"
+    )
+    return OSError(f"the proxy of the environment cannot be used: {wanted}")
 
 
 class _Way:
@@ -191,6 +245,10 @@ class _Way:
         """Return an error that names the proxy, if there is one."""
         if self.proxy is None:
             return error
+        for name, value in list(_proxies().items())[:1]:
+            # a password with one of these ends the host before it: host and port are parts of it
+            if re.search(r"://[^/?#]*[/?#].*@", value):
+                return _unusable(name)
         return OSError(f"by the proxy {self.proxy} of the environment: {told(error)}")
 
 
@@ -199,11 +257,22 @@ def told(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _context(certificate: str | Path | None) -> ssl.SSLContext:
-    """Return what judges a server where Flower connects."""
-    import httpx
+def context_of(certificate: str | Path | None) -> ssl.SSLContext:
+    """Return what judges a server where Flower connects.
 
+    Parameters
+    ----------
+    certificate
+        As in :func:`check_reachable`.
+
+    Raises
+    ------
+    OSError, ValueError
+        It cannot be read.
+    """
     if certificate is None:
+        import httpx
+
         own: ssl.SSLContext = httpx.create_ssl_context()
         return own
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

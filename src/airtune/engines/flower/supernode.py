@@ -12,7 +12,7 @@ from airtune.engines.flower import patient
 from airtune.engines.flower.folders import SOCKET, folder_here
 from airtune.engines.flower.keeper import Kept
 from airtune.engines.flower.node import Node, serve
-from airtune.engines.flower.programs import environment, free_port, told, trouble
+from airtune.engines.flower.programs import context_of, environment, free_port, told, trouble
 from airtune.errors import FailedError, InputError, clip, shown
 
 
@@ -34,8 +34,7 @@ def check_files(certificate: Path, key: Path) -> None:
     from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
     try:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.load_verify_locations(cadata=certificate.read_bytes().decode("ascii"))
+        context_of(certificate)
     except (OSError, ValueError) as error:
         raise InputError(
             f"--certificate {clip(certificate)}: must be a file with the certificate of an "
@@ -44,7 +43,8 @@ def check_files(certificate: Path, key: Path) -> None:
     try:
         found = load_ssh_private_key(key.read_bytes(), None)
         why = None if isinstance(found, ec.EllipticCurvePrivateKey) else "it is of another kind"
-    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+    # NotImplementedError: of a compressed point
+    except (OSError, ValueError, TypeError, NotImplementedError, UnsupportedAlgorithm) as error:
         why = told(error)
     if why is not None:
         raise InputError(
