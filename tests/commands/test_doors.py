@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -250,6 +252,49 @@ def test_a_warning_about_a_round_is_one_line(
         ended = airtune("schemes")  # type: ignore[operator]
     assert ended.code == 0
     assert ended.error == "airtune: warning: clients 1 stay silent in round 3\n"
+
+
+def test_it_is_told_as_often_as_it_comes(airtune: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From one place, as of two schemes that lose the same clients."""
+
+    def warns() -> None:
+        for _ in range(2):
+            warnings.warn("clients 1 stay silent in round 3", RoundWarning, stacklevel=1)
+
+    monkeypatch.setattr("airtune.commands.schemes.list_schemes", warns)
+    ended = airtune("schemes")  # type: ignore[operator]
+    assert ended.error == "airtune: warning: clients 1 stay silent in round 3\n" * 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("ignore", 0),
+        ("ignore::RuntimeWarning", 0),
+        ("ignore::UserWarning", 2),
+        ("error::RuntimeWarning", 2),
+    ],
+)
+def test_it_is_not_told_who_ignores_warnings(asked: str, told: int) -> None:
+    program = """
+import sys, warnings
+from airtune.commands import calling, schemes
+from airtune.errors import RoundWarning
+
+def warns():
+    warnings.warn("one", RoundWarning, stacklevel=1)
+
+schemes.list_schemes, sys.argv = warns, ["airtune", "schemes"]
+sys.exit(calling.call() or calling.call())
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONWARNINGS": asked},
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "airtune: warning: one\n" * told)
 
 
 def test_its_traceback_is_shown_on_demand(airtune: object, monkeypatch: pytest.MonkeyPatch) -> None:

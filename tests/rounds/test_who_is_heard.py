@@ -154,3 +154,29 @@ def test_who_drops_out_before_the_upload_pays_its_pilots_and_no_report(
         assert silent == (line["round_latency_s"]["pilots"] == pytest.approx(3 * seconds))
         counts.add(len(out))
     assert counts == {3} if share == 1.0 else len(counts) > 1
+
+
+@pytest.mark.parametrize("reports", ["sequential", "joint"])
+@pytest.mark.parametrize("groups", [1, 3])
+def test_where_everybody_is_silent_nobody_reports(
+    small_scenario, reports: str, groups: int
+) -> None:
+    """Whose updates are zero is not silent: its report says so."""
+    scenario = with_settings(
+        small_scenario,
+        aggregation__scale_reports=reports,
+        aggregation__groups=groups,
+        aggregation__truncation_db=90.0,
+    )
+    radio, count = scenario.radio, scenario.clients.count
+    seconds = radio.pilot_symbols_per_client / radio.bandwidth_hz
+    watt = 10 ** (scenario.clients.tx_power_dbm / 10 - 3)
+    for _, line in rounds_of(scenario, "truncated", 3)[1]:
+        assert (line["clients"], line["missing"]) == ([], [])
+        assert line["round_latency_s"]["pilots"] == pytest.approx(count * seconds)
+        assert line["round_radiated_j"]["pilots"] == pytest.approx(count * seconds * watt)
+    learner = QuadraticLearner(scenario, 1, noise=0.0)
+    learner.optima *= 0.0
+    line = run_with(scenario, "truncated", 1, learner).run_round()
+    assert line["clients"] == []
+    assert line["round_latency_s"]["pilots"] > 2 * count * seconds

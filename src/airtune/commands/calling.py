@@ -40,9 +40,11 @@ def call() -> int:
 
 def _called() -> int:
     warnings.showwarning = show_warning
-    # Once in every command, also in the second one of a process, and never as an error.
-    for category in (DamageWarning, RoundWarning):
-        warnings.filterwarnings("default", category=category)
+    # Once in every command, also in the second one of a process, and never as an error; of rounds
+    # each time, as those of another scheme or seed may say the same.
+    warnings.filterwarnings("default", category=DamageWarning)
+    if not _ignored(RoundWarning):
+        warnings.filterwarnings("always", category=RoundWarning)
     show_tracebacks(False)
     signals.interrupt()
     try:
@@ -69,6 +71,16 @@ def _called() -> int:
         # A library may make an error of its own of the interruption, while it is imported most.
         return _interrupted() if signals.interrupted() else told(error)
     return code or DONE
+
+
+def _ignored(category: type[Warning]) -> bool:
+    """Tell whether `PYTHONWARNINGS` or ``python -W`` ignores all warnings of a category."""
+    actions = (
+        action
+        for action, message, kind, module, line in warnings.filters
+        if message is None and module is None and not line and issubclass(category, kind)
+    )
+    return bool(sys.warnoptions) and next(actions, None) == "ignore"
 
 
 def _interrupted() -> int:

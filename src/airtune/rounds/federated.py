@@ -238,7 +238,7 @@ class FederatedRun:
             repetition.signalling(
                 array,
                 participants,
-                who_reports(choice.clients, arrived.clients, received),
+                who_reports(choice.clients, arrived.clients, received, nothing=uploads is None),
                 report_bits(choice.clients, arrived.clients, received),
                 sent.message,
             ),

@@ -57,21 +57,32 @@ def report_bits(
 
 
 def who_reports(
-    selected: NDArray[np.int64], senders: NDArray[np.int64], received: Reception | None
+    selected: NDArray[np.int64],
+    senders: NDArray[np.int64],
+    received: Reception | None,
+    *,
+    nothing: bool,
 ) -> NDArray[np.bool_] | None:
     """Return who of the selected clients reports its scales, shape (S,); None: everyone.
 
     Not who has no upload (dropped out before it, late, or not finite), nor who stays silent, which
-    the pilots decide.
+    the pilots decide.  Of a sum that cannot be read all have reported who have sent.
 
     Parameters
     ----------
     selected, senders : ndarray, int
         Ascending; the senders are those of them with an upload.
     received : Reception or None
+    nothing : bool
+        Whether there is nothing to send, as the reports say; otherwise, if nothing is received,
+        everyone is silent.
     """
-    silent = received is not None and received.transmitted is not None
-    some = who_transmitted(senders, received) if silent else senders
+    if received is None:
+        some = senders if nothing else senders[:0]
+    elif received.lost:
+        some = senders[received.times_s > 0]
+    else:
+        some = who_transmitted(senders, received)
     return None if len(some) == len(selected) else np.isin(selected, some)
 
 

@@ -104,7 +104,9 @@ def test_nodes_that_are_lost_begun_anew_or_too_few(settings, here) -> None:
         assert np.array_equal(again.updates, whole.updates)
         # The clients of a node that has ended are missing: no update of zeros stands for them.
         nodes[1].running = False
-        with pytest.warns(RuntimeWarning, match=r"not answered, .* clients 1 are missing"):
+        with pytest.warns(
+            RuntimeWarning, match=r"not answered, .* clients 1 are missing in round 1"
+        ):
             part = round_of(1)
         assert (part.clients.tolist(), part.dropped, part.missing) == ([0, 2], (), (1,))
         assert np.array_equal(part.updates, whole.updates[[0, 2]])

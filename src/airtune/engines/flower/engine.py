@@ -359,7 +359,7 @@ class FlowerEngine(LocalEngine):
         clients = ", ".join(map(str, self._members[node].clients))
         warnings.warn(
             f"a node of the federation has not answered, or wrongly ({self._why}); clients "
-            f"{clip(clients)} are missing in this round{of}",
+            f"{clip(clients)} are missing in round {round_index}{of}",
             RoundWarning,
             stacklevel=2,
         )
