@@ -12,6 +12,7 @@ import threading
 import time
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -99,32 +100,16 @@ def test_a_cluster_that_is_started_here_asks_for_a_token_unless_the_user_says_ot
     assert found == token if token == "0123456789" else len(found) == 64
 
 
-@pytest.mark.parametrize("length", [0, 31, 32, 300])
-@pytest.mark.parametrize("name", ["TMPDIR", "RAY_TMPDIR"])
-def test_sockets_of_ray_are_where_their_names_are_not_too_long(
-    length: int, name: str, monkeypatch
-) -> None:
-    monkeypatch.delenv("RAY_TMPDIR", raising=False)
-    monkeypatch.setenv(name, "x" * length)
-    folder = cluster._place().get("_temp_dir", f"{'x' * length}/ray")
-    session = "session_2026-11-30_17-49-41_782123_4194304"
-    assert len(f"{folder}/{session}/sockets/plasma_store") < 104
-    assert (folder == "/tmp/ray") is (length > 31)
-
-
-@needs_ray
-@pytest.mark.slow
-def test_ray_starts_where_the_temporary_folder_has_a_long_name(
-    scenario, tmp_path, monkeypatch
-) -> None:
-    long = tmp_path / ("x" * 120)
-    long.mkdir()
-    monkeypatch.setenv("TMPDIR", str(long))
-
-    def twice(number: int) -> int:
-        return 2 * number
-
-    assert sorted(found for _, found in RayEngine.tasks(scenario, twice, [(2,), (3,)])) == [4, 6]
+def test_where_ray_runs_already_no_address_is_looked_for(small_scenario, monkeypatch) -> None:
+    monkeypatch.setattr(cluster, "check_installed", lambda *package: None)
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    engine = {"name": "ray", "address": "auto"}
+    joining = Scenario.model_validate(small_scenario.to_dict() | {"engine": engine})
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: True))
+    RayEngine.check(joining)
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: False))
+    with pytest.raises(InputError, match="RAY_ADDRESS"):
+        RayEngine.check(joining)
 
 
 @needs_ray

@@ -6,17 +6,21 @@ nor writes files in it.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import secrets
+import shutil
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from airtune.engines.extras import check_installed
@@ -29,10 +33,11 @@ RESTARTS = 3
 REPLACED_S = 600.0
 """Longest time in which a process that died is replaced [s]."""
 
-ROOM = 31
-"""Bytes of the name of a folder at most in which Ray's sockets fit, with 103 (macOS) for the path.
+ROOM = 26
+"""Bytes of the path of a folder at most in which Ray can be started, for its sockets are there.
 
-Ray adds ``/ray/session_DATE_TIME_PROCESS/sockets/plasma_store``, up to 70, and may add a number.
+``/ray-12345678/r`` and Ray's ``/session_DATE_TIME_PROCESS/sockets/plasma_store`` come to it, 79 on
+Linux, where the path of a socket may have 107, and 77 on macOS, where it may have 103.
 """
 
 _SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"}
@@ -123,7 +128,8 @@ def check(scenario: Scenario) -> None:
             "planning.pretraining = 'planned': must be 'fixed' with engine.name = 'ray'; schemes "
             "of different pre-training would ask for workers of their own at the same time"
         )
-    _check_address(scenario)
+    if not _runs_here():
+        _check_address(scenario)
 
 
 def share_of(scenario: Scenario, most: int) -> Share:
@@ -161,22 +167,18 @@ def session(scenario: Scenario) -> Iterator[None]:
     Raises
     ------
     InputError
-        Ray is not installed, or no cluster answers at the address.
+        Ray is not installed, no cluster answers at the address, or there is no folder for Ray.
     FailedError
         Ray cannot be started.
     """
     check_installed("ray", "ray")
     _prepare_environment(scenario)
-    import ray
-
-    ours = not ray.is_initialized()
-    if ours:
-        _begin(scenario)
+    end = None if _runs_here() else _begin(scenario)
     try:
         yield
     finally:
-        if ours:
-            ray.shutdown()
+        if end is not None:
+            end()
 
 
 def _prepare_environment(scenario: Scenario) -> None:
@@ -194,15 +196,25 @@ def _prepare_environment(scenario: Scenario) -> None:
             os.environ["RAY_AUTH_TOKEN"] = _TOKEN
 
 
-def _begin(scenario: Scenario) -> None:
+def _runs_here() -> bool:
+    """Whether this process runs a Ray already."""
+    ray = sys.modules.get("ray")
+    return ray is not None and bool(ray.is_initialized())
+
+
+def _begin(scenario: Scenario) -> Callable[[], None]:
+    """Start or join Ray; return what ends that."""
     import ray
 
     settings = scenario.engine
     _check_address(scenario)
     options: dict[str, Any] = {"address": settings.address}
+    end: Callable[[], None] = ray.shutdown
     if settings.address is None:
         cpus = max(os.cpu_count() or 1, scenario.threads * (settings.workers or 1))
-        options = {"address": "local", "num_cpus": cpus, "include_dashboard": False, **_place()}
+        folder, end = _own_folder()
+        options = {"address": "local", "num_cpus": cpus, "include_dashboard": False}
+        options["_temp_dir"] = str(folder / "r")  # Ray opens it to all users
     handler = signal.getsignal(signal.SIGTERM)
     try:
         with warnings.catch_warnings():
@@ -211,7 +223,10 @@ def _begin(scenario: Scenario) -> None:
     except Exception as error:  # Ray raises many kinds, its own among them
         reason = clip(str(error).strip().partition("\n")[0] or type(error).__name__)
         if settings.address is None:
-            raise FailedError(f"engine.name = 'ray': Ray cannot be started ({reason})") from error
+            atexit.unregister(end)
+            raise FailedError(
+                f"engine.name = 'ray': Ray cannot be started ({reason}); its logs are in {folder}"
+            ) from error
         raise InputError(
             f"engine.address = {shown(settings.address)}: no cluster of Ray can be joined there "
             f"({reason})"
@@ -222,17 +237,57 @@ def _begin(scenario: Scenario) -> None:
         # Ray puts its own in the place of the command's, which saves what is done.
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handler)
+    return end
 
 
-def _place() -> dict[str, str]:
-    """Return where Ray has its files, as its option: ``/tmp`` where a path is too long for sockets.
+def _own_folder() -> tuple[Path, Callable[[], None]]:
+    """Make a folder for a Ray that only this user may open; return what ends both, too.
 
-    By default it is `RAY_TMPDIR`, or `TMPDIR`, or ``/tmp``.
+    In a folder that others may write to they could put sockets of theirs in the place of Ray's.
     """
-    named = os.environ.get("RAY_TMPDIR", os.environ.get("TMPDIR", ""))
-    if len(os.fsencode(named)) <= ROOM or not os.access("/tmp", os.W_OK):  # noqa: S108
-        return {}
-    return {"_temp_dir": "/tmp/ray"}  # noqa: S108 - Ray's own default
+    place, owner = _place(), os.getpid()
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="ray-", dir=place))
+    except OSError as error:
+        raise FailedError(f"engine.name = 'ray': no folder in {place} ({clip(error)})") from error
+
+    def end() -> None:
+        import ray
+
+        atexit.unregister(end)
+        ray.shutdown()
+        for _ in range(50 if os.getpid() == owner else 0):  # not in a fork
+            shutil.rmtree(folder, ignore_errors=True)
+            if not folder.exists():
+                break
+            time.sleep(0.1)  # processes that end write their logs meanwhile
+
+    atexit.register(end)  # called before Ray's own, which was registered at its import
+    return folder, end
+
+
+def _place() -> Path:
+    """Return where temporary files go; ``/tmp`` where that path is too long for sockets.
+
+    Raises
+    ------
+    InputError
+        Neither can be used.
+    """
+    name, asked = "RAY_TMPDIR", os.environ.get("RAY_TMPDIR")
+    if asked:
+        with contextlib.suppress(OSError):
+            Path(asked).mkdir(parents=True, exist_ok=True)  # as Ray does
+    else:
+        name, asked = "TMPDIR", tempfile.gettempdir()
+    common = Path("/tmp")  # noqa: S108 - the folder in it is made for this user only
+    for each in (Path(asked).absolute(), common):
+        if len(os.fsencode(each)) <= ROOM and os.access(each, os.W_OK | os.X_OK):
+            return each
+    raise InputError(
+        f"{name} = {shown(asked)}: must be a folder that can be written to, with a path of at most "
+        f"{ROOM} bytes, for sockets of the engine 'ray' are made in it"
+    )
 
 
 def _check_address(scenario: Scenario) -> None:
