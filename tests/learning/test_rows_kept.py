@@ -15,6 +15,7 @@ from tests.learning.talking import ASKED, NAN, assistant, read, system, user
 from airtune.errors import InputError
 from airtune.learning.data import Record
 from airtune.learning.formats import read_records
+from airtune.learning.rows import read_rows
 from airtune.learning.talks import normalised_pair, read_talk
 from airtune.learning.text import Encoder
 from airtune.scenario.learning import Data
@@ -218,3 +219,33 @@ def test_pieces_of_a_document_are_learnt_as_the_document(
 @pytest.fixture(scope="module")
 def long_encoder(encoder: Encoder) -> Encoder:
     return Encoder(encoder.tokenizer, 100_000)
+
+
+@pytest.mark.parametrize("groups", [100, 1000])
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+def test_nested_texts_are_read_over_several_groups(
+    tmp_path: Path, groups: int, version: str
+) -> None:
+    """Batches end elsewhere than groups do: 256 rows and a hundred or a thousand."""
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+
+    text = pyarrow.string()
+    kinds = {
+        "list": pyarrow.list_(text),
+        "turns": pyarrow.list_(pyarrow.struct([("role", text), ("content", text)])),
+        "map": pyarrow.map_(text, text),
+    }
+    rows = [
+        {
+            "list": [f"a {number % 7}"] * (number % 3),
+            "turns": [{"role": "user", "content": f"what is {number}?"}],
+            "map": [("key", f"b {number % 5}")],
+        }
+        for number in range(2500)
+    ]
+    path = tmp_path / "data.parquet"
+    table = pyarrow.Table.from_pylist(rows, pyarrow.schema(list(kinds.items())))
+    parquet.write_table(table, path, row_group_size=groups, data_page_version=version)
+    found = [dict(row) for row, _ in read_rows(path)]
+    assert found == rows

@@ -110,10 +110,12 @@ def _rows(path: Path, columns: Collection[str] | None) -> Iterator[dict[str, Any
     texts = [leaf.path for _, leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
     unread = tuple(sorted(names.keys() - {*used})[:NAMES])
     with parquet.ParquetFile(path, metadata=about, read_dictionary=texts) as file:
-        for batch in file.iter_batches(batch_size=BATCH, columns=used):
-            count.add(batch)
-            rows = batch.to_pylist()
-            yield from (PartialRow(row, unread) for row in rows) if unread else rows
+        # a batch of two groups has nested texts of two dictionaries, which Arrow cannot join
+        for group in range(about.num_row_groups):
+            for batch in file.iter_batches(BATCH, row_groups=[group], columns=used):
+                count.add(batch)
+                rows = batch.to_pylist()
+                yield from (PartialRow(row, unread) for row in rows) if unread else rows
 
 
 class _Count:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from airtune.bound.forecast import RULES_CHI, slowdown
 from airtune.kinds import Integer, Real
 from airtune.placement import Estimate, estimate
 from airtune.planning.repetition import Repetition
@@ -134,8 +133,6 @@ class Walk:
     downlink_s, downlink_j : float
         Means of the broadcasts of the blocks [s], [J], each from where the antennas are then; the
         energy is what the base station draws.
-    moves : bool
-        Whether the array has drives.
     """
 
     forecasts: tuple[Forecast, ...]
@@ -143,7 +140,6 @@ class Walk:
     move_j: float
     downlink_s: float
     downlink_j: float
-    moves: bool
 
     @classmethod
     def of(
@@ -198,26 +194,17 @@ class Walk:
             move_j=float(np.mean([way.energy_j for way in ways])),
             downlink_s=downlink_s,
             downlink_j=repetition.hardware.station_energy(front_end, downlink_s, radiated_j),
-            moves=scheme.array.moves,
         )
 
     @property
     def mean(self) -> Forecast:
-        """What a mean round brings: its errors and its uploads.
-
-        Errors of arrays without drives scatter by a factor of ten and more: of them it is the one
-        with which all rounds together make the progress that they do (docs/forecast.md, the law).
-        """
+        """What a mean round brings: its errors and its uploads."""
         ones = self.forecasts
-        errors = [one.mse for one in ones]
-        error = float(np.mean(errors))
-        scattered = error > 0 and not self.moves
-        share = _of_like_progress(errors) / error if scattered else 1.0
         sending = [one.airtime_s if one.sending_s is None else one.sending_s for one in ones]
         return replace(
             ones[0],
-            mse=share * error,
-            bias=share * float(np.mean([one.bias for one in ones])),
+            mse=float(np.mean([one.mse for one in ones])),
+            bias=float(np.mean([one.bias for one in ones])),
             backoff=any(one.backoff for one in ones),
             airtime_s=np.mean([one.airtime_s for one in ones], axis=0),
             uplink_s=float(np.mean([one.uplink_s for one in ones])),
@@ -282,18 +269,6 @@ class _Measured:
         """Return the error over v^2 that a link lets expect."""
         air, sizes = self.scheme.air, self.repetition.matrix_sizes
         return air.forecast(link, self.weights, sizes).mse
-
-
-def _of_like_progress(errors: Sequence[float]) -> float:
-    """Return the error of rounds that are all alike and come as far as these, by the law.
-
-    >>> round(_of_like_progress([0.1, 0.1, 20.0]), 2)
-    0.38
-    >>> round(_of_like_progress([0.1, 0.1, 0.1]), 2)
-    0.1
-    """
-    pace = float(np.mean(1.0 / slowdown(errors, RULES_CHI)))
-    return (pace**-2 - 1.0) / RULES_CHI
 
 
 def _stays(

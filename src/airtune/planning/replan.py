@@ -209,12 +209,13 @@ def plan_rest(
     current: CurrentPlan,
     spent: Spent,
     rounds: int | None = None,
-    known: int = 1,
+    known: int | None = None,
 ) -> JointPlan | None:
     """Plan the remaining rounds with what is left of the budgets; None when it is too little.
 
     With `rounds` they are so many, whatever the scenario says; `known` rounds, the one ahead and
-    those before it, tell of the air (:class:`airtune.planning.known_rounds.KnownRounds`).
+    those before it, tell of the air (:class:`airtune.planning.known_rounds.KnownRounds`), by
+    default what a plan looks at before the run.
     """
     inputs = rest_of(
         repetition.inputs,
@@ -224,7 +225,9 @@ def plan_rest(
     )
     if rounds is not None:
         inputs = replace(inputs, rounds=(rounds, rounds))
-    radio = KnownRounds(repetition, scheme, spent.round + 1, spent.positions, known=known)
+    radio = RadioTurn(repetition, scheme, spent.round + 1, spent.positions)
+    if known is not None:
+        radio = KnownRounds(repetition, scheme, spent.round + 1, spent.positions, known=known)
     try:
         joint, before = plan_scheme(radio, inputs), current.joint
         return replace(joint, payload=before.payload, movement=before.movement)
