@@ -247,5 +247,5 @@ def test_nested_texts_are_read_over_several_groups(
     path = tmp_path / "data.parquet"
     table = pyarrow.Table.from_pylist(rows, pyarrow.schema(list(kinds.items())))
     parquet.write_table(table, path, row_group_size=groups, data_page_version=version)
-    found = [dict(row) for row, _ in read_rows(path)]
+    found = [dict(row) for _, row in read_rows(path)]
     assert found == rows
