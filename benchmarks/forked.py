@@ -27,6 +27,8 @@ WAITING = 10.0
 LIMIT_MIB = 6144.0
 LONGEST = 400
 """Most characters of a line that a command prints on an error."""
+PROBLEMS = 20
+"""Most messages of a command that lists what is wrong."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class Outcome:
         What it printed on stderr.
     late : bool
         It ran past the limit.
+    lists : bool
+        It may print several messages, a list of problems.
     """
 
     code: int
@@ -51,12 +55,13 @@ class Outcome:
     memory_mib: float
     error: str
     late: bool = False
+    lists: bool = False
 
     def failure(self) -> str | None:
         """Say what is wrong with the way it ended; None where nothing is.
 
         Fine are success, and the exit codes 1 and 2 with one message of at most `LONGEST`
-        characters on each line; several lines are fine for a list of problems.
+        characters; a list of problems has up to `PROBLEMS` of them.  Warnings beside it are fine.
         """
         if self.late:
             return "time"
@@ -70,15 +75,22 @@ class Outcome:
             return "warning of Python"
         lines = [line for line in self.error.splitlines() if line.strip()]
         told = [line for line in lines if line.startswith("airtune: ")]
-        if self.code and not [line for line in told if ": warning: " not in line[:20]]:
+        messages = [line for line in told if ": warning: " not in line[:20]]
+        if self.code and not messages:
             return "no message"
+        if len(messages) > (PROBLEMS if self.lists else 1):
+            return f"{len(messages)} messages"
         if any(len(line) > LONGEST for line in lines):
             return "long message"
         return "other lines" if len(lines) > len(told) else None
 
 
 def attempt(
-    work: Callable[[], int], limit_s: float = LIMIT_S, limit_mib: float = LIMIT_MIB
+    work: Callable[[], int],
+    limit_s: float = LIMIT_S,
+    limit_mib: float = LIMIT_MIB,
+    *,
+    lists: bool = False,
 ) -> Outcome:
     """Do a piece of work in a forked process.
 
@@ -88,6 +100,8 @@ def attempt(
         Returns the exit code.
     limit_s, limit_mib : float
         Limits of its processor time and of the memory that it takes.
+    lists : bool
+        Whether it may print a list of problems.
     """
     with tempfile.TemporaryDirectory() as folder:
         printed = Path(folder) / "stderr"
@@ -98,7 +112,7 @@ def attempt(
         seconds, late = usage.ru_utime + usage.ru_stime, late or code == -signal.SIGXCPU
         memory = usage.ru_maxrss * (1.0 if sys.platform == "darwin" else 1024.0) / MIB
         error = printed.read_text(encoding="utf-8", errors="replace") if printed.exists() else ""
-    return Outcome(code, seconds, memory, error[-20_000:], late)
+    return Outcome(code, seconds, memory, error[-20_000:], late, lists)
 
 
 def _be_child(work: Callable[[], int], printed: Path, limit_s: float, limit_mib: float) -> None:

@@ -8,7 +8,8 @@ Three parts, each try drawn from a seed and its number:
 - `files`: corrupted files of every kind that airtune reads.
 
 A try is fine if it ends with exit code 0, 1 or 2, in 60 s of processor time, within 6 GiB, without
-a traceback, and with one message of at most 400 characters where something is wrong.  Every try of
+a traceback, and with one message of at most 400 characters where something is wrong (`check`
+lists up to 20 problems).  Every try of
 the last two parts, and every hundred of the first, has a process of its own: a server that has
 imported airtune forks it.  Finished batches are written to
 benchmarks/results/reliability-inputs.json at once, and a later call goes on from there.
@@ -183,7 +184,8 @@ def commands(seed: int, first: int, last: int, work: Path) -> Iterator[tuple[str
         path.write_bytes(text.encode("utf-8", "surrogatepass"))
         word = ("check", "plan")[number % 2]
         cache = f"--set=cache={work / 'cache'}"
-        yield f"{word}: {kind}", forked.attempt(partial(command, word, str(path), cache))
+        work_of = partial(command, word, str(path), cache)
+        yield f"{word}: {kind}", forked.attempt(work_of, lists=word == "check")
 
 
 def files(seed: int, first: int, last: int, work: Path) -> Iterator[tuple[str, forked.Outcome]]:
@@ -197,7 +199,8 @@ def files(seed: int, first: int, last: int, work: Path) -> Iterator[tuple[str, f
             bad = Path(folder) / found[kind].name
             done = hostile_files.corrupted(draw, kind, found[kind], bad)
             read = partial(_read, kind, bad, found["model"], Path(folder))
-            yield f"{kind}: {done.rpartition(': ')[2]}", forked.attempt(read)
+            outcome = forked.attempt(read, lists=_checked(kind))
+            yield f"{kind}: {done.rpartition(': ')[2]}", outcome
 
 
 def _sound(folder: Path) -> dict[str, Path]:
@@ -226,6 +229,12 @@ def _sound(folder: Path) -> dict[str, Path]:
                 raise RuntimeError(f"{kind}: what is sound is refused: {outcome.error}")
     proved.touch()
     return found
+
+
+def _checked(kind: str) -> bool:
+    """Whether files of a kind are read by `airtune check`, which lists what is wrong."""
+    by_others = ("place", "wide place", "plan", "deepmimo", "scenario")
+    return kind not in (*by_others, "model", "gguf", "pilot", "adapter")
 
 
 def _read(kind: str, path: Path, model: Path, folder: Path) -> int:

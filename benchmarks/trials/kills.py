@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import random
 import shutil
+import signal
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from trials import tiny, writes
-from trials.processes import Hook, Process, load_libraries
+from trials.processes import Ended, Hook, Process, load_libraries
 from trials.results import Results, Try
 
 Begin = Callable[[Hook | None], Process]
@@ -80,33 +81,37 @@ def _attempt(whole: Whole, of: str, chance: random.Random) -> Try:
     if cold:  # the base model is trained again, and may be killed in that
         shutil.rmtree(cache)
     moments: list[str] = []
-    counted = _kill(lambda hook: tiny.start(whole.kind, out, cache, hook), whole, chance, moments)
+    killed = [_kill(lambda hook: tiny.start(whole.kind, out, cache, hook), whole, chance, moments)]
+    first = killed
     if of == "resume":
         # What is killed and counted here is what goes on; the first kill only interrupts.
-        counted = 0
-        for _ in range(chance.randint(1, 3)):
-            counted += _kill(lambda hook: tiny.resume(out, hook), whole, chance, moments)
+        killed = [
+            _kill(lambda hook: tiny.resume(out, hook), whole, chance, moments)
+            for _ in range(chance.randint(1, 3))
+        ]
+    counted = sum(one.code == -signal.SIGKILL for one in killed)
+    hung = next((one.wrong([]) for one in (*first, *killed) if one.hung), None)
     ended = tiny.finish(whole.kind, out, cache)
-    wrong = ended.wrong([0]) or tiny.differences(out, whole.folder)
+    wrong = hung or ended.wrong([0]) or tiny.differences(out, whole.folder)
     if wrong is None and (left := tiny.left_behind(cache)):
         wrong = f"left {left} in the cache"
     found: Try = {"kills": counted, "moments": moments, "cold_cache": cold}
     return found if wrong is None else {**found, "wrong": wrong}
 
 
-def _kill(begin: Begin, whole: Whole, chance: random.Random, moments: list[str]) -> int:
-    """Start a command and kill it at some moment; return 1 where it was still running."""
+def _kill(begin: Begin, whole: Whole, chance: random.Random, moments: list[str]) -> Ended:
+    """Start a command and kill it at some moment, if it is still running then."""
     if chance.random() < 0.5:
         number = chance.randrange(whole.writes)
         delay = chance.choice((0.0, 0.0, chance.expovariate(500.0)))
         moments.append(f"write {number} + {1e3 * delay:.2f} ms")
         process = begin(writes.at_write(whole.scratch / "run", number, _after(delay)))
-        return int(process.wait().code == -9)
+        return process.wait()
     moment = chance.uniform(0, whole.seconds)
     moments.append(f"{moment:.3f} s")
     process = begin(None)
     time.sleep(moment)
-    return int(process.kill().code == -9)
+    return process.kill()
 
 
 def _after(delay: float) -> Callable[[], None]:

@@ -61,12 +61,20 @@ class Ended:
     out, err : str
         What it has printed.
     seconds : float
+    late : bool
+        It was ended because it took too long.
     """
 
     code: int
     out: str
     err: str
     seconds: float
+    late: bool = False
+
+    @property
+    def hung(self) -> bool:
+        """Whether it worked or waited longer than any command does."""
+        return self.late or self.code == -signal.SIGXCPU
 
     @property
     def said(self) -> list[str]:
@@ -87,6 +95,8 @@ class Ended:
         codes : sequence of int
             Exit codes that are right.
         """
+        if self.hung:
+            return f"hung: exit code {self.code} after {self.seconds:.0f} s"
         if "Traceback" in self.err or self.code == CRASHED:
             return f"traceback: {self.err.strip().splitlines()[-1][:300]}"
         if self.code not in codes:
@@ -143,15 +153,16 @@ class Process:
 
     def wait(self, seconds: float = SLOWEST_S) -> Ended:
         """Return how it has ended; it is killed where that takes too long."""
-        end = time.perf_counter() + seconds
+        end, late = time.perf_counter() + seconds, False
         while (code := self.poll()) is None:
             if time.perf_counter() > end:
+                late = True
                 os.kill(self.number, signal.SIGKILL)
             time.sleep(0.002)
         out, err = (path.read_text(encoding="utf-8", errors="replace") for path in self._streams)
         for path in self._streams:
             path.unlink()
-        return Ended(code, out, err, time.perf_counter() - self._began)
+        return Ended(code, out, err, time.perf_counter() - self._began, late)
 
 
 def command(arguments: Sequence[object], folder: Path, before: Hook | None = None) -> Ended:
@@ -171,7 +182,8 @@ def _become(
         os.chdir(folder)
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
         if limited:
-            resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
+            # SIGXCPU at the first limit; at the second it would be SIGKILL, as of a try
+            resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S + 5))
         sys.argv = ["airtune", *arguments]
         if before is not None:
             before()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import json
 import logging
+import signal
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +16,7 @@ import pytest
 import reliability_page
 from airtune import record
 from trials import corrupt, processes, tiny, two_processes, writes
-from trials.processes import Ended
+from trials.processes import Ended, Process
 from trials.results import Results
 
 
@@ -81,6 +83,24 @@ def test_how_a_command_ends_is_judged() -> None:
     assert "401 characters" in (wrong(2, f"{said}x\nairtune: no") or "")
     assert "traceback" in (wrong(0, "Traceback (most recent call last):\nKeyError: 3") or "")
     assert "exit code -9" in (wrong(-9, "") or "")
+
+
+def test_a_command_that_hangs_is_not_taken_for_a_killed_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def endless() -> None:
+        while True:
+            pass
+
+    monkeypatch.setattr(processes, "CPU_S", 1)
+    busy = Process(["--version"], tmp_path, endless).wait()
+    assert busy.hung
+    assert "hung" in (busy.wrong([0, -signal.SIGXCPU]) or "")
+    waiting = Process(["--version"], tmp_path, lambda: time.sleep(60)).wait(seconds=0.2)
+    assert waiting.hung
+    killed = Process(["--version"], tmp_path, lambda: time.sleep(60)).kill()
+    assert killed.code == -signal.SIGKILL
+    assert not killed.hung
 
 
 def test_a_command_beside_a_run_is_refused_by_the_lock() -> None:

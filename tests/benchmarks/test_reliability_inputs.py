@@ -24,13 +24,20 @@ def outcome(code: int, error: str = "", late: bool = False) -> forked.Outcome:
     return forked.Outcome(code, 0.1, 1.0, error, late)
 
 
+def listed(error: str) -> forked.Outcome:
+    return forked.Outcome(2, 0.1, 1.0, error, lists=True)
+
+
 @pytest.mark.parametrize(
     ("tried", "failure"),
     [
         (outcome(0), None),
         (outcome(0, "airtune: warning: odd"), None),
         (outcome(2, "airtune: seed = x: must be a number"), None),
-        (outcome(2, "airtune: a\nairtune: b"), None),
+        (outcome(2, "airtune: a\nairtune: b"), "2 messages"),
+        (outcome(2, "airtune: warning: a\nairtune: b"), None),
+        (listed("airtune: a\nairtune: b"), None),
+        (listed("airtune: a\n" * 21), "21 messages"),
         (outcome(2), "no message"),
         (outcome(1, "airtune: warning: odd"), "no message"),
         (outcome(-11), "exit code -11"),

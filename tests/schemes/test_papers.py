@@ -326,6 +326,8 @@ def of_words(omega: np.ndarray, **wrong: Any) -> Uploads:
         {"sent": np.array([1.0, 0.4, 1.0])},
         {"report_factors": np.array([1.0, 30.0, 1.0])},
         {"report_factors": np.array([1e5, 1.0, 1.0]), "phases": np.array([0.0, 0.4, 0.0])},
+        {"delays": np.array([0.5, 0.3, -0.4])},
+        {"delays": np.full(3, 0.2), "sent": np.full(3, 0.7), "phases": np.full(3, 0.3)},
     ],
 )
 def test_a_bias_of_counted_words_is_booked(wrong: dict[str, np.ndarray]) -> None:
@@ -340,4 +342,6 @@ def test_a_bias_of_counted_words_is_booked(wrong: dict[str, np.ndarray]) -> None
         )
         assert right.squared_bias < 1e-12
         shift = float(np.sum((met.mean - right.mean) ** 2))
+        if np.ptp(omega):  # the estimate is linear: no smaller figure would hold
+            assert shift < met.squared_bias * (1 + 1e-4)
         assert 0.5 * shift < met.squared_bias < 60 * shift  # clients add up at worst

@@ -109,10 +109,12 @@ def _rows(path: Path, columns: Collection[str] | None) -> Iterator[dict[str, Any
     # What the file holds once for many rows stays so until all of these have been counted.
     texts = [leaf.path for _, leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
     unread = tuple(sorted(names.keys() - {*used})[:NAMES])
+    # A batch of two groups has nested texts of two dictionaries, which Arrow cannot join.
+    nested = any("." in text for text in texts)
+    each = [[group] for group in range(about.num_row_groups)] if nested else [None]
     with parquet.ParquetFile(path, metadata=about, read_dictionary=texts) as file:
-        # a batch of two groups has nested texts of two dictionaries, which Arrow cannot join
-        for group in range(about.num_row_groups):
-            for batch in file.iter_batches(BATCH, row_groups=[group], columns=used):
+        for groups in each:
+            for batch in file.iter_batches(BATCH, row_groups=groups, columns=used):
                 count.add(batch)
                 rows = batch.to_pylist()
                 yield from (PartialRow(row, unread) for row in rows) if unread else rows

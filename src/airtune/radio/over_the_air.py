@@ -48,7 +48,9 @@ class Aggregate:
         ``w^H R w + e^H C e``, with impairments and their distortion.
     squared_bias : float
         The most that the part of the error that is no noise can be, however the updates are
-        correlated (:meth:`.Normalisation.squared_bias`): a bias.
+        correlated: a bias.  By the triangle inequality over the clients, group by group, from
+        :meth:`.Normalisation.squared_bias`, with impairments from what is off of each client's
+        part (:func:`parts_off`).
     realised_mse : float
         Mean over the real entries sent of their squared error over ``v_b^2 / pi_b``; its
         expectation is `predicted_mse`.  0 when nothing was sent.
@@ -136,6 +138,7 @@ def aggregate(
     decoded = np.repeat(common.means, common.scales.sizes)
     energies = np.zeros(len(updates))
     errors = np.zeros(len(common.scales.sizes))
+    off = np.zeros((len(updates), len(common.scales.sizes)))
     meter = Meter(len(updates))
     for entries, group, symbols, arriving in _uploads(
         updates, common, transmission, impairments, meter
@@ -151,13 +154,21 @@ def aggregate(
         error = unpack(estimate - weights @ symbols, len(group))
         errors += np.bincount(group, weights=error**2, minlength=len(errors))
         energies += np.sum(np.abs(symbols) ** 2, axis=1)
+        if impairments is not None:
+            apart = unpack(aligned[:, None] * arriving - weights[:, None] * symbols, len(group))
+            off += [np.bincount(group, weights=one**2, minlength=len(errors)) for one in apart]
     total = float(common.scales.sizes @ common.deviations**2) or 1.0  # no error without entries
     arrival = None if impairments is None else meter.arrival()
     average_powers = transmission.powers * energies / max(common.symbols, 1)
     if arrival is not None:
         average_powers = transmission.powers * arrival.sent_powers
     misalignment = (aligned if arrival is None else aligned * arrival.gains) - weights
-    wrong, squared_bias = _systematic(common, aligned, misalignment, correlation, arrival)
+    wrong = _systematic(aligned, misalignment, correlation, arrival)
+    if arrival is None:
+        squared_bias = common.squared_bias(np.abs(misalignment))
+    else:
+        most = np.sqrt(off).sum(axis=0) ** 2
+        squared_bias = float(most @ common.group_errors) / (common.total_error or 1.0)
     return Aggregate(
         mean=decoded,
         symbols=common.symbols,
@@ -174,26 +185,43 @@ def aggregate(
 
 
 def _systematic(
-    common: Normalisation,
     aligned: Complex,
     misalignment: Complex,
     correlation: Complex | None,
     arrival: Arrival | None,
-) -> tuple[float, float]:
-    """Return the predicted error besides the noise, and the part of it that may be bias."""
+) -> float:
+    """Return the predicted error besides the noise."""
     C = np.eye(len(aligned)) if correlation is None else correlation
     if arrival is None:
-        wrong = float((misalignment.conj() @ C @ misalignment).real)
-        return wrong, common.squared_bias(np.abs(misalignment))
+        return float((misalignment.conj() @ C @ misalignment).real)
     e = np.sqrt(arrival.symbol_powers) * misalignment
-    distortion = float(np.abs(aligned) ** 2 @ arrival.distortion)
-    meant = common.symbol_powers
-    # symbols by wrong reports have another power than they were meant to have
-    louder = np.sqrt(arrival.symbol_powers / np.where(meant > 0, meant, 1.0))
-    return (
-        float((e.conj() @ C @ e).real) + distortion,
-        common.squared_bias(louder * np.abs(misalignment)),
-    )
+    return float((e.conj() @ C @ e).real) + float(np.abs(aligned) ** 2 @ arrival.distortion)
+
+
+def parts_off(
+    updates: Floating,
+    normalisation: Normalisation,
+    transmission: Transmission,
+    air: Air,
+    impairments: Impairments | None,
+) -> Iterator[tuple[slice | Integer, Real]]:
+    """Yield piece by piece what is off of each client's part of the sum.
+
+    ``w^H h_k b_k y_k - nu_k x_k`` of its symbols x_k and of what arrives in their place, y_k.
+    Parameters are those of :func:`aggregate`.
+
+    Yields
+    ------
+    entries : slice or ndarray of int
+        Of the updates.
+    off : ndarray, float, shape (K, n)
+        For each real entry, in units of the symbols.
+    """
+    nu = normalisation.effective_weights[:, None]
+    aligned = ((air.channel @ transmission.beamformer.conj()) * transmission.scalars)[:, None]
+    pieces = _uploads(updates, normalisation, transmission, impairments, Meter(len(updates)))
+    for entries, group, symbols, arriving in pieces:
+        yield entries, unpack(aligned * arriving - nu * symbols, len(group))
 
 
 def _uploads(

@@ -357,13 +357,13 @@ def unpack(symbols: Complex, length: int) -> Real:
 
     Parameters
     ----------
-    symbols : ndarray, complex, shape (n,)
+    symbols : ndarray, complex, shape (..., n)
         Symbols.
     length : int
         Entries, ``2 n`` or ``2 n - 1``.
 
     Returns
     -------
-    ndarray, float, shape (length,)
+    ndarray, float, shape (..., length)
     """
-    return np.asarray(np.ascontiguousarray(symbols).view(np.float64)[:length] * np.sqrt(2.0))
+    return np.asarray(np.ascontiguousarray(symbols).view(np.float64)[..., :length] * np.sqrt(2.0))

@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from airtune.bound.faults import joint_bias
 from airtune.costs import over_the_air_time
 from airtune.errors import RoundWarning, clip
 from airtune.kinds import Complex, Integer, Real
@@ -215,7 +216,9 @@ class Analog(AirInterface):
             predicted_mse=predicted / squared_scale(uploads),
             noise_std=noise_std,
             exposure=exposure,
-            squared_bias=_squared_bias(normalisation, received),
+            squared_bias=_squared_bias(
+                normalisation, received, uneven=wrong is not None and wrong.uneven
+            ),
             alignment=_alignment(normalisation, received),
         )
 
@@ -242,11 +245,18 @@ def _tell_vanishing(normalisation: Normalisation, uploads: Uploads, round_index:
         )
 
 
-def _squared_bias(normalisation: Normalisation, received: Aggregate) -> float:
-    """Return the squared error that is no noise: of misaligned clients, and of wrong means."""
+def _squared_bias(normalisation: Normalisation, received: Aggregate, *, uneven: bool) -> float:
+    """Return the most that the error that is no noise can be, squared.
+
+    It is of misaligned clients and of wrong means.  Symbols are what is above a client's own mean,
+    so multiples of them are orthogonal to the means; what impairments make of them `uneven` may
+    have any direction.
+    """
     common = normalisation
     off = common.means - common.weights @ common.scales.means
-    return received.squared_bias * common.total_error + float(common.scales.sizes @ off**2)
+    means = float(common.scales.sizes @ off**2)
+    misaligned = received.squared_bias * common.total_error
+    return joint_bias(misaligned, means) if uneven else misaligned + means
 
 
 def _alignment(normalisation: Normalisation, received: Aggregate) -> Real:

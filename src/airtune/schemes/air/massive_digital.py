@@ -9,6 +9,8 @@ References
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import ClassVar
 
@@ -17,8 +19,8 @@ import numpy as np
 from airtune.kinds import Floating, Integer, Real
 from airtune.radio import scales
 from airtune.radio.codeword_counts import CodeBook, code_book, estimated, expected_error
-from airtune.radio.over_the_air import Aggregate, aggregate
-from airtune.radio.transmission import Transmission
+from airtune.radio.over_the_air import Aggregate, aggregate, parts_off
+from airtune.radio.scales import Normalisation
 from airtune.schemes.air.analog import as_reported, forced, noise_after
 from airtune.schemes.air.measures import relative_error, renormalised
 from airtune.schemes.air.messages import Reception, Uploads
@@ -90,13 +92,27 @@ class MassiveDigital(OneBit):
         noise = noise_after(transmission.beamformer, known)
         some = replace(uploads, updates=uploads.updates[:, sent])
         chosen = self._chosen(some.updates, scale[sent])
-        received = self._counts(uploads, link, transmission, chosen)
+        signals, common = self._signals(chosen), self._common(chosen, uploads.omega)
+        there, wrong = self.averaged(link.true.of(uploads.clients)), uploads.impairments
+        slot = () if uploads.slot is None else (uploads.slot,)
+        received = aggregate(
+            signals,
+            common,
+            transmission,
+            there,
+            generator(link.radio.seed, "noise", link.radio.round, *slot),
+            form=self.aggregation.form,
+            impairments=wrong,
+        )
         weights = self._weights(received, uploads, noise)
         decoded = (weights @ self._book.words).ravel()[: int(sent.sum())]
         mean = np.zeros(entries)
         mean[sent] = scale[sent] * decoded
         airtime = self.airtime(self.booked_entries(int(sent.sum()), entries))
-        wrong = uploads.impairments
+        bias = self._wrongly_scaled(chosen, some, scale[sent], meant[sent])
+        if wrong is not None or np.abs(received.misalignment).max(initial=0.0) > _QUIET:
+            parts = parts_off(signals, common, transmission, there, wrong)
+            bias += self._shifts(parts, signals.shape, scale[sent])
         powers = received.powers if wrong is None else received.average_powers
         return report.added_to(
             Reception(
@@ -105,7 +121,7 @@ class MassiveDigital(OneBit):
                 uplink_s=airtime,
                 sending_s=None if wrong is None else airtime * wrong.sent,
                 mse=relative_error(mean, uploads),
-                squared_bias=self._squared_bias(received, chosen, some, scale[sent], meant[sent]),
+                squared_bias=bias**2,
             )
         )
 
@@ -119,26 +135,20 @@ class MassiveDigital(OneBit):
             own[:] = self._book.nearest(padded.reshape(-1, length))
         return chosen
 
-    def _counts(
-        self, uploads: Uploads, link: Link, transmission: Transmission, chosen: Integer
-    ) -> Aggregate:
-        """Return the noisy sums of the resources, one for each word of each vector.
+    def _signals(self, chosen: Integer) -> Floating:
+        """Return what each client sends on the resources, one for each word of each vector.
 
         A client is on one of N resources, so it sends there with N times its average power.
         """
         words = len(self._book.words)
         signals = np.zeros((*chosen.shape, words), np.float32)
         np.put_along_axis(signals, chosen[:, :, None], np.float32(np.sqrt(words)), axis=2)
-        slot = () if uploads.slot is None else (uploads.slot,)
-        return aggregate(
-            signals.reshape(len(chosen), -1),
-            unit_scales(np.array([signals[0].size]), np.ones(1, np.bool_), uploads.omega),
-            transmission,
-            self.averaged(link.true.of(uploads.clients)),
-            generator(link.radio.seed, "noise", link.radio.round, *slot),
-            form=self.aggregation.form,
-            impairments=uploads.impairments,
-        )
+        return signals.reshape(len(chosen), -1)
+
+    def _common(self, chosen: Integer, omega: Real) -> Normalisation:
+        """Return the scales of these signals, which have unit power."""
+        resources = chosen.shape[1] * len(self._book.words)
+        return unit_scales(np.array([resources]), np.ones(1, np.bool_), omega)
 
     def _weights(self, received: Aggregate, uploads: Uploads, noise: float) -> Real:
         """Return the estimated weight of each word of each vector, shape (B, N).
@@ -149,33 +159,46 @@ class MassiveDigital(OneBit):
         sums = received.mean.reshape(-1, count) / np.sqrt(count)
         return estimated(sums, uploads.omega, max(noise / count, _QUIET))
 
-    def _squared_bias(
-        self, received: Aggregate, chosen: Integer, uploads: Uploads, scale: Real, meant: Real
+    def _shifts(
+        self, parts: Iterable[tuple[slice | Integer, Real]], shape: tuple[int, ...], scale: Real
     ) -> float:
-        """Return the most that misaligned clients and wrong reports shift the mean, squared.
+        """Return how far what is off of the clients' sums moves the mean at most.
 
-        What is in phase of ``e_k`` multiplies the words that client k has sent, what is not adds
-        those of the other half of the same complex symbols.  The sums are taken as they arrive:
-        what the estimate of the counts makes of them is not in it.  Wrong reports are judged by
-        what the same updates would be as words over the right scale, `meant`.
+        The sums are taken as they arrive: what the estimate of the counts makes of them is not in
+        it.  How the clients' parts are correlated is not known, so their lengths add up.
+
+        Parameters
+        ----------
+        parts : iterable
+            Of :func:`airtune.radio.over_the_air.parts_off`.
+        shape : tuple of int
+            Of the signals.
+        scale : ndarray, float, shape (d,)
+            Of each entry that is sent.
         """
-        count, book = len(self._book.words), self._book.words
-        padded = np.zeros(chosen.shape[1] * self.digital.vector)
+        off = np.zeros(shape, np.float32)
+        for entries, part in parts:
+            off[:, entries] = part
+        book, vectors = self._book.words, shape[1] // len(self._book.words)
+        padded = np.zeros(vectors * self.digital.vector)
         padded[: len(scale)] = scale
-        steps = padded.reshape(-1, self.digital.vector)
-        shift = 0.0
-        for e, own in zip(received.misalignment, chosen, strict=True):
-            halves = (np.arange(len(own)) * count + own) ^ 1
-            vectors, others = np.divmod(halves[halves < own.size * count], count)
-            shift += abs(e.real) * float(np.linalg.norm(steps * book[own]))
-            shift += abs(e.imag) * float(np.linalg.norm(steps[vectors] * book[others]))
-        if not np.array_equal(scale, meant):
-            right = self._chosen(uploads.updates, meant)
-            wrong, wanted = (
-                self._sum_of(words, uploads.omega)[: len(scale)] for words in (chosen, right)
-            )
-            shift += float(np.linalg.norm(scale * wrong - meant * wanted))
-        return shift**2
+        return math.fsum(
+            float(np.linalg.norm(padded * (own.reshape(vectors, -1) @ book).ravel()))
+            for own in off / np.sqrt(len(book))
+        )
+
+    def _wrongly_scaled(self, chosen: Integer, uploads: Uploads, scale: Real, meant: Real) -> float:
+        """Return how far wrong reports move the mean.
+
+        They are judged by what the same updates would be as words over the right scale, `meant`.
+        """
+        if np.array_equal(scale, meant):
+            return 0.0
+        right = self._chosen(uploads.updates, meant)
+        wrong, wanted = (
+            self._sum_of(words, uploads.omega)[: len(scale)] for words in (chosen, right)
+        )
+        return float(np.linalg.norm(scale * wrong - meant * wanted))
 
     def _sum_of(self, chosen: Integer, omega: Real) -> Real:
         """Return the weighted sum of the words of all clients, entry by entry."""
