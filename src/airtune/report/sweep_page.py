@@ -83,7 +83,7 @@ def _savings(results: dict[str, Any]) -> list[tuple[str, str, str, str, bool]]:
             scheme_style(name).label,
             percent(faster),
             percent(point["headline"]["less_energy_pct"].get(name)),
-            name in point["headline"]["lower_bounds"],
+            name in point["headline"]["lower_bounds"] and read(faster).median is not None,
         )
         for point in results["points"]
         for name, faster in point["headline"]["faster_pct"].items()
