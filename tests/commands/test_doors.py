@@ -324,7 +324,7 @@ def test_so_is_what_lies_behind_a_message(airtune: object, monkeypatch: pytest.M
 def test_what_is_written_on_demand_onto_a_full_disk(
     airtune: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Exit code 1, since nothing that was typed is wrong; what was there stays, and nothing else."""
+    """Exit code 1, for nothing that was typed is wrong; what was there stays, and nothing else."""
     save_problems(tmp_path / "p.npz", [random_problem(0, antennas=2, clients=2)])
     (tmp_path / "old.npz").write_bytes(b"old")
     before = sorted(tmp_path.iterdir())
