@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -320,15 +321,37 @@ def test_so_is_what_lies_behind_a_message(airtune: object, monkeypatch: pytest.M
     assert ended.error.endswith("airtune: its documents do not fit together\n")
 
 
+def test_what_is_written_on_demand_onto_a_full_disk(
+    airtune: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit code 1, for nothing that was typed is wrong; what was there stays, and nothing else."""
+    save_problems(tmp_path / "p.npz", [random_problem(0, antennas=2, clients=2)])
+    (tmp_path / "old.npz").write_bytes(b"old")
+    before = sorted(tmp_path.iterdir())
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    for words in (["init", "s.yaml"], ["place", "p.npz", "--mode", "fast", "--out", "old.npz"]):
+        ended = airtune(*words)  # type: ignore[operator]
+        assert ended.code == 1
+        assert f"{words[-1]}: cannot be written: No space left on device (" in ended.message
+    assert sorted(tmp_path.iterdir()) == before
+    assert (tmp_path / "old.npz").read_bytes() == b"old"
+
+
 def test_disks_and_memory_that_are_full(capsys: pytest.CaptureFixture[str]) -> None:
     assert told(OSError(28, "No space left on device", "runs/x")) == 1
     assert told(OSError(28, "No space left on device")) == 1
     assert told(PermissionError(13, "Permission denied", "runs")) == 2
     assert told(MemoryError()) == 1
+    assert told(RuntimeError("I/O error: No space left on device (os error 28)")) == 1
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "airtune: 'runs/x': No space left on device"
     assert lines[2] == "airtune: 'runs': Permission denied"
-    assert len(lines) == 4
+    assert lines[4] == "airtune: No space left on device"
+    assert len(lines) == 5
 
 
 def test_only_failures_of_arithmetic_become_bad_input() -> None:

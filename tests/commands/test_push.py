@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -10,11 +12,12 @@ import pytest
 import torch
 import typer
 import yaml
+from safetensors import SafetensorError
 
 from airtune import record
 from airtune.commands.push import Choice, export, push
 from airtune.commands.tuned import finished_cell
-from airtune.errors import InputError
+from airtune.errors import FailedError, InputError
 from hub import Hub
 from tuned_run import LINES, settings, trained
 
@@ -242,6 +245,29 @@ def test_an_export_is_whole_or_absent(tuned, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"--out .*file: cannot be written"):
         export(run.folder, tmp_path / "file", Choice())
+
+
+@pytest.mark.parametrize("merged", [False, True])
+@pytest.mark.parametrize(
+    "failure",
+    [
+        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "what/was/copied"),
+        SafetensorError("Error while serializing: I/O error: No space left (os error 28)"),
+    ],
+)
+def test_an_export_onto_a_full_disk_names_its_folder(
+    tuned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: Exception, merged: bool
+) -> None:
+    run, _ = tuned
+
+    def full(*given: object, **named: object) -> None:
+        raise failure
+
+    monkeypatch.setattr("airtune.commands.push.shutil.copyfile", full)
+    monkeypatch.setattr("airtune.commands.push._add_merged", full)
+    with pytest.raises(FailedError, match=r"/out: cannot be written: No space left on device \("):
+        export(run.folder, tmp_path / "out", Choice(merged=merged))
+    assert not names(tmp_path)
 
 
 def test_a_run_of_an_older_version_is_shared_too(tuned, tmp_path: Path) -> None:

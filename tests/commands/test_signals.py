@@ -105,12 +105,41 @@ def test_an_interruption_within_code_from_a_text_ends_with_the_exit_code() -> No
     assert (done.returncode, done.stderr) == (130, SAID)
 
 
-def test_a_signal_while_the_interpreter_ends_changes_nothing() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_that_is_lost_as_an_object_is_deleted_comes_again(number: int) -> None:
+    """Python would drop it with a traceback, and the command would go on."""
+    code = (
+        "import signal, sys, time; from airtune import cli; from airtune.commands import schemes\n"
+        "class Deleted:\n"
+        f"    def __del__(self): signal.raise_signal({int(number)})\n"
+        "def listed(): Deleted(); time.sleep(90); print('went on')\n"
+        "schemes.list_schemes = listed; sys.argv[1:] = ['schemes']; cli.main()"
+    )
+    begun = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", SAID)
+    assert time.perf_counter() - begun < 60
+
+
+def test_other_errors_of_deleted_objects_are_told_as_ever() -> None:
+    code = (
+        "import sys; from airtune import cli; from airtune.commands import schemes\n"
+        "class Deleted:\n"
+        "    def __del__(self): raise KeyError('lost')\n"
+        "schemes.list_schemes = Deleted; sys.argv[1:] = ['schemes']; cli.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "KeyError: 'lost'" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_the_interpreter_ends_changes_nothing(number: int) -> None:
     """Python has put its handlers away by then, and deletes what is left."""
     code = (
         "import os, sys; from airtune.cli import main\n"
         "class Last:\n"
-        "    def __del__(self, kill=os.kill, pid=os.getpid()): kill(pid, 2)\n"
+        f"    def __del__(self, kill=os.kill, pid=os.getpid()): kill(pid, {int(number)})\n"
         "last = Last(); sys.argv[1:] = ['schemes', '--help']; main()"
     )
     done = subprocess.run(

@@ -80,6 +80,24 @@ def test_two_clients_side_by_side_end_at_the_best_share() -> None:
     assert ofdma(uplink, bits).time_s == pytest.approx(np.min(np.maximum(*times)), rel=1e-6)
 
 
+@pytest.mark.parametrize("access", ["ofdma", "sdma", "best"])
+@pytest.mark.parametrize("clients", [2, 3, 12])
+def test_far_below_the_noise_all_end_with_who_is_the_slowest_alone(
+    clients: int, access: str
+) -> None:
+    """The least time of the capacity region tends to that: who is not heard disturbs nobody."""
+    for decade in range(-24, 1, 3):
+        for seed in range(3):
+            uplink, bits = draw(seed, clients, 4)
+            weak = 10.0 ** (decade / 2) * np.logspace(0, -seed, clients)[:, None]
+            uplink = replace(uplink, channel=weak * uplink.channel)
+            alone = tdma(uplink, bits).times_s
+            time = upload(uplink, bits, access).time_s
+            assert alone.max() * (1 - 1e-9) <= time <= alone.sum() * (1 + 1e-9)
+            if decade <= -9:
+                assert time == pytest.approx(alone.max(), rel=1e-6)
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_at_once_is_never_later_than_side_by_side_than_in_turn(seed: int) -> None:
     uplink, bits = draw(seed, 1 + seed, 3)

@@ -65,6 +65,9 @@ def told(error: Exception) -> int:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EMFILE):
         _say(_reason(error))
         return FAILED
+    if f"(os error {errno.ENOSPC})" in str(error):  # of a library that is not of Python
+        _say(os.strerror(errno.ENOSPC))
+        return FAILED
     if isinstance(error, MemoryError):
         _say("the memory is full; `airtune check` estimates what a scenario needs")
         return FAILED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from airtune import record
 from airtune.errors import InputError
 from airtune.scenario import file as scenario_file
 
@@ -14,14 +15,13 @@ def write_scenario(file: Path) -> None:
     Raises
     ------
     InputError
-        The file exists or cannot be written.
+        The file exists, or may not be written.
+    FailedError
+        The disk is full or fails.
     """
     if file.exists():
         raise InputError(f"{file}: exists; name a new file")
     name = file.stem if file.stem.replace("-", "").replace("_", "").isalnum() else "scenario"
     scenario = scenario_file.load("quickstart").model_copy(update={"name": name})
-    try:
-        file.write_text(scenario_file.commented(scenario), encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{file}: cannot be written ({error.strerror})") from None
+    record.write_text(file, scenario_file.commented(scenario))
     print(f"wrote {file}; try: airtune compare {file}")

@@ -21,6 +21,7 @@ from airtune.placement.problem import Placement, Problem, ProblemError
 from airtune.placement.solver import check_choice, solve, solve_many
 from airtune.placement.wide_files import load_blocks, save_wide
 from airtune.placement.wideband import WidebandPlacement, place_wideband
+from airtune.record.whole import written_whole
 
 
 def place_file(
@@ -88,10 +89,8 @@ def place_file(
             job = partial(_wide, mode=mode, seed=seed, certify=certify)
             with ThreadPoolExecutor(threads) as pool:
                 placements = list(pool.map(job, blocks))
-    try:
-        _save(target, placements)
-    except OSError as error:
-        raise ProblemError(f"out: {target} cannot be written ({error.strerror})") from None
+    with written_whole(target) as new:
+        _save(new, placements)
     instances = [_row(placement) for placement in placements]
     return {
         "file": str(path),

@@ -25,6 +25,7 @@ from airtune.planning.margins import NAMES
 from airtune.planning.objective import UNREACHABLE
 from airtune.planning.scenario_plan import ScenarioPlan
 from airtune.record.documents import PlanDocument
+from airtune.record.whole import is_full, not_written
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -108,6 +109,8 @@ def plan_and_show(
         if front:
             paths += draw_front(front, folder)
     except OSError as error:
+        if is_full(error):
+            raise not_written(folder, error) from None
         raise InputError(f"--out {folder}: cannot be written ({error.strerror})") from None
     if as_json:
         show_json({**document, "files": [str(path) for path in paths]})

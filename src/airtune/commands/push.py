@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -19,6 +20,7 @@ from airtune import record
 from airtune.commands.tuned import finished_cell, scenario_of
 from airtune.errors import InputError, as_typed, spoken
 from airtune.record import Cell, RunFolder
+from airtune.record.whole import is_full, not_written
 from airtune.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -82,6 +84,8 @@ def export(run_dir: Path, out: Path, choice: Choice) -> None:
     ------
     InputError
         The run has no such model, its base cannot be opened, or `out` holds something.
+    FailedError
+        The disk is full.
     """
     run = record.open_folder(run_dir.absolute())
     cell = finished_cell(run, choice.scheme, choice.seed)
@@ -90,11 +94,19 @@ def export(run_dir: Path, out: Path, choice: Choice) -> None:
         if out.exists() and any(out.iterdir()):
             raise InputError(f"--out {out}: must be a new or an empty folder")
         out.parent.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-")
     except OSError as error:
+        if is_full(error):
+            raise not_written(out, error) from None
         raise InputError(f"--out {out}: cannot be written ({error.strerror})") from None
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as work:
-        notes = stage(run, cell, Path(work) / "model", choice, place="PATH_OF_THIS_FOLDER")
-        (Path(work) / "model").replace(out)
+    with folder as work:
+        try:
+            notes = stage(run, cell, Path(work) / "model", choice, place="PATH_OF_THIS_FOLDER")
+            (Path(work) / "model").replace(out)
+        except Exception as error:  # of a library, or with the name of what was copied
+            if is_full(error):
+                raise not_written(out, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))) from None
+            raise
     _say(notes)
     print(f"{cell.scheme}, seed {cell.seed}: {as_typed(out)}")
 

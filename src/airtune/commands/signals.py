@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import _thread
 import atexit
+import contextlib
 import os
 import signal
+import sys
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
     from types import FrameType
 
 SAID = "airtune: interrupted; what is finished is saved"
 CODE = 130
 
 _NUMBERS = (signal.SIGINT, signal.SIGTERM)
+_AGAIN_S = 0.02
 _seen: list[int] = []
+_hooks = [sys.__unraisablehook__]
 
 
 def quit_at_once() -> None:
@@ -28,17 +35,21 @@ def quit_at_once() -> None:
 
 
 def leave_the_end_alone() -> None:
-    """Have SIGINT ignored from the moment at which the interpreter answers no signal any more.
+    """Have signals ignored from the moment at which the interpreter answers none any more.
 
     By then everything is done; the process would end by the signal instead of with its exit code.
     What is registered first at the exit is called last.
     """
-    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
+    for number in _NUMBERS:
+        atexit.register(signal.signal, number, signal.SIG_IGN)
 
 
 def interrupt() -> None:
     """Let a signal raise KeyboardInterrupt, and note it for `interrupted`."""
     _seen.clear()
+    if sys.unraisablehook is not _raise_again:
+        _hooks[:] = [sys.unraisablehook]
+        sys.unraisablehook = _raise_again
     for number in _NUMBERS:
         signal.signal(number, _raise)
 
@@ -67,3 +78,18 @@ def _quit(number: int, frame: FrameType | None) -> None:
 def _raise(number: int, frame: FrameType | None) -> None:
     _seen.append(number)
     raise KeyboardInterrupt
+
+
+def _raise_again(lost: UnraisableHookArgs) -> None:
+    # Python drops what comes up while an object is deleted, with a traceback: the signal comes
+    # again when that is over, from a thread that takes no lock which may be held here.
+    if not (_seen and lost.exc_type is KeyboardInterrupt):
+        _hooks[0](lost)
+        return
+    with contextlib.suppress(RuntimeError):  # the interpreter ends
+        _thread.start_new_thread(_send, (_thread.get_ident(), _seen[-1]))
+
+
+def _send(thread: int, number: int) -> None:
+    time.sleep(_AGAIN_S)
+    signal.pthread_kill(thread, number)  # also where it waits in a call of the system

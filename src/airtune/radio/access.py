@@ -125,7 +125,16 @@ def ofdma(uplink: Uplink, bits: Real) -> Airtime:
         return Airtime(times, uplink.powers * times, simultaneous=True)
     most, least = float(alone.sum()), float(alone.max())
     # at `least` one client needs the whole band, at `most` the shares of time do as shares of band
-    time = brentq(lambda t: float(shares(t).sum()) - 1.0, least, most, xtol=1e-12 * most)
+    above = {time: float(shares(time).sum()) - 1.0 for time in (least, most)}
+
+    def too_much(time: float) -> float:
+        return above[time] if time in above else float(shares(time).sum()) - 1.0
+
+    # Far below the noise a narrow band is as good as a wide one, to the last digits of a rate: who
+    # is the slowest alone then leaves room for all others.
+    time = least if above[least] <= 0 else most
+    if above[least] > 0 > above[most]:
+        time = brentq(too_much, least, most, xtol=1e-12 * most)
     times = np.full(len(bits), time)
     if uplink.known is not None:
         share = shares(time)

@@ -234,9 +234,14 @@ def not_written(path: Path, error: OSError, size: int | None = None) -> FailedEr
     return InputError(f"{path}: cannot be written ({reason})")
 
 
-def is_full(error: OSError) -> bool:
-    """Tell whether an error says that there is no room left on a disk."""
-    return error.errno in _FULL
+def is_full(error: Exception) -> bool:
+    """Tell whether an error says that there is no room left on a disk.
+
+    Libraries that are not of Python give the number in the text.
+    """
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in _FULL
+    return any(f"(os error {number})" in str(error) for number in _FULL)
 
 
 def _free(path: Path) -> str:
