@@ -61,7 +61,7 @@ def test_a_round_that_the_anomaly_stop_rejects_books_what_an_empty_one_does(
     rejected = [line for line in lines if line["rejected"]]
     assert rejected and len(rejected) < 4
     for line in lines:
-        assert line["transmitted"] == len(line["clients"]) == 3
+        assert line["transmitted"] == len(line["clients"]) > 0
         assert line["stepped"] is not line["rejected"]
         told = line["faults"]
         if line["rejected"]:
@@ -166,7 +166,7 @@ def test_rounds_in_which_all_drop_out_are_counted(
     small_scenario, tmp_path: Path, scheme: str
 ) -> None:
     scenario = with_settings(
-        small_scenario, faults__dropout={"share": 0.6}, training__rounds=6, bound__zeta_sq=ZETA
+        small_scenario, faults__dropout={"share": 0.7}, training__rounds=6, bound__zeta_sq=ZETA
     )
     figures = figures_of(scenario, scheme, tmp_path)
     lines = histories.read_cell(cell_of(tmp_path, scheme)).rounds[1:]
@@ -199,7 +199,7 @@ def test_a_run_in_which_nobody_is_heard_never_stepped_and_has_not_diverged(
 
 
 def test_a_resumed_run_counts_the_same_rounds(small_scenario, tmp_path: Path) -> None:
-    scenario = with_settings(small_scenario, faults__dropout={"share": 0.6}, training__rounds=6)
+    scenario = with_settings(small_scenario, faults__dropout={"share": 0.7}, training__rounds=6)
     whole = figures_of(scenario, "fixed", tmp_path / "whole")
 
     def stop(line: dict[str, object]) -> None:
