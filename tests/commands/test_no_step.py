@@ -27,6 +27,7 @@ def failures(stderr: str) -> list[str]:
     return [line for line in stderr.splitlines() if line.startswith("airtune: failed")]
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_run_in_which_nobody_is_heard_fails_and_says_so(airtune: Command) -> None:  # noqa: F811
     done = airtune("run", "--scheme", "fixed", *GONE)
     assert done.exit_code == 1, done.output
