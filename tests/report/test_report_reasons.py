@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from airtune.report import totals
+from airtune.report import divergence, headline, totals
 from airtune.report.reasons import reasons
 from airtune.report.table import left_out_sentence
 
@@ -210,3 +210,49 @@ def test_left_out_records_are_told_with_the_first_place() -> None:
     told = left_out_sentence({"left_out": {"count": 20, "records": records}})
     assert told == "Left out 20 records, first at a.jsonl:3 because the answer is empty."
     assert left_out_sentence({}) == left_out_sentence({"left_out": {"count": 0}}) == ""
+
+
+NEVER = {"never_stepped": True, "rounds_without_step": 4, "rejected_rounds": 1}
+
+
+def test_a_scheme_that_never_made_a_step_is_told_with_the_reasons() -> None:
+    found = entry([5.0] * 5, rounds_not_finite=1, **NEVER)
+    why = "4 of 4 rounds without a step (1 anomaly stop, 1 not finite, 2 nothing received)."
+    assert reasons(results(1.0, s=found)) == [f"s never made a step: {why}"]
+    assert reasons(results(None, ideal=found, s=entry([5.0, 4.0]))) == [
+        f"The target is 90 % of ideal's gain, and ideal itself never made a step: {why}"
+    ]
+    reference = {"schemes": {"ideal": found, "s": found}}
+    assert "the error-free reference never made a step." in headline.sentences(reference)[0]
+
+
+def test_rounds_without_a_step_stand_beside_why_the_target_was_missed() -> None:
+    found = entry([5.0, 3.0, 2.0, 2.0, 2.0], rounds_without_step=3, rejected_rounds=0)
+    (said,) = reasons(results(1.0, s=found))
+    assert said.endswith("; 3 of 4 rounds without a step (nothing received).")
+    assert "without a step (nothing received)" in printed(results(1.0, s=found))
+    lost = divergence.lost_rounds(results(1.0, s=found))
+    assert lost == ["s: 3 of 4 rounds without a step (nothing received) left the adapter as it was"]
+    finite = entry([5.0, 4.0, 3.0], rounds_without_step=2, rounds_not_finite=2)
+    (lost_of_it,) = divergence.lost_rounds(results(1.0, s=finite))
+    assert (
+        lost_of_it == "s: 2 of 2 rounds had no finite update or step and left the adapter as it was"
+    )
+    unknown = entry([5.0, 3.0], rounds_without_step=None, never_stepped=None)
+    assert divergence.lost_rounds(results(1.0, s=unknown)) == []
+    assert divergence.mark(unknown) == ""
+
+
+def test_reasons_of_several_seeds_have_no_numbers() -> None:
+    of = {"median": 2.0, "p10": 1.0, "p90": 3.0}
+    both = {"rounds_without_step": of, "rounds": {"median": 5.0, "p10": 5.0, "p90": 5.0}}
+    told = divergence.rounds_without_step
+    assert told(both) == "2 of 5 rounds without a step (nothing received)"
+    assert told(both | {"rejected_rounds": of}) == "2 of 5 rounds without a step (anomaly stop)"
+    less = {"median": 1.0, "p10": 1.0, "p90": 1.0}
+    assert told(both | {"rejected_rounds": less}) == "2 of 5 rounds without a step"
+    found = {"diverged": True, "diverged_seeds": [1], "never_stepped_seeds": [0, 1, 2]}
+    assert divergence.sentence("s", found | {"never_stepped": True}, 4) == (
+        "s diverged in seed 1 of 4: its loss ended above its start or is not a number; "
+        "no step was made in any round of seeds 0, 2 of 4."
+    )

@@ -234,3 +234,16 @@ def test_the_rank_is_that_of_the_adapter_that_was_written(card_of, cell: Cell) -
     config = {"r": 24, "lora_alpha": 48.0, "base_model_name_or_path": "x"}
     (cell.adapter_folder / "adapter_config.json").write_text(json.dumps(config))
     assert f"| rank 24, alpha 48 (trained with {trained}" in card_of(settings()).text
+
+
+def test_rounds_without_a_step_are_in_the_card(card_of, cell: Cell) -> None:
+    assert "step" not in card_of(settings()).text.partition("## Results")[2].partition("|")[0]
+    (cell.folder / names.METRICS).unlink()
+    for line, made in zip(LINES, (None, False, True), strict=True):
+        record.append_metrics(cell, line | ({} if made is None else {"stepped": made}))
+    assert "1 of 2 rounds made no step." in card_of(settings()).text
+    (cell.folder / names.METRICS).unlink()
+    for line in LINES:
+        record.append_metrics(cell, line | ({"stepped": False} if line["round"] else {}))
+    text = card_of(settings()).text
+    assert "No round made a step: the server has learnt nothing. Do not use this model." in text

@@ -212,7 +212,9 @@ def test_a_round_out_of_line_makes_no_step_and_is_told(
     assert (
         "Poisoned: 1 of 3 clients, which sent a multiple of their update from round 8 on." in said
     )
-    assert any("5 rounds without a step" in sentence for sentence in said)
+    told = "5 of 12 rounds without a step (anomaly stop) left the adapter as it was."
+    assert f"Ideal: {told}" in said
+    assert sum("without a step" in sentence for sentence in said) == 2  # one for each scheme
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,8 @@ def start(
     Returns
     -------
     bool
-        False where what it trained diverged; see :func:`airtune.study.divergence.failing`.
+        False where what it trained diverged or never made a step; see
+        :func:`airtune.study.divergence.failing`.
 
     Raises
     ------
@@ -293,7 +294,7 @@ def execute_sweep(sweep: Sweep, interrupted: Interrupted, as_json: bool) -> bool
 
 
 def _said_to_fail(kind: str, where: str, schemes: Mapping[str, Any], seeds: int) -> bool:
-    """Say on stderr which divergence makes the command fail; True where none does."""
+    """Say on stderr which schemes make the command fail; True where none does."""
     names = failing(kind, schemes)
     for name in names:
         text = divergence.sentence(name, schemes[name], seeds)

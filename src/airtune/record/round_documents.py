@@ -108,6 +108,8 @@ class MetricsLine(Part):
     not_finite : str or None
         Why the round left the adapter as it was: ``updates``, no selected client had a finite
         update, or ``step``, the server's step was not finite; None where neither happened.
+    stepped : bool or None
+        Whether the server made a step; None for round 0 and in lines of earlier versions.
     replanned : dict
         Of a new plan after the round, empty where there was none: `mse_ratio` and `movement_ratio`
         where the air was off the plan; `budget` and what was `projected` to be spent of it, 1 being
@@ -147,6 +149,7 @@ class MetricsLine(Part):
     rejected: bool = False
     learning_rate: Number | None = None
     not_finite: str | None = None
+    stepped: bool | None = None
     move_s: Number | None = None
     round_energy_j: dict[str, Number] | None = None  # of the round, by component
     round_radiated_j: dict[str, Number] | None = None  # of the round's energy, by component

@@ -42,7 +42,7 @@ def remarks(results: Mapping[str, Any]) -> list[str]:
     said = set_up(results)
     for name, entry in schemes.items():
         rejected = read(entry.get("rejected_rounds")).median
-        if rejected:
+        if rejected and not read(entry.get("rounds_without_step")).known:  # told with all of them
             rounds = "round" if rejected == 1 else "rounds"
             said.append(
                 f"{style.scheme_style(name).label}: {count(rejected)} {rounds} without a step, "

@@ -105,7 +105,11 @@ def _no_target(schemes: Mapping[str, Any]) -> list[str]:
         return []
     if REFERENCE not in schemes:
         return ["There is no target loss: the error-free reference is not among the schemes."]
-    how = "diverged" if schemes[REFERENCE].get("diverged") else "did not improve on its start"
+    reference, how = schemes[REFERENCE], "did not improve on its start"
+    if reference.get("diverged"):
+        how = "diverged"
+    elif reference.get("never_stepped"):
+        how = "never made a step"
     return [f"There is no target loss: the error-free reference {how}."]
 
 

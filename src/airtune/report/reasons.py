@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from airtune.registry import REFERENCE
-from airtune.report.divergence import sentence, two_losses
+from airtune.report.divergence import rounds_without_step, sentence, two_losses
 from airtune.report.values import count, decimals, number, read
 
 TARGET_PERCENT = 90
@@ -38,8 +38,8 @@ def reasons(results: Mapping[str, Any], called: Callable[[str], str] = str) -> l
     -------
     list of str
         A sentence on the target where it is none or a small one, and one for each finished scheme
-        that did not reach it or that diverged; empty where all have reached it, and for a single
-        scheme without a target.
+        that did not reach it, that diverged, or that never made a step; empty where all have
+        reached it, and for a single scheme without a target that has neither.
 
     Examples
     --------
@@ -83,23 +83,8 @@ def reasons(results: Mapping[str, Any], called: Callable[[str], str] = str) -> l
     return said
 
 
-def rounds_without_step(entry: Mapping[str, Any]) -> str:
-    """Say how many rounds of a scheme the anomaly stop left without a step; empty for none.
-
-    Examples
-    --------
-    >>> rounds_without_step({"rejected_rounds": 7, "rounds": 14})
-    '7 of 14 rounds without a step (anomaly stop)'
-    """
-    rejected, done = (read(entry.get(key)).median for key in ("rejected_rounds", "rounds"))
-    if not rejected:
-        return ""
-    of = "" if done is None else f" of {count(done)}"
-    return f"{count(rejected)}{of} rounds without a step (anomaly stop)"
-
-
 def _with_steps(sentence: str, entry: Mapping[str, Any]) -> str:
-    left = rounds_without_step(entry)
+    left = "" if entry.get("never_stepped") else rounds_without_step(entry)
     return f"{sentence.removesuffix('.')}; {left}." if left else sentence
 
 
@@ -109,7 +94,7 @@ def _no_target(schemes: Mapping[str, Mapping[str, Any]], seeds: int, called: str
     if entry is None or len(schemes) < 2:
         return []
     opening = f"The target is {TARGET_PERCENT} % of {called}'s gain, and {called} itself"
-    if entry.get("diverged"):
+    if entry.get("diverged") or entry.get("never_stepped"):
         return [sentence(opening, entry, seeds)]
     first, last = (read(entry.get(key)).median for key in ("initial_loss", "final_loss"))
     if first is None or last is None:

@@ -79,7 +79,7 @@ def sweep_rows(results: Mapping[str, Any]) -> Sheet:
 
 
 def diverged_sentences(results: Mapping[str, Any]) -> list[str]:
-    """Say which schemes diverged at which point of the grid, and which rounds were lost.
+    """Say which schemes diverged or never made a step at which point, and which rounds were lost.
 
     Parameters
     ----------

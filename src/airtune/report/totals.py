@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airtune.report import scores, twins
-from airtune.report.divergence import mark
+from airtune.report.divergence import mark, rounds_without_step
 from airtune.report.faults import fault_words
-from airtune.report.reasons import rounds_without_step
 from airtune.report.style import component_label, ordered_components
 from airtune.report.values import (
     MISSING,

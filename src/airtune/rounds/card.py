@@ -19,7 +19,7 @@ from airtune import record
 from airtune.errors import InputError
 from airtune.learning.origin import HUB_ID, base_name, hub_id, opened_by, rank_of, without_place
 from airtune.record import Cell, names
-from airtune.record.course import diverged
+from airtune.record.course import diverged, never_stepped, rounds_without_step
 from airtune.record.documents import EnvironmentDocument, MetricsLine
 from airtune.registry import SCHEMES
 from airtune.scenario import Scenario
@@ -219,10 +219,18 @@ def _results(lines: list[MetricsLine]) -> str:
     ]
     warned = "The run diverged: its loss did not fall. Do not use this model.\n\n"
     return (
-        f"## Results\n\n{warned if diverged(lines) else ''}"
+        f"## Results\n\n{warned if diverged(lines) else ''}{_steps(lines)}"
         f"On the held-out records, before and after {last.round} rounds:\n\n"
         + _table(("", "before", "after"), rows)
     )
+
+
+def _steps(lines: list[MetricsLine]) -> str:
+    """Say how many rounds made no step; nothing for none, and where it is not known."""
+    lost, done = rounds_without_step(lines), lines[-1].round
+    if never_stepped(lines) and not diverged(lines):
+        return "No round made a step: the server has learnt nothing. Do not use this model.\n\n"
+    return f"{lost} of {done} rounds made no step.\n\n" if lost else ""
 
 
 def _figure(value: float | None) -> str:

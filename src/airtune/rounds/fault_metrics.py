@@ -35,8 +35,8 @@ class FaultOutcome:
     stale : mapping of int to ndarray, float32, shape (d,)
         Those that worked with an older adapter, and that one.
     squared_bias : float or None
-        From misaligned clients and wrong reports; None in every round of what gives no such
-        figure (no sum over the air, a robust rule, or signs).
+        From misaligned clients and wrong reports, 0 where no step is made; None in every round of
+        what gives no such figure (no sum over the air, a robust rule, or signs).
     stale_bias : float
         From older adapters; 0 where no step is made.
     poisons : bool

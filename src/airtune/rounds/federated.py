@@ -226,6 +226,7 @@ class FederatedRun:
                         received.effective_weights,
                     )
                     state.effective_weights = received.effective_weights
+        made = stepped and not rejected
         state.participation[transmitters] += 1
         state.round = index
 
@@ -268,7 +269,7 @@ class FederatedRun:
 
         happened = None
         if self.faults.active:
-            cut, made = wrong.cut(arrived.clients), stepped and not rejected
+            cut = wrong.cut(arrived.clients)
             heard = transmitters if made else transmitters[:0]
             shares = dict(zip(heard.tolist(), self._weights(heard, choice), strict=True))
             learnt = np.setdiff1d(heard, cut)
@@ -280,7 +281,7 @@ class FederatedRun:
                 late,
                 cut=cut,
                 stale=stale,
-                squared_bias=misalignment(air, received),
+                squared_bias=misalignment(air, received if made else None),
                 stale_bias=staleness_bias(repetition.constants, adapter, stale, shares),
                 poisons=self.poisoning.settings.active,
                 poison_bias=self.poisoning.bias(honest, computed, learnt, weights, averaged=mean),
@@ -296,6 +297,7 @@ class FederatedRun:
                 adapter, arrived, self._weights(arrived.clients, choice), index
             ),
             refused=not stepped,
+            made_step=made,
             faults=happened,
         )
         return {
@@ -306,7 +308,7 @@ class FederatedRun:
             **self.poisoning.metrics(index),
             **there.aim.metrics(),
             **({} if verdict is None else verdict.metrics()),
-            **rates.rate_metrics(training, stepped=stepped and not rejected),
+            **rates.rate_metrics(training, stepped=made),
             **kept_metrics(outcome, array, link, state, old_positions, arrived.clients, client_j),
             "round_wall_s": time.perf_counter() - began,
         }

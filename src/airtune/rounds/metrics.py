@@ -77,6 +77,8 @@ class RoundOutcome:
         What faults have done; None where there are none in the scenario.
     refused : bool
         The server's step was not finite and was left out.
+    made_step : bool
+        Whether the server has made a step.
     """
 
     choice: Choice
@@ -88,6 +90,7 @@ class RoundOutcome:
     product_bias: float | None = None
     faults: FaultOutcome | None = None
     refused: bool = False
+    made_step: bool = True
 
     @property
     def not_finite(self) -> str | None:
@@ -108,7 +111,9 @@ def outcome_metrics(outcome: RoundOutcome, constants: BoundConstants, omega: Flo
         Weights of all clients, sum 1.
     """
     happened = outcome.faults
-    participation = participation_metrics(constants, omega, outcome.transmitters, outcome.choice)
+    participation = participation_metrics(
+        constants, omega, outcome.transmitters, outcome.choice, made_step=outcome.made_step
+    )
     missing = {*outcome.computed.dropped, *outcome.computed.missing}
     if outcome.computed.held is not None:
         missing |= set(outcome.computed.held.lost)
@@ -124,6 +129,7 @@ def outcome_metrics(outcome: RoundOutcome, constants: BoundConstants, omega: Flo
         "dropped": list(outcome.computed.dropped),
         "missing": sorted(missing),
         "not_finite": outcome.not_finite,
+        "stepped": outcome.made_step,
         "moved_m": float(outcome.moved.distances_m.max()),
         "move_s": float(outcome.booked.move_s),
         "round_latency_s": outcome.booked.latency_s.to_dict(),
@@ -161,8 +167,13 @@ def participation_metrics(
     omega: FloatArray,
     transmitters: NDArray[np.int64],
     choice: Choice,
+    *,
+    made_step: bool,
 ) -> Metrics:
     """Return who has transmitted, their weight, and the bias that the bound allows for it.
+
+    A round without a step is one without any client for the bound, whoever has transmitted and
+    however clients are sampled: nothing of theirs is in the adapter.
 
     Parameters
     ----------
@@ -172,10 +183,12 @@ def participation_metrics(
     transmitters : ndarray, int, shape (S',)
     choice : Choice
         Of the scheduler.
+    made_step : bool
+        Whether the server has made a step.
     """
     present = np.isin(np.arange(len(omega)), transmitters)
-    unbiased = choice.bias_free and len(transmitters) == len(choice.clients)
-    bias = participation_bias(constants, omega, present)
+    unbiased = made_step and choice.bias_free and len(transmitters) == len(choice.clients)
+    bias = participation_bias(constants, omega, present & made_step)
     return {
         "transmitted": len(transmitters),
         "clients": transmitters.tolist(),

@@ -11,6 +11,7 @@ from airtune.scheduling import Choice
 from airtune.schemes import AirInterface, Reception
 from airtune.schemes.air.analog import Analog
 from airtune.schemes.air.grouped import Grouped
+from airtune.schemes.air.massive_digital import MassiveDigital
 
 
 def check_updates(computed: RoundUpdates, selected: NDArray[np.int64], engine: str) -> None:
@@ -100,12 +101,24 @@ def averages(air: AirInterface) -> bool:
 def misalignment(air: AirInterface, received: Reception | None) -> float | None:
     """Return the squared bias of a round from misaligned clients and wrong reports.
 
-    Where nothing is received it is 0 if the interface adds updates up, and otherwise None, as in
-    all of its rounds.
+    Parameters
+    ----------
+    air : AirInterface
+    received : Reception or None
+        What the server has stepped by; None where it made no step, whoever has transmitted.
+
+    Returns
+    -------
+    float or None
+        Without a step 0 if the interface adds updates, or words for them, up in the air, and
+        otherwise None, as in all of its rounds.
     """
     if received is not None:
         return received.squared_bias
     sent = air.inner if isinstance(air, Grouped) else air
+    if isinstance(sent, MassiveDigital):  # its mean is one of words, not of the updates
+        ruled = air is not sent and air.aggregation.robust != "none"
+        return None if ruled else 0.0
     return 0.0 if isinstance(sent, Analog) and averages(air) else None
 
 

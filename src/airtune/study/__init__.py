@@ -8,7 +8,7 @@ The functions to start from:
     cells.execute               run the unfinished cells of a run folder
     sweep.parse_axes, create    read ``--vary`` and make a sweep folder; sweep.execute runs it
     outcomes.cell_figures       the figures of one scheme and one seed
-    outcomes.headline           the proposal against each baseline
+    savings.headline            the proposal against each baseline
     statistics.paired_figures   differences to a baseline, seed by seed
     privacy.spent               epsilon after each round
 

@@ -18,8 +18,9 @@ from airtune.scenario import Scenario
 from airtune.study import cells
 from airtune.study.engine import HERE, check_engine
 from airtune.study.histories import finished_figures, first_left_out, merged_targets
-from airtune.study.outcomes import REFERENCE, baseline_of, headline, over_cells
+from airtune.study.outcomes import REFERENCE, baseline_of, over_cells
 from airtune.study.results import Results
+from airtune.study.savings import headline
 from airtune.study.statistics import paired_figures
 
 

@@ -1,4 +1,4 @@
-"""When a study has failed because what it trained diverged."""
+"""When a study has failed because of what it trained: it diverged, or never made a step."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from airtune.registry import REFERENCE
 
 
 def failing(kind: str, schemes: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return the schemes whose divergence makes a command fail; empty where it is a result.
+    """Return the schemes that make a command fail; empty where what they came to is a result.
 
-    A scheme that cannot learn in bad air is a result of a comparison.  The reference sets the
-    target, so without it there is nothing to compare; neither is there where everything diverged.
+    Those are meant that diverged, and those of which no round made a step.  A scheme that cannot
+    learn in bad air is a result of a comparison.  The reference sets the target, so without it
+    there is nothing to compare; neither is there where no scheme has learnt anything.
 
     Parameters
     ----------
@@ -28,8 +29,10 @@ def failing(kind: str, schemes: Mapping[str, Mapping[str, Any]]) -> list[str]:
     (['fixed'], [])
     >>> failing("compare", {"ideal": bad, "fixed": good}), failing("compare", {"fixed": bad})
     (['ideal'], ['fixed'])
+    >>> failing("compare", {"ideal": {"never_stepped": True}, "fixed": good})
+    ['ideal']
     """
-    diverged = [name for name, entry in schemes.items() if entry.get("diverged")]
-    if kind == "run" or len(diverged) == len(schemes):
-        return diverged
-    return [name for name in diverged if name == REFERENCE]
+    bad = [n for n, entry in schemes.items() if entry.get("diverged") or entry.get("never_stepped")]
+    if kind == "run" or len(bad) == len(schemes):
+        return bad
+    return [name for name in bad if name == REFERENCE]

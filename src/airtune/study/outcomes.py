@@ -9,9 +9,8 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 import numpy as np
 
-from airtune.costs import Components
 from airtune.planning.deviation import against_plan
-from airtune.record.course import diverged
+from airtune.record.course import diverged, never_stepped, rounds_without_step
 from airtune.record.documents import (
     FinishedDocument,
     LeftOutDocument,
@@ -23,7 +22,7 @@ from airtune.registry import PROPOSAL, REFERENCE
 from airtune.scenario import Scenario
 from airtune.study.ends import stopped_by
 from airtune.study.faults import fault_figures, over_fault_figures
-from airtune.study.statistics import Quantiles, Share, jain_index, quantiles, share_interval
+from airtune.study.statistics import Share, jain_index, quantiles, share_interval
 from airtune.study.targets import MAIN, SHARES, Crossing, Targets, crossing, target_loss
 
 Number = int | float
@@ -35,11 +34,9 @@ __all__ = [
     "CellFigures",
     "CellHistory",
     "Figures",
-    "Headline",
     "RoundFigures",
     "baseline_of",
     "cell_figures",
-    "headline",
     "over_cells",
     "over_seeds",
     "target_loss",
@@ -120,6 +117,8 @@ class CellFigures(TypedDict):
     within_energy_budget: bool
     diverged: bool
     rounds_not_finite: int
+    rounds_without_step: int | None
+    never_stepped: bool | None
     rounds: int
     stopped_by: str | None
     ended: Literal["plan", "budget"]
@@ -129,19 +128,6 @@ class CellFigures(TypedDict):
     radiated_j: dict[str, Number] | None
     faults: NotRequired[dict[str, float]]
     history: list[RoundFigures]
-
-
-class Headline(TypedDict):
-    """The proposal against each baseline [%]; the baselines whose percentage is a lower bound.
-
-    Ceilings are what the reference saves, which has no radio at all.
-    """
-
-    faster_pct: dict[str, float | Quantiles | None]
-    less_energy_pct: dict[str, float | Quantiles | None]
-    ceiling_faster_pct: dict[str, float | Quantiles | None]
-    ceiling_less_energy_pct: dict[str, float | Quantiles | None]
-    lower_bounds: list[str]
 
 
 Figures = dict[str, dict[int, CellFigures]]
@@ -208,6 +194,8 @@ def cell_figures(
         "within_energy_budget": totals.within_energy_budget,
         "diverged": diverged(lines),
         "rounds_not_finite": sum(line.not_finite is not None for line in lines),
+        "rounds_without_step": rounds_without_step(lines),
+        "never_stepped": never_stepped(lines),
         "rounds": totals.rounds,
         "stopped_by": stopped_by(totals, history.plan, scenario) if scenario else None,
         "ended": "plan" if totals.stopped_by is None else "budget",
@@ -287,11 +275,14 @@ def over_cells(cells: Mapping[int, CellFigures]) -> dict[str, Any]:
     Returns
     -------
     dict
-        As :func:`over_seeds`; `diverged` where any seed has, and `diverged_seeds` lists them;
-        `mse_db_seeds` counts the seeds with an error in dB where others have none.
+        As :func:`over_seeds`; `diverged` where any seed has, and `diverged_seeds` lists them; so
+        `never_stepped` and `never_stepped_seeds`; `mse_db_seeds` counts the seeds with an error in
+        dB where others have none.
     """
-    which = [seed for seed, figures in sorted(cells.items()) if figures["diverged"]]
-    merged = {**over_seeds(list(cells.values())), "diverged_seeds": which}
+    merged = over_seeds(list(cells.values())) | {
+        "diverged_seeds": [seed for seed in sorted(cells) if cells[seed]["diverged"]],
+        "never_stepped_seeds": [seed for seed in sorted(cells) if cells[seed]["never_stepped"]],
+    }
     known = sum(figures["mse_db"] is not None for figures in cells.values())
     return {**merged, "mse_db_seeds": known} if 0 < known < len(cells) else merged
 
@@ -309,11 +300,13 @@ def _merge_named(name: str, values: list[Any]) -> Any:
         return min(values)  # "budget" where any was
     if name == "stopped_by":
         return next((value for value in values if value is not None), None)
-    if name.endswith("_interval") and None in values:
+    if (name.endswith("_interval") or name == "rounds_without_step") and None in values:
         return None
     if name == "mse_db":
         return over_seeds(values, missing=None)
-    return any(values) if name == "diverged" else over_seeds(values)
+    if name in ("diverged", "never_stepped"):
+        return any(values) or (None if None in values else False)
+    return over_seeds(values)
 
 
 def _merge_round(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -327,73 +320,3 @@ def _merge_round(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         if name == "loss" and figures:
             merged |= {"loss_p10": figures["p10"], "loss_p90": figures["p90"]}
     return merged
-
-
-def headline(figures: Figures) -> Headline:
-    """Return how much faster and how much less energy the proposal is, seed by seed.
-
-    ``x % = 100 (1 - movable / baseline)`` at equal target (system model, section 10).  A baseline
-    that never reaches the target counts with what it had spent when it stopped: the percentage is
-    then a lower bound and the baseline is listed under `lower_bounds`.  None when the proposal
-    never reaches it.
-
-    All figures are those of the main target, between two evaluations
-    (:func:`airtune.study.targets.crossing`).
-
-    Examples
-    --------
-    >>> def cell(time_s, energy_j):
-    ...     return {"targets": {"90": {"rounds": 1.0, "time_s": time_s, "energy_j": energy_j}}}
-    >>> ideal, movable, fixed = cell(2.0, 1.0), cell(3.0, 1.0), cell(4.0, 2.0)
-    >>> found = headline({"ideal": {0: ideal}, "movable": {0: movable}, "fixed": {0: fixed}})
-    >>> found["faster_pct"], found["less_energy_pct"], found["ceiling_faster_pct"]
-    ({'fixed': 25.0}, {'fixed': 50.0}, {'fixed': 50.0})
-    """
-    proposal, reference = figures.get(PROPOSAL, {}), figures.get(REFERENCE, {})
-    others = {n: c for n, c in figures.items() if n not in (PROPOSAL, REFERENCE)}
-    bounds = [
-        name
-        for name, cells in others.items()
-        if any(_reached(cell, "time_s") is None for seed, cell in cells.items() if seed in proposal)
-    ]
-    return {
-        "faster_pct": _savings(proposal, others, "time_s", "latency_s"),
-        "less_energy_pct": _savings(proposal, others, "energy_j", "energy_j"),
-        "ceiling_faster_pct": _savings(reference, others, "time_s", "latency_s"),
-        "ceiling_less_energy_pct": _savings(reference, others, "energy_j", "energy_j"),
-        "lower_bounds": bounds,
-    }
-
-
-def _reached(cell: CellFigures, figure: Literal["time_s", "energy_j"]) -> float | None:
-    return cell["targets"][MAIN][figure]
-
-
-def _savings(
-    saver: Mapping[int, CellFigures],
-    others: Figures,
-    figure: Literal["time_s", "energy_j"],
-    spent: Literal["latency_s", "energy_j"],
-) -> dict[str, float | Quantiles | None]:
-    """Return what a scheme saves against each of the others, over the seeds of both [%]."""
-    savings: dict[str, float | Quantiles | None] = {}
-    for name, cells in others.items():
-        pairs = [(saver[seed], cells[seed]) for seed in cells if seed in saver]
-        if pairs:
-            each = [_saving(mine, theirs, figure, spent) for mine, theirs in pairs]
-            savings[name] = over_seeds(each, missing=-math.inf)
-    return savings
-
-
-def _saving(
-    saver: CellFigures,
-    other: CellFigures,
-    figure: Literal["time_s", "energy_j"],
-    spent: Literal["latency_s", "energy_j"],
-) -> float | None:
-    mine, theirs = _reached(saver, figure), _reached(other, figure)
-    if mine is None:
-        return None
-    if theirs is None:
-        theirs = Components(**other[spent]).total
-    return 100.0 * (1.0 - mine / theirs)

@@ -14,7 +14,7 @@ from airtune.record.documents import ResultsDocument
 if TYPE_CHECKING:
     import pandas
 
-_NO_COLUMNS = ("history", "plan", "diverged_seeds")
+_NO_COLUMNS = ("history", "plan", "diverged_seeds", "never_stepped_seeds")
 _QUANTILES = ("median", "p10", "p90")
 
 

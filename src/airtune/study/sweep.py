@@ -29,7 +29,8 @@ from airtune.study.cells import Watcher as CellWatcher
 from airtune.study.cells import run_cells
 from airtune.study.engine import session
 from airtune.study.histories import finished_figures, merged_targets
-from airtune.study.outcomes import CellFigures, baseline_of, headline, over_cells
+from airtune.study.outcomes import CellFigures, baseline_of, over_cells
+from airtune.study.savings import headline
 from airtune.study.statistics import paired_figures
 from airtune.study.sweep_notes import discard_points, note_infeasible
 
