@@ -121,6 +121,26 @@ def test_an_interruption_that_is_lost_as_an_object_is_deleted_comes_again(number
     assert time.perf_counter() - begun < 60
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_lost_interruption_that_was_looked_up_does_not_come_again(number: int) -> None:
+    """Between rounds a run looks it up and ends in order; a second one would end it at once."""
+    code = (
+        "import signal, sys, time; from airtune import cli\n"
+        "from airtune.commands import schemes, signals\n"
+        "class Deleted:\n"
+        f"    def __del__(self): signal.raise_signal({int(number)})\n"
+        "def listed():\n"
+        "    Deleted()\n"
+        "    assert signals.interrupted()\n"
+        "    time.sleep(0.3)\n"
+        "    print('put away')\n"
+        "    raise KeyboardInterrupt\n"
+        "schemes.list_schemes = listed; sys.argv[1:] = ['schemes']; cli.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "put away\n", SAID)
+
+
 def test_other_errors_of_deleted_objects_are_told_as_ever() -> None:
     code = (
         "import sys; from airtune import cli; from airtune.commands import schemes\n"

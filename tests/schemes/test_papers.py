@@ -342,6 +342,26 @@ def test_a_bias_of_counted_words_is_booked(wrong: dict[str, np.ndarray]) -> None
         )
         assert right.squared_bias < 1e-12
         shift = float(np.sum((met.mean - right.mean) ** 2))
-        if np.ptp(omega):  # the estimate is linear: no smaller figure would hold
+        if np.ptp(omega):  # the estimate is linear, so the sums are shifted by just what is off
             assert shift < met.squared_bias * (1 + 1e-4)
-        assert 0.5 * shift < met.squared_bias < 60 * shift  # clients add up at worst
+        # how the three are correlated is not known: they add up
+        assert 0.5 * shift < met.squared_bias < 60 * shift
+
+
+def test_the_booked_bias_of_one_client_s_words_is_what_they_move() -> None:
+    """One client goes wrong in air without noise: its shift is the whole error, and is booked."""
+    scenario = scenario_with(
+        clients__count=3, clients__tx_power_dbm=40.0, radio__interferers__count=0
+    )
+    link, air = link_of(scenario, "massive-digital"), air_of(scenario, "massive-digital")
+    omega = np.array([0.2, 0.3, 0.5])
+    for wrong in (
+        {"phases": np.array([0.0, 0.6, 0.0])},
+        {"delays": np.array([0.0, 0.4, 0.0])},
+        {"sent": np.array([1.0, 0.3, 1.0])},
+    ):
+        right, met = (
+            air.combine(one, link, 1.0) for one in (of_words(omega), of_words(omega, **wrong))
+        )
+        shift = float(np.sum((met.mean - right.mean) ** 2))
+        assert shift == pytest.approx(met.squared_bias, rel=0.05)

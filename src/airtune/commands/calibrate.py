@@ -13,6 +13,7 @@ from airtune.bound.calibrate.constants import calibrate
 from airtune.bound.calibrate.trajectory import Progress
 from airtune.commands.terminal import show_json, show_rows
 from airtune.record.documents import CalibrationDocument
+from airtune.record.whole import writing
 from airtune.scenario import Scenario
 from airtune.scenario.base import CALIBRATE
 
@@ -77,9 +78,11 @@ def calibrate_scenario(
     if out is not None:
         from airtune.report import calibration
 
-        out.mkdir(parents=True, exist_ok=True)
+        with writing(out):
+            out.mkdir(parents=True, exist_ok=True)
         record.write_document(out / record.names.CALIBRATION, CalibrationDocument, document)
-        calibration.draw(document, out)
+        with writing(out):
+            calibration.draw(document, out)
     return document
 
 

@@ -65,8 +65,10 @@ def told(error: Exception) -> int:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EMFILE):
         _say(_reason(error))
         return FAILED
-    if f"(os error {errno.ENOSPC})" in str(error):  # of a library that is not of Python
-        _say(os.strerror(errno.ENOSPC))
+    from airtune.record.whole import is_full
+
+    if is_full(error):  # of a library that is not of Python
+        _say(f"the disk is full: {error}")
         return FAILED
     if isinstance(error, MemoryError):
         _say("the memory is full; `airtune check` estimates what a scenario needs")

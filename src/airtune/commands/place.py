@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -89,7 +90,10 @@ def place_file(
             job = partial(_wide, mode=mode, seed=seed, certify=certify)
             with ThreadPoolExecutor(threads) as pool:
                 placements = list(pool.map(job, blocks))
-    with written_whole(target) as new:
+    there = target.resolve()  # what a link leads to is written, and keeps its mode
+    with written_whole(there) as new:
+        if there.exists():
+            shutil.copymode(there, new)
         _save(new, placements)
     instances = [_row(placement) for placement in placements]
     return {

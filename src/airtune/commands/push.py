@@ -105,7 +105,8 @@ def export(run_dir: Path, out: Path, choice: Choice) -> None:
             (Path(work) / "model").replace(out)
         except Exception as error:  # of a library, or with the name of what was copied
             if is_full(error):
-                raise not_written(out, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))) from None
+                number = getattr(error, "errno", None) or errno.ENOSPC
+                raise not_written(out, OSError(number, os.strerror(number))) from None
             raise
     _say(notes)
     print(f"{cell.scheme}, seed {cell.seed}: {as_typed(out)}")

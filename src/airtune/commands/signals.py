@@ -21,6 +21,7 @@ CODE = 130
 _NUMBERS = (signal.SIGINT, signal.SIGTERM)
 _AGAIN_S = 0.02
 _seen: list[int] = []
+_lost: list[int] = []
 _hooks = [sys.__unraisablehook__]
 
 
@@ -30,6 +31,7 @@ def quit_at_once() -> None:
     For the time in which nothing is unsaved.  An exception would come up in whatever is being
     imported then, where a library may drop it or make another one of it.
     """
+    _lost.clear()
     for number in _NUMBERS:
         signal.signal(number, _quit)
 
@@ -46,7 +48,7 @@ def leave_the_end_alone() -> None:
 
 def interrupt() -> None:
     """Let a signal raise KeyboardInterrupt, and note it for `interrupted`."""
-    _seen.clear()
+    answered()
     if sys.unraisablehook is not _raise_again:
         _hooks[:] = [sys.unraisablehook]
         sys.unraisablehook = _raise_again
@@ -59,12 +61,15 @@ def interrupted() -> bool:
 
     A signal that arrives inside a library's callback raises there, and the library may drop it.
     """
+    if _seen:
+        _lost.clear()  # it is answered now
     return bool(_seen)
 
 
 def answered() -> None:
     """Forget a signal that the command has answered, and goes on."""
     _seen.clear()
+    _lost.clear()
 
 
 def _quit(number: int, frame: FrameType | None) -> None:
@@ -82,14 +87,18 @@ def _raise(number: int, frame: FrameType | None) -> None:
 
 def _raise_again(lost: UnraisableHookArgs) -> None:
     # Python drops what comes up while an object is deleted, with a traceback: the signal comes
-    # again when that is over, from a thread that takes no lock which may be held here.
+    # again when that is over, unless somebody has looked it up by then, from a thread that takes no
+    # lock which may be held here.
     if not (_seen and lost.exc_type is KeyboardInterrupt):
         _hooks[0](lost)
         return
+    _lost.append(_seen[-1])
     with contextlib.suppress(RuntimeError):  # the interpreter ends
         _thread.start_new_thread(_send, (_thread.get_ident(), _seen[-1]))
 
 
 def _send(thread: int, number: int) -> None:
     time.sleep(_AGAIN_S)
-    signal.pthread_kill(thread, number)  # also where it waits in a call of the system
+    if number in _lost:
+        _lost.clear()
+        signal.pthread_kill(thread, number)  # also where it waits in a call of the system

@@ -73,11 +73,6 @@ class Impairments:
         return self.sent >= 1.0
 
     @property
-    def uneven(self) -> bool:
-        """Whether what arrives may be more than a multiple of the symbols of each client."""
-        return self.clip_db is not None or bool(self.delays.any()) or not self.whole.all()
-
-    @property
     def saturation(self) -> Real:
         """Largest amplitude that each amplifier gives, shape (S,) [sqrt(W)]."""
         if self.clip_db is None:

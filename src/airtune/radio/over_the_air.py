@@ -21,6 +21,8 @@ from airtune.radio.transmission import Air, Transmission
 
 Form = Literal["scalar", "waveform"]
 
+ALIGNED = 1e-12
+"""Misalignment over the largest weight that is rounding."""
 CHUNK_SYMBOLS = 1 << 14
 """Symbols handled at once: keeps the working set small and the result independent of memory."""
 
@@ -49,8 +51,7 @@ class Aggregate:
     squared_bias : float
         The most that the part of the error that is no noise can be, however the updates are
         correlated: a bias.  By the triangle inequality over the clients, group by group, from
-        :meth:`.Normalisation.squared_bias`, with impairments from what is off of each client's
-        part (:func:`parts_off`).
+        what is off of each client's part (:func:`parts_off`); 0 where all arrive aligned.
     realised_mse : float
         Mean over the real entries sent of their squared error over ``v_b^2 / pi_b``; its
         expectation is `predicted_mse`.  0 when nothing was sent.
@@ -134,6 +135,8 @@ def aggregate(
     weights = common.effective_weights  # nu_k
     noise_mse = float((w.conj() @ air.covariance @ w).real)
     aligned = (air.channel @ w.conj()) * transmission.scalars  # w^H h_k b_k
+    off_by_rounding = ALIGNED * weights.max(initial=0.0)
+    perfect = impairments is None and bool((np.abs(aligned - weights) <= off_by_rounding).all())
     amplitudes = np.sqrt(common.group_errors)  # v_b / sqrt(pi_b)
     decoded = np.repeat(common.means, common.scales.sizes)
     energies = np.zeros(len(updates))
@@ -154,8 +157,8 @@ def aggregate(
         error = unpack(estimate - weights @ symbols, len(group))
         errors += np.bincount(group, weights=error**2, minlength=len(errors))
         energies += np.sum(np.abs(symbols) ** 2, axis=1)
-        if impairments is not None:
-            apart = unpack(aligned[:, None] * arriving - weights[:, None] * symbols, len(group))
+        if not perfect:
+            apart = _apart(aligned, arriving, weights, symbols, len(group))
             off += [np.bincount(group, weights=one**2, minlength=len(errors)) for one in apart]
     total = float(common.scales.sizes @ common.deviations**2) or 1.0  # no error without entries
     arrival = None if impairments is None else meter.arrival()
@@ -164,11 +167,7 @@ def aggregate(
         average_powers = transmission.powers * arrival.sent_powers
     misalignment = (aligned if arrival is None else aligned * arrival.gains) - weights
     wrong = _systematic(aligned, misalignment, correlation, arrival)
-    if arrival is None:
-        squared_bias = common.squared_bias(np.abs(misalignment))
-    else:
-        most = np.sqrt(off).sum(axis=0) ** 2
-        squared_bias = float(most @ common.group_errors) / (common.total_error or 1.0)
+    most = np.sqrt(off).sum(axis=0) ** 2
     return Aggregate(
         mean=decoded,
         symbols=common.symbols,
@@ -177,7 +176,7 @@ def aggregate(
         misalignment=misalignment,
         noise_mse=noise_mse,
         predicted_mse=noise_mse + wrong,
-        squared_bias=squared_bias,
+        squared_bias=float(most @ common.group_errors) / (common.total_error or 1.0),
         realised_mse=float(errors.sum()) / max(common.entries, 1),
         group_mse=np.where(common.sent, errors / common.scales.sizes, 0.0),
         relative_error=float(errors @ common.group_errors) / total,
@@ -217,11 +216,15 @@ def parts_off(
     off : ndarray, float, shape (K, n)
         For each real entry, in units of the symbols.
     """
-    nu = normalisation.effective_weights[:, None]
-    aligned = ((air.channel @ transmission.beamformer.conj()) * transmission.scalars)[:, None]
+    nu = normalisation.effective_weights
+    aligned = (air.channel @ transmission.beamformer.conj()) * transmission.scalars
     pieces = _uploads(updates, normalisation, transmission, impairments, Meter(len(updates)))
     for entries, group, symbols, arriving in pieces:
-        yield entries, unpack(aligned * arriving - nu * symbols, len(group))
+        yield entries, _apart(aligned, arriving, nu, symbols, len(group))
+
+
+def _apart(aligned: Complex, arriving: Complex, nu: Real, symbols: Complex, length: int) -> Real:
+    return unpack(aligned[:, None] * arriving - nu[:, None] * symbols, length)
 
 
 def _uploads(

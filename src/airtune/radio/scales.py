@@ -93,7 +93,9 @@ class Normalisation:
 
         Client k's part of an entry of group b is ``(omega_k / nu_k) (d_kb - m_kb)`` times its
         coefficient.  How the parts are correlated is not known, so by the triangle inequality it is
-        ``sum_b d_b (sum_k |e_k| omega_k v_kb / nu_k)^2`` over the groups sent.
+        ``sum_b d_b (sum_k |e_k| omega_k v_kb / nu_k)^2`` over the groups sent.  A symbol of which
+        the two entries are of two groups is taken for one of each: its part out of phase is not
+        told apart by the deviations.
 
         Parameters
         ----------

@@ -216,9 +216,7 @@ class Analog(AirInterface):
             predicted_mse=predicted / squared_scale(uploads),
             noise_std=noise_std,
             exposure=exposure,
-            squared_bias=_squared_bias(
-                normalisation, received, uneven=wrong is not None and wrong.uneven
-            ),
+            squared_bias=_squared_bias(normalisation, received),
             alignment=_alignment(normalisation, received),
         )
 
@@ -245,18 +243,16 @@ def _tell_vanishing(normalisation: Normalisation, uploads: Uploads, round_index:
         )
 
 
-def _squared_bias(normalisation: Normalisation, received: Aggregate, *, uneven: bool) -> float:
+def _squared_bias(normalisation: Normalisation, received: Aggregate) -> float:
     """Return the most that the error that is no noise can be, squared.
 
-    It is of misaligned clients and of wrong means.  Symbols are what is above a client's own mean,
-    so multiples of them are orthogonal to the means; what impairments make of them `uneven` may
-    have any direction.
+    It is of misaligned clients and of wrong means, which at worst have one direction.
     """
     common = normalisation
     off = common.means - common.weights @ common.scales.means
     means = float(common.scales.sizes @ off**2)
     misaligned = received.squared_bias * common.total_error
-    return joint_bias(misaligned, means) if uneven else misaligned + means
+    return joint_bias(misaligned, means)
 
 
 def _alignment(normalisation: Normalisation, received: Aggregate) -> Real:

@@ -182,10 +182,10 @@ class MassiveDigital(OneBit):
         book, vectors = self._book.words, shape[1] // len(self._book.words)
         padded = np.zeros(vectors * self.digital.vector)
         padded[: len(scale)] = scale
-        return math.fsum(
-            float(np.linalg.norm(padded * (own.reshape(vectors, -1) @ book).ravel()))
-            for own in off / np.sqrt(len(book))
+        moved = math.fsum(
+            float(np.linalg.norm(padded * (own.reshape(vectors, -1) @ book).ravel())) for own in off
         )
+        return moved / math.sqrt(len(book))
 
     def _wrongly_scaled(self, chosen: Integer, uploads: Uploads, scale: Real, meant: Real) -> float:
         """Return how far wrong reports move the mean.
