@@ -132,6 +132,8 @@ class Process:
         self._began = time.perf_counter()
         self._code: int | None = None
         self._streams = [folder / f".{name}-{time.monotonic_ns()}" for name in ("out", "err")]
+        for stream in self._streams:  # it may be killed before it opens them
+            stream.touch()
         sys.stdout.flush()
         sys.stderr.flush()
         self.number = os.fork()

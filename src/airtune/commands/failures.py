@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 import tempfile
 import traceback
@@ -68,7 +69,8 @@ def told(error: Exception) -> int:
     from airtune.record.whole import is_full
 
     if is_full(error):  # of a library that is not of Python
-        _say(f"the disk is full: {error}")
+        code = re.search(r"\(os error (\d+)\)", str(error))
+        _say(os.strerror(int(code[1]) if code else errno.ENOSPC))
         return FAILED
     if isinstance(error, MemoryError):
         _say("the memory is full; `airtune check` estimates what a scenario needs")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -28,6 +28,7 @@ def test_rounding_is_unbiased(bits: int) -> None:
 
 
 @given(UPDATES, st.integers(1, 16), st.integers(0, 2**32))
+@example(np.float32([-2.05e-43, *np.zeros(39)]), 10, 0)
 def test_values_lie_on_the_grid(update: Real, bits: int, seed: int) -> None:
     found = dg.quantise_unbiased(update, SIZES, bits, np.random.default_rng(seed)).values
     for span in (slice(0, 30), slice(30, 40)):

@@ -80,10 +80,12 @@ def quantise_unbiased(
     """
     values = np.zeros(len(update))
     for span in spans(sizes, len(update)):
-        top = _range(update[span])
+        group, top = update[span], _range(update[span])
         if top > 0:
             step = 2.0 * top / (2**bits - 1)
-            steps = (update[span] + top) / step
+            if step < np.finfo(np.float32).tiny:  # it would be 0 among entries in float32
+                group = group.astype(np.float64)
+            steps = (group + top) / step
             level = np.floor(steps + rng.uniform(size=len(steps)))
             values[span] = np.clip(level, 0, 2**bits - 1) * step - top
     return _booked(values, update, sizes, bits)
