@@ -20,6 +20,7 @@ from trials.results import Results, Try
 LOCKED_TRIES = 10
 """Of each pair, that were refused by the lock."""
 POLL_S = 0.002
+OVER = "is finished, nothing is left to run"
 LOCKED, TAKEN = "another process is writing this run", "must be a new or an empty folder"
 PAIRS = (
     *(("compare", "compare"), ("sweep", "sweep")),
@@ -74,11 +75,13 @@ def _attempt(whole: Whole, second: str, chance: random.Random) -> Try:
                 time.sleep(POLL_S)
             time.sleep(offset)
         if one.poll() is None:
-            break
-        one.wait()  # it was over before the other could begin: not a try
-        offset /= 2
-    other = tiny.start(second, out, whole.cache) if again else tiny.resume(out)
-    ended = [one.wait(), other.wait()]
+            other = tiny.start(second, out, whole.cache) if again else tiny.resume(out)
+            ended = [one.wait(), other.wait()]
+            if again or not found_it_over(*ended) or tiny.differences(out, whole.folder):
+                break
+        else:
+            one.wait()
+        offset /= 2  # it was over before the other was there: not a try
     found: Try = {
         "offset_s": None if together else round(offset, 4),
         "exit_codes": [each.code for each in ended],
@@ -87,6 +90,11 @@ def _attempt(whole: Whole, second: str, chance: random.Random) -> Try:
     }
     wrong = wrong_of(ended, again=again) or tiny.differences(out, whole.folder)
     return found if wrong is None else {**found, "wrong": wrong}
+
+
+def found_it_over(first: Ended, resumed: Ended) -> bool:
+    """Return whether a `resume` found the first at its end: it then does nothing, and says so."""
+    return [first.code, resumed.code] == [0, 0] and OVER in resumed.out
 
 
 def wrong_of(ended: list[Ended], *, again: bool) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import logging
+import random
 import signal
 import time
 from pathlib import Path
@@ -119,6 +120,43 @@ def test_a_command_beside_a_run_is_refused_by_the_lock() -> None:
         assert "exit codes [0, 0]" in (both or "")
     assert wrong(taken, again=True) is None
     assert "not by the lock" in (wrong(taken, again=False) or "")
+
+
+def test_a_resume_that_finds_a_run_at_its_end_is_no_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds = "fixed: round 3/3, loss 5.857; done, 1/1 cells"
+    first = working = Ended(0, "fixed: 3 rounds", rounds, 0.0)
+    idle = Ended(0, "run: is finished, nothing is left to run; its results:", "", 0.0)
+    assert two_processes.found_it_over(first, idle)
+    assert not two_processes.found_it_over(first, working)
+    assert not two_processes.found_it_over(first, Ended(2, "", "", 0.0))
+
+    class Command:
+        def __init__(self, ended: Ended) -> None:
+            self.wait = lambda: ended
+
+        def poll(self) -> None:
+            return None
+
+    locked = Ended(2, "", f"airtune: run: {two_processes.LOCKED}; wait", 0.0)
+    resumed = [Command(idle), Command(locked)]
+    (tmp_path / "run").mkdir()
+    monkeypatch.setattr(two_processes.shutil, "rmtree", lambda out, ignore_errors: None)
+    (tmp_path / "run" / "run.json").touch()
+    monkeypatch.setattr(tiny, "start", lambda kind, out, cache: Command(first))
+    monkeypatch.setattr(tiny, "resume", lambda out: resumed.pop(0))
+    monkeypatch.setattr(tiny, "differences", lambda out, whole: None)
+    whole = SimpleNamespace(
+        kind="run", scratch=tmp_path, seconds=0.01, cache=tmp_path, folder=tmp_path
+    )
+    found = two_processes._attempt(whole, "resume", random.Random(0))
+    assert found["locked"] == 1
+    assert "wrong" not in found
+    assert not resumed
+    resumed.append(Command(idle))
+    monkeypatch.setattr(tiny, "differences", lambda out, whole: "a round is missing")
+    assert "exit codes [0, 0]" in two_processes._attempt(whole, "resume", random.Random(0))["wrong"]
 
 
 def test_pairs_are_tried_until_the_lock_has_refused_enough(
