@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,8 @@ def check_target(path: str | Path) -> Path:
     Raises
     ------
     InputError
-        There is no such folder, or the name is that of a folder, a pipe or a device.
+        There is no such folder, or the name is that of a folder, a pipe, a device or a link that
+        leads to no place for a file.
     """
     target = Path(path)
     if "\0" in str(target) or not target.parent.is_dir():
@@ -88,4 +90,7 @@ def check_target(path: str | Path) -> Path:
         raise InputError(f"out: {clip(target)} is a folder, not a file")
     if target.exists() and not target.is_file():
         raise InputError(f"out: {clip(target)} is a pipe or a device, not a file")
+    there = Path(os.path.realpath(target))
+    if there.is_symlink() or not there.parent.is_dir():
+        raise InputError(f"out: {clip(target)} is a link that leads to no place for a file")
     return target

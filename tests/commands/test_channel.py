@@ -104,7 +104,11 @@ def test_a_wrong_word_is_refused(tmp_path: Path, words: list[str], message: str)
 
 def test_a_file_that_cannot_be_is_refused_before_any_path_is_drawn(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    for out in (tmp_path / "no" / "out.npz", tmp_path, tmp_path / "pipe"):
+    (tmp_path / "loop").symlink_to(tmp_path / "back")
+    (tmp_path / "back").symlink_to(tmp_path / "loop")
+    (tmp_path / "away").symlink_to(tmp_path / "no" / "out.npz")
+    names = ("no/out.npz", ".", "pipe", "loop", "away")
+    for out in (tmp_path / name for name in names):
         with pytest.raises(InputError, match="out: "):
             export("block-fading", out)
         with pytest.raises(InputError, match="out: "):

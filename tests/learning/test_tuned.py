@@ -69,6 +69,8 @@ def test_a_merged_model_says_what_base_and_adapter_say(
     assert (found - expected).abs().max() < tolerance
     assert (found - before).abs().max() > 3 * tolerance
     names = {path.name for path in (tmp_path / "merged").iterdir()}
+    modes = {path.stat().st_mode for path in (*adapter.iterdir(), *(tmp_path / "merged").iterdir())}
+    assert len(modes) == 1  # whoever may read the configuration may read the weights
     assert "model.safetensors" in names and "adapter_config.json" not in names
     for name in ("config.json", "tokenizer_config.json"):
         assert str(tmp_path) not in (tmp_path / "merged" / name).read_text()

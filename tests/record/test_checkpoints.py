@@ -127,9 +127,34 @@ def test_a_kill_between_state_and_clean_up_leaves_nothing(cell: record.Cell) -> 
     (folder / "round-000004.safetensors").write_bytes(b"newer than its state")
     (folder / "round-000005.safetensors.0123abcd.tmp").write_bytes(b"half")
     (folder / "state.json.tmp").write_bytes(b"half, of an older version")
+    (folder / ".tmpG8lozL").write_bytes(b"")  # of safetensors, of an older version
     (folder / "notes.txt").write_text("of the user")
     record.load_checkpoint(cell)
     assert names_in(folder) == sorted([*before, "notes.txt"])
+
+
+def test_arrays_are_written_under_names_of_ours(
+    cell: record.Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever of the process's files is there when it is killed, the next one knows it."""
+    seen = set[str]()
+    replace = Path.replace
+
+    def replaced(path: Path, target: Path) -> Path:
+        seen.update(names_in(cell.checkpoint_folder))
+        return replace(path, target)
+
+    def refused(*arguments: object) -> None:
+        raise AssertionError("has a temporary file of its own")
+
+    monkeypatch.setattr(Path, "replace", replaced)
+    monkeypatch.setattr("safetensors.numpy.save_file", refused)
+    record.save_checkpoint(cell, ROUNDS + 1, {"adapter": np.ones(3)}, {})
+    file = cell.checkpoint_folder / f"round-{ROUNDS + 1:06d}.safetensors"
+    assert any(name.startswith(file.name) and name.endswith(".tmp") for name in seen)
+    assert file.stat().st_mode == (cell.checkpoint_folder / "state.json").stat().st_mode
+    record.load_checkpoint(cell)
+    assert not list(cell.checkpoint_folder.glob("*.tmp"))
 
 
 def test_a_kill_between_the_generations_costs_a_round(cell: record.Cell) -> None:

@@ -243,6 +243,16 @@ def test_rounds_without_a_step_stand_beside_why_the_target_was_missed() -> None:
     assert divergence.mark(unknown) == ""
 
 
+def test_rounds_lost_in_few_of_several_seeds_are_told() -> None:
+    seeds = {"median": 0.0, "p10": 0.0, "p90": 3.0}
+    some = {"rounds": {"median": 5.0, "p10": 5.0, "p90": 5.0}, "rounds_not_finite": seeds}
+    (said,) = divergence.lost_rounds({"schemes": {"s": some}})
+    assert said.startswith("s: ")
+    without = some | {"rounds_not_finite": {"median": 0.0}, "rounds_without_step": seeds}
+    (said,) = divergence.lost_rounds({"schemes": {"s": without}})
+    assert "without a step" in said
+
+
 def test_reasons_of_several_seeds_have_no_numbers() -> None:
     of = {"median": 2.0, "p10": 1.0, "p90": 3.0}
     both = {"rounds_without_step": of, "rounds": {"median": 5.0, "p10": 5.0, "p90": 5.0}}

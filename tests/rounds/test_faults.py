@@ -343,8 +343,10 @@ def test_stuck_antennas_stay_and_the_others_are_placed_around_them(small_scenari
     assert still["moved_m"] == 0.0
 
 
-def test_drives_that_miss_misalign_the_movable_array_alone(small_scenario) -> None:
-    missing = {"position_error": 0.05, "backlash": 0.05}
+@pytest.mark.parametrize(
+    "missing", [{"position_error": 0.05}, {"backlash": 0.05}], ids=lambda one: next(iter(one))
+)
+def test_drives_that_miss_misalign_the_movable_array_alone(small_scenario, missing) -> None:
     scenario = with_settings(small_scenario, clients__tx_power_dbm=23.0, faults__antennas=missing)
     for scheme, misses in (("movable", True), ("fixed", False)):
         lines = rounds_of(scenario, scheme)

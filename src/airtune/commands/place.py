@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -90,7 +91,7 @@ def place_file(
             job = partial(_wide, mode=mode, seed=seed, certify=certify)
             with ThreadPoolExecutor(threads) as pool:
                 placements = list(pool.map(job, blocks))
-    there = target.resolve()  # what a link leads to is written, and keeps its mode
+    there = Path(os.path.realpath(target))  # what a link leads to is written, and keeps its mode
     with written_whole(there) as new:
         if there.exists():
             shutil.copymode(there, new)

@@ -134,6 +134,20 @@ def _room(folder: Path) -> Iterator[None]:
         ) from None
 
 
+def readable(folder: Path) -> None:
+    """Let whoever may read the other files read weights; safetensors writes them for the owner.
+
+    Parameters
+    ----------
+    folder : Path
+        Of a model or adapter, with files of weights beside others.
+    """
+    weights = {*folder.glob("*.safetensors")}
+    others = [path for path in folder.iterdir() if path.is_file() and path not in weights]
+    for path in weights if others else ():
+        shutil.copymode(others[0], path)
+
+
 def check_cache(cache: Path) -> None:
     """Refuse a cache that nothing can be written into.
 

@@ -16,6 +16,7 @@ from airtune.learning import fused
 from airtune.learning.base_change import BaseChange
 from airtune.learning.batches import Batch, Packed, collate, pack, pieces
 from airtune.learning.device import CPU, Device
+from airtune.learning.folders import readable
 from airtune.learning.lora import read_adapter, shape_of, trained_of, wrap
 from airtune.learning.reference import Reference
 from airtune.learning.results import Vector
@@ -392,3 +393,4 @@ class AdapterModel(LanguageModel):
         self.peft.save_pretrained(folder, save_embedding_layers=False)
         if len(adapter) > self.size:
             self.base_change.rewrite(folder, adapter)
+        readable(folder)

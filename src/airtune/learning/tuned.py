@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from airtune.errors import InputError
+from airtune.learning.folders import readable
 from airtune.learning.origin import base_name, save_tokenizer
 from airtune.learning.quiet import quiet
 from airtune.learning.sources import open_model
@@ -137,4 +138,5 @@ def save_merged(scenario: Scenario, adapter: Path, folder: Path, progress: Progr
         merged.config._name_or_path = ""
         merged.save_pretrained(folder)
     save_tokenizer(tuned.tokenizer, folder)
+    readable(folder)
     return tuned.made_for

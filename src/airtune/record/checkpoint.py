@@ -34,12 +34,13 @@ from airtune.record.whole import (
     refuse_link,
     write_bytes,
     writing,
-    written_whole,
 )
 
 Arrays = dict[str, np.ndarray]
 
 _PIECE = 1 << 20
+_OF_SAFETENSORS = ".tmp" + "[0-9A-Za-z]" * 6
+"""What `save_file`, by which checkpoints were written, leaves where it is killed."""
 
 
 def save_checkpoint(cell: Cell, round_index: int, arrays: Arrays, state: Mapping[str, Any]) -> None:
@@ -85,14 +86,16 @@ def save_checkpoint(cell: Cell, round_index: int, arrays: Arrays, state: Mapping
 
 
 def _write_arrays(path: Path, arrays: Arrays) -> str:
-    """Write arrays, and return the digest of their file."""
-    from safetensors.numpy import save_file
+    """Write arrays, and return the digest of their file.
 
-    plain = {key: np.asarray(value, order="C") for key, value in arrays.items()}
-    size = sum(value.nbytes for value in plain.values())
-    with written_whole(path, size=size) as temporary:
-        save_file(plain, temporary)
-        return digest_of(temporary)
+    Not by ``save_file``, whose own temporary file has a name that nobody could tell to be ours, and
+    may be read by nobody else.
+    """
+    from safetensors.numpy import save
+
+    content = save({key: np.asarray(value, order="C") for key, value in arrays.items()})
+    write_bytes(path, content)
+    return hashlib.sha256(content).hexdigest()
 
 
 def digest_of(path: Path, size: int | None = None) -> str:
@@ -250,4 +253,6 @@ def _clean(cell: Cell, kept: set[str | None]) -> None:
     """Remove what a killed process left in a cell's folder."""
     folder = cell.checkpoint_folder
     clean(folder, names.OF_A_CHECKPOINT)
+    for path in folder.glob(_OF_SAFETENSORS):
+        path.unlink(missing_ok=True)
     _remove_older(folder, kept)

@@ -43,6 +43,13 @@ def test_values_lie_on_the_grid(update: Real, bits: int, seed: int) -> None:
         assert index.max() < 2**bits - 1 + 1e-6
 
 
+@pytest.mark.filterwarnings("error")
+def test_the_largest_range_of_single_precision_is_kept() -> None:
+    update = np.repeat(np.float32([3e38, 1e38, -2e38]), [10, 15, 15])
+    found = dg.quantise_unbiased(update, SIZES, 4, np.random.default_rng(0)).values
+    assert np.abs(found - update).max() <= 2 * 3e38 / 15
+
+
 @pytest.mark.parametrize(("bits", "expected"), [(1, 40 + 64), (8, 320 + 64), (16, 640 + 64)])
 def test_bit_count(bits: int, expected: int) -> None:
     update = np.random.default_rng(1).standard_normal(40)

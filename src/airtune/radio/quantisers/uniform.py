@@ -19,6 +19,8 @@ import numpy.typing as npt
 from airtune.kinds import Floating, Real
 from airtune.radio.quantisers.base import SCALE_BITS, Quantised, Quantiser, spans
 
+LEAST, MOST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
+
 
 @dataclass(frozen=True)
 class Uniform(Quantiser):
@@ -83,7 +85,7 @@ def quantise_unbiased(
         group, top = update[span], _range(update[span])
         if top > 0:
             step = 2.0 * top / (2**bits - 1)
-            if step < np.finfo(np.float32).tiny:  # it would be 0 among entries in float32
+            if step < LEAST or 2.0 * top > MOST:  # float32 would make 0 or infinity
                 group = group.astype(np.float64)
             steps = (group + top) / step
             level = np.floor(steps + rng.uniform(size=len(steps)))
