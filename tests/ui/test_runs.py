@@ -144,6 +144,7 @@ def test_files_of_the_folder_are_handed_out_and_nothing_else(root: Path) -> None
         "../secret.json", "figures/../../secret.json", "/etc/passwd", "out.json",
         "away/secret.json", "weights.safetensors", "figures", "figures//a.png", "lock",
         "./report.html", "missing.png", "..\\secret.json", "report.html\0.png", "",
+        "a/" * 3000 + "x.html", "a" * 300 + ".html",
     ]  # fmt: skip
     for path in refused:
         with pytest.raises(InputError):

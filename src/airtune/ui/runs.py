@@ -188,11 +188,15 @@ class Runs:
         if "\0" in path or (kind := SERVED.get(Path(path).suffix)) is None:
             raise refused
         found = folder
-        for part in parts:
-            found = found / part
-            if found.is_symlink():
-                raise refused
-        if not found.is_file() or not found.resolve().is_relative_to(folder.resolve()):
+        try:
+            for part in parts:
+                found = found / part
+                if found.is_symlink():
+                    raise refused
+            ours = found.is_file() and found.resolve().is_relative_to(folder.resolve())
+        except OSError:  # too long a name
+            raise refused from None
+        if not ours:
             raise refused
         return found, kind
 
