@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from airtune import record
 from airtune.errors import InputError
-from airtune.record import documents
+from airtune.record import checkpoint, documents
 from airtune.record.version_1 import UNNAMED
 from airtune.scenario import Scenario
 from airtune.scenario import file as scenario_file
@@ -64,22 +64,20 @@ def test_torn_last_line_is_ignored(cell: record.Cell) -> None:
     assert record.read_metrics(cell) == [line(0)]
 
 
-@pytest.mark.parametrize("victim", ["save_file", "write_bytes"])
+@pytest.mark.parametrize("victim", ["round-000001.safetensors", "state.json"])
 def test_an_interrupted_checkpoint_leaves_the_last_one(
     cell: record.Cell, monkeypatch: pytest.MonkeyPatch, victim: str
 ) -> None:
     record.append_metrics(cell, line(0))
     record.save_checkpoint(cell, 0, {"a": np.zeros(3)}, {"x": 0})
+    write = checkpoint.write_bytes
 
-    def torn(*args: object, **more: object) -> None:
-        raise KeyboardInterrupt
+    def torn(path: Path, *args: object, **more: object) -> None:
+        if path.name == victim:
+            raise KeyboardInterrupt
+        write(path, *args, **more)
 
-    target = (
-        "safetensors.numpy.save_file"
-        if victim == "save_file"
-        else "airtune.record.checkpoint.write_bytes"
-    )
-    monkeypatch.setattr(target, torn)
+    monkeypatch.setattr(checkpoint, "write_bytes", torn)
     with pytest.raises(KeyboardInterrupt):
         record.save_checkpoint(cell, 1, {"a": np.ones(3)}, {"x": 1})
     monkeypatch.undo()
